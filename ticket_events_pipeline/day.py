@@ -1,0 +1,88 @@
+"""Time: epoch seconds, calendar days of a zone, and the one place where the wall clock is read.
+
+Times inside the pipeline are epoch seconds (UTC). A `Day` is a calendar day local to an IANA zone, half-open: midnight
+belongs to the day that begins. Formatting for people and file names is not done here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+Clock = Callable[[], float]
+"""Returns epoch seconds. Tests hand in their own; everybody else gets `wall_clock`."""
+
+
+def wall_clock() -> float:
+    """Epoch seconds now. The only reading of the machine's clock in the package."""
+    return time.time()
+
+
+@lru_cache(maxsize=64)
+def zone(timezone: str) -> ZoneInfo:
+    """The IANA zone of that name.
+
+    Raises:
+        ValueError: no such zone; the message names it.
+    """
+    try:
+        return ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{timezone!r} is no IANA timezone (examples: UTC, Europe/Berlin, America/New_York)") from error
+
+
+@lru_cache(maxsize=4096)
+def _local_midnight(date: dt.date, timezone: str) -> int:
+    # fold=0 takes the offset before a change of the clock: where midnight itself is skipped, the day begins at the change.
+    return int(dt.datetime(date.year, date.month, date.day, tzinfo=zone(timezone)).timestamp())
+
+
+@dataclass(frozen=True, order=True)
+class Day:
+    """A calendar day local to `timezone`; the window [start, end) has 23 to 25 hours."""
+
+    date: dt.date
+    timezone: str = "UTC"
+
+    @classmethod
+    def parse(cls, text: str, timezone: str = "UTC") -> Day:
+        """The day written as YYYY-MM-DD, which is also its partition key.
+
+        Raises:
+            ValueError: `text` is no such date.
+        """
+        try:
+            return cls(dt.datetime.strptime(text, "%Y-%m-%d").date(), timezone)
+        except ValueError as error:
+            raise ValueError(f"{text!r} is no date of the form YYYY-MM-DD") from error
+
+    @classmethod
+    def containing(cls, epoch_seconds: float, timezone: str = "UTC") -> Day:
+        """The day that `epoch_seconds` lies in."""
+        return cls(dt.datetime.fromtimestamp(epoch_seconds, zone(timezone)).date(), timezone)
+
+    @property
+    def start(self) -> int:
+        """Epoch seconds of the local midnight that begins the day."""
+        return _local_midnight(self.date, self.timezone)
+
+    @property
+    def end(self) -> int:
+        """Epoch seconds of the next local midnight; no longer part of the day."""
+        return self.plus(1).start
+
+    def plus(self, days: int) -> Day:
+        """The day that many calendar days later (earlier, if negative)."""
+        return Day(self.date + dt.timedelta(days=days), self.timezone)
+
+    def __str__(self) -> str:
+        return self.date.isoformat()
+
+
+def days_between(first: Day, last: Day) -> list[Day]:
+    """All days from `first` through `last`, in order; empty if `last` lies before `first`."""
+    return [first.plus(offset) for offset in range((last.date - first.date).days + 1)]

@@ -1,0 +1,72 @@
+"""Every error a caller can meet, by what the caller can do about it.
+
+`UsageError`: change what you set or asked. `AccountError`: Zendesk refuses, retrying cannot clear it. `TransientError`: it
+may clear by itself, later. `DataError`: what was sent or stored cannot be taken as it is. A message says what was tried,
+what came back and what to do; it never holds a credential.
+"""
+
+from __future__ import annotations
+
+
+class TicketEventsError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class UsageError(TicketEventsError):
+    """What was set or asked cannot work; change it."""
+
+
+class SettingsError(UsageError):
+    """Environment variables are missing, malformed or contradict each other; every problem in one message.
+
+    Attributes:
+        problems: one sentence each, each naming its variables.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(["The settings don't work yet:", *(f"  - {problem}" for problem in problems)]))
+
+
+class ForeignRootError(UsageError):
+    """The root holds files of another account, timezone or sideload."""
+
+
+class DayNotFetchedError(UsageError):
+    """A day is to be summarised whose raw events have not landed."""
+
+
+class AccountError(TicketEventsError):
+    """Zendesk refuses for a reason that a retry cannot clear."""
+
+
+class AuthenticationError(AccountError):
+    """401: the credentials are wrong."""
+
+
+class ForbiddenError(AccountError):
+    """403: not an admin, a wrong OAuth scope, or an integration that Zendesk blocks."""
+
+
+class AccountNotFoundError(AccountError):
+    """404: no such account, or no such endpoint on it."""
+
+
+class RequestRefusedError(AccountError):
+    """Any other answer that says the request itself is wrong."""
+
+
+class TransientError(TicketEventsError):
+    """Zendesk or the network failed, more often or longer than a pass waits for."""
+
+
+class DataError(TicketEventsError):
+    """What was sent or stored cannot be taken as it is."""
+
+
+class OverfullSecondError(DataError):
+    """One second holds more events than the server puts on a page, and the stream can't get past it."""
+
+
+class DamagedFileError(DataError):
+    """A stored file can't be read or isn't what its name says."""

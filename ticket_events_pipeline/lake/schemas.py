@@ -1,0 +1,140 @@
+"""The columns of every stored table, in order: the contract that users' queries hang on.
+
+Sources of the raw fields: https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/
+(ticket events, ticket metric events) and https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_events/.
+No column `date` stands in the files: the folder `date=YYYY-MM-DD` carries it.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+TIMESTAMP = pa.timestamp("ms", tz="UTC")
+
+SCHEMA_VERSION = 1
+"""Counts up when a column changes its name, type or meaning; it stands in every raw footer."""
+
+METRIC_EVENT_FIELDS: list[tuple[str, pa.DataType]] = [
+    ("metric", pa.string()),
+    ("instance_id", pa.int64()),
+    ("type", pa.string()),
+    ("deleted", pa.bool_()),
+    ("sla_target_minutes", pa.int64()),
+    ("sla_target_seconds", pa.int64()),
+    ("sla_business_hours", pa.bool_()),
+    ("sla_policy_id", pa.string()),
+    ("sla_policy_title", pa.string()),
+    ("sla_is_group", pa.bool_()),
+    ("status_calendar_minutes", pa.int64()),
+    ("status_business_minutes", pa.int64()),
+]
+
+TICKET_METRIC_EVENTS_SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("ticket_id", pa.int64()),
+        ("metric", pa.string()),
+        ("instance_id", pa.int64()),
+        ("type", pa.string()),
+        ("time", TIMESTAMP),
+        *METRIC_EVENT_FIELDS[3:],
+        ("extra", pa.string()),
+    ]
+)
+
+TICKET_EVENTS_SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("ticket_id", pa.int64()),
+        ("time", TIMESTAMP),
+        ("created_at", TIMESTAMP),
+        ("updater_id", pa.int64()),
+        ("via", pa.string()),
+        ("event_type", pa.string()),
+        ("via_reference_id", pa.int64()),
+        ("child_events", pa.string()),
+        ("system", pa.string()),
+        ("metadata", pa.string()),
+        ("merged_ticket_ids", pa.string()),
+        ("child_event_count", pa.int32()),
+        ("comment_present", pa.bool_()),
+        ("comment_public", pa.bool_()),
+        *METRIC_EVENT_FIELDS,
+        ("extra", pa.string()),
+    ]
+)
+
+RAW_SCHEMAS = {"ticket_events": TICKET_EVENTS_SCHEMA, "ticket_metric_events": TICKET_METRIC_EVENTS_SCHEMA}
+"""By asset name, which is also the stream's name in the API's path and envelope."""
+
+SLA_TARGETS_SCHEMA = pa.schema(
+    [
+        ("ticket_id", pa.int64()),
+        ("metric", pa.string()),
+        ("instance_id", pa.int64()),
+        ("sla_metric", pa.string()),
+        ("is_group_sla", pa.bool_()),
+        ("policy_id", pa.string()),
+        ("policy_title", pa.string()),
+        ("target_seconds", pa.int64()),
+        ("business_hours", pa.bool_()),
+        ("target_changes", pa.int32()),
+        ("activated_at", TIMESTAMP),
+        ("applied_at", TIMESTAMP),
+        ("entered_at", TIMESTAMP),
+        ("entered_by", pa.string()),
+        ("entry_policy_id", pa.string()),
+        ("entry_policy_title", pa.string()),
+        ("entry_business_hours", pa.bool_()),
+        ("breached_at", TIMESTAMP),
+        ("breach_policy_id", pa.string()),
+        ("breach_policy_title", pa.string()),
+        ("breach_business_hours", pa.bool_()),
+        ("fulfilled_at", TIMESTAMP),
+        ("closed_at", TIMESTAMP),
+        ("reopened_on_day", pa.bool_()),
+        ("outcome", pa.string()),
+        ("was_open_at_start", pa.bool_()),
+        ("is_paused", pa.bool_()),
+        ("superseded", pa.bool_()),
+        ("reopen_count", pa.int32()),
+        ("breach_events", pa.int32()),
+        ("withdrawn_breaches", pa.int32()),
+        ("breach_events_on_day", pa.int32()),
+        ("withdrawn_breaches_on_day", pa.int32()),
+        ("overdue_seconds", pa.int64()),
+        ("overdue_clock_seconds", pa.int64()),
+        ("last_event_at", TIMESTAMP),
+        ("as_of", TIMESTAMP),
+    ]
+)
+
+DAILY_SLA_BREACH_SUMMARY_SCHEMA = pa.schema(
+    [
+        ("sla_metric", pa.string()),
+        ("policy_id", pa.string()),
+        ("business_hours", pa.bool_()),
+        ("policy_title", pa.string()),
+        ("targets_started", pa.int64()),
+        ("targets_discovered", pa.int64()),
+        ("targets_reopened", pa.int64()),
+        ("targets_cancelled", pa.int64()),
+        ("breaches", pa.int64()),
+        ("breached_tickets", pa.int64()),
+        ("breach_events", pa.int64()),
+        ("achieved", pa.int64()),
+        ("completed_breached", pa.int64()),
+        ("superseded_breaches", pa.int64()),
+        ("withdrawn_breaches", pa.int64()),
+        ("active_eod", pa.int64()),
+        ("breached_open_eod", pa.int64()),
+        ("paused_eod", pa.int64()),
+        ("achievement_rate", pa.float64()),
+        ("overdue_p50_seconds", pa.float64()),
+        ("overdue_p90_seconds", pa.float64()),
+        ("overdue_max_seconds", pa.int64()),
+        ("as_of", TIMESTAMP),
+        ("events_through", TIMESTAMP),
+        ("history_from", pa.date32()),
+    ]
+)

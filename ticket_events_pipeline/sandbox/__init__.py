@@ -1,0 +1,1 @@
+"""A simulated Zendesk account and the HTTP server it lives behind."""

@@ -1,0 +1,1 @@
+"""Tests: real HTTP, real Parquet, real Dagster instances."""
