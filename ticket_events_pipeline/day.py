@@ -56,9 +56,12 @@ class Day:
             ValueError: `text` is no such date.
         """
         try:
-            return cls(dt.datetime.strptime(text, "%Y-%m-%d").date(), timezone)
-        except ValueError as error:
-            raise ValueError(f"{text!r} is no date of the form YYYY-MM-DD") from error
+            date = dt.date.fromisoformat(text)
+        except ValueError:
+            date = None
+        if date is None or date.isoformat() != text:  # fromisoformat takes 20260302 and 2026-W10-1 too
+            raise ValueError(f"{text!r} is no date of the form YYYY-MM-DD")
+        return cls(date, timezone)
 
     @classmethod
     def containing(cls, epoch_seconds: float, timezone: str = "UTC") -> Day:
