@@ -1,0 +1,274 @@
+"""Rows of a page, as decoded JSON, into a table of the stream's schema; nothing of a row is lost on the way.
+
+Which column a field fills, and what happens to a value that doesn't fit, is decided here and nowhere else. What rows mean
+(which day, which of two deliveries, which breach) is not.
+
+Whole columns are converted at once; a value at a time only where a column refuses, since nearly every page is clean.
+
+Fields: https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/ and
+https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_events/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ticket_events_pipeline.lake.column import Leftovers, Row, column_of, convert_values, dig, keep_rest
+from ticket_events_pipeline.lake.json_values import (
+    as_epoch_ms,
+    as_int64,
+    as_policy_id,
+    compact_json,
+    has_microseconds,
+)
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, TIMESTAMP
+
+JSON_FIELDS = ("child_events", "system", "metadata", "merged_ticket_ids")
+
+TIME_FIELDS = {
+    # The stream's own time first: an audit's `timestamp` is what start_time is compared with.
+    "ticket_events": ("timestamp", "created_at", "time"),
+    "ticket_metric_events": ("time", "timestamp", "created_at"),
+}
+
+SLA_PATHS: dict[str, tuple[str, ...]] = {
+    "sla_target_minutes": ("target",),
+    "sla_target_seconds": ("target_in_seconds",),
+    "sla_business_hours": ("business_hours",),
+    "sla_policy_id": ("policy", "id"),
+    "sla_policy_title": ("policy", "title"),
+}
+STATUS_PATHS: dict[str, tuple[str, ...]] = {"status_calendar_minutes": ("calendar",), "status_business_minutes": ("business",)}
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A row that can't be placed: which, and why."""
+
+    reason: str
+    row: Any
+
+
+@dataclass(frozen=True)
+class EventBatch:
+    """The rows of one page: `table` in the stream's schema and the order of delivery, `rejected` the rest."""
+
+    table: pa.Table
+    rejected: list[RejectedRow]
+
+
+def decode_rows(stream: str, rows: Sequence[Any]) -> EventBatch:
+    """Convert the rows of a page of `stream` (an asset's name) to its schema.
+
+    A row needs an integer `id` and a readable time, or it is rejected with the reason. Any other field that has no column,
+    or a value of another type than its column, is kept in `extra` under its path.
+    """
+    placeable, ids, times, rejected = _placeable(stream, rows)
+    leftovers = Leftovers()
+    columns: dict[str, pa.Array] = {"id": ids, "time": times}
+    if stream == "ticket_events":
+        columns |= _audit_columns(placeable, leftovers)
+    else:
+        placeable = _audits_to_extra(placeable, leftovers)
+    columns |= _metric_event_columns(placeable, leftovers)
+    _keep_unknown_fields(stream, placeable, leftovers)
+    columns["extra"] = leftovers.column(len(placeable))
+    schema = RAW_SCHEMAS[stream]
+    return EventBatch(pa.table([columns[name] for name in schema.names], schema=schema), rejected)
+
+
+def _placeable(stream: str, rows: Sequence[Any]) -> tuple[list[Row], pa.Array, pa.Array, list[RejectedRow]]:
+    kept: list[Row] = []
+    ids: list[int] = []
+    times: list[int] = []
+    rejected: list[RejectedRow] = []
+    for row in rows:
+        if not isinstance(row, dict):
+            rejected.append(RejectedRow("the row is no JSON object", row))
+            continue
+        row_id = as_int64(row.get("id"))
+        time_ms = _first_time(row, TIME_FIELDS[stream])
+        if row_id is None:
+            rejected.append(RejectedRow("no id that is a 64-bit integer", row))
+        elif time_ms is None:
+            rejected.append(RejectedRow(f"no readable time in {', '.join(TIME_FIELDS[stream])}", row))
+        else:
+            kept.append(row)
+            ids.append(row_id)
+            times.append(time_ms)
+    return kept, pa.array(ids, pa.int64()), pa.array(times, pa.int64()).cast(TIMESTAMP), rejected
+
+
+def _first_time(row: Row, fields: tuple[str, ...]) -> int | None:
+    for name in fields:
+        time_ms = as_epoch_ms(row.get(name))
+        if time_ms is not None:
+            return time_ms
+    return None
+
+
+def _audits_to_extra(rows: list[Row], leftovers: Leftovers) -> list[Row]:
+    """In the metric stream an audit has no columns of its own: it is kept whole in `extra`, id, ticket and time beside it."""
+    if not any("child_events" in row for row in rows):
+        return rows
+    bare = []
+    for index, row in enumerate(rows):
+        if "child_events" in row:
+            for name, value in row.items():
+                leftovers.keep(index, name, value)
+            row = {name: row[name] for name in ("id", "ticket_id") if name in row}
+        bare.append(row)
+    return bare
+
+
+def _audit_columns(rows: list[Row], leftovers: Leftovers) -> dict[str, pa.Array]:
+    columns = {
+        "created_at": _time_column(rows, leftovers),
+        "updater_id": column_of(rows, "updater_id", pa.int64(), leftovers),
+        "via": column_of(rows, "via", pa.string(), leftovers),
+        "event_type": column_of(rows, "event_type", pa.string(), leftovers),
+        "via_reference_id": column_of(rows, "via_reference_id", pa.int64(), leftovers),
+    }
+    for name in JSON_FIELDS:
+        columns[name] = pa.array([None if row.get(name) is None else compact_json(row[name]) for row in rows], pa.string())
+    children = [_child_facts(row) for row in rows]
+    columns["child_event_count"] = pa.array([facts[0] for facts in children], pa.int32())
+    columns["comment_present"] = pa.array([facts[1] for facts in children], pa.bool_())
+    columns["comment_public"] = pa.array([facts[2] for facts in children], pa.bool_())
+    return columns
+
+
+def _child_facts(row: Row) -> tuple[int | None, bool | None, bool | None]:
+    """(child events, has a comment, has a public one); the last is None without a comment, all without children."""
+    children = row.get("child_events")
+    if not isinstance(children, list):
+        return None, None, None
+    comments = [
+        child
+        for child in children
+        if isinstance(child, dict) and (child.get("comment_present") is True or child.get("event_type") == "Comment")
+    ]
+    if not comments:
+        return len(children), False, None
+    # The sideload names it `public`, the bare export `comment_public`.
+    return len(children), True, any(child.get("comment_public", child.get("public")) is True for child in comments)
+
+
+def _metric_event_columns(rows: list[Row], leftovers: Leftovers) -> dict[str, pa.Array]:
+    columns = {
+        "ticket_id": column_of(rows, "ticket_id", pa.int64(), leftovers),
+        "metric": column_of(rows, "metric", pa.string(), leftovers),
+        "instance_id": column_of(rows, "instance_id", pa.int64(), leftovers),
+        "type": column_of(rows, "type", pa.string(), leftovers),
+        "deleted": _deleted_column(rows, leftovers),
+    }
+    return columns | _sla_columns(rows, leftovers) | _nested_columns(rows, "status", STATUS_PATHS, leftovers)
+
+
+def _deleted_column(rows: list[Row], leftovers: Leftovers) -> pa.Array:
+    """A metric event without `deleted` is not deleted; an audit has no such thing."""
+    given = column_of(rows, "deleted", pa.bool_(), leftovers)
+    metric_shaped = pa.array([is_metric_shaped(row) for row in rows], pa.bool_())
+    return pc.if_else(metric_shaped, pc.fill_null(given, False), given)
+
+
+def is_metric_shaped(row: Row) -> bool:
+    """Whether a row has the metric-event shape; one with child events is an audit, whatever else it has."""
+    return "metric" in row and "instance_id" in row and "child_events" not in row
+
+
+def _sla_columns(rows: list[Row], leftovers: Leftovers) -> dict[str, pa.Array]:
+    """`sla` and `group_sla` share their columns; where a row has both, the one its type speaks of fills them."""
+    is_group: list[bool | None] = []
+    chosen: list[Row | None] = []
+    for index, row in enumerate(rows):
+        name = _policy_field(row)
+        is_group.append(None if name is None else name == "group_sla")
+        chosen.append(None if name is None else row[name])
+        for other in ("sla", "group_sla"):
+            if other != name and row.get(other) is not None:
+                leftovers.keep(index, other, row[other])
+    columns = {}
+    for column, path in SLA_PATHS.items():
+        values = [None if policy is None else dig(policy, path) for policy in chosen]
+        columns[column] = convert_values(values, _policy_converter(column), _under_policy(is_group, path), leftovers)
+    for index, policy in enumerate(chosen):
+        if policy is not None:
+            keep_rest(index, policy, ("group_sla" if is_group[index] else "sla"), list(SLA_PATHS.values()), leftovers)
+    return {**columns, "sla_is_group": pa.array(is_group, pa.bool_())}
+
+
+def _policy_field(row: Row) -> str | None:
+    names = ("group_sla", "sla") if row.get("type") == "apply_group_sla" else ("sla", "group_sla")
+    for name in names:
+        if isinstance(row.get(name), dict):
+            return name
+    return None
+
+
+def _policy_converter(column: str) -> pa.DataType | Callable[[Any], Any]:
+    return {
+        "sla_target_minutes": pa.int64(),
+        "sla_target_seconds": pa.int64(),
+        "sla_business_hours": pa.bool_(),
+        "sla_policy_id": as_policy_id,
+        "sla_policy_title": pa.string(),
+    }[column]
+
+
+def _under_policy(is_group: list[bool | None], path: tuple[str, ...]) -> Callable[[int], str]:
+    return lambda index: ".".join(("group_sla" if is_group[index] else "sla", *path))
+
+
+def _constant(path: str) -> Callable[[int], str]:
+    return lambda _: path
+
+
+def _nested_columns(rows: list[Row], name: str, paths: dict[str, tuple[str, ...]], leftovers: Leftovers) -> dict[str, pa.Array]:
+    objects = [row.get(name) for row in rows]
+    columns = {}
+    for column, path in paths.items():
+        values = [dig(value, path) if isinstance(value, dict) else None for value in objects]
+        columns[column] = convert_values(values, pa.int64(), _constant(".".join((name, *path))), leftovers)
+    for index, value in enumerate(objects):
+        if isinstance(value, dict):
+            keep_rest(index, value, name, list(paths.values()), leftovers)
+        elif value is not None:
+            leftovers.keep(index, name, value)
+    return columns
+
+
+def _keep_unknown_fields(stream: str, rows: list[Row], leftovers: Leftovers) -> None:
+    known = {"id", "ticket_id", "metric", "instance_id", "type", "deleted", "sla", "group_sla", "status"}
+    known |= (
+        {"created_at", "updater_id", "via", "event_type", "via_reference_id", *JSON_FIELDS}
+        if stream == "ticket_events"
+        else set()
+    )
+    time_fields = TIME_FIELDS[stream]
+    for index, row in enumerate(rows):
+        if row.keys() <= known:
+            continue
+        for name in row.keys() - known:
+            if not (name in time_fields and _column_tells_it(row, name, time_fields)):
+                leftovers.keep(index, name, row[name])
+
+
+def _column_tells_it(row: Row, name: str, time_fields: tuple[str, ...]) -> bool:
+    """Whether the column `time` holds this field's value to the last digit."""
+    told = _first_time(row, time_fields)
+    return told is not None and as_epoch_ms(row[name]) == told and not has_microseconds(row[name])
+
+
+def _time_column(rows: list[Row], leftovers: Leftovers) -> pa.Array:
+    """`created_at`; its original stays in `extra` where the column can't hold it to the last digit."""
+    values = [row.get("created_at") for row in rows]
+    for index, value in enumerate(values):
+        if value is not None and (as_epoch_ms(value) is None or has_microseconds(value)):
+            leftovers.keep(index, "created_at", value)
+    return pa.array([as_epoch_ms(value) for value in values], pa.int64()).cast(TIMESTAMP)

@@ -1,0 +1,83 @@
+"""One Parquet file a day and asset: its path, its writing and reading, and its footer's key-value metadata.
+
+What the metadata of a raw file means is `raw_footer`'s; other assets bring their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.store import Store
+
+ROWS_PER_GROUP = 128 * 1024
+"""Large enough to compress and scan well; small enough that a reader of one ticket skips most of a big day."""
+
+_PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/[^/]+\.parquet$")
+
+
+def partition_path(asset: str, day: Day) -> str:
+    """Where the day's file lies below the root."""
+    return f"{asset}/date={day}/{asset}.parquet"
+
+
+def write_partition(store: Store, asset: str, day: Day, table: pa.Table, metadata: Mapping[str, str]) -> int:
+    """Replace the day's file by `table`, at once and whole; the file's size in bytes."""
+    with store.writer(partition_path(asset, day)) as sink:
+        with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            writer.add_key_value_metadata(dict(metadata))
+        return sink.tell()
+
+
+def read_partition(store: Store, asset: str, day: Day, columns: list[str] | None = None) -> pa.Table | None:
+    """The day's rows, or None where the day has no file.
+
+    Raises:
+        DamagedFileError: the file can't be read.
+    """
+    with _opened(store, asset, day) as file:
+        return None if file is None else file.read(columns=columns).replace_schema_metadata(None)
+
+
+def read_metadata(store: Store, asset: str, day: Day) -> dict[str, str] | None:
+    """The footer's key-value metadata, or None where the day has no file.
+
+    Raises:
+        DamagedFileError: the file can't be read.
+    """
+    with _opened(store, asset, day) as file:
+        if file is None:
+            return None
+        found = file.metadata.metadata or {}
+        return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+
+
+def stored_days(store: Store, asset: str, timezone: str) -> list[Day]:
+    """The days of `asset` that have a file, in order."""
+    matches = (_PARTITION.search(path) for path in store.paths(asset))
+    return sorted(Day.parse(match.group(1), timezone) for match in matches if match)
+
+
+@contextmanager
+def _opened(store: Store, asset: str, day: Day) -> Iterator[pq.ParquetFile | None]:
+    path = partition_path(asset, day)
+    try:
+        source = store.reader(path)
+    except FileNotFoundError:
+        yield None
+        return
+    with source:
+        try:
+            with pq.ParquetFile(source) as file:
+                yield file
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise DamagedFileError(
+                f"{store.url(path)} can't be read as Parquet ({error}). Materialise {asset} of {day} again to replace it."
+            ) from error

@@ -1,0 +1,134 @@
+"""What a raw file says of itself: whose it is, which window it covers, how far it was read and by which pages.
+
+Kept in the Parquet footer as text: times are epoch seconds, booleans `true`/`false`, the ledger JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.partition_file import partition_path, read_metadata
+from ticket_events_pipeline.lake.store import Store
+
+
+@dataclass(frozen=True)
+class LedgerPage:
+    """One page of the stream, as the ledger of every day that it touches holds it.
+
+    Attributes:
+        start_time: what was asked, epoch seconds.
+        end_time: what the page said, epoch seconds; None if it said nothing.
+        count: rows of the page, whatever day they belong to.
+        first_id: id of its first row; None on an empty page.
+        last_id: id of its last row.
+    """
+
+    start_time: int
+    end_time: int | None
+    count: int
+    first_id: int | None
+    last_id: int | None
+
+
+@dataclass(frozen=True)
+class RawFooter:
+    """The key-value metadata of a raw file.
+
+    Attributes:
+        schema_version: of the columns, `schemas.SCHEMA_VERSION`.
+        account: the Zendesk account's name.
+        timezone: IANA zone of the partition days.
+        sideload: whether comments were asked for (`ticket_events` only).
+        stream: the stream's name, which is the asset's.
+        partition: the day, YYYY-MM-DD.
+        window_start: first epoch second of the day.
+        window_end: first epoch second after it.
+        complete: whether the stream was read past the day's end and the time that late rows take.
+        next_start_time: where reading goes on, epoch seconds; an open day is resumed there.
+        requests: HTTP requests that this file took; one that served several days counts in the first.
+        rows: rows of the file.
+        duplicates: rows of the day that were delivered again and replaced their earlier delivery.
+        rejected: rows of the whole pass that could not be placed.
+        fetched_at: server time of the last page read for this file, epoch seconds.
+        content_hash: of the rows alone.
+        pages: the ledger.
+    """
+
+    schema_version: int
+    account: str
+    timezone: str
+    sideload: bool
+    stream: str
+    partition: str
+    window_start: int
+    window_end: int
+    complete: bool
+    next_start_time: int
+    requests: int
+    rows: int
+    duplicates: int
+    rejected: int
+    fetched_at: int
+    content_hash: str
+    pages: tuple[LedgerPage, ...]
+
+    def to_metadata(self) -> dict[str, str]:
+        """As the footer holds it."""
+        shown: dict[str, str] = {}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            shown[item.name] = str(value).lower() if isinstance(value, bool) else str(value)
+        shown["pages"] = json.dumps([dataclasses.asdict(page) for page in self.pages], separators=(",", ":"))
+        return shown
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str]) -> RawFooter:
+        """The inverse of `to_metadata`.
+
+        Raises:
+            KeyError, ValueError, TypeError: the metadata is not of a raw file.
+        """
+        values: dict[str, Any] = {}
+        for item in dataclasses.fields(cls):
+            values[item.name] = _PARSERS[str(item.type)](metadata[item.name])
+        return cls(**values)
+
+
+def read_raw_footer(store: Store, stream: str, day: Day) -> RawFooter | None:
+    """The footer of a day's raw file, or None where the day has no file.
+
+    Raises:
+        DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
+    """
+    metadata = read_metadata(store, stream, day)
+    if metadata is None:
+        return None
+    try:
+        return RawFooter.from_metadata(metadata)
+    except (KeyError, ValueError, TypeError) as error:
+        raise DamagedFileError(
+            f"{store.url(partition_path(stream, day))} bears no footer of this pipeline ({error!r}). Move it away and "
+            f"materialise {stream} of {day} again."
+        ) from error
+
+
+def _as_bool(text: str) -> bool:
+    return {"true": True, "false": False}[text]
+
+
+def _as_ledger(text: str) -> tuple[LedgerPage, ...]:
+    return tuple(LedgerPage(**page) for page in json.loads(text))
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "bool": _as_bool,
+    "str": str,
+    "tuple[LedgerPage, ...]": _as_ledger,
+}
