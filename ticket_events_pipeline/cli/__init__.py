@@ -1,0 +1,1 @@
+"""The command `ticket-events`: try the pipeline, check a deployment, serve the sandbox."""

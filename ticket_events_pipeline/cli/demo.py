@@ -1,0 +1,139 @@
+"""`ticket-events demo`: the last 30 days of the simulated account, through Dagster, with a progress bar."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
+from ticket_events_pipeline.lake.store import Store, open_store
+from ticket_events_pipeline.settings import load_settings
+
+DEMO_DAYS = 30
+ASSETS = ("ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary")
+
+
+def run_demo() -> None:
+    """Materialise all five assets of the last 30 days, and print yesterday's breaches.
+
+    Raises:
+        TicketEventsError: a run failed; its log says why.
+    """
+    _use_the_sandbox()
+    # Not before: the definitions read the environment when they load.
+    from ticket_events_pipeline.definitions import defs
+    from ticket_events_pipeline.defs.partitions import START_DATE, TIMEZONE
+    from ticket_events_pipeline.defs.runs import range_tags
+
+    settings = load_settings(os.environ)
+    store = open_store(settings.root)
+    today = Day.containing(wall_clock(), TIMEZONE)
+    first = max(today.plus(1 - DEMO_DAYS), Day(START_DATE, TIMEZONE))
+    days = days_between(first, today)
+    console = Console()
+    console.print(f"A simulated Zendesk account, {first} to {today}, through Dagster into {store.location}")
+    with _instance() as instance:
+
+        def run_jobs() -> None:
+            for name in ("fetch_ticket_events", "summarize_sla_breaches"):
+                _run(defs.resolve_job_def(name), instance, range_tags(first, today))
+
+        _with_progress(console, run_jobs, Path(store.location), days)
+    _show_breaches(console, store, today.plus(-1))
+    console.print(f"\nThe files: {store.location}/<asset>/date=YYYY-MM-DD/<asset>.parquet")
+    console.print("Next: [bold]ZENDESK_SANDBOX=1 make dev[/bold] opens the same in the Dagster UI.")
+
+
+def _use_the_sandbox() -> None:
+    """Whatever account is set: a demo never asks a real one."""
+    for name in [name for name in os.environ if name.startswith("ZENDESK_")]:
+        del os.environ[name]
+    os.environ["ZENDESK_SANDBOX"] = "1"
+
+
+def _instance() -> dg.DagsterInstance:
+    """The deployment's instance, so that its UI shows the demo's runs; without DAGSTER_HOME one that is gone afterwards."""
+    return dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+
+
+def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    result = job.execute_in_process(run_config=quiet, instance=instance, tags=tags, raise_on_error=False)
+    if not result.success:
+        failures = [_reason(event) for event in result.all_events if event.is_step_failure]
+        raise TicketEventsError("\n".join([f"The run of {job.name} failed.", *failures]))
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    failure = event.step_failure_data
+    told = failure.user_failure_data.description if failure.user_failure_data else None
+    return f"{event.step_key}: {told or failure.error_display_string}"
+
+
+def _with_progress(console: Console, work: Callable[[], None], root: Path, days: list[Day]) -> None:
+    """Run `work` while a bar counts the day files that it has written."""
+    files = [root / partition_path(asset, day) for asset in ASSETS for day in days]
+    begun = wall_clock()
+    failure: list[BaseException] = []
+
+    def catching() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=catching, daemon=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("day files", total=len(files))
+        thread.start()
+        while thread.is_alive():
+            thread.join(timeout=0.2)
+            progress.update(bar, completed=sum(_written_since(file, begun) for file in files))
+    if failure:
+        raise failure[0]
+
+
+def _written_since(file: Path, begun: float) -> bool:
+    try:
+        return file.stat().st_mtime >= begun - 1
+    except FileNotFoundError:
+        return False
+
+
+def _show_breaches(console: Console, store: Store, day: Day) -> None:
+    summary = read_partition(store, "daily_sla_breach_summary", day)
+    if summary is None:
+        raise TicketEventsError(f"There is no summary of {day} below {store.location}.")
+    console.print(_breach_table(summary, day))
+
+
+def _breach_table(summary: pa.Table, day: Day) -> Table:
+    shown = Table(title=f"SLA breaches of {day}", title_justify="left")
+    for heading in ("metric", "policy", "hours"):
+        shown.add_column(heading)
+    for heading in ("breaches", "achieved", "achievement", "open and breached", "median overdue"):
+        shown.add_column(heading, justify="right")
+    for row in summary.to_pylist():
+        rate, overdue = row["achievement_rate"], row["overdue_p50_seconds"]
+        shown.add_row(
+            row["sla_metric"],
+            row["policy_title"] or row["policy_id"] or "unknown",
+            {True: "business", False: "calendar", None: "unknown"}[row["business_hours"]],
+            str(row["breaches"]),
+            str(row["achieved"]),
+            "" if rate is None else f"{rate:.0%}",
+            str(row["breached_open_eod"]),
+            "" if overdue is None else f"{overdue / 60:,.0f} min",
+        )
+    return shown

@@ -1,0 +1,60 @@
+"""`ticket-events doctor`: will a run work here? One line a check, each with what to mend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import click
+
+from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+from ticket_events_pipeline.errors import SettingsError, TicketEventsError
+from ticket_events_pipeline.lake.store import open_store
+from ticket_events_pipeline.settings import Settings, load_settings
+
+
+def run_doctor() -> bool:
+    """Check the variables, then the root, then the credentials with one request; whether all is well."""
+    try:
+        settings = load_settings(os.environ)
+    except SettingsError as error:
+        for problem in error.problems:
+            _bad(problem)
+        return False
+    _good(f"variables: account {settings.account}, days of {settings.timezone}")
+    for warning in settings.warnings:
+        click.secho(f"note  {warning}", fg="yellow")
+    root_works = _checked(lambda: _check_root(settings))
+    return _checked(_check_credentials) and root_works
+
+
+def _check_root(settings: Settings) -> str:
+    store = open_store(settings.root)
+    with store.writer("_inflight/doctor") as file:
+        file.write(b"ticket-events doctor can write here\n")
+    return f"root: {store.location} can be written"
+
+
+def _check_credentials() -> str:
+    pipeline = TicketEventsPipeline()
+    settings = pipeline.settings()
+    with pipeline.client(settings, click.echo) as client:
+        client.check()
+    return f"credentials: {settings.base_url} takes them"
+
+
+def _checked(check: Callable[[], str]) -> bool:
+    try:
+        _good(check())
+    except TicketEventsError as error:
+        _bad(str(error))
+        return False
+    return True
+
+
+def _good(text: str) -> None:
+    click.secho(f"ok    {text}", fg="green")
+
+
+def _bad(text: str) -> None:
+    click.secho(f"mend  {text}", fg="red")

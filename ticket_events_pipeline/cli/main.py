@@ -1,0 +1,78 @@
+"""The command line: which commands there are, and which exit code an error has.
+
+What a command does is its own module's; modules that pull in Dagster are imported by the command that needs them, so that
+`--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ticket_events_pipeline.errors import TicketEventsError
+
+FAILED = 1
+"""Wrong usage is 2, as click has it."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ticket_events_pipeline")
+def commands() -> None:
+    r"""Zendesk ticket events in daily Parquet files, and the SLA breaches in them.
+
+    \b
+    First time here:        ticket-events demo
+    Before you deploy:      set the variables of .env.example, then: ticket-events doctor
+    The pipeline itself:    dagster dev   (or `make dev`), then look at the assets
+
+    Exit codes: 0 it worked, 1 it failed, 2 wrong usage.
+    """
+
+
+@commands.command()
+def demo() -> None:
+    """Run the whole pipeline on a simulated account: 30 days of events, targets and breach summaries.
+
+    Needs no account and touches none: a sandbox serves the events over HTTP on 127.0.0.1. The files lie below
+    TICKET_EVENTS_ROOT (default: ./data) in the folder `sandbox`.
+    """
+    from ticket_events_pipeline.cli.demo import run_demo
+
+    run_demo()
+
+
+@commands.command()
+def doctor() -> None:
+    """Check the variables, the credentials (with one request) and the root; say what to mend."""
+    from ticket_events_pipeline.cli.doctor import run_doctor
+
+    if not run_doctor():
+        sys.exit(FAILED)
+
+
+@commands.command()
+@click.option("--port", default=8743, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option(
+    "--requests-per-minute",
+    default=100_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="The export quota; a real account has 10, or 30 with the add-on.",
+)
+@click.option("--seed", default=1, show_default=True, help="Another seed is another account.")
+@click.option("--tickets-per-day", default=60, show_default=True, type=click.IntRange(1))
+def sandbox(port: int, requests_per_minute: int, seed: int, tickets_per_day: int) -> None:
+    """Serve a simulated Zendesk account on 127.0.0.1 until Ctrl-C."""
+    from ticket_events_pipeline.cli.sandbox import serve
+
+    serve(port=port, requests_per_minute=requests_per_minute, seed=seed, tickets_per_day=tickets_per_day)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is shown as its message alone."""
+    try:
+        commands(standalone_mode=True)
+    except TicketEventsError as error:
+        click.echo(f"{error}", err=True)
+        sys.exit(FAILED)

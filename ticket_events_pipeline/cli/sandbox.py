@@ -1,0 +1,20 @@
+"""`ticket-events sandbox`: the simulated account for other programs, in the foreground."""
+
+from __future__ import annotations
+
+import click
+
+from ticket_events_pipeline.sandbox.account import SimulatedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+
+
+def serve(*, port: int, requests_per_minute: int, seed: int, tickets_per_day: int) -> None:
+    """Serve until interrupted."""
+    account = SimulatedAccount(seed=seed, tickets_per_day=tickets_per_day)
+    server = SandboxServer(account, port=port, requests_per_minute=requests_per_minute)
+    server.run(announce=_announce)
+
+
+def _announce(base_url: str) -> None:
+    click.echo(f"The simulated account answers on {base_url} (Ctrl-C ends it). To use it, set")
+    click.echo(f"  ZENDESK_BASE_URL={base_url} ZENDESK_OAUTH_TOKEN=sandbox")

@@ -1,0 +1,55 @@
+"""What the five assets have in common: daily partitions, one run for any range of days, a file a day, recorded day by day."""
+
+# No deferred annotations here: Dagster reads those of an asset's function as they stand.
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.defs.partitions import DAILY, days_of
+from ticket_events_pipeline.defs.recording import DayMetadata, record_days
+from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+
+MakeDays = Callable[[dg.AssetExecutionContext, TicketEventsPipeline, list[Day]], Iterator[DayMetadata]]
+"""Makes the days in order, and yields each with its metadata as soon as its file stands."""
+
+
+def daily_asset(
+    name: str,
+    make: MakeDays,
+    *,
+    group_name: str,
+    description: str,
+    kinds: set[str],
+    deps: list[Any] | None = None,
+    schema: pa.Schema | None = None,
+    pool: str | None = None,
+) -> dg.AssetsDefinition:
+    """An asset whose days `make` makes; `schema` is shown in the UI."""
+
+    def daily(context: dg.AssetExecutionContext, pipeline: TicketEventsPipeline) -> None:
+        record_days(context, make(context, pipeline, days_of(list(context.partition_keys))))
+
+    with warnings.catch_warnings():
+        # Backfill policies are beta since 1.5; without one a range would be a run a day, and a page would be fetched N times.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.asset(
+            daily,
+            name=name,
+            group_name=group_name,
+            description=description,
+            kinds=kinds,
+            deps=deps,
+            pool=pool,
+            partitions_def=DAILY,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            metadata=None if schema is None else {"dagster/column_schema": _column_schema(schema)},
+        )
+
+
+def _column_schema(schema: pa.Schema) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(column.name, str(column.type)) for column in schema])

@@ -1,0 +1,80 @@
+"""`ticket_events` and `ticket_metric_events`: what the account's two streams delivered, one file a day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.defs.daily_asset import MakeDays, daily_asset
+from ticket_events_pipeline.defs.recording import DayMetadata, moment
+from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
+from ticket_events_pipeline.ingest.range_pass import CommittedDay, fetch_days
+from ticket_events_pipeline.lake.schemas import TICKET_EVENTS_SCHEMA, TICKET_METRIC_EVENTS_SCHEMA
+from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
+
+ZENDESK_POOL = "zendesk_api"
+"""At most two runs at a time fetch (dagster.yaml): a long backfill must not starve the hourly fetch."""
+
+
+def _fetcher(stream: Stream) -> MakeDays:
+    def fetch(context: dg.AssetExecutionContext, pipeline: TicketEventsPipeline, days: list[Day]) -> Iterator[DayMetadata]:
+        log = context.log.info
+        settings = pipeline.settings()
+        for warning in settings.warnings:
+            context.log.warning(warning)
+        store = pipeline.store()
+        log(f"account {settings.account}, files below {store.location}")
+        owner = ownership(settings, stream)
+        with pipeline.client(settings, log) as client:
+            for day in fetch_days(client, store, stream=stream, days=days, ownership=owner, clock=wall_clock, log=log):
+                yield str(day.day), committed_metadata(day)
+
+    return fetch
+
+
+def committed_metadata(committed: CommittedDay) -> dict[str, Any]:
+    """What the UI shows of a raw day, and the sensor compares (`content_hash`, `complete`, `fetched_at`, `metric_rows`)."""
+    footer = committed.footer
+    metadata: dict[str, Any] = {
+        "dagster/row_count": footer.rows,
+        "dagster/uri": committed.url,
+        "size_bytes": committed.size_bytes,
+        "window_start": moment(footer.window_start),
+        "window_end": moment(footer.window_end),
+        "complete": footer.complete,
+        "requests": footer.requests,
+        "duplicates": footer.duplicates,
+        "rejected": footer.rejected,
+        "metric_rows": committed.metric_rows,
+        "fetched_at": moment(footer.fetched_at),
+        "content_hash": footer.content_hash,
+    }
+    if committed.oldest is not None and committed.newest is not None:
+        metadata["oldest_event"] = moment(committed.oldest)
+        metadata["newest_event"] = moment(committed.newest)
+    return metadata
+
+
+ticket_events = daily_asset(
+    "ticket_events",
+    _fetcher(TICKET_EVENTS),
+    group_name="zendesk",
+    kinds={"zendesk", "parquet"},
+    pool=ZENDESK_POOL,
+    schema=TICKET_EVENTS_SCHEMA,
+    description="Audits of the account's tickets, and rows of the documented metric-event shape if the endpoint sends them; "
+    "from `/api/v2/incremental/ticket_events`.",
+)
+ticket_metric_events = daily_asset(
+    "ticket_metric_events",
+    _fetcher(TICKET_METRIC_EVENTS),
+    group_name="zendesk",
+    kinds={"zendesk", "parquet"},
+    pool=ZENDESK_POOL,
+    schema=TICKET_METRIC_EVENTS_SCHEMA,
+    description="Metric events of the account's tickets: SLA policies applied, breaches, fulfilments; "
+    "from `/api/v2/incremental/ticket_metric_events`.",
+)

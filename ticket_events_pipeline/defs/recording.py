@@ -1,0 +1,46 @@
+"""How a step that makes many days tells Dagster of each: its metadata on success, and what stands if it fails half-way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from ticket_events_pipeline.errors import TicketEventsError
+
+DayMetadata = tuple[str, Mapping[str, Any]]
+"""A partition key, and the metadata of its materialisation."""
+
+
+def record_days(context: dg.AssetExecutionContext, days: Iterable[DayMetadata]) -> None:
+    """Consume `days`, which makes them, and give each its metadata.
+
+    If making them fails, Dagster itself would record nothing; so the finished days are recorded here before the failure goes
+    on, and "re-execute from failure" runs only the rest. On success the framework adds its own event per day.
+    """
+    finished: list[DayMetadata] = []
+    try:
+        with expected_failures():
+            for key, metadata in days:
+                finished.append((key, metadata))
+                context.add_asset_metadata(metadata, partition_key=key)
+    except BaseException:
+        for key, metadata in finished:
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
+        raise
+
+
+@contextmanager
+def expected_failures() -> Iterator[None]:
+    """Show an error of ours as its message alone: it says what to do, and a traceback would hide it."""
+    try:
+        yield
+    except TicketEventsError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+
+
+def moment(epoch_seconds: int) -> dg.TimestampMetadataValue:
+    """A time as the UI shows it."""
+    return dg.MetadataValue.timestamp(float(epoch_seconds))

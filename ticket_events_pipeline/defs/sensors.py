@@ -1,0 +1,125 @@
+"""`new_event_partitions_sensor`: asks for the SLA tables of days whose raw files have landed or changed.
+
+Wiring only: what is stale is `staleness`'s, what is in progress is `runs`'s. Rejected: `@asset_sensor` sees only the newest of
+many partitions (dagster#32853); an automation condition can't make one range run from the earliest stale day on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+import dagster as dg
+
+from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.defs.event_log import events_after
+from ticket_events_pipeline.defs.jobs import RAW_ASSETS, SLA_ASSETS, summarize_sla_breaches
+from ticket_events_pipeline.defs.partitions import TIMEZONE
+from ticket_events_pipeline.defs.runs import days_in_progress, range_tags
+from ticket_events_pipeline.defs.staleness import (
+    CLOCKS,
+    SUMMARY,
+    TICKET_EVENTS,
+    TICKET_METRIC_EVENTS,
+    Stretch,
+    stale_days,
+    stretches,
+)
+
+STATE_TAG = "ticket_events/state"
+MOST_ATTEMPTS = 3
+"""A state that could not be summarised so often will not be the next time either; it is asked for again when it changes."""
+
+WATCHED = {
+    # An event of the key may make these days stale, counted from its own: a day's memory is an input of the next day.
+    TICKET_EVENTS: (0,),
+    TICKET_METRIC_EVENTS: (0,),
+    CLOCKS: (1,),
+    SUMMARY: (0,),
+}
+
+Cursor = dict[str, int]
+"""By asset, the place in the event log up to which no day is stale. It only saves work: without it, all is compared again."""
+
+
+@dg.sensor(
+    job=summarize_sla_breaches,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    description="Asks for one range run of the SLA tables per stretch of days whose raw files have landed or changed.",
+)
+def new_event_partitions_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Compare what every summary was made from with what is stored, and ask for a run where they differ."""
+    repository = context.repository_def
+    if repository is None:
+        raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which backfills touch its assets")
+    instance = context.instance
+    cursor = _read_cursor(context.cursor)
+    touched, reached = _touched_since(instance, cursor)
+    stale = stale_days(instance, touched)
+    newest = Day.containing(wall_clock(), TIMEZONE)
+    keys = [asset.key for asset in (*RAW_ASSETS, *SLA_ASSETS)]
+    busy = days_in_progress(instance, repository, keys) if stale else set()
+    asked, given_up = [], set()
+    for stretch in stretches(instance, stale, max({newest, *stale})):
+        attempts = _attempts(instance, stretch)
+        if attempts >= MOST_ATTEMPTS:
+            given_up |= set(stretch.days)
+            context.log.warning(f"{_told(stretch)}: asked for {attempts} times without a summary; look at the failed runs.")
+        elif busy.isdisjoint(stretch.days):
+            asked.append(_request(stretch, attempts))
+    held = {day: places for day, places in touched.items() if day in stale - given_up}
+    skipped = None if asked else _why_nothing(stale, given_up)
+    return dg.SensorResult(run_requests=asked, skip_reason=skipped, cursor=json.dumps(_advanced(reached, held)))
+
+
+def _read_cursor(text: str | None) -> Cursor:
+    try:
+        read = json.loads(text or "{}")
+        return {name: int(place) for name, place in read.items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _touched_since(instance: dg.DagsterInstance, cursor: Cursor) -> tuple[dict[Day, Cursor], Cursor]:
+    """The days that events behind the cursor may have made stale, each with its first such event by asset; and the newest."""
+    touched: dict[Day, Cursor] = defaultdict(dict)
+    reached = dict(cursor)
+    for key, offsets in WATCHED.items():
+        name = key.to_user_string()
+        for event in events_after(instance, key, cursor.get(name, 0)):
+            reached[name] = max(reached.get(name, 0), event.storage_id)
+            for offset in offsets:
+                touched[event.day.plus(offset)].setdefault(name, event.storage_id)
+    return touched, reached
+
+
+def _advanced(reached: Cursor, held: dict[Day, Cursor]) -> Cursor:
+    """The cursor behind everything seen, but before the first event of any day that is still to be made."""
+    advanced = dict(reached)
+    for places in held.values():
+        for name, storage_id in places.items():
+            advanced[name] = min(advanced[name], storage_id - 1)
+    return advanced
+
+
+def _attempts(instance: dg.DagsterInstance, stretch: Stretch) -> int:
+    return len(instance.get_runs(dg.RunsFilter(tags={STATE_TAG: stretch.state}), limit=MOST_ATTEMPTS))
+
+
+def _request(stretch: Stretch, attempts: int) -> dg.RunRequest:
+    tags = range_tags(stretch.days[0], stretch.days[-1])
+    # The attempt is in the key: a key dedupes for ever, and a failed run has to be asked for again.
+    return dg.RunRequest(run_key=f"{stretch.state}:{attempts + 1}", tags={**tags, STATE_TAG: stretch.state})
+
+
+def _told(stretch: Stretch) -> str:
+    return f"{stretch.days[0]} to {stretch.days[-1]}"
+
+
+def _why_nothing(stale: set[Day], given_up: set[Day]) -> str:
+    if not stale:
+        return "Every landed day's summary was made from what is stored now."
+    if stale <= given_up:
+        return f"{len(stale)} days could not be summarised in {MOST_ATTEMPTS} runs each; they wait for a change."
+    return f"{len(stale - given_up)} days are to be summarised; a run or backfill over them is queued or in progress."

@@ -1,0 +1,99 @@
+"""`sla_clocks`, `sla_targets` and `daily_sla_breach_summary`: what the stored events say of every SLA target, day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pyarrow.compute as pc
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.defs.daily_asset import MakeDays, daily_asset
+from ticket_events_pipeline.defs.raw_assets import ticket_events, ticket_metric_events
+from ticket_events_pipeline.defs.recording import DayMetadata, moment
+from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
+from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.summarize.sla_days import MadeDay, make_clocks, make_summaries, make_targets
+
+OWN_PREVIOUS_DAY = dg.AssetDep("sla_clocks", partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1))
+
+SUMMED_COLUMNS = (
+    "breaches",
+    "achieved",
+    "completed_breached",
+    "superseded_breaches",
+    "withdrawn_breaches",
+    "active_eod",
+    "breached_open_eod",
+)
+"""Additive over the rows of a day, so that the UI can plot them per partition."""
+
+Facts = Callable[[MadeDay], dict[str, Any]]
+
+
+def _maker(make: Callable[[Store, list[Day]], Iterator[MadeDay]], facts: Facts) -> MakeDays:
+    def make_days(_: dg.AssetExecutionContext, pipeline: TicketEventsPipeline, days: list[Day]) -> Iterator[DayMetadata]:
+        for made in make(pipeline.store(), days):
+            yield str(made.day), {**made_metadata(made), **facts(made)}
+
+    return make_days
+
+
+def made_metadata(made: MadeDay) -> dict[str, Any]:
+    """What the UI shows of every SLA day, and the sensor compares (`made_from_…`, `complete`, `as_of`, `content_hash`)."""
+    provenance = made.provenance
+    metadata: dict[str, Any] = {
+        **{name: text for name, text in provenance.inputs.to_metadata().items() if name.startswith("made_from_")},
+        "dagster/row_count": made.table.num_rows,
+        "dagster/uri": made.url,
+        "size_bytes": made.size_bytes,
+        "complete": provenance.inputs.complete,
+        "as_of": moment(provenance.inputs.as_of),
+        "history_from": provenance.history_from.isoformat(),
+        "content_hash": made.content_hash,
+    }
+    if provenance.events_through is not None:
+        metadata["events_through"] = moment(provenance.events_through)
+    return metadata
+
+
+def _target_facts(made: MadeDay) -> dict[str, Any]:
+    counts = made.table["outcome"].value_counts().to_pylist()
+    return {f"outcome_{count['values']}": count["counts"] for count in counts}
+
+
+def _summary_facts(made: MadeDay) -> dict[str, Any]:
+    sums = {column: pc.sum(made.table[column]).as_py() or 0 for column in SUMMED_COLUMNS}
+    decided = sums["achieved"] + sums["breaches"]
+    return {**sums, "achievement_rate": sums["achieved"] / decided} if decided else sums
+
+
+sla_clocks = daily_asset(
+    "sla_clocks",
+    _maker(make_clocks, lambda _: {}),
+    group_name="sla",
+    kinds={"parquet"},
+    deps=[ticket_events, ticket_metric_events, OWN_PREVIOUS_DAY],
+    description="The memory between days: every SLA clock that may still matter, with its events so far. Internal: its "
+    "columns are no contract.",
+)
+sla_targets = daily_asset(
+    "sla_targets",
+    _maker(make_targets, _target_facts),
+    group_name="sla",
+    kinds={"parquet"},
+    deps=[sla_clocks],
+    description="Every SLA target that was open at some moment of the day, as of the day's end (or of its last reading).",
+    schema=SLA_TARGETS_SCHEMA,
+)
+daily_sla_breach_summary = daily_asset(
+    "daily_sla_breach_summary",
+    _maker(make_summaries, _summary_facts),
+    group_name="sla",
+    kinds={"parquet"},
+    deps=[sla_targets],
+    description="Breaches, achievement and open targets of the day, a row per SLA metric, policy and kind of hours.",
+    schema=DAILY_SLA_BREACH_SUMMARY_SCHEMA,
+)

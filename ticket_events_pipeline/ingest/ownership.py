@@ -1,0 +1,62 @@
+"""Whose files a root holds: one account, one timezone of days, one choice about comments. A pass mixes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
+from ticket_events_pipeline.lake.partition_file import stored_days
+from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
+from ticket_events_pipeline.lake.store import Store
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """What every raw file of a root has in common.
+
+    Attributes:
+        account: the Zendesk account's name.
+        timezone: IANA zone of the partition days.
+        sideload: whether comments are stored.
+    """
+
+    account: str
+    timezone: str
+    sideload: bool
+
+
+def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: Ownership, log: Callable[[str], None]) -> None:
+    """Look at the stored days of the range, and at the newest one of all, before anything is fetched.
+
+    Raises:
+        ForeignRootError: a file was made for another account, timezone or sideload.
+    """
+    stored = stored_days(store, stream, ownership.timezone)
+    asked = set(days)
+    for day in [day for day in stored if day in asked] + stored[-1:]:
+        try:
+            footer = read_raw_footer(store, stream, day)
+        except DamagedFileError as error:
+            log(str(error))
+            continue
+        if footer is not None:
+            _refuse(store, day, footer, ownership)
+
+
+def _refuse(store: Store, day: Day, footer: RawFooter, ownership: Ownership) -> None:
+    differing = [
+        f"{variable}: its files have {theirs}, this pass has {ours}"
+        for variable, theirs, ours in (
+            ("ZENDESK_SUBDOMAIN", footer.account, ownership.account),
+            ("TICKET_EVENTS_TIMEZONE", footer.timezone, ownership.timezone),
+            ("ZENDESK_INCLUDE_COMMENTS", int(footer.sideload), int(ownership.sideload)),
+        )
+        if theirs != ours
+    ]
+    if differing:
+        raise ForeignRootError(
+            f"{store.location} holds {footer.stream} of {day} that was made otherwise ({'; '.join(differing)}). "
+            "Set the variable back, or start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it."
+        )

@@ -1,0 +1,88 @@
+"""What an SLA day is made from: which raw files speak for it, whether they are whole, and up to when they were read.
+
+Told from the raw files' footers when a day is made, and from Dagster's metadata when the sensor asks whether it is stale: both
+by the one rule here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ticket_events_pipeline.day import Day
+
+NOT_LANDED = "none"
+"""Stands for the hash of a file that isn't there."""
+
+
+@dataclass(frozen=True)
+class RawState:
+    """What matters of a raw file to those that are made from it.
+
+    Attributes:
+        content_hash: of its rows.
+        complete: whether the day was read to its end.
+        fetched_at: server time of its last page, epoch seconds.
+        metric_rows: how many rows have the metric-event shape.
+    """
+
+    content_hash: str
+    complete: bool
+    fetched_at: int
+    metric_rows: int
+
+
+@dataclass(frozen=True)
+class DayInputs:
+    """What one SLA day is made from; two equal ones make equal tables.
+
+    Attributes:
+        ticket_events, ticket_metric_events: hash of the raw file and `complete` or `open`; NOT_LANDED without one.
+        complete: whether every file that speaks for the day is.
+        as_of: the end of the day, or while it is open the server time up to which it was read; epoch seconds.
+        previous_clocks: hash of `sla_clocks` of the day before; NOT_LANDED without one.
+    """
+
+    ticket_events: str
+    ticket_metric_events: str
+    complete: bool
+    as_of: int
+    previous_clocks: str
+
+    def to_metadata(self) -> dict[str, str]:
+        """As footers and materialisations hold it."""
+        return {
+            "made_from_ticket_events": self.ticket_events,
+            "made_from_ticket_metric_events": self.ticket_metric_events,
+            "made_from_previous_clocks": self.previous_clocks,
+            "complete": str(self.complete).lower(),
+            "as_of": str(self.as_of),
+        }
+
+
+def day_inputs(
+    day: Day, *, ticket_events: RawState | None, ticket_metric_events: RawState | None, previous_clocks: str | None
+) -> DayInputs | None:
+    """The inputs of `day`, or None while it can't be summarised.
+
+    A day is spoken for by `ticket_metric_events` once it has landed, and by `ticket_events` if it has a metric-shaped row:
+    audits alone would make a false zero.
+    """
+    speaking = [ticket_metric_events] if ticket_metric_events is not None else []
+    if ticket_events is not None and ticket_events.metric_rows:
+        speaking.append(ticket_events)
+    if not speaking:
+        return None
+    read_up_to = [day.end if state.complete else min(day.end, state.fetched_at) for state in speaking]
+    return DayInputs(
+        ticket_events=_told(ticket_events),
+        ticket_metric_events=_told(ticket_metric_events),
+        complete=all(state.complete for state in speaking),
+        as_of=max(day.start, min(read_up_to)),
+        previous_clocks=previous_clocks or NOT_LANDED,
+    )
+
+
+def _told(state: RawState | None) -> str:
+    if state is None:
+        return NOT_LANDED
+    return f"{state.content_hash} {'complete' if state.complete else 'open'}"
