@@ -164,13 +164,15 @@ class _RangePass:
 
     def commit_finished(self, walked: WalkedPage) -> Iterator[CommittedDay]:
         """Write the days that the stream has gone past; at its end, all that are left."""
+        server_time = walked.page.server_time
+        # A row that is dated ahead carries the watermark with it, but nothing later than the server's now has happened.
+        position = walked.watermark if server_time is None else min(walked.watermark, server_time)
         for day in list(self.unfinished):
-            passed = walked.watermark >= day.end + self._stream.lag_seconds
+            settled_at = day.end + self._stream.lag_seconds
+            passed = position >= settled_at
             if not (passed or walked.at_end):
                 return
-            server_time = walked.page.server_time
-            over = day.end + self._stream.lag_seconds + SETTLING_SECONDS
-            complete = passed or (server_time is not None and server_time >= over)
+            complete = passed or (server_time is not None and server_time >= settled_at + SETTLING_SECONDS)
             yield self._commit(day, self.unfinished.pop(day), walked, complete=complete)
 
     def _commit(self, day: Day, progress: _DayInProgress, walked: WalkedPage, *, complete: bool) -> CommittedDay:
@@ -186,8 +188,7 @@ class _RangePass:
             window_start=day.start,
             window_end=day.end,
             complete=complete,
-            # Late rows are still to come behind the newest ones: never go on from later than the lag allows.
-            next_start_time=min(walked.watermark, read_at - self._stream.lag_seconds),
+            next_start_time=walked.checkpoint,
             requests=progress.requests,
             rows=table.num_rows,
             duplicates=progress.duplicates + duplicates,

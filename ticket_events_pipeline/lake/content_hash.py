@@ -22,7 +22,9 @@ class ContentHash:
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Take in the next rows."""
-        for column, (validity, lengths, values) in zip(batch.columns, self._columns, strict=True):
+        for stored, (validity, lengths, values) in zip(batch.columns, self._columns, strict=True):
+            # A dictionary's codes depend on how the batch was made; the values that they stand for don't.
+            column = stored.dictionary_decode() if pa.types.is_dictionary(stored.type) else stored
             validity.update(_bytes_of(column.is_valid()))
             if pa.types.is_string(column.type):
                 filled = pc.fill_null(column, "")

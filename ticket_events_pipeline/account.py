@@ -1,0 +1,179 @@
+"""The account: which server is meant, the four ways to authenticate, and which of them the variables ask for.
+
+Only values and their checks: `settings` reads the environment, `zendesk.auth` puts credentials on requests. No message and
+no repr here holds any part of a credential.
+https://developer.zendesk.com/api-reference/introduction/security-and-auth/
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+API_TOKENS_END = "2027-04-30"
+"""The day on which API tokens stop working, as Zendesk announced it."""
+
+HOW_TO_SET_CREDENTIALS = (
+    "no credentials are set: set ZENDESK_OAUTH_TOKEN; or ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET; or "
+    "ZENDESK_EMAIL and ZENDESK_API_TOKEN (or ZENDESK_PASSWORD); or ZENDESK_SANDBOX=1 to try it without an account"
+)
+_API_TOKEN_WARNING = (
+    f"ZENDESK_API_TOKEN: Zendesk's API tokens stop working on {API_TOKENS_END}; move to ZENDESK_OAUTH_TOKEN, or to "
+    "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
+)
+# A DNS label: it becomes the first part of a host name that credentials are sent to.
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_EMAIL = re.compile(r"[^\s:@]+@[^\s:@/]+")  # a colon would end the user name of Basic auth, "/token" is added by us
+_VISIBLE_ASCII = re.compile(r"[!-~]+")  # anything else breaks the header, and an HTTP library's complaint would quote it
+
+
+@dataclass(frozen=True)
+class BearerToken:
+    """An OAuth access token."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ClientCredentials:
+    """An OAuth client that fetches its own tokens (client-credentials grant)."""
+
+    client_id: str = field(repr=False)
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ApiToken:
+    """Basic auth as `{email}/token:{api_token}`, until API_TOKENS_END."""
+
+    email: str = field(repr=False)
+    api_token: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Password:
+    """Basic auth with an agent's password; most accounts refuse it."""
+
+    email: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+Credentials = BearerToken | ClientCredentials | ApiToken | Password
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where requests go and what they carry. `base_url` has neither a trailing slash nor a user."""
+
+    base_url: str
+    credentials: Credentials
+
+
+@dataclass(frozen=True)
+class CredentialFindings:
+    """What the variables ask for. `credentials` is None exactly when there are problems or no variable is set."""
+
+    credentials: Credentials | None
+    variables: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def parse_subdomain(text: str) -> str:
+    """The subdomain in lower case; empty text stays empty.
+
+    Raises:
+        ValueError: it is no single DNS label.
+    """
+    if text and not _SUBDOMAIN.fullmatch(text.lower()):
+        raise ValueError("give the first part of the host only: acme for https://acme.zendesk.com")
+    return text.lower()
+
+
+def parse_base_url(text: str) -> str:
+    """The base URL without a trailing slash; empty text stays empty.
+
+    Raises:
+        ValueError: no URL that credentials may be sent to. The text is not quoted: people do paste user:password@ into URLs.
+    """
+    if not text:
+        return ""
+    url = _split(text)
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise ValueError("give scheme, host and path only, no user, query or fragment")
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
+        raise ValueError(
+            "must begin with https:// (plain http only to a loopback address), or credentials would travel in the open"
+        )
+    if re.search(r"/api(/v2)?/?$", url.path):
+        raise ValueError("give it without /api/v2, which the requests add")
+    return text.rstrip("/")
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        url = urlsplit(text)
+        if not url.hostname or url.port == 0 or not _VISIBLE_ASCII.fullmatch(text):
+            raise ValueError
+    except ValueError:  # its own text would quote the URL
+        raise ValueError("is no URL of the form https://host") from None
+    return url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a connection to `host` stays on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def account_of(base_url: str) -> str:
+    """The account's name in `base_url`: the subdomain of a zendesk.com host, else the host without its port."""
+    host = urlsplit(base_url).hostname or ""
+    return host.removesuffix(".zendesk.com").split(".")[0] if host.endswith(".zendesk.com") else host
+
+
+def find_credentials(variables: Mapping[str, str]) -> CredentialFindings:
+    """The one set of credentials among `variables` (an empty value counts as unset), or what is wrong with them."""
+    present = tuple(name for name in _VARIABLES if variables.get(name))
+    # An e-mail address alone asks for no kind: it may be left over beside an OAuth token.
+    asked = [(kind, names) for kind, names in _KINDS if set(names) & set(present) - {"ZENDESK_EMAIL"}]
+    if len(asked) > 1:
+        sets = " and ".join("/".join(name for name in names if name in present) for _, names in asked)
+        return CredentialFindings(None, present, (f"{len(asked)} sets of credentials are set, {sets}: keep one",))
+    if not asked:
+        alone = "ZENDESK_EMAIL is set alone: ZENDESK_API_TOKEN (or ZENDESK_PASSWORD) belongs to it"
+        return CredentialFindings(None, present, (alone,) if present else ())
+    kind, names = asked[0]
+    problems = [problem for name in names if (problem := _problem_with(name, variables.get(name, "")))]
+    if problems:
+        return CredentialFindings(None, present, tuple(problems))
+    warnings = (_API_TOKEN_WARNING,) if kind is ApiToken else ()
+    return CredentialFindings(kind(*(variables[name] for name in names)), present, warnings=warnings)
+
+
+_KINDS: tuple[tuple[Callable[..., Credentials], tuple[str, ...]], ...] = (
+    (BearerToken, ("ZENDESK_OAUTH_TOKEN",)),
+    (ClientCredentials, ("ZENDESK_OAUTH_CLIENT_ID", "ZENDESK_OAUTH_CLIENT_SECRET")),
+    (ApiToken, ("ZENDESK_EMAIL", "ZENDESK_API_TOKEN")),
+    (Password, ("ZENDESK_EMAIL", "ZENDESK_PASSWORD")),
+)
+_VARIABLES = dict.fromkeys(name for _, names in _KINDS for name in names)
+
+
+def _problem_with(name: str, value: str) -> str | None:
+    if not value:
+        return f"{name} is not set, but what belongs to it is"
+    if name == "ZENDESK_EMAIL":
+        return None if _EMAIL.fullmatch(value) else "ZENDESK_EMAIL: is no e-mail address (give it without /token)"
+    if name == "ZENDESK_PASSWORD":
+        return None if value.isprintable() else "ZENDESK_PASSWORD: holds a line end or another control character"
+    return (
+        None
+        if _VISIBLE_ASCII.fullmatch(value)
+        else f"{name}: holds a character that no token has (a space, a line end, non-ASCII)"
+    )

@@ -1,0 +1,136 @@
+"""The simulated account: which tickets come on which day, and its rows in order of time, whatever window is asked for.
+
+Deterministic by its seed: every day's tickets are drawn from a generator of their own, every ticket's rows from another, so
+neither the window nor the present moment changes a row; the present decides only what can be seen of it. Days are UTC's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sandbox.audits import audit_rows
+from ticket_events_pipeline.sandbox.metric_rows import PLAN_HORIZON_DAYS, metric_rows
+from ticket_events_pipeline.sandbox.rows import STREAMS, TICKET_METRIC_EVENTS, Row
+from ticket_events_pipeline.sandbox.schedule import DAY_SECONDS
+from ticket_events_pipeline.sandbox.stored_row import StoredRow
+from ticket_events_pipeline.sandbox.texts import Cast
+from ticket_events_pipeline.sandbox.ticket_life import LIFE_DAYS, Update, tell_life
+
+FOUNDED = Day(dt.date(2015, 1, 1))
+"""The account's first day: a walk from the beginning of time starts here."""
+
+COHORT_DAYS = LIFE_DAYS + PLAN_HORIZON_DAYS
+"""Tickets of that many days before a day can have rows on it."""
+
+MAX_TICKETS_PER_DAY = 40_000
+
+_WEEKDAY_WEIGHTS = (1.32, 1.22, 1.16, 1.14, 1.06, 0.58, 0.52)
+_HOUR_WEIGHTS = (2, 1, 1, 1, 1, 2, 4, 8, 13, 16, 17, 16, 13, 14, 16, 16, 14, 12, 9, 7, 6, 5, 4, 3)
+
+_METRIC_ROOM = 5_000
+"""Of a ticket's 10,000 ids the first so many are for metric events, the others for audits and their child events."""
+
+Cohort = dict[int, list[StoredRow]]
+"""The rows of the tickets created on one day, by the start of the day that the rows lie on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    id: int
+    first_row_id: int
+    cast: Cast
+    updates: tuple[Update, ...]
+
+
+class SimulatedAccount:
+    """An account of invented tickets. Thread-safe.
+
+    Keeps the rows of some weeks in memory however long the walk: about 100 MB at the default volume, and in proportion to it.
+    """
+
+    def __init__(self, *, seed: int | str = 1, tickets_per_day: int = 60, name: str = "sandbox") -> None:
+        """`tickets_per_day` is the mean over a week: working days have more, weekends fewer.
+
+        Raises:
+            ValueError: `tickets_per_day` is not between 1 and 40,000 (ids would no longer be unique).
+        """
+        if not 1 <= tickets_per_day <= MAX_TICKETS_PER_DAY:
+            raise ValueError(f"tickets_per_day must be between 1 and {MAX_TICKETS_PER_DAY}, not {tickets_per_day}")
+        self.name = name
+        self._seed = seed
+        self._tickets_per_day = tickets_per_day
+        # Twice a cohort's reach: both streams may be walked at different places at the same time.
+        self._tickets = lru_cache(maxsize=2 * COHORT_DAYS)(self._draw_tickets)
+        self._cohort = lru_cache(maxsize=3 * COHORT_DAYS)(self._make_cohort)
+        self._day_rows = lru_cache(maxsize=COHORT_DAYS)(self._make_day_rows)
+
+    def rows(self, stream: str, start_time: int, *, now: float, comments: bool = False) -> Iterator[Row]:
+        """See `Account.rows`. Rows may be dated up to three days after `now`: breaches that are announced ahead.
+
+        Raises:
+            KeyError: there is no such stream.
+        """
+        if stream not in STREAMS:
+            raise KeyError(stream)
+        # Nothing lies before the founding, and the epoch's ends are no dates.
+        day = Day.containing(max(start_time, FOUNDED.start))
+        last = Day.containing(now).plus(PLAN_HORIZON_DAYS)
+        while day <= last:
+            rows = self._day_rows(stream, comments, day)
+            for index in range(bisect_left(rows, start_time, key=lambda row: row.time), len(rows)):
+                seen = rows[index].seen_at(now)
+                if seen is not None:
+                    yield seen
+            day = day.plus(1)
+
+    def _make_day_rows(self, stream: str, comments: bool, day: Day) -> Sequence[StoredRow]:
+        rows: list[StoredRow] = []
+        for age in range(COHORT_DAYS + 1):
+            created = day.plus(-age)
+            if created >= FOUNDED:
+                rows.extend(self._cohort(stream, comments, created).get(day.start, ()))
+        return sorted(rows, key=lambda row: (row.time, row.id))
+
+    def _make_cohort(self, stream: str, comments: bool, created: Day) -> Cohort:
+        cohort: Cohort = {}
+        for ticket in self._tickets(created):
+            for row in self._ticket_rows(ticket, stream, comments):
+                cohort.setdefault(row.time - row.time % DAY_SECONDS, []).append(row)
+        return cohort
+
+    def _ticket_rows(self, ticket: _Ticket, stream: str, comments: bool) -> list[StoredRow]:
+        rng = random.Random(f"{self._seed}:{ticket.id}:{stream}")
+        if stream == TICKET_METRIC_EVENTS:
+            return metric_rows(rng, ticket.updates, ticket_id=ticket.id, first_id=ticket.first_row_id)
+        first_id = ticket.first_row_id + _METRIC_ROOM
+        return audit_rows(rng, ticket.cast, ticket.updates, ticket_id=ticket.id, first_id=first_id, comments=comments)
+
+    def _draw_tickets(self, created: Day) -> Sequence[_Ticket]:
+        rng = random.Random(f"{self._seed}:{created}")
+        load = rng.lognormvariate(0, 0.18)  # agents have good and bad days
+        mean = self._tickets_per_day * _WEEKDAY_WEIGHTS[created.date.weekday()]
+        count = max(1, round(mean * rng.uniform(0.88, 1.12)))
+        hours = rng.choices(range(24), _HOUR_WEIGHTS, k=count)
+        times = sorted(created.start + hour * 3600 + rng.randrange(3600) for hour in hours)
+        return [self._draw_ticket(rng, created, number, time, load) for number, time in enumerate(times)]
+
+    def _draw_ticket(self, rng: random.Random, created: Day, number: int, time: int, load: float) -> _Ticket:
+        cast = Cast.draw(rng)
+        updates = tell_life(rng, created=time, channel=cast.channel, load=load)
+        return _Ticket(self._ticket_id(created, number), _first_row_id(created, number), cast, updates)
+
+    def _ticket_id(self, created: Day, number: int) -> int:
+        # Room for twice the mean: no day of the week, however busy, comes near it.
+        room = int("1" + "0" * len(str(2 * self._tickets_per_day)))
+        return (created.date - FOUNDED.date).days * room + number + 1
+
+
+def _first_row_id(created: Day, number: int) -> int:
+    """Fourteen digits: the day since 1970 (five), the ticket in it (five), the row in the ticket (four)."""
+    return ((created.date - dt.date(1970, 1, 1)).days * 100_000 + number) * 10_000 + 1

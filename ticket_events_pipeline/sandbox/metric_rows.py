@@ -1,0 +1,149 @@
+"""The metric events of one ticket: its clocks' marks, the breaches that follow from them, and the oddities of their delivery.
+
+A breach is there exactly if the clock ran over its target, by the policy's hours; some are announced ahead and withdrawn when
+it did not, a few are withdrawn days later. Rows come late by seconds to minutes. Nothing here depends on what time it is now.
+https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_events/
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ticket_events_pipeline.sandbox.clocks import METRICS, LifeClock, Mark, clocks_of
+from ticket_events_pipeline.sandbox.policies import Target
+from ticket_events_pipeline.sandbox.schedule import DAY_SECONDS, business_seconds
+from ticket_events_pipeline.sandbox.stored_row import StoredRow, compact_json, iso_text
+from ticket_events_pipeline.sandbox.ticket_life import Update
+
+PLAN_HORIZON_DAYS = 3
+"""Breaches are announced at most that far ahead; bounds how far into the future rows may be dated."""
+
+_PLANNED_SHARE = 0.03
+_RESTATED_SHARE = 0.015
+_NEVER = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """A row to be: `visible_at` and `withdrawn_at` are epoch seconds; `rest` is the JSON text of its last fields."""
+
+    metric: str
+    instance_id: int
+    type: str
+    time: int
+    visible_at: float
+    withdrawn_at: float = _NEVER
+    rest: str = ""
+
+
+def metric_rows(rng: random.Random, updates: Sequence[Update], *, ticket_id: int, first_id: int) -> list[StoredRow]:
+    """The ticket's metric events; their ids count up from `first_id`, in the order in which they were made."""
+    created = updates[0].time
+    events = [_Event(metric, 0, "measure", created, created + _delay(rng)) for metric in METRICS[:-1]]
+    for clock in clocks_of(updates):
+        events.extend(_Walk(rng, clock).events())
+    events.sort(key=lambda event: min(event.time, event.visible_at))
+    return [_stored(event, ticket_id, first_id + number) for number, event in enumerate(events)]
+
+
+def _delay(rng: random.Random) -> float:
+    """Seconds after its own time at which a row can be seen: mostly none, now and then up to four minutes."""
+    chance = rng.random()
+    if chance < 0.75:
+        return 0.0
+    return rng.uniform(1, 30) if chance < 0.96 else rng.uniform(30, 240)
+
+
+class _Walk:
+    """Goes along one clock's marks, counting the time it ran."""
+
+    def __init__(self, rng: random.Random, clock: LifeClock) -> None:
+        self._rng = rng
+        self._clock = clock
+        self._calendar_seconds = 0
+        self._business_seconds = 0
+        self._running_since: int | None = None
+        self._target: Target | None = None
+        self._is_over = False
+
+    def events(self) -> Iterator[_Event]:
+        for mark in self._clock.marks:
+            yield from self._run_until(mark.time)
+            if mark.kind == "apply":
+                yield from self._apply(mark)
+                continue
+            yield self._event(mark.kind, mark.time)
+            self._running_since = mark.time if mark.kind == "activate" else None
+            if mark.kind == "fulfill":
+                calendar, business = self._calendar_seconds // 60, self._business_seconds // 60
+                rest = f',"status":{{"calendar":{calendar},"business":{business}}}'
+                yield self._event("update_status", mark.time, rest=rest)
+
+    def _run_until(self, end: int) -> Iterator[_Event]:
+        """Counts the stretch up to `end`, and finds the breach in it or the one that was only announced."""
+        start = self._running_since
+        if start is None:
+            return
+        if self._target is not None and not self._is_over:
+            # One second at least: a clock that was stopped with nothing left is over its target when it runs again.
+            due = self._target.policy.later(start, max(1, self._target.seconds - self._elapsed(self._target)))
+            is_planned = self._rng.random() < _PLANNED_SHARE and due - start <= PLAN_HORIZON_DAYS * DAY_SECONDS
+            if due < end:
+                self._is_over = True
+                yield self._breach(due, visible_at=(start if is_planned else due) + _delay(self._rng))
+            elif is_planned:
+                withdrawn_at = end + _delay(self._rng)
+                yield self._event("breach", due, visible_at=start + _delay(self._rng), withdrawn_at=withdrawn_at)
+        self._calendar_seconds += end - start
+        self._business_seconds += business_seconds(start, end)
+        self._running_since = end
+
+    def _apply(self, mark: Mark) -> Iterator[_Event]:
+        self._target = mark.target
+        kind, key = ("apply_group_sla", "group_sla") if self._clock.metric == "group_ownership_time" else ("apply_sla", "sla")
+        yield self._event(kind, mark.time, rest=_target_field(key, mark.target))
+        # A new target begins afresh: a clock that is over it already breaches at once, one that isn't may breach once more.
+        self._is_over = mark.target is not None and self._elapsed(mark.target) >= mark.target.seconds
+        if self._is_over:
+            yield self._breach(mark.time, visible_at=mark.time + _delay(self._rng))
+
+    def _elapsed(self, target: Target) -> int:
+        return self._business_seconds if target.policy.business_hours else self._calendar_seconds
+
+    def _breach(self, time: int, *, visible_at: float) -> _Event:
+        is_restated = self._rng.random() < _RESTATED_SHARE
+        withdrawn_at = time + self._rng.uniform(1, 2) * DAY_SECONDS if is_restated else _NEVER
+        return self._event("breach", time, visible_at=visible_at, withdrawn_at=withdrawn_at)
+
+    def _event(
+        self, kind: str, time: int, *, visible_at: float | None = None, withdrawn_at: float = _NEVER, rest: str = ""
+    ) -> _Event:
+        seen = time + _delay(self._rng) if visible_at is None else visible_at
+        return _Event(self._clock.metric, self._clock.instance_id, kind, time, seen, withdrawn_at, rest)
+
+
+def _field(name: str, value: object) -> str:
+    return f',"{name}":{compact_json(value)}'
+
+
+@lru_cache(maxsize=1024)
+def _target_field(name: str, target: Target | None) -> str:
+    if target is None:
+        return _field(name, None)
+    policy = target.policy
+    sla: dict[str, object] = {"target": target.seconds // 60, "business_hours": policy.business_hours}
+    if policy.in_seconds:
+        sla["target_in_seconds"] = target.seconds
+    return _field(name, {**sla, "policy": {"id": policy.id, "title": policy.title, "description": policy.description}})
+
+
+def _stored(event: _Event, ticket_id: int, row_id: int) -> StoredRow:
+    text = (
+        f'{{"id":{row_id},"ticket_id":{ticket_id},"metric":"{event.metric}","instance_id":{event.instance_id},'
+        f'"type":"{event.type}","time":"{iso_text(event.time)}","deleted":false{event.rest}}}'
+    )
+    return StoredRow(event.time, row_id, event.visible_at, event.withdrawn_at, text.encode())

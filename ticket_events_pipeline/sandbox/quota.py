@@ -1,0 +1,45 @@
+"""The incremental exports' quota: so many requests a minute, shared by both streams, as the server counts them.
+
+A fixed window that begins with its first request. What a client makes of the answers is the client's affair.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+WINDOW_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a request is let through, and what the window holds after it."""
+
+    allowed: bool
+    total: int
+    remaining: int
+    resets_in_seconds: int
+
+    @property
+    def header(self) -> str:
+        """The value of `zendesk-ratelimit-incremental-exports`."""
+        return f"total={self.total}; remaining={self.remaining}; resets={self.resets_in_seconds}"
+
+
+class ExportQuota:
+    """Counts requests against a minute's budget. Not thread-safe: the server's event loop is its only user."""
+
+    def __init__(self, requests_per_minute: int) -> None:
+        self._total = requests_per_minute
+        self._used = 0
+        self._window_end = -math.inf
+
+    def take(self, now: float) -> Verdict:
+        """One request at `now` (epoch seconds); a refused one costs nothing."""
+        # A clock that was set back must not shut the door for longer than a window.
+        if not self._window_end - WINDOW_SECONDS <= now < self._window_end:
+            self._window_end = now + WINDOW_SECONDS
+            self._used = 0
+        allowed = self._used < self._total
+        self._used += allowed
+        return Verdict(allowed, self._total, self._total - self._used, math.ceil(self._window_end - now))

@@ -1,0 +1,237 @@
+"""The HTTP server of a sandbox account, on the loopback only: in a thread of its own, or in the foreground.
+
+Thin: adapts requests and answers. What is answered stands in `exports` and `credentials`.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qsl
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ticket_events_pipeline.day import Clock, wall_clock
+from ticket_events_pipeline.sandbox.answers import NOT_FOUND, Answer, json_answer
+from ticket_events_pipeline.sandbox.credentials import DEMO_CREDENTIALS, TOKEN_LIFETIME_SECONDS, Credentials, Doorkeeper
+from ticket_events_pipeline.sandbox.exports import Exports, World
+from ticket_events_pipeline.sandbox.paging import PAGE_LIMIT, EndOfStream
+from ticket_events_pipeline.sandbox.quota import ExportQuota
+from ticket_events_pipeline.sandbox.rows import STREAMS, Account
+
+HOST = "127.0.0.1"
+
+START_SECONDS = 10
+"""A server that isn't up by then won't be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRequest:
+    """A request that was answered; `at` is epoch seconds by the server's clock."""
+
+    at: float
+    method: str
+    path: str
+    query: dict[str, str]
+    status: int
+
+
+class SandboxServer:
+    """Serves `account` as Zendesk would. Use it as a context manager, by `start` and `stop`, or by `run` in the foreground.
+
+    Attributes:
+        requests: every request answered so far, in order.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        port: int = 0,
+        requests_per_minute: int = 100_000,
+        clock: Clock = wall_clock,
+        end_of_stream: EndOfStream = "present",
+        pinned: bool = False,
+        quota_headers: bool = True,
+        page_limit: int = PAGE_LIMIT,
+        credentials: Credentials = DEMO_CREDENTIALS,
+        token_lifetime_seconds: int = TOKEN_LIFETIME_SECONDS,
+    ) -> None:
+        """`port` 0 takes a free one. The worlds (`end_of_stream` to `page_limit`) are explained at `exports.World`."""
+        world = World(end_of_stream=end_of_stream, pinned=pinned, quota_headers=quota_headers, page_limit=page_limit)
+        self.requests: list[SeenRequest] = []
+        self._clock = clock
+        self._doorkeeper = Doorkeeper(credentials, token_lifetime_seconds=token_lifetime_seconds)
+        quota = ExportQuota(requests_per_minute)
+        self._exports = Exports(account, world=world, doorkeeper=self._doorkeeper, quota=quota, clock=clock)
+        self._scripted: deque[Answer | None] = deque()
+        self._port = port
+        self._uvicorn: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def base_url(self) -> str:
+        """`http://127.0.0.1:PORT`; with a port of 0 known from `start` on."""
+        return f"http://{HOST}:{self._port}"
+
+    def script(self, *answers: Answer | None) -> None:
+        """The next requests for an export get these instead, one each, whatever they ask; None lets one through."""
+        self._scripted.extend(answers)
+
+    def start(self) -> Self:
+        """Serves in a daemon thread; returns as soon as requests are taken.
+
+        Raises:
+            OSError: the port is taken.
+            RuntimeError: it is running already, or did not come up.
+        """
+        if self._thread is not None:
+            raise RuntimeError(f"the sandbox server is running already, at {self.base_url}")
+        listener = _listener(self._port)
+        self._port = listener.getsockname()[1]
+        self._uvicorn = _SignallingServer(_quiet_config(self._application()))
+        self._thread = threading.Thread(target=self._uvicorn.run, args=([listener],), name="sandbox-server", daemon=True)
+        self._thread.start()
+        if not self._uvicorn.is_up.wait(START_SECONDS):
+            raise RuntimeError(f"the sandbox server did not come up within {START_SECONDS} s")
+        return self
+
+    def stop(self) -> None:
+        """Stops serving; does nothing if it isn't. What was written to `requests` stays."""
+        if self._uvicorn is not None and self._thread is not None:
+            self._uvicorn.should_exit = True
+            self._thread.join()
+        self._uvicorn = self._thread = None
+
+    def run(self, announce: Callable[[str], None] | None = None) -> None:
+        """Serves in the foreground until Ctrl-C; `announce` is called with the base URL once requests are taken.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        try:
+            self.start()
+            if announce is not None:
+                announce(self.base_url)
+            while self._thread is not None and self._thread.is_alive():
+                self._thread.join(timeout=1)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _application(self) -> Starlette:
+        exports = [
+            Route(f"/api/v2/incremental/{stream}{suffix}", self._export, name=stream)
+            for stream in STREAMS
+            for suffix in ("", ".json")
+        ]
+        return Starlette(
+            routes=[*exports, Route("/oauth/tokens", self._token, methods=["POST"])],
+            # The fastest level: the loopback's bytes are cheap, the CPU is shared with the client under test.
+            middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)],
+            exception_handlers={404: self._not_found, 405: self._not_allowed, 500: self._broken},
+        )
+
+    async def _export(self, request: Request) -> Response:
+        scripted = self._scripted.popleft() if self._scripted else None
+        if scripted is not None:
+            return self._respond(request, scripted)
+        answer = self._exports.answer(
+            request.url.path.rpartition("/")[2].removesuffix(".json"),
+            dict(request.query_params),
+            authorization=request.headers.get("authorization", ""),
+            url=f"{self.base_url}{request.url.path}",
+        )
+        return self._respond(request, answer)
+
+    async def _token(self, request: Request) -> Response:
+        asked = _fields(await request.body(), request.headers.get("content-type", ""))
+        status, body = self._doorkeeper.grant(asked, self._clock())
+        return self._respond(request, json_answer(status, body))
+
+    async def _not_found(self, request: Request, error: Exception) -> Response:
+        return self._respond(request, NOT_FOUND)
+
+    async def _not_allowed(self, request: Request, error: Exception) -> Response:
+        return self._respond(request, json_answer(405, {"error": "MethodNotAllowed", "description": "Method not allowed"}))
+
+    async def _broken(self, request: Request, error: Exception) -> Response:
+        return self._respond(request, json_answer(500, {"error": "InternalError", "description": repr(error)}))
+
+    def _respond(self, request: Request, answer: Answer) -> Response:
+        now = self._clock()
+        self.requests.append(SeenRequest(now, request.method, request.url.path, dict(request.query_params), answer.status))
+        headers = {"Date": formatdate(now, usegmt=True), "Content-Type": answer.content_type, **answer.headers}
+        return Response(answer.body, answer.status, headers)
+
+
+class _SignallingServer(uvicorn.Server):
+    """uvicorn's server, which says when it is up instead of letting itself be polled."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+def _listener(port: int) -> socket.socket:
+    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; otherwise small answers wait 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _quiet_config(application: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        log_config=None,
+        log_level="warning",  # quiet also where the embedding program logs everything
+        access_log=False,
+        http="h11",
+        ws="none",  # the implementations of websockets warn of their deprecations
+        loop="asyncio",
+        lifespan="off",
+        date_header=False,  # the simulated clock's comes instead
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _fields(body: bytes, content_type: str) -> dict[str, object]:
+    """What a form or a JSON object holds; nothing, if it is neither."""
+    try:
+        if "json" in content_type:
+            parsed = json.loads(body)
+            return parsed if isinstance(parsed, dict) else {}
+        return dict(parse_qsl(body.decode()))
+    except ValueError:
+        return {}

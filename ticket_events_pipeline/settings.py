@@ -1,0 +1,243 @@
+"""Settings: environment variables in, one checked value out, or every problem with them in one error.
+
+Nothing here opens a file, a socket or a clock; the environment is handed in. What the variables mean to Dagster, to the
+store and to HTTP is their own affair; the checks of servers and credentials are in `account`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
+
+from ticket_events_pipeline.account import (
+    HOW_TO_SET_CREDENTIALS,
+    BearerToken,
+    CredentialFindings,
+    Credentials,
+    Server,
+    account_of,
+    find_credentials,
+    parse_base_url,
+    parse_subdomain,
+)
+from ticket_events_pipeline.day import Day, zone
+from ticket_events_pipeline.errors import SettingsError, UsageError
+
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_FIRST_START_DATE, _LAST_START_DATE = dt.date(1970, 1, 2), dt.date(2199, 12, 31)  # epoch seconds ≥ 0 in every zone
+
+_T = TypeVar("_T")
+
+
+class PartitionSettings(NamedTuple):
+    """What the partitions need: known without any credential, so that definitions always load."""
+
+    start_date: dt.date
+    timezone: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set, checked.
+
+    Attributes:
+        server: None under the sandbox, whose embedded server starts later: see `with_server`.
+        root: an absolute folder, or a URI (`s3://…`) as given; under the sandbox its `sandbox` subfolder.
+        warnings: sentences for the log; nothing in them stops a run.
+    """
+
+    server: Server | None
+    subdomain: str | None
+    is_sandbox: bool
+    requests_per_minute: int
+    timeout_seconds: int
+    include_comments: bool
+    root: str
+    start_date: dt.date
+    timezone: str
+    restate_days: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def account(self) -> str:
+        """The name that files and quotas go under: the subdomain, the host of another base URL, or `sandbox`."""
+        if self.is_sandbox:
+            return "sandbox"
+        return self.subdomain or account_of(self.base_url)
+
+    @property
+    def base_url(self) -> str:
+        """The server's base URL.
+
+        Raises:
+            UsageError: under the sandbox, before `with_server`.
+        """
+        return self._known_server().base_url
+
+    @property
+    def credentials(self) -> Credentials:
+        """The server's credentials.
+
+        Raises:
+            UsageError: under the sandbox, before `with_server`.
+        """
+        return self._known_server().credentials
+
+    def with_server(self, base_url: str) -> Settings:
+        """The same settings once the sandbox's embedded server listens at `base_url`.
+
+        Raises:
+            UsageError: ZENDESK_SANDBOX is not set; real credentials never go to a handed-in address.
+        """
+        if not self.is_sandbox:
+            raise UsageError("only the sandbox has its server handed in; elsewhere set ZENDESK_BASE_URL")
+        return replace(self, server=Server(base_url.rstrip("/"), BearerToken("sandbox")))
+
+    def _known_server(self) -> Server:
+        if self.server is None:
+            raise UsageError("ZENDESK_SANDBOX=1: the embedded sandbox server has not been started yet")
+        return self.server
+
+
+def load_settings(env: Mapping[str, str]) -> Settings:
+    """The settings that `env` holds; an empty or blank variable counts as unset.
+
+    Raises:
+        SettingsError: with every problem found, not only the first.
+    """
+    reader = _Reader(env)
+    is_sandbox = reader.flag("ZENDESK_SANDBOX")
+    subdomain = reader.parsed("ZENDESK_SUBDOMAIN", "", parse=parse_subdomain) or None
+    start_date, timezone = _partitions(reader)
+    server = None
+    if is_sandbox:
+        _check_sandbox(reader)
+    else:
+        server = _server(reader, subdomain)
+    settings = Settings(
+        server=server,
+        subdomain=subdomain,
+        is_sandbox=is_sandbox,
+        requests_per_minute=reader.whole_number("ZENDESK_REQUESTS_PER_MINUTE", 10),
+        timeout_seconds=reader.whole_number("ZENDESK_TIMEOUT_SECONDS", 60),
+        include_comments=reader.flag("ZENDESK_INCLUDE_COMMENTS"),
+        root=_root(reader, is_sandbox=is_sandbox),
+        start_date=start_date,
+        timezone=timezone,
+        restate_days=reader.whole_number("TICKET_EVENTS_RESTATE_DAYS", 3),
+        warnings=tuple(reader.warnings),
+    )
+    reader.raise_problems()
+    return settings
+
+
+def partition_settings(env: Mapping[str, str]) -> PartitionSettings:
+    """The first partition and the zone of the partition days, whatever else is set or not.
+
+    Raises:
+        SettingsError: TICKET_EVENTS_START_DATE or TICKET_EVENTS_TIMEZONE is malformed.
+    """
+    reader = _Reader(env)
+    partitions = _partitions(reader)
+    reader.raise_problems()
+    return partitions
+
+
+class _Reader:
+    """Reads variables and remembers what is wrong with them."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+
+    def text(self, name: str) -> str:
+        return self._env.get(name, "").strip()
+
+    def parsed(self, name: str, default: str, *, parse: Callable[[str], _T]) -> _T:
+        """What `parse` makes of the variable; a problem leaves what it makes of the default."""
+        try:
+            return parse(self.text(name) or default)
+        except ValueError as error:
+            self.problems.append(f"{name}: {error}")
+            return parse(default)
+
+    def whole_number(self, name: str, default: int) -> int:
+        return self.parsed(name, str(default), parse=_whole_number)
+
+    def flag(self, name: str) -> bool:
+        return self.parsed(name, "0", parse=_flag)
+
+    def credentials(self) -> CredentialFindings:
+        return find_credentials({name: self.text(name) for name in self._env})
+
+    def raise_problems(self) -> None:
+        if self.problems:
+            raise SettingsError(self.problems)
+
+
+def _whole_number(text: str) -> int:
+    if not _WHOLE_NUMBER.fullmatch(text) or int(text) == 0:
+        raise ValueError(f"{text!r} is no whole number from 1 to 999999")
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in _FLAGS:
+        raise ValueError(f"{text!r} is neither 1 nor 0")
+    return _FLAGS[text.lower()]
+
+
+def _start_date(text: str) -> dt.date:
+    date = Day.parse(text).date
+    if not _FIRST_START_DATE <= date <= _LAST_START_DATE:
+        raise ValueError(f"{text!r} lies outside {_FIRST_START_DATE} to {_LAST_START_DATE}")
+    return date
+
+
+def _partitions(reader: _Reader) -> PartitionSettings:
+    start_date = reader.parsed("TICKET_EVENTS_START_DATE", "2025-01-01", parse=_start_date)
+    return PartitionSettings(start_date, reader.parsed("TICKET_EVENTS_TIMEZONE", "UTC", parse=lambda text: zone(text).key))
+
+
+def _server(reader: _Reader, subdomain: str | None) -> Server | None:
+    base_url = reader.parsed("ZENDESK_BASE_URL", "", parse=parse_base_url)
+    if not (reader.text("ZENDESK_SUBDOMAIN") or reader.text("ZENDESK_BASE_URL")):
+        reader.problems.append("ZENDESK_SUBDOMAIN is not set: acme for https://acme.zendesk.com (or set ZENDESK_BASE_URL)")
+    found = reader.credentials()
+    reader.problems.extend(found.problems or ([] if found.variables else [HOW_TO_SET_CREDENTIALS]))
+    reader.warnings.extend(found.warnings)
+    return Server(base_url or f"https://{subdomain}.zendesk.com", found.credentials) if found.credentials else None
+
+
+def _check_sandbox(reader: _Reader) -> None:
+    given = " and ".join(reader.credentials().variables)
+    if given:
+        reader.problems.append(f"ZENDESK_SANDBOX=1 takes no credentials: unset {given}, or unset ZENDESK_SANDBOX")
+    ignored = " and ".join(name for name in ("ZENDESK_SUBDOMAIN", "ZENDESK_BASE_URL") if reader.text(name))
+    if ignored:
+        reader.warnings.append(f"{ignored} ignored: ZENDESK_SANDBOX=1 uses the embedded simulated account")
+
+
+def _root(reader: _Reader, *, is_sandbox: bool) -> str:
+    text = reader.parsed("TICKET_EVENTS_ROOT", "data", parse=_located)
+    if not is_sandbox:
+        return text
+    if not _URI.match(text):
+        return os.path.join(text, "sandbox")
+    path, mark, query = text.partition("?")  # object stores take options there
+    return f"{path.rstrip('/')}/sandbox{mark}{query}"
+
+
+def _located(text: str) -> str:
+    if not _URI.match(text):
+        return os.path.abspath(os.path.expanduser(text))
+    if ":" in text.split("://", 1)[1].partition("/")[0].rpartition("@")[0]:  # s3://key:secret@bucket: the root is logged
+        raise ValueError("holds a secret before the @; give the store's credentials in its own variables instead")
+    return text

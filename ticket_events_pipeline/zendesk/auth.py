@@ -1,0 +1,185 @@
+"""Authentication: puts each kind of credentials on a request, and fetches tokens for an OAuth client.
+
+Every object here hides its secrets in its repr. Which credentials are used is settled in `account`.
+https://developer.zendesk.com/documentation/api-basics/authentication/creating-and-using-oauth-tokens-with-the-api/
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
+from requests.auth import AuthBase
+
+from ticket_events_pipeline.account import API_TOKENS_END, ApiToken, BearerToken, ClientCredentials, Credentials
+from ticket_events_pipeline.day import Clock
+from ticket_events_pipeline.errors import AuthenticationError
+from ticket_events_pipeline.zendesk.bodies import UnreadableJsonError, parse_json, short_reason
+from ticket_events_pipeline.zendesk.refusals import Asked, Unreadable, refusal
+
+_SCOPE = "read"  # the narrowest that opens the exports; a misspelt one yields a token that gets 403 everywhere
+_TOKEN_PATH = "/oauth/tokens"  # noqa: S105 - a path
+# Renewed a little early, so that a token doesn't run out between our clock and the server's.
+_RENEWAL_MARGIN_SECONDS = 60.0
+_VISIBLE_ASCII = re.compile(r"[!-~]+")  # all that a header carries
+_UNKNOWN_LIFETIME_SECONDS = float("inf")  # no expires_in: used until a 401
+
+Post = Callable[..., requests.Response]
+
+
+def variables_of(credentials: Credentials) -> str:
+    """Where these credentials were set and what is known to go wrong with their kind, for messages."""
+    if isinstance(credentials, BearerToken):
+        return "ZENDESK_OAUTH_TOKEN"
+    if isinstance(credentials, ClientCredentials):
+        return "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
+    if isinstance(credentials, ApiToken):
+        return f"ZENDESK_EMAIL and ZENDESK_API_TOKEN (API tokens stop working on {API_TOKENS_END})"
+    return (
+        "ZENDESK_EMAIL and ZENDESK_PASSWORD; most accounts refuse passwords by now: set ZENDESK_OAUTH_TOKEN, or "
+        "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET, instead"
+    )
+
+
+class HeaderAuth(AuthBase):
+    """Sends a fixed `Authorization` header; `secrets` are hidden where a server or a proxy echoes them."""
+
+    def __init__(self, header: str, *secrets: str) -> None:
+        self._header = header
+        self._secrets = (*secrets, header.partition(" ")[2])
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the header on `request`."""
+        request.headers["Authorization"] = self._header
+        return request
+
+    def renew(self) -> bool:
+        """Nothing to renew."""
+        return False
+
+    def hide(self, body: bytes) -> bytes:
+        """`body` without the secrets."""
+        return _without(self._secrets, body)
+
+
+class ClientCredentialsAuth(AuthBase):
+    """Fetches an access token, keeps it until shortly before it expires, and sends it."""
+
+    def __init__(
+        self, base_url: str, credentials: ClientCredentials, *, post: Post, clock: Clock, timeout: tuple[float, float]
+    ) -> None:
+        self._url = base_url + _TOKEN_PATH
+        self._credentials = credentials
+        self._post = post
+        self._clock = clock
+        self._timeout = timeout
+        self._token: str | None = None
+        self._renew_at = 0.0
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the token on `request`, fetching one if there is none or it is about to expire.
+
+        Raises:
+            AuthenticationError: the grant is refused.
+            Retryable: the token can't be fetched just now.
+        """
+        if self._token is None or self._clock() >= self._renew_at:
+            self._fetch_token()
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def renew(self) -> bool:
+        """Forget the token: the next request fetches another."""
+        self._token = None
+        return True
+
+    def hide(self, body: bytes) -> bytes:
+        """`body` without the secret and the token."""
+        return _without((self._credentials.client_secret, self._token or ""), body)
+
+    def _fetch_token(self) -> None:
+        asked_at = self._clock()
+        client = BackendApplicationClient(client_id=self._credentials.client_id)
+        form = client.prepare_request_body(scope=_SCOPE, include_client_id=True, client_secret=self._credentials.client_secret)
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        answer = self._post(
+            self._url,
+            data=form,
+            headers=headers,
+            timeout=self._timeout,
+            allow_redirects=False,
+            auth=lambda request: request,  # or requests would take a password from a .netrc
+        )
+        content = self._granted(answer.status_code, answer.headers, answer.content)
+        self._token = _token_in(client, content)
+        lifetime_seconds = _lifetime_seconds(content.get("expires_in"))
+        self._renew_at = asked_at + lifetime_seconds - min(_RENEWAL_MARGIN_SECONDS, lifetime_seconds / 2)
+
+    def _granted(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+        hidden = self.hide(body)
+        host = urlsplit(self._url).hostname or ""
+        if status in (400, 401, 403):
+            raise AuthenticationError(
+                f"POST {_TOKEN_PATH}: {host} refused to give a token ({status}, {short_reason(hidden)}). Retrying cannot clear "
+                f"this. Check ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET, and that the OAuth client is allowed "
+                f"the client-credentials grant with the scope {_SCOPE}."
+            )
+        if status not in (200, 201):
+            raise refusal(Asked(f"POST {_TOKEN_PATH}", host, variables_of(self._credentials)), status, headers, hidden)
+        try:
+            content = parse_json(body)
+        except UnreadableJsonError:
+            content = None
+        if not isinstance(content, dict):
+            raise Unreadable(f"{status} from {_TOKEN_PATH} that is no JSON object")
+        return content
+
+
+Auth = HeaderAuth | ClientCredentialsAuth
+
+
+def auth_for(base_url: str, credentials: Credentials, *, post: Post, clock: Clock, timeout: tuple[float, float]) -> Auth:
+    """The requests auth for these credentials; `post` sends the token requests of an OAuth client."""
+    if isinstance(credentials, ClientCredentials):
+        return ClientCredentialsAuth(base_url, credentials, post=post, clock=clock, timeout=timeout)
+    if isinstance(credentials, BearerToken):
+        return HeaderAuth(f"Bearer {credentials.token}")
+    if isinstance(credentials, ApiToken):
+        return HeaderAuth(_basic(f"{credentials.email}/token", credentials.api_token), credentials.api_token)
+    return HeaderAuth(_basic(credentials.email, credentials.password), credentials.password)
+
+
+def _token_in(client: BackendApplicationClient, content: dict[str, Any]) -> str:
+    # Its lifetime is read by us: by oauthlib, an unreadable one would make the token unreadable.
+    described = {name: value for name, value in content.items() if name not in ("expires_in", "expires_at")}
+    try:
+        token = client.parse_request_body_response(json.dumps(described)).get("access_token")
+    except (OAuth2Error, ValueError, TypeError, AttributeError):  # its message may quote the answer
+        token = None
+    if not isinstance(token, str) or not _VISIBLE_ASCII.fullmatch(token):
+        raise Unreadable(f"an answer from {_TOKEN_PATH} that holds no usable access_token")
+    return token
+
+
+def _without(secrets: Iterable[str], body: bytes) -> bytes:
+    for secret in filter(None, secrets):
+        body = body.replace(secret.encode(), b"[hidden]")
+    return body
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _lifetime_seconds(expires_in: object) -> float:
+    try:
+        seconds = float(str(expires_in))
+    except ValueError:
+        return _UNKNOWN_LIFETIME_SECONDS
+    return seconds if seconds > 0 else _UNKNOWN_LIFETIME_SECONDS

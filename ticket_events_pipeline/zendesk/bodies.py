@@ -1,0 +1,94 @@
+"""Bodies: JSON as lenient as customers' texts demand, and one short reason out of any error body.
+
+What an answer means is decided in `refusals` and `page`.
+https://developer.zendesk.com/documentation/api-basics/working-with-data/understanding-the-api-error-messages/
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+
+REASON_LENGTH = 200
+"""Characters of an answer that a message may quote: enough to act on, too few to spill a customer's records."""
+
+_TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
+_HIDDEN = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]*>?")
+# Reasons are looked for at the start of a body: the patterns above are quadratic on hostile text.
+_EXAMINED_CHARACTERS = 4000
+
+
+class UnreadableJsonError(ValueError):
+    """A body that is no JSON. The message never quotes it."""
+
+
+def parse_json(body: bytes) -> object:
+    """The JSON value in `body`. NaN, Infinity and numbers that Python refuses or rounds to infinity stay text.
+
+    Raises:
+        UnreadableJsonError: anything else than one JSON value, in UTF-8 (or -16, -32).
+    """
+    try:
+        try:
+            return json.loads(body, parse_constant=str, parse_float=_finite_or_text)
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise
+        except ValueError:  # an integer of more digits than int() takes; the hook costs time, so only now
+            return json.loads(body, parse_constant=str, parse_float=_finite_or_text, parse_int=_int_or_text)
+    except json.JSONDecodeError as error:
+        raise UnreadableJsonError(f"no JSON from character {error.pos} of {len(body)} bytes on") from None
+    except UnicodeDecodeError as error:
+        raise UnreadableJsonError(f"no {error.encoding} text from byte {error.start} of {len(body)} on") from None
+    except RecursionError:
+        raise UnreadableJsonError(f"JSON nested too deep, in {len(body)} bytes") from None
+
+
+def short_reason(body: bytes) -> str:
+    """What an error body says, in one line of at most REASON_LENGTH characters."""
+    return _one_line(_reason(body)) or "no message"
+
+
+def _reason(body: bytes) -> str:
+    text = body[:_EXAMINED_CHARACTERS].decode("utf-8", "replace")
+    try:
+        content = parse_json(body)
+    except UnreadableJsonError:
+        content = None
+    if isinstance(content, dict):
+        return _from_object(content) or text
+    if text.lstrip().startswith("<"):
+        title = _TITLE.search(text)
+        return html.unescape(title.group(2) if title else _HIDDEN.sub(" ", text))
+    return text
+
+
+def _from_object(content: dict[str, object]) -> str:
+    errors = content.get("errors")
+    nested = errors[0] if isinstance(errors, list) and errors else content.get("error")
+    source = nested if isinstance(nested, dict) else content
+    names = ("error", "code", "title", "message", "description", "detail", "details", "error_description")
+    texts = [value for name in names if isinstance(value := source.get(name), str) and value]
+    if isinstance(nested, str) and nested not in texts:
+        texts.insert(0, nested)
+    return ": ".join(dict.fromkeys(texts))
+
+
+def _one_line(text: str) -> str:
+    visible = "".join(char if char.isprintable() else " " for char in _TAG.sub(" ", text[:_EXAMINED_CHARACTERS]))
+    line = " ".join(visible.split())
+    return line if len(line) <= REASON_LENGTH else line[: REASON_LENGTH - 1] + "…"
+
+
+def _finite_or_text(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+def _int_or_text(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text

@@ -1,0 +1,250 @@
+"""The client: sends the requests, waits, retries, and walks along a stream. The one place where sockets are opened.
+
+What answers mean is in `page` and `refusals`, which page follows in `walk`, how long to wait in `quota` and `retry`. A
+client serves one thread, its quota may be shared.
+https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the-incremental-export-api/
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Self
+from urllib.parse import urlsplit
+
+import requests
+
+from ticket_events_pipeline.account import Credentials, is_loopback
+from ticket_events_pipeline.day import Clock, wall_clock
+from ticket_events_pipeline.errors import DataError, RequestRefusedError, TransientError
+from ticket_events_pipeline.zendesk.auth import auth_for, variables_of
+from ticket_events_pipeline.zendesk.page import (
+    TICKET_EVENTS,
+    EventPage,
+    PageRequest,
+    Stream,
+    caught_up_page,
+    decode_page,
+    utc_text,
+)
+from ticket_events_pipeline.zendesk.page_size import PageSize
+from ticket_events_pipeline.zendesk.quota import Quota
+from ticket_events_pipeline.zendesk.refusals import Asked, Busy, Overtaxed, Retryable, TooLarge, TooRecent
+from ticket_events_pipeline.zendesk.retry import Log, Sleep, call_with_retries
+from ticket_events_pipeline.zendesk.walk import Continue, End, Walk, read_for_good
+
+MAX_PAGE_BYTES = 256 * 2**20
+"""A page is held in memory whole. A thousand audits run to several MB; fifty times that is no page we want to hold."""
+
+_Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
+
+_CONNECT_SECONDS = 10.0
+_CHUNK_BYTES = 64 * 1024  # of an error's body, the first is far more than a message quotes
+# The read timeout starts anew with every byte: this is for a body that trickles.
+_BODY_TIMEOUTS = 10
+# An hour ago can't be too recent, even by a clock that is minutes off.
+_CHECK_AGE_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class WalkedPage:
+    """A page in walking order, with what the walk knows by then.
+
+    Attributes:
+        watermark: epoch seconds; everything before it has been read, as far as the server shows it by then. The next request's
+            start_time, or the end's. May lie in the future, where a row does: see `checkpoint`.
+        at_end: the stream was read to its end, or as far as the server lets anyone; no page follows.
+        requests: HTTP requests that the page took, failed ones included.
+    """
+
+    page: EventPage
+    watermark: int
+    at_end: bool
+    requests: int
+
+    @property
+    def checkpoint(self) -> int:
+        """Epoch seconds before which everything has been read for good, to be stored and gone on from."""
+        return read_for_good(self.page, self.watermark)
+
+
+class ZendeskClient:
+    """Reads the incremental event exports of one account.
+
+    `sleep`, `clock` and `log` are handed in; `log` is told what is waited for and how long. Close it, or use it in a `with`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials,
+        *,
+        quota: Quota,
+        timeout_seconds: float = 60,
+        include_comments: bool = False,
+        max_page_bytes: int = MAX_PAGE_BYTES,
+        sleep: Sleep = time.sleep,
+        clock: Clock = wall_clock,
+        log: Log = lambda _: None,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._host = urlsplit(base_url).hostname or ""
+        self._variables = variables_of(credentials)
+        self._quota = quota
+        self._timeout = (min(_CONNECT_SECONDS, timeout_seconds), float(timeout_seconds))
+        self._include_comments = include_comments
+        self._max_page_bytes = max_page_bytes
+        self._sleep, self._clock, self._log = sleep, clock, log
+        self._requests_made = 0
+        self._session = requests.Session()
+        self._session.trust_env = not is_loopback(self._host)  # a proxy has no business with the loopback
+        self._session.headers.update({"User-Agent": _user_agent(), "Accept": "application/json"})
+        self._auth = auth_for(self._base_url, credentials, post=self._session.post, clock=clock, timeout=self._timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def pages(self, stream: Stream, start_time: int) -> Iterator[WalkedPage]:
+        """The pages of `stream` from `start_time` (epoch seconds, inclusive) to its end; stop iterating to stop earlier.
+
+        Rows come in the server's order and may repeat: the key is their id, the last delivery wins.
+
+        Raises:
+            AccountError: Zendesk refuses, at the first request as a rule; never retried.
+            TransientError: retries are exhausted.
+            OverfullSecondError, DataError: the stream can't be read on; what could be was yielded before.
+        """
+        walk, size = Walk(start_time), PageSize(stream)
+        while True:
+            requests_before = self._requests_made
+            page = self._fetch(stream, walk.start_time, size)
+            cost = self._requests_made - requests_before
+            try:
+                step = walk.take(page)
+            except DataError:
+                yield WalkedPage(page, watermark=page.start_time, at_end=False, requests=cost)
+                raise
+            if isinstance(step, End):
+                yield WalkedPage(page, watermark=step.watermark, at_end=True, requests=cost)
+                return
+            yield WalkedPage(page, watermark=step.start_time, at_end=False, requests=cost)
+            self._heed(stream, step, size)
+
+    def check(self, stream: Stream = TICKET_EVENTS) -> None:
+        """Ask for one row of an hour ago, once and without retries, to see whether the credentials open `stream`.
+
+        Raises:
+            AccountError: they don't.
+            TransientError: there is no telling now.
+        """
+        request = PageRequest(stream, int(self._clock()) - _CHECK_AGE_SECONDS, per_page=1)
+        try:
+            self._page(request)
+        except TooRecent:  # our clock is ahead; only a caller whose credentials are good is told so
+            return
+        except Retryable as failure:
+            raise TransientError(f"{request}: {failure.reason}. Try again in a minute.") from failure
+
+    def _heed(self, stream: Stream, step: Continue, size: PageSize) -> None:
+        if step.wants_full_page:
+            size.restore()
+        if step.wait_seconds:
+            self._log(f"{stream.name}: no progress at {utc_text(step.start_time)}; waiting {step.wait_seconds:.0f} s")
+            self._sleep(step.wait_seconds)
+
+    def _fetch(self, stream: Stream, start_time: int, size: PageSize) -> EventPage:
+        def attempt() -> EventPage:
+            request = PageRequest(stream, start_time, per_page=size.rows, include_comments=self._include_comments)
+            try:
+                return self._page(request)
+            except TooRecent as answer:
+                return caught_up_page(request, answer)
+            except Retryable as failure:
+                if size.lighten(request, failure):
+                    self._log(f"{stream.name}: {failure.reason}; asking for {size.rows} rows a page from now on")
+                raise
+
+        what = f"{stream.name} from {utc_text(start_time)}"
+        page = call_with_retries(attempt, what=what, sleep=self._sleep, log=self._log)
+        size.note_good_page()
+        return page
+
+    def _page(self, request: PageRequest) -> EventPage:
+        answer = self._answer(request)
+        if answer[0] == 401 and self._auth.renew():  # once: a token may end before its time
+            self._log("the access token was refused; fetching another")
+            answer = self._answer(request)
+        asked = Asked(str(request), self._host, self._variables)
+        return decode_page(request, *answer, asked=asked)
+
+    def _answer(self, request: PageRequest) -> _Answer:
+        wait_seconds = self._quota.claim()
+        if wait_seconds > 0:
+            self._log(f"{request.stream.name}: the export quota is used up; waiting {wait_seconds:.0f} s")
+            self._sleep(wait_seconds)
+        self._requests_made += 1
+        try:
+            return self._send(request)
+        except (requests.RequestException, UnicodeError) as error:
+            raise _network_failure(request, error, read_seconds=self._timeout[1]) from None
+
+    def _send(self, request: PageRequest) -> _Answer:
+        with self._session.get(
+            self._base_url + request.path,
+            params=request.params,
+            auth=self._auth,
+            timeout=self._timeout,
+            stream=True,
+            allow_redirects=False,  # credentials go to no other host
+        ) as response:
+            headers = dict(response.headers)
+            self._quota.note(headers)
+            body = self._read(response)
+        if response.status_code != 200 or not body.lstrip().startswith(b"{"):
+            body = self._auth.hide(body)  # it may be quoted
+        return response.status_code, headers, body
+
+    def _read(self, response: requests.Response) -> bytes:
+        deadline = self._clock() + _BODY_TIMEOUTS * self._timeout[1]
+        body = bytearray()
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            body += chunk
+            if response.status_code != 200:
+                break
+            if len(body) > self._max_page_bytes:
+                raise TooLarge(f"a page of more than {self._max_page_bytes} bytes")
+            if self._clock() > deadline:
+                raise Overtaxed(f"an answer that was not complete after {_BODY_TIMEOUTS * self._timeout[1]:.0f} s")
+        return bytes(body)
+
+
+def _network_failure(request: PageRequest, error: Exception, *, read_seconds: float) -> Retryable | RequestRefusedError:
+    cause: BaseException = error
+    while cause.__cause__ or cause.__context__:
+        cause = cause.__cause__ or cause.__context__ or cause
+    if isinstance(error, requests.ConnectTimeout):
+        return Busy("no connection in time")
+    if isinstance(error, requests.Timeout) or (isinstance(error, requests.ConnectionError) and isinstance(cause, TimeoutError)):
+        return Overtaxed(f"no answer within {read_seconds:.0f} s")
+    if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
+        return Overtaxed("the answer broke off or can't be unpacked")
+    if isinstance(error, requests.ConnectionError):
+        return Busy(f"no connection ({type(cause).__name__}: {str(cause)[:100]})")
+    # What is wrong with the request itself. The library's text is not repeated: it may quote a header.
+    return RequestRefusedError(f"{request}: the request can't be sent ({type(error).__name__}); check ZENDESK_BASE_URL")
+
+
+def _user_agent() -> str:
+    try:
+        return f"ticket_events_pipeline/{version('ticket_events_pipeline')}"
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return "ticket_events_pipeline"

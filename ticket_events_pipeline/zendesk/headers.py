@@ -1,0 +1,76 @@
+"""Response headers: the server's time, how long it wants us to wait, and what is left of the export quota.
+
+Pure readings of text that vary in name, presence and form; whatever can't be read is None, never an error.
+https://developer.zendesk.com/api-reference/introduction/rate-limits/
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+_QUOTA_HEADER_PREFIX = "zendesk-ratelimit-incremental"
+_QUOTA_FIELD = re.compile(r"\b(total|remaining|resets)\s*=\s*([0-9]{1,9})", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class QuotaHeader:
+    """`zendesk-ratelimit-incremental-exports: total=10; remaining=9; resets=2`, in requests and seconds."""
+
+    remaining: int
+    total: int | None = None
+    resets_seconds: int | None = None
+
+
+def server_time(headers: Mapping[str, str]) -> float | None:
+    """Epoch seconds of the `Date` header."""
+    return _http_date(_value(headers, "date"))
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """Seconds that `Retry-After` asks for; a date counts from the answer's own `Date`, not from our clock."""
+    text = _value(headers, "retry-after")
+    try:
+        seconds = float(text)
+    except ValueError:
+        until, now = _http_date(text), server_time(headers)
+        seconds = until - now if until is not None and now is not None else math.nan
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def quota_header(headers: Mapping[str, str]) -> QuotaHeader | None:
+    """The incremental exports' own bucket; the account's (`x-rate-limit…`) is another one. Of several, the emptiest."""
+    found = [
+        quota
+        for name, text in headers.items()
+        if name.lower().startswith(_QUOTA_HEADER_PREFIX) and (quota := _quota_header(text))
+    ]
+    return min(found, key=lambda quota: quota.remaining, default=None)
+
+
+def _quota_header(text: str) -> QuotaHeader | None:
+    fields = {name.lower(): int(number) for name, number in _QUOTA_FIELD.findall(text)}
+    if "remaining" not in fields:
+        return None
+    return QuotaHeader(fields["remaining"], fields.get("total"), fields.get("resets"))
+
+
+def _value(headers: Mapping[str, str], lower_name: str) -> str:
+    return next((text for name, text in headers.items() if name.lower() == lower_name), "").strip()
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if moment.tzinfo is None:  # "-0000" means UTC of unknown origin
+        moment = moment.replace(tzinfo=dt.UTC)
+    try:
+        return moment.timestamp()
+    except (ValueError, OverflowError):
+        return None

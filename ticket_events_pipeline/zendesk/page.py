@@ -1,0 +1,206 @@
+"""Pages: which request asks for one, and what an answer to it holds. Sans I/O: status, headers and body come in.
+
+Rows stay as they were sent; columns and clocks are the lake's and the SLA's affair. Which page follows is decided in `walk`.
+https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from ticket_events_pipeline.zendesk.bodies import UnreadableJsonError, parse_json, short_reason
+from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
+from ticket_events_pipeline.zendesk.refusals import MINIMUM_AGE_SECONDS, Asked, TooRecent, Unreadable, refusal
+
+PAGE_LIMIT = 1000
+"""Rows that the server puts on a page at most, unless a single second holds more."""
+
+_LAST_EPOCH_SECOND = 253_402_300_799  # the year 9999: beyond it a number is no epoch seconds (milliseconds, say)
+_WORDS = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One of the two incremental event exports.
+
+    Attributes:
+        name: the path's last part, and the envelope's key of the rows.
+        lag_seconds: how long after its own time a row may still turn up.
+        takes_per_page: whether the endpoint lets the page's size be chosen.
+    """
+
+    name: str
+    lag_seconds: int
+    takes_per_page: bool
+
+    @property
+    def key(self) -> str:
+        """The envelope's member that holds the rows."""
+        return self.name
+
+
+TICKET_EVENTS = Stream("ticket_events", lag_seconds=120, takes_per_page=True)
+# One connector that trusted the newest minutes of this stream lost most of its rows: they come late, behind newer ones.
+TICKET_METRIC_EVENTS = Stream("ticket_metric_events", lag_seconds=300, takes_per_page=False)
+STREAMS: dict[str, Stream] = {stream.name: stream for stream in (TICKET_EVENTS, TICKET_METRIC_EVENTS)}
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Asks for the rows from `start_time` (epoch seconds, inclusive) on."""
+
+    stream: Stream
+    start_time: int
+    per_page: int = PAGE_LIMIT
+    include_comments: bool = False
+
+    @property
+    def path(self) -> str:
+        """The path below the account's base URL."""
+        return f"/api/v2/incremental/{self.stream.name}"
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The query, made from our own values only: nothing of a `next_page` but its start_time is ever used."""
+        params = {"start_time": str(self.start_time)}
+        if self.stream.takes_per_page:
+            params["per_page"] = str(self.per_page)
+        if self.include_comments and self.stream is TICKET_EVENTS:
+            params["include"] = "comment_events"
+        return params
+
+    @property
+    def page_limit(self) -> int:
+        """The most rows that the answer holds, unless a single second holds more."""
+        return self.per_page if self.stream.takes_per_page else PAGE_LIMIT
+
+    def __str__(self) -> str:
+        return f"GET {self.path}?" + "&".join(f"{name}={value}" for name, value in self.params.items())
+
+
+@dataclass(frozen=True)
+class EventPage:
+    """One page as sent.
+
+    Attributes:
+        start_time: the start that was asked for, epoch seconds.
+        count: what the server says; the number of rows if it says nothing sensible.
+        end_time: the server's, epoch seconds; None if missing.
+        end_of_stream: None if missing, as metric events have it.
+        next_start_time: the start_time in `next_page`, all that is ever used of that URL.
+        server_time: the `Date` header, epoch seconds.
+        quota: what the answer says of the export quota.
+        page_limit: the most rows that were asked for.
+    """
+
+    stream: Stream
+    start_time: int
+    rows: list[dict[str, Any]] = field(repr=False)  # customers' records stay out of logs
+    count: int
+    end_time: int | None
+    end_of_stream: bool | None
+    next_start_time: int | None
+    server_time: float | None
+    quota: QuotaHeader | None = None
+    page_limit: int = PAGE_LIMIT
+
+
+def decode_page(
+    request: PageRequest, status: int, headers: Mapping[str, str], body: bytes, *, asked: Asked | None = None
+) -> EventPage:
+    """The page that an answer holds. `asked` words the messages.
+
+    Raises:
+        AccountError: one of its four kinds, for an answer that retrying cannot clear.
+        Retryable: the answer is worth another try (a TransientError, if it gets so far).
+        TooRecent: the stream has been read as far as the server lets anyone.
+    """
+    if status != 200:
+        raise refusal(asked or Asked(str(request)), status, headers, body)
+    content = _envelope(request.stream, body)
+    rows = content[request.stream.key]
+    count = _whole(content.get("count"))
+    return EventPage(
+        stream=request.stream,
+        start_time=request.start_time,
+        rows=[_row(row) for row in rows],
+        count=len(rows) if count is None else count,
+        end_time=_whole(content.get("end_time")),
+        end_of_stream=_boolean(content.get("end_of_stream")),
+        next_start_time=_next_start_time(content.get("next_page")),
+        server_time=server_time(headers),
+        quota=quota_header(headers),
+        page_limit=request.page_limit,
+    )
+
+
+def _envelope(stream: Stream, body: bytes) -> dict[str, Any]:
+    try:
+        content = parse_json(body)
+    except UnreadableJsonError as error:
+        raise Unreadable(f"200 with {error}{_quoted_unless_json(body)}") from None
+    if not isinstance(content, dict) or not isinstance(content.get(stream.key), list):
+        raise Unreadable(f"200 with JSON that holds no list {stream.key!r}")
+    return content
+
+
+def caught_up_page(request: PageRequest, answer: TooRecent) -> EventPage:
+    """The empty page that a too recent start_time stands for: the stream has been read to its end.
+
+    Its server time is no later than the start plus MINIMUM_AGE_SECONDS: what a server that keeps more than that to itself
+    holds back, nobody may take for read.
+    """
+    asked_at = answer.server_time
+    return EventPage(
+        stream=request.stream,
+        start_time=request.start_time,
+        rows=[],
+        count=0,
+        end_time=None,
+        end_of_stream=True,
+        next_start_time=None,
+        server_time=None if asked_at is None else min(asked_at, request.start_time + MINIMUM_AGE_SECONDS),
+        page_limit=request.page_limit,
+    )
+
+
+def utc_text(epoch_seconds: float) -> str:
+    """The second as ISO 8601, for messages."""
+    return dt.datetime.fromtimestamp(int(epoch_seconds), dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _quoted_unless_json(body: bytes) -> str:
+    # A proxy's HTML or text is worth quoting; the beginnings of a page are a customer's records.
+    return "" if body.lstrip()[:1] in (b"{", b"[", b"") else f" ({short_reason(body)})"
+
+
+def _row(row: object) -> dict[str, Any]:
+    # Wrapped, it has no id and no time: it is refused and counted where all such rows are.
+    return row if isinstance(row, dict) else {"not_an_object": row}
+
+
+def _whole(value: object) -> int | None:
+    """A whole number from 0 to the year 9999 in epoch seconds, also as text or float; else None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        value = int(value) if len(value) <= 12 and value.isascii() and value.isdigit() else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value <= _LAST_EPOCH_SECOND else None
+
+
+def _boolean(value: object) -> bool | None:
+    return value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+
+
+def _next_start_time(next_page: object) -> int | None:
+    try:
+        values = parse_qs(urlsplit(next_page if isinstance(next_page, str) else "").query).get("start_time", [])
+    except ValueError:
+        return None
+    return _whole(values[0]) if values else None

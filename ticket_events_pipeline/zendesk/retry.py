@@ -1,0 +1,94 @@
+"""Retries: the one bounded place. How often, how long, and what is said when it was not enough.
+
+What is worth a retry is decided by whoever raises `Retryable`; pacing between successful requests is in `quota`.
+https://developer.zendesk.com/api-reference/introduction/rate-limits/
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+from ticket_events_pipeline.errors import TransientError
+from ticket_events_pipeline.zendesk.refusals import Retryable, TooLarge
+
+MAX_ATTEMPTS = 12
+"""Halving a page of 1,000 rows down to one takes eleven."""
+
+MAX_SECONDS = 15 * 60.0
+"""Longer than the vendor's usual hiccups; a run that fails later can be started again and goes on where it stopped."""
+
+_LONGEST_BACKOFF_SECONDS = 60.0
+
+Log = Callable[[str], None]
+Sleep = Callable[[float], None]
+
+_T = TypeVar("_T")
+
+
+def call_with_retries(attempt: Callable[[], _T], *, what: str, sleep: Sleep, log: Log) -> _T:
+    """The result of `attempt`, called again as long as it raises Retryable and the bounds allow.
+
+    Waits what the server asks for, else an exponentially growing time with full jitter. `what` words the messages.
+
+    Raises:
+        TransientError: the bounds are exhausted; tells what was tried, how often, and what came back.
+    """
+    reasons: list[str] = []
+
+    def remember(state: tenacity.RetryCallState) -> None:
+        reasons.append(_failure(state).reason)
+
+    def announce(state: tenacity.RetryCallState) -> None:
+        log(f"{what}: {_failure(state).reason}; waiting {state.upcoming_sleep:.0f} s, then try {state.attempt_number + 1}")
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(Retryable),
+        wait=_wait_seconds,
+        stop=_is_exhausted,
+        after=remember,
+        before_sleep=announce,
+        sleep=sleep,
+    )
+    try:
+        return retrying(attempt)
+    except tenacity.RetryError as error:
+        failure = error.last_attempt.exception()
+        raise TransientError(_exhausted(what, reasons, failure)) from failure
+
+
+def _failure(state: tenacity.RetryCallState) -> Retryable:
+    failure = state.outcome.exception() if state.outcome else None
+    return failure if isinstance(failure, Retryable) else Retryable(repr(failure))
+
+
+_jittered = tenacity.wait_random_exponential(multiplier=1, max=_LONGEST_BACKOFF_SECONDS)
+
+
+def _wait_seconds(state: tenacity.RetryCallState) -> float:
+    failure = _failure(state)
+    if isinstance(failure, TooLarge):
+        return 0.0  # a smaller page is asked for next: nothing to wait for
+    if failure.wait_seconds is None:
+        return _jittered(state)
+    # "0 seconds", said again and again, must not use up all attempts at once.
+    return max(failure.wait_seconds, float(state.attempt_number))
+
+
+def _is_exhausted(state: tenacity.RetryCallState) -> bool:
+    # idle_for too: where sleep is injected, no real time passes.
+    spent_seconds = max(state.idle_for, state.seconds_since_start or 0.0)
+    return state.attempt_number >= MAX_ATTEMPTS or spent_seconds + state.upcoming_sleep > MAX_SECONDS
+
+
+def _exhausted(what: str, reasons: list[str], failure: BaseException | None) -> str:
+    came_back = "; ".join(f"{count} times {reason}" if count > 1 else reason for reason, count in Counter(reasons).items())
+    asked_wait = failure.wait_seconds if isinstance(failure, Retryable) else None
+    wish = f" The server asks to wait {asked_wait:.0f} s." if asked_wait else ""
+    return (
+        f"{what}: tried {len(reasons)} times, in vain. What came back: {came_back}.{wish} Nothing stored was touched. Look at "
+        f"https://status.zendesk.com and at the network, then run it again: it goes on where it stopped."
+    )

@@ -1,0 +1,111 @@
+"""A Dagster deployment in one process: the real definitions, an instance of its own, and a server that plays the account."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.definitions import defs
+from ticket_events_pipeline.defs.runs import range_tags
+from ticket_events_pipeline.defs.sensors import new_event_partitions_sensor
+from ticket_events_pipeline.lake.partition_file import read_metadata, read_partition
+from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline_tests.passes import Moment
+
+ASSETS = ["ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary"]
+REPOSITORY = defs.get_repository_def()
+
+
+@dataclass
+class Deployment:
+    root: Path
+    instance: dg.DagsterInstance
+    account: RecordedAccount
+    server: SandboxServer
+    clock: Moment
+    cursor: str | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def store(self) -> FolderStore:
+        return FolderStore(self.root)
+
+    def run(self, job: str, first: str, last: str | None = None, **tags: str) -> dg.ExecuteInProcessResult:
+        span = range_tags(Day.parse(first), Day.parse(last or first))
+        return defs.resolve_job_def(job).execute_in_process(instance=self.instance, tags={**span, **tags}, raise_on_error=False)
+
+    def fetch(self, first: str, last: str | None = None) -> None:
+        assert self.run("fetch_ticket_events", first, last).success
+
+    def tick(self) -> dg.SensorResult:
+        """One tick of the sensor, as the daemon would make it."""
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, repository_def=REPOSITORY)
+        result = new_event_partitions_sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        self.cursor = result.cursor
+        return result
+
+    def settle(self, *, most_ticks: int = 10) -> list[tuple[str, str]]:
+        """Tick, and run what is asked for, until nothing is; the ranges that were asked for."""
+        asked = []
+        for _ in range(most_ticks):
+            requests = self.tick().run_requests or []
+            if not requests:
+                return asked
+            for request in requests:
+                span = request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
+                asked.append(span)
+                self.run("summarize_sla_breaches", *span, **request.tags)
+        raise AssertionError(f"the sensor never settles: {asked}")
+
+    def table(self, asset: str, day: str) -> pa.Table:
+        table = read_partition(self.store, asset, Day.parse(day))
+        assert table is not None, f"{asset} of {day} has no file"
+        return table
+
+    def footer(self, asset: str, day: str) -> dict[str, str]:
+        footer = read_metadata(self.store, asset, Day.parse(day))
+        assert footer is not None, f"{asset} of {day} has no file"
+        return footer
+
+    def files(self) -> dict[str, bytes]:
+        """Every finished file of the root."""
+        return {path: self.store.reader(path).read() for path in self.store.paths("") if not path.startswith("_inflight")}
+
+
+def _instance(home: Path | None) -> dg.DagsterInstance:
+    return dg.DagsterInstance.ephemeral() if home is None else dg.DagsterInstance.local_temp(str(home))
+
+
+@contextmanager
+def deployed(root: Path, *, now: float, home: Path | None = None, **world: Any) -> Iterator[Deployment]:
+    """A deployment whose environment is set to a server of its own; both are gone afterwards.
+
+    With a `home` its instance lies in that folder, which schedules insist on; else in memory, which is faster.
+    """
+    account, clock = RecordedAccount(), Moment(now)
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("ZENDESK_", "TICKET_EVENTS_"))}
+    for name in kept:
+        del os.environ[name]
+    with SandboxServer(account, clock=clock, **world) as server, _instance(home) as instance:
+        set_here = {
+            "ZENDESK_BASE_URL": server.base_url,
+            "ZENDESK_OAUTH_TOKEN": "sandbox",
+            "ZENDESK_REQUESTS_PER_MINUTE": "100000",
+            "TICKET_EVENTS_ROOT": str(root),
+        }
+        os.environ.update(set_here)
+        try:
+            yield Deployment(root, instance, account, server, clock)
+        finally:
+            for name in set_here:
+                os.environ.pop(name, None)
+            os.environ.update(kept)

@@ -1,0 +1,70 @@
+"""What the tests of the pass share: a moment that they set, a client of a sandbox server, and what is stored afterwards."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ticket_events_pipeline.account import BearerToken
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.ingest.ownership import Ownership
+from ticket_events_pipeline.ingest.range_pass import CommittedDay, fetch_days
+from ticket_events_pipeline.lake.partition_file import read_partition
+from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.zendesk.client import ZendeskClient
+from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.zendesk.quota import Quota
+
+
+class Moment:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def client_of(server: SandboxServer, *, clock: Moment, **options: Any) -> ZendeskClient:
+    quota = Quota(1_000_000, clock=clock)
+    return ZendeskClient(
+        server.base_url, BearerToken("sandbox"), quota=quota, clock=clock, sleep=lambda _: None, timeout_seconds=10, **options
+    )
+
+
+def fetching(
+    server: SandboxServer,
+    root: Path,
+    stream: str,
+    days: list[Day],
+    *,
+    clock: Moment,
+    sideload: bool = False,
+    account: str = "recorded",
+    log: Any = lambda _: None,
+) -> Iterator[CommittedDay]:
+    with client_of(server, clock=clock, include_comments=sideload) as client:
+        yield from fetch_days(
+            client,
+            FolderStore(root),
+            stream=STREAMS[stream],
+            days=days,
+            ownership=Ownership(account, days[0].timezone, sideload),
+            clock=clock,
+            log=log,
+        )
+
+
+def fetch(
+    server: SandboxServer, root: Path, stream: str, first: str, last: str, *, clock: Moment, timezone: str = "UTC", **rest
+):
+    """The days of a whole pass, from `first` through `last`."""
+    days = days_between(Day.parse(first, timezone), Day.parse(last, timezone))
+    return list(fetching(server, root, stream, days, clock=clock, **rest))
+
+
+def stored_ids(root: Path, stream: str, day: Day) -> list[int]:
+    table = read_partition(FolderStore(root), stream, day, columns=["id"])
+    assert table is not None
+    return table["id"].to_pylist()

@@ -1,0 +1,141 @@
+"""Stored files: whole or not there, hashed by their rows alone, readable by their owner and by every tool."""
+
+import stat
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError, UsageError
+from ticket_events_pipeline.lake.content_hash import ContentHash, content_hash
+from ticket_events_pipeline.lake.partition_file import read_metadata, read_partition, stored_days, write_partition
+from ticket_events_pipeline.lake.raw_footer import LedgerPage, RawFooter, read_raw_footer
+from ticket_events_pipeline.lake.store import FolderStore, open_store
+
+DAY = Day.parse("2026-03-02")
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("title", pa.string()),
+        ("deleted", pa.bool_()),
+        ("time", pa.timestamp("ms", tz="UTC")),
+        ("rate", pa.float64()),
+    ]
+)
+rows = st.fixed_dictionaries(
+    {
+        "id": st.none() | st.integers(-(2**63), 2**63 - 1),
+        "title": st.none() | st.text(max_size=4),
+        "deleted": st.none() | st.booleans(),
+        "time": st.none() | st.integers(0, 2**41),
+        "rate": st.none() | st.floats(allow_nan=False),
+    }
+)
+
+
+def table_of(values):
+    return pa.table({name: pa.array([row[name] for row in values], pa.int64() if name == "time" else kind).cast(kind)
+                     for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)}, schema=SCHEMA)  # fmt: skip
+
+
+@given(st.lists(rows, max_size=12), st.lists(st.integers(0, 12), max_size=4))
+def test_the_hash_does_not_depend_on_how_the_rows_are_cut(values, cuts):
+    whole = table_of(values)
+    edges = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
+    running = ContentHash(SCHEMA)
+    for start, end in zip(edges[:-1], edges[1:], strict=True):
+        for batch in whole.slice(start, end - start).to_batches():
+            running.update(batch)
+    assert running.hexdigest() == content_hash(whole)
+
+
+@given(st.lists(rows, max_size=6), st.lists(rows, max_size=6))
+def test_the_hash_tells_different_rows_apart(one, other):
+    same = [tuple(map(repr, row.values())) for row in one] == [tuple(map(repr, row.values())) for row in other]
+    # 0.0 and -0.0 are different rows too, by their bytes as by their repr.
+    assert (content_hash(table_of(one)) == content_hash(table_of(other))) == same
+
+
+def test_text_does_not_flow_from_one_row_into_the_next():
+    assert content_hash(pa.table({"a": ["ab", "c"]})) != content_hash(pa.table({"a": ["a", "bc"]}))
+    assert content_hash(pa.table({"a": ["", None]})) != content_hash(pa.table({"a": [None, ""]}))
+
+
+def test_the_hash_of_coded_text_is_that_of_the_text():
+    plain = pa.table({"a": pa.array(["x", None, "y", "x"])})
+    coded = pa.table({"a": pa.array(["x", None, "y", "x"]).dictionary_encode()})
+    running = ContentHash(plain.schema)
+    for batch in coded.to_batches():
+        running.update(batch)
+    assert running.hexdigest() == content_hash(plain)
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path):
+    store = FolderStore(tmp_path)
+    write_partition(store, "asset", DAY, pa.table({"a": [1]}), {"k": "v"})
+    with pytest.raises(RuntimeError, match="power loss"), store.writer(f"asset/date={DAY}/asset.parquet") as file:
+        file.write(b"half a file")
+        raise RuntimeError("power loss")
+    assert read_partition(store, "asset", DAY) == pa.table({"a": [1]})
+    assert read_metadata(store, "asset", DAY) == {"k": "v"}
+    assert store.paths("_inflight") == []
+
+
+def test_files_and_folders_are_their_owners_only(tmp_path):
+    store = FolderStore(tmp_path / "new" / "root")
+    write_partition(store, "asset", DAY, pa.table({"a": [1]}), {})
+    made = [path for path in tmp_path.rglob("*")]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made if path.is_dir()} == {0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made if path.is_file()} == {0o600}
+
+
+def test_a_root_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "root").write_text("a file")
+    with pytest.raises(UsageError, match="TICKET_EVENTS_ROOT: can't write below .*root"):
+        write_partition(FolderStore(tmp_path / "root"), "asset", DAY, pa.table({"a": [1]}), {})
+
+
+def test_an_object_store_is_refused_by_name_for_now():
+    with pytest.raises(UsageError, match=r"TICKET_EVENTS_ROOT: s3://bucket/prefix"):
+        open_store("s3://bucket/prefix")
+
+
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
+    store = FolderStore(tmp_path)
+    write_partition(store, "ticket_events", DAY, pa.table({"a": [1]}), {})
+    with pytest.raises(DamagedFileError, match="bears no footer of this pipeline"):
+        read_raw_footer(store, "ticket_events", DAY)
+    path = tmp_path / "ticket_events" / f"date={DAY}" / "ticket_events.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(
+        DamagedFileError, match=f"{path} can't be read as Parquet.*Materialise ticket_events of 2026-03-02 again"
+    ):
+        read_partition(store, "ticket_events", DAY)
+
+
+def test_a_day_without_a_file_is_none_and_the_others_are_listed(tmp_path):
+    store = FolderStore(tmp_path)
+    write_partition(store, "asset", DAY.plus(2), pa.table({"a": [1]}), {})
+    write_partition(store, "asset", DAY, pa.table({"a": [1]}), {})
+    assert read_partition(store, "asset", DAY.plus(1)) is None
+    assert read_metadata(store, "asset", DAY.plus(1)) is None
+    assert stored_days(store, "asset", "UTC") == [DAY, DAY.plus(2)]
+    assert stored_days(store, "nothing", "UTC") == []
+
+
+FOOTER = RawFooter(
+    schema_version=1, account="acme", timezone="UTC", sideload=False, stream="ticket_events", partition="2026-03-02",
+    window_start=DAY.start, window_end=DAY.end, complete=True, next_start_time=DAY.end + 120, requests=2, rows=1, duplicates=0,
+    rejected=0, fetched_at=DAY.end + 500, content_hash="ab", pages=(LedgerPage(DAY.start, None, 0, None, None),),
+)  # fmt: skip
+
+
+def test_a_raw_footer_is_text_and_read_back_as_it_was(tmp_path):
+    metadata = FOOTER.to_metadata()
+    assert (metadata["complete"], metadata["sideload"], metadata["window_start"]) == ("true", "false", "1772409600")
+    assert metadata["pages"] == '[{"start_time":1772409600,"end_time":null,"count":0,"first_id":null,"last_id":null}]'
+    write_partition(FolderStore(tmp_path), "ticket_events", DAY, pa.table({"a": [1]}), metadata)
+    assert read_raw_footer(FolderStore(tmp_path), "ticket_events", DAY) == FOOTER

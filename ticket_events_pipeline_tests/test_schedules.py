@@ -1,0 +1,101 @@
+"""The schedules: which range each asks for, from what is stored and what day it is in the partitions' zone."""
+
+import datetime as dt
+
+import dagster as dg
+import pytest
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.definitions import defs
+from ticket_events_pipeline.defs.schedules import daily_restatement, hourly_fetch
+from ticket_events_pipeline_tests.deployment import REPOSITORY, deployed
+
+NOON = dt.datetime(2026, 3, 10, 12, 7, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def deployment(tmp_path, tmp_path_factory):
+    with deployed(tmp_path, now=NOON.timestamp(), home=tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+def asked(schedule, deployment, at=NOON):
+    context = dg.build_schedule_context(deployment.instance, scheduled_execution_time=at, repository_def=REPOSITORY)
+    answer = schedule(context)
+    if isinstance(answer, dg.SkipReason):
+        return answer.skip_message
+    tags = answer.tags
+    return tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"]
+
+
+def test_an_empty_root_begins_with_yesterday(deployment):
+    assert asked(hourly_fetch, deployment) == ("2026-03-09", "2026-03-10")
+
+
+def test_the_hourly_fetch_goes_from_the_day_after_the_newest_complete_one_through_today(deployment):
+    deployment.fetch("2026-03-05", "2026-03-06")
+    assert asked(hourly_fetch, deployment) == ("2026-03-07", "2026-03-10")
+    deployment.fetch("2026-03-07", "2026-03-10")
+    assert deployment.footer("ticket_events", "2026-03-10")["complete"] == "false"
+    assert asked(hourly_fetch, deployment) == ("2026-03-10", "2026-03-10")
+
+
+def test_the_stream_that_is_behind_decides(deployment):
+    deployment.fetch("2026-03-05", "2026-03-09")
+    for day in ("2026-03-08", "2026-03-09"):
+        (deployment.root / f"ticket_events/date={day}/ticket_events.parquet").unlink()
+    assert asked(hourly_fetch, deployment) == ("2026-03-08", "2026-03-10")
+
+
+def test_the_hourly_fetch_is_skipped_while_the_last_one_is_in_progress(deployment):
+    job = defs.resolve_job_def("fetch_ticket_events")
+    tags = {"dagster/schedule_name": "hourly_fetch"}
+    deployment.instance.create_run_for_job(job_def=job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    assert asked(hourly_fetch, deployment) == "The last hourly fetch is still queued or running."
+
+
+def test_a_long_backfill_does_not_keep_the_hourly_fetch_away(deployment):
+    job = defs.resolve_job_def("fetch_ticket_events")
+    deployment.instance.create_run_for_job(job_def=job, tags={}, status=dg.DagsterRunStatus.STARTED)
+    assert asked(hourly_fetch, deployment) == ("2026-03-09", "2026-03-10")
+
+
+def test_the_restatement_re_reads_the_last_closed_days(deployment, monkeypatch):
+    assert asked(daily_restatement, deployment) == ("2026-03-07", "2026-03-09")
+    monkeypatch.setenv("TICKET_EVENTS_RESTATE_DAYS", "1")
+    assert asked(daily_restatement, deployment) == ("2026-03-09", "2026-03-09")
+
+
+@pytest.mark.parametrize("schedule", [hourly_fetch, daily_restatement])
+def test_without_settings_a_schedule_says_what_to_set(deployment, monkeypatch, schedule):
+    monkeypatch.delenv("ZENDESK_OAUTH_TOKEN")
+    told = asked(schedule, deployment)
+    assert "ZENDESK_OAUTH_TOKEN" in told
+
+
+def test_both_run_the_fetch_job_and_are_off_until_turned_on():
+    assert {schedule.name: schedule.job_name for schedule in REPOSITORY.schedule_defs} == {
+        "hourly_fetch": "fetch_ticket_events",
+        "daily_restatement": "fetch_ticket_events",
+    }
+    assert {schedule.default_status for schedule in REPOSITORY.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
+
+
+def test_a_withdrawn_row_is_seen_when_its_day_is_restated(deployment):
+    breach = {
+        "id": 1,
+        "ticket_id": 1,
+        "metric": "reply_time",
+        "instance_id": 1,
+        "type": "breach",
+        "time": "2026-03-08T09:00:00Z",
+    }
+    deployment.account.deliver("ticket_metric_events", [breach])
+    deployment.fetch("2026-03-07", "2026-03-10")
+    deployment.settle()
+    assert deployment.table("daily_sla_breach_summary", "2026-03-08")["breaches"].to_pylist() == [1]
+    deployment.account.deliver("ticket_metric_events", [{**breach, "deleted": True}])
+    deployment.fetch(*asked(daily_restatement, deployment))
+    assert deployment.settle() == [("2026-03-08", "2026-03-10")]
+    assert deployment.table("daily_sla_breach_summary", "2026-03-08")["breaches"].to_pylist() == []
+    assert Day.parse("2026-03-08").start * 1000 < deployment.clock.now * 1000

@@ -1,0 +1,165 @@
+"""The sensor: every landed or changed day gets its summary, nothing else asks for anything, and no failure is forgotten."""
+
+import dagster as dg
+import pytest
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.definitions import defs
+from ticket_events_pipeline.defs.raw_assets import ticket_events
+from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+from ticket_events_pipeline.defs.runs import range_tags
+from ticket_events_pipeline_tests.deployment import deployed
+
+DAYS = ["2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05", "2026-03-06"]
+LATER = Day.parse("2026-03-20").start
+
+
+def event(number, time, kind="apply_sla", **more):
+    sla = {"target": 60, "business_hours": False, "policy": {"id": 11, "title": "Standard"}}
+    base = {"id": number, "ticket_id": number % 100, "metric": "reply_time", "instance_id": 1, "type": kind, "time": time}
+    return {**base, **({"sla": sla} if kind == "apply_sla" else {}), **more}
+
+
+@pytest.fixture
+def deployment(tmp_path):
+    with deployed(tmp_path, now=LATER) as running:
+        applied = [event(number, f"{day}T09:00:00Z") for number, day in enumerate(DAYS, start=1)]
+        running.account.deliver("ticket_metric_events", applied)
+        yield running
+
+
+def breaches(deployment):
+    return [sum(deployment.table("daily_sla_breach_summary", day)["breaches"].to_pylist()) for day in DAYS]
+
+
+def test_five_days_that_land_between_two_ticks_all_get_a_summary_in_one_run(deployment):
+    assert deployment.settle() == []
+    for day in reversed(DAYS):
+        deployment.fetch(day)
+    assert deployment.settle() == [(DAYS[0], DAYS[-1])]
+    assert breaches(deployment) == [0, 0, 0, 0, 0]
+    assert deployment.settle() == []
+
+
+def test_an_unchanged_reading_again_asks_for_nothing(deployment):
+    deployment.fetch(DAYS[0], DAYS[-1])
+    deployment.settle()
+    deployment.clock.now += 3600
+    deployment.fetch(DAYS[0], DAYS[-1])
+    assert deployment.settle() == []
+
+
+def test_a_changed_day_restates_every_later_day(deployment):
+    deployment.fetch(DAYS[0], DAYS[-1])
+    deployment.settle()
+    deployment.account.deliver("ticket_metric_events", [event(101, f"{DAYS[1]}T10:00:00Z", "breach", ticket_id=2)])
+    deployment.fetch(DAYS[1])
+    assert deployment.settle() == [(DAYS[1], DAYS[-1])]
+    assert breaches(deployment) == [0, 1, 0, 0, 0]
+    open_late = [sum(deployment.table("daily_sla_breach_summary", day)["breached_open_eod"].to_pylist()) for day in DAYS]
+    assert open_late == [0, 1, 1, 1, 1]
+
+
+def test_a_summary_that_failed_is_made_again_but_not_more_than_three_times(deployment):
+    deployment.fetch(DAYS[0], DAYS[-1])
+    # Something is in the way of the files.
+    (deployment.root / "sla_targets").write_text("in the way")
+    asked = []
+    for _ in range(5):
+        for request in deployment.tick().run_requests or []:
+            asked.append(request.run_key)
+            assert not deployment.run("summarize_sla_breaches", DAYS[0], DAYS[-1], **request.tags).success
+    assert [key.split(":")[1] for key in asked] == ["1", "2", "3"]
+    assert len({key.split(":")[0] for key in asked}) == 1
+    # A change of what is stored makes it worth another try.
+    (deployment.root / "sla_targets").unlink()
+    deployment.account.deliver("ticket_metric_events", [event(102, f"{DAYS[-1]}T11:00:00Z", "breach", ticket_id=5)])
+    deployment.fetch(DAYS[-1])
+    deployment.cursor = None
+    assert deployment.settle() == [(DAYS[0], DAYS[-1])]
+    assert breaches(deployment) == [0, 0, 0, 0, 1]
+
+
+def test_a_day_that_went_from_open_to_complete_is_summarised_again(deployment):
+    day = DAYS[-1]
+    deployment.clock.now = Day.parse(day).start + 12 * 3600
+    deployment.fetch(day)
+    assert deployment.settle() == [(day, day)]
+    assert deployment.footer("daily_sla_breach_summary", day)["complete"] == "false"
+    assert deployment.footer("daily_sla_breach_summary", day)["as_of"] == str(int(deployment.clock.now))
+    deployment.clock.now = LATER
+    deployment.fetch(day)
+    assert deployment.settle() == [(day, day)]
+    assert deployment.footer("daily_sla_breach_summary", day)["complete"] == "true"
+    assert deployment.footer("daily_sla_breach_summary", day)["as_of"] == str(Day.parse(day).end)
+
+
+def test_losing_the_cursor_loses_nothing_and_asks_for_nothing(deployment):
+    deployment.fetch(DAYS[0], DAYS[1])
+    deployment.settle()
+    deployment.cursor = "not a cursor"
+    assert deployment.settle() == []
+    deployment.fetch(DAYS[2])
+    deployment.cursor = None
+    assert deployment.settle() == [(DAYS[2], DAYS[2])]
+
+
+def test_days_apart_are_summarised_in_a_run_each(deployment):
+    deployment.fetch(DAYS[0])
+    deployment.fetch(DAYS[2], DAYS[3])
+    assert sorted(deployment.settle()) == [(DAYS[0], DAYS[0]), (DAYS[2], DAYS[3])]
+    # The gap closes: the later days were made without its events.
+    deployment.fetch(DAYS[1])
+    assert deployment.settle() == [(DAYS[1], DAYS[3])]
+
+
+def test_days_fetched_and_summarised_one_by_one_end_like_those_of_one_range(deployment, tmp_path):
+    for day in (DAYS[3], DAYS[0], DAYS[4], DAYS[1], DAYS[2]):
+        deployment.fetch(day)
+        deployment.settle()
+    apart = {day: deployment.table("sla_targets", day) for day in DAYS}
+    hashes = {day: deployment.footer("sla_clocks", day)["content_hash"] for day in DAYS}
+    summaries = {day: deployment.table("daily_sla_breach_summary", day) for day in DAYS}
+    assert deployment.run("summarize_sla_breaches", DAYS[0], DAYS[-1]).success
+    assert {day: deployment.footer("sla_clocks", day)["content_hash"] for day in DAYS} == hashes
+    assert {day: deployment.table("sla_targets", day) for day in DAYS} == apart
+    assert {day: deployment.table("daily_sla_breach_summary", day) for day in DAYS} == summaries
+    assert deployment.settle() == []
+
+
+@pytest.mark.parametrize("job", ["fetch_ticket_events", "summarize_sla_breaches"])
+def test_nothing_is_asked_for_while_a_run_over_those_days_is_in_progress(deployment, job):
+    deployment.fetch(DAYS[0], DAYS[1])
+    running = deployment.instance.create_run_for_job(
+        job_def=defs.resolve_job_def(job),
+        tags=range_tags(Day.parse(DAYS[1]), Day.parse(DAYS[2])),
+        status=dg.DagsterRunStatus.STARTING,
+    )
+    assert not deployment.tick().run_requests
+    deployment.instance.delete_run(running.run_id)
+    assert deployment.settle() == [(DAYS[0], DAYS[1])]
+
+
+def test_a_run_over_other_days_is_no_hindrance(deployment):
+    deployment.fetch(DAYS[0], DAYS[1])
+    deployment.instance.create_run_for_job(
+        job_def=defs.resolve_job_def("fetch_ticket_events"),
+        tags=range_tags(Day.parse("2025-01-01"), Day.parse("2025-12-31")),
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    assert deployment.settle() == [(DAYS[0], DAYS[1])]
+
+
+def test_audits_alone_are_no_landed_day_but_metric_events_in_their_stream_are(deployment):
+    audit = {"id": 9, "ticket_id": 1, "timestamp": Day.parse(DAYS[0]).start + 60, "event_type": "Audit", "child_events": []}
+    deployment.account.deliver("ticket_events", [audit, event(201, f"{DAYS[1]}T10:00:00Z")])
+    tags = range_tags(Day.parse(DAYS[0]), Day.parse(DAYS[1]))
+    resources = {"pipeline": TicketEventsPipeline()}
+    assert dg.materialize([ticket_events], instance=deployment.instance, tags=tags, resources=resources).success
+    assert deployment.settle() == [(DAYS[1], DAYS[1])]
+    assert deployment.table("daily_sla_breach_summary", DAYS[1])["targets_started"].to_pylist() == [1]
+    failed = deployment.run("summarize_sla_breaches", DAYS[0])
+    (step,) = [event for event in failed.all_events if event.is_step_failure]
+    told = step.step_failure_data.user_failure_data.description
+    assert f"{DAYS[0]} can't be summarised: ticket_metric_events of that day has not landed" in told
+    assert f"Materialise ticket_metric_events of {DAYS[0]} first" in told

@@ -1,0 +1,160 @@
+"""What each kind of credentials sends, where it goes, and what is said when it is refused."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from ticket_events_pipeline.account import ApiToken, BearerToken, ClientCredentials, Credentials, Password
+from ticket_events_pipeline.errors import (
+    AuthenticationError,
+    RequestRefusedError,
+    TransientError,
+)
+from ticket_events_pipeline_tests.client_bench import NOW, SECRET, T, bench, last_page, page
+from ticket_events_pipeline_tests.scripted_server import Item, ScriptedServer, cut
+
+
+@pytest.mark.parametrize(
+    ("credentials", "header"),
+    [
+        (BearerToken("t0"), "Bearer t0"),
+        (ApiToken("a@b.c", "t1"), "Basic " + base64.b64encode(b"a@b.c/token:t1").decode()),
+        (Password("a@b.c", "pä"), "Basic " + base64.b64encode("a@b.c:pä".encode()).decode()),
+    ],
+)
+def test_credentials_travel_in_the_authorization_header(credentials: Credentials, header: str) -> None:
+    """Each fixed kind has its form, and a User-Agent says who asks."""
+    with bench(last_page(), credentials=credentials) as b:
+        b.walk()
+        assert b.server.requests[0].headers["authorization"] == header
+        assert b.server.requests[0].headers["user-agent"].startswith("ticket_events_pipeline/")
+        assert "gzip" in b.server.requests[0].headers["accept-encoding"]
+
+
+def test_a_netrc_sends_nothing(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials come from the settings alone."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login wrong password wrong\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with bench((200, {}, {"access_token": "t"}), last_page(), credentials=ClientCredentials("id", SECRET)) as b:
+        b.walk()
+        assert [r.headers.get("authorization") for r in b.server.requests] == [None, "Bearer t"]
+
+
+def test_a_refused_password_says_that_passwords_are_over() -> None:
+    """The 401 names the way out."""
+    with (
+        bench((401, {}, {"error": "Couldn't authenticate you"}), credentials=Password("a@b.c", SECRET)) as b,
+        pytest.raises(AuthenticationError, match=r"Couldn't authenticate you.*most accounts refuse passwords"),
+    ):
+        b.walk()
+
+
+def test_an_echoed_secret_is_hidden() -> None:
+    """No message, log or traceback holds a credential, even if the server repeats it."""
+    echo = base64.b64encode(f"a@b.c:{SECRET}".encode()).decode()
+    with bench(
+        (500, {}, f"you sent {SECRET} {echo}"), (401, {}, f"{SECRET} {echo}"), credentials=Password("a@b.c", SECRET)
+    ) as b:
+        with pytest.raises(AuthenticationError) as caught:
+            b.walk()
+        told = str(caught.value) + "".join(b.log) + repr(b.client.__dict__)
+        assert "[hidden]" in told
+        assert SECRET not in told
+        assert echo not in told
+
+
+def test_a_redirect_is_an_error_that_names_the_host() -> None:
+    """Credentials are sent to no other host."""
+    with ScriptedServer([last_page()]) as other, bench((302, {"Location": f"{other.url}/x"}, "")) as b:
+        with pytest.raises(RequestRefusedError, match=r"redirect to 127\.0\.0\.1"):
+            b.walk()
+        assert other.requests == []
+
+
+def test_an_oauth_client_fetches_a_token_and_renews_it_before_it_expires() -> None:
+    """One grant serves many requests; a minute before the end another is fetched."""
+    grants: list[Item] = [(200, {}, {"access_token": f"t{n}", "token_type": "bearer", "expires_in": 3600}) for n in (1, 2)]
+
+    with bench(
+        grants[0], page(1, end_time=T + 1), last_page(), grants[1], last_page(), credentials=ClientCredentials("id", SECRET)
+    ) as b:
+        b.walk()
+        b.time.now += 3541
+        b.walk()
+        assert [r.headers.get("authorization") for r in b.server.requests] == [
+            None,
+            "Bearer t1",
+            "Bearer t1",
+            None,
+            "Bearer t2",
+        ]
+        grant = b.server.requests[0]
+        assert (grant.method, grant.path) == ("POST", "/oauth/tokens")
+        assert sorted(grant.body.decode().split("&")) == [
+            "client_id=id",
+            f"client_secret={SECRET}",
+            "grant_type=client_credentials",
+            "scope=read",
+        ]
+
+
+def test_a_token_refused_midway_is_renewed_once() -> None:
+    """A 401 costs one new grant; a second 401 is the end."""
+    grant: Item = (200, {}, {"access_token": "t", "expires_in": 3600})
+    no: Item = (401, {}, {"error": "invalid_token"})
+    with bench(grant, page(1, end_time=T + 1), no, grant, last_page(), credentials=ClientCredentials("id", SECRET)) as b:
+        assert [p.requests for p in b.walk()] == [1, 2]
+    with bench(grant, no, grant, no, last_page(), credentials=ClientCredentials("id", SECRET)) as b:
+        with pytest.raises(AuthenticationError, match="ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"):
+            b.walk()
+        assert len(b.server.requests) == 4
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_refused_grant_names_its_variables(status: int) -> None:
+    """And the secret stays out of it."""
+    answer: Item = (status, {}, {"error": "invalid_client", "error_description": f"not {SECRET}"})
+    with bench(answer, credentials=ClientCredentials("id", SECRET)) as b:
+        with pytest.raises(
+            AuthenticationError, match=r"invalid_client.*ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
+        ) as caught:
+            b.walk()
+        assert SECRET not in str(caught.value)
+        assert len(b.server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        (503, {}, "no"),
+        (429, {}, "no"),
+        (200, {}, "<html>"),
+        (200, {}, {}),
+        (200, {}, []),
+        (200, {}, {"access_token": "line\nend"}),
+        (200, {}, {"access_token": 7}),
+        cut(b"{}", 1),
+    ],
+    ids=str,
+)
+def test_a_grant_that_fails_in_passing_is_asked_for_again(trouble: Item) -> None:
+    """The token endpoint has bad moments too."""
+    grant: Item = (200, {}, {"access_token": "t", "token_type": "bearer", "scope": "read write", "expires_in": None})
+    with bench(trouble, grant, last_page(), credentials=ClientCredentials("id", SECRET)) as b:
+        assert len(b.walk()) == 1
+
+
+def test_check_asks_once() -> None:
+    """Good credentials pass, bad ones are named, trouble isn't retried."""
+    with bench(last_page(), (401, {}, ""), (503, {}, "no"), (400, {}, "Too recent start_time")) as b:
+        b.client.check()
+        assert b.server.requests[0].query == {"start_time": str(int(NOW) - 3600), "per_page": "1"}
+        with pytest.raises(AuthenticationError):
+            b.client.check()
+        with pytest.raises(TransientError, match="503 no"):
+            b.client.check()
+        b.client.check()
+        assert len(b.server.requests) == 4

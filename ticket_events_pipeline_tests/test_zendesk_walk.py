@@ -1,0 +1,190 @@
+"""The paging rules: each one alone, then all of them against a model of a paging server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.errors import DataError, OverfullSecondError
+from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, TICKET_EVENTS, EventPage, PageRequest
+from ticket_events_pipeline.zendesk.page_size import PageSize
+from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, TooLarge
+from ticket_events_pipeline.zendesk.walk import MAX_REPEATS, Continue, End, Walk, decide, row_key
+
+T = 1_700_000_000
+
+
+def page(rows: int = 1, **fields: Any) -> EventPage:
+    given_fields = {"end_time": None, "end_of_stream": None, "next_start_time": None, "server_time": None, **fields}
+    return EventPage(TICKET_EVENTS, T, [{"id": n} for n in range(rows)], rows, **given_fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "new_ids", "expected"),
+    [
+        ({"end_time": T + 9}, 1, Continue(T + 9)),
+        ({"end_time": T + 9}, 0, Continue(T + 9)),
+        ({"end_time": T + 9, "rows": 0}, 0, Continue(T + 9)),
+        ({"end_time": T + 9, "next_start_time": T + 5}, 1, Continue(T + 5)),
+        ({"end_time": T + 9, "next_start_time": T}, 1, Continue(T + 9)),
+        ({"end_time": T + 9, "next_start_time": T + 99}, 1, Continue(T + 9)),
+        ({"next_start_time": T + 5}, 1, Continue(T + 5)),
+        ({"end_time": T, "next_start_time": T + 5}, 1, Continue(T)),
+        ({"end_time": T + 9, "end_of_stream": True}, 1, End(T + 9)),
+        ({"end_time": T - 9, "end_of_stream": True}, 1, End(T)),
+        ({"end_of_stream": True}, 1, End(T)),
+        ({"next_start_time": T + 5, "end_of_stream": True}, 1, End(T + 5)),
+        ({"end_time": T, "end_of_stream": True, "rows": PAGE_LIMIT}, 0, End(T)),
+        ({"end_time": T}, 0, End(T)),
+        ({"end_time": None, "rows": 0}, 0, End(T)),
+        ({"end_time": T - 9}, 0, End(T)),
+        ({"end_time": T}, 1, Continue(T)),
+        ({"end_time": T, "end_of_stream": False}, 0, Continue(T, wait_seconds=15)),
+        ({"end_time": T, "end_of_stream": False}, 1, Continue(T)),
+        ({"end_time": T + 9, "server_time": T + 68}, 1, End(T + 9)),
+        ({"end_time": T + 9, "server_time": T + 69}, 1, Continue(T + 9)),
+        ({"end_time": T, "rows": 5, "page_limit": 5}, 0, Continue(T, wants_full_page=True)),
+    ],
+)
+def test_one_rule(fields: dict[str, Any], new_ids: int, expected: Continue | End) -> None:
+    """What follows one page, asked for the first time."""
+    assert decide(page(**fields), new_ids=new_ids, repeats=0) == expected
+
+
+def test_a_pinned_page_is_an_overfull_second() -> None:
+    """A full page of known ids that doesn't advance: fail, naming the second and the count."""
+    with pytest.raises(OverfullSecondError, match=r"2023-11-14T22:13:20Z.*1000 rows"):
+        decide(page(PAGE_LIMIT, end_time=T), new_ids=0, repeats=0)
+
+
+@pytest.mark.parametrize(("rows", "end_of_stream"), [(PAGE_LIMIT, None), (PAGE_LIMIT, False), (3, False)])
+def test_patience_ends(rows: int, end_of_stream: bool | None) -> None:
+    """New ids for ever, or a promise for ever: after some repeats it is an error."""
+    with pytest.raises(DataError):
+        decide(page(rows, end_time=T, end_of_stream=end_of_stream), new_ids=1, repeats=MAX_REPEATS)
+    assert decide(page(3, end_time=T), new_ids=1, repeats=MAX_REPEATS) == End(T)
+
+
+def test_what_makes_rows_the_same() -> None:
+    """The id, per shape; a row without one is itself."""
+    assert row_key({"id": 1, "x": 2}) == row_key({"id": 1, "x": 3})
+    assert row_key({"id": 1}) != row_key({"id": 1, "child_events": []})
+    assert row_key({"id": [1]}) == row_key({"id": [1]})
+    assert row_key({"x": 1}) != row_key({"x": 2})
+
+
+def test_the_page_size_halves_and_grows_back_with_patience() -> None:
+    """A growth that goes wrong doubles the wait for the next; a mere outage doesn't halve."""
+    size, request = PageSize(TICKET_EVENTS), PageRequest(TICKET_EVENTS, T)
+    assert [size.lighten(request, Busy("503")) for _ in range(3)] == [False] * 3
+    assert (size.lighten(request, TooLarge("x")), size.rows) == (True, 500)
+    sizes = []
+    for _ in range(4):
+        size.note_good_page()
+        sizes.append(size.rows)
+    assert sizes == [500, 500, 1000, 1000]
+    assert [size.lighten(request, Overtaxed("504")) for _ in range(2)] == [False, True]
+    for _ in range(5):
+        size.note_good_page()
+    assert size.rows == 500
+    size.note_good_page()
+    assert size.rows == 1000
+
+
+@dataclass(frozen=True)
+class ModelServer:
+    """Zendesk's paging in a few lines.
+
+    Attributes:
+        times: the second of each row, ascending; its id is its position.
+        limit: rows of a page.
+        tells_end: whether `end_of_stream` is sent.
+        enlarges: a page within one second grows to hold it whole and ends one later; else it stays capped, for ever.
+        has_end_time: whether `end_time` is sent, or `next_page` alone.
+    """
+
+    times: list[int]
+    limit: int
+    tells_end: bool
+    enlarges: bool
+    has_end_time: bool
+
+    def answer(self, start_time: int) -> EventPage:
+        tail = [n for n, time in enumerate(self.times) if time >= start_time]
+        shown = tail[: self.limit]
+        end_time = self.times[shown[-1]] if shown else start_time
+        if self.enlarges and len(tail) > len(shown) and self.times[shown[0]] == end_time:
+            shown = [n for n in tail if self.times[n] == end_time]
+            end_time += 1
+        is_end = len(shown) == len(tail)
+        return EventPage(
+            stream=TICKET_EVENTS,
+            start_time=start_time,
+            rows=[{"id": n} for n in shown],
+            count=len(shown),
+            end_time=end_time if self.has_end_time else None,
+            end_of_stream=is_end if self.tells_end else None,
+            next_start_time=end_time,
+            server_time=float(T + 10**6),
+            page_limit=self.limit,
+        )
+
+    @property
+    def overfull(self) -> set[int]:
+        """Seconds that fill a capped page, which can't get past them, and a last one that can't be told from them."""
+        crowded = {time for time in self.times if self.times.count(time) >= self.limit and not self.enlarges}
+        last_is_full = bool(self.times) and self.times.count(self.times[-1]) >= self.limit and not self.tells_end
+        return crowded | ({self.times[-1]} if last_is_full else set())
+
+
+SERVERS = st.builds(
+    ModelServer,
+    times=st.lists(st.integers(0, 8).map(lambda second: T + second), max_size=40).map(sorted),
+    limit=st.integers(1, 12),
+    tells_end=st.booleans(),
+    enlarges=st.booleans(),
+    has_end_time=st.booleans(),
+)
+
+
+def walked(server: ModelServer, start_time: int) -> tuple[list[int], int, int]:
+    """The ids in the order of delivery, the watermark, and the requests; never more than the bound."""
+    walk, seen = Walk(start_time), []
+    for requests in range(1, len(server.times) + 9 * (MAX_REPEATS + 1) + 3):
+        answer = server.answer(walk.start_time)
+        seen += [row["id"] for row in answer.rows]
+        step = walk.take(answer)
+        if isinstance(step, End):
+            return seen, step.watermark, requests
+    raise AssertionError("the walk loops")
+
+
+@settings(max_examples=400, deadline=None)
+@given(SERVERS, st.integers(T - 2, T + 9))
+def test_a_walk_sees_every_row_or_names_the_overfull_second(server: ModelServer, start_time: int) -> None:
+    """Bursts, repeats, absent flags, enlarged and pinned pages, all page sizes: every row, bounded requests, no loop."""
+    wanted = {n for n, time in enumerate(server.times) if time >= start_time}
+    stuck = {time for time in server.overfull if time >= start_time}
+    try:
+        seen, watermark, requests = walked(server, start_time)
+    except OverfullSecondError as error:
+        named = any(f"start_time={time}" in str(error) for time in stuck)
+    else:
+        named = None
+        assert set(seen) == wanted
+        assert watermark >= max([start_time, *(server.times[n] for n in wanted)])
+        assert requests <= len(wanted) + 2 + MAX_REPEATS
+    assert named is not False
+
+
+@settings(deadline=None)
+@given(SERVERS, st.integers(1, 12))
+def test_any_page_size_sees_the_same_rows(server: ModelServer, limit: int) -> None:
+    """Splitting the stream into pages differently changes nothing."""
+    sizes = (server.limit, limit, 1000)
+    seen = [set(walked(replace(server, limit=size, tells_end=True, enlarges=True), T)[0]) for size in sizes]
+    assert seen == [set(range(len(server.times)))] * 3
