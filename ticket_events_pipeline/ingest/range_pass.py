@@ -166,7 +166,8 @@ class _RangePass:
         """Write the days that the stream has gone past; at its end, all that are left."""
         server_time = walked.page.server_time
         # A row that is dated ahead carries the watermark with it, but nothing later than the server's now has happened.
-        position = walked.watermark if server_time is None else min(walked.watermark, server_time)
+        # A server without a clock is believed only as far as its answer to that very request goes.
+        position = walked.page.start_time if server_time is None else min(walked.watermark, server_time)
         for day in list(self.unfinished):
             settled_at = day.end + self._stream.lag_seconds
             passed = position >= settled_at
