@@ -127,6 +127,16 @@ def test_days_fetched_and_summarised_one_by_one_end_like_those_of_one_range(depl
     assert deployment.settle() == []
 
 
+def test_a_run_of_one_day_sets_the_data_version_to_the_hash_of_its_rows(deployment):
+    deployment.fetch(DAYS[0])
+    key = dg.AssetKey("ticket_metric_events")
+    record = deployment.instance.get_latest_materialization_event(key)
+    assert (
+        record.asset_materialization.tags["dagster/data_version"]
+        == deployment.footer(key.to_user_string(), DAYS[0])["content_hash"]
+    )
+
+
 @pytest.mark.parametrize("job", ["fetch_ticket_events", "summarize_sla_breaches"])
 def test_nothing_is_asked_for_while_a_run_over_those_days_is_in_progress(deployment, job):
     deployment.fetch(DAYS[0], DAYS[1])
