@@ -3,6 +3,7 @@
 The second implementation is a dict: the last delivery of each event, filed under its local date.
 """
 
+import datetime as dt
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -47,8 +48,6 @@ def audit(number, time):
 
 
 def iso(time):
-    import datetime as dt
-
     return dt.datetime.fromtimestamp(time, dt.UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -69,8 +68,6 @@ def streams(draw):
 
 
 def row_time(row):
-    import datetime as dt
-
     return row.get("timestamp") or int(dt.datetime.fromisoformat(row["time"]).timestamp())
 
 
@@ -83,7 +80,7 @@ def truth(rows, timezone):
 
 
 @given(streams(), st.sampled_from(STREAMS), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_closed_range_is_exact_in_any_pages_and_any_order_of_days(servers, drawn, stream, data):
     timezone, rows = drawn
     server = servers[data.draw(st.sampled_from(sorted(servers)))]
@@ -110,7 +107,7 @@ def test_a_closed_range_is_exact_in_any_pages_and_any_order_of_days(servers, dra
 
 
 @given(streams(), st.sampled_from(STREAMS), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_an_open_day_is_resumed_until_it_is_complete_and_then_exact(servers, drawn, stream, data):
     timezone, rows = drawn
     server = servers[data.draw(st.sampled_from(sorted(servers)))]

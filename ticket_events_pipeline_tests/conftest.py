@@ -1,0 +1,15 @@
+"""What holds for every test: how hypothesis draws, and that no setting of the developer's leaks in."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Shared machines stall for seconds: how long an example took says nothing about the code.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A landing must not hang on a lucky draw; developers' runs go on drawing new examples.
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+# Here and not in a fixture: the definitions read their variables when a test module imports them.
+for _name in [name for name in os.environ if name.startswith(("ZENDESK_", "TICKET_EVENTS_"))]:
+    del os.environ[_name]
