@@ -1,0 +1,187 @@
+"""`sla_targets`: every target that was open at some moment of a day, as of the end of it (SLA.md part 2).
+
+Here: which targets belong to a day, and their columns. Not here: the rules they come from (`replay`, `lives`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.lake.schemas import SLA_TARGETS_SCHEMA, TIMESTAMP
+from ticket_events_pipeline.sla.clocks import CLOCK_KEY, alphabetic_codes, history, last_rows, timeline_of
+from ticket_events_pipeline.sla.events import ACTIVATE, APPLY
+from ticket_events_pipeline.sla.lives import Lives, known, lives, taken
+from ticket_events_pipeline.sla.replay import States, Timeline, replay, was
+from ticket_events_pipeline.sla.segments import Bools, Ints
+
+SLA_METRICS = {"resolution_time": "total_resolution_time"}
+"""Rule 3: Zendesk's names in policies where they differ from those in events; reply_time depends on the instance."""
+
+OUTCOMES = ["active", "breached_open", "achieved", "breached", "cancelled"]
+"""Rule 8."""
+
+Columns = dict[str, pa.Array | npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The targets of a day: `clocks` are their numbers in the timeline, sorted as the table is; `life` is theirs alone."""
+
+    rows: pa.Table
+    timeline: Timeline
+    states: States
+    seconds: Ints  # when each of `rows` happened
+    clocks: Ints
+    life: Lives
+    day: Day
+    as_of: int
+
+
+def targets(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
+    """The targets that were open at some moment of `day`, as of `as_of`.
+
+    Args:
+        clocks: `sla_clocks` at the end of the day, see `advance`.
+        day: the partition.
+        as_of: epoch seconds; later events, and those of that very second, don't exist yet. The end of the day once it
+            is closed.
+
+    Returns:
+        `SLA_TARGETS_SCHEMA`, sorted by (ticket_id, metric, instance_id).
+
+    Raises:
+        ValueError: `as_of` lies past the end of the day.
+    """
+    if as_of > day.end:
+        raise ValueError(f"as_of {as_of} lies past the end of {day} ({day.end}): no rule looks there")
+    rows = _rows_of_interest(clocks, day=day, as_of=as_of)
+    if not rows.num_rows:
+        return SLA_TARGETS_SCHEMA.empty_table()
+    shown = _shown(rows, day=day, as_of=as_of)
+    columns = {**_identity(shown), **_policies(shown), **_moments(shown), **_outcomes(shown), **_counts(shown)}
+    return pa.table([_typed(columns[field.name], field.type) for field in SLA_TARGETS_SCHEMA], schema=SLA_TARGETS_SCHEMA)
+
+
+def _rows_of_interest(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
+    """The events so far of the clocks that had events on the day, or whose target was open all day without any."""
+    day_start = pa.scalar(day.start * 1000, pa.int64()).cast(TIMESTAMP)
+    is_wanted = clocks["is_open"].take(pa.array(last_rows(clocks))).to_numpy()
+    is_wanted[clocks["clock"].filter(pc.greater_equal(clocks["time"], day_start)).to_numpy()] = True
+    rows = history(clocks, is_wanted)
+    return rows.filter(pc.less(rows["time"], pa.scalar(as_of * 1000, pa.int64()).cast(TIMESTAMP)))
+
+
+def _shown(rows: pa.Table, *, day: Day, as_of: int) -> _Shown:
+    timeline = timeline_of(rows)
+    states = replay(timeline)
+    seconds = rows["time"].cast(pa.int64()).to_numpy() // 1000
+    was_open_on_day = timeline.clocks.count(states.is_open & (seconds >= day.start)) > 0
+    shown = np.flatnonzero(was_open_on_day | _open_at_start(timeline, states, seconds < day.start))
+    heads = rows.select(CLOCK_KEY).take(pa.array(timeline.clocks.starts[shown]))
+    keys = [heads["instance_id"].to_numpy(), alphabetic_codes(heads["metric"]), heads["ticket_id"].to_numpy()]
+    shown = shown[np.lexsort(keys)]
+    life = lives(rows, timeline, states).at(shown)
+    return _Shown(rows, timeline, states, seconds=seconds, clocks=shown, life=life, day=day, as_of=as_of)
+
+
+def _open_at_start(timeline: Timeline, states: States, is_before: Bools) -> Bools:
+    last_before = timeline.clocks.last(is_before)
+    return (last_before >= 0) & states.is_open[last_before]
+
+
+def _identity(shown: _Shown) -> Columns:
+    heads = shown.timeline.clocks.starts[shown.clocks]
+    metric = taken(shown.rows, "metric", heads).cast(pa.string())
+    instance_id = taken(shown.rows, "instance_id", heads)
+    return {
+        "ticket_id": taken(shown.rows, "ticket_id", heads),
+        "metric": metric,
+        "instance_id": instance_id,
+        "sla_metric": _sla_metric(metric, instance_id),
+        "as_of": np.full(len(heads), shown.as_of * 1000),
+    }
+
+
+def _sla_metric(metric: pa.Array, instance_id: pa.Array) -> pa.Array:
+    """Rule 3."""
+    renamed = pc.index_in(metric, pa.array(SLA_METRICS, pa.string()))
+    named = pc.coalesce(pa.array(SLA_METRICS.values(), pa.string()).take(renamed), metric)
+    reply = pc.if_else(pc.equal(instance_id, 1), "first_reply_time", "next_reply_time")
+    return pc.if_else(pc.equal(metric, "reply_time"), reply, named)
+
+
+def _policies(shown: _Shown) -> Columns:
+    """The policy in force, else the last one; those at the entry and at the breach."""
+    rows, life, policy_after = shown.rows, shown.life, shown.states.policy
+    at_breach = np.where(life.breach >= 0, policy_after[life.breach], -1)
+    at = {"": life.policy, "entry_": policy_after[life.entry], "breach_": at_breach}
+    names = ["policy_id", "policy_title", "business_hours"]
+    return {
+        **{f"{prefix}{name}": taken(rows, name, apply) for prefix, apply in at.items() for name in names},
+        "target_seconds": taken(rows, "target_seconds", life.policy),
+        "is_group_sla": pc.fill_null(taken(rows, "is_group", life.policy), False),
+        "target_changes": life.target_changes,
+        "entered_by": pc.if_else(pa.array(policy_after[life.entry] >= 0), "policy", "breach"),
+    }
+
+
+def _moments(shown: _Shown) -> Columns:
+    clocks, timeline, life = shown.timeline.clocks, shown.timeline, shown.life
+    rows_at = {
+        "activated_at": clocks.first(timeline.rank == ACTIVATE)[shown.clocks],
+        "applied_at": clocks.first((timeline.rank == APPLY) & timeline.has_policy)[shown.clocks],
+        "entered_at": life.entry,
+        "breached_at": life.breach,
+        "fulfilled_at": np.where(life.is_fulfilled, life.closing, -1),
+        "closed_at": life.closing,
+        "last_event_at": clocks.last(~timeline.deleted)[shown.clocks],
+    }
+    return {name: taken(shown.rows, "time", rows) for name, rows in rows_at.items()}
+
+
+def _outcomes(shown: _Shown) -> Columns:
+    life = shown.life
+    is_breached = (life.breach >= 0) & ~life.is_superseded
+    closed = np.where(life.is_fulfilled, np.where(is_breached, 3, 2), 4)
+    outcome = np.where(life.is_open, np.where(is_breached, 1, 0), closed)
+    end_seconds = np.where(life.is_fulfilled, shown.seconds[life.closing], shown.as_of)
+    target_seconds, has_target = known(taken(shown.rows, "target_seconds", life.policy))
+    has_clock = life.is_fulfilled & is_breached & life.has_elapsed & has_target
+    return {
+        "outcome": pa.array(OUTCOMES).take(pa.array(outcome)),
+        "is_paused": life.is_paused,
+        "superseded": life.is_superseded,
+        "overdue_seconds": pa.array(end_seconds - shown.seconds[life.breach], mask=~is_breached),
+        "overdue_clock_seconds": pa.array(life.elapsed_minutes * 60 - target_seconds, mask=~has_clock),
+    }
+
+
+def _counts(shown: _Shown) -> Columns:
+    clocks, timeline, states = shown.timeline.clocks, shown.timeline, shown.states
+    is_before = shown.seconds < shown.day.start
+    # B6: its time came while the target was open; where Zendesk plans breaches anew, most of them are reschedulings.
+    is_withdrawn = timeline.deleted & was(timeline, states.is_open)
+    masks = {
+        "breach_events": states.is_counting,
+        "breach_events_on_day": states.is_counting & ~is_before,
+        "withdrawn_breaches": is_withdrawn,
+        "withdrawn_breaches_on_day": is_withdrawn & ~is_before,
+    }
+    was_open_at_start = _open_at_start(timeline, states, is_before)[shown.clocks]
+    return {
+        **{name: clocks.count(mask)[shown.clocks] for name, mask in masks.items()},
+        "reopen_count": shown.life.openings - 1,
+        "was_open_at_start": was_open_at_start,
+        # Entered earlier and closed at the end of the day before; a target that closes and re-opens on one day is none.
+        "reopened_on_day": is_before[shown.life.entry] & ~was_open_at_start,
+    }
+
+
+def _typed(column: pa.Array | npt.NDArray[np.generic], wanted: pa.DataType) -> pa.Array:
+    return (column if isinstance(column, pa.Array) else pa.array(column)).cast(wanted)

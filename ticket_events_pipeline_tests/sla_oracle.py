@@ -1,0 +1,376 @@
+"""A slow and plain second implementation of SLA.md: one state machine per clock, replaying all history for every day.
+
+It reads Zendesk's own rows (dicts, times as epoch seconds) and shares no code with the package: where the two differ, one
+of them has SLA.md wrong.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+RANK = {
+    "activate": 0,
+    "apply_sla": 1,
+    "apply_group_sla": 1,
+    "breach": 2,
+    "pause": 3,
+    "fulfill": 4,
+    "update_status": 5,
+}
+NO_POLICY = {"policy_id": None, "policy_title": None, "target_seconds": None, "business_hours": None, "is_group": False}
+
+
+def window(date, timezone):
+    """Epoch seconds of the local day's two midnights."""
+    zone = ZoneInfo(timezone)
+    midnights = [dt.datetime.combine(d, dt.time(), zone) for d in (date, date + dt.timedelta(days=1))]
+    return tuple(int(midnight.timestamp()) for midnight in midnights)
+
+
+def live_events(deliveries):
+    """Rule 1."""
+    by_id = {}
+    for row in deliveries:
+        by_id[row["id"]] = row
+    return [
+        row
+        for row in by_id.values()
+        if row["type"] in RANK and row.get("instance_id") and (not row["deleted"] or row["type"] == "breach")
+    ]
+
+
+def clocks_of(events):
+    """Rule 2: per clock its events in order."""
+    clocks = {}
+    for event in sorted(events, key=lambda e: (e["time"], RANK[e["type"]], e["id"])):
+        clocks.setdefault((event["ticket_id"], event["metric"], event["instance_id"]), []).append(event)
+    return clocks
+
+
+def policy_of(event):
+    """Rule 4: what an apply brings; None takes the policy away."""
+    is_group = event.get("group_sla") is not None
+    sla = event["group_sla"] if is_group else event.get("sla")
+    if sla is None:
+        return None
+    policy = sla.get("policy") or {}
+    seconds = sla.get("target_in_seconds")
+    if seconds is None and sla.get("target") is not None:
+        seconds = sla["target"] * 60
+    return {
+        "policy_id": None if policy.get("id") is None else str(policy["id"]),
+        "policy_title": policy.get("title"),
+        "target_seconds": seconds,
+        "business_hours": sla.get("business_hours"),
+        "is_group": is_group,
+    }
+
+
+def same_target(one, other):
+    return all(one[name] == other[name] for name in ("target_seconds", "business_hours", "policy_id"))
+
+
+class ClockLife:
+    """One clock, taking its events one by one."""
+
+    def __init__(self, start):
+        self.start = start
+        self.fulfilled = self.paused = self.open = self.open_at_start = self.open_on_day = False
+        self.policy = self.last_policy = self.breach_policy = self.entry_policy = self.status = None
+        self.pending = "nothing"
+        self.target_changes = 0
+        self.changed_after_breach = False
+        self.activated_at = self.applied_at = self.entered_at = self.entered_by = self.breached_at = None
+        self.closed_at = self.last_event_at = None
+        self.closed_by_fulfil = self.fulfilled_with_policy = False
+        self.reopens = 0
+        self.breaches = []
+        self.withdrawn = []
+
+    def take(self, event):
+        if event["time"] < self.start:
+            self._take(event)
+            self.open_at_start = self.open
+        else:
+            self.open_on_day = self.open_on_day or self.open
+            self._take(event)
+            self.open_on_day = self.open_on_day or self.open
+
+    def _take(self, event):
+        if event["deleted"]:
+            if self.open:
+                self.withdrawn.append(event["time"])
+            return
+        self.last_event_at = event["time"]
+        getattr(self, "on_" + event["type"].replace("apply_group_sla", "apply_sla"))(event)
+        self._settle(event)
+
+    def on_activate(self, event):
+        if self.activated_at is None:
+            self.activated_at = event["time"]
+        self.paused = False
+        if self.fulfilled:
+            self.fulfilled = False
+            if self.pending != "nothing":
+                self._bring(self.pending)
+            self.pending = "nothing"
+
+    def on_apply_sla(self, event):
+        policy = policy_of(event)
+        if policy is not None and self.applied_at is None:
+            self.applied_at = event["time"]
+        if self.fulfilled:
+            self.pending = policy
+        else:
+            self._bring(policy)
+
+    def _bring(self, policy):
+        if policy is not None:
+            if self.last_policy is None:
+                self.changed_after_breach = self.changed_after_breach or self.breached_at is not None
+            elif not same_target(self.last_policy, policy):
+                self.target_changes += 1
+                self.changed_after_breach = self.changed_after_breach or self.breached_at is not None
+            self.last_policy = policy
+        self.policy = policy
+
+    def on_breach(self, event):
+        if self.fulfilled:
+            return
+        self.breaches.append(event["time"])
+        if self.breached_at is None:
+            self.breached_at = event["time"]
+            self.breach_policy = self.policy
+
+    def on_pause(self, event):
+        if not self.fulfilled:
+            self.paused = True
+
+    def on_fulfill(self, event):
+        if not self.fulfilled:
+            self.fulfilled = True
+            self.paused = False
+            self.pending = "nothing"
+
+    def on_update_status(self, event):
+        self.status = event.get("status") or {}
+
+    def _settle(self, event):
+        """Rule 5: open, entered, closed, re-opened."""
+        is_open = not self.fulfilled and (self.policy is not None or self.breached_at is not None)
+        if is_open and not self.open:
+            if self.entered_at is None:
+                self.entered_at = event["time"]
+                self.entered_by = "policy" if self.policy is not None else "breach"
+                self.entry_policy = self.policy
+            else:
+                self.reopens += 1
+            self.closed_at = None
+        if self.open and not is_open:
+            self.closed_at = event["time"]
+            self.closed_by_fulfil = event["type"] == "fulfill"
+            self.fulfilled_with_policy = self.policy is not None
+        self.open = is_open
+
+    def elapsed_seconds(self):
+        if self.status is None:
+            return None
+        minutes = self.status.get("business" if (self.last_policy or NO_POLICY)["business_hours"] else "calendar")
+        return None if minutes is None else minutes * 60
+
+    def superseded(self):
+        if self.open or not self.closed_by_fulfil or not self.fulfilled_with_policy or self.breached_at is None:
+            return False
+        elapsed, target = self.elapsed_seconds(), self.last_policy["target_seconds"]
+        return self.changed_after_breach and elapsed is not None and target is not None and elapsed <= target
+
+    def outcome(self):
+        if self.open:
+            return "active" if self.breached_at is None else "breached_open"
+        if not self.closed_by_fulfil:
+            return "cancelled"
+        return "achieved" if self.breached_at is None or self.superseded() else "breached"
+
+
+def sla_metric(metric, instance_id):
+    if metric == "reply_time":
+        return "first_reply_time" if instance_id == 1 else "next_reply_time"
+    return "total_resolution_time" if metric == "resolution_time" else metric
+
+
+def target_row(key, life, start, as_of):
+    policy = life.last_policy or NO_POLICY
+    entry, breach = life.entry_policy or NO_POLICY, life.breach_policy or NO_POLICY
+    fulfilled_at = life.closed_at if life.closed_at is not None and life.closed_by_fulfil else None
+    overdue = overdue_clock = None
+    if life.breached_at is not None and not life.superseded():
+        overdue = (as_of if fulfilled_at is None else fulfilled_at) - life.breached_at
+    if life.outcome() == "breached" and None not in (life.elapsed_seconds(), policy["target_seconds"]):
+        overdue_clock = life.elapsed_seconds() - policy["target_seconds"]
+    return {
+        "ticket_id": key[0],
+        "metric": key[1],
+        "instance_id": key[2],
+        "sla_metric": sla_metric(key[1], key[2]),
+        "is_group_sla": policy["is_group"],
+        "policy_id": policy["policy_id"],
+        "policy_title": policy["policy_title"],
+        "target_seconds": policy["target_seconds"],
+        "business_hours": policy["business_hours"],
+        "target_changes": life.target_changes,
+        "activated_at": life.activated_at,
+        "applied_at": life.applied_at,
+        "entered_at": life.entered_at,
+        "entered_by": life.entered_by,
+        "entry_policy_id": entry["policy_id"],
+        "entry_policy_title": entry["policy_title"],
+        "entry_business_hours": entry["business_hours"],
+        "breached_at": life.breached_at,
+        "breach_policy_id": breach["policy_id"],
+        "breach_policy_title": breach["policy_title"],
+        "breach_business_hours": breach["business_hours"],
+        "fulfilled_at": fulfilled_at,
+        "closed_at": life.closed_at,
+        "reopened_on_day": life.entered_at < start and not life.open_at_start,
+        "outcome": life.outcome(),
+        "was_open_at_start": life.open_at_start,
+        "is_paused": life.open and life.paused,
+        "superseded": life.superseded(),
+        "reopen_count": life.reopens,
+        "breach_events": len(life.breaches),
+        "withdrawn_breaches": len(life.withdrawn),
+        "breach_events_on_day": sum(time >= start for time in life.breaches),
+        "withdrawn_breaches_on_day": sum(time >= start for time in life.withdrawn),
+        "overdue_seconds": overdue,
+        "overdue_clock_seconds": overdue_clock,
+        "last_event_at": life.last_event_at,
+        "as_of": as_of,
+    }
+
+
+def targets(deliveries, *, date, timezone, as_of):
+    """`sla_targets` of the day as a list of dicts, times as epoch seconds."""
+    start, _ = window(date, timezone)
+    rows = []
+    for key, events in sorted(clocks_of(live_events(deliveries)).items()):
+        life = ClockLife(start)
+        for event in events:
+            if event["time"] < as_of:
+                life.take(event)
+        if life.open_at_start or life.open_on_day:
+            rows.append(target_row(key, life, start, as_of))
+    return rows
+
+
+def without_forgotten(deliveries, end):
+    """SLA.md part 2: those of the events so far whose clocks are remembered at the end of a day."""
+    clocks = clocks_of(live_events(deliveries))
+    lives = {}
+    for key, events in clocks.items():
+        lives[key] = ClockLife(end)
+        for event in events:
+            lives[key].take(event)
+    kept = []
+    for key, events in clocks.items():
+        ticket = [(other[1], lives[other]) for other in clocks if other[0] == key[0] and lives[other].last_event_at]
+        unsolved = any(metric == "resolution_time" and not life.fulfilled for metric, life in ticket)
+        recent = any(life.last_event_at + 30 * 86_400 >= end for _, life in ticket)
+        if lives[key].open or unsolved or recent:
+            kept += events
+    return kept
+
+
+def percentile(values, share):
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * share
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+FIGURES = [
+    "targets_started",
+    "targets_discovered",
+    "targets_reopened",
+    "targets_cancelled",
+    "breaches",
+    "breach_events",
+    "achieved",
+    "completed_breached",
+    "superseded_breaches",
+    "withdrawn_breaches",
+    "active_eod",
+    "breached_open_eod",
+    "paused_eod",
+]
+
+
+def books_of(target_rows, start):
+    """What each target adds to which key."""
+    books = {}
+
+    def book(row, prefix):
+        key = (row["sla_metric"], row[prefix + "policy_id"], row[prefix + "business_hours"])
+        return books.setdefault(key, dict.fromkeys(FIGURES, 0) | {"tickets": set(), "overdue": []})
+
+    for row in target_rows:
+        own = book(row, "")
+        if row["entered_at"] >= start:
+            by = "targets_started" if row["entered_by"] == "policy" else "targets_discovered"
+            book(row, "entry_")[by] += 1
+        elif not row["was_open_at_start"]:
+            own["targets_reopened"] += 1
+        if row["breached_at"] is not None and row["breached_at"] >= start and not row["superseded"]:
+            book(row, "breach_")["breaches"] += 1
+            book(row, "breach_")["tickets"].add(row["ticket_id"])
+        if row["breach_events_on_day"]:
+            book(row, "breach_")["breach_events"] += row["breach_events_on_day"]
+        own["targets_cancelled"] += row["outcome"] == "cancelled"
+        own["achieved"] += row["outcome"] == "achieved"
+        own["superseded_breaches"] += row["outcome"] == "achieved" and row["superseded"]
+        own["withdrawn_breaches"] += row["withdrawn_breaches_on_day"]
+        own["active_eod"] += row["outcome"] in ("active", "breached_open")
+        own["breached_open_eod"] += row["outcome"] == "breached_open"
+        own["paused_eod"] += row["is_paused"]
+        if row["outcome"] == "breached":
+            own["completed_breached"] += 1
+            own["overdue"].append(row["fulfilled_at"] - row["breached_at"])
+    return books
+
+
+def titles_of(target_rows):
+    titles = {}
+    for row in target_rows:
+        for prefix in ("", "entry_", "breach_"):
+            if row[prefix + "policy_title"] is not None:
+                titles.setdefault(row[prefix + "policy_id"], set()).add(row[prefix + "policy_title"])
+    return titles
+
+
+def daily_summary(target_rows, *, date, timezone, as_of, events_through, history_from):
+    """`daily_sla_breach_summary` of the day as a list of dicts, times as epoch seconds."""
+    books, titles = books_of(target_rows, window(date, timezone)[0]), titles_of(target_rows)
+    rows = []
+    for key in sorted(books, key=lambda k: (k[0], k[1] is None, k[1] or "", k[2] is None, bool(k[2]))):
+        found = books[key]
+        decided, overdue = found["achieved"] + found["breaches"], found["overdue"]
+        rows.append(
+            {
+                "sla_metric": key[0],
+                "policy_id": key[1],
+                "business_hours": key[2],
+                "policy_title": max(titles.get(key[1], ()), default=None),
+                **{name: found[name] for name in FIGURES[:5]},
+                "breached_tickets": len(found["tickets"]),
+                **{name: found[name] for name in FIGURES[5:]},
+                "achievement_rate": found["achieved"] / decided if decided else None,
+                "overdue_p50_seconds": percentile(overdue, 0.5) if overdue else None,
+                "overdue_p90_seconds": percentile(overdue, 0.9) if overdue else None,
+                "overdue_max_seconds": max(overdue, default=None),
+                "as_of": as_of,
+                "events_through": events_through,
+                "history_from": history_from,
+            }
+        )
+    return rows

@@ -1,0 +1,158 @@
+"""Any history: the implementation agrees with the plain oracle, day by day, in whole tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sla.clocks import advance, empty_clocks
+from ticket_events_pipeline.sla.daily_summary import daily_summary
+from ticket_events_pipeline.sla.events import sla_events
+from ticket_events_pipeline.sla.targets import targets
+from ticket_events_pipeline_tests import sla_oracle
+from ticket_events_pipeline_tests.sla_cases import clocks_by_day, raw_table, rows_of
+
+FIRST = dt.date(2026, 3, 7)  # New York's clocks go forward on the 8th
+HISTORY_FROM = dt.date(2026, 3, 7)
+DAYS = 4
+# More of them by hand after a change of the rules: SLA_EXAMPLES=5000.
+EXAMPLES = int(os.environ.get("SLA_EXAMPLES", "80"))
+TYPES = [
+    "activate",
+    "apply_sla",
+    "apply_sla",
+    "apply_group_sla",
+    "breach",
+    "breach",
+    "pause",
+    "fulfill",
+    "fulfill",
+    "update_status",
+]
+
+
+def slas():
+    policy = st.fixed_dictionaries({"id": st.sampled_from([11, 12, "g1"]), "title": st.sampled_from(["Standard", "VIP", None])})
+    return st.none() | st.fixed_dictionaries(
+        {
+            "target": st.sampled_from([30, 60, None]),
+            "target_in_seconds": st.sampled_from([1800, None, None]),
+            "business_hours": st.sampled_from([False, True, None]),
+            "policy": st.none() | policy | policy,
+        }
+    )
+
+
+@st.composite
+def event(draw, starts, crowded):
+    kind = draw(st.sampled_from([*TYPES, "measure", "unheard_of"] if draw(st.integers(0, 9)) == 0 else TYPES))
+    row = {
+        "id": draw(st.integers(1, 10_000)),
+        "ticket_id": draw(st.sampled_from([1, 2])),
+        "metric": "reply_time" if crowded else draw(st.sampled_from(["reply_time", "resolution_time"])),
+        "instance_id": 1 if crowded else draw(st.sampled_from([1, 1, 1, 2, 2, 0])),
+        "type": kind,
+        # Few moments, midnights among them, so that events meet in one second.
+        "time": draw(st.sampled_from(starts)) + draw(st.sampled_from([0, 0, 1, 3600, 7200, 7201, 40_000, 82_799])),
+        "deleted": draw(st.sampled_from([False, False, False, False, True])),
+    }
+    if kind == "apply_sla":
+        row["sla"] = draw(slas())
+    if kind == "apply_group_sla":
+        row["group_sla"] = draw(slas())
+    if kind == "update_status":
+        row["status"] = draw(st.sampled_from([None, {"calendar": 30, "business": 61}, {"calendar": 61, "business": 10}]))
+    return row
+
+
+@st.composite
+def histories(draw, timezone="UTC", days=range(DAYS)):
+    """Deliveries of unique ids, in order of arrival; half the histories crowd their events on two clocks."""
+    starts = [Day(FIRST, timezone).plus(offset).start for offset in days]
+    crowded = draw(st.booleans())
+    size = draw(st.sampled_from([0, 10, 25]))
+    events = st.lists(event(starts, crowded), min_size=size, max_size=size + 15, unique_by=lambda row: row["id"])
+    return draw(events)
+
+
+def approximately(rows):
+    """Percentiles and rates may differ in the last bit."""
+    return [{name: pytest.approx(value) if isinstance(value, float) else value for name, value in row.items()} for row in rows]
+
+
+def check_day(clocks, history, day, as_of):
+    table = targets(clocks, day=day, as_of=as_of)
+    expected = sla_oracle.targets(history, date=day.date, timezone=day.timezone, as_of=as_of)
+    assert rows_of(table) == expected
+    more = {"as_of": as_of, "events_through": as_of - 1, "history_from": HISTORY_FROM}
+    summary = rows_of(daily_summary(table, day=day, **more))
+    assert summary == approximately(sla_oracle.daily_summary(expected, date=day.date, timezone=day.timezone, **more))
+    return summary
+
+
+def of_metric(summary, metric, columns):
+    return sum(row[column] for row in summary for column in columns if row["sla_metric"] == metric)
+
+
+def check_invariant(before, summary):
+    """active_eod(D) = active_eod(D-1) + started + discovered + reopened - achieved - completed_breached - cancelled."""
+    more = ["targets_started", "targets_discovered", "targets_reopened"]
+    less = ["achieved", "completed_breached", "targets_cancelled"]
+    for metric in {row["sla_metric"] for row in before + summary}:
+        flow = of_metric(summary, metric, more) - of_metric(summary, metric, less)
+        assert of_metric(summary, metric, ["active_eod"]) == of_metric(before, metric, ["active_eod"]) + flow
+
+
+@pytest.mark.parametrize("timezone", ["UTC", "America/New_York"])
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(data=st.data(), share=st.floats(0, 1))
+def test_every_day_equals_the_oracle_and_the_invariant_holds(timezone, data, share):
+    history = data.draw(histories(timezone))
+    first = Day(FIRST, timezone)
+    before = []
+    for day, clocks in clocks_by_day(history, first, first.plus(DAYS - 1)).items():
+        # While a day is open, later events of it may be stored already.
+        check_day(clocks, history, day, day.start + round(share * (day.end - day.start)))
+        summary = check_day(clocks, history, day, day.end)
+        check_invariant(before, summary)
+        before = summary
+
+
+@settings(max_examples=EXAMPLES // 2, deadline=None)
+@given(history=histories(), data=st.data())
+def test_order_of_arrival_and_repeated_deliveries_change_nothing(history, data):
+    first = Day(FIRST)
+    last = first.plus(DAYS - 1)
+    outdated = [{**row, "type": "fulfill", "deleted": True} for row in history[::3]]
+    arrivals = outdated + data.draw(st.permutations(history))
+    again = clocks_by_day(arrivals, first, last)
+    for day, clocks in clocks_by_day(history, first, last).items():
+        assert again[day].to_pylist() == clocks.to_pylist()
+
+
+@settings(max_examples=EXAMPLES // 4, deadline=None)
+@given(history=histories(days=[0, 1, 28, 29, 30, 31, 32, 60, 61, 62]))
+def test_memory_over_months_equals_an_oracle_that_forgets_whole_clocks(history):
+    first = Day(FIRST)
+    last = first.plus(64)
+    known = []
+    for day, clocks in clocks_by_day(history, first, last).items():
+        known += [row for row in history if day.start <= row["time"] < day.end]
+        known = sla_oracle.without_forgotten(known, day.end)
+        assert sorted(clocks["id"].to_pylist()) == sorted(row["id"] for row in known)
+        if day.date.day % 7 < 2:  # enough to see what was remembered rightly, at a quarter of the time
+            check_day(clocks, known, day, day.end)
+
+
+@settings(max_examples=EXAMPLES // 4, deadline=None)
+@given(history=histories())
+def test_whole_history_at_once_makes_the_same_targets_as_day_by_day(history):
+    last = Day(FIRST).plus(DAYS - 1)
+    at_once = advance(empty_clocks(), sla_events(raw_table(history)), last)
+    day_by_day = clocks_by_day(history, Day(FIRST), last)[last]
+    assert targets(at_once, day=last, as_of=last.end) == targets(day_by_day, day=last, as_of=last.end)

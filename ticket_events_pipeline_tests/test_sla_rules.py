@@ -1,0 +1,259 @@
+"""SLA.md part 1, one rule a test; hours count from 2026-03-02 00:00 UTC."""
+
+from __future__ import annotations
+
+import pytest
+
+from ticket_events_pipeline_tests.sla_cases import Clock, clocks_by_day, tables_of
+
+DAY = Clock.DAY
+NEXT = DAY.plus(1)
+
+
+def at(hour):
+    return DAY.start + round(hour * 3600)
+
+
+def given(row, **expected):
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_rule_2_order_in_one_second_is_by_rank_whatever_the_ids():
+    clock = Clock().add("fulfill", 9).add("breach", 9).apply(9, 60).add("activate", 9)
+    given(clock.target(), outcome="breached", entered_by="policy", breached_at=at(9), fulfilled_at=at(9), overdue_seconds=0)
+
+
+@pytest.mark.parametrize(
+    ("metric", "instance_id", "expected"),
+    [
+        ("reply_time", 1, "first_reply_time"),
+        ("reply_time", 2, "next_reply_time"),
+        ("resolution_time", 1, "total_resolution_time"),
+        ("brand_new_time", 7, "brand_new_time"),
+    ],
+)
+def test_rule_3_metric_names(metric, instance_id, expected):
+    given(Clock(metric=metric, instance_id=instance_id).apply(9, 60).target(), sla_metric=expected)
+
+
+def test_rule_4_seconds_come_before_minutes_and_a_policy_without_id_is_in_force():
+    clock = Clock().add("apply_sla", 9, sla={"target": 60, "target_in_seconds": 90, "business_hours": True})
+    given(clock.target(), outcome="active", policy_id=None, target_seconds=90, business_hours=True, entered_by="policy")
+
+
+def test_rule_4_group_policy_ids_may_be_strings():
+    clock = Clock().add("apply_group_sla", 9, group_sla={"target": 60, "policy": {"id": "g-1", "title": "Group"}})
+    given(clock.target(), is_group_sla=True, policy_id="g-1", policy_title="Group")
+
+
+def test_rule_4_repeat_of_the_same_target_is_no_change_across_a_null_either():
+    clock = Clock().apply(9, 60).apply(10, 60, title="Renamed").add("apply_sla", 11, sla=None).apply(12, 60)
+    given(clock.target(), target_changes=0, reopen_count=1, outcome="active")
+
+
+def test_rule_4_every_differing_target_after_the_first_counts():
+    clock = Clock().apply(9, 60).apply(10, 90).apply(11, 60).apply(12, 60, policy=12).apply(13, 60, 12, business_hours=True)
+    given(clock.target(), target_changes=4, applied_at=at(9), policy_id="12")
+
+
+def test_rule_4_apply_on_a_fulfilled_clock_waits_for_activate():
+    clock = Clock().apply(9, 60).add("fulfill", 10).apply(11, 90, 12)
+    given(clock.target(), outcome="achieved", policy_id="11", target_seconds=3600, target_changes=0)
+    clock.apply(11.5, 120, 13).add("activate", 12)
+    given(clock.target(), outcome="active", policy_id="13", target_seconds=7200, target_changes=1, reopen_count=1)
+
+
+def test_rule_4_null_on_a_fulfilled_clock_lets_activate_open_no_target():
+    clock = Clock().apply(9, 60).add("fulfill", 10).add("apply_sla", 11, sla=None).add("activate", 12)
+    given(clock.target(), outcome="achieved", fulfilled_at=at(10), policy_id="11", reopen_count=0)
+
+
+def test_rule_5_clock_never_open_is_no_target():
+    assert Clock().add("activate", 9).add("pause", 10).add("fulfill", 11).add("breach", 12).target() is None
+
+
+def test_rule_5_breach_without_policy_enters_with_null_policy():
+    given(
+        Clock().add("activate", 8).add("breach", 9).target(),
+        outcome="breached_open",
+        entered_by="breach",
+        entered_at=at(9),
+        policy_id=None,
+        target_seconds=None,
+        business_hours=None,
+        is_group_sla=False,
+        overdue_seconds=15 * 3600,
+    )
+
+
+def test_rule_5_losing_the_policy_unbreached_cancels():
+    clock = Clock().apply(9, 60).add("apply_sla", 10)
+    given(clock.target(), outcome="cancelled", closed_at=at(10), fulfilled_at=None, policy_id="11")
+    assert clock.target(NEXT) is None
+
+
+def test_rule_5_losing_the_policy_after_a_breach_cancels_nothing():
+    given(
+        Clock().apply(9, 60).add("breach", 10).add("apply_sla", 11, sla=None).target(), outcome="breached_open", policy_id="11"
+    )
+
+
+def test_rule_5_fulfil_of_a_cancelled_target_leaves_it_cancelled_but_stops_the_clock():
+    clock = Clock().apply(9, 60).add("apply_sla", 10, sla=None).add("fulfill", 11).add("breach", 12).apply(13, 60)
+    given(clock.target(), outcome="cancelled", closed_at=at(10), fulfilled_at=None, breach_events=0, reopen_count=0)
+
+
+def test_rule_5_cancelled_target_reopens_by_a_new_apply_or_by_a_breach():
+    clock = Clock().apply(9, 60).add("apply_sla", 10, sla=None)
+    given(clock.apply(11, 90).target(), outcome="active", closed_at=None, entered_at=at(9), reopen_count=1)
+    clock.add("apply_sla", 12, sla=None).add("breach", 13)
+    given(clock.target(), outcome="breached_open", reopen_count=2, breach_policy_id=None, policy_id="11")
+
+
+def test_rule_5_repeated_fulfil_changes_nothing():
+    clock = Clock().apply(9, 60).add("fulfill", 10).apply(10.5, 90).add("fulfill", 11)
+    given(clock.target(), outcome="achieved", fulfilled_at=at(10), target_seconds=3600, last_event_at=at(11))
+
+
+def test_rule_6_activate_after_fulfil_reopens_the_same_target():
+    clock = Clock().add("activate", 8).apply(9, 60).add("fulfill", 10).add("activate", 30)
+    given(clock.target(), outcome="achieved", reopen_count=0, activated_at=at(8))
+    given(
+        clock.target(NEXT), outcome="active", fulfilled_at=None, reopen_count=1, reopened_on_day=True, was_open_at_start=False
+    )
+
+
+def test_rule_6_target_that_closes_and_reopens_within_the_day_was_not_closed_before():
+    clock = Clock().apply(9, 60).add("fulfill", 30).add("activate", 31)
+    given(clock.target(NEXT), reopen_count=1, reopened_on_day=False, was_open_at_start=True, outcome="active")
+
+
+def test_rule_6_pause_holds_until_activate_or_fulfil():
+    clock = Clock().add("pause", 8).apply(9, 60)
+    given(clock.target(), is_paused=True)
+    given(clock.add("activate", 10).target(), is_paused=False)
+    given(clock.add("pause", 11).add("fulfill", 12).target(), is_paused=False)
+
+
+def test_rule_6_pause_on_a_fulfilled_clock_is_ignored():
+    given(
+        Clock().apply(9, 60).add("fulfill", 10).add("pause", 11).add("activate", 12).target(), is_paused=False, outcome="active"
+    )
+
+
+def test_b1_elapsed_beyond_the_target_is_no_breach():
+    clock = Clock().apply(9, 60).add("fulfill", 20).add("update_status", 20, status={"calendar": 660, "business": 660})
+    given(clock.target(), outcome="achieved", breached_at=None, overdue_seconds=None, overdue_clock_seconds=None)
+
+
+def test_b2_breach_counts_from_its_second_on_and_not_before_as_of():
+    clock = Clock().apply(9, 60).add("breach", 10)
+    given(clock.target(as_of=at(10)), outcome="active", breach_events=0, last_event_at=at(9))
+    given(clock.target(as_of=at(10) + 1), outcome="breached_open", overdue_seconds=1)
+
+
+def test_b3_breach_after_the_fulfil_of_its_cycle_is_stale():
+    given(Clock().apply(9, 60).add("fulfill", 10).add("breach", 11).target(), outcome="achieved", breach_events=0)
+
+
+def test_b3_breach_in_the_second_of_the_fulfil_counts():
+    given(Clock().apply(9, 60).add("fulfill", 10).add("breach", 10).target(), outcome="breached", overdue_seconds=0)
+
+
+def test_b4_target_breaches_once_with_the_policy_then_in_force():
+    clock = Clock().apply(9, 60).add("breach", 10).apply(11, 90, 12).add("breach", 12).add("fulfill", 13)
+    clock.add("activate", 30).add("breach", 31)
+    given(clock.target(), breached_at=at(10), breach_policy_id="11", policy_id="12", breach_events=2, breach_events_on_day=2)
+    given(clock.target(NEXT), breached_at=at(10), outcome="breached_open", breach_events=3, breach_events_on_day=1)
+
+
+def test_b4_reopened_target_that_breached_before_is_breached_and_open():
+    clock = Clock().apply(9, 60).add("breach", 10).add("fulfill", 11).add("activate", 12)
+    given(clock.target(), outcome="breached_open", overdue_seconds=14 * 3600, breach_events=1)
+
+
+def superseded_clock(*, target=90, status=None, business_hours=False):
+    clock = Clock().apply(9, 60).add("breach", 10).apply(10.25, target, business_hours=business_hours).add("fulfill", 10.5)
+    return clock if status is None else clock.add("update_status", 10.5, status=status)
+
+
+def test_b5_changed_target_that_is_met_supersedes_the_breach():
+    given(
+        superseded_clock(status={"calendar": 90, "business": 0}).target(),
+        outcome="achieved",
+        superseded=True,
+        breached_at=at(10),
+        overdue_seconds=None,
+        overdue_clock_seconds=None,
+    )
+
+
+def test_b5_changed_target_that_is_missed_does_not():
+    row = superseded_clock(status={"calendar": 91, "business": 0}).target()
+    given(row, outcome="breached", superseded=False, overdue_seconds=1800, overdue_clock_seconds=60)
+
+
+def test_b5_business_minutes_hold_for_a_business_hours_target():
+    status = {"calendar": 900, "business": 90}
+    given(superseded_clock(business_hours=True, status=status).target(), outcome="achieved", superseded=True)
+
+
+def test_b5_without_update_status_it_stays_breached():
+    given(superseded_clock().target(), outcome="breached", superseded=False, overdue_clock_seconds=None)
+
+
+def test_b5_unchanged_target_supersedes_nothing():
+    row = superseded_clock(target=60, status={"calendar": 30, "business": 30}).target()
+    given(row, outcome="breached", target_changes=0, overdue_clock_seconds=-1800)
+
+
+def test_b5_first_apply_after_a_discovered_breach_is_a_change():
+    clock = Clock().add("breach", 9).apply(10, 60).add("fulfill", 11).add("update_status", 11, status={"calendar": 60})
+    given(clock.target(), outcome="achieved", superseded=True, target_changes=0, entered_by="breach")
+
+
+def test_b5_repeat_across_a_null_is_no_change_after_a_breach_without_policy_either():
+    clock = Clock().apply(8, 60).add("apply_sla", 8.5, sla=None).add("breach", 9).apply(10, 60).add("fulfill", 11)
+    given(clock.add("update_status", 11, status={"calendar": 1}).target(), outcome="breached", superseded=False)
+
+
+def test_b5_needs_a_policy_in_force_at_the_fulfil():
+    clock = Clock().apply(8, 60).add("breach", 9).apply(10, 90).add("apply_sla", 10.5, sla=None).add("fulfill", 11)
+    given(clock.add("update_status", 11, status={"calendar": 1}).target(), outcome="breached", target_changes=1)
+
+
+def test_b5_reopened_target_is_no_longer_superseded():
+    clock = superseded_clock(status={"calendar": 90}).add("activate", 11)
+    given(clock.target(), outcome="breached_open", superseded=False)
+
+
+def test_b6_deleted_breach_is_withdrawn_while_the_target_is_open():
+    clock = Clock().add("breach", 8, deleted=True).apply(9, 60).add("breach", 10, deleted=True).add("fulfill", 11)
+    clock.add("breach", 12, deleted=True)
+    given(clock.target(), outcome="achieved", withdrawn_breaches=1, withdrawn_breaches_on_day=1, breach_events=0)
+
+
+def test_last_event_at_is_that_of_the_last_event_not_deleted():
+    given(Clock().apply(9, 60).add("breach", 10, deleted=True).target(), last_event_at=at(9))
+
+
+def test_midnight_belongs_to_the_day_that_begins():
+    clock = Clock().add("breach", 24)
+    assert clock.target() is None
+    given(clock.target(NEXT), entered_at=NEXT.start, was_open_at_start=False)
+
+
+def test_target_open_for_no_longer_than_a_second_belongs_to_the_day():
+    given(Clock().apply(9, 60).add("fulfill", 9).target(), outcome="achieved", entered_at=at(9), closed_at=at(9))
+
+
+def test_open_target_without_events_is_in_every_day():
+    clock = Clock().apply(9, 60)
+    given(clock.target(DAY.plus(50)), outcome="active", was_open_at_start=True, as_of=DAY.plus(51).start)
+    assert clock.add("fulfill", 30).target(DAY.plus(2)) is None
+
+
+def test_as_of_past_the_end_of_the_day_is_refused():
+    clocks = clocks_by_day(Clock().apply(9, 60).events, DAY, DAY)[DAY]
+    with pytest.raises(ValueError, match="past the end of 2026-03-02"):
+        tables_of(clocks, DAY, as_of=DAY.end + 1)
