@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 from ticket_events_pipeline.day import wall_clock
+from ticket_events_pipeline.errors import AuthenticationError
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.lake.store import Store, open_store
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
@@ -24,6 +27,8 @@ from ticket_events_pipeline.zendesk.quota import shared_quota
 
 class TicketEventsPipeline(dg.ConfigurableResource):  # type: ignore[type-arg]  # it resolves to itself
     """Zendesk on one side, the Parquet root on the other; set by environment variables (see .env.example)."""
+
+    _refusal: str | None = PrivateAttr(default=None)
 
     def settings(self) -> Settings:
         """The settings in force, the sandbox's server included.
@@ -38,16 +43,28 @@ class TicketEventsPipeline(dg.ConfigurableResource):  # type: ignore[type-arg]  
         """Where the Parquet files lie."""
         return open_store(load_settings(os.environ).root)
 
-    def client(self, settings: Settings, log: Callable[[str], None]) -> ZendeskClient:
-        """A client of the account, drawing on the quota that the whole process shares."""
-        return ZendeskClient(
-            settings.base_url,
-            settings.credentials,
-            quota=shared_quota(settings.account, settings.requests_per_minute),
-            timeout_seconds=settings.timeout_seconds,
-            include_comments=settings.include_comments,
-            log=log,
-        )
+    @contextmanager
+    def client(self, settings: Settings, log: Callable[[str], None]) -> Iterator[ZendeskClient]:
+        """A client of the account, drawing on the quota that the whole process shares.
+
+        Raises:
+            AuthenticationError: also where another step of the run was refused already; nobody asks twice.
+        """
+        if self._refusal is not None:
+            raise AuthenticationError(self._refusal)
+        try:
+            with ZendeskClient(
+                settings.base_url,
+                settings.credentials,
+                quota=shared_quota(settings.account, settings.requests_per_minute),
+                timeout_seconds=settings.timeout_seconds,
+                include_comments=settings.include_comments,
+                log=log,
+            ) as client:
+                yield client
+        except AuthenticationError as error:
+            self._refusal = str(error)
+            raise
 
 
 def ownership(settings: Settings, stream: Stream) -> Ownership:
