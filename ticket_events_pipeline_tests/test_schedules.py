@@ -7,6 +7,7 @@ import pytest
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
+from ticket_events_pipeline.defs.partitions import START_DATE
 from ticket_events_pipeline.defs.schedules import daily_restatement, hourly_fetch
 from ticket_events_pipeline_tests.deployment import REPOSITORY, deployed
 
@@ -26,6 +27,12 @@ def asked(schedule, deployment, at=NOON):
         return answer.skip_message
     tags = answer.tags
     return tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"]
+
+
+def test_before_the_first_partition_there_is_nothing_to_fetch(deployment):
+    early = dt.datetime.combine(START_DATE, dt.time(), dt.UTC) - dt.timedelta(hours=1)
+    told = asked(hourly_fetch, deployment, at=early)
+    assert told == "The first partition, TICKET_EVENTS_START_DATE 2025-01-01, has not begun yet."
 
 
 def test_an_empty_root_begins_with_yesterday(deployment):

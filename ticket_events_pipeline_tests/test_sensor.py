@@ -75,7 +75,6 @@ def test_a_summary_that_failed_is_made_again_but_not_more_than_three_times(deplo
     (deployment.root / "sla_targets").unlink()
     deployment.account.deliver("ticket_metric_events", [event(102, f"{DAYS[-1]}T11:00:00Z", "breach", ticket_id=5)])
     deployment.fetch(DAYS[-1])
-    deployment.cursor = None
     assert deployment.settle() == [(DAYS[0], DAYS[-1])]
     assert breaches(deployment) == [0, 0, 0, 0, 1]
 
@@ -173,3 +172,14 @@ def test_audits_alone_are_no_landed_day_but_metric_events_in_their_stream_are(de
     told = step.step_failure_data.user_failure_data.description
     assert f"{DAYS[0]} can't be summarised: ticket_metric_events of that day has not landed" in told
     assert f"Materialise ticket_metric_events of {DAYS[0]} first" in told
+
+
+def test_a_state_that_comes_back_again_and_again_is_summarised_each_time(deployment):
+    deployment.fetch(DAYS[0])
+    deployment.settle()
+    breach = event(101, f"{DAYS[0]}T10:00:00Z", "breach", ticket_id=1)
+    for flip in range(9):
+        deployment.account.deliver("ticket_metric_events", [{**breach, "deleted": flip % 2 == 1}])
+        deployment.fetch(DAYS[0])
+        assert deployment.settle() == [(DAYS[0], DAYS[0])]
+        assert deployment.table("daily_sla_breach_summary", DAYS[0])["breaches"].to_pylist() == [(flip + 1) % 2]

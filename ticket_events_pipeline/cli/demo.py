@@ -9,12 +9,13 @@ from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.errors import TicketEventsError, UsageError
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
 from ticket_events_pipeline.lake.store import Store, open_store
 from ticket_events_pipeline.settings import load_settings
@@ -39,6 +40,10 @@ def run_demo() -> None:
     store = open_store(settings.root)
     today = Day.containing(wall_clock(), TIMEZONE)
     first = max(today.plus(1 - DEMO_DAYS), Day(START_DATE, TIMEZONE))
+    if first >= today:  # yesterday's breaches are what there is to show
+        raise UsageError(
+            f"TICKET_EVENTS_START_DATE: {START_DATE} leaves no closed day to show; unset it, or set an earlier one."
+        )
     days = days_between(first, today)
     console = Console()
     console.print(f"A simulated Zendesk account, {first} to {today}, through Dagster into {store.location}", soft_wrap=True)
@@ -50,7 +55,7 @@ def run_demo() -> None:
 
         _with_progress(console, run_jobs, Path(store.location), days)
     _show_breaches(console, store, today.plus(-1))
-    console.print("breaches: targets first breached that day; open late: breached and still open at its end.")
+    console.print("breaches: targets first breached that day; open late: those breached and still open at its end")
     console.print(f"\nThe files: {store.location}/<asset>/date=YYYY-MM-DD/<asset>.parquet", soft_wrap=True)
     console.print("Next: [bold]ZENDESK_SANDBOX=1 make dev[/bold] opens the same in the Dagster UI.", soft_wrap=True)
 
@@ -64,7 +69,12 @@ def _use_the_sandbox() -> None:
 
 def _instance() -> dg.DagsterInstance:
     """The deployment's instance, so that its UI shows the demo's runs; without DAGSTER_HOME one that is gone afterwards."""
-    return dg.DagsterInstance.get() if os.environ.get("DAGSTER_HOME") else dg.DagsterInstance.ephemeral()
+    if not os.environ.get("DAGSTER_HOME"):
+        return dg.DagsterInstance.ephemeral()
+    try:
+        return dg.DagsterInstance.get()
+    except dg.DagsterInvariantViolationError as error:
+        raise UsageError(f"{error}. Make that folder, or unset DAGSTER_HOME.") from error
 
 
 def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
@@ -120,9 +130,9 @@ def _show_breaches(console: Console, store: Store, day: Day) -> None:
 
 
 def _breach_table(summary: pa.Table, day: Day) -> Table:
-    shown = Table(title=f"SLA breaches of {day}", title_justify="left")
+    shown = Table(title=f"SLA breaches of {day}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     shown.add_column("metric", no_wrap=True)
-    shown.add_column("policy (hours)", no_wrap=True)
+    shown.add_column("policy (hours)")  # a narrow terminal breaks this one, and no figure
     for heading in ("breaches", "achieved", "rate", "open late"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for row in summary.to_pylist():

@@ -6,9 +6,11 @@ What a command does is its own module's; modules that pull in Dagster are import
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
+from dotenv import dotenv_values
 
 from ticket_events_pipeline.errors import TicketEventsError
 
@@ -28,6 +30,8 @@ def commands() -> None:
 
     Exit codes: 0 it worked, 1 it failed, 2 wrong usage.
     """
+    # As Dagster does, overriding what is exported: else the doctor would judge other variables than a run gets.
+    os.environ.update({name: value for name, value in dotenv_values(".env").items() if value is not None})
 
 
 @commands.command()
@@ -61,7 +65,7 @@ def doctor() -> None:
     help="The export quota; a real account has 10, or 30 with the add-on.",
 )
 @click.option("--seed", default=1, show_default=True, help="Another seed is another account.")
-@click.option("--tickets-per-day", default=60, show_default=True, type=click.IntRange(1))
+@click.option("--tickets-per-day", default=60, show_default=True, type=click.IntRange(1, 40_000))
 def sandbox(port: int, requests_per_minute: int, seed: int, tickets_per_day: int) -> None:
     """Serve a simulated Zendesk account on 127.0.0.1 until Ctrl-C."""
     from ticket_events_pipeline.cli.sandbox import serve

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import click
 
+from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 
 
 def serve(*, port: int, requests_per_minute: int, seed: int, tickets_per_day: int) -> None:
-    """Serve until interrupted."""
+    """Serve until interrupted.
+
+    Raises:
+        UsageError: the port is taken.
+    """
     account = SimulatedAccount(seed=seed, tickets_per_day=tickets_per_day)
     server = SandboxServer(account, port=port, requests_per_minute=requests_per_minute)
-    server.run(announce=_announce)
+    try:
+        server.run(announce=_announce)
+    except OSError as error:
+        raise UsageError(f"--port {port} can't be listened on: {error.strerror}. Try another; 0 takes any free one.") from error
 
 
 def _announce(base_url: str) -> None:

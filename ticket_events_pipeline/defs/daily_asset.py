@@ -32,7 +32,10 @@ def daily_asset(
     """An asset whose days `make` makes; `schema` is shown in the UI."""
 
     def daily(context: dg.AssetExecutionContext, pipeline: TicketEventsPipeline) -> None:
-        record_days(context, make(context, pipeline, days_of(list(context.partition_keys))))
+        days = days_of(list(context.partition_keys))
+        if not days:
+            raise dg.Failure(description="The range holds no day: its end lies before its start.", allow_retries=False)
+        record_days(context, make(context, pipeline, days))
 
     with warnings.catch_warnings():
         # Backfill policies are beta since 1.5; without one a range would be a run a day, and a page would be fetched N times.

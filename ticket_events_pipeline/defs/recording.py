@@ -18,7 +18,7 @@ def record_days(context: dg.AssetExecutionContext, days: Iterable[DayMetadata]) 
     """Consume `days`, which makes them, and give each its metadata.
 
     If making them fails, Dagster itself would record nothing; so the finished days are recorded here before the failure goes
-    on, and "re-execute from failure" runs only the rest. On success the framework adds its own event per day.
+    on: the UI shows them as done. On success the framework adds its own event per day.
     """
     finished: list[DayMetadata] = []
     try:

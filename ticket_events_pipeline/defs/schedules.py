@@ -33,6 +33,8 @@ def hourly_fetch(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.Sk
     if context.instance.get_runs(own_runs, limit=1):
         return dg.SkipReason("The last hourly fetch is still queued or running.")
     today = _today(context)
+    if today < FIRST_DAY:
+        return dg.SkipReason(f"The first partition, TICKET_EVENTS_START_DATE {FIRST_DAY}, has not begun yet.")
     try:
         first = first_day_to_fetch(open_store(load_settings(os.environ).root), today)
     except TicketEventsError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from itertools import takewhile
 
 import dagster as dg
 
@@ -15,7 +16,7 @@ from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.event_log import events_after
 from ticket_events_pipeline.defs.jobs import RAW_ASSETS, SLA_ASSETS, summarize_sla_breaches
 from ticket_events_pipeline.defs.partitions import TIMEZONE
-from ticket_events_pipeline.defs.runs import days_in_progress, range_tags
+from ticket_events_pipeline.defs.runs import days_in_progress, is_partition, range_tags
 from ticket_events_pipeline.defs.staleness import (
     CLOCKS,
     SUMMARY,
@@ -26,6 +27,7 @@ from ticket_events_pipeline.defs.staleness import (
     stretches,
 )
 
+ASKED_TAG = "ticket_events/asked_by_sensor"
 STATE_TAG = "ticket_events/state"
 MOST_ATTEMPTS = 3
 """A state that could not be summarised so often will not be the next time either; it is asked for again when it changes."""
@@ -56,19 +58,20 @@ def new_event_partitions_sensor(context: dg.SensorEvaluationContext) -> dg.Senso
     instance = context.instance
     cursor = _read_cursor(context.cursor)
     touched, reached = _touched_since(instance, cursor)
-    stale = stale_days(instance, touched)
+    # A day that landed before TICKET_EVENTS_START_DATE was moved is no partition any more: a range with it can't be run.
+    stale = {day for day in stale_days(instance, touched) if is_partition(day)}
     newest = Day.containing(wall_clock(), TIMEZONE)
     keys = [asset.key for asset in (*RAW_ASSETS, *SLA_ASSETS)]
     busy = days_in_progress(instance, repository, keys) if stale else set()
     asked, given_up = [], set()
     for stretch in stretches(instance, stale, max({newest, *stale})):
-        attempts = _attempts(instance, stretch)
-        if attempts >= MOST_ATTEMPTS:
+        if len(_attempts(instance, stretch)) >= MOST_ATTEMPTS:
             given_up |= set(stretch.days)
-            context.log.warning(f"{_told(stretch)}: asked for {attempts} times without a summary; look at the failed runs.")
+            context.log.warning(f"{_told(stretch)}: {MOST_ATTEMPTS} runs have made no summary; look at why they failed.")
         elif busy.isdisjoint(stretch.days):
-            asked.append(_request(stretch, attempts))
-    held = {day: places for day, places in touched.items() if day in stale - given_up}
+            asked.append(_request(instance, stretch))
+    # Those given up too: a change of any later day of their stretch makes the whole stretch worth another try.
+    held = {day: places for day, places in touched.items() if day in stale}
     skipped = None if asked else _why_nothing(stale, given_up)
     return dg.SensorResult(run_requests=asked, skip_reason=skipped, cursor=json.dumps(_advanced(reached, held)))
 
@@ -103,14 +106,18 @@ def _advanced(reached: Cursor, held: dict[Day, Cursor]) -> Cursor:
     return advanced
 
 
-def _attempts(instance: dg.DagsterInstance, stretch: Stretch) -> int:
-    return len(instance.get_runs(dg.RunsFilter(tags={STATE_TAG: stretch.state}), limit=MOST_ATTEMPTS))
+def _attempts(instance: dg.DagsterInstance, stretch: Stretch) -> list[dg.DagsterRun]:
+    """The runs that were asked for this state since those days were last in another, newest first."""
+    filters = dg.RunsFilter(tags=range_tags(stretch.days[0], stretch.days[-1]) | {ASKED_TAG: "true"})
+    newest = instance.get_runs(filters, limit=MOST_ATTEMPTS)
+    return list(takewhile(lambda run: run.tags.get(STATE_TAG) == stretch.state, newest))
 
 
-def _request(stretch: Stretch, attempts: int) -> dg.RunRequest:
-    tags = range_tags(stretch.days[0], stretch.days[-1])
-    # The attempt is in the key: a key dedupes for ever, and a failed run has to be asked for again.
-    return dg.RunRequest(run_key=f"{stretch.state}:{attempts + 1}", tags={**tags, STATE_TAG: stretch.state})
+def _request(instance: dg.DagsterInstance, stretch: Stretch) -> dg.RunRequest:
+    tags = range_tags(stretch.days[0], stretch.days[-1]) | {ASKED_TAG: "true", STATE_TAG: stretch.state}
+    # The count is in the key: a key dedupes for ever, and a failed run, or a state that comes back, has to be asked for again.
+    before = instance.get_runs_count(dg.RunsFilter(tags={STATE_TAG: stretch.state}))
+    return dg.RunRequest(run_key=f"{stretch.state}:{before + 1}", tags=tags)
 
 
 def _told(stretch: Stretch) -> str:

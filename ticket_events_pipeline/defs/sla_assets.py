@@ -36,7 +36,7 @@ Facts = Callable[[MadeDay], dict[str, Any]]
 def _maker(make: Callable[[Store, list[Day]], Iterator[MadeDay]], facts: Facts) -> MakeDays:
     def make_days(_: dg.AssetExecutionContext, pipeline: TicketEventsPipeline, days: list[Day]) -> Iterator[DayMetadata]:
         for made in make(pipeline.store(), days):
-            yield str(made.day), {**made_metadata(made), **facts(made)}
+            yield str(made.day), {**facts(made), **made_metadata(made)}
 
     return make_days
 
@@ -45,7 +45,6 @@ def made_metadata(made: MadeDay) -> dict[str, Any]:
     """What the UI shows of every SLA day, and the sensor compares (`made_from_…`, `complete`, `as_of`, `content_hash`)."""
     provenance = made.provenance
     metadata: dict[str, Any] = {
-        **{name: text for name, text in provenance.inputs.to_metadata().items() if name.startswith("made_from_")},
         "dagster/row_count": made.table.num_rows,
         "dagster/uri": made.url,
         "size_bytes": made.size_bytes,
@@ -53,6 +52,7 @@ def made_metadata(made: MadeDay) -> dict[str, Any]:
         "as_of": moment(provenance.inputs.as_of),
         "history_from": provenance.history_from.isoformat(),
         "content_hash": made.content_hash,
+        **{name: text for name, text in provenance.inputs.to_metadata().items() if name.startswith("made_from_")},
     }
     if provenance.events_through is not None:
         metadata["events_through"] = moment(provenance.events_through)

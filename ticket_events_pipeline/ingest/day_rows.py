@@ -16,10 +16,10 @@ from ticket_events_pipeline.day import Day
 
 @dataclass
 class DayRows:
-    """Rows of `day` in the order of their delivery; a resumed day begins with those that its file holds."""
+    """Rows of `day` in the order of their delivery; a resumed day has those `stored` that its file holds before them."""
 
     day: Day
-    schema: pa.Schema
+    stored: pa.Table
     deliveries: list[pa.Table] = field(default_factory=list)
 
     def add(self, rows: pa.Table) -> None:
@@ -27,11 +27,18 @@ class DayRows:
         if rows.num_rows:
             self.deliveries.append(rows)
 
-    def settled(self) -> tuple[pa.Table, int]:
-        """The day's rows, one per event and sorted by (time, id), and how many deliveries a later one replaced."""
-        table = pa.concat_tables([self.schema.empty_table(), *self.deliveries])
+    def settled(self, *, read_from: int, read_through: int) -> tuple[pa.Table, int]:
+        """The day's rows, one per event and sorted by (time, id), and how many deliveries a later one replaced.
+
+        A stored row with a time in [`read_from`, `read_through`), epoch seconds, that was not delivered again is gone from
+        the account: an event that was dated ahead has moved. Behind what was read again, nothing is known, and it stays.
+        """
+        table = pa.concat_tables([self.stored, *self.deliveries])
         latest = _latest_deliveries(table)
-        return table.take(latest).combine_chunks(), table.num_rows - len(latest)
+        times_ms = table["time"].cast(pa.int64()).to_numpy()[latest]
+        is_told_anew = (times_ms >= read_from * 1000) & (times_ms < read_through * 1000)
+        is_gone = (latest < self.stored.num_rows) & is_told_anew
+        return table.take(latest[~is_gone]).combine_chunks(), table.num_rows - len(latest)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
 from ticket_events_pipeline.lake.partition_file import stored_days
 from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.lake.store import Store
 
 
@@ -28,21 +29,25 @@ class Ownership:
 
 
 def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: Ownership, log: Callable[[str], None]) -> None:
-    """Look at the stored days of the range, and at the newest one of all, before anything is fetched.
+    """Look at the stored days of the range, and at the newest one of either stream, before anything is fetched.
 
     Raises:
         ForeignRootError: a file was made for another account, timezone or sideload.
     """
-    stored = stored_days(store, stream, ownership.timezone)
     asked = set(days)
-    for day in [day for day in stored if day in asked] + stored[-1:]:
-        try:
-            footer = read_raw_footer(store, stream, day)
-        except DamagedFileError as error:
-            log(str(error))
-            continue
-        if footer is not None:
-            _refuse(store, day, footer, ownership)
+    for name in RAW_SCHEMAS:
+        stored = stored_days(store, name, ownership.timezone)
+        in_range = asked.intersection(stored) if name == stream else set()
+        for day in sorted(in_range.union(stored[-1:])):
+            try:
+                footer = read_raw_footer(store, name, day)
+            except DamagedFileError as error:
+                log(str(error))
+                continue
+            if footer is not None:
+                # Comments are a choice about one stream: the other's files say nothing of it.
+                sideload = ownership.sideload if name == stream else footer.sideload
+                _refuse(store, day, footer, replace(ownership, sideload=sideload))
 
 
 def _refuse(store: Store, day: Day, footer: RawFooter, ownership: Ownership) -> None:

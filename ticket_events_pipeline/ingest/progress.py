@@ -30,8 +30,8 @@ class Progress:
         self._late += late
         if late:
             self._log(
-                f"{self._stream}: {late} rows arrived later than {walked.page.stream.lag_seconds} s after their day was read "
-                "past; the daily restatement will pick them up."
+                f"{self._stream}: {late} rows belong to days that this pass has committed already; they are stored when those "
+                "days are read again (the daily_restatement schedule does that for the last closed days)."
             )
         if walked.at_end or self._clock() - self._told_at >= SECONDS_BETWEEN_LINES:
             self._tell(walked)

@@ -109,8 +109,9 @@ class _RangePass:
         self._clock = clock
         self._log = log
         self._rejected = 0
-        self._schema = RAW_SCHEMAS[stream.name]
-        self.unfinished = {day: _DayInProgress(DayRows(day, self._schema)) for day in days}
+        self._read_through = 0
+        nothing = RAW_SCHEMAS[stream.name].empty_table()
+        self.unfinished = {day: _DayInProgress(DayRows(day, nothing)) for day in days}
         self.start_time = self._resume(days[0])
         self._progress = Progress(stream.name, days, clock=clock, log=log)
 
@@ -127,11 +128,12 @@ class _RangePass:
         if stored is None or content_hash(stored) != footer.content_hash:
             self._log(f"{self._stream.name} of {day}: the rows don't match their footer's hash, the day is read anew.")
             return day.start
+        start_time = max(day.start, footer.next_start_time - self._stream.lag_seconds)
         begun = self.unfinished[day]
-        begun.rows.add(stored)
+        begun.rows.stored = stored
         begun.ledger.extend(footer.pages)
         begun.requests, begun.duplicates = footer.requests, footer.duplicates
-        return max(day.start, footer.next_start_time - self._stream.lag_seconds)
+        return start_time
 
     def take(self, walked: WalkedPage) -> None:
         """Route a page's rows to their days and its line to their ledgers."""
@@ -146,6 +148,9 @@ class _RangePass:
             else:
                 late += rows.num_rows
         self._note_in_ledgers(walked, batch.table)
+        if batch.table.num_rows:
+            newest_ms = pc.max(batch.table["time"].cast(pa.int64())).as_py()
+            self._read_through = max(self._read_through, newest_ms // 1000)
         self._progress.page(walked, rows=batch.table.num_rows, before=routed.before, late=late)
 
     def _note_in_ledgers(self, walked: WalkedPage, rows: pa.Table) -> None:
@@ -153,14 +158,13 @@ class _RangePass:
         ids = rows["id"]
         first_id, last_id = (ids[0].as_py(), ids[-1].as_py()) if len(ids) else (None, None)
         line = LedgerPage(walked.page.start_time, walked.page.end_time, len(walked.page.rows), first_id, last_id)
-        requests = walked.requests
+        # Also where the page tells nothing of that day: without a server time, it may only tell that the day is over.
+        next(iter(self.unfinished.values())).requests += walked.requests
         for day, progress in self.unfinished.items():
             # The end of the stream speaks of every day that is left: there is nothing on any of them.
             reaches = walked.at_end or day.start <= walked.watermark
             if reaches and line.start_time < day.end + self._stream.lag_seconds:
                 progress.ledger.append(line)
-                progress.requests += requests
-                requests = 0
 
     def commit_finished(self, walked: WalkedPage) -> Iterator[CommittedDay]:
         """Write the days that the stream has gone past; at its end, all that are left."""
@@ -177,7 +181,7 @@ class _RangePass:
             yield self._commit(day, self.unfinished.pop(day), walked, complete=complete)
 
     def _commit(self, day: Day, progress: _DayInProgress, walked: WalkedPage, *, complete: bool) -> CommittedDay:
-        table, duplicates = progress.rows.settled()
+        table, duplicates = progress.rows.settled(read_from=self.start_time, read_through=self._read_through)
         read_at = int(walked.page.server_time if walked.page.server_time is not None else self._clock())
         footer = RawFooter(
             schema_version=SCHEMA_VERSION,

@@ -61,8 +61,16 @@ def read_metadata(store: Store, asset: str, day: Day) -> dict[str, str] | None:
 
 def stored_days(store: Store, asset: str, timezone: str) -> list[Day]:
     """The days of `asset` that have a file, in order."""
-    matches = (_PARTITION.search(path) for path in store.paths(asset))
-    return sorted(Day.parse(match.group(1), timezone) for match in matches if match)
+    found = (_day_of(path, timezone) for path in store.paths(asset))
+    return sorted(day for day in found if day is not None)
+
+
+def _day_of(path: str, timezone: str) -> Day | None:
+    match = _PARTITION.search(path)
+    try:
+        return Day.parse(match.group(1), timezone) if match else None
+    except ValueError:  # date=2026-02-30: somebody else's
+        return None
 
 
 @contextmanager

@@ -113,8 +113,8 @@ def read_raw_footer(store: Store, stream: str, day: Day) -> RawFooter | None:
         return RawFooter.from_metadata(metadata)
     except (KeyError, ValueError, TypeError) as error:
         raise DamagedFileError(
-            f"{store.url(partition_path(stream, day))} bears no footer of this pipeline ({error!r}). Move it away and "
-            f"materialise {stream} of {day} again."
+            f"{store.url(partition_path(stream, day))} bears no footer of this pipeline ({error!r}). "
+            f"Materialise {stream} of {day} again to replace it."
         ) from error
 
 

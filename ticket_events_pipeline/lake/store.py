@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -55,32 +55,38 @@ class FolderStore:
         """See `Store.writer`. The bytes are on the disk before the name is.
 
         Raises:
-            UsageError: the folder can't be written.
+            UsageError: the folder can't be written, or is full.
         """
         target = self._root / path
         inflight = self._root / INFLIGHT / f"{target.name}.{uuid.uuid4().hex}"
         try:
             _make_folders(inflight.parent)
             _make_folders(target.parent)
-            descriptor = os.open(inflight, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as error:
-            raise UsageError(
-                f"TICKET_EVENTS_ROOT: can't write below {self.location}: {error.strerror} ({error.filename})."
-            ) from error
-        try:
-            with open(descriptor, "wb") as file:
+            with open(os.open(inflight, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(inflight, target)
-        except BaseException:
-            inflight.unlink(missing_ok=True)
-            raise
-        _sync_folder(target.parent)
+            _sync_folder(target.parent)
+        except OSError as error:
+            reason = f"{error.strerror or error} ({error.filename or target})"
+            raise UsageError(f"TICKET_EVENTS_ROOT: can't write below {self.location}: {reason}.") from error
+        finally:
+            with suppress(OSError):  # it is gone where all went well
+                inflight.unlink()
 
     def reader(self, path: str) -> BinaryIO:
-        """See `Store.reader`."""
-        return open(self._root / path, "rb")
+        """See `Store.reader`.
+
+        Raises:
+            UsageError: something lies there that can't be read.
+        """
+        try:
+            return open(self._root / path, "rb")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise UsageError(f"TICKET_EVENTS_ROOT: can't read {self._root / path}: {error.strerror}.") from error
 
     def paths(self, prefix: str) -> list[str]:
         """See `Store.paths`."""

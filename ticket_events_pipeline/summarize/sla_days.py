@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
+from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError, ForeignRootError
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.partition_file import partition_path, read_metadata, read_partition, write_partition
-from ticket_events_pipeline.lake.raw_footer import read_raw_footer
+from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.sla.clocks import advance, empty_clocks
 from ticket_events_pipeline.sla.daily_summary import daily_summary
@@ -132,6 +132,7 @@ def make_clocks(store: Store, days: list[Day]) -> Iterator[MadeDay]:
 
     Raises:
         DayNotFetchedError: a day's raw events have not landed.
+        ForeignRootError: they are filed under the days of another timezone.
         DamagedFileError: a stored file can't be read.
     """
     memory = _memory_before(store, days[0])
@@ -208,6 +209,8 @@ def _read_raw(store: Store, day: Day) -> _RawDay:
         table = read_partition(store, stream, day, RAW_COLUMNS) if footer is not None else None
         if footer is None or table is None:
             continue
+        if footer.timezone != day.timezone:
+            raise _of_another_timezone(store, footer, day)
         states[stream] = RawState(footer.content_hash, footer.complete, footer.fetched_at, int(has_metric_events(table)))
         tables[stream] = table
     # The later fetch wins where an event came in both streams; in one and the same second, the metric stream does.
@@ -216,12 +219,19 @@ def _read_raw(store: Store, day: Day) -> _RawDay:
     return _RawDay(states, sla_events(*shaped), [table["time"].cast(pa.int64()) for table in shaped])
 
 
+def _of_another_timezone(store: Store, footer: RawFooter, day: Day) -> ForeignRootError:
+    return ForeignRootError(
+        f"{store.location} holds {footer.stream} of {day} as a day of {footer.timezone}, but TICKET_EVENTS_TIMEZONE is "
+        f"{day.timezone}. Set it back, or start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it."
+    )
+
+
 def _both(states: dict[str, RawState]) -> dict[str, RawState | None]:
     return {stream: states.get(stream) for stream in RAW_STREAMS}
 
 
 def _not_fetched(day: Day, states: dict[str, RawState]) -> DayNotFetchedError:
-    audits_only = " (ticket_events has landed, but holds audits only, which say nothing of SLAs)" if states else ""
+    audits_only = " (ticket_events has, but holds no metric events, and audits say nothing of SLAs)" if states else ""
     return DayNotFetchedError(
         f"{day} can't be summarised: ticket_metric_events of that day has not landed{audits_only}. "
         f"Materialise ticket_metric_events of {day} first."
