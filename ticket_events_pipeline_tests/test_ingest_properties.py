@@ -4,6 +4,7 @@ The second implementation is a dict: the last delivery of each event, filed unde
 """
 
 import datetime as dt
+import os
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -22,6 +23,9 @@ LAG = {"ticket_events": 120, "ticket_metric_events": 300}
 ZONES = ["UTC", "America/New_York", "Asia/Kolkata"]
 FIRST = "2026-03-07"  # New York's clock changes on the 8th
 DAYS = 3
+
+EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "50"))
+"""By hand, some thousands."""
 
 account = RecordedAccount()
 clock = Moment(0)
@@ -80,7 +84,7 @@ def truth(rows, timezone):
 
 
 @given(streams(), st.sampled_from(STREAMS), st.data())
-@settings(max_examples=60)
+@settings(max_examples=EXAMPLES)
 def test_a_closed_range_is_exact_in_any_pages_and_any_order_of_days(servers, drawn, stream, data):
     timezone, rows = drawn
     server = servers[data.draw(st.sampled_from(sorted(servers)))]
@@ -107,7 +111,7 @@ def test_a_closed_range_is_exact_in_any_pages_and_any_order_of_days(servers, dra
 
 
 @given(streams(), st.sampled_from(STREAMS), st.data())
-@settings(max_examples=40)
+@settings(max_examples=EXAMPLES)
 def test_an_open_day_is_resumed_until_it_is_complete_and_then_exact(servers, drawn, stream, data):
     timezone, rows = drawn
     server = servers[data.draw(st.sampled_from(sorted(servers)))]

@@ -30,7 +30,7 @@ from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.page import Stream
 
 SETTLING_SECONDS = 60
-"""At the end of a stream a day counts as over this long after its lag: start_time itself may not be younger."""
+"""The server withholds the newest minute, and takes no younger start_time."""
 
 Log = Callable[[str], None]
 
@@ -168,16 +168,11 @@ class _RangePass:
 
     def commit_finished(self, walked: WalkedPage) -> Iterator[CommittedDay]:
         """Write the days that the stream has gone past; at its end, all that are left."""
-        server_time = walked.page.server_time
-        # A row that is dated ahead carries the watermark with it, but nothing later than the server's now has happened.
-        # A server without a clock is believed only as far as its answer to that very request goes.
-        position = walked.page.start_time if server_time is None else min(walked.watermark, server_time)
+        read_up_to = _read_up_to(walked)
         for day in list(self.unfinished):
-            settled_at = day.end + self._stream.lag_seconds
-            passed = position >= settled_at
-            if not (passed or walked.at_end):
+            complete = read_up_to >= day.end + self._stream.lag_seconds
+            if not (complete or walked.at_end):
                 return
-            complete = passed or (server_time is not None and server_time >= settled_at + SETTLING_SECONDS)
             yield self._commit(day, self.unfinished.pop(day), walked, complete=complete)
 
     def _commit(self, day: Day, progress: _DayInProgress, walked: WalkedPage, *, complete: bool) -> CommittedDay:
@@ -226,3 +221,15 @@ class _RangePass:
         with self._store.writer(path) as file:
             file.write(lines.encode())
         self._log(f"{self._stream.name}: {len(rejected)} rows can't be placed, see {self._store.url(path)}")
+
+
+def _read_up_to(walked: WalkedPage) -> int:
+    """The moment, in epoch seconds, up to which the stream has been read for certain.
+
+    At its end that is the server's now, less what may still be withheld; and nowhere more than that: a row that is dated ahead
+    carries the watermark with it. A server that tells no time is believed only as far as the page was asked for.
+    """
+    if walked.page.server_time is None:
+        return walked.page.start_time
+    settled = int(walked.page.server_time) - SETTLING_SECONDS
+    return settled if walked.at_end else min(walked.watermark, settled)
