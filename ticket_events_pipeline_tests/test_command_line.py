@@ -259,7 +259,9 @@ def test_a_run_that_is_ended_from_outside_leaves_whole_days(tmp_path, ended_by, 
         assert 0 < len(whole) < 21
         assert whole == march(1, len(whole))
         assert [ids_of(place, stream, day) for day in whole] == [truth[stream][day] for day in whole]
-        assert place.recorded_days(stream) == (set(whole) if recorded else set())
+        told = place.recorded_days(stream)
+        # The signal may fall between the naming of a file and its recording: that day is made again.
+        assert told in (set(whole), set(whole[:-1])) if recorded else told == set()
         assert place.materialize(stream, FIRST, LAST).code == 0
     assert {day: ids_of(place, stream, day) for day in march()} == {day: truth[stream][day] for day in march()}
 
