@@ -26,11 +26,15 @@ class Moment:
         return self.now
 
 
-def client_of(server: SandboxServer, *, clock: Moment, **options: Any) -> ZendeskClient:
+def client_at(base_url: str, *, clock: Moment, **options: Any) -> ZendeskClient:
     quota = Quota(1_000_000, clock=clock)
     return ZendeskClient(
-        server.base_url, BearerToken("sandbox"), quota=quota, clock=clock, sleep=lambda _: None, timeout_seconds=10, **options
+        base_url, BearerToken("sandbox"), quota=quota, clock=clock, sleep=lambda _: None, timeout_seconds=10, **options
     )
+
+
+def ownership_of(day: Day, *, account: str = "recorded", sideload: bool = False) -> Ownership:
+    return Ownership(account, day.timezone, sideload)
 
 
 def fetching(
@@ -44,13 +48,13 @@ def fetching(
     account: str = "recorded",
     log: Any = lambda _: None,
 ) -> Iterator[CommittedDay]:
-    with client_of(server, clock=clock, include_comments=sideload) as client:
+    with client_at(server.base_url, clock=clock, include_comments=sideload) as client:
         yield from fetch_days(
             client,
             FolderStore(root),
             stream=STREAMS[stream],
             days=days,
-            ownership=Ownership(account, days[0].timezone, sideload),
+            ownership=ownership_of(days[0], account=account, sideload=sideload),
             clock=clock,
             log=log,
         )

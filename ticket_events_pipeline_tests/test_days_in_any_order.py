@@ -2,15 +2,18 @@
 
 import json
 import random
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.lake.partition_file import read_metadata, read_partition
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline_tests.deployment import deployed
 from ticket_events_pipeline_tests.passes import Moment, fetching
 
 FOOTER = """
@@ -95,3 +98,27 @@ def test_a_file_does_not_know_the_folder_that_it_lies_in(tmp_path):
     assert str(tmp_path).encode() not in content
     assert b"127.0.0.1" not in content
     assert "date" not in read_partition(FolderStore(tmp_path), "ticket_events", day).column_names
+
+
+@pytest.mark.slow
+def test_the_sla_tables_are_equal_once_the_sensor_has_settled(tmp_path):
+    """A week of the simulated account, its days fetched in a shuffled order with ticks between, against one range."""
+    days = [f"2026-03-{number:02}" for number in range(2, 9)]
+    simulated, later = SimulatedAccount(seed=7, tickets_per_day=30), Day.parse("2026-03-20").start
+    tables = {}
+    for way, order in {"range": [days], "apart": [[day] for day in random.Random(3).sample(days, len(days))]}.items():  # noqa: S311
+        with deployed(tmp_path / way, now=later) as deployment:
+            for stream in RAW_SCHEMAS:
+                rows = takewhile(lambda row: row.time < later, simulated.rows(stream, Day.parse(days[0]).start, now=later))
+                deployment.account.deliver(stream, [json.loads(row.json) for row in rows])
+            for asked in order:
+                deployment.fetch(asked[0], asked[-1])
+                deployment.settle()
+            assert deployment.settle() == []
+            tables[way] = {
+                (asset, day): deployment.table(asset, day)
+                for asset in ("sla_clocks", "sla_targets", "daily_sla_breach_summary")
+                for day in days
+            }
+    assert tables["apart"] == tables["range"]
+    assert sum(table.num_rows for (asset, _), table in tables["range"].items() if asset == "sla_targets") > 1000
