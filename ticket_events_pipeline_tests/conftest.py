@@ -1,6 +1,7 @@
-"""What holds for every test: how hypothesis draws, and that no setting of the developer's leaks in."""
+"""What holds for every test: how hypothesis draws, and that nothing of the developer's shell leaks in."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -13,3 +14,6 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 # Here and not in a fixture: the definitions read their variables when a test module imports them.
 for _name in [name for name in os.environ if name.startswith(("ZENDESK_", "TICKET_EVENTS_"))]:
     del os.environ[_name]
+
+# A shell starts background jobs with SIGINT ignored, and children inherit that: commands under test could not be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
