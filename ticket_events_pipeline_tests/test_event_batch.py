@@ -112,6 +112,21 @@ def test_an_audit_in_the_metric_stream_goes_whole_into_extra():
     assert json.loads(row["extra"]) == audit
 
 
+def test_an_audit_with_metric_fields_is_an_audit_and_keeps_them_in_extra():
+    """Else the SLA tables would take it for a metric event."""
+    metric = {"metric": "reply_time", "instance_id": 1, "type": "breach", "sla": {"target": 5}, "deleted": False}
+    row = told("ticket_events", {"id": 7, "ticket_id": 155, "timestamp": 1772442000, "child_events": [], **metric})
+    assert json.loads(row.pop("extra")) == metric
+    assert row == {
+        "id": 7,
+        "ticket_id": 155,
+        "time": "2026-03-02T09:00:00+00:00",
+        "child_events": "[]",
+        "child_event_count": 0,
+        "comment_present": False,
+    }
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

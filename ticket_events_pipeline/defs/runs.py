@@ -12,7 +12,6 @@ from ticket_events_pipeline.defs.partitions import DAILY, TIMEZONE
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
-BACKFILL_TAG = "dagster/backfill"
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,

@@ -9,16 +9,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.lake.schemas import metric_shaped
 
 
 @dataclass
 class DayRows:
-    """Rows of `day` in the order of their delivery; a resumed day has those `stored` that its file holds before them."""
+    """A day's rows in the order of their delivery; a resumed day has those `stored` that its file holds before them."""
 
-    day: Day
     stored: pa.Table
     deliveries: list[pa.Table] = field(default_factory=list)
 
@@ -43,11 +42,10 @@ class DayRows:
 
 @dataclass(frozen=True)
 class Routed:
-    """A page's rows by day, and how many lie `before` and `after` the days of the range."""
+    """A page's rows by day, and how many lie `before` the days of the range; those behind it are other runs' affair."""
 
     by_day: dict[Day, pa.Table]
     before: int
-    after: int
 
 
 def route(rows: pa.Table, days: list[Day]) -> Routed:
@@ -60,7 +58,7 @@ def route(rows: pa.Table, days: list[Day]) -> Routed:
         for position in np.unique(positions)
         if 0 <= position < len(days)
     }
-    return Routed(by_day, int((positions < 0).sum()), int((positions >= len(days)).sum()))
+    return Routed(by_day, int((positions < 0).sum()))
 
 
 def _latest_deliveries(table: pa.Table) -> np.ndarray:
@@ -75,8 +73,3 @@ def _latest_deliveries(table: pa.Table) -> np.ndarray:
     latest = grouped[np.append(~same_as_next, True)] if len(grouped) else grouped
     times = table["time"].cast(pa.int64()).to_numpy()
     return latest[np.lexsort((shapes[latest], ids[latest], times[latest]))]
-
-
-def metric_shaped(table: pa.Table) -> pa.ChunkedArray:
-    """Which rows of a raw table have the metric-event shape."""
-    return pc.and_(table["metric"].is_valid(), table["instance_id"].is_valid())

@@ -19,7 +19,7 @@ class Progress:
         self._clock = clock
         self._log = log
         self._begun_at = self._told_at = clock()
-        self._pages = self._rows = self._before = self._late = 0
+        self._pages = self._rows = self._before = 0
         log(f"{stream}: reading {days[0]} to {days[-1]} ({len(days)} days of {days[0].timezone})")
 
     def page(self, walked: WalkedPage, *, rows: int, before: int, late: int) -> None:
@@ -27,7 +27,6 @@ class Progress:
         self._pages += 1
         self._rows += rows
         self._before += before
-        self._late += late
         if late:
             self._log(
                 f"{self._stream}: {late} rows belong to days that this pass has committed already; they are stored when those "

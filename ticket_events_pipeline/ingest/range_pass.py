@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.ingest.day_rows import DayRows, metric_shaped, route
+from ticket_events_pipeline.ingest.day_rows import DayRows, route
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.ingest.progress import Progress
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.event_batch import RejectedRow, decode_rows
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition, write_partition
 from ticket_events_pipeline.lake.raw_footer import LedgerPage, RawFooter, read_raw_footer
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, SCHEMA_VERSION, metric_shaped
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.page import Stream
@@ -111,7 +111,7 @@ class _RangePass:
         self._rejected = 0
         self._read_through = 0
         nothing = RAW_SCHEMAS[stream.name].empty_table()
-        self.unfinished = {day: _DayInProgress(DayRows(day, nothing)) for day in days}
+        self.unfinished = {day: _DayInProgress(DayRows(nothing)) for day in days}
         self.start_time = self._resume(days[0])
         self._progress = Progress(stream.name, days, clock=clock, log=log)
 

@@ -28,6 +28,8 @@ from ticket_events_pipeline.lake.json_values import (
 )
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, TIMESTAMP
 
+METRIC_FIELDS = {"metric", "instance_id", "type", "deleted", "sla", "group_sla", "status"}
+
 JSON_FIELDS = ("child_events", "system", "metadata", "merged_ticket_ids")
 
 TIME_FIELDS = {
@@ -71,10 +73,9 @@ def decode_rows(stream: str, rows: Sequence[Any]) -> EventBatch:
     placeable, ids, times, rejected = _placeable(stream, rows)
     leftovers = Leftovers()
     columns: dict[str, pa.Array] = {"id": ids, "time": times}
+    placeable = _audits_reduced(stream, placeable, leftovers)
     if stream == "ticket_events":
         columns |= _audit_columns(placeable, leftovers)
-    else:
-        placeable = _audits_to_extra(placeable, leftovers)
     columns |= _metric_event_columns(placeable, leftovers)
     _keep_unknown_fields(stream, placeable, leftovers)
     columns["extra"] = leftovers.column(len(placeable))
@@ -112,18 +113,21 @@ def _first_time(row: Row, fields: tuple[str, ...]) -> int | None:
     return None
 
 
-def _audits_to_extra(rows: list[Row], leftovers: Leftovers) -> list[Row]:
-    """In the metric stream an audit has no columns of its own: it is kept whole in `extra`, id, ticket and time beside it."""
-    if not any("child_events" in row for row in rows):
-        return rows
-    bare = []
+def _audits_reduced(stream: str, rows: list[Row], leftovers: Leftovers) -> list[Row]:
+    """The rows, the audits among them without what has no column of theirs: that is kept in `extra`.
+
+    A row with child events is an audit, whatever else it has: in `ticket_events` its metric columns stay NULL, and in the
+    metric stream it goes whole into `extra`, its id and ticket beside it.
+    """
+    reduced = []
     for index, row in enumerate(rows):
         if "child_events" in row:
-            for name, value in row.items():
-                leftovers.keep(index, name, value)
-            row = {name: row[name] for name in ("id", "ticket_id") if name in row}
-        bare.append(row)
-    return bare
+            aside = row.keys() & METRIC_FIELDS if stream == "ticket_events" else row.keys()
+            for name in aside:
+                leftovers.keep(index, name, row[name])
+            row = {name: value for name, value in row.items() if name not in aside or name in ("id", "ticket_id")}
+        reduced.append(row)
+    return reduced
 
 
 def _audit_columns(rows: list[Row], leftovers: Leftovers) -> dict[str, pa.Array]:
@@ -173,13 +177,13 @@ def _metric_event_columns(rows: list[Row], leftovers: Leftovers) -> dict[str, pa
 def _deleted_column(rows: list[Row], leftovers: Leftovers) -> pa.Array:
     """A metric event without `deleted` is not deleted; an audit has no such thing."""
     given = column_of(rows, "deleted", pa.bool_(), leftovers)
-    metric_shaped = pa.array([is_metric_shaped(row) for row in rows], pa.bool_())
+    metric_shaped = pa.array([_is_metric_shaped(row) for row in rows], pa.bool_())
     return pc.if_else(metric_shaped, pc.fill_null(given, False), given)
 
 
-def is_metric_shaped(row: Row) -> bool:
-    """Whether a row has the metric-event shape; one with child events is an audit, whatever else it has."""
-    return "metric" in row and "instance_id" in row and "child_events" not in row
+def _is_metric_shaped(row: Row) -> bool:
+    """Whether a row has the metric-event shape, once audits have been reduced."""
+    return "metric" in row and "instance_id" in row
 
 
 def _sla_columns(rows: list[Row], leftovers: Leftovers) -> dict[str, pa.Array]:
@@ -244,7 +248,7 @@ def _nested_columns(rows: list[Row], name: str, paths: dict[str, tuple[str, ...]
 
 
 def _keep_unknown_fields(stream: str, rows: list[Row], leftovers: Leftovers) -> None:
-    known = {"id", "ticket_id", "metric", "instance_id", "type", "deleted", "sla", "group_sla", "status"}
+    known = {"id", "ticket_id", *METRIC_FIELDS}
     known |= (
         {"created_at", "updater_id", "via", "event_type", "via_reference_id", *JSON_FIELDS}
         if stream == "ticket_events"

@@ -8,6 +8,7 @@ No column `date` stands in the files: the folder `date=YYYY-MM-DD` carries it.
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 TIMESTAMP = pa.timestamp("ms", tz="UTC")
 
@@ -66,6 +67,12 @@ TICKET_EVENTS_SCHEMA = pa.schema(
 
 RAW_SCHEMAS = {"ticket_events": TICKET_EVENTS_SCHEMA, "ticket_metric_events": TICKET_METRIC_EVENTS_SCHEMA}
 """By asset name, which is also the stream's name in the API's path and envelope."""
+
+
+def metric_shaped(raw: pa.Table) -> pa.ChunkedArray:
+    """Which rows of a raw table, of either stream, have the metric-event shape; an audit has neither column."""
+    return pc.and_(pc.is_valid(raw["metric"]), pc.is_valid(raw["instance_id"]))
+
 
 SLA_TARGETS_SCHEMA = pa.schema(
     [

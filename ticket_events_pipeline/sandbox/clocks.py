@@ -72,7 +72,6 @@ class _Desk:
         self.clocks: list[LifeClock] = []
         self._latest: dict[str, LifeClock] = {}
         self._group_id: int | None = None
-        self._replied = False
 
     def see(self, update: Update) -> None:
         if update.status == "closed":
@@ -98,7 +97,6 @@ class _Desk:
                 self._start("reply_time", update)
             return
         self._fulfill("reply_time", update)
-        self._replied = True
         for metric in _UPDATE_METRICS:
             self._fulfill(metric, update)
             if update.status not in SOLVED:

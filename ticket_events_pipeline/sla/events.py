@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticket_events_pipeline.lake.schemas import TIMESTAMP
+from ticket_events_pipeline.lake.schemas import TIMESTAMP, metric_shaped
 
 ACTIVATE, APPLY, BREACH, PAUSE, FULFILL, UPDATE_STATUS = range(6)
 """Rule 2: events of one second happen in this order."""
@@ -54,7 +54,7 @@ SLA_EVENTS_SCHEMA = pa.schema(
 
 def has_metric_events(raw: pa.Table) -> bool:
     """Whether a raw table of either stream holds a row of the metric-event shape, of whatever type; audits are none."""
-    return bool(pc.any(_is_metric_shaped(raw), min_count=0).as_py())
+    return bool(pc.any(metric_shaped(raw), min_count=0).as_py())
 
 
 def sla_events(*raw: pa.Table) -> pa.Table:
@@ -90,13 +90,9 @@ def merge(tables: Sequence[pa.Table]) -> pa.Table:
     return every.take(pa.array(np.sort(by_id[is_last])))
 
 
-def _is_metric_shaped(raw: pa.Table) -> pa.ChunkedArray:
-    return pc.and_(pc.is_valid(raw["metric"]), pc.is_valid(raw["instance_id"]))
-
-
 def _project(raw: pa.Table) -> pa.Table:
     """The metric-shaped rows in the columns of `SLA_EVENTS_SCHEMA`, all of them; unknown types without a rank."""
-    rows = raw.filter(_is_metric_shaped(raw))
+    rows = raw.filter(metric_shaped(raw))
     types = pa.array(RANK_BY_TYPE, pa.string())
     ranks = pa.array(RANK_BY_TYPE.values(), pa.int8())
     columns = {

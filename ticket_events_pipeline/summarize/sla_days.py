@@ -18,6 +18,7 @@ from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError, 
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.partition_file import partition_path, read_metadata, read_partition, write_partition
 from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
+from ticket_events_pipeline.lake.schemas import metric_shaped
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.sla.clocks import advance, empty_clocks
 from ticket_events_pipeline.sla.daily_summary import daily_summary
@@ -215,7 +216,7 @@ def _read_raw(store: Store, day: Day) -> _RawDay:
         tables[stream] = table
     # The later fetch wins where an event came in both streams; in one and the same second, the metric stream does.
     by_fetch = sorted(tables, key=lambda stream: (states[stream].fetched_at, stream))
-    shaped = [tables[stream].filter(pc.is_valid(tables[stream]["metric"])) for stream in by_fetch]
+    shaped = [tables[stream].filter(metric_shaped(tables[stream])) for stream in by_fetch]
     return _RawDay(states, sla_events(*shaped), [table["time"].cast(pa.int64()) for table in shaped])
 
 

@@ -28,7 +28,7 @@ class Stream:
     """One of the two incremental event exports.
 
     Attributes:
-        name: the path's last part, and the envelope's key of the rows.
+        name: the path's last part, and the envelope's member that holds the rows.
         lag_seconds: how long after its own time a row may still turn up.
         takes_per_page: whether the endpoint lets the page's size be chosen.
     """
@@ -36,11 +36,6 @@ class Stream:
     name: str
     lag_seconds: int
     takes_per_page: bool
-
-    @property
-    def key(self) -> str:
-        """The envelope's member that holds the rows."""
-        return self.name
 
 
 TICKET_EVENTS = Stream("ticket_events", lag_seconds=120, takes_per_page=True)
@@ -122,7 +117,7 @@ def decode_page(
     if status != 200:
         raise refusal(asked or Asked(str(request)), status, headers, body)
     content = _envelope(request.stream, body)
-    rows = content[request.stream.key]
+    rows = content[request.stream.name]
     count = _whole(content.get("count"))
     return EventPage(
         stream=request.stream,
@@ -143,8 +138,8 @@ def _envelope(stream: Stream, body: bytes) -> dict[str, Any]:
         content = parse_json(body)
     except UnreadableJsonError as error:
         raise Unreadable(f"200 with {error}{_quoted_unless_json(body)}") from None
-    if not isinstance(content, dict) or not isinstance(content.get(stream.key), list):
-        raise Unreadable(f"200 with JSON that holds no list {stream.key!r}")
+    if not isinstance(content, dict) or not isinstance(content.get(stream.name), list):
+        raise Unreadable(f"200 with JSON that holds no list {stream.name!r}")
     return content
 
 
