@@ -116,13 +116,17 @@ def test_an_open_day_is_resumed_until_it_is_complete_and_then_exact(servers, dra
     timezone, rows = drawn
     server = servers[data.draw(st.sampled_from(sorted(servers)))]
     first = Day.parse(FIRST, timezone)
-    moments = sorted(data.draw(st.lists(st.integers(first.start, first.end + 3600), min_size=1, max_size=4)))
+    around_the_end = st.integers(first.end - 100, first.end + LAG[stream] + 100)
+    moments = sorted(data.draw(st.lists(st.integers(first.start, first.end) | around_the_end, min_size=1, max_size=4)))
+    # Rows that are told just behind a reading: the next one has to go back for them.
+    behind = data.draw(st.lists(st.tuples(st.sampled_from(moments), st.integers(0, LAG[stream])), max_size=6))
+    rows = rows + [metric_event(1000 + number, moment - ago) for number, (moment, ago) in enumerate(behind)]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for moment in [*moments, first.end + LAG[stream] + 61]:
             clock.now = moment
             # What has happened by now is told with a delay of less than the lag; what is dated ahead is told at once.
-            delays = {row["id"]: row["id"] % LAG[stream] for row in rows}
+            delays = {row["id"]: row["id"] * 37 % LAG[stream] for row in rows}
             account.clear(stream)
             account.deliver(stream, [row for row in rows if not 0 <= clock.now - row_time(row) < delays[row["id"]]])
             (done,) = fetching(server, root, stream, [first], clock=clock)

@@ -5,7 +5,7 @@ import pytest
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs.raw_assets import ticket_events
+from ticket_events_pipeline.defs.raw_assets import ticket_events, ticket_metric_events
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline_tests.deployment import deployed
@@ -183,3 +183,41 @@ def test_a_state_that_comes_back_again_and_again_is_summarised_each_time(deploym
         deployment.fetch(DAYS[0])
         assert deployment.settle() == [(DAYS[0], DAYS[0])]
         assert deployment.table("daily_sla_breach_summary", DAYS[0])["breaches"].to_pylist() == [(flip + 1) % 2]
+
+
+def test_a_day_that_somebody_summarised_alone_restates_the_later_days(deployment):
+    """No raw file of theirs has changed since, but the memory that they were made from has."""
+    deployment.fetch(DAYS[0], DAYS[-1])
+    deployment.settle()
+    deployment.account.deliver("ticket_metric_events", [event(101, f"{DAYS[1]}T10:00:00Z", "breach", ticket_id=2)])
+    deployment.fetch(DAYS[1])
+    assert deployment.run("summarize_sla_breaches", DAYS[1]).success
+    assert deployment.settle() == [(DAYS[2], DAYS[-1])]
+    assert deployment.table("daily_sla_breach_summary", DAYS[-1])["breached_open_eod"].to_pylist() == [1]
+
+
+@pytest.mark.parametrize("withdrawn_in", [0, 1])
+@pytest.mark.parametrize("fetched_last", [0, 1])
+def test_an_event_in_both_streams_is_one_and_the_later_fetch_wins(deployment, withdrawn_in, fetched_last):
+    """A breach that one of the streams tells as withdrawn counts exactly if the other was fetched later."""
+    streams = [ticket_events, ticket_metric_events]
+    breach = event(1, f"{DAYS[0]}T10:00:00Z", "breach")
+    for number, asset in enumerate(streams):
+        deployment.account.clear(asset.key.to_user_string())
+        deployment.account.deliver(asset.key.to_user_string(), [{**breach, "deleted": number == withdrawn_in}])
+    for asset in (streams[1 - fetched_last], streams[fetched_last]):
+        resources, tags = {"pipeline": TicketEventsPipeline()}, range_tags(Day.parse(DAYS[0]), Day.parse(DAYS[0]))
+        assert dg.materialize([asset], instance=deployment.instance, tags=tags, resources=resources).success
+        deployment.clock.now += 60
+    deployment.settle()
+    counted = sum(deployment.table("daily_sla_breach_summary", DAYS[0])["breaches"].to_pylist())
+    assert counted == (0 if fetched_last == withdrawn_in else 1)
+
+
+def test_wrong_credentials_cost_one_request_for_both_streams(deployment, monkeypatch):
+    monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "wrong")
+    failed = deployment.run("fetch_ticket_events", DAYS[0], DAYS[1])
+    assert [step.step_key for step in failed.all_events if step.is_step_failure] == ["ticket_events", "ticket_metric_events"]
+    assert [seen.status for seen in deployment.server.requests] == [401]
+    monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "sandbox")
+    deployment.fetch(DAYS[0], DAYS[1])

@@ -1,0 +1,137 @@
+"""What a pass makes of pages that a well-behaved server seldom sends: flips, late rows behind newer ones, repeats."""
+
+import datetime as dt
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.ingest.day_rows import DayRows
+from ticket_events_pipeline.ingest.range_pass import fetch_days
+from ticket_events_pipeline.lake.event_batch import decode_rows
+from ticket_events_pipeline.lake.partition_file import read_partition
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.zendesk.client import WalkedPage
+from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS, EventPage
+from ticket_events_pipeline_tests.passes import Moment, fetch, ownership_of, stored_ids
+
+DAY = Day.parse("2026-03-02")
+NOON = DAY.start + 12 * 3600
+LAG = TICKET_METRIC_EVENTS.lag_seconds
+METRIC, EVENTS = "ticket_metric_events", "ticket_events"
+
+
+def iso(time):
+    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat()
+
+
+def row(number, time, **more):
+    base = {"id": number, "ticket_id": 1, "metric": "reply_time", "instance_id": 1, "type": "breach"}
+    return {**base, "time": iso(time), **more}
+
+
+@dataclass
+class Pages:
+    """A source whose pages are given: rows, and the watermark that the walk has after them; the last one is the end."""
+
+    given: list
+    asked: int = field(default=0, init=False)
+
+    def pages(self, stream, start_time):
+        for rows, watermark in self.given:
+            self.asked += 1
+            page = EventPage(
+                stream=stream,
+                start_time=start_time,
+                rows=rows,
+                count=len(rows),
+                end_time=watermark,
+                end_of_stream=None,
+                next_start_time=watermark,
+                server_time=DAY.end + 86_400.0,
+            )
+            yield WalkedPage(page, watermark=watermark, at_end=self.asked == len(self.given), requests=1)
+            start_time = watermark
+
+
+def passed(root, *given):
+    """The committed day, and how many pages were asked for."""
+    source = Pages(list(given))
+    (done,) = fetch_days(
+        source,
+        FolderStore(root),
+        stream=TICKET_METRIC_EVENTS,
+        days=[DAY],
+        ownership=ownership_of(DAY),
+        clock=Moment(0),
+        log=lambda _: None,
+    )
+    return done, source.asked
+
+
+def test_a_row_told_behind_newer_ones_still_finds_its_day(tmp_path):
+    """The stream has gone past the end of the day, but not by the lag."""
+    first = ([row(1, NOON), row(2, DAY.end + 100)], DAY.end + LAG - 1)
+    done, asked = passed(tmp_path, first, ([row(3, DAY.end - 1)], DAY.end + LAG + 5), ([], DAY.end + 9000))
+    assert stored_ids(tmp_path, METRIC, DAY) == [1, 3]
+    assert done.footer.complete
+    assert asked == 2
+
+
+def test_a_day_is_closed_once_the_stream_is_past_its_end_by_the_lag_and_no_page_later(tmp_path):
+    done, asked = passed(tmp_path, ([row(1, NOON)], DAY.end + LAG), ([row(2, NOON)], DAY.end + 9000), ([], DAY.end + 9000))
+    assert stored_ids(tmp_path, METRIC, DAY) == [1]
+    assert done.footer.next_start_time == DAY.end + LAG
+    assert asked == 1
+
+
+def test_of_two_deliveries_in_one_pass_the_last_wins(tmp_path):
+    done, _ = passed(tmp_path, ([row(1, NOON, deleted=False)], NOON), ([row(1, NOON, deleted=True)], DAY.end + LAG))
+    assert read_partition(FolderStore(tmp_path), METRIC, DAY)["deleted"].to_pylist() == [True]
+    assert (done.footer.rows, done.footer.duplicates) == (1, 1)
+
+
+def test_of_a_stored_row_and_its_next_delivery_the_delivery_wins(tmp_path):
+    clock = Moment(NOON)
+    account = RecordedAccount({METRIC: [row(1, NOON - 30, deleted=False), row(2, NOON - 20)]})
+    with SandboxServer(account, clock=clock) as server:
+        fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+        account.deliver(METRIC, [row(1, NOON - 30, deleted=True)])
+        clock.now += 600
+        fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+    assert read_partition(FolderStore(tmp_path), METRIC, DAY).select(["id", "deleted"]).to_pylist() == [
+        {"id": 1, "deleted": True},
+        {"id": 2, "deleted": False},
+    ]
+
+
+deliveries = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.booleans(), st.booleans()), max_size=12)
+
+
+@given(st.lists(deliveries, max_size=4), st.sampled_from([METRIC, EVENTS]))
+def test_every_event_is_kept_once_as_it_was_last_delivered(pages, stream):
+    """Against a dict. In `ticket_events` an audit and a metric event of one number are two events."""
+    rows, truth, delivered = DayRows(RAW_SCHEMAS[stream].empty_table()), {}, 0
+    for page in pages:
+        given_rows = []
+        for number, second, deleted, is_audit in page:
+            shape = {"child_events": [deleted]} if is_audit and stream == EVENTS else {"deleted": deleted}
+            given_row = row(number, DAY.start + second, **shape)
+            if "child_events" in shape:
+                given_row = {"id": number, "timestamp": DAY.start + second, **shape}
+            given_rows.append(given_row)
+            truth[number, "child_events" in shape] = (second, deleted)
+            delivered += 1
+        rows.add(decode_rows(stream, given_rows).table)
+    table, duplicates = rows.settled(read_from=DAY.start, read_through=DAY.end)
+    stored = [
+        (kept["time"].second, kept["id"], kept["deleted"] if kept["metric"] else kept["child_events"] == "[true]")
+        for kept in table.to_pylist()
+    ]
+    assert [(second, number) for second, number, _ in stored] == sorted((second, number) for second, number, _ in stored)
+    assert sorted(stored) == sorted((second, number, deleted) for (number, _), (second, deleted) in truth.items())
+    assert duplicates == delivered - len(truth)
