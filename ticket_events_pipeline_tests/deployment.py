@@ -76,6 +76,10 @@ class Deployment:
         assert footer is not None, f"{asset} of {day} has no file"
         return footer
 
+    def recorded(self, asset: str) -> set[str]:
+        """The days that Dagster's event log has as materialised."""
+        return self.instance.get_materialized_partitions(dg.AssetKey(asset))
+
     def files(self) -> dict[str, bytes]:
         """Every finished file of the root."""
         return {path: self.store.reader(path).read() for path in self.store.paths("") if not path.startswith("_inflight")}

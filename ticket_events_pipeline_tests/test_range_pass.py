@@ -1,6 +1,7 @@
 """What a pass makes of pages that a well-behaved server seldom sends: flips, late rows behind newer ones, repeats."""
 
 import datetime as dt
+import json
 from dataclasses import dataclass, field
 
 from hypothesis import given
@@ -106,6 +107,20 @@ def test_of_a_stored_row_and_its_next_delivery_the_delivery_wins(tmp_path):
     assert read_partition(FolderStore(tmp_path), METRIC, DAY).select(["id", "deleted"]).to_pylist() == [
         {"id": 1, "deleted": True},
         {"id": 2, "deleted": False},
+    ]
+
+
+def test_rows_that_cannot_be_placed_are_set_aside_with_the_reason_and_once(tmp_path):
+    """The same rows read again make the same file."""
+    nameless, timeless = {"ticket_id": 5, "time": iso(NOON)}, {"id": 7, "ticket_id": 5}
+    for _ in range(2):
+        done, _ = passed(tmp_path, ([nameless, row(1, NOON), timeless], DAY.end + LAG))
+        assert (done.footer.rows, done.footer.rejected) == (1, 2)
+    (path,) = FolderStore(tmp_path).paths("_rejected")
+    assert path.startswith(f"_rejected/{METRIC}/{DAY.start}-")
+    assert [json.loads(line) for line in (tmp_path / path).read_text().splitlines()] == [
+        {"reason": "no id that is a 64-bit integer", "row": nameless},
+        {"reason": "no readable time in time, timestamp, created_at", "row": timeless},
     ]
 
 
