@@ -1,23 +1,31 @@
 """The place where files lie, behind the few verbs that a folder and an object store both have.
 
-A written file becomes visible whole, at once, or not at all; nothing here renames, appends or locks, since an object store
-can't. What the files hold is not known here. Paths are relative, with `/`, and made by this package from asset names and
-dates, never from data.
+A written file becomes visible whole, at once, or not at all. What several processes have to agree upon is exchanged: read,
+changed and put back, unless somebody else was faster. What the files hold is not known here. Paths are relative, with `/`,
+and made by this package from asset names and dates, never from data.
 """
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from filelock import FileLock
+
 from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.process import Process, this_process
 
 INFLIGHT = "_inflight"
-"""Folder of half-written files. A leading underscore keeps it out of what readers take for the table."""
+"""Folder of what is under way. A leading underscore keeps it out of what readers take for the table."""
+
+HALF_WRITTEN = f"{INFLIGHT}/half_written"
+
+Change = Callable[[bytes | None], bytes | None]
+"""From what a small file holds (None: it isn't there) to what it shall hold; None leaves it as it is."""
 
 
 class Store(Protocol):
@@ -39,6 +47,19 @@ class Store(Protocol):
     def paths(self, prefix: str) -> list[str]:
         """Every finished file below the folder `prefix`, sorted."""
 
+    def delete(self, path: str) -> None:
+        """Remove the file, if it is there."""
+
+    def exchange(self, path: str, change: Change) -> None:
+        """Change a small file so that no other process's change is lost in between.
+
+        `change` may be called again, with what another process has put there meanwhile; what it raises leaves the file as it
+        is. A power loss may take the last changes back, or damage the file: it is for what only running processes need.
+        """
+
+    def sweep(self) -> None:
+        """Remove what writers left half-written that are gone."""
+
     def url(self, path: str) -> str:
         """Where a person or a query finds the file."""
 
@@ -58,7 +79,7 @@ class FolderStore:
             UsageError: the folder can't be written, or is full.
         """
         target = self._root / path
-        inflight = self._root / INFLIGHT / f"{target.name}.{uuid.uuid4().hex}"
+        inflight = self._half_written(target)
         try:
             _make_folders(inflight.parent)
             _make_folders(target.parent)
@@ -94,9 +115,46 @@ class FolderStore:
         found = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
         return sorted(path.relative_to(self._root).as_posix() for path in found)
 
+    def delete(self, path: str) -> None:
+        """See `Store.delete`."""
+        try:
+            (self._root / path).unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageError(f"TICKET_EVENTS_ROOT: can't remove {self._root / path}: {error.strerror}.") from error
+
+    def exchange(self, path: str, change: Change) -> None:
+        """See `Store.exchange`.
+
+        Raises:
+            UsageError: the folder can't be written, or is full.
+        """
+        target = self._root / path
+        half_written = self._half_written(target)
+        try:
+            _make_folders(half_written.parent)
+            _make_folders(target.parent)
+            with FileLock(target.with_name(f"{target.name}.lock"), mode=0o600):
+                after = change(target.read_bytes() if target.exists() else None)
+                if after is not None:
+                    with open(os.open(half_written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                        file.write(after)
+                    os.replace(half_written, target)
+        except OSError as error:
+            raise UsageError(f"TICKET_EVENTS_ROOT: can't change {target}: {error.strerror or error}.") from error
+
+    def sweep(self) -> None:
+        """See `Store.sweep`."""
+        for path in self.paths(HALF_WRITTEN):
+            writer = Process.parse(path.rpartition("/")[2].partition(".")[0])
+            if writer is not None and writer.is_gone:
+                self.delete(path)
+
     def url(self, path: str) -> str:
         """See `Store.url`."""
         return str(self._root / path)
+
+    def _half_written(self, target: Path) -> Path:
+        return self._root / HALF_WRITTEN / f"{this_process()}.{uuid.uuid4().hex}.{target.name}"
 
 
 def open_store(root: str) -> Store:
