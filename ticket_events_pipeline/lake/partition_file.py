@@ -42,7 +42,7 @@ def read_partition(store: Store, asset: str, day: Day, columns: list[str] | None
     Raises:
         DamagedFileError: the file can't be read.
     """
-    with _opened(store, asset, day) as file:
+    with opened_partition(store, asset, day) as file:
         return None if file is None else file.read(columns=columns).replace_schema_metadata(None)
 
 
@@ -52,7 +52,7 @@ def read_metadata(store: Store, asset: str, day: Day) -> dict[str, str] | None:
     Raises:
         DamagedFileError: the file can't be read.
     """
-    with _opened(store, asset, day) as file:
+    with opened_partition(store, asset, day) as file:
         if file is None:
             return None
         found = file.metadata.metadata or {}
@@ -74,7 +74,12 @@ def _day_of(path: str, timezone: str) -> Day | None:
 
 
 @contextmanager
-def _opened(store: Store, asset: str, day: Day) -> Iterator[pq.ParquetFile | None]:
+def opened_partition(store: Store, asset: str, day: Day) -> Iterator[pq.ParquetFile | None]:
+    """The day's file, to be read in parts, footer and rows from one version; None where the day has no file.
+
+    Raises:
+        DamagedFileError: the file can't be read, also where that shows only in the block.
+    """
     path = partition_path(asset, day)
     try:
         source = store.reader(path)
