@@ -60,6 +60,10 @@ class TransientError(TicketEventsError):
     """Zendesk or the network failed, more often or longer than a pass waits for."""
 
 
+class DaysHeldError(TransientError):
+    """Another pass reads the same days of the same stream."""
+
+
 class DataError(TicketEventsError):
     """What was sent or stored cannot be taken as it is."""
 

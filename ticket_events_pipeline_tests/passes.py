@@ -6,8 +6,9 @@ from typing import Any
 
 from ticket_events_pipeline.account import BearerToken
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.ingest.range_pass import CommittedDay, fetch_days
+from ticket_events_pipeline.ingest.range_pass import fetch_days
 from ticket_events_pipeline.lake.partition_file import read_partition
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.server import SandboxServer

@@ -4,15 +4,9 @@ import datetime as dt
 import json
 from dataclasses import dataclass, field
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.ingest.day_rows import DayRows
 from ticket_events_pipeline.ingest.range_pass import fetch_days
-from ticket_events_pipeline.lake.event_batch import decode_rows
 from ticket_events_pipeline.lake.partition_file import read_partition
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -23,7 +17,7 @@ from ticket_events_pipeline_tests.passes import Moment, fetch, ownership_of, sto
 DAY = Day.parse("2026-03-02")
 NOON = DAY.start + 12 * 3600
 LAG = TICKET_METRIC_EVENTS.lag_seconds
-METRIC, EVENTS = "ticket_metric_events", "ticket_events"
+METRIC = "ticket_metric_events"
 
 
 def iso(time):
@@ -122,31 +116,3 @@ def test_rows_that_cannot_be_placed_are_set_aside_with_the_reason_and_once(tmp_p
         {"reason": "no id that is a 64-bit integer", "row": nameless},
         {"reason": "no readable time in time, timestamp, created_at", "row": timeless},
     ]
-
-
-deliveries = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.booleans(), st.booleans()), max_size=12)
-
-
-@given(st.lists(deliveries, max_size=4), st.sampled_from([METRIC, EVENTS]))
-def test_every_event_is_kept_once_as_it_was_last_delivered(pages, stream):
-    """Against a dict. In `ticket_events` an audit and a metric event of one number are two events."""
-    rows, truth, delivered = DayRows(RAW_SCHEMAS[stream].empty_table()), {}, 0
-    for page in pages:
-        given_rows = []
-        for number, second, deleted, is_audit in page:
-            shape = {"child_events": [deleted]} if is_audit and stream == EVENTS else {"deleted": deleted}
-            given_row = row(number, DAY.start + second, **shape)
-            if "child_events" in shape:
-                given_row = {"id": number, "timestamp": DAY.start + second, **shape}
-            given_rows.append(given_row)
-            truth[number, "child_events" in shape] = (second, deleted)
-            delivered += 1
-        rows.add(decode_rows(stream, given_rows).table)
-    table, duplicates = rows.settled(read_from=DAY.start, read_through=DAY.end)
-    stored = [
-        (kept["time"].second, kept["id"], kept["deleted"] if kept["metric"] else kept["child_events"] == "[true]")
-        for kept in table.to_pylist()
-    ]
-    assert [(second, number) for second, number, _ in stored] == sorted((second, number) for second, number, _ in stored)
-    assert sorted(stored) == sorted((second, number, deleted) for (number, _), (second, deleted) in truth.items())
-    assert duplicates == delivered - len(truth)

@@ -11,7 +11,8 @@ from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.daily_asset import MakeDays, daily_asset
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
-from ticket_events_pipeline.ingest.range_pass import CommittedDay, fetch_days
+from ticket_events_pipeline.ingest.committed_day import CommittedDay
+from ticket_events_pipeline.ingest.range_pass import fetch_days
 from ticket_events_pipeline.lake.schemas import TICKET_EVENTS_SCHEMA, TICKET_METRIC_EVENTS_SCHEMA
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
 

@@ -1,7 +1,7 @@
 """One walk along one stream for a contiguous range of days; every day is committed as soon as the stream has gone past it.
 
-The walk itself (requests, waits, paging rules) is the client's; the file format is the lake's. Here is decided where reading
-begins, which page belongs to which day's ledger, and when a day is complete.
+The walk itself (requests, waits, paging rules) is the client's; the file format is the lake's; where reading begins is
+`resume`'s. Here is decided which page belongs to which day's ledger, when a day is complete, and when a segment is put.
 """
 
 from __future__ import annotations
@@ -9,22 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Clock, Day
-from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.ingest.day_rows import DayRows, route
+from ticket_events_pipeline.errors import OverfullSecondError, TicketEventsError
+from ticket_events_pipeline.ingest.committed_day import CommittedDay, write_day
+from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
+from ticket_events_pipeline.ingest.journal import BYTES_PER_SEGMENT, PAGES_PER_SEGMENT
+from ticket_events_pipeline.ingest.lease import Lease, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.ingest.progress import Progress
-from ticket_events_pipeline.lake.content_hash import content_hash
+from ticket_events_pipeline.ingest.resume import Beginning, Resume
 from ticket_events_pipeline.lake.event_batch import RejectedRow, decode_rows
-from ticket_events_pipeline.lake.partition_file import partition_path, read_partition, write_partition
 from ticket_events_pipeline.lake.raw_footer import LedgerPage, RawFooter, read_raw_footer
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, SCHEMA_VERSION, metric_shaped
+from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.page import Stream
@@ -42,36 +44,6 @@ class PageSource(Protocol):
         """The stream's pages from `start_time` (epoch seconds, inclusive) on."""
 
 
-@dataclass(frozen=True)
-class CommittedDay:
-    """A day that the pass has written.
-
-    Attributes:
-        day: which.
-        footer: what its file says of itself.
-        size_bytes: of its file.
-        url: where the file lies.
-        metric_rows: rows of the metric-event shape, the only ones that SLA tables are made of.
-        oldest, newest: epoch seconds of its first and last event; None on an empty day.
-    """
-
-    day: Day
-    footer: RawFooter
-    size_bytes: int
-    url: str
-    metric_rows: int
-    oldest: int | None
-    newest: int | None
-
-
-@dataclass
-class _DayInProgress:
-    rows: DayRows
-    ledger: list[LedgerPage] = field(default_factory=list)
-    requests: int = 0
-    duplicates: int = 0
-
-
 def fetch_days(
     source: PageSource,
     store: Store,
@@ -81,61 +53,75 @@ def fetch_days(
     ownership: Ownership,
     clock: Clock,
     log: Log,
+    label: str = "",
 ) -> Iterator[CommittedDay]:
     """Read `stream` once over the contiguous, ascending `days` and yield each day when its file stands.
 
-    A first day that is open is resumed where its reading ended; every other day is read anew and replaced. What was
-    yielded stands, whatever becomes of the rest.
+    A first day that is open is resumed where its reading ended; every other day is read anew and replaced. If the days were
+    asked for before by a pass that ended half-way, less than a day ago, this one goes on where that one stopped, and yields the
+    days first that it had written. What was yielded stands, whatever becomes of the rest. `label` tells other passes who this
+    one is.
 
     Raises:
         ForeignRootError: the root holds files of another account, timezone or sideload.
+        DaysHeldError: another pass is reading one of the days, and went on doing so for some minutes.
         AccountError, TransientError, DataError: from the source; no file has been touched by the failing page.
     """
     refuse_foreign_files(store, stream.name, days, ownership, log)
-    walk = _RangePass(store, stream=stream, days=days, ownership=ownership, clock=clock, log=log)
-    for walked in source.pages(stream, walk.start_time):
-        walk.take(walked)
-        yield from walk.commit_finished(walked)
-        if not walk.unfinished:
-            return
+    lease = hold_days(store, stream.name, days, label=label, log=log)
+    try:
+        store.sweep()
+        begun = Resume(store, stream, days, ownership, lease=lease, clock=clock, log=log).beginning()
+        yield from begun.finished
+        if begun.state.days:
+            yield from _RangePass(store, begun, stream=stream, ownership=ownership, lease=lease, clock=clock, log=log).run(
+                source
+            )
+        begun.journal.remove()
+    finally:
+        lease.release()
 
 
 class _RangePass:
-    def __init__(self, store: Store, *, stream: Stream, days: list[Day], ownership: Ownership, clock: Clock, log: Log) -> None:
+    def __init__(
+        self, store: Store, begun: Beginning, *, stream: Stream, ownership: Ownership, lease: Lease, clock: Clock, log: Log
+    ) -> None:
         self._store = store
+        self._journal = begun.journal
+        self._state = begun.state
         self._stream = stream
-        self._days = days
+        self._days = list(begun.state.days)
         self._ownership = ownership
+        self._lease = lease
         self._clock = clock
         self._log = log
-        self._rejected = 0
-        self._read_through = 0
-        nothing = RAW_SCHEMAS[stream.name].empty_table()
-        self.unfinished = {day: _DayInProgress(DayRows(nothing)) for day in days}
-        self.start_time = self._resume(days[0])
-        self._progress = Progress(stream.name, days, clock=clock, log=log)
+        self._pages_in_memory = 0
+        self._progress = Progress(stream.name, self._days, clock=clock, log=log)
 
-    def _resume(self, day: Day) -> int:
-        """Where reading begins; an open day's rows and ledger are taken up again."""
+    @property
+    def _unfinished(self) -> dict[Day, DayInProgress]:
+        return self._state.days
+
+    def run(self, source: PageSource) -> Iterator[CommittedDay]:
+        """Read to the end of the days; what was read of a day that isn't finished outlives a failure in the journal."""
+        walked = None
         try:
-            footer = read_raw_footer(self._store, self._stream.name, day)
-            if footer is None or footer.complete or footer.schema_version != SCHEMA_VERSION:
-                return day.start
-            stored = read_partition(self._store, self._stream.name, day)
-        except DamagedFileError as error:
-            self._log(f"{error} It is read anew.")
-            return day.start
-        if stored is None or content_hash(stored) != footer.content_hash:
-            self._log(f"{self._stream.name} of {day}: the rows don't match their footer's hash, the day is read anew.")
-            return day.start
-        start_time = max(day.start, footer.next_start_time - self._stream.lag_seconds)
-        begun = self.unfinished[day]
-        begun.rows.stored = stored
-        begun.ledger.extend(footer.pages)
-        begun.requests, begun.duplicates = footer.requests, footer.duplicates
-        return start_time
+            for walked in source.pages(self._stream, self._state.next_start_time):
+                self._take(walked)
+                yield from self._commit_finished(walked)
+                if not self._unfinished:
+                    return
+                self._save_if_due()
+        except OverfullSecondError:
+            if walked is not None:
+                yield from self._commit_what_was_read(walked)
+            raise
+        finally:
+            if self._pages_in_memory and self._unfinished:
+                with suppress(TicketEventsError):  # what led here is told instead
+                    self._save()
 
-    def take(self, walked: WalkedPage) -> None:
+    def _take(self, walked: WalkedPage) -> None:
         """Route a page's rows to their days and its line to their ledgers."""
         page = walked.page
         batch = decode_rows(self._stream.name, page.rows)
@@ -143,14 +129,17 @@ class _RangePass:
         routed = route(batch.table, self._days)
         late = 0
         for day, rows in routed.by_day.items():
-            if day in self.unfinished:
-                self.unfinished[day].rows.add(rows)
+            if day in self._unfinished:
+                self._unfinished[day].add(rows)
             else:
                 late += rows.num_rows
         self._note_in_ledgers(walked, batch.table)
         if batch.table.num_rows:
             newest_ms = pc.max(batch.table["time"].cast(pa.int64())).as_py()
-            self._read_through = max(self._read_through, newest_ms // 1000)
+            self._state.read_through = max(self._state.read_through, newest_ms // 1000)
+        self._state.next_start_time = walked.checkpoint
+        self._state.server_time = self._read_at(walked)
+        self._pages_in_memory += 1
         self._progress.page(walked, rows=batch.table.num_rows, before=routed.before, late=late)
 
     def _note_in_ledgers(self, walked: WalkedPage, rows: pa.Table) -> None:
@@ -159,62 +148,81 @@ class _RangePass:
         first_id, last_id = (ids[0].as_py(), ids[-1].as_py()) if len(ids) else (None, None)
         line = LedgerPage(walked.page.start_time, walked.page.end_time, len(walked.page.rows), first_id, last_id)
         # Also where the page tells nothing of that day: without a server time, it may only tell that the day is over.
-        next(iter(self.unfinished.values())).requests += walked.requests
-        for day, progress in self.unfinished.items():
+        next(iter(self._unfinished.values())).requests += walked.requests
+        for day, progress in self._unfinished.items():
             # The end of the stream speaks of every day that is left: there is nothing on any of them.
             reaches = walked.at_end or day.start <= walked.watermark
             if reaches and line.start_time < day.end + self._stream.lag_seconds:
                 progress.ledger.append(line)
 
-    def commit_finished(self, walked: WalkedPage) -> Iterator[CommittedDay]:
+    def _save_if_due(self) -> None:
+        held = sum(rows.nbytes for progress in self._unfinished.values() for rows in progress.deliveries)
+        if self._pages_in_memory >= PAGES_PER_SEGMENT or held >= BYTES_PER_SEGMENT:
+            self._save()
+
+    def _save(self) -> None:
+        self._lease.check()
+        self._journal.save(self._state)
+        self._pages_in_memory = 0
+
+    def _commit_finished(self, walked: WalkedPage) -> Iterator[CommittedDay]:
         """Write the days that the stream has gone past; at its end, all that are left."""
         read_up_to = _read_up_to(walked)
-        for day in list(self.unfinished):
+        for day in list(self._unfinished):
             complete = read_up_to >= day.end + self._stream.lag_seconds
             if not (complete or walked.at_end):
                 return
-            yield self._commit(day, self.unfinished.pop(day), walked, complete=complete)
+            yield self._commit(day, walked, complete=complete)
 
-    def _commit(self, day: Day, progress: _DayInProgress, walked: WalkedPage, *, complete: bool) -> CommittedDay:
-        table, duplicates = progress.rows.settled(read_from=self.start_time, read_through=self._read_through)
-        read_at = int(walked.page.server_time if walked.page.server_time is not None else self._clock())
-        footer = RawFooter(
-            schema_version=SCHEMA_VERSION,
-            account=self._ownership.account,
-            timezone=self._ownership.timezone,
-            sideload=self._ownership.sideload,
-            stream=self._stream.name,
-            partition=str(day),
-            window_start=day.start,
-            window_end=day.end,
-            complete=complete,
-            next_start_time=walked.checkpoint,
-            requests=progress.requests,
-            rows=table.num_rows,
-            duplicates=progress.duplicates + duplicates,
-            rejected=self._rejected,
-            fetched_at=read_at,
-            content_hash=content_hash(table),
-            pages=tuple(progress.ledger),
-        )
-        size = write_partition(self._store, self._stream.name, day, table, footer.to_metadata())
+    def _commit_what_was_read(self, walked: WalkedPage) -> Iterator[CommittedDay]:
+        """Write the day that the stream can't be read through as an open one, unless a complete one stands there already."""
+        day = next(iter(self._unfinished))
+        stored = read_raw_footer(self._store, self._stream.name, day)
+        if day.start <= walked.page.start_time and not (stored and stored.complete):
+            yield self._commit(day, walked, complete=False)
+
+    def _commit(self, day: Day, walked: WalkedPage, *, complete: bool) -> CommittedDay:
+        self._lease.check()
+        progress = self._unfinished[day]
+        merge = progress.merged(self._journal.segments, read_from=self._state.start_time, read_through=self._state.read_through)
+
+        def footer_of(content_hash: str) -> RawFooter:
+            return RawFooter(
+                schema_version=SCHEMA_VERSION,
+                account=self._ownership.account,
+                timezone=self._ownership.timezone,
+                sideload=self._ownership.sideload,
+                stream=self._stream.name,
+                partition=str(day),
+                window_start=day.start,
+                window_end=day.end,
+                complete=complete,
+                next_start_time=walked.checkpoint,
+                requests=progress.requests,
+                rows=merge.rows,
+                duplicates=progress.duplicates + merge.replaced,
+                rejected=self._state.rejected,
+                fetched_at=self._read_at(walked),
+                content_hash=content_hash,
+                pages=tuple(progress.ledger),
+                pass_id=self._journal.pass_id,
+            )
+
+        committed = write_day(self._store, self._stream.name, day, merge.chunks(), footer_of)
+        del self._unfinished[day]
+        self._lease.hold_from(day.plus(1))
         state = "complete" if complete else "open"
-        self._log(f"{self._stream.name} {day}: {table.num_rows:,} rows, {state}, {progress.requests} requests")
-        return self._committed(day, table, footer, size)
+        self._log(f"{self._stream.name} {day}: {merge.rows:,} rows, {state}, {progress.requests} requests")
+        return committed
 
-    def _committed(self, day: Day, table: pa.Table, footer: RawFooter, size: int) -> CommittedDay:
-        times = table["time"].cast(pa.int64())
-        url = self._store.url(partition_path(self._stream.name, day))
-        metric_rows = pc.sum(metric_shaped(table)).as_py() or 0
-        if not len(times):
-            return CommittedDay(day, footer, size, url, metric_rows, None, None)
-        return CommittedDay(day, footer, size, url, metric_rows, times[0].as_py() // 1000, times[-1].as_py() // 1000)
+    def _read_at(self, walked: WalkedPage) -> int:
+        return int(walked.page.server_time if walked.page.server_time is not None else self._clock())
 
     def _keep_rejected(self, start_time: int, rejected: list[RejectedRow]) -> None:
         """Set aside the rows that can't be placed; the same ones read again make the same file."""
         if not rejected:
             return
-        self._rejected += len(rejected)
+        self._state.rejected += len(rejected)
         lines = "".join(json.dumps({"reason": line.reason, "row": line.row}, sort_keys=True) + "\n" for line in rejected)
         digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
         path = f"_rejected/{self._stream.name}/{start_time}-{digest}.jsonl"

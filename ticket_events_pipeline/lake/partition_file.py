@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.parquet_reader import opened_parquet
 from ticket_events_pipeline.lake.store import Store
 
 ROWS_PER_GROUP = 128 * 1024
@@ -27,13 +28,36 @@ def partition_path(asset: str, day: Day) -> str:
     return f"{asset}/date={day}/{asset}.parquet"
 
 
+class PartitionWriter:
+    """Fills a day's file; see `partition_writer`."""
+
+    def __init__(self, sink: BinaryIO, parquet: pq.ParquetWriter) -> None:
+        self._sink = sink
+        self._parquet = parquet
+
+    def write(self, rows: pa.Table) -> None:
+        """Append rows, as row groups of their own."""
+        self._parquet.write_table(rows, row_group_size=ROWS_PER_GROUP)
+
+    def finish(self, metadata: Mapping[str, str]) -> int:
+        """Close the file with `metadata` in its footer; its size in bytes. Nothing can be written any more."""
+        self._parquet.add_key_value_metadata(dict(metadata))
+        self._parquet.close()
+        return self._sink.tell()
+
+
+@contextmanager
+def partition_writer(store: Store, asset: str, day: Day, schema: pa.Schema) -> Iterator[PartitionWriter]:
+    """Replace the day's file by what the block writes and finishes, at once and whole; not if the block raises."""
+    with store.writer(partition_path(asset, day)) as sink, pq.ParquetWriter(sink, schema, compression="zstd") as parquet:
+        yield PartitionWriter(sink, parquet)
+
+
 def write_partition(store: Store, asset: str, day: Day, table: pa.Table, metadata: Mapping[str, str]) -> int:
     """Replace the day's file by `table`, at once and whole; the file's size in bytes."""
-    with store.writer(partition_path(asset, day)) as sink:
-        with pq.ParquetWriter(sink, table.schema, compression="zstd") as writer:
-            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
-            writer.add_key_value_metadata(dict(metadata))
-        return sink.tell()
+    with partition_writer(store, asset, day, table.schema) as writer:
+        writer.write(table)
+        return writer.finish(metadata)
 
 
 def read_partition(store: Store, asset: str, day: Day, columns: list[str] | None = None) -> pa.Table | None:
@@ -80,17 +104,10 @@ def opened_partition(store: Store, asset: str, day: Day) -> Iterator[pq.ParquetF
     Raises:
         DamagedFileError: the file can't be read, also where that shows only in the block.
     """
-    path = partition_path(asset, day)
-    try:
-        source = store.reader(path)
-    except FileNotFoundError:
-        yield None
-        return
-    with source:
+    advice = f"Materialise {asset} of {day} again to replace it."
+    with ExitStack() as stack:
         try:
-            with pq.ParquetFile(source) as file:
-                yield file
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise DamagedFileError(
-                f"{store.url(path)} can't be read as Parquet ({error}). Materialise {asset} of {day} again to replace it."
-            ) from error
+            file = stack.enter_context(opened_parquet(store, partition_path(asset, day), advice=advice))
+        except FileNotFoundError:
+            file = None
+        yield file

@@ -58,6 +58,7 @@ class RawFooter:
         fetched_at: server time of the last page read for this file, epoch seconds.
         content_hash: of the rows alone.
         pages: the ledger.
+        pass_id: which pass wrote the file; a pass that goes on where a dead one stopped keeps its id.
     """
 
     schema_version: int
@@ -77,6 +78,7 @@ class RawFooter:
     fetched_at: int
     content_hash: str
     pages: tuple[LedgerPage, ...]
+    pass_id: str = ""
 
     def to_metadata(self) -> dict[str, str]:
         """As the footer holds it."""
@@ -96,7 +98,8 @@ class RawFooter:
         """
         values: dict[str, Any] = {}
         for item in dataclasses.fields(cls):
-            values[item.name] = _PARSERS[str(item.type)](metadata[item.name])
+            if item.name in metadata or item.default is dataclasses.MISSING:
+                values[item.name] = _PARSERS[str(item.type)](metadata[item.name])
         return cls(**values)
 
 

@@ -1,0 +1,164 @@
+"""The journal of a pass: what it has fetched survives the process, and the same question goes on where it stopped.
+
+Every few pages a segment is put: the rows of the unfinished days, and how far the pass has come. The newest segment rules. A
+journal of another account, zone, schema or choice about comments, one that is older than a day, or one that can't be read to
+its last row, is never gone on from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
+from ticket_events_pipeline.ingest.ownership import Ownership
+from ticket_events_pipeline.lake.raw_footer import LedgerPage
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.lake.segment_file import SegmentFolder, SegmentPart
+from ticket_events_pipeline.lake.sorted_runs import Keys
+from ticket_events_pipeline.lake.store import Store
+
+PAGES_PER_SEGMENT = 10
+"""A killed pass makes the requests since the last segment again, and the one that was under way: 12 at most."""
+
+BYTES_PER_SEGMENT = 32 * 2**20
+"""Of rows in memory, at which a segment is put before its pages are full."""
+
+OLDEST_SECONDS = 24 * 3600.0
+"""What was read longer ago may have been withdrawn since."""
+
+_FORMAT = 1
+
+
+@dataclass
+class PassState:
+    """How far a pass has come.
+
+    Attributes:
+        first, last: the days that it was asked for.
+        start_time: where it began to read, epoch seconds.
+        next_start_time: everything before it has been read for good, epoch seconds.
+        read_through: the newest time of any row read, epoch seconds.
+        server_time: of the last page, epoch seconds.
+        rejected: rows that could not be placed.
+        days: what is known of the days that aren't finished.
+    """
+
+    first: Day
+    last: Day
+    start_time: int
+    next_start_time: int = 0
+    read_through: int = 0
+    server_time: int = 0
+    rejected: int = 0
+    days: dict[Day, DayInProgress] = dataclasses.field(default_factory=dict)
+
+
+class Journal:
+    """The segments of one pass, and the order in which they are put and removed."""
+
+    def __init__(self, store: Store, stream: str, ownership: Ownership, *, pass_id: str) -> None:
+        self.pass_id = pass_id
+        self.segments = SegmentFolder(store, stream, pass_id)
+        self._stream = stream
+        self._identity = {
+            "format": _FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            "stream": stream,
+            **dataclasses.asdict(ownership),
+        }
+        self._number = 0
+        self._standing: list[int] = []
+
+    def save(self, state: PassState) -> None:
+        """Put a segment: what lies in memory of the unfinished days moves there.
+
+        Raises:
+            UsageError: the store can't be written; the memory holds everything still.
+        """
+        runs = {day: run for day, progress in state.days.items() if (run := progress.run_in_memory())}
+        parts = self.segments.write(
+            self._number + 1,
+            RAW_SCHEMAS[self._stream],
+            [run.rows for run in runs.values()],
+            lambda parts: self._text(state, dict(zip(runs, parts, strict=True))),
+        )
+        for day, part in zip(runs, parts, strict=True):
+            state.days[day].parts.append(part)
+            state.days[day].deliveries = []
+        self._number += 1
+        needed = {self._number, *(part.segment for progress in state.days.values() for part in progress.parts)}
+        self.segments.delete([number for number in self._standing if number not in needed])
+        self._standing = sorted(needed)
+
+    def states(self, timezone: str) -> Iterator[PassState]:
+        """How far the pass had come, as its segments tell, the newest first; those that can't be read are passed over."""
+        self._standing = self.segments.numbers()
+        self._number = self._standing[-1] if self._standing else 0
+        for number in reversed(self._standing):
+            with suppress(DamagedFileError):
+                yield self._state_of(self.segments.text(number), timezone)
+
+    def holds(self, state: PassState) -> bool:
+        """Whether every row that the state speaks of can be read, each part a sorted run."""
+        try:
+            return all(self._is_whole(part) for progress in state.days.values() for part in progress.parts)
+        except DamagedFileError:
+            return False
+
+    def remove(self) -> None:
+        """Remove all segments: the pass has finished, or nobody can go on from it."""
+        self.segments.delete(self.segments.numbers())
+
+    def _text(self, state: PassState, parts: dict[Day, SegmentPart]) -> str:
+        days = {}
+        for day, progress in state.days.items():
+            new = [parts[day]] if day in parts else []
+            if progress.ledger or progress.requests or progress.parts or new:
+                days[str(day)] = {
+                    "ledger": [dataclasses.astuple(page) for page in progress.ledger],
+                    "requests": progress.requests,
+                    "duplicates": progress.duplicates,
+                    "parts": [dataclasses.asdict(part) for part in (*progress.parts, *new)],
+                    "stored_hash": progress.stored_hash,
+                }
+        told = {
+            field.name: getattr(state, field.name)
+            for field in dataclasses.fields(state)
+            if field.name not in ("first", "last", "days")
+        }
+        return json.dumps({**self._identity, **told, "first": str(state.first), "last": str(state.last), "days": days})
+
+    def _state_of(self, text: str, timezone: str) -> PassState:
+        try:
+            told: dict[str, Any] = json.loads(text)
+            if {name: told[name] for name in self._identity} != self._identity:
+                raise DamagedFileError(f"pass {self.pass_id} read for somebody else, or was of another version")
+            days = {Day.parse(date, timezone): _progress_of(day) for date, day in told["days"].items()}
+            first, last = Day.parse(told["first"], timezone), Day.parse(told["last"], timezone)
+            numbers = {
+                name: int(told[name]) for name in ("start_time", "next_start_time", "read_through", "server_time", "rejected")
+            }
+            return PassState(first, last, days=days, **numbers)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise DamagedFileError(f"pass {self.pass_id} left a journal that can't be read ({error!r})") from error
+
+    def _is_whole(self, part: SegmentPart) -> bool:
+        keys = Keys.end_to_end([Keys.of(rows) for rows in self.segments.run(part).tables()])
+        return len(keys.ids) == part.rows and keys.are_sorted_and_unique()
+
+
+def _progress_of(told: dict[str, Any]) -> DayInProgress:
+    return DayInProgress(
+        ledger=[LedgerPage(*page) for page in told["ledger"]],
+        requests=int(told["requests"]),
+        duplicates=int(told["duplicates"]),
+        parts=[SegmentPart(**{**part, "row_groups": tuple(part["row_groups"])}) for part in told["parts"]],
+        stored_hash=told["stored_hash"],
+    )

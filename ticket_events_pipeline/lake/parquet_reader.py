@@ -1,0 +1,28 @@
+"""Opening a stored Parquet file: whatever is wrong with it becomes one error that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.store import Store
+
+
+@contextmanager
+def opened_parquet(store: Store, path: str, *, advice: str) -> Iterator[pq.ParquetFile]:
+    """The file at `path`, whose pages are checked against their checksums where they have some.
+
+    Raises:
+        FileNotFoundError: nothing lies there.
+        DamagedFileError: the file can't be read, also where that shows only in the block; ends with `advice`.
+    """
+    with store.reader(path) as source:
+        try:
+            with pq.ParquetFile(source, page_checksum_verification=True) as file:
+                yield file
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise DamagedFileError(f"{store.url(path)} can't be read as Parquet ({error}). {advice}") from error

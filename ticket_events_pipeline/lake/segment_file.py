@@ -1,0 +1,120 @@
+"""Segments: small files under `_inflight` that hold the rows of a few pages, by day, and how far their pass has come.
+
+They are journal, memory bound and sort runs at once. What the text beside the rows says is the pass's own affair. Pages carry
+checksums, so that a torn or flipped segment shows when it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.parquet_reader import opened_parquet
+from ticket_events_pipeline.lake.sorted_runs import FileRun
+from ticket_events_pipeline.lake.store import INFLIGHT, Store
+
+SEGMENTS = f"{INFLIGHT}/segments"
+
+_TEXT_KEY, _DIGEST_KEY = "pass", "pass_sha256"
+_ADVICE = "It is thrown away; what it held is fetched again."
+
+
+@dataclass(frozen=True)
+class SegmentPart:
+    """The rows of one day in one segment.
+
+    Attributes:
+        segment: the segment's number within its pass.
+        row_groups: of its file, in order.
+        rows: how many.
+        size_bytes: about what they take in memory.
+    """
+
+    segment: int
+    row_groups: tuple[int, ...]
+    rows: int
+    size_bytes: int
+
+
+class SegmentFolder:
+    """The segments of one pass of a stream."""
+
+    def __init__(self, store: Store, stream: str, pass_id: str) -> None:
+        self._store = store
+        self._folder = f"{SEGMENTS}/{stream}/{pass_id}"
+
+    def write(
+        self, number: int, schema: pa.Schema, rows: Sequence[pa.Table], text_of: Callable[[list[SegmentPart]], str]
+    ) -> list[SegmentPart]:
+        """Write the segment `number`: a table a day, each a sorted run, and the text that `text_of` makes of the parts.
+
+        It stands whole and durable when this returns, or not at all.
+        """
+        parts: list[SegmentPart] = []
+        row_groups = 0
+        with (
+            self._store.writer(self._path(number)) as sink,
+            pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as parquet,
+        ):
+            for table in rows:
+                parquet.write_table(table, row_group_size=max(1, table.num_rows))
+                parts.append(SegmentPart(number, (row_groups,), table.num_rows, table.nbytes))
+                row_groups += 1
+            text = text_of(parts)
+            parquet.add_key_value_metadata({_TEXT_KEY: text, _DIGEST_KEY: _digest(text)})
+        return parts
+
+    def numbers(self) -> list[int]:
+        """The numbers of the segments that stand, in order."""
+        names = (path.rpartition("/")[2].removesuffix(".parquet") for path in self._store.paths(self._folder))
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def text(self, number: int) -> str:
+        """The text beside the rows of a segment.
+
+        Raises:
+            DamagedFileError: it can't be read, or is gone.
+        """
+        with self._opened(number) as file:
+            found = file.metadata.metadata or {}
+        text = found.get(_TEXT_KEY.encode(), b"").decode(errors="replace")
+        if found.get(_DIGEST_KEY.encode()) != _digest(text).encode():
+            raise DamagedFileError(f"{self._store.url(self._path(number))} tells of no pass. {_ADVICE}")
+        return text
+
+    def run(self, part: SegmentPart) -> FileRun:
+        """The rows of a part."""
+        return FileRun(lambda: self._opened(part.segment), part.row_groups, size_bytes=part.size_bytes)
+
+    def delete(self, numbers: Sequence[int]) -> None:
+        """Remove segments that are needed no more."""
+        for number in numbers:
+            self._store.delete(self._path(number))
+
+    @contextmanager
+    def _opened(self, number: int) -> Iterator[pq.ParquetFile]:
+        path = self._path(number)
+        try:
+            with opened_parquet(self._store, path, advice=_ADVICE) as file:
+                yield file
+        except FileNotFoundError as error:
+            raise DamagedFileError(f"{self._store.url(path)} is gone. {_ADVICE}") from error
+
+    def _path(self, number: int) -> str:
+        return f"{self._folder}/{number:06}.parquet"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def passes_with_segments(store: Store, stream: str) -> list[str]:
+    """The passes of `stream` that have left segments."""
+    folder = f"{SEGMENTS}/{stream}/"
+    return sorted({path[len(folder) :].partition("/")[0] for path in store.paths(folder)})

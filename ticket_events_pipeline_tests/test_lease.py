@@ -1,0 +1,203 @@
+"""A day of a stream is read by one pass at a time; who comes later waits, then refuses, and a dead holder is soon forgotten."""
+
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.errors import DaysHeldError
+from ticket_events_pipeline.ingest import lease as leases
+from ticket_events_pipeline.ingest.lease import hold_days, passes_alive
+from ticket_events_pipeline.ingest.range_pass import fetch_days
+from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.process import this_process
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline_tests.mortal_store import bury
+from ticket_events_pipeline_tests.passes import Moment, client_at, ownership_of, stored_ids
+from ticket_events_pipeline_tests.test_ingest_properties import metric_event
+
+STREAM = "ticket_metric_events"
+DAY = Day.parse("2026-03-02")
+
+
+def days(first, last):
+    return days_between(Day.parse(f"2026-03-{first:02}"), Day.parse(f"2026-03-{last:02}"))
+
+
+class Waits:
+    """Waiting that takes no time: what was waited, and what happens meanwhile."""
+
+    def __init__(self, meanwhile=lambda: None):
+        self.seconds = 0.0
+        self._meanwhile = meanwhile
+
+    def __call__(self, seconds):
+        self.seconds += seconds
+        self._meanwhile()
+
+
+def hold(store, span, *, sleep=None, log=lambda _: None, label=""):
+    return hold_days(store, STREAM, span, label=label, log=log, sleep=sleep or Waits())
+
+
+def holders(root):
+    return json.loads((root / "_inflight" / "passes" / f"{STREAM}.json").read_text())
+
+
+def rewrite(root, **fields):
+    path = root / "_inflight" / "passes" / f"{STREAM}.json"
+    path.write_text(json.dumps([{**holder, **fields} for holder in holders(root)]))
+
+
+ELSEWHERE = {"process": "0-1_7_4711_99", "host": "another"}
+
+
+def test_passes_over_other_days_do_not_meet(tmp_path):
+    store = FolderStore(tmp_path)
+    first, second = hold(store, days(1, 3)), hold(store, days(4, 9))
+    assert passes_alive(store, STREAM) == {first.pass_id, second.pass_id}
+    first.release()
+    second.release()
+    assert holders(tmp_path) == []
+
+
+def test_the_other_stream_is_another_matter(tmp_path):
+    store = FolderStore(tmp_path)
+    one = hold(store, days(1, 3))
+    other = hold_days(store, "ticket_events", days(1, 3), label="", log=lambda _: None, sleep=Waits())
+    one.release()
+    other.release()
+
+
+def test_who_comes_later_waits_and_says_for_whom(tmp_path):
+    store, told = FolderStore(tmp_path), []
+    first = hold(store, days(1, 3), label="run 4711")
+    waits = Waits(first.release)
+    second = hold(store, days(3, 5), sleep=waits, log=told.append)
+    second.release()
+    assert waits.seconds == 2
+    assert told[0].startswith(f"{STREAM}: 2026-03-01 to 2026-03-03 are being fetched by process {this_process().pid} on ")
+    assert "(run 4711); waiting for it" in told[0]
+
+
+def test_who_has_waited_for_minutes_refuses_and_names_the_holder(tmp_path):
+    store = FolderStore(tmp_path)
+    first = hold(store, days(1, 3), label="run 4711")
+    beating = Waits(lambda: rewrite(tmp_path, beat=holders(tmp_path)[0]["beat"] + 1))
+    with pytest.raises(DaysHeldError, match=r"are being fetched by process \d+ on .* \(run 4711\), for more than 300 s"):
+        hold(store, days(2, 2), sleep=beating)
+    assert beating.seconds == 300
+    first.release()
+
+
+def test_days_that_are_done_are_let_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
+    store = FolderStore(tmp_path)
+    first = hold(store, days(1, 3))
+    first.hold_from(days(1, 3)[2])
+    second = hold(store, days(1, 2), sleep=lambda _: threading.Event().wait(0.05))
+    second.release()
+    first.release()
+
+
+def test_a_process_that_is_gone_holds_nothing(tmp_path):
+    store = FolderStore(tmp_path)
+    first = hold(store, days(1, 3))
+    rewrite(tmp_path, process=str(replace(this_process(), began="1")))
+    waits = Waits()
+    second = hold(store, days(1, 3), sleep=waits)
+    assert waits.seconds == 0
+    assert passes_alive(store, STREAM) == {second.pass_id}
+    second.release()
+    first.release()
+
+
+def test_a_process_on_another_machine_is_dead_when_its_beat_stands_still(tmp_path):
+    store = FolderStore(tmp_path)
+    first = hold(store, days(1, 3))
+    rewrite(tmp_path, **ELSEWHERE)
+    waits = Waits()
+    second = hold(store, days(1, 3), sleep=waits)
+    assert waits.seconds == leases.DEAD_AFTER_SECONDS
+    second.release()
+    first.release()
+
+
+def test_a_process_on_another_machine_lives_while_its_beat_goes_on(tmp_path):
+    store = FolderStore(tmp_path)
+    first = hold(store, days(1, 3))
+    rewrite(tmp_path, **ELSEWHERE)
+    beating = Waits(lambda: rewrite(tmp_path, beat=holders(tmp_path)[0]["beat"] + 1))
+    with pytest.raises(DaysHeldError, match="on another"):
+        hold(store, days(1, 3), sleep=beating)
+    first.release()
+
+
+def test_a_pass_that_was_taken_for_dead_writes_nothing_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
+    store = FolderStore(tmp_path)
+    first = hold(store, days(1, 3))
+    first.check()
+    (tmp_path / "_inflight" / "passes" / f"{STREAM}.json").write_text("[]")
+    threading.Event().wait(0.3)
+    with pytest.raises(DaysHeldError, match="stood still for so long"):
+        first.check()
+    first.release()
+
+
+def test_a_damaged_file_of_leases_holds_nobody_up(tmp_path):
+    store = FolderStore(tmp_path)
+    hold(store, days(1, 3)).release()
+    for damage in ("", "[{", "{}", '[{"pass_id": 1}]', "[3]"):
+        (tmp_path / "_inflight" / "passes" / f"{STREAM}.json").write_text(damage)
+        hold(store, days(1, 3)).release()
+
+
+def test_a_dead_pass_is_gone_on_for_by_one_only(tmp_path):
+    store = FolderStore(tmp_path)
+    first, second = hold(store, days(1, 3)), hold(store, days(4, 6))
+    assert first.take_over("dead")
+    assert not second.take_over("dead")
+    assert passes_alive(store, STREAM) == {"dead", second.pass_id}
+    first.release()
+    assert second.take_over("dead")
+    second.release()
+    assert holders(tmp_path) == []
+
+
+def test_of_two_passes_over_a_day_the_second_begins_when_the_first_has_ended(tmp_path):
+    """Both in earnest, over HTTP: the second one's first request comes after the first one's last."""
+    clock, told = Moment(DAY.end + 5000), []
+    account = RecordedAccount({STREAM: [metric_event(number, DAY.start + number * 60) for number in range(1, 60)]})
+    with SandboxServer(account, clock=clock, page_limit=5) as server, client_at(server.base_url, clock=clock) as client:
+
+        def pass_(log):
+            return fetch_days(
+                client,
+                FolderStore(tmp_path),
+                stream=STREAMS[STREAM],
+                days=[DAY, DAY.plus(1)],
+                ownership=ownership_of(DAY),
+                clock=clock,
+                log=log,
+            )
+
+        first = pass_(lambda _: None)
+        assert next(first).day == DAY  # and holds the next day
+        second = threading.Thread(target=lambda: list(pass_(told.append)))
+        second.start()
+        while not told:
+            threading.Event().wait(0.01)
+        made = len(server.requests)
+        threading.Event().wait(0.2)
+        assert len(server.requests) == made
+        list(first)
+        second.join()
+    assert "are being fetched by process" in told[0]
+    assert stored_ids(tmp_path, STREAM, DAY) == list(range(1, 60))
+    bury(tmp_path)
+    assert passes_alive(FolderStore(tmp_path), STREAM) == set()
