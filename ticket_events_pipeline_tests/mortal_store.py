@@ -1,5 +1,7 @@
-"""A folder whose process dies at a chosen moment: between any two things that a pass does to its files, or in the middle."""
+"""Folders that fail: one whose process dies at a chosen moment, in the middle of anything; and one that is full."""
 
+import errno
+import io
 import json
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,3 +54,42 @@ def bury(root: Path) -> None:
     for path in (root / "_inflight" / "passes").glob("*.json"):
         holders = json.loads(path.read_text())
         path.write_text(json.dumps([{**holder, "process": str(replace(this_process(), began="1"))} for holder in holders]))
+
+
+class FullFolder(FolderStore):
+    """Takes `room_bytes` in all, and then says what a full disk says."""
+
+    def __init__(self, root: Path, *, room_bytes: int) -> None:
+        super().__init__(root)
+        self._room = room_bytes
+
+    @contextmanager
+    def writer(self, path):
+        with super().writer(path) as file:
+            write = file.write
+
+            def until_full(content):
+                self._room -= len(memoryview(content))
+                if self._room < 0:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return write(content)
+
+            with _Sink(file, until_full) as sink:
+                yield sink
+
+
+class _Sink(io.BufferedIOBase):
+    """A file whose `write` is another."""
+
+    def __init__(self, file, write) -> None:
+        self._file = file
+        self._write = write
+
+    def writable(self):
+        return True
+
+    def write(self, content):
+        return self._write(content)
+
+    def tell(self):
+        return self._file.tell()

@@ -4,9 +4,13 @@ import datetime as dt
 import json
 from dataclasses import dataclass, field
 
+import pytest
+
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import OverfullSecondError
 from ticket_events_pipeline.ingest.range_pass import fetch_days
 from ticket_events_pipeline.lake.partition_file import read_partition
+from ticket_events_pipeline.lake.raw_footer import read_raw_footer
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -116,3 +120,39 @@ def test_rows_that_cannot_be_placed_are_set_aside_with_the_reason_and_once(tmp_p
         {"reason": "no id that is a 64-bit integer", "row": nameless},
         {"reason": "no readable time in time, timestamp, created_at", "row": timeless},
     ]
+
+
+def crowded_noon():
+    """A row an hour, and in the second of noon more than the server puts on a page."""
+    hours = [row(hour + 1, DAY.start + hour * 3600) for hour in range(24)]
+    return hours + [row(100 + number, NOON) for number in range(1300)]
+
+
+def test_a_second_that_the_server_never_gets_past_leaves_the_day_open_until_it_does(tmp_path):
+    clock, account = Moment(DAY.end + 9000), RecordedAccount({METRIC: crowded_noon()})
+    with SandboxServer(account, clock=clock, pinned=True) as server:
+        for _ in range(2):
+            before = len(server.requests)
+            with pytest.raises(OverfullSecondError, match="2026-03-02T12:00:00Z"):
+                fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+            assert len(server.requests) - before <= 4
+            footer = read_raw_footer(FolderStore(tmp_path), METRIC, DAY)
+            assert not footer.complete
+            assert footer.next_start_time == NOON
+            assert stored_ids(tmp_path, METRIC, DAY)[:12] == list(range(1, 13))
+    with SandboxServer(account, clock=clock) as server:
+        (done,) = fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+    assert done.footer.complete
+    assert sorted(stored_ids(tmp_path, METRIC, DAY)) == [*range(1, 25), *range(100, 1400)]
+
+
+def test_a_day_that_was_complete_is_not_replaced_by_what_could_be_read_of_it(tmp_path):
+    clock, account = Moment(DAY.end + 9000), RecordedAccount({METRIC: crowded_noon()})
+    with SandboxServer(account, clock=clock) as server:
+        (before,) = fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+    with (
+        SandboxServer(account, clock=clock, pinned=True) as server,
+        pytest.raises(OverfullSecondError, match="2026-03-02T12:00:00Z"),
+    ):
+        fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+    assert read_raw_footer(FolderStore(tmp_path), METRIC, DAY) == before.footer

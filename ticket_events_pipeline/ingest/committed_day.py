@@ -67,10 +67,10 @@ def write_day(
     running, facts = ContentHash(schema), _Facts()
     with partition_writer(store, stream, day, schema) as writer:
         for rows in chunks:
-            for batch in rows.to_batches():
-                running.update(batch)
+            _hash(running, rows)
             facts.note(rows)
             writer.write(rows)
+            del rows  # before the next chunk is made
         footer = footer_of(running.hexdigest())
         size_bytes = writer.finish(footer.to_metadata())
     url = store.url(partition_path(stream, day))
@@ -104,11 +104,15 @@ def stored_run(store: Store, stream: str, day: Day, content_hash: str) -> FileRu
     run = FileRun(lambda: _opened(store, stream, day), size_bytes=sum(group.total_byte_size for group in groups))
     running = ContentHash(RAW_SCHEMAS[stream])
     for rows in run.tables():
-        for batch in rows.to_batches():
-            running.update(batch)
+        _hash(running, rows)
     if running.hexdigest() != content_hash or not run.keys().are_sorted_and_unique():
         raise DamagedFileError(f"{store.url(partition_path(stream, day))}: its rows are not those that its footer speaks of.")
     return run
+
+
+def _hash(running: ContentHash, rows: pa.Table) -> None:
+    for batch in rows.to_batches():
+        running.update(batch)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from ticket_events_pipeline.lake.store import Store
 PAGES_PER_SEGMENT = 10
 """A killed pass makes the requests since the last segment again, and the one that was under way: 12 at most."""
 
-BYTES_PER_SEGMENT = 32 * 2**20
+BYTES_PER_SEGMENT = 12 * 2**20
 """Of rows in memory, at which a segment is put before its pages are full."""
 
 OLDEST_SECONDS = 24 * 3600.0

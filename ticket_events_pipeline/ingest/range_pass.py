@@ -6,8 +6,6 @@ The walk itself (requests, waits, paging rules) is the client's; the file format
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
@@ -24,8 +22,9 @@ from ticket_events_pipeline.ingest.lease import Lease, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.ingest.progress import Progress
 from ticket_events_pipeline.ingest.resume import Beginning, Resume
-from ticket_events_pipeline.lake.event_batch import RejectedRow, decode_rows
+from ticket_events_pipeline.lake.event_batch import decode_rows
 from ticket_events_pipeline.lake.raw_footer import LedgerPage, RawFooter, read_raw_footer
+from ticket_events_pipeline.lake.rejected_rows import RejectedRows
 from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.zendesk.client import WalkedPage
@@ -96,6 +95,7 @@ class _RangePass:
         self._clock = clock
         self._log = log
         self._pages_in_memory = 0
+        self._rejected = RejectedRows(store, stream.name, log)
         self._progress = Progress(stream.name, self._days, clock=clock, log=log)
 
     @property
@@ -125,7 +125,7 @@ class _RangePass:
         """Route a page's rows to their days and its line to their ledgers."""
         page = walked.page
         batch = decode_rows(self._stream.name, page.rows)
-        self._keep_rejected(page.start_time, batch.rejected)
+        self._state.rejected += self._rejected.keep(page.start_time, batch.rejected)
         routed = route(batch.table, self._days)
         late = 0
         for day, rows in routed.by_day.items():
@@ -217,18 +217,6 @@ class _RangePass:
 
     def _read_at(self, walked: WalkedPage) -> int:
         return int(walked.page.server_time if walked.page.server_time is not None else self._clock())
-
-    def _keep_rejected(self, start_time: int, rejected: list[RejectedRow]) -> None:
-        """Set aside the rows that can't be placed; the same ones read again make the same file."""
-        if not rejected:
-            return
-        self._state.rejected += len(rejected)
-        lines = "".join(json.dumps({"reason": line.reason, "row": line.row}, sort_keys=True) + "\n" for line in rejected)
-        digest = hashlib.sha256(lines.encode()).hexdigest()[:16]
-        path = f"_rejected/{self._stream.name}/{start_time}-{digest}.jsonl"
-        with self._store.writer(path) as file:
-            file.write(lines.encode())
-        self._log(f"{self._stream.name}: {len(rejected)} rows can't be placed, see {self._store.url(path)}")
 
 
 def _read_up_to(walked: WalkedPage) -> int:

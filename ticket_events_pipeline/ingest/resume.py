@@ -65,7 +65,8 @@ class Resume:
         """The beginning where the dead pass of `journal` stopped; None where it can't be gone on from, or doesn't help."""
         states = [state for state in journal.states(self._ownership.timezone) if self._is_young(state)]
         if not states:
-            return self._throw_away(journal)
+            self._throw_away(journal)
+            return None
         if not self._is_asked_again(states[0]):
             return None
         done = self._done_by(journal.pass_id)

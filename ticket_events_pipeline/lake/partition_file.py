@@ -66,8 +66,8 @@ def read_partition(store: Store, asset: str, day: Day, columns: list[str] | None
     Raises:
         DamagedFileError: the file can't be read.
     """
-    with opened_partition(store, asset, day) as file:
-        return None if file is None else file.read(columns=columns).replace_schema_metadata(None)
+    found = read_partition_and_metadata(store, asset, day, columns)
+    return None if found is None else found[0]
 
 
 def read_metadata(store: Store, asset: str, day: Day) -> dict[str, str] | None:
@@ -77,10 +77,24 @@ def read_metadata(store: Store, asset: str, day: Day) -> dict[str, str] | None:
         DamagedFileError: the file can't be read.
     """
     with opened_partition(store, asset, day) as file:
-        if file is None:
-            return None
-        found = file.metadata.metadata or {}
-        return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+        return None if file is None else _metadata_of(file)
+
+
+def read_partition_and_metadata(
+    store: Store, asset: str, day: Day, columns: list[str] | None = None
+) -> tuple[pa.Table, dict[str, str]] | None:
+    """Both from one version of the day's file, whoever replaces it meanwhile; None where the day has no file.
+
+    Raises:
+        DamagedFileError: the file can't be read.
+    """
+    with opened_partition(store, asset, day) as file:
+        return None if file is None else (file.read(columns=columns).replace_schema_metadata(None), _metadata_of(file))
+
+
+def _metadata_of(file: pq.ParquetFile) -> dict[str, str]:
+    found = file.metadata.metadata or {}
+    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
 
 
 def stored_days(store: Store, asset: str, timezone: str) -> list[Day]:

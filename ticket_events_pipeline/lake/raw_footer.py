@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.lake.partition_file import partition_path, read_metadata
+from ticket_events_pipeline.lake.partition_file import partition_path, read_metadata, read_partition_and_metadata
 from ticket_events_pipeline.lake.store import Store
 
 
@@ -110,8 +112,20 @@ def read_raw_footer(store: Store, stream: str, day: Day) -> RawFooter | None:
         DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
     """
     metadata = read_metadata(store, stream, day)
-    if metadata is None:
-        return None
+    return None if metadata is None else _footer_of(store, stream, day, metadata)
+
+
+def read_raw_day(store: Store, stream: str, day: Day, columns: list[str]) -> tuple[pa.Table, RawFooter] | None:
+    """The rows and the footer of a day's raw file, from one version of it; None where the day has no file.
+
+    Raises:
+        DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
+    """
+    found = read_partition_and_metadata(store, stream, day, columns)
+    return None if found is None else (found[0], _footer_of(store, stream, day, found[1]))
+
+
+def _footer_of(store: Store, stream: str, day: Day, metadata: dict[str, str]) -> RawFooter:
     try:
         return RawFooter.from_metadata(metadata)
     except (KeyError, ValueError, TypeError) as error:

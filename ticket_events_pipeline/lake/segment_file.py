@@ -83,7 +83,7 @@ class SegmentFolder:
         """
         with self._opened(number) as file:
             found = file.metadata.metadata or {}
-        text = found.get(_TEXT_KEY.encode(), b"").decode(errors="replace")
+        text: str = found.get(_TEXT_KEY.encode(), b"").decode(errors="replace")
         if found.get(_DIGEST_KEY.encode()) != _digest(text).encode():
             raise DamagedFileError(f"{self._store.url(self._path(number))} tells of no pass. {_ADVICE}")
         return text

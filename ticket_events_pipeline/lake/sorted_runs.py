@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 
 from ticket_events_pipeline.lake.schemas import metric_shaped
 
-BYTES_PER_CHUNK = 24 * 2**20
+BYTES_PER_CHUNK = 8 * 2**20
 """Of a chunk of merged rows in memory; it becomes a row group. Measured in benchmarks/README.md."""
 
 ROWS_PER_CHUNK = 128 * 1024
 """Large enough to compress and scan well; small enough that a reader of one ticket skips most of a big day."""
 
-_BYTES_PER_READ = 4 * 2**20
+_BYTES_PER_READ = 2 * 2**20
 _MOST_ROWS_PER_READ = 16 * 1024
 
 Opened = Callable[[], AbstractContextManager[pq.ParquetFile]]
@@ -193,7 +193,10 @@ class Merge:
             rows = pa.concat_tables(parts)
             if len(parts) > 1:
                 rows = rows.take(np.argsort(np.argsort(run_of, kind="stable"), kind="stable"))
-            yield rows.combine_chunks()
+            del parts
+            rows = rows.combine_chunks()
+            yield rows
+            del rows  # before the next chunk is made
 
 
 class _Cursor:
@@ -213,7 +216,7 @@ class _Cursor:
         while taken < len(positions):
             table = self._table_with(positions[taken])
             upto = int(np.searchsorted(positions, self._start + table.num_rows))
-            parts.append(table.take(positions[taken:upto] - self._start))
+            parts.append(_rows_at(table, positions[taken:upto] - self._start))
             taken = upto
         self._left -= len(positions)
         if not self._left:
@@ -228,6 +231,13 @@ class _Cursor:
             self._table = None  # before the next one is read
             self._table = next(self._tables)
         return self._table
+
+
+def _rows_at(table: pa.Table, positions: np.ndarray) -> pa.Table:
+    """The rows at ascending positions; where none is left out between them, without copying any."""
+    first, last = int(positions[0]), int(positions[-1])
+    is_whole = last - first == len(positions) - 1
+    return table.slice(first, len(positions)) if is_whole else table.take(positions)
 
 
 def _rows_per_chunk(size_bytes: int, rows: int) -> int:

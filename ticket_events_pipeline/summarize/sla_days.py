@@ -16,8 +16,13 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError, ForeignRootError
 from ticket_events_pipeline.lake.content_hash import content_hash
-from ticket_events_pipeline.lake.partition_file import partition_path, read_metadata, read_partition, write_partition
-from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
+from ticket_events_pipeline.lake.partition_file import (
+    partition_path,
+    read_metadata,
+    read_partition_and_metadata,
+    write_partition,
+)
+from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_day
 from ticket_events_pipeline.lake.schemas import metric_shaped
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.sla.clocks import advance, empty_clocks
@@ -206,10 +211,10 @@ def _read_raw(store: Store, day: Day) -> _RawDay:
     states: dict[str, RawState] = {}
     tables: dict[str, pa.Table] = {}
     for stream in RAW_STREAMS:
-        footer = read_raw_footer(store, stream, day)
-        table = read_partition(store, stream, day, RAW_COLUMNS) if footer is not None else None
-        if footer is None or table is None:
+        found = read_raw_day(store, stream, day, RAW_COLUMNS)
+        if found is None:
             continue
+        table, footer = found
         if footer.timezone != day.timezone:
             raise _of_another_timezone(store, footer, day)
         states[stream] = RawState(footer.content_hash, footer.complete, footer.fetched_at, int(has_metric_events(table)))
@@ -240,9 +245,10 @@ def _not_fetched(day: Day, states: dict[str, RawState]) -> DayNotFetchedError:
 
 
 def _stored(store: Store, asset: str, day: Day) -> tuple[pa.Table, Provenance]:
-    metadata, table = read_metadata(store, asset, day), read_partition(store, asset, day)
-    if metadata is None or table is None:
+    found = read_partition_and_metadata(store, asset, day)
+    if found is None:
         raise DayNotFetchedError(f"{asset} of {day} has not been made. Materialise {asset} of {day} first.")
+    table, metadata = found
     try:
         return table, Provenance.from_metadata(metadata)
     except (KeyError, ValueError) as error:

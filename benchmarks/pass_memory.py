@@ -1,0 +1,102 @@
+"""How much memory a day takes: one pass over a day of N audits with comments, in a process of its own.
+
+    python benchmarks/pass_memory.py [ROWS ...]     prints a row of a Markdown table for each
+
+`bare` is a process that has only imported what a pass needs; `dagster` is `dagster asset materialize` of the same day.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+PASS = """
+import sys
+from ticket_events_pipeline.account import BearerToken
+from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.ingest.ownership import Ownership
+from ticket_events_pipeline.ingest.range_pass import fetch_days
+from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.zendesk.client import ZendeskClient
+from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
+from ticket_events_pipeline.zendesk.quota import Quota
+from pathlib import Path
+url, root = sys.argv[1:]
+if url != "none":
+    with ZendeskClient(url, BearerToken("x"), quota=Quota(1_000_000), include_comments=True) as client:
+        for done in fetch_days(client, FolderStore(Path(root)), stream=TICKET_EVENTS, days=[Day.parse("2026-03-02")],
+                               ownership=Ownership("bench", "UTC", True), clock=wall_clock, log=print):
+            assert done.footer.complete
+            print("rows", done.footer.rows, "bytes", done.size_bytes)
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def peak_mb_of_tree(process: subprocess.Popen[str]) -> int:
+    """The largest resident set of any one process of the tree, by looking now and then."""
+    peak = 0
+    while process.poll() is None:
+        listed = subprocess.run(["ps", "-eo", "pid,ppid,rss"], capture_output=True, text=True, check=True).stdout
+        table = [tuple(map(int, line.split())) for line in listed.splitlines()[1:]]
+        family = {process.pid}
+        for _ in range(5):
+            family |= {pid for pid, parent, _ in table if parent in family}
+        peak = max([peak, *(rss for pid, _, rss in table if pid in family)])
+        threading.Event().wait(0.2)
+    return peak // 1024
+
+
+def bare(url: str, root: str) -> tuple[int, int]:
+    """(peak MB, rows) of a pass without Dagster."""
+    told = subprocess.run([sys.executable, "-c", PASS, url, root], capture_output=True, text=True, check=True).stdout
+    rows = re.search(r"^rows (\d+)", told, re.MULTILINE)
+    return int(re.search(r"VmHWM:\s+(\d+)", told)[1]) // 1024, int(rows[1]) if rows else 0
+
+
+def through_dagster(url: str, root: str, home: str) -> int:
+    """Peak MB of the run's process."""
+    env = {**os.environ, "ZENDESK_BASE_URL": url, "ZENDESK_OAUTH_TOKEN": "x", "ZENDESK_INCLUDE_COMMENTS": "1"}
+    env |= {"ZENDESK_REQUESTS_PER_MINUTE": "100000", "TICKET_EVENTS_ROOT": root, "DAGSTER_HOME": home}
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "ticket_events_pipeline.definitions"]
+    command += ["--select", "ticket_events", "--partition", "2026-03-02"]
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+    peak = peak_mb_of_tree(process)
+    assert process.returncode == 0
+    return peak
+
+
+def main(sizes: list[int]) -> None:
+    """Print the table."""
+    print("| audits in the day | imports alone, MB | a pass, MB | through Dagster, MB | file, MB | seconds of the pass |")
+    print("|---|---|---|---|---|---|")
+    for rows in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            server = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("page_server.py")), str(rows)], stdout=subprocess.PIPE, text=True
+            )
+            try:
+                url = server.stdout.readline().strip()
+                imports, _ = bare("none", folder)
+                begun = time.monotonic()
+                peak, stored = bare(url, f"{folder}/root")
+                seconds = time.monotonic() - begun
+                assert stored == rows
+                (file,) = Path(folder, "root").glob("ticket_events/*/*.parquet")
+                home = Path(folder, "home")
+                home.mkdir()
+                dagster = through_dagster(url, f"{folder}/dagster_root", str(home))
+                size = file.stat().st_size // 2**20
+                print(f"| {rows:,} | {imports} | {peak} | {dagster} | {size} | {seconds:.0f} |", flush=True)
+            finally:
+                server.terminate()
+                server.wait()
+
+
+if __name__ == "__main__":
+    main([int(text) for text in sys.argv[1:]] or [20_000, 1_000_000])

@@ -1,0 +1,27 @@
+"""An account whose server stands still at a chosen request, until a test lets it go on: a moment to kill somebody at."""
+
+import threading
+
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
+
+
+class GatedAccount(RecordedAccount):
+    """Counts the pages asked for; at number `gate_at` it says `reached` and waits for `released`."""
+
+    def __init__(self, rows=None) -> None:
+        super().__init__(rows)
+        self.asked = 0
+        self.gate_at = None
+        self.reached, self.released = threading.Event(), threading.Event()
+
+    def close_gate_at(self, number: int) -> None:
+        self.reached.clear()
+        self.released.clear()
+        self.gate_at = number
+
+    def rows(self, stream, start_time, *, now, comments=False):
+        self.asked += 1
+        if self.asked == self.gate_at:
+            self.reached.set()
+            self.released.wait(60)
+        return super().rows(stream, start_time, now=now, comments=comments)
