@@ -1,13 +1,12 @@
 """Settings: environment variables in, one checked value out, or every problem with them in one error.
 
 Nothing here opens a file, a socket or a clock; the environment is handed in. What the variables mean to Dagster, to the
-store and to HTTP is their own affair; the checks of servers and credentials are in `account`.
+store and to HTTP is their own affair; the checks of servers and credentials are in `account`, those of the root in `root`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,9 +25,9 @@ from ticket_events_pipeline.account import (
 )
 from ticket_events_pipeline.day import Day, zone
 from ticket_events_pipeline.errors import SettingsError, UsageError
+from ticket_events_pipeline.root import parse_root, sandbox_root
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _FIRST_START_DATE, _LAST_START_DATE = dt.date(1970, 1, 2), dt.date(2199, 12, 31)  # epoch seconds ≥ 0 in every zone
 
@@ -42,13 +41,21 @@ class PartitionSettings(NamedTuple):
     timezone: str
 
 
+class LakeSettings(NamedTuple):
+    """What a reader of the stored files needs: known without any credential. `account` is None where no variable names it."""
+
+    root: str
+    timezone: str
+    account: str | None
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that can be set, checked.
 
     Attributes:
         server: None under the sandbox, whose embedded server starts later: see `with_server`.
-        root: an absolute folder, or a URI (`s3://…`) as given; under the sandbox its `sandbox` subfolder.
+        root: an absolute folder, or an object store's URI (`s3://…`); under the sandbox its `sandbox` subfolder.
         warnings: sentences for the log; nothing in them stops a run.
     """
 
@@ -149,6 +156,22 @@ def partition_settings(env: Mapping[str, str]) -> PartitionSettings:
     return partitions
 
 
+def lake_settings(env: Mapping[str, str]) -> LakeSettings:
+    """Where the files lie and whose they are, whatever credentials are set or not.
+
+    Raises:
+        SettingsError: one of the variables is malformed.
+    """
+    reader = _Reader(env)
+    is_sandbox = reader.flag("ZENDESK_SANDBOX")
+    subdomain = reader.parsed("ZENDESK_SUBDOMAIN", "", parse=parse_subdomain)
+    base_url = reader.parsed("ZENDESK_BASE_URL", "", parse=parse_base_url)
+    account = "sandbox" if is_sandbox else subdomain or (account_of(base_url) if base_url else None)
+    found = LakeSettings(_root(reader, is_sandbox=is_sandbox), _partitions(reader).timezone, account)
+    reader.raise_problems()
+    return found
+
+
 class _Reader:
     """Reads variables and remembers what is wrong with them."""
 
@@ -226,18 +249,5 @@ def _check_sandbox(reader: _Reader) -> None:
 
 
 def _root(reader: _Reader, *, is_sandbox: bool) -> str:
-    text = reader.parsed("TICKET_EVENTS_ROOT", "data", parse=_located)
-    if not is_sandbox:
-        return text
-    if not _URI.match(text):
-        return os.path.join(text, "sandbox")
-    path, mark, query = text.partition("?")  # object stores take options there
-    return f"{path.rstrip('/')}/sandbox{mark}{query}"
-
-
-def _located(text: str) -> str:
-    if not _URI.match(text):
-        return os.path.abspath(os.path.expanduser(text))
-    if ":" in text.split("://", 1)[1].partition("/")[0].rpartition("@")[0]:  # s3://key:secret@bucket: the root is logged
-        raise ValueError("holds a secret before the @; give the store's credentials in its own variables instead")
-    return text
+    root = reader.parsed("TICKET_EVENTS_ROOT", "data", parse=parse_root)
+    return sandbox_root(root) if is_sandbox else root

@@ -15,7 +15,7 @@ from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.defs.sensors import new_event_partitions_sensor
 from ticket_events_pipeline.lake.partition_file import read_metadata, read_partition
-from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.lake.store import Store, open_store
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline_tests.passes import Moment
@@ -31,12 +31,13 @@ class Deployment:
     account: RecordedAccount
     server: SandboxServer
     clock: Moment
+    url: str | None = None
     cursor: str | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     @property
-    def store(self) -> FolderStore:
-        return FolderStore(self.root)
+    def store(self) -> Store:
+        return open_store(self.url or str(self.root))
 
     def run(self, job: str, first: str, last: str | None = None, **tags: str) -> dg.ExecuteInProcessResult:
         span = range_tags(Day.parse(first), Day.parse(last or first))
@@ -82,7 +83,11 @@ class Deployment:
 
     def files(self) -> dict[str, bytes]:
         """Every finished file of the root."""
-        return {path: self.store.reader(path).read() for path in self.store.paths("") if not path.startswith("_inflight")}
+        return {path: self._content(path) for path in self.store.paths("") if not path.startswith("_inflight")}
+
+    def _content(self, path: str) -> bytes:
+        with self.store.reader(path) as file:
+            return file.read()
 
 
 def _instance(home: Path | None) -> dg.DagsterInstance:
@@ -90,8 +95,10 @@ def _instance(home: Path | None) -> dg.DagsterInstance:
 
 
 @contextmanager
-def deployed(root: Path, *, now: float, home: Path | None = None, **world: Any) -> Iterator[Deployment]:
+def deployed(root: Path, *, now: float, home: Path | None = None, url: str | None = None, **world: Any) -> Iterator[Deployment]:
     """A deployment whose environment is set to a server of its own; both are gone afterwards.
+
+    With a `url` its files lie there, and not in the folder `root`.
 
     With a `home` its instance lies in that folder, which schedules insist on; else in memory, which is faster.
     """
@@ -104,11 +111,11 @@ def deployed(root: Path, *, now: float, home: Path | None = None, **world: Any) 
             "ZENDESK_BASE_URL": server.base_url,
             "ZENDESK_OAUTH_TOKEN": "sandbox",
             "ZENDESK_REQUESTS_PER_MINUTE": "100000",
-            "TICKET_EVENTS_ROOT": str(root),
+            "TICKET_EVENTS_ROOT": url or str(root),
         }
         os.environ.update(set_here)
         try:
-            yield Deployment(root, instance, account, server, clock)
+            yield Deployment(root, instance, account, server, clock, url)
         finally:
             for name in set_here:
                 os.environ.pop(name, None)

@@ -102,9 +102,9 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path):
         write_partition(FolderStore(tmp_path / "root"), "asset", DAY, pa.table({"a": [1]}), {})
 
 
-def test_an_object_store_is_refused_by_name_for_now():
-    with pytest.raises(UsageError, match=r"TICKET_EVENTS_ROOT: s3://bucket/prefix"):
-        open_store("s3://bucket/prefix")
+def test_a_root_of_another_kind_is_refused_by_name():
+    with pytest.raises(UsageError, match="TICKET_EVENTS_ROOT: ftp:// is no place for the files; set a folder, s3://"):
+        open_store("ftp://host/folder")
 
 
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import dagster as dg
 import pyarrow as pa
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
 from ticket_events_pipeline.lake.store import Store, open_store
@@ -49,11 +51,11 @@ def run_demo() -> None:
     console.print(f"A simulated Zendesk account, {first} to {today}, through Dagster into {store.location}", soft_wrap=True)
     with _instance() as instance:
 
-        def run_jobs() -> None:
+        def run_jobs(written: Callable[[str], None]) -> None:
             for name in ("fetch_ticket_events", "summarize_sla_breaches"):
-                _run(defs.resolve_job_def(name), instance, range_tags(first, today))
+                _run(defs.resolve_job_def(name), instance, range_tags(first, today), _watched_pipeline(written))
 
-        _with_progress(console, run_jobs, Path(store.location), days)
+        _with_progress(console, run_jobs, days)
     _show_breaches(console, store, today.plus(-1))
     console.print("breaches: targets first breached that day; open late: those breached and still open at its end")
     console.print(f"\nThe files: {store.location}/<asset>/date=YYYY-MM-DD/<asset>.parquet", soft_wrap=True)
@@ -77,9 +79,31 @@ def _instance() -> dg.DagsterInstance:
         raise UsageError(f"{error}. Make that folder, or unset DAGSTER_HOME.") from error
 
 
-def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
+def _watched_pipeline(written: Callable[[str], None]) -> TicketEventsPipeline:
+    """The pipeline, telling `written` the path of every file that it has written."""
+
+    class Watched(TicketEventsPipeline):
+        def store(self) -> Store:
+            store = super().store()
+            write = store.writer
+
+            @contextmanager
+            def writer(path: str) -> Iterator[BinaryIO]:
+                with write(path) as file:
+                    yield file
+                written(path)
+
+            store.writer = writer  # type: ignore[method-assign]  # of this one store, which nobody else has
+            return store
+
+    return Watched()
+
+
+def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], pipeline: TicketEventsPipeline) -> None:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    result = job.execute_in_process(run_config=quiet, instance=instance, tags=tags, raise_on_error=False)
+    result = job.execute_in_process(
+        run_config=quiet, instance=instance, tags=tags, resources={"pipeline": pipeline}, raise_on_error=False
+    )
     if not result.success:
         failures = [_reason(event) for event in result.all_events if event.is_step_failure]
         raise TicketEventsError("\n".join([f"The run of {job.name} failed.", *failures]))
@@ -91,35 +115,28 @@ def _reason(event: dg.DagsterEvent) -> str:
     return f"{event.step_key}: {told or failure.error_display_string}"
 
 
-def _with_progress(console: Console, work: Callable[[], None], root: Path, days: list[Day]) -> None:
-    """Run `work` while a bar counts the day files that it has written."""
-    files = [root / partition_path(asset, day) for asset in ASSETS for day in days]
-    begun = wall_clock()
+def _with_progress(console: Console, work: Callable[[Callable[[str], None]], None], days: list[Day]) -> None:
+    """Run `work` while a bar counts the day files that it tells of."""
+    expected = {partition_path(asset, day) for asset in ASSETS for day in days}
+    written: set[str] = set()
     failure: list[BaseException] = []
 
     def catching() -> None:
         try:
-            work()
+            work(written.add)
         except BaseException as error:
             failure.append(error)
 
     thread = threading.Thread(target=catching, daemon=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("day files", total=len(files))
+        bar = progress.add_task("day files", total=len(expected))
         thread.start()
         while thread.is_alive():
             thread.join(timeout=0.2)
-            progress.update(bar, completed=sum(_written_since(file, begun) for file in files))
+            progress.update(bar, completed=len(written & expected))
     if failure:
         raise failure[0]
-
-
-def _written_since(file: Path, begun: float) -> bool:
-    try:
-        return file.stat().st_mtime >= begun - 1
-    except FileNotFoundError:
-        return False
 
 
 def _show_breaches(console: Console, store: Store, day: Day) -> None:

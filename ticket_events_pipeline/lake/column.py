@@ -78,4 +78,9 @@ def keep_rest(index: int, value: Row, prefix: str, paths: list[tuple[str, ...]],
         if taken and isinstance(inner, dict):
             keep_rest(index, inner, f"{prefix}.{name}", taken, leftovers)
         elif not taken or inner is not None:
-            leftovers.keep(index, f"{prefix}.{name}", inner)
+            leftovers.keep(index, f"{prefix}.{escaped(name)}", inner)
+
+
+def escaped(name: str) -> str:
+    """A field's name as a step of a path: its own dots are marked, or `{"a.b": 1}` would overwrite `{"a": {"b": 2}}`."""
+    return name.replace("\\", "\\\\").replace(".", "\\.")

@@ -11,6 +11,7 @@ https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_even
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,19 +19,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticket_events_pipeline.lake.column import Leftovers, Row, column_of, convert_values, dig, keep_rest
+from ticket_events_pipeline.lake.audit_columns import AUDIT_FIELDS, audit_columns
+from ticket_events_pipeline.lake.column import Leftovers, Row, column_of, convert_values, dig, escaped, keep_rest
 from ticket_events_pipeline.lake.json_values import (
     as_epoch_ms,
     as_int64,
     as_policy_id,
-    compact_json,
     has_microseconds,
 )
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, TIMESTAMP
 
 METRIC_FIELDS = {"metric", "instance_id", "type", "deleted", "sla", "group_sla", "status"}
-
-JSON_FIELDS = ("child_events", "system", "metadata", "merged_ticket_ids")
 
 TIME_FIELDS = {
     # The stream's own time first: an audit's `timestamp` is what start_time is compared with.
@@ -46,6 +45,7 @@ SLA_PATHS: dict[str, tuple[str, ...]] = {
     "sla_policy_title": ("policy", "title"),
 }
 STATUS_PATHS: dict[str, tuple[str, ...]] = {"status_calendar_minutes": ("calendar",), "status_business_minutes": ("business",)}
+_LOOKS_LIKE_A_PATH = re.compile(r"(sla|group_sla|status)[.\\]")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def decode_rows(stream: str, rows: Sequence[Any]) -> EventBatch:
     columns: dict[str, pa.Array] = {"id": ids, "time": times}
     placeable = _audits_reduced(stream, placeable, leftovers)
     if stream == "ticket_events":
-        columns |= _audit_columns(placeable, leftovers)
+        columns |= audit_columns(placeable, leftovers)
     columns |= _metric_event_columns(placeable, leftovers)
     _keep_unknown_fields(stream, placeable, leftovers)
     columns["extra"] = leftovers.column(len(placeable))
@@ -124,43 +124,10 @@ def _audits_reduced(stream: str, rows: list[Row], leftovers: Leftovers) -> list[
         if "child_events" in row:
             aside = row.keys() & METRIC_FIELDS if stream == "ticket_events" else row.keys()
             for name in aside:
-                leftovers.keep(index, name, row[name])
+                leftovers.keep(index, _outer_path(name), row[name])
             row = {name: value for name, value in row.items() if name not in aside or name in ("id", "ticket_id")}
         reduced.append(row)
     return reduced
-
-
-def _audit_columns(rows: list[Row], leftovers: Leftovers) -> dict[str, pa.Array]:
-    columns = {
-        "created_at": _time_column(rows, leftovers),
-        "updater_id": column_of(rows, "updater_id", pa.int64(), leftovers),
-        "via": column_of(rows, "via", pa.string(), leftovers),
-        "event_type": column_of(rows, "event_type", pa.string(), leftovers),
-        "via_reference_id": column_of(rows, "via_reference_id", pa.int64(), leftovers),
-    }
-    for name in JSON_FIELDS:
-        columns[name] = pa.array([None if row.get(name) is None else compact_json(row[name]) for row in rows], pa.string())
-    children = [_child_facts(row) for row in rows]
-    columns["child_event_count"] = pa.array([facts[0] for facts in children], pa.int32())
-    columns["comment_present"] = pa.array([facts[1] for facts in children], pa.bool_())
-    columns["comment_public"] = pa.array([facts[2] for facts in children], pa.bool_())
-    return columns
-
-
-def _child_facts(row: Row) -> tuple[int | None, bool | None, bool | None]:
-    """(child events, has a comment, has a public one); the last is None without a comment, all without children."""
-    children = row.get("child_events")
-    if not isinstance(children, list):
-        return None, None, None
-    comments = [
-        child
-        for child in children
-        if isinstance(child, dict) and (child.get("comment_present") is True or child.get("event_type") == "Comment")
-    ]
-    if not comments:
-        return len(children), False, None
-    # The sideload names it `public`, the bare export `comment_public`.
-    return len(children), True, any(child.get("comment_public", child.get("public")) is True for child in comments)
 
 
 def _metric_event_columns(rows: list[Row], leftovers: Leftovers) -> dict[str, pa.Array]:
@@ -249,30 +216,22 @@ def _nested_columns(rows: list[Row], name: str, paths: dict[str, tuple[str, ...]
 
 def _keep_unknown_fields(stream: str, rows: list[Row], leftovers: Leftovers) -> None:
     known = {"id", "ticket_id", *METRIC_FIELDS}
-    known |= (
-        {"created_at", "updater_id", "via", "event_type", "via_reference_id", *JSON_FIELDS}
-        if stream == "ticket_events"
-        else set()
-    )
+    known |= AUDIT_FIELDS if stream == "ticket_events" else set()
     time_fields = TIME_FIELDS[stream]
     for index, row in enumerate(rows):
         if row.keys() <= known:
             continue
         for name in row.keys() - known:
             if not (name in time_fields and _column_tells_it(row, name, time_fields)):
-                leftovers.keep(index, name, row[name])
+                leftovers.keep(index, _outer_path(name), row[name])
+
+
+def _outer_path(name: str) -> str:
+    """Where an unknown field of the row itself is kept: under its name, unless that could be a path into a known object."""
+    return escaped(name) if _LOOKS_LIKE_A_PATH.match(name) else name
 
 
 def _column_tells_it(row: Row, name: str, time_fields: tuple[str, ...]) -> bool:
     """Whether the column `time` holds this field's value to the last digit."""
     told = _first_time(row, time_fields)
     return told is not None and as_epoch_ms(row[name]) == told and not has_microseconds(row[name])
-
-
-def _time_column(rows: list[Row], leftovers: Leftovers) -> pa.Array:
-    """`created_at`; its original stays in `extra` where the column can't hold it to the last digit."""
-    values = [row.get("created_at") for row in rows]
-    for index, value in enumerate(values):
-        if value is not None and (as_epoch_ms(value) is None or has_microseconds(value)):
-            leftovers.keep(index, "created_at", value)
-    return pa.array([as_epoch_ms(value) for value in values], pa.int64()).cast(TIMESTAMP)

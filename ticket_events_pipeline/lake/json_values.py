@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -18,20 +19,57 @@ NEWEST_EPOCH_SECOND = 253_402_300_799
 """9999-12-31T23:59:59Z. A larger number is no epoch second (most likely milliseconds), and no day of ours."""
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False)
+_EXACT_TYPES = {pa.int64(): {int, type(None)}, pa.bool_(): {bool, type(None)}, pa.string(): {str, type(None)}}
+_FINER_THAN_MILLISECONDS = re.compile(r"[.,][0-9]{3}0*[1-9]")
+_OLDEST_MS = -62_135_596_800_000  # the year 1: what lies before it, no reader of the files could show
+
+
 def compact_json(value: Any) -> str:
     """`value` as JSON without spaces, ASCII only: a lone surrogate stays an escape and can't break a file."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+    try:
+        return _ENCODER.encode(value)
+    except RecursionError:
+        return _deep_json(value)
+
+
+class _Text(str):
+    """A piece of JSON that is written already."""
+
+    __slots__ = ()
+
+
+def _deep_json(value: Any) -> str:
+    """The same text of what is nested deeper than the stack lets the library go."""
+    written: list[str] = []
+    pending: list[Any] = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, _Text):
+            written.append(item)
+        elif isinstance(item, dict | list) and item:
+            pending.extend(reversed(_pieces(item)))
+        else:
+            written.append(_ENCODER.encode(item))
+    return "".join(written)
+
+
+def _pieces(item: dict[str, Any] | list[Any]) -> list[Any]:
+    if isinstance(item, list):
+        inner = [piece for value in item for piece in (_Text(","), value)]
+        return [_Text("["), *inner[1:], _Text("]")]
+    inner = [piece for name, value in item.items() for piece in (_Text(f",{_ENCODER.encode(name)}:"), value)]
+    return [_Text("{"), _Text(inner[0][1:]), *inner[1:], _Text("}")]
 
 
 def whole_column(values: list[Any], kind: pa.DataType) -> pa.Array | None:
     """The column at once, or None where any value needs a look: pyarrow would cut 1.5 to 1 if told to make integers."""
-    try:
-        column = pa.array(values)
-    except (pa.ArrowException, OverflowError, UnicodeError, TypeError):
+    if not set(map(type, values)) <= _EXACT_TYPES[kind]:
         return None
-    if column.type == kind:
-        return column
-    return column.cast(kind) if pa.types.is_null(column.type) else None
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError, UnicodeError):  # beyond int64, or a lone surrogate
+        return None
 
 
 def tells_all(fitting: Any, value: Any) -> bool:
@@ -74,16 +112,15 @@ def as_policy_id(value: Any) -> str | None:
 def as_epoch_ms(value: Any) -> int | None:
     """Epoch milliseconds of an ISO date with an offset (none: UTC) or of epoch seconds; None if it is neither."""
     if isinstance(value, str):
+        if value.isdigit():  # thirteen of them, milliseconds most likely, would be read as a moment of the year 1712
+            return None
         try:
             moment = dt.datetime.fromisoformat(value)
-        except ValueError:
+            in_utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
+            since_epoch = (in_utc - EPOCH) // dt.timedelta(milliseconds=1)
+        except (ValueError, OverflowError):
             return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=dt.UTC)
-        try:
-            return (moment - EPOCH) // dt.timedelta(milliseconds=1)
-        except OverflowError:
-            return None
+        return since_epoch if _OLDEST_MS <= since_epoch < (NEWEST_EPOCH_SECOND + 1) * 1000 else None
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= NEWEST_EPOCH_SECOND:
         return int(value * 1000)
     return None
@@ -92,5 +129,5 @@ def as_epoch_ms(value: Any) -> int | None:
 def has_microseconds(value: Any) -> bool:
     """Whether a time is told finer than the milliseconds that a column holds."""
     if isinstance(value, str):
-        return "." in value and len(value.split(".")[1].rstrip("Z")) > 3
+        return _FINER_THAN_MILLISECONDS.search(value) is not None
     return isinstance(value, float) and not (value * 1000).is_integer()

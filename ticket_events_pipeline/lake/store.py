@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.process import Process, this_process
+from ticket_events_pipeline.root import ObjectRoot, is_object_store
 
 INFLIGHT = "_inflight"
 """Folder of what is under way. A leading underscore keeps it out of what readers take for the table."""
@@ -59,6 +60,13 @@ class Store(Protocol):
 
     def sweep(self) -> None:
         """Remove what writers left half-written that are gone."""
+
+    def check(self) -> None:
+        """Try what a pass needs of the store; nothing is left of it.
+
+        Raises:
+            UsageError: it can't be written, or can't keep two passes apart; says what to mend.
+        """
 
     def url(self, path: str) -> str:
         """Where a person or a query finds the file."""
@@ -144,10 +152,13 @@ class FolderStore:
 
     def sweep(self) -> None:
         """See `Store.sweep`."""
-        for path in self.paths(HALF_WRITTEN):
-            writer = Process.parse(path.rpartition("/")[2].partition(".")[0])
-            if writer is not None and writer.is_gone:
-                self.delete(path)
+        remove_half_written(self)
+
+    def check(self) -> None:
+        """See `Store.check`."""
+        with suppress(_TrialOverError), self.writer("trial") as file:
+            file.write(b"files can be written here\n")
+            raise _TrialOverError  # nothing is to be left
 
     def url(self, path: str) -> str:
         """See `Store.url`."""
@@ -157,15 +168,41 @@ class FolderStore:
         return self._root / HALF_WRITTEN / f"{this_process()}.{uuid.uuid4().hex}.{target.name}"
 
 
+class _TrialOverError(Exception):
+    """The trial file has been written."""
+
+
 def open_store(root: str) -> Store:
-    """The store at `root`, a folder's absolute path.
+    """The store at `root`: a folder's absolute path, or an object store's URI.
 
     Raises:
-        UsageError: the root is of a kind that this version can't write.
+        UsageError: the root is of a kind that can't be written, or what reaches it is not installed or not set.
     """
-    if "://" in root:
-        raise UsageError(f"TICKET_EVENTS_ROOT: {root} is an object store, which this version can't write yet; set a folder.")
-    return FolderStore(Path(root))
+    if not is_object_store(root):
+        return FolderStore(Path(root))
+    try:
+        parsed = ObjectRoot.parse(root)
+    except ValueError as error:
+        raise UsageError(f"TICKET_EVENTS_ROOT: {error}") from error
+    try:
+        # Not before: it needs an extra that a folder doesn't.
+        from ticket_events_pipeline.lake.object_store import ObjectStore
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "obstore":
+            raise
+        extra = {"s3": "s3", "gs": "gcs"}.get(parsed.scheme, "azure")
+        raise UsageError(
+            f"TICKET_EVENTS_ROOT: {parsed.scheme}:// needs more installed: pip install 'ticket_events_pipeline[{extra}]'"
+        ) from None
+    return ObjectStore(parsed)
+
+
+def remove_half_written(store: Store) -> None:
+    """Remove what lies half-written of processes that are provably gone."""
+    for path in store.paths(HALF_WRITTEN):
+        writer = Process.parse(path.rpartition("/")[2].partition(".")[0])
+        if writer is not None and writer.is_gone:
+            store.delete(path)
 
 
 def _make_folders(folder: Path) -> None:
