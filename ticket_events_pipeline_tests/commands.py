@@ -70,9 +70,9 @@ class Place:
             return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
 
     def files(self) -> dict[str, bytes]:
-        """Every file of the root."""
-        store = FolderStore(self.root)
-        return {path: (self.root / path).read_bytes() for path in store.paths("")}
+        """Every finished file of the root."""
+        paths = FolderStore(self.root).paths("")
+        return {path: (self.root / path).read_bytes() for path in paths if not path.startswith("_inflight/")}
 
     def holds(self, text: str) -> list[str]:
         """The files of the working folder, Dagster's included, that hold `text` anywhere."""

@@ -30,7 +30,18 @@ def _fetcher(stream: Stream) -> MakeDays:
         log(f"account {settings.account}, files below {store.location}")
         owner = ownership(settings, stream)
         with pipeline.client(settings, log) as client:
-            for day in fetch_days(client, store, stream=stream, days=days, ownership=owner, clock=wall_clock, log=log):
+            passed = fetch_days(
+                client,
+                store,
+                stream=stream,
+                days=days,
+                ownership=owner,
+                clock=wall_clock,
+                log=log,
+                label=f"Dagster run {context.run.run_id}",
+                requests_per_minute=pipeline.quota(settings, log).known_per_minute(),
+            )
+            for day in passed:
                 yield str(day.day), committed_metadata(day)
 
     return fetch

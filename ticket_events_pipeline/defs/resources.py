@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,21 +15,27 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from ticket_events_pipeline.day import wall_clock
+from ticket_events_pipeline.defs.run_process import mark_run
 from ticket_events_pipeline.errors import AuthenticationError
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.lake.store import Store, open_store
+from ticket_events_pipeline.lake.store import INFLIGHT, Store, open_store
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.settings import Settings, load_settings
 from ticket_events_pipeline.zendesk.client import ZendeskClient
 from ticket_events_pipeline.zendesk.page import Stream
-from ticket_events_pipeline.zendesk.quota import shared_quota
+from ticket_events_pipeline.zendesk.quota import Quota
 
 
 class TicketEventsPipeline(dg.ConfigurableResource):  # type: ignore[type-arg]  # it resolves to itself
     """Zendesk on one side, the Parquet root on the other; set by environment variables (see .env.example)."""
 
     _refusal: str | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Before a run's first step: mark it, so that it is known when its process is gone."""
+        if context.run is not None and context.instance is not None:
+            mark_run(context.instance, context.run.run_id)
 
     def settings(self) -> Settings:
         """The settings in force, the sandbox's server included.
@@ -43,9 +50,15 @@ class TicketEventsPipeline(dg.ConfigurableResource):  # type: ignore[type-arg]  
         """Where the Parquet files lie."""
         return open_store(load_settings(os.environ).root)
 
+    def quota(self, settings: Settings, log: Callable[[str], None]) -> Quota:
+        """The account's quota, which lies beside the files: in a small file of the root."""
+        name = re.sub(r"[^a-z0-9.-]", "-", settings.account.lower())  # it may be a host's address
+        exchange = functools.partial(open_store(settings.root).exchange, f"{INFLIGHT}/quota-{name}.json")
+        return Quota(settings.requests_per_minute, exchange=exchange, log=log)
+
     @contextmanager
     def client(self, settings: Settings, log: Callable[[str], None]) -> Iterator[ZendeskClient]:
-        """A client of the account, drawing on the quota that the whole process shares.
+        """A client of the account, drawing on the quota that all processes with the same root share.
 
         Raises:
             AuthenticationError: also where another step of the run was refused already; nobody asks twice.
@@ -56,7 +69,7 @@ class TicketEventsPipeline(dg.ConfigurableResource):  # type: ignore[type-arg]  
             with ZendeskClient(
                 settings.base_url,
                 settings.credentials,
-                quota=shared_quota(settings.account, settings.requests_per_minute),
+                quota=self.quota(settings, log),
                 timeout_seconds=settings.timeout_seconds,
                 include_comments=settings.include_comments,
                 log=log,

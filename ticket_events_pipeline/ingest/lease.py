@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.day import Clock, Day, wall_clock
 from ticket_events_pipeline.errors import DaysHeldError, TicketEventsError
 from ticket_events_pipeline.lake.store import INFLIGHT, Store
 from ticket_events_pipeline.process import Process, host_name, this_process
@@ -23,7 +23,7 @@ from ticket_events_pipeline.process import Process, host_name, this_process
 BEAT_SECONDS = 20.0
 
 DEAD_AFTER_SECONDS = 90.0
-"""Without a beat: four missed, and the longest time that a beat itself may take."""
+"""Without a beat: as long as the slowest store may take to take one, twice."""
 
 WAIT_SECONDS = 300.0
 """Then a pass refuses: a run that waits holds a place in the pool."""
@@ -75,14 +75,15 @@ class Holder:
 class Lease:
     """Days of a stream, held by this process until `release`."""
 
-    def __init__(self, store: Store, stream: str, holder: Holder) -> None:
+    def __init__(self, store: Store, stream: str, holder: Holder, *, clock: Clock = wall_clock) -> None:
         self._store = store
         self._stream = stream
         self._holder = holder
+        self._clock = clock
+        self._beaten_at = clock()
         self._changing = threading.Lock()
         self._ended = threading.Event()
         self._is_lost = False
-        self._missed_beats = 0
         self._beating = threading.Thread(target=self._beat_on, name=f"lease of {stream}", daemon=True)
         self._beating.start()
 
@@ -97,6 +98,8 @@ class Lease:
         Raises:
             DaysHeldError: the process stood still for so long that another pass has taken over.
         """
+        if not 0 <= self._clock() - self._beaten_at < DEAD_AFTER_SECONDS / 2:
+            self._beat()  # the thread may have stood still as well
         if self._is_lost:
             raise DaysHeldError(
                 f"{self._stream}: this pass stood still for so long that another one may have taken over its days. "
@@ -131,13 +134,8 @@ class Lease:
 
     def _beat_on(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            try:
+            with suppress(TicketEventsError):  # the store can't be written just now: `check` tells it where it matters
                 self._beat()
-                self._missed_beats = 0
-            except TicketEventsError:  # the store can't be written just now
-                self._missed_beats += 1
-            if self._missed_beats * BEAT_SECONDS >= DEAD_AFTER_SECONDS - BEAT_SECONDS:
-                self._is_lost = True
 
     def _beat(self) -> None:
         with self._changing:
@@ -148,6 +146,7 @@ class Lease:
 
             if renewed not in _exchange(self._store, self._stream, change):
                 self._is_lost = True
+            self._beaten_at = self._clock()
 
 
 def hold_days(store: Store, stream: str, days: list[Day], *, label: str, log: Log, sleep: Sleep | None = None) -> Lease:

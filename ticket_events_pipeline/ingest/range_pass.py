@@ -17,6 +17,7 @@ from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.errors import OverfullSecondError, TicketEventsError
 from ticket_events_pipeline.ingest.committed_day import CommittedDay, write_day
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
+from ticket_events_pipeline.ingest.estimate import estimate_from_stored
 from ticket_events_pipeline.ingest.journal import BYTES_PER_SEGMENT, PAGES_PER_SEGMENT
 from ticket_events_pipeline.ingest.lease import Lease, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
@@ -32,6 +33,9 @@ from ticket_events_pipeline.zendesk.page import Stream
 
 SETTLING_SECONDS = 60
 """The server withholds the newest minute, and takes no younger start_time."""
+
+SHORT_DAYS = 2
+"""A pass over yesterday and today is no long one: nothing is foretold of it."""
 
 Log = Callable[[str], None]
 
@@ -53,13 +57,14 @@ def fetch_days(
     clock: Clock,
     log: Log,
     label: str = "",
+    requests_per_minute: int | None = None,
 ) -> Iterator[CommittedDay]:
     """Read `stream` once over the contiguous, ascending `days` and yield each day when its file stands.
 
     A first day that is open is resumed where its reading ended; every other day is read anew and replaced. If the days were
     asked for before by a pass that ended half-way, less than a day ago, this one goes on where that one stopped, and yields the
     days first that it had written. What was yielded stands, whatever becomes of the rest. `label` tells other passes who this
-    one is.
+    one is; `requests_per_minute`, the quota, is for what the log foretells.
 
     Raises:
         ForeignRootError: the root holds files of another account, timezone or sideload.
@@ -73,9 +78,15 @@ def fetch_days(
         begun = Resume(store, stream, days, ownership, lease=lease, clock=clock, log=log).beginning()
         yield from begun.finished
         if begun.state.days:
-            yield from _RangePass(store, begun, stream=stream, ownership=ownership, lease=lease, clock=clock, log=log).run(
-                source
+            remaining = list(begun.state.days)
+            expected = estimate_from_stored(store, stream.name, remaining, now=clock()) if len(remaining) > SHORT_DAYS else None
+            progress = Progress(
+                stream.name, remaining, clock=clock, log=log, expected=expected, requests_per_minute=requests_per_minute
             )
+            walk = _RangePass(
+                store, begun, stream=stream, ownership=ownership, lease=lease, progress=progress, clock=clock, log=log
+            )
+            yield from walk.run(source)
         begun.journal.remove()
     finally:
         lease.release()
@@ -83,7 +94,16 @@ def fetch_days(
 
 class _RangePass:
     def __init__(
-        self, store: Store, begun: Beginning, *, stream: Stream, ownership: Ownership, lease: Lease, clock: Clock, log: Log
+        self,
+        store: Store,
+        begun: Beginning,
+        *,
+        stream: Stream,
+        ownership: Ownership,
+        lease: Lease,
+        progress: Progress,
+        clock: Clock,
+        log: Log,
     ) -> None:
         self._store = store
         self._journal = begun.journal
@@ -96,7 +116,7 @@ class _RangePass:
         self._log = log
         self._pages_in_memory = 0
         self._rejected = RejectedRows(store, stream.name, log)
-        self._progress = Progress(stream.name, self._days, clock=clock, log=log)
+        self._progress = progress
 
     @property
     def _unfinished(self) -> dict[Day, DayInProgress]:

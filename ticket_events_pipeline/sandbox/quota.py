@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-WINDOW_SECONDS = 60
+WINDOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,19 @@ class Verdict:
 
 
 class ExportQuota:
-    """Counts requests against a minute's budget. Not thread-safe: the server's event loop is its only user."""
+    """Counts requests against a window's budget. Not thread-safe: the server's event loop is its only user."""
 
-    def __init__(self, requests_per_minute: int) -> None:
-        self._total = requests_per_minute
+    def __init__(self, requests_per_window: int, *, window_seconds: float = WINDOW_SECONDS) -> None:
+        self._total = requests_per_window
+        self._window_seconds = window_seconds
         self._used = 0
         self._window_end = -math.inf
 
     def take(self, now: float) -> Verdict:
         """One request at `now` (epoch seconds); a refused one costs nothing."""
         # A clock that was set back must not shut the door for longer than a window.
-        if not self._window_end - WINDOW_SECONDS <= now < self._window_end:
-            self._window_end = now + WINDOW_SECONDS
+        if not self._window_end - self._window_seconds <= now < self._window_end:
+            self._window_end = now + self._window_seconds
             self._used = 0
         allowed = self._used < self._total
         self._used += allowed

@@ -29,7 +29,7 @@ from ticket_events_pipeline.sandbox.answers import NOT_FOUND, Answer, json_answe
 from ticket_events_pipeline.sandbox.credentials import DEMO_CREDENTIALS, TOKEN_LIFETIME_SECONDS, Credentials, Doorkeeper
 from ticket_events_pipeline.sandbox.exports import Exports, World
 from ticket_events_pipeline.sandbox.paging import PAGE_LIMIT, EndOfStream
-from ticket_events_pipeline.sandbox.quota import ExportQuota
+from ticket_events_pipeline.sandbox.quota import WINDOW_SECONDS, ExportQuota
 from ticket_events_pipeline.sandbox.rows import STREAMS, Account
 
 HOST = "127.0.0.1"
@@ -66,16 +66,20 @@ class SandboxServer:
         end_of_stream: EndOfStream = "present",
         pinned: bool = False,
         quota_headers: bool = True,
+        quota_window_seconds: float = WINDOW_SECONDS,
         page_limit: int = PAGE_LIMIT,
         credentials: Credentials = DEMO_CREDENTIALS,
         token_lifetime_seconds: int = TOKEN_LIFETIME_SECONDS,
     ) -> None:
-        """`port` 0 takes a free one. The worlds (`end_of_stream` to `page_limit`) are explained at `exports.World`."""
+        """`port` 0 takes a free one. The quota holds per `quota_window_seconds`: a minute, unless a test is in a hurry.
+
+        The worlds (`end_of_stream` to `page_limit`, without the window) are explained at `exports.World`.
+        """
         world = World(end_of_stream=end_of_stream, pinned=pinned, quota_headers=quota_headers, page_limit=page_limit)
         self.requests: list[SeenRequest] = []
         self._clock = clock
         self._doorkeeper = Doorkeeper(credentials, token_lifetime_seconds=token_lifetime_seconds)
-        quota = ExportQuota(requests_per_minute)
+        quota = ExportQuota(requests_per_minute, window_seconds=quota_window_seconds)
         self._exports = Exports(account, world=world, doorkeeper=self._doorkeeper, quota=quota, clock=clock)
         self._scripted: deque[Answer | None] = deque()
         self._port = port
@@ -90,6 +94,12 @@ class SandboxServer:
     def script(self, *answers: Answer | None) -> None:
         """The next requests for an export get these instead, one each, whatever they ask; None lets one through."""
         self._scripted.extend(answers)
+
+    def unscript(self) -> list[Answer | None]:
+        """Forget the scripted answers that nobody has come for; which they are."""
+        left = list(self._scripted)
+        self._scripted.clear()
+        return left
 
     def start(self) -> Self:
         """Serves in a daemon thread; returns as soon as requests are taken.

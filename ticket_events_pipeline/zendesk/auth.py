@@ -1,27 +1,30 @@
 """Authentication: puts each kind of credentials on a request, and fetches tokens for an OAuth client.
 
-Every object here hides its secrets in its repr. Which credentials are used is settled in `account`.
+Every object here hides its secrets in its repr, and no local variable holds one while an error is raised: some loggers show
+them. Which credentials are used is settled in `account`.
 https://developer.zendesk.com/documentation/api-basics/authentication/creating-and-using-oauth-tokens-with-the-api/
 """
 
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 import requests
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 from requests.auth import AuthBase
 
-from ticket_events_pipeline.account import API_TOKENS_END, ApiToken, BearerToken, ClientCredentials, Credentials
+from ticket_events_pipeline.account import API_TOKENS_END, ApiToken, BearerToken, ClientCredentials, Credentials, is_loopback
 from ticket_events_pipeline.day import Clock
-from ticket_events_pipeline.errors import AuthenticationError
+from ticket_events_pipeline.errors import AuthenticationError, TicketEventsError, UsageError
 from ticket_events_pipeline.zendesk.bodies import UnreadableJsonError, parse_json, short_reason
-from ticket_events_pipeline.zendesk.refusals import Asked, Unreadable, refusal
+from ticket_events_pipeline.zendesk.connection import BODY_TIMEOUTS, NETWORK_ERRORS, network_failure, read_body
+from ticket_events_pipeline.zendesk.refusals import Asked, Busy, Retryable, TooLarge, Unreadable, refusal
 
 _SCOPE = "read"  # the narrowest that opens the exports; a misspelt one yields a token that gets 403 everywhere
 _TOKEN_PATH = "/oauth/tokens"  # noqa: S105 - a path
@@ -29,6 +32,7 @@ _TOKEN_PATH = "/oauth/tokens"  # noqa: S105 - a path
 _RENEWAL_MARGIN_SECONDS = 60.0
 _VISIBLE_ASCII = re.compile(r"[!-~]+")  # all that a header carries
 _UNKNOWN_LIFETIME_SECONDS = float("inf")  # no expires_in: used until a 401
+_MOST_TOKEN_BYTES = 2**20
 
 Post = Callable[..., requests.Response]
 
@@ -52,7 +56,7 @@ class HeaderAuth(AuthBase):
 
     def __init__(self, header: str, *secrets: str) -> None:
         self._header = header
-        self._secrets = (*secrets, header.partition(" ")[2])
+        self._secrets = _spellings(*secrets, header.partition(" ")[2])
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Put the header on `request`."""
@@ -101,74 +105,125 @@ class ClientCredentialsAuth(AuthBase):
 
     def hide(self, body: bytes) -> bytes:
         """`body` without the secret and the token."""
-        return _without((self._credentials.client_secret, self._token or ""), body)
+        return _without(_spellings(self._credentials.client_secret, self._token or ""), body)
 
     def _fetch_token(self) -> None:
         asked_at = self._clock()
-        client = BackendApplicationClient(client_id=self._credentials.client_id)
-        form = client.prepare_request_body(scope=_SCOPE, include_client_id=True, client_secret=self._credentials.client_secret)
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        answer = self._post(
-            self._url,
-            data=form,
-            headers=headers,
-            timeout=self._timeout,
-            allow_redirects=False,
-            auth=lambda request: request,  # or requests would take a password from a .netrc
-        )
-        content = self._granted(answer.status_code, answer.headers, answer.content)
-        self._token = _token_in(client, content)
+        content = self._granted(*self._posted())
         lifetime_seconds = _lifetime_seconds(content.get("expires_in"))
+        self._token = _token_in(content)
+        if self._token is None:
+            del content
+            raise Unreadable(f"an answer from {_TOKEN_PATH} that holds no usable access_token")
         self._renew_at = asked_at + lifetime_seconds - min(_RENEWAL_MARGIN_SECONDS, lifetime_seconds / 2)
 
+    def _posted(self) -> tuple[int, Mapping[str, str], bytes]:
+        """The answer to a request for a token: status, headers, body."""
+        read_seconds = self._timeout[1]
+        try:
+            with self._post(
+                self._url,
+                data=self._form(),
+                headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
+                timeout=self._timeout,
+                stream=True,
+                allow_redirects=False,
+                auth=lambda request: request,  # or requests would take a password from a .netrc
+            ) as answer:
+                seconds = BODY_TIMEOUTS * read_seconds
+                body = read_body(answer, most_bytes=_MOST_TOKEN_BYTES, seconds=seconds, clock=self._clock)
+                return answer.status_code, answer.headers, body
+        except NETWORK_ERRORS as error:
+            failure = network_failure(f"POST {_TOKEN_PATH}", error, read_seconds=read_seconds)
+        except TooLarge:
+            failure = Unreadable("an answer that is no token")
+        except Retryable as slow:
+            failure = slow
+        raise _told_apart(failure)
+
+    def _form(self) -> str:
+        client = BackendApplicationClient(client_id=self._credentials.client_id)
+        secret = self._credentials.client_secret
+        return str(client.prepare_request_body(scope=_SCOPE, include_client_id=True, client_secret=secret))
+
     def _granted(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        hidden = self.hide(body)
+        if status in (200, 201):
+            content = _object_in(body)
+            if content is None:
+                del body
+                raise Unreadable(f"{status} from {_TOKEN_PATH} that is no JSON object")
+            return content
+        body = self.hide(body)
         host = urlsplit(self._url).hostname or ""
         if status in (400, 401, 403):
             raise AuthenticationError(
-                f"POST {_TOKEN_PATH}: {host} refused to give a token ({status}, {short_reason(hidden)}). Retrying cannot clear "
+                f"POST {_TOKEN_PATH}: {host} refused to give a token ({status}, {short_reason(body)}). Retrying cannot clear "
                 f"this. Check ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET, and that the OAuth client is allowed "
                 f"the client-credentials grant with the scope {_SCOPE}."
             )
-        if status not in (200, 201):
-            raise refusal(Asked(f"POST {_TOKEN_PATH}", host, variables_of(self._credentials)), status, headers, hidden)
-        try:
-            content = parse_json(body)
-        except UnreadableJsonError:
-            content = None
-        if not isinstance(content, dict):
-            raise Unreadable(f"{status} from {_TOKEN_PATH} that is no JSON object")
-        return content
+        raise _told_apart(refusal(Asked(f"POST {_TOKEN_PATH}", host, variables_of(self._credentials)), status, headers, body))
 
 
 Auth = HeaderAuth | ClientCredentialsAuth
 
 
 def auth_for(base_url: str, credentials: Credentials, *, post: Post, clock: Clock, timeout: tuple[float, float]) -> Auth:
-    """The requests auth for these credentials; `post` sends the token requests of an OAuth client."""
+    """The requests auth for these credentials; `post` sends the token requests of an OAuth client.
+
+    Raises:
+        UsageError: the credentials would travel in the open, or can't travel at all.
+    """
+    url = urlsplit(base_url)
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
+        raise UsageError("ZENDESK_BASE_URL must begin with https://, or credentials would travel in the open")
     if isinstance(credentials, ClientCredentials):
         return ClientCredentialsAuth(base_url, credentials, post=post, clock=clock, timeout=timeout)
     if isinstance(credentials, BearerToken):
+        if not _VISIBLE_ASCII.fullmatch(credentials.token):  # the HTTP library's complaint would quote it
+            raise UsageError("ZENDESK_OAUTH_TOKEN holds a character that no token has (a space, a line end, non-ASCII)")
         return HeaderAuth(f"Bearer {credentials.token}")
     if isinstance(credentials, ApiToken):
         return HeaderAuth(_basic(f"{credentials.email}/token", credentials.api_token), credentials.api_token)
     return HeaderAuth(_basic(credentials.email, credentials.password), credentials.password)
 
 
-def _token_in(client: BackendApplicationClient, content: dict[str, Any]) -> str:
-    # Its lifetime is read by us: by oauthlib, an unreadable one would make the token unreadable.
-    described = {name: value for name, value in content.items() if name not in ("expires_in", "expires_at")}
+def _told_apart(failure: TicketEventsError) -> TicketEventsError:
+    """What fails in passing at the token endpoint is not what a page is halved for."""
+    if not isinstance(failure, Retryable):
+        return failure
+    return Busy(f"{failure.reason}, from {_TOKEN_PATH}", wait_seconds=failure.wait_seconds)
+
+
+def _object_in(body: bytes) -> dict[str, Any] | None:
     try:
-        token = client.parse_request_body_response(json.dumps(described)).get("access_token")
+        content = parse_json(body)
+    except UnreadableJsonError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _token_in(content: dict[str, Any]) -> str | None:
+    # Its texts only: by oauthlib, an unreadable lifetime would make the token unreadable. That is read by us.
+    texts = {name: value for name, value in content.items() if isinstance(value, str) and not name.startswith("expires")}
+    try:
+        token = BackendApplicationClient(client_id="").parse_request_body_response(json.dumps(texts)).get("access_token")
     except (OAuth2Error, ValueError, TypeError, AttributeError):  # its message may quote the answer
-        token = None
-    if not isinstance(token, str) or not _VISIBLE_ASCII.fullmatch(token):
-        raise Unreadable(f"an answer from {_TOKEN_PATH} that holds no usable access_token")
-    return token
+        return None
+    return token if isinstance(token, str) and _VISIBLE_ASCII.fullmatch(token) else None
+
+
+def _spellings(*secrets: str) -> tuple[str, ...]:
+    """The secrets as they are, and as JSON, HTML and forms write them: the longest first, lest a part be hidden of it."""
+    written = {
+        spelling
+        for secret in filter(None, secrets)
+        for spelling in (secret, json.dumps(secret)[1:-1], html.escape(secret), quote(secret, safe=""), quote_plus(secret))
+    }
+    return tuple(sorted(written, key=len, reverse=True))
 
 
 def _without(secrets: Iterable[str], body: bytes) -> bytes:
-    for secret in filter(None, secrets):
+    for secret in secrets:
         body = body.replace(secret.encode(), b"[hidden]")
     return body
 
@@ -179,7 +234,7 @@ def _basic(user: str, password: str) -> str:
 
 def _lifetime_seconds(expires_in: object) -> float:
     try:
-        seconds = float(str(expires_in))
-    except ValueError:
+        seconds = float(expires_in) if isinstance(expires_in, str | int | float) else 0.0
+    except (ValueError, OverflowError):
         return _UNKNOWN_LIFETIME_SECONDS
     return seconds if seconds > 0 else _UNKNOWN_LIFETIME_SECONDS

@@ -18,8 +18,16 @@ import requests
 
 from ticket_events_pipeline.account import Credentials, is_loopback
 from ticket_events_pipeline.day import Clock, wall_clock
-from ticket_events_pipeline.errors import DataError, RequestRefusedError, TransientError
+from ticket_events_pipeline.errors import DataError, TransientError
 from ticket_events_pipeline.zendesk.auth import auth_for, variables_of
+from ticket_events_pipeline.zendesk.connection import (
+    BODY_TIMEOUTS,
+    NETWORK_ERRORS,
+    OneHostSession,
+    network_failure,
+    read_body,
+)
+from ticket_events_pipeline.zendesk.pace import Wait
 from ticket_events_pipeline.zendesk.page import (
     TICKET_EVENTS,
     EventPage,
@@ -30,8 +38,8 @@ from ticket_events_pipeline.zendesk.page import (
     utc_text,
 )
 from ticket_events_pipeline.zendesk.page_size import PageSize
-from ticket_events_pipeline.zendesk.quota import Quota
-from ticket_events_pipeline.zendesk.refusals import Asked, Busy, Overtaxed, Retryable, TooLarge, TooRecent
+from ticket_events_pipeline.zendesk.quota import Quota, Turn
+from ticket_events_pipeline.zendesk.refusals import Asked, Retryable, TooRecent
 from ticket_events_pipeline.zendesk.retry import Log, Sleep, call_with_retries
 from ticket_events_pipeline.zendesk.walk import Continue, End, Walk, read_for_good
 
@@ -41,11 +49,10 @@ MAX_PAGE_BYTES = 256 * 2**20
 _Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
 
 _CONNECT_SECONDS = 10.0
-_CHUNK_BYTES = 64 * 1024  # of an error's body, the first is far more than a message quotes
-# The read timeout starts anew with every byte: this is for a body that trickles.
-_BODY_TIMEOUTS = 10
 # An hour ago can't be too recent, even by a clock that is minutes off.
 _CHECK_AGE_SECONDS = 3600
+# A log of every half second's wait would bury what is worth reading.
+_TOLD_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class ZendeskClient:
         self._max_page_bytes = max_page_bytes
         self._sleep, self._clock, self._log = sleep, clock, log
         self._requests_made = 0
-        self._session = requests.Session()
+        self._session = OneHostSession()
         self._session.trust_env = not is_loopback(self._host)  # a proxy has no business with the loopback
         self._session.headers.update({"User-Agent": _user_agent(), "Accept": "application/json"})
         self._auth = auth_for(self._base_url, credentials, post=self._session.post, clock=clock, timeout=self._timeout)
@@ -187,17 +194,24 @@ class ZendeskClient:
         return decode_page(request, *answer, asked=asked)
 
     def _answer(self, request: PageRequest) -> _Answer:
-        wait_seconds = self._quota.claim()
-        if wait_seconds > 0:
-            self._log(f"{request.stream.name}: the export quota is used up; waiting {wait_seconds:.0f} s")
-            self._sleep(wait_seconds)
+        turn = self._await_turn(request.stream)
         self._requests_made += 1
         try:
-            return self._send(request)
-        except (requests.RequestException, UnicodeError) as error:
-            raise _network_failure(request, error, read_seconds=self._timeout[1]) from None
+            return self._send(request, turn)
+        except NETWORK_ERRORS as error:
+            raise network_failure(str(request), error, read_seconds=self._timeout[1]) from None
+        finally:
+            self._quota.release(turn)
 
-    def _send(self, request: PageRequest) -> _Answer:
+    def _await_turn(self, stream: Stream) -> Turn:
+        """Wait until the quota lets the next request go; the log says what for and how long."""
+        while isinstance(turn := self._quota.claim(), Wait):
+            if turn.seconds >= _TOLD_WAIT_SECONDS:
+                self._log(f"{stream.name}: {turn.reason}; waiting {turn.seconds:.0f} s")
+            self._sleep(turn.seconds)
+        return turn
+
+    def _send(self, request: PageRequest, turn: Turn) -> _Answer:
         with self._session.get(
             self._base_url + request.path,
             params=request.params,
@@ -207,40 +221,15 @@ class ZendeskClient:
             allow_redirects=False,  # credentials go to no other host
         ) as response:
             headers = dict(response.headers)
-            self._quota.note(headers)
+            self._quota.note(turn, headers, status=response.status_code)
             body = self._read(response)
         if response.status_code != 200 or not body.lstrip().startswith(b"{"):
             body = self._auth.hide(body)  # it may be quoted
         return response.status_code, headers, body
 
     def _read(self, response: requests.Response) -> bytes:
-        deadline = self._clock() + _BODY_TIMEOUTS * self._timeout[1]
-        body = bytearray()
-        for chunk in response.iter_content(_CHUNK_BYTES):
-            body += chunk
-            if response.status_code != 200:
-                break
-            if len(body) > self._max_page_bytes:
-                raise TooLarge(f"a page of more than {self._max_page_bytes} bytes")
-            if self._clock() > deadline:
-                raise Overtaxed(f"an answer that was not complete after {_BODY_TIMEOUTS * self._timeout[1]:.0f} s")
-        return bytes(body)
-
-
-def _network_failure(request: PageRequest, error: Exception, *, read_seconds: float) -> Retryable | RequestRefusedError:
-    cause: BaseException = error
-    while cause.__cause__ or cause.__context__:
-        cause = cause.__cause__ or cause.__context__ or cause
-    if isinstance(error, requests.ConnectTimeout):
-        return Busy("no connection in time")
-    if isinstance(error, requests.Timeout) or (isinstance(error, requests.ConnectionError) and isinstance(cause, TimeoutError)):
-        return Overtaxed(f"no answer within {read_seconds:.0f} s")
-    if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
-        return Overtaxed("the answer broke off or can't be unpacked")
-    if isinstance(error, requests.ConnectionError):
-        return Busy(f"no connection ({type(cause).__name__}: {str(cause)[:100]})")
-    # What is wrong with the request itself. The library's text is not repeated: it may quote a header.
-    return RequestRefusedError(f"{request}: the request can't be sent ({type(error).__name__}); check ZENDESK_BASE_URL")
+        seconds = BODY_TIMEOUTS * self._timeout[1]
+        return read_body(response, most_bytes=self._max_page_bytes, seconds=seconds, clock=self._clock)
 
 
 def _user_agent() -> str:

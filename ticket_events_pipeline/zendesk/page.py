@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ticket_events_pipeline.zendesk.bodies import UnreadableJsonError, parse_json, short_reason
+from ticket_events_pipeline.zendesk.bodies import REPEATED_FIELDS, UnreadableJsonError, parse_json, short_reason
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
 from ticket_events_pipeline.zendesk.refusals import MINIMUM_AGE_SECONDS, Asked, TooRecent, Unreadable, refusal
 
@@ -115,7 +115,11 @@ def decode_page(
         TooRecent: the stream has been read as far as the server lets anyone.
     """
     if status != 200:
-        raise refusal(asked or Asked(str(request)), status, headers, body)
+        error = refusal(asked or Asked(str(request)), status, headers, body)
+        # Taken for the end of the stream, it would leave every day behind it unread, and say nothing.
+        if isinstance(error, TooRecent) and error.contradicts(request.start_time):
+            raise Unreadable(f"{status} {error}, though by the server's own time it is far older")
+        raise error
     content = _envelope(request.stream, body)
     rows = content[request.stream.name]
     count = _whole(content.get("count"))
@@ -140,6 +144,9 @@ def _envelope(stream: Stream, body: bytes) -> dict[str, Any]:
         raise Unreadable(f"200 with {error}{_quoted_unless_json(body)}") from None
     if not isinstance(content, dict) or not isinstance(content.get(stream.name), list):
         raise Unreadable(f"200 with JSON that holds no list {stream.name!r}")
+    repeated = content.get(REPEATED_FIELDS)
+    if isinstance(repeated, list) and any(isinstance(pair, list) and pair[:1] == [stream.name] for pair in repeated):
+        raise Unreadable(f"200 with JSON that holds {stream.name!r} more than once")
     return content
 
 
@@ -190,7 +197,9 @@ def _whole(value: object) -> int | None:
 
 
 def _boolean(value: object) -> bool | None:
-    return value if isinstance(value, bool) else _WORDS.get(str(value).lower())
+    if isinstance(value, bool):
+        return value
+    return _WORDS.get(str(value).lower()) if isinstance(value, str | int) else None
 
 
 def _next_start_time(next_page: object) -> int | None:

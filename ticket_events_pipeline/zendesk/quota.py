@@ -1,102 +1,191 @@
-"""The pace: when the next request may go. Pure arithmetic over a clock; who sleeps is `client`.
+"""The quota that an account's processes share: claims the next request and notes the answers, through an exchange.
 
-The server's own count rules, because it speaks for everybody who shares the account; ours rules where it is silent.
-The quota of one account is shared by all streams of a process through `shared_quota`, not between processes.
-https://developer.zendesk.com/api-reference/introduction/rate-limits/
+What may go when is decided in `pace`, over the small state of `quota_state`. Here are the clock, the exchange with other
+processes, and the blocks that spare it where plenty are left. Who sleeps is `client`.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from ticket_events_pipeline.day import Clock, wall_clock
-from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header
+from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.zendesk import pace
+from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, retry_after_seconds
+from ticket_events_pipeline.zendesk.pace import Heard, Wait
+from ticket_events_pipeline.zendesk.quota_state import WINDOW_SECONDS, Claim, QuotaState, read_state, state_bytes
 
-WINDOW_SECONDS = 60.0
-"""The quota counts per minute."""
+Change = Callable[[bytes | None], bytes | None]
+"""From what the shared bytes are (None: there are none) to what they shall be; None leaves them."""
 
-# A header that asks for more than two windows is misread or wrong, and must not put a run to sleep.
-_LONGEST_RESET_SECONDS = 2 * WINDOW_SECONDS
+Exchange = Callable[[Change], None]
+"""Changes the shared bytes so that no other process's change is lost in between; may call the change again."""
+
+# A block is given back by then, so that others learn what is left.
+_BLOCK_SECONDS = 5.0
+# A block is spent without asking anybody while the server has that many blocks more to give.
+_BLOCKS_LEFT = 32
+
+TOO_MANY_REQUESTS = 429
 
 
 @dataclass
-class _Bucket:
-    """What the server said is left: `remaining` requests from `opens_at` on, renewed at `resets_at` (epoch seconds)."""
+class Turn:
+    """Leave to send one request, now. To be noted or released."""
 
-    remaining: int
-    total: int
-    opens_at: float
-    resets_at: float
+    claim: Claim
+    sent_at: float
+    is_settled: bool = False
+
+
+@dataclass
+class _Block:
+    """Requests claimed together, of which some are spent."""
+
+    claim: Claim
+    closes_at: float
+    spent: int = 0
+    heard: Heard | None = None
 
 
 class Quota:
-    """One account's export quota. Thread-safe: both streams of a process share one."""
+    """One account's export quota, shared with everybody who uses the same `exchange`. Thread-safe.
 
-    def __init__(self, requests_per_minute: int, *, clock: Clock = wall_clock) -> None:
+    Where the exchange fails, the process counts for itself, and `log` is told so once.
+    """
+
+    def __init__(
+        self,
+        requests_per_minute: int,
+        *,
+        exchange: Exchange | None = None,
+        clock: Clock = wall_clock,
+        log: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.requests_per_minute = requests_per_minute
+        self._own = in_memory_exchange()
+        self._exchange = exchange or self._own
         self._clock = clock
+        self._log = log
         self._lock = threading.Lock()
-        self._sent_at: deque[float] = deque()
-        self._bucket: _Bucket | None = None
+        self._block: _Block | None = None
+        self._has_told = False
+        self._name = uuid.uuid4().hex[:12]
+        self._numbers = itertools.count()
 
-    def claim(self) -> float:
-        """Claim the next request. Returns the seconds to wait before it goes; the claim stands, so wait only once.
+    def claim(self) -> Turn | Wait:
+        """Leave to send the next request at once, or how long to wait before asking again.
 
-        Every request counts, those that will be refused too.
+        Every request counts, those that fail too. Settle each turn by `note` or `release`.
         """
         with self._lock:
-            now = self._clock()
-            while self._sent_at and self._sent_at[0] <= now - WINDOW_SECONDS:
-                self._sent_at.popleft()
-            wait_seconds = self._wait_in_window(now) if self._bucket is None else self._wait_for_bucket(self._bucket, now)
-            self._sent_at.append(now + wait_seconds)
-            return wait_seconds
+            block, now = self._block, self._clock()
+            if block and block.spent < block.claim.count and block.claim.at <= now < block.closes_at:
+                block.spent += 1
+                return Turn(block.claim, now)
+            claim_id = f"{self._name}-{next(self._numbers)}"
+            outcome: list[tuple[QuotaState, Claim | Wait]] = []
 
-    def note(self, headers: Mapping[str, str]) -> None:
-        """Take over what an answer's headers say is left; to be called after each answer."""
+            def change(state: QuotaState, now: float) -> QuotaState:
+                outcome[:] = [pace.claim(state, claim_id, now, requests_per_minute=self.requests_per_minute)]
+                return outcome[0][0]
+
+            self._change(change)
+            [(state, claimed)] = outcome
+            if isinstance(claimed, Wait):
+                return claimed
+            if claimed.count > 1:
+                resets_at = state.bucket.resets_at if state.bucket else math.inf
+                self._block = _Block(claimed, min(claimed.at + _BLOCK_SECONDS, resets_at), spent=1)
+            return Turn(claimed, claimed.at)
+
+    def note(self, turn: Turn, headers: Mapping[str, str], *, status: int = 200) -> None:
+        """Take over what the answer's headers say is left; everybody learns it."""
         quota = quota_header(headers)
+        refused_seconds = _refused_seconds(headers, quota) if status == TOO_MANY_REQUESTS else None
+        self._settle(turn, Heard(turn.sent_at, quota=quota, refused_seconds=refused_seconds))
+
+    def release(self, turn: Turn) -> None:
+        """There was no answer. Does nothing where there was one."""
+        if not turn.is_settled:
+            self._settle(turn, Heard(turn.sent_at, is_answer=False))
+
+    def known_per_minute(self) -> int:
+        """Requests a minute: what the server told last, else what was set, or less where a refusal taught it."""
+        found: list[QuotaState] = []
+
+        def change(state: QuotaState, _: float) -> QuotaState:
+            found[:] = [state]
+            return state
+
         with self._lock:
-            now = self._clock()
-            if quota is not None:
-                self._bucket = self._bucket_of(quota, now)
-            elif self._bucket is not None and now >= self._bucket.resets_at:  # an error page from the edge carries none
-                self._bucket = None
+            self._change(change)
+            return pace.per_minute(found[0], self.requests_per_minute)
 
-    def _bucket_of(self, quota: QuotaHeader, now: float) -> _Bucket:
-        resets_seconds = WINDOW_SECONDS if quota.resets_seconds is None else float(quota.resets_seconds)
-        return _Bucket(
-            remaining=quota.remaining,
-            total=max(1, self.requests_per_minute if quota.total is None else quota.total),
-            opens_at=now,
-            resets_at=now + min(resets_seconds, _LONGEST_RESET_SECONDS),
-        )
+    def _settle(self, turn: Turn, heard: Heard) -> None:
+        with self._lock:
+            turn.is_settled = True
+            block = self._block
+            if block is not None and turn.claim is block.claim:
+                block.heard = heard
+                if not _is_quiet(block.claim, heard):
+                    self._change(lambda state, _: state)  # gives the block back
+                return
+            # Of a block that was given back, the request is counted already.
+            counted = heard if turn.claim.count == 1 else replace(heard, count=0)
+            self._change(lambda state, now: self._noted(state, turn.claim, now, counted))
 
-    def _wait_for_bucket(self, bucket: _Bucket, now: float) -> float:
-        if now >= bucket.resets_at:
-            bucket.remaining, bucket.opens_at, bucket.resets_at = bucket.total, now, now + WINDOW_SECONDS
-        if bucket.remaining <= 0:
-            bucket.remaining, bucket.opens_at = bucket.total, bucket.resets_at
-            bucket.resets_at += WINDOW_SECONDS
-        bucket.remaining -= 1
-        # Bounded, lest a clock that is set back makes it sleep for hours.
-        return min(max(0.0, bucket.opens_at - now), _LONGEST_RESET_SECONDS)
+    def _change(self, change: Callable[[QuotaState, float], QuotaState]) -> None:
+        """Change the shared state; a block that is open is given back with it."""
+        block, self._block = self._block, None
 
-    def _wait_in_window(self, now: float) -> float:
-        if len(self._sent_at) < self.requests_per_minute:
-            return 0.0
-        return min(max(0.0, self._sent_at[-self.requests_per_minute] + WINDOW_SECONDS - now), _LONGEST_RESET_SECONDS)
+        def change_bytes(content: bytes | None) -> bytes | None:
+            now = self._clock()  # not before: others may have held the exchange for a while
+            before = state = read_state(content, now)
+            if block is not None:
+                heard = block.heard or Heard(block.claim.at, is_answer=False)
+                state = self._noted(state, block.claim, now, replace(heard, count=block.spent))
+            after = change(state, now)
+            return None if after == before else state_bytes(after, now)
+
+        try:
+            self._exchange(change_bytes)
+        except TicketEventsError as error:
+            if not self._has_told:
+                self._log(f"the export quota can't be shared with other processes, this one counts for itself: {error}")
+            self._has_told = True
+            self._own(change_bytes)
+
+    def _noted(self, state: QuotaState, claim: Claim, now: float, heard: Heard) -> QuotaState:
+        return pace.note(state, claim.id, now, heard, requests_per_minute=self.requests_per_minute)
 
 
-_shared: dict[str, Quota] = {}
-_shared_lock = threading.Lock()
+def in_memory_exchange() -> Exchange:
+    """An exchange between the threads of this process."""
+    lock = threading.Lock()
+    held: list[bytes | None] = [None]
+
+    def exchange(change: Change) -> None:
+        with lock:
+            held[0] = change(held[0]) or held[0]
+
+    return exchange
 
 
-def shared_quota(account: str, requests_per_minute: int) -> Quota:
-    """The one quota of `account` in this process; a changed `requests_per_minute` holds from now on."""
-    with _shared_lock:
-        quota = _shared.setdefault(account, Quota(requests_per_minute))
-        quota.requests_per_minute = requests_per_minute
-        return quota
+def _is_quiet(claim: Claim, heard: Heard) -> bool:
+    """Whether an answer says nothing that others must know at once."""
+    if heard.refused_seconds is not None or not heard.is_answer:
+        return False
+    return heard.quota is None or heard.quota.remaining >= _BLOCKS_LEFT * claim.count
+
+
+def _refused_seconds(headers: Mapping[str, str], quota: QuotaHeader | None) -> float:
+    asked_for = retry_after_seconds(headers)
+    if asked_for is not None:
+        return asked_for
+    return WINDOW_SECONDS if quota is None or quota.resets_seconds is None else float(quota.resets_seconds)

@@ -20,11 +20,14 @@ from ticket_events_pipeline.errors import (
     TicketEventsError,
     TransientError,
 )
-from ticket_events_pipeline.zendesk.bodies import short_reason
+from ticket_events_pipeline.zendesk.bodies import beginning, short_reason
 from ticket_events_pipeline.zendesk.headers import quota_header, retry_after_seconds, server_time
 
 MINIMUM_AGE_SECONDS = 60
 """The server refuses a start_time younger than this; older servers said five minutes."""
+
+# Between the machine that judges a start_time and the one that dates the answer, generously.
+_CLOCKS_DIFFER_SECONDS = 3600
 
 RATE_LIMIT_WAIT_SECONDS = 60.0
 """Waited after a 429 that doesn't say how long: the quota counts per minute."""
@@ -33,7 +36,7 @@ _ALL_VARIABLES = (
     "ZENDESK_OAUTH_TOKEN, or ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET, or ZENDESK_EMAIL and ZENDESK_API_TOKEN. "
     "Most accounts refuse ZENDESK_PASSWORD by now"
 )
-_TOO_RECENT = re.compile(r"too recent", re.IGNORECASE)
+_TOO_RECENT = re.compile(r"too recent.{0,200}", re.IGNORECASE | re.DOTALL)
 _AGE = re.compile(r"([0-9]{1,6})\s*(second|sec|minute|min|hour)", re.IGNORECASE)
 _UNIT_SECONDS = {"sec": 1, "min": 60, "hou": 3600}
 
@@ -84,12 +87,16 @@ class TooRecent(TicketEventsError):  # noqa: N818 - an answer, not an error: the
         self.server_time = server_time
         super().__init__(f"start_time is younger than {age_seconds} seconds")
 
+    def contradicts(self, start_time: int) -> bool:
+        """Whether the server's own time says that `start_time` (epoch seconds) is far from recent."""
+        return self.server_time is not None and self.server_time - start_time > self.age_seconds + _CLOCKS_DIFFER_SECONDS
+
 
 def refusal(asked: Asked, status: int, headers: Mapping[str, str], body: bytes) -> TicketEventsError:
     """The exception that an answer other than 200 stands for; returned, not raised."""
     reason = short_reason(body)
-    if status in (400, 422) and _TOO_RECENT.search(reason):
-        return TooRecent(age_seconds=_age_seconds(reason), server_time=server_time(headers))
+    if status in (400, 422) and (found := _TOO_RECENT.search(beginning(body))):
+        return TooRecent(age_seconds=_age_seconds(found.group()), server_time=server_time(headers))
     if status == 429:
         return RateLimited(f"429 {reason}", wait_seconds=_rate_limit_wait(headers))
     if status in (408, 500, 502, 504) and retry_after_seconds(headers) is None:

@@ -75,7 +75,7 @@ def read_for_good(page: EventPage, watermark: int) -> int:
 def row_key(row: dict[str, Any]) -> Hashable:
     """What makes two rows the same event: the id, per shape (audits and metric events number apart)."""
     row_id = row.get("id")
-    return ("child_events" in row, row_id if isinstance(row_id, int | str) else repr(row))
+    return ("child_events" in row, row_id if isinstance(row_id, int | str) else _likeness(row))
 
 
 class Walk:
@@ -100,6 +100,13 @@ class Walk:
             self._known = self._known | keys if stays else keys
             self.start_time = step.start_time
         return step
+
+
+def _likeness(row: dict[str, Any]) -> str:
+    try:
+        return repr(row)
+    except RecursionError:  # nested as deep as the stack; such rows can't be told apart, and needn't be
+        return "nested too deep"
 
 
 def _first_known(*values: int | None) -> int:

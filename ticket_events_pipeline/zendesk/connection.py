@@ -1,0 +1,94 @@
+"""The connection: a session that follows nobody, bodies read within bounds, and what failures below HTTP mean.
+
+Which requests are sent, and when, is `client`'s and `auth`'s; what answers say is `page`'s and `refusals`'.
+https://requests.readthedocs.io/en/latest/user/advanced/
+"""
+
+from __future__ import annotations
+
+import ssl
+
+import requests
+import urllib3
+
+from ticket_events_pipeline.day import Clock
+from ticket_events_pipeline.errors import RequestRefusedError
+from ticket_events_pipeline.zendesk.bodies import one_line
+from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, Retryable, TooLarge, Unreadable
+
+# urllib3's own come from the reading of bodies.
+NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError)
+"""What a request may raise. Their texts are not repeated as a rule: some quote a header."""
+
+BODY_TIMEOUTS = 10
+"""A whole body may take that many read timeouts, since each starts anew with every byte: this is for one that trickles."""
+
+_CHUNK_BYTES = 64 * 1024  # of an error's body, the first is far more than a message quotes
+
+
+class OneHostSession(requests.Session):
+    """Takes redirects for answers like others.
+
+    The library looks at a redirect's target even where it is told not to follow: it reads the whole body, however large, and
+    stumbles over an address that is none.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: nothing is ever followed."""
+
+
+def read_body(response: requests.Response, *, most_bytes: int, seconds: float, clock: Clock) -> bytes:
+    """The body, unpacked; of an error's, the beginning.
+
+    Raises:
+        TooLarge: it has more than `most_bytes`.
+        Overtaxed: it isn't complete after `seconds`.
+    """
+    deadline = clock() + seconds
+    body = bytearray()
+    # What has come, at once: the library's usual reading waits for a whole chunk, a byte at a time if need be.
+    while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+        body += chunk
+        if response.status_code >= 300:
+            break
+        if len(body) > most_bytes:
+            raise TooLarge(f"a page of more than {most_bytes} bytes")
+        if clock() > deadline:
+            raise Overtaxed(f"an answer that was not complete after {seconds:.0f} s")
+    return bytes(body)
+
+
+def network_failure(what: str, error: BaseException, *, read_seconds: float) -> Retryable | RequestRefusedError:
+    """What one of NETWORK_ERRORS stands for; returned, not raised. `what` was asked."""
+    cause = _innermost(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return RequestRefusedError(
+            f"{what}: the server's certificate is not trusted ({cause.verify_message}). Nothing was sent, and retrying cannot "
+            f"clear this. If a proxy of yours opens TLS, set REQUESTS_CA_BUNDLE to the file with its certificates; else check "
+            f"ZENDESK_SUBDOMAIN or ZENDESK_BASE_URL, and this machine's clock."
+        )
+    if isinstance(error, requests.ConnectTimeout):
+        return Busy("no connection in time")
+    if isinstance(error, requests.Timeout | urllib3.exceptions.ReadTimeoutError):
+        return Overtaxed(f"no answer within {read_seconds:.0f} s")
+    if isinstance(error, urllib3.exceptions.ProtocolError | urllib3.exceptions.DecodeError):
+        return Overtaxed("the answer broke off or can't be unpacked")
+    if isinstance(error, requests.ConnectionError):
+        return Busy(f"no connection ({type(cause).__name__}: {one_line(str(cause)[:100])})")
+    if isinstance(error, requests.exceptions.InvalidHeader):  # ours are checked before they are sent: it is the answer's
+        return Unreadable("an answer with headers that contradict themselves")
+    if isinstance(error, urllib3.exceptions.HTTPError):
+        return Busy(f"no usable answer ({type(error).__name__})")
+    # What is wrong with the request itself. The library's text is not repeated: it may quote a header.
+    return RequestRefusedError(f"{what}: the request can't be sent ({type(error).__name__}); check ZENDESK_BASE_URL")
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while inner := error.__cause__ or error.__context__ or _wrapped(error):
+        error = inner
+    return error
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    """The library hands on some exceptions as arguments of its own."""
+    return next((argument for argument in error.args if isinstance(argument, BaseException)), None)
