@@ -39,5 +39,5 @@ clean:
 	touch $@
 
 .dagster_home/dagster.yaml: dagster.yaml
-	mkdir -p $(@D)
+	mkdir -p -m 700 $(@D)
 	cp $< $@

@@ -42,7 +42,7 @@ class Bench:
         self.log: list[str] = []
         quota = options.pop("quota", None) or Quota(1000, clock=self.time.clock)
         self.client = ZendeskClient(
-            server.url,
+            options.pop("base_url", server.url),
             credentials,
             quota=quota,
             **{"timeout_seconds": 5, **options},

@@ -1,12 +1,15 @@
 """A real HTTP server that answers from a script, and records what it was asked. Listens on 127.0.0.1 only.
 
-A script's item is `(status, headers, body)`, or a callable that gets the request and returns such a tuple. `cut` and `hang`
-make items that misbehave below HTTP. When the script is over, answers are 418, which nobody retries.
+A script's item is `(status, headers, body)`, or a callable that gets the request and returns such a tuple. `cut`, `hang` and
+their like make items that misbehave below HTTP. When the script is over, answers are 418, which nobody retries.
 """
 
 from __future__ import annotations
 
 import json
+import socket
+import struct
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,12 +32,17 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Misbehaviour:
-    """Promise `body` in full, send its first `sent` bytes after `delay_seconds`, hang up. Raw: not even a status line."""
+    """Promise `body` in full, send its first `sent` bytes after `delay_seconds`, hang up. Raw: not even a status line.
+
+    A reset hangs up without a farewell; `between` is called before every byte, which then go out one by one.
+    """
 
     body: bytes = b""
     sent: int = 0
     delay_seconds: float = 0.0
     is_raw: bool = False
+    is_reset: bool = False
+    between: Callable[[], None] | None = None
 
 
 Answer = tuple[int, Mapping[str, str | None], bytes | str | dict[str, Any] | list[Any]]
@@ -53,6 +61,16 @@ def garbage(body: bytes) -> Misbehaviour:
     return Misbehaviour(body, len(body), is_raw=True)
 
 
+def reset(body: bytes = b"", sent: int = 0) -> Misbehaviour:
+    """Resets the connection: at once, or in the middle of `body`."""
+    return Misbehaviour(body, sent, is_raw=not body, is_reset=True)
+
+
+def trickle(body: bytes, between: Callable[[], None]) -> Misbehaviour:
+    """Sends `body` byte by byte, and calls `between` before each."""
+    return Misbehaviour(body, len(body), between=between)
+
+
 def hang(seconds: float) -> Misbehaviour:
     """Sends nothing for `seconds`, then closes the connection."""
     return Misbehaviour(delay_seconds=seconds, is_raw=True)
@@ -60,17 +78,21 @@ def hang(seconds: float) -> Misbehaviour:
 
 @dataclass
 class ScriptedServer:
-    """Serves `script` in order, one item a request, in threads of its own. Use it in a `with`."""
+    """Serves `script` in order, one item a request, in threads of its own. Use it in a `with`.
+
+    With `is_deaf` it takes no connection before `listen` is called: whoever connects is refused.
+    """
 
     script: Iterable[Item] = ()
     requests: list[Recorded] = field(default_factory=list)
+    is_deaf: bool = False
 
     def __post_init__(self) -> None:
         self._items = iter(self.script)
         self._lock = threading.Lock()
         self._released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), _handler_of(self), bind_and_activate=False)
+        self._server.server_bind()
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     @property
@@ -78,13 +100,21 @@ class ScriptedServer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        if not self.is_deaf:
+            self.listen()
         return self
+
+    def listen(self) -> None:
+        """Take connections from now on."""
+        if not self._thread.is_alive():
+            self._server.server_activate()
+            self._thread.start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._released.set()
-        self._server.shutdown()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
         self._server.server_close()
 
     def answer(self, request: Recorded) -> Answer | Misbehaviour:
@@ -95,6 +125,15 @@ class ScriptedServer:
 
     def pause(self, seconds: float) -> None:
         self._released.wait(seconds)
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is no news; anything else is a fault of the test."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*_)
 
 
 def _handler_of(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
@@ -109,7 +148,7 @@ def _handler_of(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
             request = Recorded(self.command, url.path, dict(parse_qsl(url.query)), headers, body)
             answer = server.answer(request)
             if isinstance(answer, Misbehaviour):
-                self._misbehave(answer)
+                _misbehave(self, server, answer)
             else:
                 self._send(*answer)
 
@@ -128,16 +167,23 @@ def _handler_of(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def _misbehave(self, how: Misbehaviour) -> None:
-            server.pause(how.delay_seconds)
-            if not how.is_raw:
-                self.send_response_only(200)
-                self.send_header("Content-Length", str(len(how.body)))
-                self.end_headers()
-            self.wfile.write(how.body[: how.sent])
-            self.close_connection = True
-
         def log_message(self, *_: object) -> None:
             pass
 
     return Handler
+
+
+def _misbehave(handler: BaseHTTPRequestHandler, server: ScriptedServer, how: Misbehaviour) -> None:
+    server.pause(how.delay_seconds)
+    if not how.is_raw:
+        handler.send_response_only(200)
+        handler.send_header("Content-Length", str(len(how.body)))
+        handler.end_headers()
+    for piece in [how.body[: how.sent]] if how.between is None else [bytes([byte]) for byte in how.body[: how.sent]]:
+        if how.between is not None:
+            how.between()
+        handler.wfile.write(piece)
+    if how.is_reset:
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        handler.connection.close()
+    handler.close_connection = True

@@ -136,13 +136,13 @@ def test_a_start_time_of_the_last_minute_is_not_even_asked() -> None:
 
 
 def test_the_quota_header_sets_the_pace() -> None:
-    """While something remains requests go at once; at zero the reset is waited for, and told."""
+    """While something remains requests go at once; at zero the reset is waited for, a second more for the rounding, and told."""
     left = {"zendesk-ratelimit-incremental-exports": "total=10; remaining=1; resets=40"}
     none = {"zendesk-ratelimit-incremental-exports": "total=10; remaining=0; resets=40"}
     with bench(page(1, end_time=T + 1, headers=left), page(2, end_time=T + 2, headers=none), last_page()) as b:
         b.walk()
-        assert b.time.waits == [40]
-        assert b.log == ["ticket_events: the export quota is used up; waiting 40 s"]
+        assert b.time.waits == [41]
+        assert b.log == ["ticket_events: the export quota is used up (0 of 10 requests left); waiting 41 s"]
 
 
 def test_without_a_header_the_settings_pace() -> None:
@@ -150,7 +150,8 @@ def test_without_a_header_the_settings_pace() -> None:
     with bench(page(1, end_time=T + 1), page(2, end_time=T + 2), last_page()) as b:
         b.client._quota.requests_per_minute = 2
         b.walk()
-        assert b.time.waits == [60]
+        assert sum(b.time.waits) == pytest.approx(60.1)
+        assert b.log == ["ticket_events: keeping to 2 requests a minute (ZENDESK_REQUESTS_PER_MINUTE); waiting 60 s"]
 
 
 def test_a_paging_model_is_walked_over_http() -> None:

@@ -110,6 +110,7 @@ def test_requests() -> None:
         ({"end_of_stream": "true"}, (None, True, None, 1)),
         ({"end_of_stream": None}, (None, None, None, 1)),
         ({"end_of_stream": {}}, (None, None, None, 1)),
+        ({"end_of_stream": 1}, (None, True, None, 1)),
     ],
 )
 def test_odd_envelopes(envelope: dict[str, Any], expected: tuple[Any, ...]) -> None:
@@ -123,9 +124,31 @@ def test_odd_values_of_rows_survive() -> None:
     digits = "9" * 5000
     row = f'{{"a": NaN, "b": -Infinity, "c": 1e999, "d": {digits}, "e": "\\ud800", "f": 1, "f": 2}}'
     assert decoded(f'\ufeff{{"ticket_events": [{row}, 7]}}'.encode()).rows == [
-        {"a": "NaN", "b": "-Infinity", "c": "1e999", "d": digits, "e": "\ud800", "f": 2},
+        {"a": "NaN", "b": "-Infinity", "c": "1e999", "d": digits, "e": "\ud800", "f": 2, "repeated_fields": [["f", 1]]},
         {"not_an_object": 7},
     ]
+
+
+def test_of_a_repeated_name_the_last_value_counts_and_the_others_are_kept() -> None:
+    """Beside the row's own fields, under a name that it doesn't have; the rows themselves may not come twice."""
+    rows = decoded(b'{"ticket_events": [{"id": 1, "id": 2, "repeated_fields": 0, "x": {"y": [1], "y": null, "y": null}}]}').rows
+    assert rows == [
+        {
+            "id": 2,
+            "repeated_fields": 0,
+            "repeated_fields_": [["id", 1]],
+            "x": {"y": None, "repeated_fields": [["y", [1]], ["y", None]]},
+        }
+    ]
+    assert "more than once" in str(refused(200, b'{"ticket_events": [{"id": 1}], "ticket_events": []}'))
+
+
+def test_an_answer_that_calls_an_old_start_too_recent_is_not_believed() -> None:
+    """Taken for the end of the stream, it would leave the rest of a backfill unread."""
+    told = b"Too recent start_time. Use a start_time older than 5 minutes"
+    for age, kind in ((300 + 3600, TooRecent), (300 + 3601, Unreadable)):
+        assert type(refused(422, told, {"Date": formatdate(T + age, usegmt=True)})) is kind
+    assert isinstance(refused(422, told), TooRecent)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +224,7 @@ def test_what_may_clear_by_itself(
         ("too recent START_TIME: must be older than 5 minutes", 300),
         ("Too recent start_time, 1 hour", 3600),
         ("Too recent start_time.", 60),
+        ("<title>Bad Request</title><p>In 9 minutes:</p><p>Too recent start_time; older than 5 minutes</p>", 300),
     ],
 )
 @pytest.mark.parametrize("status", [400, 422])
