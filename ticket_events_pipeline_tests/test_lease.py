@@ -9,7 +9,7 @@ import pytest
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DaysHeldError
 from ticket_events_pipeline.ingest import lease as leases
-from ticket_events_pipeline.ingest.lease import hold_days, passes_alive
+from ticket_events_pipeline.ingest.lease import Lease, hold_days, passes_alive
 from ticket_events_pipeline.ingest.range_pass import fetch_days
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.process import this_process
@@ -146,6 +146,24 @@ def test_a_pass_that_was_taken_for_dead_writes_nothing_more(tmp_path, monkeypatc
     threading.Event().wait(0.3)
     with pytest.raises(DaysHeldError, match="stood still for so long"):
         first.check()
+    first.release()
+
+
+def test_a_pass_that_stood_still_looks_again_before_it_writes(tmp_path):
+    """Its machine slept: no thread of it has beaten meanwhile."""
+    clock, store = Moment(1000), FolderStore(tmp_path)
+    path = tmp_path / "_inflight" / "passes" / f"{STREAM}.json"
+    first = hold(store, days(1, 3))
+    (entry,) = leases._holders_of(path.read_bytes())
+    asleep = Lease(store, STREAM, entry, clock=clock)
+    clock.now += 3600
+    asleep.check()  # nobody took over
+    path.write_text("[]")
+    asleep.check()  # looked a moment ago
+    clock.now += 3600
+    with pytest.raises(DaysHeldError, match="stood still for so long"):
+        asleep.check()
+    asleep.release()
     first.release()
 
 

@@ -5,8 +5,10 @@ import datetime as dt
 import dagster as dg
 import pytest
 
+from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.partitions import START_DATE
+from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, range_tags
 from ticket_events_pipeline.defs.schedules import daily_restatement, hourly_fetch
 from ticket_events_pipeline_tests.deployment import REPOSITORY, deployed
 
@@ -60,10 +62,53 @@ def test_the_hourly_fetch_is_skipped_while_the_last_one_is_in_progress(deploymen
     assert asked(hourly_fetch, deployment) == "The last hourly fetch is still queued or running."
 
 
-def test_a_long_backfill_does_not_keep_the_hourly_fetch_away(deployment):
+def test_the_hourly_fetch_is_skipped_while_the_last_one_was_killed_and_waits_to_be_started_again(deployment):
+    tags = {"dagster/schedule_name": "hourly_fetch", WILL_RETRY_TAG: "true"}
     job = defs.resolve_job_def("fetch_ticket_events")
-    deployment.instance.create_run_for_job(job_def=job, tags={}, status=dg.DagsterRunStatus.STARTED)
+    killed = deployment.instance.create_run_for_job(job_def=job, tags=tags, status=dg.DagsterRunStatus.FAILURE)
+    assert asked(hourly_fetch, deployment) == "The last hourly fetch is still queued or running."
+    deployment.instance.add_run_tags(killed.run_id, {RETRIED_BY_TAG: "its-retry"})
     assert asked(hourly_fetch, deployment) == ("2026-03-09", "2026-03-10")
+
+
+def in_progress(deployment, first, last, job="fetch_ticket_events", status=dg.DagsterRunStatus.STARTED):
+    tags = range_tags(Day.parse(first), Day.parse(last))
+    job_def = defs.resolve_job_def(job)
+    return deployment.instance.create_run_for_job(job_def=job_def, tags=tags, status=status).run_id
+
+
+def test_days_that_another_run_fetches_are_not_fetched_by_the_hour(deployment):
+    run = in_progress(deployment, "2026-01-01", "2026-03-10")
+    assert asked(hourly_fetch, deployment) == f"2026-03-09 to 2026-03-10: being fetched by run {run}."
+
+
+def test_behind_a_long_backfill_the_hourly_fetch_goes_on(deployment):
+    """The days that the backfill has stored so far end long before those that nobody fetches."""
+    deployment.fetch("2026-03-02", "2026-03-03")
+    in_progress(deployment, "2026-03-01", "2026-03-08")
+    assert asked(hourly_fetch, deployment) == ("2026-03-09", "2026-03-10")
+
+
+def test_days_before_those_of_another_run_are_fetched_first_so_that_no_gap_is_left(deployment):
+    deployment.fetch("2026-03-05", "2026-03-06")
+    in_progress(deployment, "2026-03-09", "2026-03-09")
+    assert asked(hourly_fetch, deployment) == ("2026-03-07", "2026-03-08")
+
+
+def test_runs_that_fetch_nothing_or_other_days_are_no_hindrance(deployment):
+    in_progress(deployment, "2026-03-01", "2026-03-10", job="summarize_sla_breaches")
+    in_progress(deployment, "2026-03-01", "2026-03-06")
+    in_progress(deployment, "2026-03-09", "2026-03-10", status=dg.DagsterRunStatus.FAILURE)
+    assert asked(hourly_fetch, deployment) == ("2026-03-09", "2026-03-10")
+    assert asked(daily_restatement, deployment) == ("2026-03-07", "2026-03-09")
+
+
+def test_the_restatement_leaves_days_to_the_run_that_fetches_them(deployment):
+    other = in_progress(deployment, "2026-03-09", "2026-03-10")
+    assert asked(daily_restatement, deployment) == ("2026-03-07", "2026-03-08")
+    long = in_progress(deployment, "2026-01-01", "2026-03-08")
+    holders = ", ".join(sorted([f"run {other}", f"run {long}"]))
+    assert asked(daily_restatement, deployment) == f"2026-03-07 to 2026-03-09: being fetched by {holders}."
 
 
 def test_the_restatement_re_reads_the_last_closed_days(deployment, monkeypatch):

@@ -13,6 +13,7 @@ import click
 from dotenv import dotenv_values
 
 from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.zendesk.page import STREAMS
 
 FAILED = 1
 """Wrong usage is 2, as click has it."""
@@ -71,6 +72,37 @@ def sandbox(port: int, requests_per_minute: int, seed: int, tickets_per_day: int
     from ticket_events_pipeline.cli.sandbox import serve
 
     serve(port=port, requests_per_minute=requests_per_minute, seed=seed, tickets_per_day=tickets_per_day)
+
+
+@commands.command()
+@click.argument("first", metavar="START")
+@click.argument("last", metavar="END")
+@click.option("--stream", "streams", multiple=True, type=click.Choice(list(STREAMS)), help="Only this one; both by default.")
+@click.option("--against-api", is_flag=True, help="Also read a sample of the pages again, and compare ids.")
+@click.option("--sample", default=3, show_default=True, type=click.IntRange(1), help="Pages a stream; mostly a request each.")
+@click.option("--seed", type=int, help="Which pages: another seed, other pages. Default: the number of today.")
+def verify(first: str, last: str, streams: tuple[str, ...], against_api: bool, sample: int, seed: int | None) -> None:
+    """Prove from the files that every day from START through END (YYYY-MM-DD) is whole; say what to do where one isn't.
+
+    Needs no credentials but for --against-api. Exit code 1 if any day is not whole.
+    """
+    from ticket_events_pipeline.cli.verify import run_verify
+
+    if not run_verify(first, last, streams=streams or tuple(STREAMS), sample=sample if against_api else None, seed=seed):
+        sys.exit(FAILED)
+
+
+@commands.command()
+@click.argument("first", metavar="START")
+@click.argument("last", metavar="END")
+def plan(first: str, last: str) -> None:
+    """Estimate rows, requests, time and disk of a backfill from START through END (YYYY-MM-DD), and say how to start it.
+
+    From the stored days in or near the range; where too few are stored, with at most four requests a stream.
+    """
+    from ticket_events_pipeline.cli.plan import run_plan
+
+    run_plan(first, last)
 
 
 def main() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
 
-from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.defs.partitions import DAILY, TIMEZONE
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
+
+WILL_RETRY_TAG = "dagster/will_retry"
+RETRIED_BY_TAG = "dagster/auto_retry_run_id"
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -27,42 +31,58 @@ UNFINISHED_BACKFILLS = {"REQUESTED", "CANCELING", "FAILING"}
 RECENT_BACKFILLS = 100
 """Backfills are listed newest first; one that is still in progress behind so many newer ones is not looked for."""
 
+RETRY_SECONDS = 600
+"""Dagster starts a retry within seconds of the failure; one that has not come after so long will not come."""
+
 
 def range_tags(first: Day, last: Day) -> dict[str, str]:
     """The tags that make one run of an asset job cover the days from `first` through `last`."""
     return {RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)}
 
 
+def runs_in_progress(instance: dg.DagsterInstance, tags: Mapping[str, str] | None = None) -> Iterator[dg.DagsterRun]:
+    """The runs with these tags that are queued or running, or have died and will be started again in a moment."""
+    wanted = dict(tags or {})
+    yield from instance.get_runs(dg.RunsFilter(tags=wanted, statuses=UNFINISHED))
+    recently = dt.datetime.fromtimestamp(wall_clock() - RETRY_SECONDS, dt.UTC)
+    failed = dg.RunsFilter(
+        tags={**wanted, WILL_RETRY_TAG: "true"}, statuses=[dg.DagsterRunStatus.FAILURE], updated_after=recently
+    )
+    yield from (run for run in instance.get_runs(failed) if RETRIED_BY_TAG not in run.tags)
+
+
 def days_in_progress(
     instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, asset_keys: Iterable[dg.AssetKey]
-) -> set[Day]:
-    """The days that a queued or running run, or an unfinished backfill, over any of `asset_keys` covers."""
+) -> dict[Day, str]:
+    """The days that a run in progress, or an unfinished backfill, over any of `asset_keys` covers; each with its name."""
     keys = set(asset_keys)
     jobs = {job.name for job in repository.get_all_jobs() if keys & set(job.asset_layer.executable_asset_keys)}
-    days: set[Day] = set()
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+    days: dict[Day, str] = {}
+    for run in runs_in_progress(instance):
         touches = keys & run.asset_selection if run.asset_selection else run.job_name in jobs
         if touches:
-            days |= _days_of_tags(run.tags)
+            days |= dict.fromkeys(_days_of_tags(run.tags), f"run {run.run_id}")
     return days | _days_of_backfills(instance, repository, keys)
 
 
-def _days_of_tags(tags: Mapping[str, str]) -> set[Day]:
+def _days_of_tags(tags: Mapping[str, str]) -> list[Day]:
     if RANGE_START_TAG in tags and RANGE_END_TAG in tags:
         first, last = Day.parse(tags[RANGE_START_TAG], TIMEZONE), Day.parse(tags[RANGE_END_TAG], TIMEZONE)
-        return set(days_between(first, last))
-    return {Day.parse(tags[PARTITION_TAG], TIMEZONE)} if PARTITION_TAG in tags else set()
+        return days_between(first, last)
+    return [Day.parse(tags[PARTITION_TAG], TIMEZONE)] if PARTITION_TAG in tags else []
 
 
-def _days_of_backfills(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, keys: set[dg.AssetKey]) -> set[Day]:
-    days: set[Day] = set()
+def _days_of_backfills(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, keys: set[dg.AssetKey]
+) -> dict[Day, str]:
+    days: dict[Day, str] = {}
     for backfill in instance.get_backfills(limit=RECENT_BACKFILLS):
         if backfill.status.value not in UNFINISHED_BACKFILLS or not backfill.is_asset_backfill:
             continue
         target = backfill.get_asset_backfill_data(repository.asset_graph).target_subset
         for key in keys & target.asset_keys:
-            subset = target.get_partitions_subset(key)
-            days |= {Day.parse(partition, TIMEZONE) for partition in subset.get_partition_keys()}
+            partitions = target.get_partitions_subset(key).get_partition_keys()
+            days |= {Day.parse(partition, TIMEZONE): f"backfill {backfill.backfill_id}" for partition in partitions}
     return days
 
 

@@ -16,7 +16,7 @@ from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.event_log import events_after
 from ticket_events_pipeline.defs.jobs import RAW_ASSETS, SLA_ASSETS, summarize_sla_breaches
 from ticket_events_pipeline.defs.partitions import TIMEZONE
-from ticket_events_pipeline.defs.runs import days_in_progress, is_partition, range_tags
+from ticket_events_pipeline.defs.runs import WILL_RETRY_TAG, days_in_progress, is_partition, range_tags
 from ticket_events_pipeline.defs.staleness import (
     CLOCKS,
     SUMMARY,
@@ -31,6 +31,9 @@ ASKED_TAG = "ticket_events/asked_by_sensor"
 STATE_TAG = "ticket_events/state"
 MOST_ATTEMPTS = 3
 """A state that could not be summarised so often will not be the next time either; it is asked for again when it changes."""
+
+RUNS_LOOKED_AT = 50
+"""More than one state can have while its attempts are counted: each may be killed and retried ten times (dagster.yaml)."""
 
 WATCHED = {
     # An event of the key may make these days stale, counted from its own: a day's memory is an input of the next day.
@@ -62,7 +65,7 @@ def new_event_partitions_sensor(context: dg.SensorEvaluationContext) -> dg.Senso
     stale = {day for day in stale_days(instance, touched) if is_partition(day)}
     newest = Day.containing(wall_clock(), TIMEZONE)
     keys = [asset.key for asset in (*RAW_ASSETS, *SLA_ASSETS)]
-    busy = days_in_progress(instance, repository, keys) if stale else set()
+    busy = set(days_in_progress(instance, repository, keys)) if stale else set()
     asked, given_up = [], set()
     for stretch in stretches(instance, stale, max({newest, *stale})):
         if len(_attempts(instance, stretch)) >= MOST_ATTEMPTS:
@@ -107,10 +110,14 @@ def _advanced(reached: Cursor, held: dict[Day, Cursor]) -> Cursor:
 
 
 def _attempts(instance: dg.DagsterInstance, stretch: Stretch) -> list[dg.DagsterRun]:
-    """The runs that were asked for this state since those days were last in another, newest first."""
+    """The runs that were asked for this state since those days were last in another, newest first.
+
+    Those that were killed don't count: the state is not at fault, and Dagster has started each again.
+    """
     filters = dg.RunsFilter(tags=range_tags(stretch.days[0], stretch.days[-1]) | {ASKED_TAG: "true"})
-    newest = instance.get_runs(filters, limit=MOST_ATTEMPTS)
-    return list(takewhile(lambda run: run.tags.get(STATE_TAG) == stretch.state, newest))
+    newest = instance.get_runs(filters, limit=RUNS_LOOKED_AT)
+    same = takewhile(lambda run: run.tags.get(STATE_TAG) == stretch.state, newest)
+    return [run for run in same if run.tags.get(WILL_RETRY_TAG) != "true"]
 
 
 def _request(instance: dg.DagsterInstance, stretch: Stretch) -> dg.RunRequest:

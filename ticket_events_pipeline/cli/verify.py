@@ -1,0 +1,109 @@
+"""`ticket-events verify`: is every day whole? One line a day and stream, and what to do where one isn't.
+
+What makes a day whole is `verify`'s; here it is asked, sampled and told. No credential is needed but to ask the API.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.lake.store import Store, open_store
+from ticket_events_pipeline.settings import LakeSettings, lake_settings
+from ticket_events_pipeline.verify.against_api import compare_with_api, draw_sample
+from ticket_events_pipeline.verify.days import owner_of, verify_days
+from ticket_events_pipeline.verify.verdict import Finding, Verdict
+from ticket_events_pipeline.zendesk.page import STREAMS, Stream, utc_text
+
+
+def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | None, seed: int | None) -> bool:
+    """Verify the days from `first` through `last`, against the API too where a `sample` is asked for; whether all are whole.
+
+    Raises:
+        click.UsageError: the dates are none.
+        UsageError: the root can't be read.
+        AccountError, TransientError: the API can't be asked.
+    """
+    settings = lake_settings(os.environ)
+    days = _days(first, last, settings.timezone)
+    store = open_store(settings.root)
+    click.echo(f"{store.location}: {days[0]} to {days[-1]}, days of {settings.timezone}")
+    whole: dict[str, list[Day]] = {}
+    broken: set[tuple[Day, str]] = set()
+    for stream in (STREAMS[name] for name in streams):
+        verdicts = _verify(store, stream, days, settings)
+        whole[stream.name] = [verdict.day for verdict in verdicts if verdict.is_whole]
+        broken |= {(verdict.day, stream.name) for verdict in verdicts if not verdict.is_whole}
+    if sample is not None:
+        drawn = int(wall_clock() // 86_400) if seed is None else seed  # other pages every day, the same ones all day
+        broken |= _compare(store, whole, sample=sample, seed=drawn)
+    _conclude(len(days) * len(streams), broken)
+    return not broken
+
+
+def _days(first: str, last: str, timezone: str) -> list[Day]:
+    try:
+        days = days_between(Day.parse(first, timezone), Day.parse(last, timezone))
+    except ValueError as error:
+        raise click.UsageError(f"START END: {error}.") from None
+    if not days:
+        raise click.UsageError(f"START END: {last} lies before {first}.")
+    return days
+
+
+def _verify(store: Store, stream: Stream, days: list[Day], settings: LakeSettings) -> list[Verdict]:
+    owner = owner_of(store, stream.name, days, account=settings.account, timezone=settings.timezone)
+    verdicts = []
+    for verdict in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
+        verdicts.append(verdict)
+        _tell(verdict)
+    return verdicts
+
+
+def _tell(verdict: Verdict) -> None:
+    mark = _styled("ok", "green") if verdict.is_whole else _styled("BAD", "red")
+    notes = "".join(f"; {note}" for note in verdict.notes)
+    counts = f"{verdict.rows:>9,} rows {verdict.pages:>5} pages"
+    click.echo(f"{mark} {verdict.day} {verdict.stream:<20} {counts}  {verdict.state}{notes}")
+    for finding in verdict.findings:
+        _tell_finding(finding)
+
+
+def _tell_finding(finding: Finding) -> None:
+    click.echo(f"      {finding}")
+
+
+def _styled(mark: str, colour: str) -> str:
+    return click.style(f"{mark:<4}", fg=colour)
+
+
+def _compare(store: Store, whole: dict[str, list[Day]], *, sample: int, seed: int) -> set[tuple[Day, str]]:
+    from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+
+    pipeline = TicketEventsPipeline()
+    broken = set()
+    with pipeline.client(pipeline.settings(), click.echo) as client:
+        for name, days in whole.items():
+            drawn = draw_sample(store, STREAMS[name], days, size=sample, seed=seed)
+            pages = len(drawn.windows)
+            click.echo(f"{name} against the API: {pages} of {drawn.pages} pages of whole days, drawn with --seed {seed}")
+            for page in compare_with_api(client, store, stream=STREAMS[name], days=days, sample=drawn):
+                mark = _styled("BAD", "red") if page.findings else _styled("ok", "green")
+                window = f"{utc_text(page.window.start)} to {utc_text(page.window.stop)}"
+                click.echo(f"{mark} {window} {name:<20} {page.rows:>9,} rows")
+                for day, finding in page.findings:
+                    click.echo(f"      {day}: {finding}")
+                    broken.add((day, name))
+    return broken
+
+
+def _conclude(verified: int, broken: set[tuple[Day, str]]) -> None:
+    if not broken:
+        click.secho(f"All {verified} day files are whole, as far as they can be by now.", fg="green")
+        return
+    click.secho(f"{len(broken)} of {verified} day files are not whole:", fg="red")
+    for day, stream in sorted(broken):
+        click.secho(f"      {day} {stream}", fg="red")

@@ -1,0 +1,56 @@
+"""What verifying a day comes to: whole or not, and for everything that is wrong, what to do. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ticket_events_pipeline.day import Day
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a day.
+
+    Attributes:
+        problem: what, as a sentence.
+        remedy: what to do, as a sentence.
+    """
+
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.problem} {self.remedy}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about a day of a stream.
+
+    Attributes:
+        stream: the stream's name, which is the asset's.
+        day: which.
+        state: `complete`, `open`, `missing`, `to come`, `unreadable`, or `foreign` (the file is another one's).
+        rows: of the file; 0 where it can't be told.
+        pages: lines of its ledger.
+        findings: what is wrong; none means that the day is whole, as far as it can be by now.
+        notes: what is worth telling and not wrong.
+    """
+
+    stream: str
+    day: Day
+    state: str
+    rows: int = 0
+    pages: int = 0
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+
+def read_again(stream: str, *days: Day) -> str:
+    """The remedy that helps against most: the days read anew replace what is wrong."""
+    return f"Materialise {stream} of {' and of '.join(str(day) for day in days)} again."
