@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
@@ -32,6 +31,9 @@ MOST_PAGES = 3
 
 _Key = tuple[bool, int]
 """What makes rows the same event: whether it has the metric-event shape, and its id."""
+
+_Placed = tuple[_Key, int]
+"""An event and its time, epoch milliseconds: one that has moved is told as gone from the one and come to the other."""
 
 
 @dataclass(frozen=True)
@@ -136,39 +138,32 @@ def _compare_day(
         return 0, []
     end = day.end if footer.complete else min(day.end, footer.next_start_time)
     start_ms, end_ms = max(window.start, day.start) * 1000, min(window.stop, end) * 1000
-    due = {key for key, time in delivered.items() if start_ms <= time < end_ms}
-    within, known = _stored_keys(store, stream, day, start_ms=start_ms, end_ms=end_ms, wanted=due)
-    gone = within - delivered.keys()
-    return len(within), list(_differences(stream, day, footer, came=due - known, gone=gone))
+    due = {(key, time) for key, time in delivered.items() if start_ms <= time < end_ms}
+    stored = _stored_within(store, stream, day, start_ms=start_ms, end_ms=end_ms)
+    return len(stored), list(_differences(stream, day, footer, came=due - stored, gone=stored - due))
 
 
-def _stored_keys(
-    store: Store, stream: Stream, day: Day, *, start_ms: int, end_ms: int, wanted: set[_Key]
-) -> tuple[set[_Key], set[_Key]]:
-    """The stored events of the window, and those of `wanted` that the day holds, at whatever time."""
-    within: set[_Key] = set()
-    known: set[_Key] = set()
-    ids = np.array([found for _, found in wanted], dtype=np.int64)
+def _stored_within(store: Store, stream: Stream, day: Day, *, start_ms: int, end_ms: int) -> set[_Placed]:
+    within: set[_Placed] = set()
     with opened_partition(store, stream.name, day) as file:
         for batch in [] if file is None else batches_of(file, ["id", "time", "metric", "instance_id"]):
             rows = pa.Table.from_batches([batch])
             times = rows["time"].cast(pa.int64()).to_numpy()
-            inside = (times >= start_ms) & (times < end_ms)
-            within |= _keys_by_time(rows.filter(pa.array(inside))).keys()
-            known |= _keys_by_time(rows.filter(pa.array(np.isin(rows["id"].to_numpy(), ids)))).keys()
-    return within, known & wanted
+            inside = pa.array((times >= start_ms) & (times < end_ms))
+            within |= set(_keys_by_time(rows.filter(inside)).items())
+    return within
 
 
-def _differences(stream: Stream, day: Day, footer: RawFooter, *, came: set[_Key], gone: set[_Key]) -> Iterator[Finding]:
+def _differences(stream: Stream, day: Day, footer: RawFooter, *, came: set[_Placed], gone: set[_Placed]) -> Iterator[Finding]:
     read_at = utc_text(footer.fetched_at)
-    for keys, problem in (
+    for events, problem in (
         (came, f"The API has {len(came)} events that the file hasn't: they came after it was read at {read_at}, or were lost"),
         (gone, f"The file has {len(gone)} events that the API hasn't: they were withdrawn after it was read at {read_at}"),
     ):
-        if keys:
-            yield Finding(f"{problem} (ids {_listed(keys)}).", read_again(stream.name, day))
+        if events:
+            yield Finding(f"{problem} (ids {_listed(events)}).", read_again(stream.name, day))
 
 
-def _listed(keys: set[_Key]) -> str:
-    ids = sorted(found for _, found in keys)
+def _listed(events: set[_Placed]) -> str:
+    ids = sorted(found for (_, found), _ in events)
     return ", ".join(str(found) for found in ids[:5]) + (", …" if len(ids) > 5 else "")
