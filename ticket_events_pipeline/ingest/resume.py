@@ -71,7 +71,7 @@ class Resume:
             return None
         done = self._done_by(journal.pass_id)
         days = self._days[len(done) :]
-        helpful = [state for state in states if self._helps(journal, state, days)]
+        helpful = [state for state in states if self._helps(state, days)]
         usable = next((state for state in helpful if journal.holds(state)), None)
         if helpful and usable is None:
             self._throw_away(journal)
@@ -94,14 +94,14 @@ class Resume:
         """Whether the days are the dead pass's, or end later than it had come."""
         return self._days[0] >= state.first and (self._days[-1] <= state.last or state.next_start_time <= state.last.end)
 
-    def _helps(self, journal: Journal, state: PassState, days: list[Day]) -> bool:
+    def _helps(self, state: PassState, days: list[Day]) -> bool:
         """Whether the pass had come to what is left to do, and nobody has written anything newer of it."""
         if not days or days[0].start > state.next_start_time:
             return False
         for day in (day for day in days if day.start <= state.next_start_time):
             footer = self._footer(day)
             # Written since by another pass; or by this one, as an open day at the end of the stream.
-            if footer is not None and (footer.pass_id == journal.pass_id or footer.fetched_at >= state.server_time):
+            if footer is not None and footer.fetched_at >= state.server_time:
                 return False
         return True
 
