@@ -18,7 +18,7 @@ DAY_START = 1772409600  # 2026-03-02T00:00:00Z
 DAY_SECONDS = 86_400
 PAGE = 1000
 
-WORDS = [line.strip() for line in "the order was delivered late and we would like a refund before the end of this month".split()]
+WORDS = ["order", "delivered", "late", "refund", "before", "month", "please", "broken", "again", "agent"]
 
 
 def texts(comment_bytes: int) -> list[str]:
@@ -31,7 +31,14 @@ def texts(comment_bytes: int) -> list[str]:
             words.append(seeded.choice(WORDS) + str(seeded.randrange(1000)))
         body = " ".join(words)
         children = [
-            {"id": number, "via": "Web form", "event_type": "Comment", "body": body, "html_body": f"<p>{body}</p>", "public": True},
+            {
+                "id": number,
+                "via": "Web form",
+                "event_type": "Comment",
+                "body": body,
+                "html_body": f"<p>{body}</p>",
+                "public": True,
+            },
             {"id": number + 1, "via": "Web form", "event_type": "Change", "status": "open", "previous_value": "new"},
         ]
         system = {"client": "Mozilla/5.0", "ip_address": f"192.0.2.{number % 250}", "location": "Berlin, 16, Germany"}
@@ -56,7 +63,8 @@ class Account:
         first = max(0, -(-(start_time - DAY_START) * self._rows // DAY_SECONDS))
         last = min(self._rows, first + PAGE)
         rows = ",".join(
-            f'{{"id":{index + 1},"timestamp":{self.time_of(index)},{self._texts[index % PAGE]}}}' for index in range(first, last)
+            f'{{"id":{index + 1},"timestamp":{self.time_of(index)},{self._texts[index % PAGE]}}}'
+            for index in range(first, last)
         )
         end_time = self.time_of(last - 1) if last > first else start_time
         is_end = str(last == self._rows).lower()

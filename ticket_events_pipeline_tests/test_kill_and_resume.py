@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -12,9 +13,14 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import ForbiddenError, UsageError
+from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
+from ticket_events_pipeline.ingest.journal import Journal, PassState
 from ticket_events_pipeline.ingest.range_pass import fetch_days
-from ticket_events_pipeline.lake.partition_file import read_partition
-from ticket_events_pipeline.lake.raw_footer import read_raw_footer
+from ticket_events_pipeline.lake.event_batch import decode_rows
+from ticket_events_pipeline.lake.partition_file import read_partition, write_partition
+from ticket_events_pipeline.lake.raw_footer import read_raw_day, read_raw_footer
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.lake.sorted_runs import MemoryRun
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.answers import Answer, json_answer, over_quota
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
@@ -162,15 +168,20 @@ def test_days_that_are_read_while_they_last_end_exact_with_kills_flips_and_late_
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        # The last reading is a restatement: nothing re-announces a row that was withdrawn behind what has been read.
-        for moment in [*moments, days[-1].end + LAG[stream] + 61, days[-1].end + 100_000]:
+        # A killed pass is gone on from later, when more is told; only the last two are asked for again until they end well.
+        # The very last is a restatement: nothing re-announces a row that was withdrawn behind what has been read.
+        whole, restated = days[-1].end + LAG[stream] + 61, days[-1].end + 100_000
+        for moment in [*moments, whole, restated]:
             clock.now = moment
             account.clear(stream)
             account.deliver(stream, told())
-            for steps in (data.draw(st.integers(0, 60)), data.draw(st.integers(0, 60)), 1_000_000):
+            for steps in (data.draw(st.integers(0, 60)), *((30, 1_000_000) if moment in (whole, restated) else ())):
                 lived, _ = mortal_pass(server, root, stream, days, steps=steps)
                 if lived:
                     break
+            if moment == whole:
+                for day in days:
+                    assert stored_ids(root, stream, day) == truth(rows, timezone)[day]
         for day in days:
             assert stored_ids(root, stream, day) == truth(rows, timezone)[day]
             assert read_raw_footer(FolderStore(root), stream, day).complete
@@ -392,6 +403,88 @@ def test_the_segments_of_a_pass_that_lives_are_nobody_elses_affair(big_day, tmp_
             )
         )
     assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))
+
+
+class NoRoomForDays(FolderStore):
+    """Takes segments, but not a day."""
+
+    def writer(self, path):
+        if path.startswith(METRIC):
+            raise UsageError("TICKET_EVENTS_ROOT: no room for a day")
+        return super().writer(path)
+
+
+def test_a_day_that_can_not_be_written_is_not_read_again(big_day, tmp_path):
+    with client_at(big_day.base_url, clock=clock) as client, pytest.raises(UsageError, match="no room for a day"):
+        list(
+            fetch_days(
+                client,
+                NoRoomForDays(tmp_path),
+                stream=STREAMS[METRIC],
+                days=[DAY],
+                ownership=ownership_of(DAY),
+                clock=clock,
+                log=lambda _: None,
+            )
+        )
+    assert again(big_day, tmp_path)[0] <= 2
+
+
+def test_a_segment_that_says_what_was_not_written_is_not_believed(big_day, tmp_path):
+    """One digit of how far the pass had come."""
+    killed_half_way(big_day, tmp_path)
+    newest = segments(tmp_path)[-1]
+    content = newest.read_bytes()
+    at = content.index(b'"next_start_time": 17') + len(b'"next_start_time": 177241')
+    newest.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    made, _ = again(big_day, tmp_path)
+    assert 20 <= made <= 22
+
+
+def test_what_a_segment_with_a_flipped_byte_is_believed_is_what_was_put(tmp_path):
+    rows = MemoryRun(decode_rows(METRIC, many_rows(200)).table).rows
+
+    def journal():
+        return Journal(FolderStore(tmp_path), METRIC, ownership_of(DAY), pass_id="dead")
+
+    journal().save(PassState(DAY, DAY, DAY.start, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])}))
+    (path,) = segments(tmp_path)
+    content, believed, steps = path.read_bytes(), 0, 300
+    for at in range(0, len(content), max(1, len(content) // steps)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
+        reader = journal()
+        for state in reader.states("UTC"):
+            if reader.holds(state):
+                believed += 1
+                assert state.server_time == DAY.end
+                assert [part.rows for part in state.days[DAY].parts] == [200]
+                found = pa.concat_tables(reader.segments.run(state.days[DAY].parts[0]).tables())
+                assert found.equals(rows)
+    assert believed < steps / 3
+
+
+def test_an_open_day_whose_rows_are_not_what_its_footer_says_is_read_anew(tmp_path):
+    clock.now = DAY.start + 12 * 3600
+    told = RecordedAccount({METRIC: many_rows(30)})
+    with SandboxServer(told, clock=clock) as server:
+        fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+        table, footer = read_raw_day(FolderStore(tmp_path), METRIC, DAY, RAW_SCHEMAS[METRIC].names)
+        write_partition(FolderStore(tmp_path), METRIC, DAY, table.slice(1), footer.to_metadata())
+        fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+        assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 31))
+
+
+def test_another_days_open_file_is_not_gone_on_from(tmp_path):
+    clock.now = DAY.start + 12 * 3600
+    rows = [*many_rows(30), *(metric_event(1000 + number, DAY.start - 80_000 + number) for number in range(5))]
+    with SandboxServer(RecordedAccount({METRIC: rows}), clock=clock) as server:
+        fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+        (file,) = (tmp_path / METRIC).rglob("*.parquet")
+        elsewhere = Path(str(file).replace(str(DAY), str(DAY.plus(-1))))
+        elsewhere.parent.mkdir()
+        file.rename(elsewhere)
+        fetch(server, tmp_path, METRIC, str(DAY.plus(-1)), str(DAY.plus(-1)), clock=clock)
+    assert stored_ids(tmp_path, METRIC, DAY.plus(-1)) == [1000, 1001, 1002, 1003, 1004]
 
 
 class DiesAtTheEnd(MortalStore):

@@ -219,3 +219,66 @@ def test_of_two_passes_over_a_day_the_second_begins_when_the_first_has_ended(tmp
     assert stored_ids(tmp_path, STREAM, DAY) == list(range(1, 60))
     bury(tmp_path)
     assert passes_alive(FolderStore(tmp_path), STREAM) == set()
+
+
+def hourly(day, count=30):
+    return [metric_event(number, day.start + number * 60) for number in range(1, count)]
+
+
+def test_a_day_that_a_pass_has_written_can_be_read_by_another_while_it_reads_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
+    clock = Moment(DAY.end + 100_000)
+    with (
+        SandboxServer(RecordedAccount({STREAM: hourly(DAY)}), clock=clock) as server,
+        client_at(server.base_url, clock=clock) as client,
+    ):
+
+        def pass_(span):
+            return fetch_days(
+                client,
+                FolderStore(tmp_path),
+                stream=STREAMS[STREAM],
+                days=span,
+                ownership=ownership_of(DAY),
+                clock=clock,
+                log=print,
+            )
+
+        first = pass_([DAY, DAY.plus(1)])
+        assert next(first).day == DAY
+        second = threading.Thread(target=lambda: list(pass_([DAY])), daemon=True)
+        second.start()
+        second.join(20)
+        assert not second.is_alive()
+        assert next(first).day == DAY.plus(1)
+        first.close()
+
+
+def test_a_pass_that_has_lost_its_days_leaves_them_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
+    clock = Moment(DAY.end + 100_000)
+    with (
+        SandboxServer(RecordedAccount({STREAM: hourly(DAY)}), clock=clock) as server,
+        client_at(server.base_url, clock=clock) as client,
+    ):
+
+        class TakenOver:
+            def pages(self, stream, start_time):
+                for walked in client.pages(stream, start_time):
+                    (tmp_path / "_inflight" / "passes" / f"{STREAM}.json").write_text("[]")
+                    threading.Event().wait(0.3)
+                    yield walked
+
+        with pytest.raises(DaysHeldError, match="stood still for so long"):
+            list(
+                fetch_days(
+                    TakenOver(),
+                    FolderStore(tmp_path),
+                    stream=STREAMS[STREAM],
+                    days=[DAY],
+                    ownership=ownership_of(DAY),
+                    clock=clock,
+                    log=print,
+                )
+            )
+    assert FolderStore(tmp_path).paths(STREAM) == []

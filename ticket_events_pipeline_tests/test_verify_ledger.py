@@ -5,12 +5,12 @@ import datetime as dt
 import pyarrow as pa
 import pytest
 
+from ticket_events_pipeline.lake.batches import ROWS_PER_BATCH
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.partition_file import write_partition
 from ticket_events_pipeline.lake.raw_footer import LedgerPage, RawFooter
 from ticket_events_pipeline.lake.schemas import TICKET_METRIC_EVENTS_SCHEMA
 from ticket_events_pipeline.lake.store import FolderStore
-from ticket_events_pipeline.verify.batches import ROWS_PER_BATCH
 from ticket_events_pipeline.verify.ledger import ledger_problems
 from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
 from ticket_events_pipeline_tests.verify_cases import DAY, METRIC, NOON, metric_event, named

@@ -136,7 +136,7 @@ def test_a_start_time_of_the_last_minute_is_not_even_asked() -> None:
 
 
 def test_the_quota_header_sets_the_pace() -> None:
-    """While something remains requests go at once; at zero the reset is waited for, a second more for the rounding, and told."""
+    """While something remains requests go at once; at zero the reset is waited for, and a second for the rounding."""
     left = {"zendesk-ratelimit-incremental-exports": "total=10; remaining=1; resets=40"}
     none = {"zendesk-ratelimit-incremental-exports": "total=10; remaining=0; resets=40"}
     with bench(page(1, end_time=T + 1, headers=left), page(2, end_time=T + 2, headers=none), last_page()) as b:

@@ -35,7 +35,9 @@ NESTED = {
 }
 STATUS = {"calendar": "status_calendar_minutes", "business": "status_business_minutes"}
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-FIRST, LAST = (moment.replace(tzinfo=dt.UTC) - EPOCH for moment in (dt.datetime.min, dt.datetime.max))
+FIRST, LAST = (
+    dt.datetime.combine(date, time, dt.UTC) - EPOCH for date, time in ((dt.date.min, dt.time.min), (dt.date.max, dt.time.max))
+)
 
 
 def through_parquet(stream: str, rows: list[Any]) -> tuple[list[dict[str, Any]], EventBatch]:

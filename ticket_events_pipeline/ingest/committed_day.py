@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.content_hash import ContentHash
 from ticket_events_pipeline.lake.partition_file import opened_partition, partition_path, partition_writer
 from ticket_events_pipeline.lake.raw_footer import RawFooter
@@ -85,7 +86,7 @@ def read_day(store: Store, stream: str, day: Day, footer: RawFooter) -> Committe
     """
     facts = _Facts()
     with _opened(store, stream, day) as file:
-        for batch in file.iter_batches(columns=["time", "metric", "instance_id"]):
+        for batch in batches_of(file, ["time", "metric", "instance_id"]):
             facts.note(pa.Table.from_batches([batch]))
     with store.reader(partition_path(stream, day)) as source:
         size_bytes = source.seek(0, os.SEEK_END)

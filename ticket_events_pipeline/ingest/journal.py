@@ -150,8 +150,13 @@ class Journal:
             raise DamagedFileError(f"pass {self.pass_id} left a journal that can't be read ({error!r})") from error
 
     def _is_whole(self, part: SegmentPart) -> bool:
-        keys = Keys.end_to_end([Keys.of(rows) for rows in self.segments.run(part).tables()])
-        return len(keys.ids) == part.rows and keys.are_sorted_and_unique()
+        keys = []
+        for rows in self.segments.run(part).tables():
+            if rows.schema != RAW_SCHEMAS[self._stream]:
+                return False
+            keys.append(Keys.of(rows))
+        whole = Keys.end_to_end(keys)
+        return len(whole.ids) == part.rows and whole.are_sorted_and_unique()
 
 
 def _progress_of(told: dict[str, Any]) -> DayInProgress:

@@ -137,6 +137,9 @@ class Resume:
         footer = self._footer(day)
         if footer is None or footer.complete or footer.schema_version != SCHEMA_VERSION:
             return day.start
+        if (footer.stream, footer.window_start, footer.window_end) != (self._stream.name, day.start, day.end):
+            self._log(f"{self._stream.name} of {day}: another day's file lies in its place. The day is read anew.")
+            return day.start
         progress.stored = self._stored(day, footer.content_hash)
         if progress.stored is None:
             return day.start

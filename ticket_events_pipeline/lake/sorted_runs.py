@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.schemas import metric_shaped
 
 BYTES_PER_CHUNK = 8 * 2**20
@@ -145,7 +146,7 @@ class FileRun:
             schema = file.schema_arrow.remove_metadata()
             rows = sum(file.metadata.row_group(group).num_rows for group in groups)
             rows_per_read = max(1, min(_MOST_ROWS_PER_READ, _BYTES_PER_READ * rows // max(1, self.size_bytes)))
-            for batch in file.iter_batches(rows_per_read, row_groups=groups, use_threads=False):
+            for batch in batches_of(file, row_groups=groups, batch_rows=rows_per_read):
                 yield pa.Table.from_batches([batch.replace_schema_metadata(None)], schema)
 
     @contextmanager

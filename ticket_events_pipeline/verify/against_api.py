@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.ingest.range_pass import PageSource
+from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.event_batch import decode_rows
 from ticket_events_pipeline.lake.partition_file import opened_partition
 from ticket_events_pipeline.lake.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.lake.schemas import metric_shaped
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.verify.batches import batches_of
 from ticket_events_pipeline.verify.ledger import reach
 from ticket_events_pipeline.verify.verdict import Finding, read_again
 from ticket_events_pipeline.zendesk.client import WalkedPage

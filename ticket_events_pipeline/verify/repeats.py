@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.partition_file import opened_partition
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, metric_shaped
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.verify.batches import batches_of
 from ticket_events_pipeline.verify.verdict import Finding, read_again
 
 MOST_EVENTS_AT_ONCE = 4_000_000

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.content_hash import ContentHash
 from ticket_events_pipeline.lake.raw_footer import RawFooter
-from ticket_events_pipeline.verify.batches import batches_of
 from ticket_events_pipeline.verify.ledger import pages_within
 from ticket_events_pipeline.zendesk.page import utc_text
 
