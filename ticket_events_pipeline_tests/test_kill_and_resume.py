@@ -535,3 +535,19 @@ def test_rows_behind_the_range_of_a_pass_are_not_lost_to_a_longer_one(tmp_path):
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY.plus(1)), clock=clock)
     assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 200))
     assert stored_ids(tmp_path, METRIC, DAY.plus(1)) == list(range(200, 400))
+
+
+def test_rows_told_late_while_nobody_read_are_found_by_who_goes_on(tmp_path):
+    """The pass had come closer to now than rows may be late when it ended."""
+    clock.now = noon = DAY.start + 12 * 3600
+    told = RecordedAccount({METRIC: [metric_event(number, noon - 3000 + number * 10) for number in range(1, 291)]})
+    with SandboxServer(told, clock=clock, page_limit=11) as server:
+        server.script(*[None] * 28, json_answer(403, {"error": "Forbidden"}))
+        with pytest.raises(ForbiddenError):
+            fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+        told.deliver(METRIC, [metric_event(1000, noon - 250)])
+        clock.now += 400
+        before = len(server.requests)
+        fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
+        assert len(server.requests) - before <= 4
+    assert sorted(stored_ids(tmp_path, METRIC, DAY)) == [*range(1, 291), 1000]
