@@ -16,7 +16,7 @@ test: lint
 	$(BIN)/pytest -n 2 --dist worksteal -q
 
 test-slow: .venv/.installed-dev
-	$(BIN)/pytest -m slow --timeout 1200 -q
+	$(BIN)/pytest -m slow -n 2 --dist worksteal --timeout 1200 -q
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -169,7 +169,7 @@ def test_every_kind_of_wrong_credentials_is_named_and_stands_nowhere(tmp_path, v
     assert named in ended.told
     assert NOBODYS_TOKEN not in ended.told
     assert place.holds(NOBODYS_TOKEN) == []
-    assert not place.root.exists()
+    assert place.files() == {}
 
 
 def test_without_any_variable_a_run_says_in_one_message_what_to_set(tmp_path):

@@ -1,6 +1,6 @@
 """Anything at all as an answer: a page or a documented error; and of a page, every row and every value comes out again.
 
-`FUZZ_EXAMPLES` sets how many answers are tried; the slow test tries ten thousand.
+`FUZZ_EXAMPLES` sets how many answers are tried; the slow test tries 2,500.
 """
 
 import json
@@ -194,9 +194,9 @@ def test_any_answer_is_a_page_whose_every_value_comes_out_of_the_file_or_a_docum
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@settings(max_examples=10_000)
+@settings(max_examples=2_500)
 @given(answers())
-def test_ten_thousand_answers_are_pages_or_documented_errors(answer):
+def test_thousands_of_answers_are_pages_or_documented_errors(answer):
     attempt(*answer)
 
 
