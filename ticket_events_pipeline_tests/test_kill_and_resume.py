@@ -76,10 +76,10 @@ class MortalSource:
             yield walked
 
 
-def mortal_pass(server, root, stream, days, *, steps):
-    """Whether the pass lived to its end; what it committed before it died, if it did."""
+def mortal_pass(server, root, stream, days, *, steps, log=lambda _: None):
+    """Whether the pass lived to its end; what it committed before it died, if it did. `log` is the client's."""
     store, committed = MortalStore(root, steps=steps), []
-    with client_at(server.base_url, clock=clock) as client:
+    with client_at(server.base_url, clock=clock, log=log) as client:
         pass_ = fetch_days(
             MortalSource(client, store),
             store,
@@ -126,10 +126,10 @@ def test_a_range_is_exact_whatever_kills_it_and_whatever_fails(servers, drawn, s
         root, before = Path(folder), len(server.requests)
         faults = data.draw(st.lists(st.none() | st.none() | st.sampled_from(FAULTS), max_size=12))
         server.script(*faults)
-        deaths, lived = 0, False
+        deaths, lived, told = 0, False, []
         while not lived:
             steps = 1_000_000 if deaths >= 4 else data.draw(st.integers(0, 60))
-            lived, committed = mortal_pass(server, root, stream, days, steps=steps)
+            lived, committed = mortal_pass(server, root, stream, days, steps=steps, log=told.append)
             deaths += not lived
             for day in days:
                 footer = read_raw_footer(FolderStore(root), stream, day)
@@ -143,9 +143,10 @@ def test_a_range_is_exact_whatever_kills_it_and_whatever_fails(servers, drawn, s
             footer = read_raw_footer(FolderStore(root), stream, day)
             if footer.complete:
                 assert stored_ids(root, stream, day) == expected[day]
-        met = faults[: len(faults) - len(server.unscript())]
+        server.unscript()
         made = len(server.requests) - before
-        assert made <= undisturbed + TWICE * deaths + sum(fault is not None for fault in met)
+        # Counted as told: a machine that stalls for seconds makes faults of its own.
+        assert made <= undisturbed + TWICE * deaths + sum("then try" in line for line in told)
         left = FolderStore(root).paths("_inflight/segments") + FolderStore(root).paths("_inflight/half_written")
         assert left == []
 
