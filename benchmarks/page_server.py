@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -70,6 +73,17 @@ class Account:
         is_end = str(last == self._rows).lower()
         head = f'"count":{last - first},"end_time":{end_time},"end_of_stream":{is_end},"next_page":"?start_time={end_time}"'
         return f'{{"ticket_events":[{rows}],{head}}}'.encode()
+
+
+@contextmanager
+def serving(rows: int) -> Iterator[str]:
+    """The URL of a server of that many rows, a process of its own while the block lasts."""
+    server = subprocess.Popen([sys.executable, __file__, str(rows)], stdout=subprocess.PIPE, text=True)
+    try:
+        yield server.stdout.readline().strip()
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def serve(rows: int, comment_bytes: int) -> None:

@@ -16,6 +16,8 @@ import threading
 import time
 from pathlib import Path
 
+from page_server import serving
+
 PASS = """
 import sys
 from ticket_events_pipeline.account import BearerToken
@@ -76,26 +78,18 @@ def main(sizes: list[int]) -> None:
     print("| audits in the day | imports alone, MB | a pass, MB | through Dagster, MB | file, MB | seconds of the pass |")
     print("|---|---|---|---|---|---|")
     for rows in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            server = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("page_server.py")), str(rows)], stdout=subprocess.PIPE, text=True
-            )
-            try:
-                url = server.stdout.readline().strip()
-                imports, _ = bare("none", folder)
-                begun = time.monotonic()
-                peak, stored = bare(url, f"{folder}/root")
-                seconds = time.monotonic() - begun
-                assert stored == rows
-                (file,) = Path(folder, "root").glob("ticket_events/*/*.parquet")
-                home = Path(folder, "home")
-                home.mkdir()
-                dagster = through_dagster(url, f"{folder}/dagster_root", str(home))
-                size = file.stat().st_size // 2**20
-                print(f"| {rows:,} | {imports} | {peak} | {dagster} | {size} | {seconds:.0f} |", flush=True)
-            finally:
-                server.terminate()
-                server.wait()
+        with tempfile.TemporaryDirectory() as folder, serving(rows) as url:
+            imports, _ = bare("none", folder)
+            begun = time.monotonic()
+            peak, stored = bare(url, f"{folder}/root")
+            seconds = time.monotonic() - begun
+            assert stored == rows
+            (file,) = Path(folder, "root").glob("ticket_events/*/*.parquet")
+            home = Path(folder, "home")
+            home.mkdir()
+            dagster = through_dagster(url, f"{folder}/dagster_root", str(home))
+            size = file.stat().st_size // 2**20
+            print(f"| {rows:,} | {imports} | {peak} | {dagster} | {size} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

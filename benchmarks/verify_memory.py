@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from page_server import serving
 from pass_memory import PASS
 
 VERIFY = """
@@ -51,15 +52,8 @@ def main(sizes: list[int]) -> None:
     print("|---|---|---|---|---|---|")
     for rows in sizes:
         with tempfile.TemporaryDirectory() as root:
-            server = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("page_server.py")), str(rows)], stdout=subprocess.PIPE, text=True
-            )
-            try:
-                url = server.stdout.readline().strip()
+            with serving(rows) as url:
                 subprocess.run([sys.executable, "-c", PASS, url, root], stdout=subprocess.DEVNULL, check=True)
-            finally:
-                server.terminate()
-                server.wait()
             imports, verified = measured(root, "imports"), measured(root, "verify")
             assert verified["rows"] == rows
             (file,) = Path(root).glob("ticket_events/*/*.parquet")

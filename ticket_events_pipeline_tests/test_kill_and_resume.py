@@ -15,6 +15,7 @@ from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import ForbiddenError, UsageError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.journal import Journal, PassState
+from ticket_events_pipeline.ingest.lease import hold_days
 from ticket_events_pipeline.ingest.range_pass import fetch_days
 from ticket_events_pipeline.lake.event_batch import decode_rows
 from ticket_events_pipeline.lake.partition_file import read_partition, write_partition
@@ -95,6 +96,12 @@ def mortal_pass(server, root, stream, days, *, steps):
             bury(root)
             return False, committed
     return True, committed
+
+
+def passed(source, store, days):
+    """A whole pass along the metric events."""
+    owner = ownership_of(DAY)
+    return list(fetch_days(source, store, stream=STREAMS[METRIC], days=days, ownership=owner, clock=clock, log=lambda _: None))
 
 
 def requests_of(server, stream, days):
@@ -220,17 +227,7 @@ def killed_half_way(server, root, *, pages=25):
                     yield walked
 
         with pytest.raises(KilledError):
-            list(
-                fetch_days(
-                    Source(),
-                    store,
-                    stream=STREAMS[METRIC],
-                    days=[DAY],
-                    ownership=ownership_of(DAY),
-                    clock=clock,
-                    log=lambda _: None,
-                )
-            )
+            passed(Source(), store, [DAY])
     bury(root)
     return len(server.requests) - before
 
@@ -338,17 +335,7 @@ def test_a_pass_that_fails_keeps_what_it_read_for_the_next_one(big_day, tmp_path
 def test_a_full_disk_is_named_and_costs_no_more_than_a_kill(big_day, tmp_path, room_bytes, left):
     """Room for no segment, for one, and for two but not for the day's file."""
     with client_at(big_day.base_url, clock=clock) as client, pytest.raises(UsageError) as failure:
-        list(
-            fetch_days(
-                client,
-                FullFolder(tmp_path, room_bytes=room_bytes),
-                stream=STREAMS[METRIC],
-                days=[DAY],
-                ownership=ownership_of(DAY),
-                clock=clock,
-                log=lambda _: None,
-            )
-        )
+        passed(client, FullFolder(tmp_path, room_bytes=room_bytes), [DAY])
     assert "TICKET_EVENTS_ROOT: can't write below" in str(failure.value)
     assert "No space left on device" in str(failure.value)
     assert len(segments(tmp_path)) == left
@@ -362,17 +349,7 @@ def test_a_question_about_days_that_the_dead_pass_had_not_come_to_begins_there(b
     with client_at(big_day.base_url, clock=clock) as client:
         store = MortalStore(tmp_path, steps=40)
         with pytest.raises(KilledError):
-            list(
-                fetch_days(
-                    MortalSource(client, store),
-                    store,
-                    stream=STREAMS[METRIC],
-                    days=[DAY.plus(-1), DAY, DAY.plus(1)],
-                    ownership=ownership_of(DAY),
-                    clock=clock,
-                    log=lambda _: None,
-                )
-            )
+            passed(MortalSource(client, store), store, [DAY.plus(-1), DAY, DAY.plus(1)])
     bury(tmp_path)
     assert segments(tmp_path) != []
     before = len(big_day.requests)
@@ -392,18 +369,29 @@ def test_the_segments_of_a_pass_that_lives_are_nobody_elses_affair(big_day, tmp_
                         fetch(big_day, tmp_path, METRIC, "2026-03-01", "2026-03-01", clock=clock)
                     yield walked
 
-        list(
-            fetch_days(
-                Slow(),
-                FolderStore(tmp_path),
-                stream=STREAMS[METRIC],
-                days=[DAY],
-                ownership=ownership_of(DAY),
-                clock=clock,
-                log=lambda _: None,
-            )
-        )
+        passed(Slow(), FolderStore(tmp_path), [DAY])
     assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))
+
+
+def test_what_another_pass_goes_on_from_is_not_thrown_away(big_day, tmp_path):
+    """It took the dead pass over a moment after this one had looked who is alive."""
+    killed_half_way(big_day, tmp_path)
+    for segment in segments(tmp_path):
+        segment.write_bytes(b"torn")
+    dead = segments(tmp_path)[0].parent.name
+    other = hold_days(FolderStore(tmp_path), METRIC, [DAY.plus(9)], label="", log=lambda _: None)
+
+    class Meanwhile(FolderStore):
+        def paths(self, prefix):
+            if prefix.startswith("_inflight/segments"):
+                other.take_over(dead)
+            return super().paths(prefix)
+
+    with client_at(big_day.base_url, clock=clock) as client:
+        passed(client, Meanwhile(tmp_path), [DAY])
+    assert len([segment for segment in segments(tmp_path) if segment.parent.name == dead]) == 2
+    assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))
+    other.release()
 
 
 class NoRoomForDays(FolderStore):
@@ -417,17 +405,7 @@ class NoRoomForDays(FolderStore):
 
 def test_a_day_that_can_not_be_written_is_not_read_again(big_day, tmp_path):
     with client_at(big_day.base_url, clock=clock) as client, pytest.raises(UsageError, match="no room for a day"):
-        list(
-            fetch_days(
-                client,
-                NoRoomForDays(tmp_path),
-                stream=STREAMS[METRIC],
-                days=[DAY],
-                ownership=ownership_of(DAY),
-                clock=clock,
-                log=lambda _: None,
-            )
-        )
+        passed(client, NoRoomForDays(tmp_path), [DAY])
     assert again(big_day, tmp_path)[0] <= 2
 
 
@@ -502,17 +480,7 @@ def test_a_day_that_was_still_open_when_its_pass_died_is_read_on(tmp_path):
     told = RecordedAccount({METRIC: many_rows(300)})
     with SandboxServer(told, clock=clock, page_limit=11) as server:
         with client_at(server.base_url, clock=clock) as client, pytest.raises(KilledError):
-            list(
-                fetch_days(
-                    client,
-                    DiesAtTheEnd(tmp_path, steps=1_000_000),
-                    stream=STREAMS[METRIC],
-                    days=[DAY],
-                    ownership=ownership_of(DAY),
-                    clock=clock,
-                    log=lambda _: None,
-                )
-            )
+            passed(client, DiesAtTheEnd(tmp_path, steps=1_000_000), [DAY])
         bury(tmp_path)
         assert not read_raw_footer(FolderStore(tmp_path), METRIC, DAY).complete
         assert len(segments(tmp_path)) == 2

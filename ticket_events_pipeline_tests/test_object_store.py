@@ -20,6 +20,7 @@ from ticket_events_pipeline.lake.partition_file import read_metadata, read_parti
 from ticket_events_pipeline.lake.store import open_store
 from ticket_events_pipeline.root import ObjectRoot
 from ticket_events_pipeline_tests.object_server import KEY_ID, SECRET, client, exported, object_server
+from ticket_events_pipeline_tests.test_stores import put, read
 
 DAY = Day.parse("2026-03-02")
 PART = "partNumber=2"
@@ -47,16 +48,6 @@ def root(server, request):
 @pytest.fixture
 def store(root):
     return open_store(root)
-
-
-def put(store, path, content=b"content"):
-    with store.writer(path) as file:
-        file.write(content)
-
-
-def read(store, path):
-    with store.reader(path) as file:
-        return file.read()
 
 
 def one_more(before):

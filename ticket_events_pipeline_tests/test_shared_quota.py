@@ -6,7 +6,6 @@ import functools
 import subprocess
 import sys
 import textwrap
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -85,21 +84,22 @@ def test_a_hundred_requests_of_ten_in_four_seconds_are_refused_once_at_most(quot
     assert 9 <= len(log) <= 11
 
 
+def ten_in_four_seconds(account: RecordedAccount, quota_headers: bool) -> SandboxServer:
+    return SandboxServer(
+        account, requests_per_minute=10, quota_window_seconds=4, quota_headers=quota_headers, page_limit=ROWS_PER_PAGE
+    )
+
+
 @slow
 @pytest.mark.parametrize("quota_headers", [True, False])
 def test_a_hundred_requests_in_real_time_are_refused_once_at_most(tmp_path: Path, quota_headers: bool) -> None:
     """The whole command, with nothing but the variables that a user sets."""
-    server = SandboxServer(
-        account(100), requests_per_minute=10, quota_window_seconds=4, quota_headers=quota_headers, page_limit=ROWS_PER_PAGE
-    )
-    with server:
+    with ten_in_four_seconds(account(100), quota_headers) as server:
         place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="150")
-        began = time.monotonic()
         ended = place.materialize("ticket_metric_events", str(DAY))
         assert ended.code == 0, ended.told[-3000:]
     assert len(server.requests) >= 100
     assert refused(server) <= 1
-    assert time.monotonic() - began < 100
     assert len(stored_ids(place.root, "ticket_metric_events", DAY)) == 900
 
 
@@ -107,10 +107,7 @@ def test_a_hundred_requests_in_real_time_are_refused_once_at_most(tmp_path: Path
 @pytest.mark.parametrize("quota_headers", [True, False])
 def test_two_processes_at_once_share_one_quota(tmp_path: Path, quota_headers: bool) -> None:
     """A stream each: their sum stays within it, one in a hundred is refused at most, and both have every row."""
-    server = SandboxServer(
-        account(50), requests_per_minute=10, quota_window_seconds=4, quota_headers=quota_headers, page_limit=ROWS_PER_PAGE
-    )
-    with server:
+    with ten_in_four_seconds(account(50), quota_headers) as server:
         place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="150")
         place.recorded_days("ticket_events")  # Dagster's databases are there by then: it can't make them twice at once
         processes = [started(place, stream) for stream in STREAMS]

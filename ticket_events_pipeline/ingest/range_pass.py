@@ -6,7 +6,7 @@ The walk itself (requests, waits, paging rules) is the client's; the file format
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Clock, Day
-from ticket_events_pipeline.errors import OverfullSecondError, TicketEventsError
+from ticket_events_pipeline.errors import DamagedFileError, OverfullSecondError, TicketEventsError
 from ticket_events_pipeline.ingest.committed_day import CommittedDay, write_day
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
 from ticket_events_pipeline.ingest.estimate import estimate_from_stored
 from ticket_events_pipeline.ingest.journal import BYTES_PER_SEGMENT, PAGES_PER_SEGMENT
-from ticket_events_pipeline.ingest.lease import Lease, hold_days
+from ticket_events_pipeline.ingest.lease import Lease, Log, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.ingest.progress import Progress
 from ticket_events_pipeline.ingest.resume import Beginning, Resume
@@ -36,8 +36,6 @@ SETTLING_SECONDS = 60
 
 SHORT_DAYS = 2
 """A pass over yesterday and today is no long one: nothing is foretold of it."""
-
-Log = Callable[[str], None]
 
 
 class PageSource(Protocol):
@@ -196,8 +194,9 @@ class _RangePass:
 
     def _commit_what_was_read(self, walked: WalkedPage) -> Iterator[CommittedDay]:
         """Write the day that the stream can't be read through as an open one, unless a complete one stands there already."""
-        day = next(iter(self._unfinished))
-        stored = read_raw_footer(self._store, self._stream.name, day)
+        day, stored = next(iter(self._unfinished)), None
+        with suppress(DamagedFileError):  # what can't be read is worth less than what was
+            stored = read_raw_footer(self._store, self._stream.name, day)
         if day.start <= walked.page.start_time and not (stored and stored.complete):
             yield self._commit(day, walked, complete=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import chain, takewhile
 
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.errors import DamagedFileError
@@ -63,17 +64,19 @@ class Resume:
 
     def _go_on_for(self, journal: Journal) -> Beginning | None:
         """The beginning where the dead pass of `journal` stopped; None where it can't be gone on from, or doesn't help."""
-        states = [state for state in journal.states(self._ownership.timezone) if self._is_young(state)]
-        if not states:
+        states = journal.states(self._ownership.timezone)
+        newest = next(states, None)
+        if newest is None or not self._is_young(newest):
             self._throw_away(journal)
             return None
-        if not self._is_asked_again(states[0]):
+        if not self._is_asked_again(newest):
             return None
         done = self._done_by(journal.pass_id)
         days = self._days[len(done) :]
-        helpful = [state for state in states if self._helps(state, days)]
+        # Where the newest doesn't help, no older one does.
+        helpful = takewhile(lambda state: self._is_young(state) and self._helps(state, days), chain([newest], states))
         usable = next((state for state in helpful if journal.holds(state)), None)
-        if helpful and usable is None:
+        if usable is None and self._helps(newest, days):
             self._throw_away(journal)
         if (usable is None and not done) or not self._lease.take_over(journal.pass_id):
             return None
@@ -84,8 +87,11 @@ class Resume:
         return replace(begun or self._anew(journal, days), finished=finished)
 
     def _throw_away(self, journal: Journal) -> None:
-        self._log(f"{self._stream.name}: what a pass left that ended half-way is too old or damaged, and is thrown away")
-        journal.remove()
+        own = self._lease.pass_id
+        if self._lease.take_over(journal.pass_id):  # else another pass has just gone on for it, and it is alive
+            self._log(f"{self._stream.name}: what a pass left that ended half-way is too old or damaged, and is thrown away")
+            journal.remove()
+            self._lease.take_over(own)
 
     def _is_young(self, state: PassState) -> bool:
         return self._clock() - state.server_time <= OLDEST_SECONDS

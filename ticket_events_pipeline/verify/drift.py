@@ -132,7 +132,11 @@ def _of_leftovers(stream: str, rows: pa.Table) -> Iterator[_Found]:
     left = rows.filter(pc.is_valid(rows["extra"]))
     counts = left["child_event_count"].to_pylist() if stream == "ticket_events" else [None] * left.num_rows
     for row_id, text, children in zip(left["id"].to_pylist(), left["extra"].to_pylist(), counts, strict=True):
-        fields = json.loads(text)
+        try:
+            fields = json.loads(text)
+        except RecursionError:  # it was written without any
+            yield UNKNOWN, "fields nested too deep to be looked at", row_id, 1
+            continue
         if stream == "ticket_metric_events" and "child_events" in fields:
             yield UNKNOWN, "audits in this stream", row_id, 1
             continue
