@@ -42,11 +42,19 @@ class PartitionSettings(NamedTuple):
 
 
 class LakeSettings(NamedTuple):
-    """What a reader of the stored files needs: known without any credential. `account` is None where no variable names it."""
+    """What a reader of the stored files needs: known without any credential.
+
+    Attributes:
+        root: as in `Settings`.
+        timezone: IANA zone of the partition days.
+        account: None where no variable names it.
+        tickets_url: what a ticket's number is put behind to open it in a browser; None where there is nothing to open.
+    """
 
     root: str
     timezone: str
     account: str | None
+    tickets_url: str | None
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: with every problem found, not only the first.
     """
-    reader = _Reader(env)
+    reader = VariableReader(env)
     is_sandbox = reader.flag("ZENDESK_SANDBOX")
     subdomain = reader.parsed("ZENDESK_SUBDOMAIN", "", parse=parse_subdomain) or None
     start_date, timezone = _partitions(reader)
@@ -150,7 +158,7 @@ def partition_settings(env: Mapping[str, str]) -> PartitionSettings:
     Raises:
         SettingsError: TICKET_EVENTS_START_DATE or TICKET_EVENTS_TIMEZONE is malformed.
     """
-    reader = _Reader(env)
+    reader = VariableReader(env)
     partitions = _partitions(reader)
     reader.raise_problems()
     return partitions
@@ -162,18 +170,25 @@ def lake_settings(env: Mapping[str, str]) -> LakeSettings:
     Raises:
         SettingsError: one of the variables is malformed.
     """
-    reader = _Reader(env)
+    reader = VariableReader(env)
     is_sandbox = reader.flag("ZENDESK_SANDBOX")
     subdomain = reader.parsed("ZENDESK_SUBDOMAIN", "", parse=parse_subdomain)
     base_url = reader.parsed("ZENDESK_BASE_URL", "", parse=parse_base_url)
     account = "sandbox" if is_sandbox else subdomain or (account_of(base_url) if base_url else None)
-    found = LakeSettings(_root(reader, is_sandbox=is_sandbox), _partitions(reader).timezone, account)
+    # Agents sign in at the account's own host, whatever the API is reached through.
+    site = f"https://{subdomain}.zendesk.com" if subdomain else base_url
+    found = LakeSettings(
+        root=_root(reader, is_sandbox=is_sandbox),
+        timezone=_partitions(reader).timezone,
+        account=account,
+        tickets_url=f"{site}/agent/tickets/" if site and not is_sandbox else None,
+    )
     reader.raise_problems()
     return found
 
 
-class _Reader:
-    """Reads variables and remembers what is wrong with them."""
+class VariableReader:
+    """Reads variables and remembers what is wrong with them; an empty or blank one counts as unset."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -181,6 +196,7 @@ class _Reader:
         self.warnings: list[str] = []
 
     def text(self, name: str) -> str:
+        """The variable as it stands, without surrounding blanks."""
         return self._env.get(name, "").strip()
 
     def parsed(self, name: str, default: str, *, parse: Callable[[str], _T]) -> _T:
@@ -192,15 +208,23 @@ class _Reader:
             return parse(default)
 
     def whole_number(self, name: str, default: int) -> int:
+        """A number from 1 to 999999."""
         return self.parsed(name, str(default), parse=_whole_number)
 
     def flag(self, name: str) -> bool:
+        """Whether it is on."""
         return self.parsed(name, "0", parse=_flag)
 
     def credentials(self) -> CredentialFindings:
+        """What is set of credentials."""
         return find_credentials({name: self.text(name) for name in self._env})
 
     def raise_problems(self) -> None:
+        """End the reading.
+
+        Raises:
+            SettingsError: with every problem found.
+        """
         if self.problems:
             raise SettingsError(self.problems)
 
@@ -224,12 +248,12 @@ def _start_date(text: str) -> dt.date:
     return date
 
 
-def _partitions(reader: _Reader) -> PartitionSettings:
+def _partitions(reader: VariableReader) -> PartitionSettings:
     start_date = reader.parsed("TICKET_EVENTS_START_DATE", "2025-01-01", parse=_start_date)
     return PartitionSettings(start_date, reader.parsed("TICKET_EVENTS_TIMEZONE", "UTC", parse=lambda text: zone(text).key))
 
 
-def _server(reader: _Reader, subdomain: str | None) -> Server | None:
+def _server(reader: VariableReader, subdomain: str | None) -> Server | None:
     base_url = reader.parsed("ZENDESK_BASE_URL", "", parse=parse_base_url)
     if not (reader.text("ZENDESK_SUBDOMAIN") or reader.text("ZENDESK_BASE_URL")):
         reader.problems.append("ZENDESK_SUBDOMAIN is not set: acme for https://acme.zendesk.com (or set ZENDESK_BASE_URL)")
@@ -239,7 +263,7 @@ def _server(reader: _Reader, subdomain: str | None) -> Server | None:
     return Server(base_url or f"https://{subdomain}.zendesk.com", found.credentials) if found.credentials else None
 
 
-def _check_sandbox(reader: _Reader) -> None:
+def _check_sandbox(reader: VariableReader) -> None:
     given = " and ".join(reader.credentials().variables)
     if given:
         reader.problems.append(f"ZENDESK_SANDBOX=1 takes no credentials: unset {given}, or unset ZENDESK_SANDBOX")
@@ -248,6 +272,6 @@ def _check_sandbox(reader: _Reader) -> None:
         reader.warnings.append(f"{ignored} ignored: ZENDESK_SANDBOX=1 uses the embedded simulated account")
 
 
-def _root(reader: _Reader, *, is_sandbox: bool) -> str:
+def _root(reader: VariableReader, *, is_sandbox: bool) -> str:
     root = reader.parsed("TICKET_EVENTS_ROOT", "data", parse=parse_root)
     return sandbox_root(root) if is_sandbox else root

@@ -13,7 +13,6 @@ import pyarrow as pa
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.runs import range_tags
-from ticket_events_pipeline.defs.sensors import new_event_partitions_sensor
 from ticket_events_pipeline.lake.partition_file import read_metadata, read_partition
 from ticket_events_pipeline.lake.store import Store, open_store
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
@@ -43,13 +42,19 @@ class Deployment:
         span = range_tags(Day.parse(first), Day.parse(last or first))
         return defs.resolve_job_def(job).execute_in_process(instance=self.instance, tags={**span, **tags}, raise_on_error=False)
 
+    def materialize(self, asset: str, first: str, last: str | None = None) -> dg.ExecuteInProcessResult:
+        """One asset alone, as the UI does it."""
+        job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(asset)})
+        tags = range_tags(Day.parse(first), Day.parse(last or first))
+        return job.execute_in_process(instance=self.instance, tags=tags, raise_on_error=False)
+
     def fetch(self, first: str, last: str | None = None) -> None:
         assert self.run("fetch_ticket_events", first, last).success
 
     def tick(self) -> dg.SensorResult:
         """One tick of the sensor, as the daemon would make it."""
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, repository_def=REPOSITORY)
-        result = new_event_partitions_sensor(context)
+        result = REPOSITORY.get_sensor_def("new_event_partitions_sensor")(context)
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
         return result

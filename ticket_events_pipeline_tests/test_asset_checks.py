@@ -6,7 +6,7 @@ import pytest
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs import checks
-from ticket_events_pipeline.defs.checks import DESCRIPTIONS, KNOWN, MOST_TOLD, NAMED_DAYS, PLACED, RAW_CHECKS, TYPES, WHOLE
+from ticket_events_pipeline.defs.checks import DESCRIPTIONS, KNOWN, MOST_TOLD, NAMED_DAYS, PLACED, TYPES, WHOLE
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline_tests.commands import new_place
@@ -15,6 +15,12 @@ from ticket_events_pipeline_tests.deployment import ASSETS, deployed
 from ticket_events_pipeline_tests.dev_server import Dev, wait_for
 
 EVENTS, METRIC = "ticket_events", "ticket_metric_events"
+RAW_CHECKS = {
+    spec.key: spec
+    for definition in defs.resolve_asset_graph().assets_defs
+    for spec in definition.check_specs
+    if spec.asset_key.to_user_string() in (EVENTS, METRIC)
+}
 FIRST, SECOND, THIRD = "2026-03-02", "2026-03-03", "2026-03-04"
 DAY = Day.parse(SECOND)
 LATER = Day.parse("2026-03-20").start
@@ -52,7 +58,7 @@ def results(run):
 
 def checked(deployment, *span):
     """A run of the checks alone, over the days of `span`; without, as the UI's button for a single check makes it."""
-    keys = {key for definition in RAW_CHECKS for key in definition.check_keys}
+    keys = RAW_CHECKS.keys()
     job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(), asset_check_selection=keys)
     tags = {}
     if span:
@@ -185,11 +191,11 @@ def test_what_is_unknown_is_a_warning_and_a_flood_of_it_a_short_one(deployment):
 
 
 def test_every_check_of_a_raw_asset_says_what_it_is_about():
-    specs = {spec.key: spec.description for definition in RAW_CHECKS for spec in definition.check_specs}
+    specs = {key: spec.description for key, spec in RAW_CHECKS.items()}
     assert specs == {
         dg.AssetCheckKey(dg.AssetKey(stream), name): text for stream in RAW_SCHEMAS for name, text in DESCRIPTIONS.items()
     }
-    assert not any(spec.blocking for definition in RAW_CHECKS for spec in definition.check_specs)
+    assert not any(spec.blocking for spec in RAW_CHECKS.values())
 
 
 def by_command_line(place, days):

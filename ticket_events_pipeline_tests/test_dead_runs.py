@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs.dead_runs import dead_runs, dead_runs_sensor, end_run
+from ticket_events_pipeline.defs.dead_runs import dead_runs, end_run
 from ticket_events_pipeline.defs.run_process import PROCESS_TAG, Mark, is_gone, mark_of, mark_run
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, range_tags
 from ticket_events_pipeline.process import Process, host_name, this_process
@@ -116,7 +116,7 @@ def a_run(instance, status=STARTED, *, location=None, **tags):
 
 def tick(instance):
     context = dg.build_sensor_context(instance=instance, repository_def=REPOSITORY)
-    return dead_runs_sensor(context).skip_message
+    return REPOSITORY.get_sensor_def("dead_runs_sensor")(context).skip_message
 
 
 def status_of(instance, run):
@@ -191,9 +191,14 @@ def test_a_retry_is_not_taken_for_dead_because_its_parent_is(instance, ended_pro
 
 @linux_only
 def test_steps_with_processes_of_their_own_say_nothing_of_their_run(instance, ended_process):
-    taken(instance, a_run(instance), ended_process)
-    elsewhere = dg.Definitions(assets=defs.assets, jobs=defs.jobs, resources=defs.resources)
-    assert dead_runs(instance, elsewhere.get_repository_def()) == []
+    """As runs of the UI's "Materialize" have them in a code location whose executor is another."""
+    for definitions, expected in ((defs, 1), (dg.Definitions(assets=defs.assets, resources=defs.resources), 0)):
+        repository = definitions.get_repository_def()
+        job_def = repository.get_implicit_global_asset_job_def()
+        run = instance.create_run_for_job(job_def=job_def, status=STARTED)
+        taken(instance, run, ended_process)
+        assert len(dead_runs(instance, repository)) == expected
+        instance.delete_run(run.run_id)
 
 
 def started_ago(instance, run, seconds, pid):

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.schedules import hourly_fetch
 from ticket_events_pipeline.lake.partition_file import read_partition
 from ticket_events_pipeline.lake.store import open_store
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
@@ -77,11 +76,11 @@ def test_the_hourly_fetch_begins_behind_what_the_bucket_holds(server, tmp_path):
     with server.exported(), deployed(tmp_path, now=NOON.timestamp(), home=tmp_path, url=server.root("hourly")) as deployment:
         deployment.fetch("2026-03-06", "2026-03-07")
         context = dg.build_schedule_context(deployment.instance, scheduled_execution_time=NOON, repository_def=REPOSITORY)
-        request = hourly_fetch(context)
+        request = REPOSITORY.get_schedule_def("hourly_fetch")(context)
         assert isinstance(request, dg.RunRequest)
         assert request.tags["dagster/asset_partition_range_start"] == "2026-03-08"
         server.fail("/lake", 403, code="AccessDenied")
-        skipped = hourly_fetch(context)
+        skipped = REPOSITORY.get_schedule_def("hourly_fetch")(context)
         server.heal()
     assert isinstance(skipped, dg.SkipReason)
     assert "can't list s3://lake/hourly/ticket_events (403: AccessDenied" in skipped.skip_message

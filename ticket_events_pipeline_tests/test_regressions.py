@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.partitions import START_DATE
+from ticket_events_pipeline.definitions import SCOPE
 from ticket_events_pipeline.errors import ForeignRootError, UsageError
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.ingest.range_pass import fetch_days
@@ -141,7 +141,7 @@ def test_a_range_that_ends_before_it_begins_is_named(tmp_path):
 
 def test_the_sensor_asks_for_no_day_before_the_first_partition(tmp_path):
     """A day that landed before TICKET_EVENTS_START_DATE was moved would make every range with it fail."""
-    first = Day(START_DATE)
+    first = SCOPE.first_day
     with deployed(tmp_path, now=LATER) as deployment:
         for day in (first.plus(-1), first):
             facts = {"content_hash": "x", "complete": True, "fetched_at": float(day.end), "metric_rows": 1}

@@ -6,11 +6,12 @@ import dagster as dg
 import pytest
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs.partitions import START_DATE
+from ticket_events_pipeline.definitions import SCOPE, defs
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, range_tags
-from ticket_events_pipeline.defs.schedules import daily_restatement, hourly_fetch
 from ticket_events_pipeline_tests.deployment import REPOSITORY, deployed
+
+hourly_fetch = REPOSITORY.get_schedule_def("hourly_fetch")
+daily_restatement = REPOSITORY.get_schedule_def("daily_restatement")
 
 NOON = dt.datetime(2026, 3, 10, 12, 7, tzinfo=dt.UTC)
 
@@ -31,7 +32,7 @@ def asked(schedule, deployment, at=NOON):
 
 
 def test_before_the_first_partition_there_is_nothing_to_fetch(deployment):
-    early = dt.datetime.combine(START_DATE, dt.time(), dt.UTC) - dt.timedelta(hours=1)
+    early = dt.datetime.combine(SCOPE.start_date, dt.time(), dt.UTC) - dt.timedelta(hours=1)
     told = asked(hourly_fetch, deployment, at=early)
     assert told == "The first partition, TICKET_EVENTS_START_DATE 2025-01-01, has not begun yet."
 
@@ -117,7 +118,7 @@ def test_the_restatement_re_reads_the_last_closed_days(deployment, monkeypatch):
     assert asked(daily_restatement, deployment) == ("2026-03-09", "2026-03-09")
 
 
-@pytest.mark.parametrize("schedule", [hourly_fetch, daily_restatement])
+@pytest.mark.parametrize("schedule", [hourly_fetch, daily_restatement], ids=lambda schedule: schedule.name)
 def test_without_settings_a_schedule_says_what_to_set(deployment, monkeypatch, schedule):
     monkeypatch.delenv("ZENDESK_OAUTH_TOKEN")
     told = asked(schedule, deployment)

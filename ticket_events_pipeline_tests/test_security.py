@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.account import ApiToken, BearerToken, ClientCredentials, Password
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+from ticket_events_pipeline.defs.account_scope import account_scope
+from ticket_events_pipeline.defs.resources import pipeline_resource
 from ticket_events_pipeline.errors import RequestRefusedError, TicketEventsError, TransientError, UsageError
 from ticket_events_pipeline.lake.partition_file import partition_path
 from ticket_events_pipeline.lake.store import FolderStore
@@ -221,10 +222,10 @@ VARIABLES = {"ZENDESK_SUBDOMAIN": "acme", "ZENDESK_OAUTH_CLIENT_ID": "id", "ZEND
 def test_settings_and_resource_show_no_credential(monkeypatch):
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
-    settings, resource = load_settings(VARIABLES), TicketEventsPipeline()
+    settings, resource = load_settings(VARIABLES), pipeline_resource(account_scope())
     assert settings.credentials == ClientCredentials("id", SECRET)
-    assert SECRET not in repr(settings) + repr(resource) + str(resource) + resource.model_dump_json()
-    assert type(resource).model_fields == {}
+    assert SECRET not in repr(settings) + repr(resource) + repr(vars(resource)) + repr(account_scope())
+    assert resource.config_schema.config_type.key == "Any"  # as every resource without fields
 
 
 RESOURCES = """{ repositoriesOrError { ... on RepositoryConnection { nodes { allTopLevelResourceDetails {

@@ -5,8 +5,6 @@ import pytest
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs.raw_assets import ticket_events, ticket_metric_events
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline_tests.deployment import deployed
 
@@ -162,9 +160,7 @@ def test_a_run_over_other_days_is_no_hindrance(deployment):
 def test_audits_alone_are_no_landed_day_but_metric_events_in_their_stream_are(deployment):
     audit = {"id": 9, "ticket_id": 1, "timestamp": Day.parse(DAYS[0]).start + 60, "event_type": "Audit", "child_events": []}
     deployment.account.deliver("ticket_events", [audit, event(201, f"{DAYS[1]}T10:00:00Z")])
-    tags = range_tags(Day.parse(DAYS[0]), Day.parse(DAYS[1]))
-    resources = {"pipeline": TicketEventsPipeline()}
-    assert dg.materialize([ticket_events], instance=deployment.instance, tags=tags, resources=resources).success
+    assert deployment.materialize("ticket_events", DAYS[0], DAYS[1]).success
     assert deployment.settle() == [(DAYS[1], DAYS[1])]
     assert deployment.table("daily_sla_breach_summary", DAYS[1])["targets_started"].to_pylist() == [1]
     failed = deployment.run("summarize_sla_breaches", DAYS[0])
@@ -200,14 +196,13 @@ def test_a_day_that_somebody_summarised_alone_restates_the_later_days(deployment
 @pytest.mark.parametrize("fetched_last", [0, 1])
 def test_an_event_in_both_streams_is_one_and_the_later_fetch_wins(deployment, withdrawn_in, fetched_last):
     """A breach that one of the streams tells as withdrawn counts exactly if the other was fetched later."""
-    streams = [ticket_events, ticket_metric_events]
+    streams = ["ticket_events", "ticket_metric_events"]
     breach = event(1, f"{DAYS[0]}T10:00:00Z", "breach")
-    for number, asset in enumerate(streams):
-        deployment.account.clear(asset.key.to_user_string())
-        deployment.account.deliver(asset.key.to_user_string(), [{**breach, "deleted": number == withdrawn_in}])
-    for asset in (streams[1 - fetched_last], streams[fetched_last]):
-        resources, tags = {"pipeline": TicketEventsPipeline()}, range_tags(Day.parse(DAYS[0]), Day.parse(DAYS[0]))
-        assert dg.materialize([asset], instance=deployment.instance, tags=tags, resources=resources).success
+    for number, stream in enumerate(streams):
+        deployment.account.clear(stream)
+        deployment.account.deliver(stream, [{**breach, "deleted": number == withdrawn_in}])
+    for stream in (streams[1 - fetched_last], streams[fetched_last]):
+        assert deployment.materialize(stream, DAYS[0]).success
         deployment.clock.now += 60
     deployment.settle()
     counted = sum(deployment.table("daily_sla_breach_summary", DAYS[0])["breaches"].to_pylist())

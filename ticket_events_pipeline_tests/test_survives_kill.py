@@ -7,7 +7,6 @@ import dagster as dg
 import pytest
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.schedules import hourly_fetch
 from ticket_events_pipeline.lake.partition_file import read_partition
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.rows import STREAMS, RecordedAccount
@@ -78,7 +77,9 @@ def asked_by_the_hour(place, monkeypatch, day):
         monkeypatch.setenv(name, value)
     at = dt.datetime.combine(day.date, dt.time(12, 7), dt.UTC)
     with dg.DagsterInstance.from_config(str(place.home)) as instance:
-        answer = hourly_fetch(dg.build_schedule_context(instance, scheduled_execution_time=at, repository_def=REPOSITORY))
+        answer = REPOSITORY.get_schedule_def("hourly_fetch")(
+            dg.build_schedule_context(instance, scheduled_execution_time=at, repository_def=REPOSITORY)
+        )
     return answer.skip_message if isinstance(answer, dg.SkipReason) else answer.tags["dagster/asset_partition_range_start"]
 
 

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+from ticket_events_pipeline.defs.account_scope import AccountScope
+from ticket_events_pipeline.defs.resources import PIPELINE, TicketEventsPipeline, pipeline_resource
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
 from ticket_events_pipeline.lake.store import Store, open_store
@@ -34,17 +35,16 @@ def run_demo() -> None:
     """
     _use_the_sandbox()
     # Not before: the definitions read the environment when they load.
-    from ticket_events_pipeline.definitions import defs
-    from ticket_events_pipeline.defs.partitions import START_DATE, TIMEZONE
+    from ticket_events_pipeline.definitions import SCOPE, defs
     from ticket_events_pipeline.defs.runs import range_tags
 
     settings = load_settings(os.environ)
     store = open_store(settings.root)
-    today = Day.containing(wall_clock(), TIMEZONE)
-    first = max(today.plus(1 - DEMO_DAYS), Day(START_DATE, TIMEZONE))
+    today = SCOPE.day_containing(wall_clock())
+    first = max(today.plus(1 - DEMO_DAYS), SCOPE.first_day)
     if first >= today:  # yesterday's breaches are what there is to show
         raise UsageError(
-            f"TICKET_EVENTS_START_DATE: {START_DATE} leaves no closed day to show; unset it, or set an earlier one."
+            f"TICKET_EVENTS_START_DATE: {SCOPE.first_day} leaves no closed day to show; unset it, or set an earlier one."
         )
     days = days_between(first, today)
     console = Console()
@@ -53,7 +53,7 @@ def run_demo() -> None:
 
         def run_jobs(written: Callable[[str], None]) -> None:
             for name in ("fetch_ticket_events", "summarize_sla_breaches"):
-                _run(defs.resolve_job_def(name), instance, range_tags(first, today), _watched_pipeline(written))
+                _run(defs.resolve_job_def(name), instance, range_tags(first, today), _watched_pipeline(SCOPE, written))
 
         _with_progress(console, run_jobs, days)
     _show_breaches(console, store, today.plus(-1))
@@ -79,7 +79,7 @@ def _instance() -> dg.DagsterInstance:
         raise UsageError(f"{error}. Make that folder, or unset DAGSTER_HOME.") from error
 
 
-def _watched_pipeline(written: Callable[[str], None]) -> TicketEventsPipeline:
+def _watched_pipeline(scope: AccountScope, written: Callable[[str], None]) -> dg.ResourceDefinition:
     """The pipeline, telling `written` the path of every file that it has written."""
 
     class Watched(TicketEventsPipeline):
@@ -96,13 +96,13 @@ def _watched_pipeline(written: Callable[[str], None]) -> TicketEventsPipeline:
             store.writer = writer  # type: ignore[method-assign]  # of this one store, which nobody else has
             return store
 
-    return Watched()
+    return pipeline_resource(scope, Watched)
 
 
-def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], pipeline: TicketEventsPipeline) -> None:
+def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], pipeline: dg.ResourceDefinition) -> None:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     result = job.execute_in_process(
-        run_config=quiet, instance=instance, tags=tags, resources={"pipeline": pipeline}, raise_on_error=False
+        run_config=quiet, instance=instance, tags=tags, resources={PIPELINE: pipeline}, raise_on_error=False
     )
     if not result.success:
         failures = [_reason(event) for event in result.all_events if event.is_step_failure]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import click
 
+from ticket_events_pipeline.defs.account_scope import account_scope
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
 from ticket_events_pipeline.lake.store import open_store
@@ -35,7 +36,7 @@ def _check_root(settings: Settings) -> str:
 
 
 def _check_credentials() -> str:
-    pipeline = TicketEventsPipeline()
+    pipeline = TicketEventsPipeline(account_scope())
     settings = pipeline.settings()
     with pipeline.client(settings, click.echo) as client:
         client.check()

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import click
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.defs.account_scope import account_scope
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, stretches
 from ticket_events_pipeline.ingest.progress import duration_text
@@ -29,7 +30,7 @@ def run_plan(first: str, last: str) -> None:
         SettingsError: variables are missing, malformed or contradict each other.
         AccountError, TransientError: a probe request fails.
     """
-    pipeline = TicketEventsPipeline()
+    pipeline = TicketEventsPipeline(account_scope())
     settings = pipeline.settings()
     now = wall_clock()
     days = _days(first, last, settings, now=now)

@@ -81,9 +81,10 @@ def _styled(mark: str, colour: str) -> str:
 
 
 def _compare(store: Store, whole: dict[str, list[Day]], *, sample: int, seed: int) -> set[tuple[Day, str]]:
+    from ticket_events_pipeline.defs.account_scope import account_scope
     from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 
-    pipeline = TicketEventsPipeline()
+    pipeline = TicketEventsPipeline(account_scope())
     broken = set()
     with pipeline.client(pipeline.settings(), click.echo) as client:
         for name, days in whole.items():

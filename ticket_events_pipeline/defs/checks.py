@@ -7,21 +7,17 @@ the days that it named last time. Else the next hour's green would paint over a 
 
 # No deferred annotations here: Dagster reads those of a check's function as they stand.
 
-import os
 from collections.abc import Iterator
 from typing import cast
 
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
-from ticket_events_pipeline.defs.partitions import TIMEZONE, days_of
-from ticket_events_pipeline.defs.raw_assets import ticket_events, ticket_metric_events
+from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.recording import expected_failures
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
-from ticket_events_pipeline.defs.runs import is_partition
+from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of
 from ticket_events_pipeline.lake.partition_file import stored_days
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.settings import lake_settings
 from ticket_events_pipeline.verify.days import owner_of, verify_days
 from ticket_events_pipeline.verify.drift import TYPE_CHANGED, UNKNOWN, Oddity, find_oddities
 from ticket_events_pipeline.verify.set_aside import rows_set_aside, set_aside_url
@@ -52,18 +48,29 @@ ODDITIES = {
 }
 
 
-def _checks_of(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
-    stream = asset.key.to_user_string()
-    specs = [dg.AssetCheckSpec(name, asset=asset.key, description=text) for name, text in DESCRIPTIONS.items()]
+def raw_checks(scope: AccountScope) -> list[dg.AssetChecksDefinition]:
+    """The checks of both raw assets of the account."""
+    return [_checks_of(scope, stream) for stream in STREAMS]
 
-    @dg.multi_asset_check(name=f"{stream}_checks", specs=specs, can_subset=True)
-    def checks(context: dg.AssetCheckExecutionContext, pipeline: TicketEventsPipeline) -> Iterator[dg.AssetCheckResult]:
-        selected = {key.name for key in context.selected_asset_check_keys}
+
+def _checks_of(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
+    key = scope.key(stream)
+    specs = [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in DESCRIPTIONS.items()]
+
+    @dg.multi_asset_check(
+        name=scope.named(f"{stream}_checks"),
+        specs=specs,
+        can_subset=True,
+        required_resource_keys={scope.named(PIPELINE)},
+    )
+    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        selected = {check.name for check in context.selected_asset_check_keys}
         with expected_failures():
-            store = pipeline.store()
-            days = _days_of_run(context, store, stream)
+            store = pipeline_of(context, scope).store()
+            days = _days_of_run(context, scope, store, stream)
             if WHOLE in selected:
-                yield _whole(store, stream, sorted({*days, *_named_before(context.instance, asset.key)}))
+                named = _named_before(context.instance, scope, key)
+                yield _whole(scope, store, stream, sorted({*days, *named}))
             if PLACED in selected:
                 yield _placed(store, stream, days)
             if selected & {TYPES, KNOWN}:
@@ -73,20 +80,20 @@ def _checks_of(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     return checks
 
 
-def _days_of_run(context: dg.AssetCheckExecutionContext, store: Store, stream: str) -> list[Day]:
+def _days_of_run(context: dg.AssetCheckExecutionContext, scope: AccountScope, store: Store, stream: str) -> list[Day]:
     """The run's days; every stored one where the checks are run by themselves, without any."""
     if context.has_partition_key or context.has_partition_key_range:
-        return days_of(list(context.partition_keys))
-    return stored_days(store, stream, TIMEZONE)
+        return scope.days(list(context.partition_keys))
+    return stored_days(store, stream, scope.timezone)
 
 
-def _named_before(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[Day]:
+def _named_before(instance: dg.DagsterInstance, scope: AccountScope, key: dg.AssetKey) -> list[Day]:
     """The days that were not whole when they were last verified."""
     last = next(_evaluations(instance, dg.AssetCheckKey(key, WHOLE)), None)
     if last is None or NAMED_DAYS not in last.metadata:
         return []
-    named = days_of([str(day) for day in cast(list[str], last.metadata[NAMED_DAYS].value)])
-    return [day for day in named if is_partition(day)]
+    named = scope.days([str(day) for day in cast(list[str], last.metadata[NAMED_DAYS].value)])
+    return [day for day in named if scope.is_partition(day)]
 
 
 def _evaluations(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> Iterator[dg.AssetCheckEvaluation]:
@@ -100,9 +107,9 @@ def _evaluations(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> Iterato
         cursor = records[-1].id if records else None
 
 
-def _whole(store: Store, stream: str, days: list[Day]) -> dg.AssetCheckResult:
-    settings = lake_settings(os.environ)
-    owner = owner_of(store, stream, days, account=settings.account, timezone=TIMEZONE) if days else None
+def _whole(scope: AccountScope, store: Store, stream: str, days: list[Day]) -> dg.AssetCheckResult:
+    settings = scope.lake_settings()
+    owner = owner_of(store, stream, days, account=settings.account, timezone=scope.timezone) if days else None
     broken: dict[Day, list[Finding]] = {}
     if owner is not None:
         for verdict in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock()):
@@ -147,6 +154,3 @@ def _odd(check_name: str, oddities: list[Oddity]) -> dg.AssetCheckResult:
 def _told(lines: list[str]) -> str:
     further = [f"… and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
     return "\n".join([*lines[:MOST_TOLD], *further])
-
-
-RAW_CHECKS = [_checks_of(asset) for asset in (ticket_events, ticket_metric_events)]

@@ -1,4 +1,4 @@
-"""What the five assets have in common: daily partitions, one run for any range of days, a file a day, recorded day by day."""
+"""What the assets have in common: daily partitions, one run for any range of days, a file a day, recorded day by day."""
 
 # No deferred annotations here: Dagster reads those of an asset's function as they stand.
 
@@ -10,15 +10,16 @@ import dagster as dg
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.partitions import DAILY, days_of
+from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.recording import DayMetadata, record_days
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+from ticket_events_pipeline.defs.resources import PIPELINE, TicketEventsPipeline, pipeline_of
 
 MakeDays = Callable[[dg.AssetExecutionContext, TicketEventsPipeline, list[Day]], Iterator[DayMetadata]]
 """Makes the days in order, and yields each with its metadata as soon as its file stands."""
 
 
 def daily_asset(
+    scope: AccountScope,
     name: str,
     make: MakeDays,
     *,
@@ -29,13 +30,13 @@ def daily_asset(
     schema: pa.Schema | None = None,
     pool: str | None = None,
 ) -> dg.AssetsDefinition:
-    """An asset whose days `make` makes; `schema` is shown in the UI."""
+    """An asset of the account whose days `make` makes; `schema` is shown in the UI."""
 
-    def daily(context: dg.AssetExecutionContext, pipeline: TicketEventsPipeline) -> None:
-        days = days_of(list(context.partition_keys))
+    def daily(context: dg.AssetExecutionContext) -> None:
+        days = scope.days(list(context.partition_keys))
         if not days:
             raise dg.Failure(description="The range holds no day: its end lies before its start.", allow_retries=False)
-        record_days(context, make(context, pipeline, days))
+        record_days(context, make(context, pipeline_of(context, scope), days))
 
     with warnings.catch_warnings():
         # Backfill policies are beta since 1.5; without one a range would be a run a day, and a page would be fetched N times.
@@ -43,12 +44,14 @@ def daily_asset(
         return dg.asset(
             daily,
             name=name,
-            group_name=group_name,
+            key_prefix=scope.key_prefix,
+            group_name=scope.named(group_name),
             description=description,
             kinds=kinds,
             deps=deps,
-            pool=pool,
-            partitions_def=DAILY,
+            pool=None if pool is None else scope.named(pool),
+            required_resource_keys={scope.named(PIPELINE)},
+            partitions_def=scope.partitions,
             backfill_policy=dg.BackfillPolicy.single_run(),
             metadata=None if schema is None else {"dagster/column_schema": _column_schema(schema)},
         )

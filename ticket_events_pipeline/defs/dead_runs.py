@@ -8,11 +8,13 @@ or don't end when canceled are run monitoring's, and so are launchers that know 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
 
 from ticket_events_pipeline.day import wall_clock
+from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.run_process import Mark, forget, is_gone, mark_of
 
 UNMARKED_SECONDS = 60
@@ -26,28 +28,37 @@ GOES_ON = "run_retries in dagster.yaml let Dagster start it again, and then it g
 WAS_CANCELED = "it was being canceled, so it is not started again."
 
 
-@dg.sensor(
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=30,
-    description="Ends the runs whose process was killed or went down with the machine, so that Dagster starts them again.",
-)
-def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """End every run of this code location whose process is gone for certain."""
-    repository, instance = context.repository_def, context.instance
-    if repository is None:
-        raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which runs are its own")
-    origin = context.code_location_origin
-    label = None if origin is None else f"{repository.name}@{origin.location_name}"
-    ended = []
-    for run in dead_runs(instance, repository, label):
-        if end_run(instance, run):
-            context.log.warning(f"Run {run.run_id} had lost its process and was ended.")
-            ended.append(run.run_id)
-    return dg.SkipReason(f"Ended: {', '.join(ended)}." if ended else "No run has lost its process.")
+def dead_runs_sensor(scope: AccountScope) -> dg.SensorDefinition:
+    """The account's sensor: ends every run over its assets whose process is gone for certain."""
+
+    @dg.sensor(
+        name=scope.named("dead_runs_sensor"),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+        description="Ends the runs whose process was killed or went down with the machine, so that Dagster starts them again.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        repository, instance = context.repository_def, context.instance
+        if repository is None:
+            raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which runs are its own")
+        origin = context.code_location_origin
+        label = None if origin is None else f"{repository.name}@{origin.location_name}"
+        ended = []
+        for run in dead_runs(instance, repository, label, key_prefix=scope.key_prefix):
+            if end_run(instance, run):
+                context.log.warning(f"Run {run.run_id} had lost its process and was ended.")
+                ended.append(run.run_id)
+        return dg.SkipReason(f"Ended: {', '.join(ended)}." if ended else "No run has lost its process.")
+
+    return sensor
 
 
 def dead_runs(
-    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, label: str | None = None
+    instance: dg.DagsterInstance,
+    repository: dg.RepositoryDefinition,
+    label: str | None = None,
+    *,
+    key_prefix: Sequence[str] = (),
 ) -> list[dg.DagsterRun]:
     """The unfinished runs of the repository that are executed by no process any more.
 
@@ -55,10 +66,21 @@ def dead_runs(
         instance: whose runs.
         repository: the jobs to look at.
         label: `repository@location`, by which Dagster tells apart equal jobs of several code locations.
+        key_prefix: only runs over assets whose keys begin with it.
     """
     statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     found = instance.get_run_records(dg.RunsFilter(statuses=statuses))
-    return [record.dagster_run for record in found if _is_dead(instance, repository, record, label)]
+    ours = [record for record in found if _touches(repository, record.dagster_run, list(key_prefix))]
+    return [record.dagster_run for record in ours if _is_dead(instance, repository, record, label)]
+
+
+def _touches(repository: dg.RepositoryDefinition, run: dg.DagsterRun, key_prefix: list[str]) -> bool:
+    """Whether the run makes or checks an asset of the account with those keys; a run of jobs of other kinds is nobody's."""
+    if not repository.has_job(run.job_name):
+        return False
+    checked = {check.asset_key for check in run.asset_check_selection or ()}
+    keys = {*(run.asset_selection or ()), *checked} or repository.get_job(run.job_name).asset_layer.executable_asset_keys
+    return any(key.path[: len(key_prefix)] == key_prefix for key in keys)
 
 
 def _is_dead(
@@ -66,7 +88,7 @@ def _is_dead(
 ) -> bool:
     run = record.dagster_run
     # With another executor the steps have processes of their own: the mark says nothing of the run's.
-    if not repository.has_job(run.job_name) or repository.get_job(run.job_name).executor_def != dg.in_process_executor:
+    if repository.get_job(run.job_name).executor_def != dg.in_process_executor:
         return False
     origin = run.remote_job_origin
     launched_from = None if origin is None else origin.repository_origin.get_label()

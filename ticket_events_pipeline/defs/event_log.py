@@ -9,7 +9,6 @@ from typing import Any
 import dagster as dg
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.partitions import TIMEZONE
 from ticket_events_pipeline.summarize.inputs import NOT_LANDED, DayInputs, RawState
 
 EVENTS_PER_READ = 1000
@@ -27,7 +26,7 @@ class LandedEvent:
     day: Day
 
 
-def events_after(instance: dg.DagsterInstance, key: dg.AssetKey, storage_id: int) -> Iterator[LandedEvent]:
+def events_after(instance: dg.DagsterInstance, key: dg.AssetKey, storage_id: int, *, timezone: str) -> Iterator[LandedEvent]:
     """Every materialisation of a day of `key` behind `storage_id` in the log, oldest first."""
     cursor, has_more = None, True
     while has_more:
@@ -35,23 +34,25 @@ def events_after(instance: dg.DagsterInstance, key: dg.AssetKey, storage_id: int
         read = instance.fetch_materializations(records, EVENTS_PER_READ, cursor=cursor, ascending=True)
         for record in read.records:
             if record.partition_key is not None:
-                yield LandedEvent(record.storage_id, Day.parse(record.partition_key, TIMEZONE))
+                yield LandedEvent(record.storage_id, Day.parse(record.partition_key, timezone))
         cursor, has_more = read.cursor, read.has_more
 
 
 def newest_metadata(instance: dg.DagsterInstance, key: dg.AssetKey, days: Iterable[Day]) -> dict[Day, Metadata]:
     """The metadata of the newest materialisation of each of `days` that has one."""
     materialized = instance.get_materialized_partitions(key)
-    wanted = sorted({str(day) for day in days} & materialized)
+    asked = {str(day): day for day in days}
+    wanted = sorted(asked.keys() & materialized)
     found: dict[Day, Metadata] = {}
     for start in range(0, len(wanted), DAYS_PER_READ):
-        found |= _newest_of(instance, key, wanted[start : start + DAYS_PER_READ])
+        newest = _newest_of(instance, key, wanted[start : start + DAYS_PER_READ])
+        found |= {asked[partition]: metadata for partition, metadata in newest.items()}
     return found
 
 
-def _newest_of(instance: dg.DagsterInstance, key: dg.AssetKey, partitions: list[str]) -> dict[Day, Metadata]:
+def _newest_of(instance: dg.DagsterInstance, key: dg.AssetKey, partitions: list[str]) -> dict[str, Metadata]:
     missing, cursor, has_more = set(partitions), None, True
-    found: dict[Day, Metadata] = {}
+    found: dict[str, Metadata] = {}
     while missing and has_more:
         records = dg.AssetRecordsFilter(key, asset_partitions=partitions)
         read = instance.fetch_materializations(records, EVENTS_PER_READ, cursor=cursor)
@@ -59,7 +60,7 @@ def _newest_of(instance: dg.DagsterInstance, key: dg.AssetKey, partitions: list[
             if record.partition_key in missing and record.asset_materialization is not None:
                 missing.discard(record.partition_key)
                 values = {name: value.value for name, value in record.asset_materialization.metadata.items()}
-                found[Day.parse(record.partition_key, TIMEZONE)] = values
+                found[record.partition_key] = values
         cursor, has_more = read.cursor, read.has_more
     return found
 

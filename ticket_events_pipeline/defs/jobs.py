@@ -1,22 +1,28 @@
-"""The two jobs: fetch both streams, and make the three SLA tables."""
+"""The two jobs of an account: fetch both streams, and make the SLA tables."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import dagster as dg
 
-from ticket_events_pipeline.defs.raw_assets import ticket_events, ticket_metric_events
-from ticket_events_pipeline.defs.sla_assets import daily_sla_breach_summary, sla_clocks, sla_targets
+from ticket_events_pipeline.defs.account_scope import AccountScope
 
-RAW_ASSETS = [ticket_events, ticket_metric_events]
-SLA_ASSETS = [sla_clocks, sla_targets, daily_sla_breach_summary]
+FETCH, SUMMARIZE = "fetch_ticket_events", "summarize_sla_breaches"
 
-fetch_ticket_events = dg.define_asset_job(
-    "fetch_ticket_events",
-    selection=dg.AssetSelection.assets(*RAW_ASSETS),
-    description="Fetch ticket events and ticket metric events of the chosen days.",
-)
-summarize_sla_breaches = dg.define_asset_job(
-    "summarize_sla_breaches",
-    selection=dg.AssetSelection.assets(*SLA_ASSETS),
-    description="Make the SLA tables of the chosen days from what is stored; no request is made.",
-)
+DESCRIPTIONS = {
+    FETCH: "Fetch ticket events and ticket metric events of the chosen days.",
+    SUMMARIZE: "Make the SLA tables of the chosen days from what is stored; no request is made.",
+}
+
+
+def asset_job(scope: AccountScope, name: str, assets: Sequence[dg.AssetsDefinition]) -> Any:  # its type has no public name
+    """The account's job of that name, over `assets`."""
+    return dg.define_asset_job(
+        scope.named(name),
+        selection=dg.AssetSelection.assets(*assets),
+        description=DESCRIPTIONS[name],
+        # Steps are short and share their imports: one process a step would cost more than the steps do.
+        executor_def=dg.in_process_executor,
+    )

@@ -8,16 +8,25 @@ from typing import Any
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.daily_asset import MakeDays, daily_asset
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
 from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.range_pass import fetch_days
-from ticket_events_pipeline.lake.schemas import TICKET_EVENTS_SCHEMA, TICKET_METRIC_EVENTS_SCHEMA
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
 
 ZENDESK_POOL = "zendesk_api"
 """At most two runs at a time fetch (dagster.yaml): a long backfill must not starve the hourly fetch."""
+
+
+DESCRIPTIONS = {
+    "ticket_events": "Audits of the account's tickets, and rows of the documented metric-event shape if the endpoint sends "
+    "them; from `/api/v2/incremental/ticket_events`.",
+    "ticket_metric_events": "Metric events of the account's tickets: SLA policies applied, breaches, fulfilments; "
+    "from `/api/v2/incremental/ticket_metric_events`.",
+}
 
 
 def _fetcher(stream: Stream) -> MakeDays:
@@ -70,23 +79,18 @@ def committed_metadata(committed: CommittedDay) -> dict[str, Any]:
     return metadata
 
 
-ticket_events = daily_asset(
-    "ticket_events",
-    _fetcher(TICKET_EVENTS),
-    group_name="zendesk",
-    kinds={"zendesk", "parquet"},
-    pool=ZENDESK_POOL,
-    schema=TICKET_EVENTS_SCHEMA,
-    description="Audits of the account's tickets, and rows of the documented metric-event shape if the endpoint sends them; "
-    "from `/api/v2/incremental/ticket_events`.",
-)
-ticket_metric_events = daily_asset(
-    "ticket_metric_events",
-    _fetcher(TICKET_METRIC_EVENTS),
-    group_name="zendesk",
-    kinds={"zendesk", "parquet"},
-    pool=ZENDESK_POOL,
-    schema=TICKET_METRIC_EVENTS_SCHEMA,
-    description="Metric events of the account's tickets: SLA policies applied, breaches, fulfilments; "
-    "from `/api/v2/incremental/ticket_metric_events`.",
-)
+def raw_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
+    """Both raw assets of the account, `ticket_events` first."""
+    return [
+        daily_asset(
+            scope,
+            stream.name,
+            _fetcher(stream),
+            group_name="zendesk",
+            kinds={"zendesk", "parquet"},
+            pool=ZENDESK_POOL,
+            schema=RAW_SCHEMAS[stream.name],
+            description=DESCRIPTIONS[stream.name],
+        )
+        for stream in (TICKET_EVENTS, TICKET_METRIC_EVENTS)
+    ]

@@ -1,41 +1,43 @@
-"""The pipeline's one resource: settings, store and client, made when a run needs them and never before.
+"""An account's one resource: settings, store and client, made when a run needs them and never before.
 
-It has no configuration fields: everything comes from the environment, so no credential can show in the UI's resource view.
+It has no configuration fields: everything comes from the account's variables, so no credential can show in the UI's resource
+view.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import dagster as dg
-from pydantic import PrivateAttr
 
 from ticket_events_pipeline.day import wall_clock
+from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.run_process import mark_run
 from ticket_events_pipeline.errors import AuthenticationError
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.lake.store import INFLIGHT, Store, open_store
+from ticket_events_pipeline.lake.store import INFLIGHT, Store
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.settings import Settings, load_settings
+from ticket_events_pipeline.settings import Settings
 from ticket_events_pipeline.zendesk.client import ZendeskClient
 from ticket_events_pipeline.zendesk.page import Stream
 from ticket_events_pipeline.zendesk.quota import Quota
 
+PIPELINE = "pipeline"
+"""The resource's key, of an account with a name behind that."""
 
-class TicketEventsPipeline(dg.ConfigurableResource):  # type: ignore[type-arg]  # it resolves to itself
-    """Zendesk on one side, the Parquet root on the other; set by environment variables (see .env.example)."""
 
-    _refusal: str | None = PrivateAttr(default=None)
+class TicketEventsPipeline:
+    """Zendesk on one side, the Parquet root on the other; set by the account's variables (see .env.example)."""
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Before a run's first step: mark it, so that it is known when its process is gone."""
-        if context.run is not None and context.instance is not None:
-            mark_run(context.instance, context.run.run_id)
+    def __init__(self, scope: AccountScope) -> None:
+        self._scope = scope
+        self._refusal: str | None = None
 
     def settings(self) -> Settings:
         """The settings in force, the sandbox's server included.
@@ -43,17 +45,17 @@ class TicketEventsPipeline(dg.ConfigurableResource):  # type: ignore[type-arg]  
         Raises:
             SettingsError: variables are missing, malformed or contradict each other.
         """
-        settings = load_settings(os.environ)
-        return settings.with_server(embedded_sandbox().base_url) if settings.is_sandbox else settings
+        settings = self._scope.settings()
+        return settings.with_server(embedded_sandbox(self._scope.name).base_url) if settings.is_sandbox else settings
 
     def store(self) -> Store:
         """Where the Parquet files lie."""
-        return open_store(load_settings(os.environ).root)
+        return self._scope.store()
 
     def quota(self, settings: Settings, log: Callable[[str], None]) -> Quota:
         """The account's quota, which lies beside the files: in a small file of the root."""
         name = re.sub(r"[^a-z0-9.-]", "-", settings.account.lower())  # it may be a host's address
-        exchange = functools.partial(open_store(settings.root).exchange, f"{INFLIGHT}/quota-{name}.json")
+        exchange = functools.partial(self.store().exchange, f"{INFLIGHT}/quota-{name}.json")
         return Quota(settings.requests_per_minute, exchange=exchange, log=log)
 
     @contextmanager
@@ -80,14 +82,33 @@ class TicketEventsPipeline(dg.ConfigurableResource):  # type: ignore[type-arg]  
             raise
 
 
+def pipeline_resource(
+    scope: AccountScope, make: Callable[[AccountScope], TicketEventsPipeline] = TicketEventsPipeline
+) -> dg.ResourceDefinition:
+    """The account's resource, made once a run: before its first step the run is marked, so that a dead one is known."""
+
+    def resource(context: dg.InitResourceContext) -> TicketEventsPipeline:
+        if context.run is not None and context.instance is not None:
+            mark_run(context.instance, context.run.run_id)
+        return make(scope)
+
+    return dg.ResourceDefinition(resource, description="Zendesk on one side, the Parquet root on the other.")
+
+
+def pipeline_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, scope: AccountScope) -> TicketEventsPipeline:
+    """The account's pipeline, for a step that requires the resource."""
+    return cast(TicketEventsPipeline, getattr(context.resources, scope.named(PIPELINE)))
+
+
 def ownership(settings: Settings, stream: Stream) -> Ownership:
     """Whose files a pass with these settings makes."""
     return Ownership(settings.account, settings.timezone, settings.include_comments and stream.name == "ticket_events")
 
 
 @functools.cache
-def embedded_sandbox() -> SandboxServer:
-    """The simulated account of this process, behind its server on 127.0.0.1; it ends with the process."""
-    server = SandboxServer(SimulatedAccount(), clock=wall_clock)
+def embedded_sandbox(name: str = "") -> SandboxServer:
+    """The simulated account of this process, another one for each name, behind its server on 127.0.0.1."""
+    account = SimulatedAccount(seed=zlib.crc32(name.encode())) if name else SimulatedAccount()
+    server = SandboxServer(account, clock=wall_clock)
     server.start()
     return server

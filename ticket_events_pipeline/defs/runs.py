@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.partitions import DAILY, TIMEZONE
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -52,7 +51,7 @@ def runs_in_progress(instance: dg.DagsterInstance, tags: Mapping[str, str] | Non
 
 
 def days_in_progress(
-    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, asset_keys: Iterable[dg.AssetKey]
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, asset_keys: Iterable[dg.AssetKey], *, timezone: str
 ) -> dict[Day, str]:
     """The days that a run in progress, or an unfinished backfill, over any of `asset_keys` covers; each with its name."""
     keys = set(asset_keys)
@@ -61,19 +60,19 @@ def days_in_progress(
     for run in runs_in_progress(instance):
         touches = keys & run.asset_selection if run.asset_selection else run.job_name in jobs
         if touches:
-            days |= dict.fromkeys(_days_of_tags(run.tags), f"run {run.run_id}")
-    return days | _days_of_backfills(instance, repository, keys)
+            days |= dict.fromkeys(_days_of_tags(run.tags, timezone), f"run {run.run_id}")
+    return days | _days_of_backfills(instance, repository, keys, timezone)
 
 
-def _days_of_tags(tags: Mapping[str, str]) -> list[Day]:
+def _days_of_tags(tags: Mapping[str, str], timezone: str) -> list[Day]:
     if RANGE_START_TAG in tags and RANGE_END_TAG in tags:
-        first, last = Day.parse(tags[RANGE_START_TAG], TIMEZONE), Day.parse(tags[RANGE_END_TAG], TIMEZONE)
+        first, last = Day.parse(tags[RANGE_START_TAG], timezone), Day.parse(tags[RANGE_END_TAG], timezone)
         return days_between(first, last)
-    return [Day.parse(tags[PARTITION_TAG], TIMEZONE)] if PARTITION_TAG in tags else []
+    return [Day.parse(tags[PARTITION_TAG], timezone)] if PARTITION_TAG in tags else []
 
 
 def _days_of_backfills(
-    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, keys: set[dg.AssetKey]
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, keys: set[dg.AssetKey], timezone: str
 ) -> dict[Day, str]:
     days: dict[Day, str] = {}
     for backfill in instance.get_backfills(limit=RECENT_BACKFILLS):
@@ -82,10 +81,5 @@ def _days_of_backfills(
         target = backfill.get_asset_backfill_data(repository.asset_graph).target_subset
         for key in keys & target.asset_keys:
             partitions = target.get_partitions_subset(key).get_partition_keys()
-            days |= {Day.parse(partition, TIMEZONE): f"backfill {backfill.backfill_id}" for partition in partitions}
+            days |= {Day.parse(partition, timezone): f"backfill {backfill.backfill_id}" for partition in partitions}
     return days
-
-
-def is_partition(day: Day) -> bool:
-    """Whether the day is one of the pipeline's partitions by now."""
-    return DAILY.has_partition_key(str(day))

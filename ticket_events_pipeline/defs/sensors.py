@@ -13,10 +13,10 @@ from itertools import takewhile
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.event_log import events_after
-from ticket_events_pipeline.defs.jobs import RAW_ASSETS, SLA_ASSETS, summarize_sla_breaches
-from ticket_events_pipeline.defs.partitions import TIMEZONE
-from ticket_events_pipeline.defs.runs import WILL_RETRY_TAG, days_in_progress, is_partition, range_tags
+from ticket_events_pipeline.defs.jobs import SUMMARIZE
+from ticket_events_pipeline.defs.runs import WILL_RETRY_TAG, days_in_progress, range_tags
 from ticket_events_pipeline.defs.staleness import (
     CLOCKS,
     SUMMARY,
@@ -36,43 +36,56 @@ RUNS_LOOKED_AT = 50
 """More than one state can have while its attempts are counted: each may be killed and retried ten times (dagster.yaml)."""
 
 WATCHED = {
-    # An event of the key may make these days stale, counted from its own: a day's memory is an input of the next day.
+    # An event of the asset may make these days stale, counted from its own: a day's memory is an input of the next day.
     TICKET_EVENTS: (0,),
     TICKET_METRIC_EVENTS: (0,),
     CLOCKS: (1,),
     SUMMARY: (0,),
 }
 
+DAILY_ASSETS = (TICKET_EVENTS, TICKET_METRIC_EVENTS, CLOCKS, "sla_targets", SUMMARY)
+"""A run or backfill over any of them holds its days."""
+
 Cursor = dict[str, int]
 """By asset, the place in the event log up to which no day is stale. It only saves work: without it, all is compared again."""
 
 
-@dg.sensor(
-    job=summarize_sla_breaches,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=30,
-    description="Asks for one range run of the SLA tables per stretch of days whose raw files have landed or changed.",
-)
-def new_event_partitions_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+def new_event_partitions_sensor(scope: AccountScope) -> dg.SensorDefinition:
+    """The account's sensor: one range run of the SLA tables per stretch of days whose raw files have landed or changed."""
+
+    @dg.sensor(
+        name=scope.named("new_event_partitions_sensor"),
+        job_name=scope.named(SUMMARIZE),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+        description="Asks for one range run of the SLA tables per stretch of days whose raw files have landed or changed.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return _tick(context, scope)
+
+    return sensor
+
+
+def _tick(context: dg.SensorEvaluationContext, scope: AccountScope) -> dg.SensorResult:
     """Compare what every summary was made from with what is stored, and ask for a run where they differ."""
     repository = context.repository_def
     if repository is None:
         raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which backfills touch its assets")
     instance = context.instance
     cursor = _read_cursor(context.cursor)
-    touched, reached = _touched_since(instance, cursor)
+    touched, reached = _touched_since(instance, scope, cursor)
     # A day that landed before TICKET_EVENTS_START_DATE was moved is no partition any more: a range with it can't be run.
-    stale = {day for day in stale_days(instance, touched) if is_partition(day)}
-    newest = Day.containing(wall_clock(), TIMEZONE)
-    keys = [asset.key for asset in (*RAW_ASSETS, *SLA_ASSETS)]
-    busy = set(days_in_progress(instance, repository, keys)) if stale else set()
+    stale = {day for day in stale_days(instance, scope, touched) if scope.is_partition(day)}
+    newest = scope.day_containing(wall_clock())
+    keys = [scope.key(asset) for asset in DAILY_ASSETS]
+    busy = set(days_in_progress(instance, repository, keys, timezone=scope.timezone)) if stale else set()
     asked, given_up = [], set()
-    for stretch in stretches(instance, stale, max({newest, *stale})):
-        if len(_attempts(instance, stretch)) >= MOST_ATTEMPTS:
+    for stretch in stretches(instance, scope, stale, max({newest, *stale})):
+        if len(_attempts(instance, scope, stretch)) >= MOST_ATTEMPTS:
             given_up |= set(stretch.days)
             context.log.warning(f"{_told(stretch)}: {MOST_ATTEMPTS} runs have made no summary; look at why they failed.")
         elif busy.isdisjoint(stretch.days):
-            asked.append(_request(instance, stretch))
+            asked.append(_request(instance, scope, stretch))
     # Those given up too: a change of any later day of their stretch makes the whole stretch worth another try.
     held = {day: places for day, places in touched.items() if day in stale}
     skipped = None if asked else _why_nothing(stale, given_up)
@@ -87,13 +100,12 @@ def _read_cursor(text: str | None) -> Cursor:
         return {}
 
 
-def _touched_since(instance: dg.DagsterInstance, cursor: Cursor) -> tuple[dict[Day, Cursor], Cursor]:
+def _touched_since(instance: dg.DagsterInstance, scope: AccountScope, cursor: Cursor) -> tuple[dict[Day, Cursor], Cursor]:
     """The days that events behind the cursor may have made stale, each with its first such event by asset; and the newest."""
     touched: dict[Day, Cursor] = defaultdict(dict)
     reached = dict(cursor)
-    for key, offsets in WATCHED.items():
-        name = key.to_user_string()
-        for event in events_after(instance, key, cursor.get(name, 0)):
+    for name, offsets in WATCHED.items():
+        for event in events_after(instance, scope.key(name), cursor.get(name, 0), timezone=scope.timezone):
             reached[name] = max(reached.get(name, 0), event.storage_id)
             for offset in offsets:
                 touched[event.day.plus(offset)].setdefault(name, event.storage_id)
@@ -109,21 +121,21 @@ def _advanced(reached: Cursor, held: dict[Day, Cursor]) -> Cursor:
     return advanced
 
 
-def _attempts(instance: dg.DagsterInstance, stretch: Stretch) -> list[dg.DagsterRun]:
+def _attempts(instance: dg.DagsterInstance, scope: AccountScope, stretch: Stretch) -> list[dg.DagsterRun]:
     """The runs that were asked for this state since those days were last in another, newest first.
 
     Those that were killed don't count: the state is not at fault, and Dagster has started each again.
     """
-    filters = dg.RunsFilter(tags=range_tags(stretch.days[0], stretch.days[-1]) | {ASKED_TAG: "true"})
-    newest = instance.get_runs(filters, limit=RUNS_LOOKED_AT)
+    tags = range_tags(stretch.days[0], stretch.days[-1]) | {ASKED_TAG: "true"}
+    newest = instance.get_runs(dg.RunsFilter(tags=tags, job_name=scope.named(SUMMARIZE)), limit=RUNS_LOOKED_AT)
     same = takewhile(lambda run: run.tags.get(STATE_TAG) == stretch.state, newest)
     return [run for run in same if run.tags.get(WILL_RETRY_TAG) != "true"]
 
 
-def _request(instance: dg.DagsterInstance, stretch: Stretch) -> dg.RunRequest:
+def _request(instance: dg.DagsterInstance, scope: AccountScope, stretch: Stretch) -> dg.RunRequest:
     tags = range_tags(stretch.days[0], stretch.days[-1]) | {ASKED_TAG: "true", STATE_TAG: stretch.state}
     # The count is in the key: a key dedupes for ever, and a failed run, or a state that comes back, has to be asked for again.
-    before = instance.get_runs_count(dg.RunsFilter(tags={STATE_TAG: stretch.state}))
+    before = instance.get_runs_count(dg.RunsFilter(tags={STATE_TAG: stretch.state}, job_name=scope.named(SUMMARIZE)))
     return dg.RunRequest(run_key=f"{stretch.state}:{before + 1}", tags=tags)
 
 

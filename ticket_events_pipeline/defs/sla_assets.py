@@ -9,15 +9,13 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.daily_asset import MakeDays, daily_asset
-from ticket_events_pipeline.defs.raw_assets import ticket_events, ticket_metric_events
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.summarize.sla_days import MadeDay, make_clocks, make_summaries, make_targets
-
-OWN_PREVIOUS_DAY = dg.AssetDep("sla_clocks", partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1))
 
 SUMMED_COLUMNS = (
     "breaches",
@@ -70,30 +68,39 @@ def _summary_facts(made: MadeDay) -> dict[str, Any]:
     return {**sums, "achievement_rate": sums["achieved"] / decided} if decided else sums
 
 
-sla_clocks = daily_asset(
-    "sla_clocks",
-    _maker(make_clocks, lambda _: {}),
-    group_name="sla",
-    kinds={"parquet"},
-    deps=[ticket_events, ticket_metric_events, OWN_PREVIOUS_DAY],
-    description="The memory between days: every SLA clock that may still matter, with its events so far. Internal: its "
-    "columns are no contract.",
-)
-sla_targets = daily_asset(
-    "sla_targets",
-    _maker(make_targets, _target_facts),
-    group_name="sla",
-    kinds={"parquet"},
-    deps=[sla_clocks],
-    description="Every SLA target that was open at some moment of the day, as of the day's end (or of its last reading).",
-    schema=SLA_TARGETS_SCHEMA,
-)
-daily_sla_breach_summary = daily_asset(
-    "daily_sla_breach_summary",
-    _maker(make_summaries, _summary_facts),
-    group_name="sla",
-    kinds={"parquet"},
-    deps=[sla_targets],
-    description="Breaches, achievement and open targets of the day, a row per SLA metric, policy and kind of hours.",
-    schema=DAILY_SLA_BREACH_SUMMARY_SCHEMA,
-)
+def sla_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
+    """`sla_clocks`, `sla_targets` and `daily_sla_breach_summary` of the account, in the order in which they are made."""
+    own_previous_day = dg.AssetDep(
+        scope.key("sla_clocks"), partition_mapping=dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
+    )
+    clocks = daily_asset(
+        scope,
+        "sla_clocks",
+        _maker(make_clocks, lambda _: {}),
+        group_name="sla",
+        kinds={"parquet"},
+        deps=[scope.key("ticket_events"), scope.key("ticket_metric_events"), own_previous_day],
+        description="The memory between days: every SLA clock that may still matter, with its events so far. Internal: its "
+        "columns are no contract.",
+    )
+    targets = daily_asset(
+        scope,
+        "sla_targets",
+        _maker(make_targets, _target_facts),
+        group_name="sla",
+        kinds={"parquet"},
+        deps=[clocks],
+        description="Every SLA target that was open at some moment of the day, as of the day's end (or of its last reading).",
+        schema=SLA_TARGETS_SCHEMA,
+    )
+    summary = daily_asset(
+        scope,
+        "daily_sla_breach_summary",
+        _maker(make_summaries, _summary_facts),
+        group_name="sla",
+        kinds={"parquet"},
+        deps=[targets],
+        description="Breaches, achievement and open targets of the day, a row per SLA metric, policy and kind of hours.",
+        schema=DAILY_SLA_BREACH_SUMMARY_SCHEMA,
+    )
+    return [clocks, targets, summary]

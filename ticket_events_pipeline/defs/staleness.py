@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.event_log import newest_metadata, raw_state, recorded_inputs
 from ticket_events_pipeline.summarize.inputs import DayInputs, day_inputs
 
-TICKET_EVENTS = dg.AssetKey("ticket_events")
-TICKET_METRIC_EVENTS = dg.AssetKey("ticket_metric_events")
-CLOCKS = dg.AssetKey("sla_clocks")
-SUMMARY = dg.AssetKey("daily_sla_breach_summary")
+TICKET_EVENTS, TICKET_METRIC_EVENTS = "ticket_events", "ticket_metric_events"
+CLOCKS, SUMMARY = "sla_clocks", "daily_sla_breach_summary"
 
 
 @dataclass(frozen=True)
@@ -34,19 +33,20 @@ class Stretch:
     state: str
 
 
-def stale_days(instance: dg.DagsterInstance, days: Iterable[Day]) -> set[Day]:
+def stale_days(instance: dg.DagsterInstance, scope: AccountScope, days: Iterable[Day]) -> set[Day]:
     """Those of `days` that have landed and whose summary is missing or records other inputs."""
     asked = set(days)
-    summaries = newest_metadata(instance, SUMMARY, asked)
-    return {day for day, inputs in current_inputs(instance, asked).items() if recorded_inputs(summaries.get(day)) != inputs}
+    summaries = newest_metadata(instance, scope.key(SUMMARY), asked)
+    current = current_inputs(instance, scope, asked)
+    return {day for day, inputs in current.items() if recorded_inputs(summaries.get(day)) != inputs}
 
 
-def current_inputs(instance: dg.DagsterInstance, days: Iterable[Day]) -> dict[Day, DayInputs]:
+def current_inputs(instance: dg.DagsterInstance, scope: AccountScope, days: Iterable[Day]) -> dict[Day, DayInputs]:
     """What a summary of each landed day would be made from now; days that can't be summarised are left out."""
     asked = set(days)
-    events = newest_metadata(instance, TICKET_EVENTS, asked)
-    metric_events = newest_metadata(instance, TICKET_METRIC_EVENTS, asked)
-    clocks = newest_metadata(instance, CLOCKS, {day.plus(-1) for day in asked})
+    events = newest_metadata(instance, scope.key(TICKET_EVENTS), asked)
+    metric_events = newest_metadata(instance, scope.key(TICKET_METRIC_EVENTS), asked)
+    clocks = newest_metadata(instance, scope.key(CLOCKS), {day.plus(-1) for day in asked})
     found = {
         day: day_inputs(
             day,
@@ -59,12 +59,12 @@ def current_inputs(instance: dg.DagsterInstance, days: Iterable[Day]) -> dict[Da
     return {day: inputs for day, inputs in found.items() if inputs is not None}
 
 
-def stretches(instance: dg.DagsterInstance, stale: set[Day], newest: Day) -> list[Stretch]:
+def stretches(instance: dg.DagsterInstance, scope: AccountScope, stale: set[Day], newest: Day) -> list[Stretch]:
     """The runs that make `stale` fresh: one per stretch of landed days, looked for up to the day `newest`."""
     found: list[Stretch] = []
     if not stale:
         return found
-    inputs = current_inputs(instance, days_between(min(stale), newest))
+    inputs = current_inputs(instance, scope, days_between(min(stale), newest))
     for day in sorted(stale):
         if found and day <= found[-1].days[-1]:
             continue
