@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -99,7 +100,7 @@ class AccountScope:
         Raises:
             SettingsError: what `load` found wrong.
         """
-        return _respelled(lambda: load(self.environment()), self.spelled)
+        return _respelled(lambda: load(self.environment()), self.name, self.spelled)
 
     def store(self) -> Store:
         """Where its files lie.
@@ -119,19 +120,18 @@ def account_scope(
         SettingsError: the first day or the timezone is malformed.
     """
     names = spelled or {}
-    start_date, timezone = _respelled(lambda: partition_settings(environment()), names)
+    start_date, timezone = _respelled(lambda: partition_settings(environment()), name, names)
     partitions = dg.DailyPartitionsDefinition(start_date=start_date.isoformat(), timezone=timezone, end_offset=1)
     return AccountScope(name, environment, start_date, timezone, partitions, names)
 
 
-def _respelled(load: Callable[[], _T], spelled: Mapping[str, str]) -> _T:
+def _respelled(load: Callable[[], _T], name: str, spelled: Mapping[str, str]) -> _T:
     try:
         return load()
     except SettingsError as error:
         if not spelled:
             raise
-        # The longest first: some names begin with others.
-        problems = error.problems
-        for name in sorted(spelled, key=len, reverse=True):
-            problems = [problem.replace(name, spelled[name]) for problem in problems]
-        raise SettingsError(problems) from None
+        # A whole name at once: some begin with others.
+        names = re.compile("|".join(sorted(spelled, key=len, reverse=True)))
+        problems = [names.sub(lambda found: spelled[found.group()], problem) for problem in error.problems]
+        raise SettingsError([f"account {name}: {problem}" for problem in problems]) from None

@@ -1,0 +1,1 @@
+"""Two Zendesk accounts, side by side in one code location."""

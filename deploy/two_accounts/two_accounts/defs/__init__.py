@@ -1,0 +1,1 @@
+"""A folder for each account, with a `defs.yaml`."""

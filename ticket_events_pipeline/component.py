@@ -1,0 +1,156 @@
+"""`ZendeskTicketEvents`: one account of several in a code location, as a Dagster component that YAML files configure.
+
+What it defines is what the environment variables of a single account define, by the same builder; here only the YAML's fields
+become those variables. https://docs.dagster.io/guides/build/components
+"""
+
+# No deferred annotations here: Dagster makes the YAML's schema of them as they stand.
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+import dagster as dg
+from pydantic import AfterValidator, Field
+
+from ticket_events_pipeline.defs.account_definitions import account_definitions
+from ticket_events_pipeline.defs.account_scope import AccountScope, account_scope
+
+
+def _variable_name(text: str) -> str:
+    # The text isn't quoted: people do paste the credential itself.
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", text):
+        raise ValueError(
+            "give the name of the environment variable that holds it, in capitals (ACME_OAUTH_TOKEN), never the credential"
+        )
+    return text
+
+
+def _key(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):
+        raise ValueError(f"{text!r} is no name: letters, digits and underscores, a letter first")
+    return text
+
+
+VariableName = Annotated[str, AfterValidator(_variable_name)]
+Name = Annotated[str, AfterValidator(_key)]
+
+
+class CredentialVariables(dg.Model, dg.Resolvable):
+    """Names of the environment variables that hold an admin's credentials: exactly one set, as in .env.example."""
+
+    oauth_token: VariableName | None = None
+    oauth_client_id: VariableName | None = None
+    oauth_client_secret: VariableName | None = None
+    email: VariableName | None = None
+    api_token: VariableName | None = None
+    password: VariableName | None = None
+
+
+SETTINGS = {
+    "subdomain": "ZENDESK_SUBDOMAIN",
+    "base_url": "ZENDESK_BASE_URL",
+    "sandbox": "ZENDESK_SANDBOX",
+    "root": "TICKET_EVENTS_ROOT",
+    "timezone": "TICKET_EVENTS_TIMEZONE",
+    "start_date": "TICKET_EVENTS_START_DATE",
+    "requests_per_minute": "ZENDESK_REQUESTS_PER_MINUTE",
+    "timeout_seconds": "ZENDESK_TIMEOUT_SECONDS",
+    "include_comments": "ZENDESK_INCLUDE_COMMENTS",
+    "restate_days": "TICKET_EVENTS_RESTATE_DAYS",
+}
+"""Fields whose values become the account's variables."""
+
+CREDENTIALS = {
+    "oauth_token": "ZENDESK_OAUTH_TOKEN",
+    "oauth_client_id": "ZENDESK_OAUTH_CLIENT_ID",
+    "oauth_client_secret": "ZENDESK_OAUTH_CLIENT_SECRET",
+    "email": "ZENDESK_EMAIL",
+    "api_token": "ZENDESK_API_TOKEN",
+    "password": "ZENDESK_PASSWORD",
+}
+"""Fields that name where a value is to be found when a run needs it."""
+
+SHARED = {
+    "requests_per_minute",
+    "timeout_seconds",
+    "include_comments",
+    "restate_days",
+}
+"""Fields that stand in the environment for all accounts, where the YAML says nothing. The rest is one account's alone."""
+
+
+class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
+    """A Zendesk account: its ticket events in daily Parquet files, and the SLA breaches in them.
+
+    Several may stand in one code location. Each has its own keys (`<name>/ticket_events` …), jobs, schedules, sensors, folder,
+    and its own share of nothing: the quota is the account's.
+    """
+
+    subdomain: str | None = Field(None, description="acme for https://acme.zendesk.com")
+    base_url: str | None = Field(None, description="Another base URL; plain http only to this machine.")
+    sandbox: bool = Field(False, description="The embedded simulated account instead of a real one.")
+    credentials: CredentialVariables = Field(
+        default_factory=CredentialVariables, description="Names of the environment variables that hold them."
+    )
+    name: Name | None = Field(
+        None, description="What keys, jobs and sensors begin with. Default: the subdomain, with underscores for hyphens."
+    )
+    root: str | None = Field(
+        None, description="Folder or object store of the files. Default: a folder of the account's name in TICKET_EVENTS_ROOT."
+    )
+    timezone: str = Field("UTC", description="IANA zone of the partition days.")
+    start_date: str = Field("2025-01-01", description="The first partition, YYYY-MM-DD.")
+    requests_per_minute: int | None = Field(None, description="The account's export quota; default 10.")
+    timeout_seconds: int | None = Field(None, description="Read timeout of one request; default 60.")
+    include_comments: bool | None = Field(None, description="Store what people wrote; default no.")
+    restate_days: int | None = Field(None, description="Closed days that the daily restatement re-reads; default 3.")
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """Everything that Dagster loads for the account."""
+        return account_definitions(self.scope())
+
+    def scope(self) -> AccountScope:
+        """The account's scope.
+
+        Raises:
+            ValueError: neither a name nor a subdomain is given.
+            SettingsError: the first day or the timezone is malformed.
+        """
+        name = self.account_name()
+        fields = self.credentials.model_dump()
+        spelled = {variable: field for field, variable in SETTINGS.items()}
+        spelled |= {variable: fields[field] or f"credentials.{field}" for field, variable in CREDENTIALS.items()}
+        return account_scope(name, self.environment, spelled)
+
+    def account_name(self) -> str:
+        """What everything of the account begins with.
+
+        Raises:
+            ValueError: neither a name nor a subdomain is given.
+        """
+        if self.name is None and self.subdomain is None:
+            raise ValueError("ZendeskTicketEvents: give a name, or a subdomain to take it from")
+        return self.name or _key((self.subdomain or "").replace("-", "_"))
+
+    def environment(self) -> Mapping[str, str]:
+        """The account's variables, as a single account would have them set; credentials as they are in the environment now."""
+        given = {variable: getattr(self, field) for field, variable in SETTINGS.items()}
+        given["TICKET_EVENTS_ROOT"] = self.root or "/".join(
+            [os.environ.get("TICKET_EVENTS_ROOT", "").strip().rstrip("/") or "data", self.account_name()]
+        )
+        told = {variable: _text(value) for variable, value in given.items() if value is not None}
+        own = {variable for field, variable in SETTINGS.items() if field not in SHARED} | set(CREDENTIALS.values())
+        shared = {variable: value for variable, value in os.environ.items() if variable not in own}
+        sources = self.credentials.model_dump()
+        secrets = {
+            variable: os.environ.get(sources[field], "")
+            for field, variable in CREDENTIALS.items()
+            if sources[field] is not None
+        }
+        return {**shared, **told, **secrets}
+
+
+def _text(value: str | int | bool) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
