@@ -20,6 +20,9 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline_tests.passes import Moment
 
 ASSETS = ["ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary"]
+"""Those that are tables."""
+
+REPORT = "sla_breach_report"
 REPOSITORY = defs.get_repository_def()
 
 

@@ -87,6 +87,9 @@ class ClockLife:
         self.reopens = 0
         self.breaches = []
         self.withdrawn = []
+        self.ran_seconds = 0
+        self.runs_since = None
+        self.began_with_activate = None
 
     def take(self, event):
         if event["time"] < self.start:
@@ -103,8 +106,27 @@ class ClockLife:
                 self.withdrawn.append(event["time"])
             return
         self.last_event_at = event["time"]
+        if event["type"] in ("activate", "pause", "fulfill"):
+            self.switch(event)
         getattr(self, "on_" + event["type"].replace("apply_group_sla", "apply_sla"))(event)
         self._settle(event)
+
+    def switch(self, event):
+        """The stopwatch of `due_at`."""
+        if self.began_with_activate is None:
+            self.began_with_activate = event["type"] == "activate"
+        if event["type"] == "activate" and self.runs_since is None:
+            self.runs_since = event["time"]
+        if event["type"] != "activate" and self.runs_since is not None:
+            self.ran_seconds += event["time"] - self.runs_since
+            self.runs_since = None
+
+    def due_at(self, as_of):
+        target = self.last_policy
+        is_watched = self.open and not self.paused and self.breached_at is None and self.began_with_activate
+        if not is_watched or target["business_hours"] or target["target_seconds"] is None:
+            return None
+        return as_of + target["target_seconds"] - (self.ran_seconds + as_of - self.runs_since)
 
     def on_activate(self, event):
         if self.activated_at is None:
@@ -244,6 +266,7 @@ def target_row(key, life, start, as_of):
         "withdrawn_breaches_on_day": sum(time >= start for time in life.withdrawn),
         "overdue_seconds": overdue,
         "overdue_clock_seconds": overdue_clock,
+        "due_at": life.due_at(as_of),
         "last_event_at": life.last_event_at,
         "as_of": as_of,
     }

@@ -1,12 +1,15 @@
 """The asset checks say of a run what `verify` says of its days: in runs of one day and of a range, and by themselves."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs import checks
-from ticket_events_pipeline.defs.checks import DESCRIPTIONS, KNOWN, MOST_TOLD, NAMED_DAYS, PLACED, TYPES, WHOLE
+from ticket_events_pipeline.defs import day_checks
+from ticket_events_pipeline.defs.checks import KNOWN, PLACED, TYPES, WHOLE
+from ticket_events_pipeline.defs.day_checks import MOST_TOLD, NAMED_DAYS
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline_tests.commands import new_place
@@ -21,6 +24,7 @@ RAW_CHECKS = {
     for spec in definition.check_specs
     if spec.asset_key.to_user_string() in (EVENTS, METRIC)
 }
+NAMES = {key.name for key in RAW_CHECKS}
 FIRST, SECOND, THIRD = "2026-03-02", "2026-03-03", "2026-03-04"
 DAY = Day.parse(SECOND)
 LATER = Day.parse("2026-03-20").start
@@ -84,7 +88,7 @@ def test_the_checks_run_with_their_assets_and_are_green_on_what_is_whole(deploym
     assert run.success
     told = results(run)
     assert {key: passed for key, (passed, _, _) in told.items()} == {
-        (stream, name): True for stream in RAW_SCHEMAS for name in DESCRIPTIONS
+        (stream, name): True for stream in RAW_SCHEMAS for name in NAMES
     }
     days = {1: 1, 2: 3}[len(span)]
     assert told[METRIC, WHOLE][2] == f"{days} verified, all whole as far as they can be by now."
@@ -106,7 +110,7 @@ def test_every_damage_is_red_in_a_run_of_the_day_and_of_a_range_and_names_it(dep
     found = checked(deployment, SECOND, str(last))
     passed, severity, description = found[METRIC, WHOLE]
     assert (passed, severity) == (False, "ERROR")
-    assert description.startswith(f"{DAY.plus(5)}: ")
+    assert description.startswith(f"- {DAY.plus(5)}: ")
     assert named_days(deployment) == [str(DAY.plus(number)) for number in days.values()]
     assert found[EVENTS, WHOLE][0]
     for name, (_, told) in DAMAGES.items():
@@ -114,7 +118,7 @@ def test_every_damage_is_red_in_a_run_of_the_day_and_of_a_range_and_names_it(dep
         passed, severity, description = checked(deployment, str(DAY.plus(days[name])))[METRIC, WHOLE]
         assert (passed, severity) == (False, "ERROR")
         assert told in description
-        assert {line[:10] for line in description.splitlines()} == {str(DAY.plus(days[name]))}
+        assert {line[:13] for line in description.splitlines()} == {f"- {DAY.plus(days[name])}:"}
 
 
 def test_a_red_day_stays_red_in_later_runs_until_it_is_mended(deployment, monkeypatch):
@@ -122,14 +126,14 @@ def test_a_red_day_stays_red_in_later_runs_until_it_is_mended(deployment, monkey
 
     However many days the later run has: each of them stands as planned before what is looked for.
     """
-    monkeypatch.setattr(checks, "RECORDS_PER_READ", 2)
+    monkeypatch.setattr(day_checks, "RECORDS_PER_READ", 2)
     deployment.fetch(FIRST, SECOND)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
     assert not checked(deployment, SECOND)[METRIC, WHOLE][0]
     run = deployment.run("fetch_ticket_events", THIRD, str(DAY.plus(4)))
     assert run.success
     passed, _, description = results(run)[METRIC, WHOLE]
-    assert (passed, description[:10]) == (False, SECOND)
+    assert (passed, description[:12]) == (False, f"- {SECOND}")
     assert results(deployment.run("fetch_ticket_events", SECOND))[METRIC, WHOLE][0]
     assert results(deployment.run("fetch_ticket_events", THIRD))[METRIC, WHOLE][2].startswith("1 verified")
 
@@ -147,7 +151,7 @@ def test_checks_by_themselves_without_a_day_look_at_every_stored_day(deployment)
     assert checked(deployment)[METRIC, WHOLE] == (True, "ERROR", "0 verified, all whole as far as they can be by now.")
     deployment.fetch(FIRST, THIRD)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
-    assert checked(deployment)[METRIC, WHOLE][2].startswith(SECOND)
+    assert checked(deployment)[METRIC, WHOLE][2].startswith(f"- {SECOND}")
     assert checked(deployment)[EVENTS, WHOLE][2].startswith("3 verified")
 
 
@@ -170,8 +174,8 @@ def test_a_field_that_changed_its_type_is_a_warning_with_its_count_and_an_exampl
     assert run.success
     told = results(run)
     assert told[EVENTS, TYPES][:2] == (False, "WARN")
-    assert told[EVENTS, TYPES][2].splitlines()[1:] == [f"via: 3 rows, for example id 500 of {SECOND}"]
-    assert told[METRIC, TYPES][2].splitlines()[1:] == [f"sla: 1 rows, for example id 600 of {THIRD}"]
+    assert told[EVENTS, TYPES][2].splitlines()[2:] == [f"- `via`: 3 rows, for example id 500 of {SECOND}"]
+    assert told[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 rows, for example id 600 of {THIRD}"]
     assert told[EVENTS, WHOLE][0]
     assert told[EVENTS, KNOWN][0]
 
@@ -180,22 +184,27 @@ def test_what_is_unknown_is_a_warning_and_a_flood_of_it_a_short_one(deployment):
     deployment.account.deliver(METRIC, [metric_event(600, SECOND, metric="mood_time", colour="red")])
     told = results(deployment.run("fetch_ticket_events", SECOND))
     assert told[METRIC, KNOWN][:2] == (False, "WARN")
-    assert told[METRIC, KNOWN][2].splitlines()[1:] == [
-        f"colour: 1 rows, for example id 600 of {SECOND}",
-        f"metric mood_time: 1 rows, for example id 600 of {SECOND}",
+    assert told[METRIC, KNOWN][2].splitlines()[2:] == [
+        f"- `colour`: 1 rows, for example id 600 of {SECOND}",
+        f"- `metric mood_time`: 1 rows, for example id 600 of {SECOND}",
     ]
     deployment.account.deliver(METRIC, [metric_event(700 + nth, THIRD, **{f"field_{nth}": 1}) for nth in range(50)])
     told = results(deployment.run("fetch_ticket_events", THIRD))
-    assert len(told[METRIC, KNOWN][2].splitlines()) == 1 + MOST_TOLD + 1
+    assert len(told[METRIC, KNOWN][2].splitlines()) == 2 + MOST_TOLD + 1
     assert told[METRIC, KNOWN][2].endswith(f"… and {50 - MOST_TOLD} more")
 
 
-def test_every_check_of_a_raw_asset_says_what_it_is_about():
-    specs = {key: spec.description for key, spec in RAW_CHECKS.items()}
-    assert specs == {
-        dg.AssetCheckKey(dg.AssetKey(stream), name): text for stream in RAW_SCHEMAS for name, text in DESCRIPTIONS.items()
+def test_every_check_says_what_it_is_about_stops_nothing_and_stands_in_the_readme():
+    specs = [spec for asset in defs.resolve_asset_graph().assets_defs for spec in asset.check_specs]
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    assert len(specs) == 15
+    for spec in specs:
+        assert spec.description.endswith(".")
+        assert not spec.blocking
+        assert f"| `{spec.name}` (" in readme
+    assert {(spec.asset_key.to_user_string(), spec.name) for spec in RAW_CHECKS.values()} == {
+        (stream, name) for stream in RAW_SCHEMAS for name in NAMES
     }
-    assert not any(spec.blocking for spec in RAW_CHECKS.values())
 
 
 def by_command_line(place, days):
@@ -223,7 +232,7 @@ def test_a_range_is_checked_once_and_as_a_whole_whichever_way_it_is_asked_for(tm
     way(place, [str(day) for day in days_between(today.plus(-4), today.plus(-2))])
     with dg.DagsterInstance.from_config(str(place.home)) as instance:
         for stream in RAW_SCHEMAS:
-            for name in DESCRIPTIONS:
+            for name in NAMES:
                 key = dg.AssetCheckKey(dg.AssetKey(stream), name)
                 records = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
                 told = [record.event.asset_check_evaluation for record in records]

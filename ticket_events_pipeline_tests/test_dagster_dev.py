@@ -4,7 +4,7 @@ import pytest
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline_tests.commands import new_place
-from ticket_events_pipeline_tests.deployment import ASSETS
+from ticket_events_pipeline_tests.deployment import ASSETS, REPORT
 from ticket_events_pipeline_tests.dev_server import Dev, wait_for
 
 RUNS = "{ runsOrError { ... on Runs { results { runId status jobName assetSelection { path } } } } }"
@@ -35,10 +35,10 @@ def test_a_backfill_of_everything_is_two_runs_and_the_sensor_asks_for_no_third(u
     today = Day.containing(wall_clock())
     days = days_between(today.plus(-10), today.plus(-1))
     (repository,) = ui.ask(WORKSPACE)["repositoriesOrError"]["nodes"]
-    assert {node["assetKey"]["path"][0] for node in repository["assetNodes"]} == set(ASSETS)
+    assert {node["assetKey"]["path"][0] for node in repository["assetNodes"]} == {*ASSETS, REPORT}
     assert {node["partitionDefinition"]["type"] for node in repository["assetNodes"]} == {"TIME_WINDOW"}
 
-    backfill = ui.launch_backfill(ASSETS, [str(day) for day in days])
+    backfill = ui.launch_backfill([*ASSETS, REPORT], [str(day) for day in days])
     wait_for(lambda: ui.backfill_status(backfill) != "REQUESTED", 300, "the backfill ends")
     assert ui.backfill_status(backfill) == "COMPLETED_SUCCESS"
     ended_at = wall_clock()
@@ -50,6 +50,7 @@ def test_a_backfill_of_everything_is_two_runs_and_the_sensor_asks_for_no_third(u
 
     wait_for(ticked_twice, 120, "the sensor ticks twice")
     runs = ui.ask(RUNS)["runsOrError"]["results"]
-    assert sorted((run["status"], len(run["assetSelection"] or [])) for run in runs) == [("SUCCESS", 2), ("SUCCESS", 3)]
+    assert sorted((run["status"], len(run["assetSelection"] or [])) for run in runs) == [("SUCCESS", 2), ("SUCCESS", 4)]
     for asset in ASSETS:
         assert len(list((place.root / "sandbox" / asset).glob("date=*/*.parquet"))) == len(days)
+    assert len(list((place.root / "sandbox" / REPORT).glob("date=*/*.html"))) == len(days)

@@ -9,7 +9,7 @@ import pytest
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, RAW_SCHEMAS, SLA_TARGETS_SCHEMA
-from ticket_events_pipeline_tests.deployment import ASSETS, REPOSITORY, deployed
+from ticket_events_pipeline_tests.deployment import ASSETS, REPORT, REPOSITORY, deployed
 
 TOP = Path(__file__).parent.parent
 README = (TOP / "README.md").read_text()
@@ -22,7 +22,10 @@ def block(language):
 
 
 def test_readme_code_and_env_example_name_the_same_variables():
-    source = "".join((TOP / "ticket_events_pipeline" / name).read_text() for name in ("settings.py", "account.py"))
+    source = "".join(
+        (TOP / "ticket_events_pipeline" / name).read_text()
+        for name in ("settings.py", "account.py", "alerts/alert_settings.py")
+    )
     known = set(VARIABLE.findall((TOP / ".env.example").read_text()))
     assert set(VARIABLE.findall(README)) == known
     assert set(VARIABLE.findall(source)) == known
@@ -30,7 +33,7 @@ def test_readme_code_and_env_example_name_the_same_variables():
 
 def test_every_asset_job_schedule_and_sensor_has_its_name_in_the_readme():
     jobs = {"fetch_ticket_events", "summarize_sla_breaches"}
-    names = {*ASSETS, *(schedule.name for schedule in REPOSITORY.schedule_defs), *(s.name for s in REPOSITORY.sensor_defs)}
+    names = {*ASSETS, REPORT, *(schedule.name for schedule in REPOSITORY.schedule_defs), *(s.name for s in REPOSITORY.sensor_defs)}
     assert {name for name in names if name not in README} == set()
     assert {job.name for job in REPOSITORY.get_all_jobs()} - {"__ASSET_JOB"} == jobs
 

@@ -65,7 +65,8 @@ def test_a_bucket_holds_the_same_days_as_a_folder(server, tmp_path):
     folder = what_is_made(tmp_path)
     with server.exported():
         bucket = what_is_made(tmp_path / "nothing", server.root("assets"))
-    assert len(folder["paths"]) == len(ASSETS) * len(DAYS) + 1
+    shared = ["_rejected", "latest.html", "explained.html"]
+    assert len(folder["paths"]) == (len(ASSETS) + 1) * len(DAYS) + len(shared)
     assert isinstance(folder["daily_sla_breach_summary", DAYS[0]], pa.Table)
     assert folder == bucket
     assert not (tmp_path / "nothing").exists()

@@ -9,18 +9,17 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 import dagster as dg
-import pyarrow as pa
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from ticket_events_pipeline.cli.breach_table import print_breaches
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.resources import PIPELINE, TicketEventsPipeline, pipeline_resource
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
 from ticket_events_pipeline.lake.store import Store, open_store
+from ticket_events_pipeline.report.files import report_path
 from ticket_events_pipeline.settings import load_settings
 
 DEMO_DAYS = 30
@@ -28,7 +27,7 @@ ASSETS = ("ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", 
 
 
 def run_demo() -> None:
-    """Materialise all five assets of the last 30 days, and print yesterday's breaches.
+    """Materialise all assets of the last 30 days, and print yesterday's breaches.
 
     Raises:
         TicketEventsError: a run failed; its log says why.
@@ -59,6 +58,8 @@ def run_demo() -> None:
     _show_breaches(console, store, today.plus(-1))
     console.print("breaches: targets first breached that day; open late: those breached and still open at its end")
     console.print(f"\nThe files: {store.location}/<asset>/date=YYYY-MM-DD/<asset>.parquet", soft_wrap=True)
+    report = store.url(report_path(today.plus(-1)))
+    console.print(f"Yesterday's report, to open in a browser: [bold]{report}[/bold]", soft_wrap=True)
     console.print("Next: [bold]ZENDESK_SANDBOX=1 make dev[/bold] opens the same in the Dagster UI.", soft_wrap=True)
 
 
@@ -117,7 +118,7 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 def _with_progress(console: Console, work: Callable[[Callable[[str], None]], None], days: list[Day]) -> None:
     """Run `work` while a bar counts the day files that it tells of."""
-    expected = {partition_path(asset, day) for asset in ASSETS for day in days}
+    expected = {partition_path(asset, day) for asset in ASSETS for day in days} | {report_path(day) for day in days}
     written: set[str] = set()
     failure: list[BaseException] = []
 
@@ -143,24 +144,4 @@ def _show_breaches(console: Console, store: Store, day: Day) -> None:
     summary = read_partition(store, "daily_sla_breach_summary", day)
     if summary is None:
         raise TicketEventsError(f"There is no summary of {day} below {store.location}.")
-    console.print(_breach_table(summary, day))
-
-
-def _breach_table(summary: pa.Table, day: Day) -> Table:
-    shown = Table(title=f"SLA breaches of {day}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("metric", no_wrap=True)
-    shown.add_column("policy (hours)")  # a narrow terminal breaks this one, and no figure
-    for heading in ("breaches", "achieved", "rate", "open late"):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    for row in summary.to_pylist():
-        rate = row["achievement_rate"]
-        hours = {True: "business", False: "calendar", None: "unknown"}[row["business_hours"]]
-        shown.add_row(
-            row["sla_metric"],
-            f"{row['policy_title'] or row['policy_id'] or 'unknown'} ({hours})",
-            str(row["breaches"]),
-            str(row["achieved"]),
-            "" if rate is None else f"{rate:.0%}",
-            str(row["breached_open_eod"]),
-        )
-    return shown
+    print_breaches(console, {day: summary})

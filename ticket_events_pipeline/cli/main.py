@@ -105,6 +105,37 @@ def plan(first: str, last: str) -> None:
     run_plan(first, last)
 
 
+@commands.command()
+@click.option("--date", metavar="YYYY-MM-DD", help="Default: the newest day that is complete, else the newest.")
+@click.option("--open", "is_to_open", is_flag=True, help="Also open it in the browser.")
+def report(date: str | None, is_to_open: bool) -> None:
+    """Make the morning report of a day from the stored SLA tables, or find it, and print its path.
+
+    Needs no credentials, and asks nothing of Zendesk.
+    """
+    from ticket_events_pipeline.cli.report import run_report
+
+    run_report(date, is_to_open=is_to_open)
+
+
+@commands.command()
+@click.option(
+    "--from", "first", metavar="YYYY-MM-DD", help="The first day; alone: through the newest. Default: the newest day."
+)
+@click.option("--to", "last", metavar="YYYY-MM-DD", help="The last day.")
+@click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+def summary(first: str | None, last: str | None, output: str) -> None:
+    """Print the stored breach summaries: breaches, achievement and open targets per metric and policy.
+
+    csv and json hold every column: NULL is an empty field or null, times are UTC. A text stays what it is in csv, also where a
+    spreadsheet would take it for a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no summary.
+    """
+    from ticket_events_pipeline.cli.summary import run_summary
+
+    if not run_summary(first, last, output=output):
+        sys.exit(FAILED)
+
+
 def main() -> None:
     """Run the command line; an error of ours is shown as its message alone."""
     try:

@@ -1,46 +1,40 @@
-"""The asset checks of both raw assets: every day of the run is whole, and Zendesk sent nothing that the schema does not know.
+"""The asset checks of both raw assets: the days of the run are whole, hold what is usual, and nothing that nobody knows.
 
-They run with the asset, in runs of one day and of a range alike, and never stop what comes after it. A check of the UI has one
-state, its newest: so it is about all days of its run (a partitioned one misreports ranges), and `days_are_whole` looks again at
-the days that it named last time. Else the next hour's green would paint over a red that nobody has mended.
+They run with the asset, in runs of one day and of a range alike, and never stop what comes after it.
 """
 
 # No deferred annotations here: Dagster reads those of a check's function as they stand.
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
+from ticket_events_pipeline.defs.day_checks import DayCheck, days_of_run, told
 from ticket_events_pipeline.defs.recording import expected_failures
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of
-from ticket_events_pipeline.lake.partition_file import stored_days
 from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.verify.applies import slas_are_applied
 from ticket_events_pipeline.verify.days import owner_of, verify_days
 from ticket_events_pipeline.verify.drift import TYPE_CHANGED, UNKNOWN, Oddity, find_oddities
+from ticket_events_pipeline.verify.quoted import quoted
 from ticket_events_pipeline.verify.set_aside import rows_set_aside, set_aside_url
-from ticket_events_pipeline.verify.verdict import Finding
+from ticket_events_pipeline.verify.verdict import CheckedDay
+from ticket_events_pipeline.verify.volume import volume_is_usual
 from ticket_events_pipeline.zendesk.page import STREAMS
 
-WHOLE, PLACED, TYPES, KNOWN = "days_are_whole", "rows_are_placed", "field_types_are_kept", "nothing_is_unknown"
+WHOLE, APPLIED, USUAL = "days_are_whole", "slas_are_applied", "volume_is_usual"
+PLACED, TYPES, KNOWN = "rows_are_placed", "field_types_are_kept", "nothing_is_unknown"
 
 DESCRIPTIONS = {
-    WHOLE: "Every day's file can be read, is this day's, holds the rows that were stored, and its page ledger has no gap.",
     PLACED: "No row was set aside because it has no id or no readable time.",
     TYPES: "No field has another type than its column; such values are kept in `extra`.",
     KNOWN: "No field, metric or type is unknown; they are kept in `extra`, or in their column as they came.",
 }
 
-MOST_TOLD = 20
-"""Lines that a description holds; the rest is counted."""
-
-NAMED_DAYS = "days"
-"""Metadata of `days_are_whole`: the days that are not."""
-
-RECORDS_PER_READ = 500
-"""Of the history of a check: a run over a range leaves one a day as planned, and then its one evaluation."""
+REMEMBERED_DAYS = 7
+"""What the account itself may have caused is named for a week, by when the same weekday has come again."""
 
 ODDITIES = {
     TYPES: (TYPE_CHANGED, "These fields have another type than their column, which is NULL there; the values lie in `extra`."),
@@ -53,9 +47,40 @@ def raw_checks(scope: AccountScope) -> list[dg.AssetChecksDefinition]:
     return [_checks_of(scope, stream) for stream in STREAMS]
 
 
+def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
+    """Those of a raw asset's checks that are about days."""
+    return [
+        DayCheck(
+            WHOLE,
+            "Every day's file can be read, is this day's, holds the rows that were stored, and its page ledger has no gap.",
+            dg.AssetCheckSeverity.ERROR,
+            lambda store, days: _whole(scope, store, stream, days),
+            green="all whole as far as they can be by now.",
+        ),
+        DayCheck(
+            APPLIED,
+            "No complete day has traffic but no `apply_sla`, if the account's days before have some.",
+            dg.AssetCheckSeverity.ERROR,
+            lambda store, days: slas_are_applied(store, stream, days),
+            green="SLAs are applied wherever they are due.",
+            remembered_days=REMEMBERED_DAYS,
+        ),
+        DayCheck(
+            USUAL,
+            "Every complete day holds about as many rows as the same weekday does in the weeks before.",
+            dg.AssetCheckSeverity.WARN,
+            lambda store, days: volume_is_usual(store, stream, days),
+            green="as many rows as usual.",
+            remembered_days=REMEMBERED_DAYS,
+        ),
+    ]
+
+
 def _checks_of(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
     key = scope.key(stream)
-    specs = [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in DESCRIPTIONS.items()]
+    day_checks = raw_day_checks(scope, stream)
+    specs = [check.spec(key) for check in day_checks]
+    specs += [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in DESCRIPTIONS.items()]
 
     @dg.multi_asset_check(
         name=scope.named(f"{stream}_checks"),
@@ -67,10 +92,10 @@ def _checks_of(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
         selected = {check.name for check in context.selected_asset_check_keys}
         with expected_failures():
             store = pipeline_of(context, scope).store()
-            days = _days_of_run(context, scope, store, stream)
-            if WHOLE in selected:
-                named = _named_before(context.instance, scope, key)
-                yield _whole(scope, store, stream, sorted({*days, *named}))
+            days = days_of_run(context, scope, store, stream)
+            for check in day_checks:
+                if check.name in selected:
+                    yield check.evaluate(context.instance, scope, key, store, days)
             if PLACED in selected:
                 yield _placed(store, stream, days)
             if selected & {TYPES, KNOWN}:
@@ -80,49 +105,12 @@ def _checks_of(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
     return checks
 
 
-def _days_of_run(context: dg.AssetCheckExecutionContext, scope: AccountScope, store: Store, stream: str) -> list[Day]:
-    """The run's days; every stored one where the checks are run by themselves, without any."""
-    if context.has_partition_key or context.has_partition_key_range:
-        return scope.days(list(context.partition_keys))
-    return stored_days(store, stream, scope.timezone)
-
-
-def _named_before(instance: dg.DagsterInstance, scope: AccountScope, key: dg.AssetKey) -> list[Day]:
-    """The days that were not whole when they were last verified."""
-    last = next(_evaluations(instance, dg.AssetCheckKey(key, WHOLE)), None)
-    if last is None or NAMED_DAYS not in last.metadata:
-        return []
-    named = scope.days([str(day) for day in cast(list[str], last.metadata[NAMED_DAYS].value)])
-    return [day for day in named if scope.is_partition(day)]
-
-
-def _evaluations(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> Iterator[dg.AssetCheckEvaluation]:
-    """Those of the check, newest first; records of what is only planned (this run's, or of one whose asset failed) are none."""
-    cursor, has_more = None, True
-    while has_more:
-        records = instance.event_log_storage.get_asset_check_execution_history(key, RECORDS_PER_READ, cursor=cursor)
-        found = (record.event.asset_check_evaluation for record in records if record.event is not None)
-        yield from (evaluation for evaluation in found if evaluation is not None)
-        has_more = len(records) == RECORDS_PER_READ
-        cursor = records[-1].id if records else None
-
-
-def _whole(scope: AccountScope, store: Store, stream: str, days: list[Day]) -> dg.AssetCheckResult:
-    settings = scope.lake_settings()
-    owner = owner_of(store, stream, days, account=settings.account, timezone=scope.timezone) if days else None
-    broken: dict[Day, list[Finding]] = {}
-    if owner is not None:
-        for verdict in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock()):
-            if not verdict.is_whole:
-                broken[verdict.day] = list(verdict.findings)
-    lines = [f"{day}: {finding}" for day, findings in broken.items() for finding in findings]
-    return dg.AssetCheckResult(
-        check_name=WHOLE,
-        passed=not broken,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=_told(lines) if lines else f"{len(days)} verified, all whole as far as they can be by now.",
-        metadata={NAMED_DAYS: [str(day) for day in broken], "verified_days": len(days)},
-    )
+def _whole(scope: AccountScope, store: Store, stream: str, days: list[Day]) -> Iterable[CheckedDay]:
+    if not days:
+        return
+    owner = owner_of(store, stream, days, account=scope.lake_settings().account, timezone=scope.timezone)
+    for verdict in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock()):
+        yield CheckedDay(verdict.day, verdict.findings)
 
 
 def _placed(store: Store, stream: str, days: list[Day]) -> dg.AssetCheckResult:
@@ -142,15 +130,14 @@ def _placed(store: Store, stream: str, days: list[Day]) -> dg.AssetCheckResult:
 def _odd(check_name: str, oddities: list[Oddity]) -> dg.AssetCheckResult:
     kind, advice = ODDITIES[check_name]
     found = [oddity for oddity in oddities if oddity.kind == kind]
+    # The names are the account's, and may hold markup.
+    lines = [
+        f"{quoted(oddity.name)}: {oddity.count} rows, for example id {oddity.example_id} of {oddity.day}" for oddity in found
+    ]
     return dg.AssetCheckResult(
         check_name=check_name,
         passed=not found,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{advice}\n{_told([str(oddity) for oddity in found])}" if found else "Nothing of the kind.",
+        description=f"{advice}\n\n{told(lines)}" if found else "Nothing of the kind.",
         metadata={"rows": sum(oddity.count for oddity in found), "names": [oddity.name for oddity in found]},
     )
-
-
-def _told(lines: list[str]) -> str:
-    further = [f"… and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
-    return "\n".join([*lines[:MOST_TOLD], *further])

@@ -2,12 +2,13 @@
 
 # No deferred annotations here: Dagster reads those of an asset's function as they stand.
 
+import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.account_scope import AccountScope
@@ -18,25 +19,50 @@ MakeDays = Callable[[dg.AssetExecutionContext, TicketEventsPipeline, list[Day]],
 """Makes the days in order, and yields each with its metadata as soon as its file stands."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the UI shows of an asset, whatever days it has.
+
+    Attributes:
+        group: its group.
+        description: what a row, or the file, is.
+        kinds: icons.
+        made_by: the function that makes its days, for the link to the code.
+        team: who answers for it.
+        tags: to find it by.
+        metadata: of the definition: columns, links.
+        newest_metadata: of a run's newest day alone: what is read off the latest materialisation, and is the same for all.
+    """
+
+    group: str
+    description: str
+    kinds: set[str]
+    made_by: Callable[..., Any]
+    team: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    newest_metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
 def daily_asset(
     scope: AccountScope,
     name: str,
     make: MakeDays,
     *,
-    group_name: str,
-    description: str,
-    kinds: set[str],
+    shown: Shown,
     deps: list[Any] | None = None,
-    schema: pa.Schema | None = None,
     pool: str | None = None,
+    freshness: dg.FreshnessPolicy | None = None,
 ) -> dg.AssetsDefinition:
-    """An asset of the account whose days `make` makes; `schema` is shown in the UI."""
+    """An asset of the account whose days `make` makes."""
 
     def daily(context: dg.AssetExecutionContext) -> None:
         days = scope.days(list(context.partition_keys))
         if not days:
             raise dg.Failure(description="The range holds no day: its end lies before its start.", allow_retries=False)
-        record_days(context, make(context, pipeline_of(context, scope), days))
+        made = make(context, pipeline_of(context, scope), days)
+        newest = str(days[-1])
+        record_days(context, ((key, {**told, **shown.newest_metadata} if key == newest else told) for key, told in made))
 
     with warnings.catch_warnings():
         # Backfill policies are beta since 1.5; without one a range would be a run a day, and a page would be fetched N times.
@@ -45,17 +71,23 @@ def daily_asset(
             daily,
             name=name,
             key_prefix=scope.key_prefix,
-            group_name=scope.named(group_name),
-            description=description,
-            kinds=kinds,
+            group_name=scope.named(shown.group),
+            description=shown.description,
+            kinds=shown.kinds,
+            owners=[f"team:{shown.team}"],
+            tags=shown.tags,
+            metadata={"dagster/code_references": _code_of(shown.made_by), **shown.metadata},
             deps=deps,
             pool=None if pool is None else scope.named(pool),
             required_resource_keys={scope.named(PIPELINE)},
             partitions_def=scope.partitions,
             backfill_policy=dg.BackfillPolicy.single_run(),
-            metadata=None if schema is None else {"dagster/column_schema": _column_schema(schema)},
+            freshness_policy=freshness,
         )
 
 
-def _column_schema(schema: pa.Schema) -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(column.name, str(column.type)) for column in schema])
+def _code_of(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
+    _, line = inspect.getsourcelines(function)
+    label = f"{function.__module__}.{function.__name__}"
+    reference = dg.LocalFileCodeReference(file_path=inspect.getfile(function), line_number=line, label=label)
+    return dg.CodeReferencesMetadataValue(code_references=[reference])

@@ -16,6 +16,7 @@ import dagster as dg
 from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.run_process import Mark, forget, is_gone, mark_of
+from ticket_events_pipeline.defs.runs import touches
 
 UNMARKED_SECONDS = 60
 """A run marks itself between its start and its first step, which are moments apart."""
@@ -70,17 +71,8 @@ def dead_runs(
     """
     statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     found = instance.get_run_records(dg.RunsFilter(statuses=statuses))
-    ours = [record for record in found if _touches(repository, record.dagster_run, list(key_prefix))]
+    ours = [record for record in found if touches(repository, record.dagster_run, key_prefix)]
     return [record.dagster_run for record in ours if _is_dead(instance, repository, record, label)]
-
-
-def _touches(repository: dg.RepositoryDefinition, run: dg.DagsterRun, key_prefix: list[str]) -> bool:
-    """Whether the run makes or checks an asset of the account with those keys; a run of jobs of other kinds is nobody's."""
-    if not repository.has_job(run.job_name):
-        return False
-    checked = {check.asset_key for check in run.asset_check_selection or ()}
-    keys = {*(run.asset_selection or ()), *checked} or repository.get_job(run.job_name).asset_layer.executable_asset_keys
-    return any(key.path[: len(key_prefix)] == key_prefix for key in keys)
 
 
 def _is_dead(

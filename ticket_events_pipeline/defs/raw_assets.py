@@ -9,7 +9,9 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
-from ticket_events_pipeline.defs.daily_asset import MakeDays, daily_asset
+from ticket_events_pipeline.defs.columns import column_schema
+from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
+from ticket_events_pipeline.defs.freshness import RAW_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
 from ticket_events_pipeline.ingest.committed_day import CommittedDay
@@ -26,6 +28,12 @@ DESCRIPTIONS = {
     "them; from `/api/v2/incremental/ticket_events`.",
     "ticket_metric_events": "Metric events of the account's tickets: SLA policies applied, breaches, fulfilments; "
     "from `/api/v2/incremental/ticket_metric_events`.",
+}
+
+API_PAGES = {
+    "ticket_events": "https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/"
+    "#incremental-ticket-event-export",
+    "ticket_metric_events": "https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_events/",
 }
 
 
@@ -62,6 +70,7 @@ def committed_metadata(committed: CommittedDay) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/row_count": footer.rows,
         "dagster/uri": committed.url,
+        "file": dg.MetadataValue.path(committed.url),
         "size_bytes": committed.size_bytes,
         "window_start": moment(footer.window_start),
         "window_end": moment(footer.window_end),
@@ -86,11 +95,20 @@ def raw_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
             scope,
             stream.name,
             _fetcher(stream),
-            group_name="zendesk",
-            kinds={"zendesk", "parquet"},
             pool=ZENDESK_POOL,
-            schema=RAW_SCHEMAS[stream.name],
-            description=DESCRIPTIONS[stream.name],
+            freshness=RAW_FRESHNESS,
+            shown=Shown(
+                group="zendesk",
+                description=DESCRIPTIONS[stream.name],
+                kinds={"zendesk", "parquet"},
+                made_by=fetch_days,
+                team="data_engineering",
+                tags={"source": "zendesk", "personal_data": "yes" if stream is TICKET_EVENTS else "no"},
+                metadata={
+                    **column_schema(stream.name, RAW_SCHEMAS[stream.name]),
+                    "zendesk_api": dg.MetadataValue.url(API_PAGES[stream.name]),
+                },
+            ),
         )
         for stream in (TICKET_EVENTS, TICKET_METRIC_EVENTS)
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import TicketEventsError
 
 DayMetadata = tuple[str, Mapping[str, Any]]
@@ -23,15 +24,25 @@ def record_days(context: dg.AssetExecutionContext, days: Iterable[DayMetadata]) 
     finished: list[DayMetadata] = []
     try:
         with expected_failures():
-            for key, metadata in days:
-                finished.append((key, metadata))
-                context.add_asset_metadata(metadata, partition_key=key)
+            for key, made in _timed(days):
+                finished.append((key, made))
+                context.add_asset_metadata(made, partition_key=key)
     except BaseException:
         for key, metadata in finished:
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
         raise
-    if len(finished) == 1:  # one version a step is all that Dagster takes: a range can't have one a day
-        context.set_data_version(context.asset_key, dg.DataVersion(finished[0][1]["content_hash"]))
+    hashed = [metadata["content_hash"] for _, metadata in finished if "content_hash" in metadata]
+    if len(finished) == len(hashed) == 1:  # one version a step is all that Dagster takes: a range can't have one a day
+        context.set_data_version(context.asset_key, dg.DataVersion(hashed[0]))
+
+
+def _timed(days: Iterable[DayMetadata]) -> Iterator[DayMetadata]:
+    """Each with the seconds since the one before: what it took, and the first one what the step had to prepare."""
+    began = wall_clock()
+    for key, metadata in days:
+        ended = wall_clock()
+        yield key, {**metadata, "duration_seconds": round(ended - began, 3)}
+        began = ended
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -50,6 +50,15 @@ def runs_in_progress(instance: dg.DagsterInstance, tags: Mapping[str, str] | Non
     yield from (run for run in instance.get_runs(failed) if RETRIED_BY_TAG not in run.tags)
 
 
+def touches(repository: dg.RepositoryDefinition, run: dg.DagsterRun, key_prefix: Sequence[str]) -> bool:
+    """Whether the run makes or checks an asset of the account with those keys; a run of jobs of other kinds is nobody's."""
+    if not repository.has_job(run.job_name):
+        return False
+    checked = {check.asset_key for check in run.asset_check_selection or ()}
+    keys = {*(run.asset_selection or ()), *checked} or repository.get_job(run.job_name).asset_layer.executable_asset_keys
+    return any(key.path[: len(key_prefix)] == list(key_prefix) for key in keys)
+
+
 def days_in_progress(
     instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, asset_keys: Iterable[dg.AssetKey], *, timezone: str
 ) -> dict[Day, str]:
@@ -58,8 +67,8 @@ def days_in_progress(
     jobs = {job.name for job in repository.get_all_jobs() if keys & set(job.asset_layer.executable_asset_keys)}
     days: dict[Day, str] = {}
     for run in runs_in_progress(instance):
-        touches = keys & run.asset_selection if run.asset_selection else run.job_name in jobs
-        if touches:
+        is_touched = keys & run.asset_selection if run.asset_selection else run.job_name in jobs
+        if is_touched:
             days |= dict.fromkeys(_days_of_tags(run.tags, timezone), f"run {run.run_id}")
     return days | _days_of_backfills(instance, repository, keys, timezone)
 

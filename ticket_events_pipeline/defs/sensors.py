@@ -43,7 +43,7 @@ WATCHED = {
     SUMMARY: (0,),
 }
 
-DAILY_ASSETS = (TICKET_EVENTS, TICKET_METRIC_EVENTS, CLOCKS, "sla_targets", SUMMARY)
+DAILY_ASSETS = (TICKET_EVENTS, TICKET_METRIC_EVENTS, CLOCKS, "sla_targets", SUMMARY, "sla_breach_report")
 """A run or backfill over any of them holds its days."""
 
 Cursor = dict[str, int]

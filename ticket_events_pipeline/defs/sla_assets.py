@@ -6,15 +6,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.account_scope import AccountScope
-from ticket_events_pipeline.defs.daily_asset import MakeDays, daily_asset
+from ticket_events_pipeline.defs.columns import column_lineage, column_schema
+from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
+from ticket_events_pipeline.defs.freshness import SLA_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
+from ticket_events_pipeline.defs.report_asset import report_reader
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.report.charts import breach_chart_image, chart_text
+from ticket_events_pipeline.report.markdown import summary_markdown
+from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA
 from ticket_events_pipeline.summarize.sla_days import MadeDay, make_clocks, make_summaries, make_targets
 
 SUMMED_COLUMNS = (
@@ -28,11 +35,22 @@ SUMMED_COLUMNS = (
 )
 """Additive over the rows of a day, so that the UI can plot them per partition."""
 
+DESCRIPTIONS = {
+    "sla_clocks": "The memory between days: every SLA clock that may still matter, with its events so far. Internal: its "
+    "columns are no contract.",
+    "sla_targets": "Every SLA target that was open at some moment of the day, as of the day's end (or of its last reading).",
+    "daily_sla_breach_summary": "Breaches, achievement and open targets of the day, a row per SLA metric, policy and kind of "
+    "hours.",
+}
+
 Facts = Callable[[MadeDay], dict[str, Any]]
+FactsOf = Callable[[TicketEventsPipeline, list[Day]], Facts]
+"""What the UI shows of the days of a run beside what it shows of every SLA day."""
 
 
-def _maker(make: Callable[[Store, list[Day]], Iterator[MadeDay]], facts: Facts) -> MakeDays:
+def _maker(make: Callable[[Store, list[Day]], Iterator[MadeDay]], facts_of: FactsOf) -> MakeDays:
     def make_days(_: dg.AssetExecutionContext, pipeline: TicketEventsPipeline, days: list[Day]) -> Iterator[DayMetadata]:
+        facts = facts_of(pipeline, days)
         for made in make(pipeline.store(), days):
             yield str(made.day), {**facts(made), **made_metadata(made)}
 
@@ -45,6 +63,7 @@ def made_metadata(made: MadeDay) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/row_count": made.table.num_rows,
         "dagster/uri": made.url,
+        "file": dg.MetadataValue.path(made.url),
         "size_bytes": made.size_bytes,
         "complete": provenance.inputs.complete,
         "as_of": moment(provenance.inputs.as_of),
@@ -62,8 +81,28 @@ def _target_facts(made: MadeDay) -> dict[str, Any]:
     return {f"outcome_{count['values']}": count["counts"] for count in counts}
 
 
-def _summary_facts(made: MadeDay) -> dict[str, Any]:
-    sums = {column: pc.sum(made.table[column]).as_py() or 0 for column in SUMMED_COLUMNS}
+def _summary_facts(scope: AccountScope) -> FactsOf:
+    """The sums that the UI plots day by day, and the day as people read it: a table and a chart."""
+
+    def facts_of(pipeline: TicketEventsPipeline, days: list[Day]) -> Facts:
+        reader = report_reader(scope, pipeline, days)
+
+        def facts(made: MadeDay) -> dict[str, Any]:
+            report = reader.read(made.day, with_tickets=False)
+            return {
+                "breaches_by_policy": dg.MetadataValue.md(summary_markdown(report)),
+                "last_30_days": dg.MetadataValue.md(f"![{chart_text(report.chart)}]({breach_chart_image(report.chart)})"),
+                **_sums(made.table),
+                "restatements": made.restatements or 0,
+            }
+
+        return facts
+
+    return facts_of
+
+
+def _sums(summary: pa.Table) -> dict[str, Any]:
+    sums = {column: pc.sum(summary[column]).as_py() or 0 for column in SUMMED_COLUMNS}
     decided = sums["achieved"] + sums["breaches"]
     return {**sums, "achievement_rate": sums["achieved"] / decided} if decided else sums
 
@@ -76,31 +115,36 @@ def sla_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
     clocks = daily_asset(
         scope,
         "sla_clocks",
-        _maker(make_clocks, lambda _: {}),
-        group_name="sla",
-        kinds={"parquet"},
+        _maker(make_clocks, lambda *_: lambda _: {}),
         deps=[scope.key("ticket_events"), scope.key("ticket_metric_events"), own_previous_day],
-        description="The memory between days: every SLA clock that may still matter, with its events so far. Internal: its "
-        "columns are no contract.",
+        shown=_shown(scope, "sla_clocks", make_clocks, CLOCKS_SCHEMA),
     )
     targets = daily_asset(
         scope,
         "sla_targets",
-        _maker(make_targets, _target_facts),
-        group_name="sla",
-        kinds={"parquet"},
+        _maker(make_targets, lambda *_: _target_facts),
         deps=[clocks],
-        description="Every SLA target that was open at some moment of the day, as of the day's end (or of its last reading).",
-        schema=SLA_TARGETS_SCHEMA,
+        shown=_shown(scope, "sla_targets", make_targets, SLA_TARGETS_SCHEMA),
     )
     summary = daily_asset(
         scope,
         "daily_sla_breach_summary",
-        _maker(make_summaries, _summary_facts),
-        group_name="sla",
-        kinds={"parquet"},
+        _maker(make_summaries, _summary_facts(scope)),
         deps=[targets],
-        description="Breaches, achievement and open targets of the day, a row per SLA metric, policy and kind of hours.",
-        schema=DAILY_SLA_BREACH_SUMMARY_SCHEMA,
+        freshness=SLA_FRESHNESS,
+        shown=_shown(scope, "daily_sla_breach_summary", make_summaries, DAILY_SLA_BREACH_SUMMARY_SCHEMA),
     )
     return [clocks, targets, summary]
+
+
+def _shown(scope: AccountScope, name: str, made_by: Callable[..., Any], schema: pa.Schema) -> Shown:
+    return Shown(
+        group="sla",
+        description=DESCRIPTIONS[name],
+        kinds={"parquet"},
+        made_by=made_by,
+        team="support_operations",
+        tags={"source": "zendesk", "personal_data": "no"},
+        metadata=column_schema(name, schema),
+        newest_metadata=column_lineage(scope, name),
+    )

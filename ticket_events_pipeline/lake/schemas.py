@@ -111,6 +111,7 @@ SLA_TARGETS_SCHEMA = pa.schema(
         ("withdrawn_breaches_on_day", pa.int32()),
         ("overdue_seconds", pa.int64()),
         ("overdue_clock_seconds", pa.int64()),
+        ("due_at", TIMESTAMP),
         ("last_event_at", TIMESTAMP),
         ("as_of", TIMESTAMP),
     ]

@@ -137,15 +137,18 @@ def _achievement_rate(achieved: pa.ChunkedArray, breaches: pa.ChunkedArray) -> p
     return pc.divide(achieved.cast(pa.float64()), pc.if_else(pc.equal(decided, 0), None, decided))
 
 
+def overdue_figures(seconds: Ints) -> dict[str, float | int | None]:
+    """Linear percentiles and the maximum of these, under their columns' names; None where there are none."""
+    ordered = np.sort(seconds)
+    percentiles = {name: _percentile(ordered, percent) for name, percent in PERCENTILES.items()}
+    return {**percentiles, "overdue_max_seconds": int(ordered[-1]) if len(ordered) else None}
+
+
 def _overdue(seconds: pa.ChunkedArray) -> dict[str, pa.Array]:
-    """Linear percentiles and the maximum per row; null where no target was completed late."""
-    per_row = [np.sort(values.values.drop_null().to_numpy()) for values in seconds]
-    columns = {
-        name: pa.array([_percentile(ordered, percent) for ordered in per_row], pa.float64())
-        for name, percent in PERCENTILES.items()
-    }
-    greatest = [int(ordered[-1]) if len(ordered) else None for ordered in per_row]
-    return columns | {"overdue_max_seconds": pa.array(greatest, pa.int64())}
+    """The figures per row; null where no target was completed late."""
+    per_row = [overdue_figures(values.values.drop_null().to_numpy()) for values in seconds]
+    kinds = {**dict.fromkeys(PERCENTILES, pa.float64()), "overdue_max_seconds": pa.int64()}
+    return {name: pa.array([figures[name] for figures in per_row], kind) for name, kind in kinds.items()}
 
 
 def _percentile(ordered: Ints, percent: int) -> float | None:

@@ -16,6 +16,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.schemas import SLA_TARGETS_SCHEMA, TIMESTAMP
 from ticket_events_pipeline.sla.clocks import CLOCK_KEY, alphabetic_codes, history, last_rows, timeline_of
 from ticket_events_pipeline.sla.events import ACTIVATE, APPLY
+from ticket_events_pipeline.sla.forecast import due, running
 from ticket_events_pipeline.sla.lives import Lives, known, lives, taken
 from ticket_events_pipeline.sla.replay import States, Timeline, replay, was
 from ticket_events_pipeline.sla.segments import Bools, Ints
@@ -159,7 +160,19 @@ def _outcomes(shown: _Shown) -> Columns:
         "superseded": life.is_superseded,
         "overdue_seconds": pa.array(end_seconds - shown.seconds[life.breach], mask=~is_breached),
         "overdue_clock_seconds": pa.array(life.elapsed_minutes * 60 - target_seconds, mask=~has_clock),
+        "due_at": _due_at(shown, target_seconds, has_target),
     }
+
+
+def _due_at(shown: _Shown, target_seconds: Ints, has_target: Bools) -> pa.Array:
+    """Epoch milliseconds; null but for open targets that run, unbreached, in hours of the calendar, towards a known end."""
+    life = shown.life
+    ran_seconds, is_known = running(shown.timeline, shown.seconds, as_of=shown.as_of)
+    due_at, is_date = due(ran_seconds[shown.clocks], target_seconds, as_of=shown.as_of)
+    in_business_hours = pc.fill_null(taken(shown.rows, "business_hours", life.policy), False).to_numpy(zero_copy_only=False)
+    runs_on = life.is_open & ~life.is_paused & (life.breach < 0)
+    is_foreseen = runs_on & has_target & ~in_business_hours & is_known[shown.clocks] & is_date
+    return pa.array(due_at * 1000, mask=~is_foreseen)
 
 
 def _counts(shown: _Shown) -> Columns:

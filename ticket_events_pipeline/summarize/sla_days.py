@@ -14,14 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError, ForeignRootError
+from ticket_events_pipeline.errors import DayNotFetchedError, ForeignRootError
 from ticket_events_pipeline.lake.content_hash import content_hash
-from ticket_events_pipeline.lake.partition_file import (
-    partition_path,
-    read_metadata,
-    read_partition_and_metadata,
-    write_partition,
-)
+from ticket_events_pipeline.lake.partition_file import partition_path, read_metadata, write_partition
 from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_day
 from ticket_events_pipeline.lake.schemas import metric_shaped
 from ticket_events_pipeline.lake.store import Store
@@ -29,7 +24,9 @@ from ticket_events_pipeline.sla.clocks import advance, empty_clocks
 from ticket_events_pipeline.sla.daily_summary import daily_summary
 from ticket_events_pipeline.sla.events import has_metric_events, sla_events
 from ticket_events_pipeline.sla.targets import targets
-from ticket_events_pipeline.summarize.inputs import DayInputs, RawState, day_inputs
+from ticket_events_pipeline.summarize.inputs import RawState, day_inputs
+from ticket_events_pipeline.summarize.provenance import Provenance, read_sla_day
+from ticket_events_pipeline.summarize.restatements import RESTATEMENTS, restatements_with
 
 CLOCKS, TARGETS, SUMMARY = "sla_clocks", "sla_targets", "daily_sla_breach_summary"
 RAW_STREAMS = ("ticket_events", "ticket_metric_events")
@@ -58,44 +55,12 @@ RAW_COLUMNS = [
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """What an SLA file says of how it was made.
+class MadeDay:
+    """A day of an SLA table that has been written: its rows, how they were made, and their file.
 
     Attributes:
-        inputs: the raw files and the memory that it was made from, and `as_of`.
-        events_through: newest metric event read up to that day, epoch seconds; None before the first.
-        history_from: first day whose events it knows.
+        restatements: of a summary, how often its figures changed after the day had been complete; None of other tables.
     """
-
-    inputs: DayInputs
-    events_through: int | None
-    history_from: dt.date
-
-    def to_metadata(self) -> dict[str, str]:
-        """As footers and materialisations hold it; `events_through` is empty before the first event."""
-        return {
-            **self.inputs.to_metadata(),
-            "events_through": "" if self.events_through is None else str(self.events_through),
-            "history_from": self.history_from.isoformat(),
-        }
-
-    @classmethod
-    def from_metadata(cls, metadata: dict[str, str]) -> Provenance:
-        """The inverse of `to_metadata`."""
-        inputs = DayInputs(
-            ticket_events=metadata["made_from_ticket_events"],
-            ticket_metric_events=metadata["made_from_ticket_metric_events"],
-            complete=metadata["complete"] == "true",
-            as_of=int(metadata["as_of"]),
-            previous_clocks=metadata["made_from_previous_clocks"],
-        )
-        through = metadata["events_through"]
-        return cls(inputs, int(through) if through else None, dt.date.fromisoformat(metadata["history_from"]))
-
-
-@dataclass(frozen=True)
-class MadeDay:
-    """A day of an SLA table that has been written: its rows, how they were made, and their file."""
 
     day: Day
     table: pa.Table
@@ -103,6 +68,7 @@ class MadeDay:
     content_hash: str
     size_bytes: int
     url: str
+    restatements: int | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +129,7 @@ def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         DamagedFileError: a stored file can't be read.
     """
     for day in days:
-        clocks, provenance = _stored(store, CLOCKS, day)
+        clocks, provenance = read_sla_day(store, CLOCKS, day)
         yield _write(store, TARGETS, day, targets(clocks, day=day, as_of=provenance.inputs.as_of), provenance)
 
 
@@ -175,7 +141,7 @@ def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         DamagedFileError: a stored file can't be read.
     """
     for day in days:
-        targets_of_day, provenance = _stored(store, TARGETS, day)
+        targets_of_day, provenance = read_sla_day(store, TARGETS, day)
         summary = daily_summary(
             targets_of_day,
             day=day,
@@ -190,7 +156,7 @@ def _memory_before(store: Store, day: Day) -> _Memory:
     """The clocks at the end of the day before; where it was never made, those of the stored events of 30 days."""
     before = day.plus(-1)
     if read_metadata(store, CLOCKS, before) is not None:
-        clocks, provenance = _stored(store, CLOCKS, before)
+        clocks, provenance = read_sla_day(store, CLOCKS, before)
         return _Memory(clocks, content_hash(clocks), provenance.events_through, provenance.history_from)
     memory = _Memory(empty_clocks(), None, None, day.date)
     for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1)):
@@ -244,27 +210,16 @@ def _not_fetched(day: Day, states: dict[str, RawState]) -> DayNotFetchedError:
     )
 
 
-def _stored(store: Store, asset: str, day: Day) -> tuple[pa.Table, Provenance]:
-    found = read_partition_and_metadata(store, asset, day)
-    if found is None:
-        raise DayNotFetchedError(f"{asset} of {day} has not been made. Materialise {asset} of {day} first.")
-    table, metadata = found
-    try:
-        return table, Provenance.from_metadata(metadata)
-    except (KeyError, ValueError) as error:
-        raise DamagedFileError(
-            f"{store.url(partition_path(asset, day))} bears no footer of this pipeline ({error!r}). "
-            f"Materialise {asset} of {day} again."
-        ) from error
-
-
 def _write(store: Store, asset: str, day: Day, table: pa.Table, provenance: Provenance) -> MadeDay:
     digest = content_hash(table)
     footer = {**provenance.to_metadata(), "partition": str(day), "content_hash": digest}
+    restatements = restatements_with(store, asset, day, table) if asset == SUMMARY else None
+    if restatements is not None:
+        footer[RESTATEMENTS] = str(restatements)
     if "policy_title" in table.column_names:
         footer["policy_title"] = json.dumps(_titles(table), sort_keys=True)
     size = write_partition(store, asset, day, table, footer)
-    return MadeDay(day, table, provenance, digest, size, store.url(partition_path(asset, day)))
+    return MadeDay(day, table, provenance, digest, size, store.url(partition_path(asset, day)), restatements)
 
 
 def _titles(table: pa.Table) -> dict[str, str]:

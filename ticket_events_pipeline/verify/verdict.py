@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ticket_events_pipeline.day import Day
 
@@ -51,6 +52,28 @@ class Verdict:
         return not self.findings
 
 
+@dataclass(frozen=True)
+class CheckedDay:
+    """What one question about a day came to.
+
+    Attributes:
+        day: which.
+        findings: what is wrong; none means that nothing is, or that nothing can be said.
+        silence: why nothing can be said of the day; None where something is.
+        figures: what was counted or measured, by name.
+    """
+
+    day: Day
+    findings: tuple[Finding, ...] = ()
+    silence: str | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
 def read_again(stream: str, *days: Day) -> str:
     """The remedy that helps against most: the days read anew replace what is wrong."""
     return f"Materialise {stream} of {' and of '.join(str(day) for day in days)} again."
+
+
+def make_again(*days: Day) -> str:
+    """The remedy against SLA tables that contradict each other: what is stored makes them anew."""
+    return read_again("sla_clocks, sla_targets and daily_sla_breach_summary", *days)

@@ -60,7 +60,7 @@ def read_body(response: requests.Response, *, most_bytes: int, seconds: float, c
 
 def network_failure(what: str, error: BaseException, *, read_seconds: float) -> Retryable | RequestRefusedError:
     """What one of NETWORK_ERRORS stands for; returned, not raised. `what` was asked."""
-    cause = _innermost(error)
+    cause = innermost(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return RequestRefusedError(
             f"{what}: the server's certificate is not trusted ({cause.verify_message}). Nothing was sent, and retrying cannot "
@@ -83,7 +83,8 @@ def network_failure(what: str, error: BaseException, *, read_seconds: float) -> 
     return RequestRefusedError(f"{what}: the request can't be sent ({type(error).__name__}); check ZENDESK_BASE_URL")
 
 
-def _innermost(error: BaseException) -> BaseException:
+def innermost(error: BaseException) -> BaseException:
+    """What the library's error wraps: what really went wrong."""
     while inner := error.__cause__ or error.__context__ or _wrapped(error):
         error = inner
     return error

@@ -1,0 +1,81 @@
+"""The breach summary as a table in a terminal, and text of the account's so that a terminal shows it and does nothing.
+
+Which days are shown is the commands' affair.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.report.wording import rate_text
+
+_POLICY = "policy (hours)"
+_POLICY_WIDTH = 10  # a policy may be broken into lines as narrow as that: (calendar)
+_GAP = 2  # between two columns; the last one is followed by 1
+
+# Control and format characters (escape sequences, writing from right to left) and line ends; joiners belong to words and emoji.
+_ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_JOINERS = "\u200c\u200d"
+
+
+def visible(text: str) -> str:
+    r"""The text with every character that acts on a terminal written out, `\x1b` for the one that begins its commands."""
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _ACTING and char not in _JOINERS else char
+        for char in text
+    )
+
+
+def print_breaches(console: Console, summaries: Mapping[Day, pa.Table]) -> None:
+    """Print the days' summaries as one table; where the terminal is too narrow, it breaks lines, and no figure is cut."""
+    table = _breach_table(summaries)
+    console.width = max(console.width, _least_width(table))
+    console.print(table)
+
+
+def _breach_table(summaries: Mapping[Day, pa.Table]) -> Table:
+    days = list(summaries)
+    title = f"SLA breaches of {days[0]}" if len(days) == 1 else f"SLA breaches, {days[0]} to {days[-1]}"
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, _GAP - 1, 0, 0))
+    if len(days) > 1:
+        shown.add_column("day", no_wrap=True)
+    shown.add_column("metric", no_wrap=True)
+    shown.add_column(_POLICY, overflow="fold", min_width=_POLICY_WIDTH)
+    for heading in ("breaches", "achieved", "rate", "open late"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for day, summary in summaries.items():
+        for row in summary.to_pylist():
+            shown.add_row(*([f"{day.date:%m-%d}"] if len(days) > 1 else []), *_cells(row))
+    return shown
+
+
+def _cells(row: Mapping[str, Any]) -> list[Text]:
+    rate = row["achievement_rate"]
+    hours = {True: "business", False: "calendar", None: "unknown"}[row["business_hours"]]
+    texts = [
+        visible(row["sla_metric"]),
+        f"{visible(row['policy_title'] or row['policy_id'] or 'unknown')} ({hours})",
+        str(row["breaches"]),
+        str(row["achieved"]),
+        "" if rate is None else rate_text(rate),
+        str(row["breached_open_eod"]),
+    ]
+    return [Text(text) for text in texts]  # as text, `[red]` is no colour
+
+
+def _least_width(table: Table) -> int:
+    widths = [
+        _POLICY_WIDTH if column.header == _POLICY else max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        for column in table.columns
+    ]
+    return sum(widths) + _GAP * len(widths) - 1

@@ -1,0 +1,138 @@
+"""`ticket-events summary`: the stored breach summaries of some days, for a terminal or for a script.
+
+What a figure means is told in `report/explained.md`. Needs no credentials; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import click
+import pyarrow as pa
+from rich.console import Console
+
+from ticket_events_pipeline.cli.breach_table import print_breaches, visible
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.ingest.plan import stretches
+from ticket_events_pipeline.lake.partition_file import read_partition, stored_days
+from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
+from ticket_events_pipeline.lake.store import Store, open_store
+from ticket_events_pipeline.settings import lake_settings
+from ticket_events_pipeline.summarize.sla_days import SUMMARY
+
+Summaries = Mapping[Day, pa.Table]
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet that opens a CSV file takes a text that begins so for a formula."""
+
+
+def run_summary(first: str | None, last: str | None, *, output: str) -> bool:
+    """Print the summaries from `first` through `last` (None: the newest stored day); whether each of the days has one.
+
+    Args:
+        first: a day, YYYY-MM-DD.
+        last: a day, not before it.
+        output: one of `FORMATS`.
+
+    Raises:
+        click.UsageError: the dates are no range.
+        UsageError: there is no summary at all, or the root can't be read.
+        DamagedFileError: a stored file can't be read.
+    """
+    settings = lake_settings(os.environ)
+    store = open_store(settings.root)
+    days = _days(first, last, stored_days(store, SUMMARY, settings.timezone) or _complain(store), settings.timezone)
+    read = {day: read_partition(store, SUMMARY, day) for day in days}
+    summaries = {day: table for day, table in read.items() if table is not None}
+    FORMATS[output](summaries)
+    _note_open(summaries)
+    missing = [day for day in days if day not in summaries]
+    if missing:
+        told = ", ".join(f"{begin}" if begin == end else f"{begin} to {end}" for begin, end in stretches(missing))
+        click.echo(f"No summary is stored of {told}. Materialise {SUMMARY} of these days, with what it is made from.", err=True)
+    return not missing
+
+
+def _complain(store: Store) -> list[Day]:
+    hint = " Those of the sandbox are shown with ZENDESK_SANDBOX=1." if store.paths(f"sandbox/{SUMMARY}") else ""
+    raise UsageError(f"No summary is stored below {store.location}. Materialise {SUMMARY} of some days first.{hint}")
+
+
+def _days(first: str | None, last: str | None, stored: list[Day], timezone: str) -> list[Day]:
+    newest = stored[-1]
+    if first is None and last is not None:
+        raise click.UsageError("--to needs --from: the days from that one through this one are shown.")
+    try:
+        begin = newest if first is None else Day.parse(first, timezone)
+        end = newest if last is None else Day.parse(last, timezone)
+    except ValueError as error:
+        raise click.UsageError(f"--from, --to: {error}.") from None
+    if end < begin:
+        until = "the newest stored day" if last is None else "--to"
+        raise click.UsageError(f"--from {begin} lies after {until}, {end}.")
+    return days_between(begin, end)
+
+
+def _note_open(summaries: Summaries) -> None:
+    """Say which days' figures will still grow."""
+    for day, table in summaries.items():
+        as_of = table["as_of"][0].as_py() if table.num_rows else None
+        if as_of is not None and as_of.timestamp() < day.end:
+            click.echo(f"{day} has not been read to its end: its figures are as of {_plain(as_of)}.", err=True)
+
+
+def _print_table(summaries: Summaries) -> None:
+    console = Console()
+    shown = {day: table for day, table in summaries.items() if table.num_rows}
+    if shown:
+        print_breaches(console, shown)
+    for day in summaries:
+        if day not in shown:
+            console.print(f"{day}: no SLA target was open.", highlight=False)
+
+
+def _print_csv(summaries: Summaries) -> None:
+    """RFC 4180 in UTF-8. A text stays what it is, also where a spreadsheet would run it; that is said instead."""
+    to_terminal = sys.stdout.isatty()
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ["date", *DAILY_SLA_BREACH_SUMMARY_SCHEMA.names])
+    writer.writeheader()
+    is_risky = False
+    for row in _rows(summaries):
+        texts = {name: value for name, value in row.items() if isinstance(value, str)}
+        is_risky = is_risky or any(value.startswith(_FORMULA_STARTS) for value in texts.values())
+        flags = {name: str(value).lower() for name, value in row.items() if isinstance(value, bool)}
+        shown = {name: visible(value) for name, value in texts.items()} if to_terminal else {}
+        writer.writerow(row | flags | shown)
+    click.echo(text.getvalue().encode(), nl=False)
+    if is_risky:
+        starts = "=, +, -, @ or a control character"
+        click.echo(f"A text begins with {starts}: import the file's columns as text, or a spreadsheet may run it.", err=True)
+
+
+def _print_json(summaries: Summaries) -> None:
+    click.echo(json.dumps(list(_rows(summaries)), indent=1))  # ASCII: nothing in it acts on a terminal
+
+
+def _rows(summaries: Summaries) -> Iterator[dict[str, Any]]:
+    for day, table in summaries.items():
+        for row in table.to_pylist():
+            yield {"date": str(day), **{name: _plain(value) for name, value in row.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """A value as a script reads it: a moment in ISO form with a Z, a date in ISO form, all else as it is."""
+    if isinstance(value, dt.datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+FORMATS: dict[str, Callable[[Summaries], None]] = {"table": _print_table, "csv": _print_csv, "json": _print_json}

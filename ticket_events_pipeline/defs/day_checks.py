@@ -1,0 +1,125 @@
+"""What all checks about days have in common: which days one is about, and what its result says of them.
+
+A check of the UI has one state, its newest: so it is about all days of its run (a partitioned one misreports ranges), and looks
+again at the days that it named last time. Else the next hour's green would paint over a red that nobody has mended.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import dagster as dg
+
+from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.defs.account_scope import AccountScope
+from ticket_events_pipeline.lake.partition_file import stored_days
+from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.verify.verdict import CheckedDay
+
+MOST_TOLD = 20
+"""Lines that a description holds; the rest is counted."""
+
+NAMED_DAYS = "days"
+"""Metadata of a check about days: those with which something is wrong."""
+
+RECORDS_PER_READ = 500
+"""Of the history of a check: a run over a range leaves one a day as planned, and then its one evaluation."""
+
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class DayCheck:
+    """A check about days.
+
+    Attributes:
+        name: how the UI calls it, a sentence that is true while the check is green.
+        description: what is true then, at more length.
+        severity: ERROR means act; WARN means look.
+        look: the answers about days in order, from what is stored.
+        green: what follows `3 verified` where nothing is wrong.
+        remembered_days: how old a day may become that is named from run to run though nobody mends it: what can't be mended
+            (a holiday was quiet) would be named for ever else. None: what is wrong stays wrong until it is mended.
+    """
+
+    name: str
+    description: str
+    severity: dg.AssetCheckSeverity
+    look: Callable[[Store, list[Day]], Iterable[CheckedDay]]
+    green: str
+    remembered_days: int | None = None
+
+    def spec(self, asset: dg.AssetKey) -> dg.AssetCheckSpec:
+        """The check of that asset, as Dagster knows it."""
+        return dg.AssetCheckSpec(self.name, asset=asset, description=self.description)
+
+    def evaluate(
+        self, instance: dg.DagsterInstance, scope: AccountScope, asset: dg.AssetKey, store: Store, days: list[Day]
+    ) -> dg.AssetCheckResult:
+        """The check's result for `days` of a run, and for those that it named before."""
+        named = _named_before(instance, scope, dg.AssetCheckKey(asset, self.name))
+        if self.remembered_days is not None:
+            oldest = wall_clock() - self.remembered_days * DAY_SECONDS
+            named = [day for day in named if day.end >= oldest]
+        return self._result(list(self.look(store, sorted({*days, *named}))))
+
+    def _result(self, answers: list[CheckedDay]) -> dg.AssetCheckResult:
+        broken = [answer for answer in answers if answer.findings]
+        figures = next((answer.figures for answer in reversed(answers) if answer.figures), {})
+        verified = sum(answer.silence is None for answer in answers)
+        return dg.AssetCheckResult(
+            check_name=self.name,
+            passed=not broken,
+            severity=self.severity,
+            description=_told_broken(broken) if broken else _told_green(answers, f"{verified} verified, {self.green}"),
+            metadata={NAMED_DAYS: [str(answer.day) for answer in broken], "verified_days": verified, **figures},
+        )
+
+
+def days_of_run(context: dg.AssetCheckExecutionContext, scope: AccountScope, store: Store, asset: str) -> list[Day]:
+    """The run's days; every stored one where the checks are run by themselves, without any."""
+    if context.has_partition_key or context.has_partition_key_range:
+        return scope.days(list(context.partition_keys))
+    return stored_days(store, asset, scope.timezone)
+
+
+def told(lines: list[str]) -> str:
+    """The lines as the UI shows them, which reads a description as Markdown: a list, or a few of it and how many more."""
+    further = [f"… and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
+    return "\n".join(f"- {line}" for line in [*lines[:MOST_TOLD], *further])
+
+
+def _told_broken(broken: list[CheckedDay]) -> str:
+    return told([f"{answer.day}: {finding}" for answer in broken for finding in answer.findings])
+
+
+def _told_green(answers: list[CheckedDay], verified: str) -> str:
+    silences = Counter(answer.silence for answer in answers if answer.silence is not None)
+    if not silences:
+        return verified
+    return f"{verified}\n\nNothing can be said of:\n\n" + told(
+        [f"{count} days: {why}" for why, count in silences.most_common()]
+    )
+
+
+def _named_before(instance: dg.DagsterInstance, scope: AccountScope, check: dg.AssetCheckKey) -> list[Day]:
+    """The days that the check's last evaluation named."""
+    last = next(_evaluations(instance, check), None)
+    if last is None or NAMED_DAYS not in last.metadata:
+        return []
+    named = scope.days([str(day) for day in cast(list[str], last.metadata[NAMED_DAYS].value)])
+    return [day for day in named if scope.is_partition(day)]
+
+
+def _evaluations(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> Iterator[dg.AssetCheckEvaluation]:
+    """Those of the check, newest first; records of what is only planned (this run's, or of one whose asset failed) are none."""
+    cursor, has_more = None, True
+    while has_more:
+        records = instance.event_log_storage.get_asset_check_execution_history(check, RECORDS_PER_READ, cursor=cursor)
+        found = (record.event.asset_check_evaluation for record in records if record.event is not None)
+        yield from (evaluation for evaluation in found if evaluation is not None)
+        has_more = len(records) == RECORDS_PER_READ
+        cursor = records[-1].id if records else None

@@ -1,0 +1,21 @@
+"""When an asset counts as stale: it was not made for too long, whatever its events are.
+
+Today's raw day is read every hour and recorded also when nothing has happened in it, and its tables are made again with each
+reading, as of then. So a quiet night stays fresh, and a stalled pipeline does not.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import dagster as dg
+
+RAW_FRESHNESS = dg.FreshnessPolicy.time_window(
+    warn_window=dt.timedelta(hours=2),  # an hourly fetch was missed
+    fail_window=dt.timedelta(hours=4),
+)
+
+SLA_FRESHNESS = dg.FreshnessPolicy.time_window(
+    warn_window=dt.timedelta(hours=3),  # the sensor follows within a minute, its run within some
+    fail_window=dt.timedelta(hours=5),
+)

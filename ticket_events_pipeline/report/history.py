@@ -1,0 +1,168 @@
+"""The stored summaries of the day and of the days before it, each file read once.
+
+Here: files into values, and what is wrong with a file. What is told from the values is `measures`' and `trust`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
+from ticket_events_pipeline.lake.partition_file import partition_path, read_partition_and_metadata
+from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
+from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.report.figures import CHART_DAYS, MEAN_DAYS, Counted, Overdue
+from ticket_events_pipeline.summarize.provenance import Provenance
+from ticket_events_pipeline.summarize.restatements import told_restatements
+from ticket_events_pipeline.summarize.sla_days import SUMMARY
+
+PolicyKey = tuple[str, str | None, bool | None]
+"""sla_metric, policy_id, business_hours: the key of a summary's rows."""
+
+_KEY = ("sla_metric", "policy_id", "business_hours")
+_COUNTED = ("breaches", "achieved", "completed_breached")
+_COLUMNS = [
+    *_KEY,
+    "policy_title",
+    *_COUNTED,
+    "superseded_breaches",
+    "withdrawn_breaches",
+    "active_eod",
+    "breached_open_eod",
+    "overdue_p50_seconds",
+    "overdue_p90_seconds",
+    "overdue_max_seconds",
+]
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """A row of `daily_sla_breach_summary`, as far as the report tells of it."""
+
+    key: PolicyKey
+    policy_title: str | None
+    counted: Counted
+    superseded: int
+    withdrawn: int
+    active: int
+    breached_open: int
+    overdue: Overdue
+
+
+@dataclass(frozen=True)
+class DaySummary:
+    """A day's stored summary.
+
+    Attributes:
+        rows: in the file's order.
+        provenance: what its footer says.
+        restatements: how often its figures changed after the day had been complete.
+    """
+
+    day: Day
+    rows: tuple[SummaryRow, ...]
+    provenance: Provenance
+    restatements: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it was made from a day that had been read to its end."""
+        return self.provenance.inputs.complete
+
+
+def total(rows: list[Counted]) -> Counted:
+    """Figures summed up; zeros for none."""
+    return Counted(
+        breaches=sum(row.breaches for row in rows),
+        achieved=sum(row.achieved for row in rows),
+        completed_breached=sum(row.completed_breached for row in rows),
+    )
+
+
+class SummaryHistory:
+    """The summaries of a root. Keeps those that a report of the next day needs again: of ascending days each is read once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[Day, DaySummary | None] = {}
+
+    def of(self, day: Day) -> DaySummary:
+        """The day's own.
+
+        Raises:
+            DayNotFetchedError: it has not been made.
+            DamagedFileError: its file can't be read.
+        """
+        # Asked for anew: it may have been made since the day before was reported.
+        found = self._known[day] = read_summary(self._store, day)
+        if found is None:
+            raise not_made(SUMMARY, day)
+        return found
+
+    def before(self, day: Day) -> dict[Day, DaySummary | None]:
+        """Those of the days before that a report looks at, oldest first; None where a day has none.
+
+        Raises:
+            DamagedFileError: a file can't be read.
+        """
+        days = [day.plus(-offset) for offset in range(max(CHART_DAYS - 1, MEAN_DAYS), 0, -1)]
+        summaries = {past: self._known[past] if past in self._known else read_summary(self._store, past) for past in days}
+        self._known = {**summaries, day: self._known.get(day)}
+        return summaries
+
+
+def not_made(asset: str, day: Day) -> DayNotFetchedError:
+    """The error that tells what a report lacks."""
+    return DayNotFetchedError(
+        f"{day} has no report yet: {asset} of that day has not been made. Materialise {asset} of {day} first."
+    )
+
+
+def read_summary(store: Store, day: Day) -> DaySummary | None:
+    """The day's summary; None where it has not been made.
+
+    Raises:
+        DamagedFileError: its file can't be read, or isn't one of this pipeline.
+    """
+    found = read_partition_and_metadata(store, SUMMARY, day, _COLUMNS)
+    if found is None:
+        return None
+    table, metadata = found
+    check_columns(store, SUMMARY, day, table, pa.schema([DAILY_SLA_BREACH_SUMMARY_SCHEMA.field(name) for name in _COLUMNS]))
+    try:
+        provenance = Provenance.from_metadata(metadata)
+    except (KeyError, ValueError) as error:
+        raise _damaged(store, SUMMARY, day, f"bears no footer of this pipeline ({error!r})") from error
+    return DaySummary(day, tuple(_row(row) for row in table.to_pylist()), provenance, told_restatements(metadata))
+
+
+def check_columns(store: Store, asset: str, day: Day, table: pa.Table, wanted: pa.Schema) -> None:
+    """Does nothing for a table that has the wanted columns.
+
+    Raises:
+        DamagedFileError: it has others.
+    """
+    if not table.schema.equals(wanted):
+        lacking = [field.name for field in wanted if field not in list(table.schema)]
+        raise _damaged(store, asset, day, f"lacks columns of {asset} ({', '.join(lacking)})")
+
+
+def _damaged(store: Store, asset: str, day: Day, problem: str) -> DamagedFileError:
+    return DamagedFileError(f"{store.url(partition_path(asset, day))} {problem}. Materialise {asset} of {day} again.")
+
+
+def _row(row: dict[str, Any]) -> SummaryRow:
+    return SummaryRow(
+        key=(row["sla_metric"], row["policy_id"], row["business_hours"]),
+        policy_title=row["policy_title"],
+        counted=Counted(**{name: row[name] for name in _COUNTED}),
+        superseded=row["superseded_breaches"],
+        withdrawn=row["withdrawn_breaches"],
+        active=row["active_eod"],
+        breached_open=row["breached_open_eod"],
+        overdue=Overdue(row["overdue_p50_seconds"], row["overdue_p90_seconds"], row["overdue_max_seconds"]),
+    )

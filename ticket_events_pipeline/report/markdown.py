@@ -1,0 +1,118 @@
+"""The day's figures as Markdown, for the summary's materialisation in Dagster's UI.
+
+The UI renders GitHub's dialect (react-markdown with remark-gfm) and drops raw HTML (rehype-sanitize), comments included. It
+makes links of addresses that stand bare, even of escaped ones, since it looks for them in the finished text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ticket_events_pipeline.lake.json_values import as_text
+from ticket_events_pipeline.report.figures import MEAN_DAYS, Counted, DayReport, Mean, PolicyFigures
+from ticket_events_pipeline.report.trust_words import notices
+from ticket_events_pipeline.report.wording import (
+    count_text,
+    date_text,
+    days_text,
+    hours_name,
+    metric_name,
+    moment_text,
+    plural,
+    policy_name,
+    rate_text,
+)
+
+UNKNOWN = "-"
+"""Stands where there is no figure."""
+
+_HEADER = (
+    "Metric",
+    "Policy",
+    "Breaches",
+    f"{MEAN_DAYS}-day mean",
+    "Achieved",
+    "Rate",
+    f"{MEAN_DAYS}-day rate",
+    "Late, open",
+    "Active",
+)
+_RULE = ("---", "---", *["---:"] * (len(_HEADER) - 2))
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_MEANS_SOMETHING = re.compile(r"[!-/:-@\[-`{-~]|[^\S ]|(?<!\S) | (?!\S)")  # ASCII punctuation, and space that could be cut off
+_INSIDE_AN_ADDRESS = re.compile(r"(?<=\S)(?=[:/@]\S|\.)")  # `www.` alone is one to the UI
+_BREAK = "<!-- -->"
+
+
+def summary_markdown(report: DayReport) -> str:
+    """A line of totals, a table with a row per metric and policy, and how far the figures reach."""
+    return "\n\n".join((_totals(report), _table(report), _reach(report)))
+
+
+def markdown_text(text: str) -> str:
+    """Text of the account's as Markdown that shows it letter by letter on one line, whatever it holds.
+
+    Every character that could mean something is written as a reference; one that no page can show becomes U+FFFD. Inside what
+    could be an address stand comments, which show nowhere and tear it apart.
+    """
+    showable = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", as_text(text) or "")
+    torn = _INSIDE_AN_ADDRESS.split(showable)
+    return _BREAK.join(_MEANS_SOMETHING.sub(lambda found: f"&#{ord(found[0])};", piece) for piece in torn)
+
+
+def _totals(report: DayReport) -> str:
+    day = Counted(
+        breaches=sum(metric.day.breaches for metric in report.metrics),
+        achieved=sum(metric.day.achieved for metric in report.metrics),
+        completed_breached=sum(metric.day.completed_breached for metric in report.metrics),
+    )
+    mean = sum(metric.mean.breaches for metric in report.metrics if metric.mean is not None)
+    compared = f" (7-day mean {count_text(mean)})" if any(metric.mean for metric in report.metrics) else ""
+    return (
+        f"**{day.breaches:,} {'breach' if day.breaches == 1 else 'breaches'}**{compared}, {day.achieved:,} achieved, "
+        f"{report.late_count:,} late and still open on {date_text(report.day.date)}."
+    )
+
+
+def _table(report: DayReport) -> str:
+    if not report.policies:
+        return "No target was open on this day."
+    rows = (_HEADER, _RULE, *(_cells(policy) for policy in report.policies))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _cells(row: PolicyFigures) -> tuple[str, ...]:
+    name = f"{markdown_text(policy_name(row.policy_id, row.policy_title))}, {hours_name(row.business_hours)}"
+    return (
+        markdown_text(metric_name(row.sla_metric)),
+        name,
+        f"{row.day.breaches:,}",
+        UNKNOWN if row.mean is None else count_text(row.mean.breaches),
+        f"{row.day.achieved:,}",
+        _rate(row.day),
+        _rate(row.mean),
+        f"{row.breached_open:,}",
+        f"{row.active:,}",
+    )
+
+
+def _rate(figures: Counted | Mean | None) -> str:
+    rate = None if figures is None else figures.achievement_rate
+    return UNKNOWN if rate is None else rate_text(rate)
+
+
+def _reach(report: DayReport) -> str:
+    return " ".join(_sentences(report))
+
+
+def _sentences(report: DayReport) -> Iterator[str]:
+    trust = report.trust
+    state = "complete" if trust.is_complete else "**open**"
+    yield f"The day is {state}; figures as of {moment_text(trust.as_of, report.day)} ({report.day.timezone})."
+    measured = next((metric.mean.days for metric in report.metrics if metric.mean is not None), 0)
+    yield f"{plural(measured, 'day')} of the {MEAN_DAYS} before stand behind the means."
+    if trust.missing_days:
+        yield f"Of the last {len(report.chart)} days, these have no summary: {days_text(trust.missing_days)}."
+    yield from (f"**{notice.title}** {notice.text}" for notice in notices(report) if notice.kind == "alarm")

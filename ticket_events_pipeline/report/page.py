@@ -1,0 +1,110 @@
+"""The morning report as one HTML page that needs nothing else: no network, no script, no fonts.
+
+What the page looks like is `templates/`'s, how figures are said is `wording`'s, how far they can be trusted `trust_words`'s. All
+text is escaped by the template engine, and what no page can show becomes U+FFFD; the page's own policy would keep a slip from
+running all the same. Nothing of the machine or the moment goes in: equal figures make equal bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.report import wording
+from ticket_events_pipeline.report.charts import breach_chart_svg
+from ticket_events_pipeline.report.figures import MEAN_DAYS, DayReport, OpenTarget
+from ticket_events_pipeline.report.trust_words import notices, trust_facts
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+LINES = 25
+"""So many lines of a list stand open; the rest is folded away, or the page's end would be out of reach."""
+
+UNKNOWN = "–"
+"""Stands where there is no figure."""
+
+# Control characters but tab and line feed, surrogates, and what is no character at all.
+_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def report_page(report: DayReport, *, previous: Day | None = None, following: Day | None = None) -> str:
+    """The day's page, as it lies in the day's folder.
+
+    Args:
+        report: what it says.
+        previous, following: days whose pages are stored, to link to.
+    """
+    from markupsafe import Markup  # with the template engine: neither is needed to start the command line
+
+    day = report.day
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            report=report,
+            previous=previous,
+            following=following,
+            breaches=sum(metric.day.breaches for metric in report.metrics),
+            notices=notices(report),
+            trust_facts=trust_facts(report),
+            chart_svg=Markup(breach_chart_svg(report.chart)),  # noqa: S704  # made of dates and counts
+            moment=partial(wording.moment_text, day=day),
+            iso=lambda seconds: wording.local(seconds, day.timezone).isoformat(),
+            time_left=partial(_time_left, as_of=report.trust.as_of),
+        )
+    )
+    return _UNSHOWABLE.sub("\ufffd", page)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("ticket_events_pipeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "count": wording.count_text,
+        "date": wording.date_text,
+        "duration": _known(wording.duration_text),
+        "hours": wording.hours_name,
+        "metric": wording.metric_name,
+        "policy": lambda target: wording.policy_name(target.policy_id, target.policy_title),
+        "rate": _known(wording.rate_text),
+        "short_date": wording.short_date_text,
+        "target": _known(wording.target_text),
+    }
+    environment.globals |= {
+        "breaches_against": wording.breaches_against,
+        "is_above": wording.is_above,
+        "lines": LINES,
+        "mean_days": MEAN_DAYS,
+        "policy_name": wording.policy_name,
+        "rate_against": wording.rate_against,
+        "shown_of": _shown_of,
+    }
+    return environment
+
+
+def _known(said: Callable[[Any], str]) -> Callable[[Any], str]:
+    """`said` of a figure, and UNKNOWN where there is none."""
+    return lambda figure: UNKNOWN if figure is None else said(figure)
+
+
+def _shown_of(shown: Sequence[OpenTarget], count: int) -> str:
+    """How many there are, and how many of them are shown where the list is cut: `200 of 1,234`."""
+    return f"{len(shown):,} of {count:,}" if len(shown) < count else f"{count:,}"
+
+
+def _time_left(due_at: int, *, as_of: int) -> str:
+    """Up to when an open target breaches; Zendesk may have yet to deliver a breach that is due."""
+    return wording.duration_text(due_at - as_of) if due_at > as_of else "due already"

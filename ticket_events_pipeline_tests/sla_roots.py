@@ -1,0 +1,74 @@
+"""A root with SLA days in it: raw files as a pass leaves them, written without one, and the tables that the core makes of them.
+
+Events are those of `sla_cases`: dicts as Zendesk sends them, but for their `time`, which is epoch seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.lake.content_hash import content_hash
+from ticket_events_pipeline.lake.partition_file import write_partition
+from ticket_events_pipeline.lake.raw_footer import RawFooter
+from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION
+from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.summarize.sla_days import MadeDay, make_clocks, make_summaries, make_targets
+from ticket_events_pipeline_tests.sla_cases import raw_table
+
+METRIC = "ticket_metric_events"
+
+Events = list[dict[str, Any]]
+
+
+def put_raw_day(
+    root: Path, events: Events, day: Day, *, now: float | None = None, stream: str = METRIC, told: dict[str, str] | None = None
+) -> None:
+    """The raw file of the day with those of `events` that lie in it; complete unless `now` lies in it, too.
+
+    The footer says what is `told` besides.
+    """
+    read_to = day.end + 3600 if now is None else now
+    of_day = [event for event in events if day.start <= event["time"] < min(day.end, read_to)]
+    table = raw_table(sorted(of_day, key=lambda event: (event["time"], event["id"])), stream)
+    footer = RawFooter(
+        schema_version=SCHEMA_VERSION,
+        account="recorded",
+        timezone=day.timezone,
+        sideload=False,
+        stream=stream,
+        partition=str(day),
+        window_start=day.start,
+        window_end=day.end,
+        complete=read_to >= day.end,
+        next_start_time=int(read_to),
+        requests=1,
+        rows=table.num_rows,
+        duplicates=0,
+        rejected=0,
+        fetched_at=int(read_to),
+        content_hash=content_hash(table),
+        pages=(),
+    )
+    write_partition(FolderStore(root), stream, day, table, {**footer.to_metadata(), **(told or {})})
+
+
+def make_sla_days(root: Path, first: Day, last: Day) -> list[MadeDay]:
+    """The three tables of the days; the made summaries."""
+    store, days = FolderStore(root), days_between(first, last)
+    list(make_clocks(store, days))
+    list(make_targets(store, days))
+    return list(make_summaries(store, days))
+
+
+def sla_root(root: Path, events: Events, first: Day, last: Day, *, now: float | None = None) -> list[MadeDay]:
+    """The raw days and the tables; the last day is open if `now` lies in it."""
+    for day in days_between(first, last):
+        put_raw_day(root, events, day, now=now if day == last else None)
+    return make_sla_days(root, first, last)
+
+
+def all_events(*clocks: Any) -> Events:
+    """Those of several `sla_cases.Clock`s."""
+    return [event for clock in clocks for event in clock.events]

@@ -1,0 +1,315 @@
+"""The page that explains the numbers, and its query: from every figure of the summary to the events behind it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import tempfile
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.lake.partition_file import read_partition
+from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, RAW_SCHEMAS, SLA_TARGETS_SCHEMA, metric_shaped
+from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.report.explained import explained_page, trace_query
+from ticket_events_pipeline.sandbox.account import SimulatedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.sla.daily_summary import COUNTS, KEY
+from ticket_events_pipeline_tests.passes import Moment, fetch
+from ticket_events_pipeline_tests.sla_cases import Clock
+from ticket_events_pipeline_tests.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
+from ticket_events_pipeline_tests.test_sla_properties import histories
+
+EXAMPLE = json.loads((Path(__file__).parent / "samples" / "sla_worked_example.json").read_text())
+FIGURES = [*COUNTS, "breached_tickets"]
+OF_EVENTS = {"breach_events", "withdrawn_breaches"}
+FIRST = Day(dt.date(2026, 3, 7))
+# More of them by hand after a change of the query: TRACE_EXAMPLES=500.
+EXAMPLES = int(os.environ.get("TRACE_EXAMPLES", "8"))
+
+
+def trace(root, day, **wanted):
+    """What the query of the page finds, as it stands there but for its first lines."""
+    script = trace_query()
+    for name, value in {"root": str(root), "day": str(day), "figure": None, **wanted}.items():
+        script, found = re.subn(
+            rf"^SET VARIABLE {name} = [^;]*;",
+            f"SET VARIABLE {name} = {'NULL' if value is None else repr(value)};",
+            script,
+            flags=re.M,
+        )
+        assert found == 1, name
+    with duckdb.connect() as connection:
+        answer = connection.execute(script)
+        columns = [name for name, *_ in answer.description]
+        return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+
+
+def counted(found):
+    """The figures that a trace makes, by figure and key of the summary."""
+    things = {}
+    for row in found:
+        key = (row["figure"], row["sla_metric"], row["policy_id"], row["business_hours"])
+        target = (row["ticket_id"], row["metric"], row["instance_id"])
+        thing = row["event_id"] if row["figure"] in OF_EVENTS else target[:1] if row["figure"] == "breached_tickets" else target
+        things.setdefault(key, set()).add(thing)
+    return {key: len(of_key) for key, of_key in things.items()}
+
+
+def summed(root, day):
+    """The figures of the day's summary that are not 0, likewise."""
+    rows = read_partition(FolderStore(root), "daily_sla_breach_summary", day).to_pylist()
+    return {(name, *(row[part] for part in KEY)): row[name] for row in rows for name in FIGURES if row[name]}
+
+
+def stored(root, days):
+    """Every metric event in the raw files, as a trace tells it."""
+    events = set()
+    for stream in RAW_SCHEMAS:
+        for day in days:
+            table = read_partition(FolderStore(root), stream, day)
+            for row in [] if table is None else table.filter(metric_shaped(table)).to_pylist():
+                told = [row[name] for name in ("ticket_id", "metric", "instance_id", "id", "type", "deleted")]
+                events.add((stream, day.date, row["time"].replace(tzinfo=None), *told))
+    return events
+
+
+def check(root, day, days):
+    """Every figure of the day is traced in full, and to nothing but stored events; the figures that occurred."""
+    found = trace(root, day)
+    assert counted(found) == summed(root, day)
+    told = ["stream", "file", "time_utc", "ticket_id", "metric", "instance_id", "event_id", "type", "deleted"]
+    assert {tuple(row[name] for name in told) for row in found} <= stored(root, days)
+    return {row["figure"] for row in found}
+
+
+def epoch(text):
+    return int(dt.datetime.fromisoformat(text).timestamp())
+
+
+def delivered(runs):
+    """The worked example's rows after those runs."""
+    by_id = {row["id"]: {**row, "time": epoch(row["time"])} for row in EXAMPLE["deliveries"] if row["run"] in runs}
+    return list(by_id.values())
+
+
+@pytest.mark.parametrize("runs", EXAMPLE["expected_after"])
+def test_every_figure_of_the_worked_example_is_traced(tmp_path, runs):
+    days = [Day.parse(text) for text in sorted(EXAMPLE["expected_after"][runs])]
+    sla_root(tmp_path, delivered(runs.split("+")), days[0], days[-1])
+    for day in days:
+        check(tmp_path, day, days)
+
+
+def test_the_worked_examples_breaches_are_these_events(tmp_path):
+    days = [Day.parse(f"2026-03-0{number}") for number in (2, 3)]
+    sla_root(tmp_path, delivered(["R1", "R2"]), days[0], days[-1])
+    found = {str(day): [row["event_id"] for row in trace(tmp_path, day, figure="breaches")] for day in days}
+    expected = {
+        day: sum(row["breaches"] for row in EXAMPLE["expected_after"]["R1+R2"][day]["daily_sla_breach_summary"])
+        for day in found
+    }
+    assert {day: len(ids) for day, ids in found.items()} == expected
+    assert all(row["type"] == "breach" for day in days for row in trace(tmp_path, day, figure="breaches"))
+
+
+def test_every_figure_of_ten_days_of_a_believable_account_is_traced(tmp_path):
+    """In New York, over the night in which its clocks go forward; the last day is still open."""
+    days = days_between(Day.parse("2026-03-02", "America/New_York"), Day.parse("2026-03-12", "America/New_York"))
+    clock = Moment(days[-1].start + 15 * 3600)
+    with SandboxServer(SimulatedAccount(seed=3, tickets_per_day=40), clock=clock) as server:
+        for stream in RAW_SCHEMAS:
+            fetch(server, tmp_path, stream, str(days[0]), str(days[-1]), clock=clock, timezone="America/New_York")
+    make_sla_days(tmp_path, days[0], days[-1])
+    occurred = set()
+    for day in days:
+        occurred |= check(tmp_path, day, days)
+    assert occurred == set(FIGURES)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(history=histories(), data=st.data(), timezone=st.sampled_from(["UTC", "America/New_York"]))
+def test_every_figure_of_any_history_is_traced(history, data, timezone):
+    """Some events came in the other stream, some in both and told otherwise; the last day is open."""
+    days = days_between(Day(FIRST.date, timezone), Day(FIRST.date, timezone).plus(3))
+    last = days[-1]
+    streams = {row["id"]: data.draw(st.sampled_from(["metric", "audits", "both"])) for row in history}
+    hour = data.draw(st.integers(1, 30))
+    audits_are_later = data.draw(st.integers(-1, 1))
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for day in days:
+            now = min(day.end + 3600, last.start + hour * 3600)
+            metric = [row for row in history if streams[row["id"]] != "audits"]
+            other = [{**row, "type": "pause"} if streams[row["id"]] == "both" else row for row in history]
+            put_raw_day(root, metric, day, now=now)
+            put_raw_day(
+                root,
+                [row for row in other if streams[row["id"]] != "metric"],
+                day,
+                now=now + audits_are_later,
+                stream="ticket_events",
+            )
+        make_sla_days(root, days[0], last)
+        for day in days:
+            check(root, day, days)
+
+
+def test_a_target_is_traced_from_where_its_clock_was_remembered(tmp_path):
+    """What comes after a month of silence makes a new target, whatever still lies in the files."""
+    forgotten = Clock().apply(9, 60).add("fulfill", 10).add("breach", 24 * 33)
+    paused = Clock(ticket_id=2, first_id=11).add("activate", 8).apply(9, 60).add("fulfill", 10)
+    paused.add("pause", 24 * 33).apply(24 * 33 + 1, 60, 12)
+    waiting = Clock(ticket_id=3, first_id=21).apply(8, 60).add("fulfill", 9).add("fulfill", 24 * 33).apply(24 * 33 + 1, 60, 12)
+    waiting.add("activate", 24 * 33 + 2).apply(24 * 33 + 2, 90, 13)
+    both = Clock(ticket_id=4, first_id=31)
+    both.add("fulfill", 8).apply(9, 60).add("apply_sla", 9.5, sla=None).add("activate", 10).apply(10, 60, 12)
+    days = days_between(Clock.DAY, Clock.DAY.plus(34))
+    sla_root(tmp_path, all_events(forgotten, paused, waiting, both), days[0], days[-1])
+    occurred = set()
+    for day in (days[0], days[33], days[34]):
+        occurred |= check(tmp_path, day, days)
+    assert {"targets_discovered", "targets_started", "paused_eod", "achieved"} <= occurred
+    (row,) = trace(tmp_path, days[33], figure="targets_discovered")
+    assert (row["ticket_id"], row["event_id"]) == (1, 3)
+    started = {row["ticket_id"]: row["event_id"] for row in trace(tmp_path, days[33], figure="targets_started")}
+    assert started == {2: 15, 3: 25}  # not what ticket 3 was applied before: its clock stood still until the activate
+    assert {row["event_id"] for row in trace(tmp_path, days[0], figure="targets_started") if row["ticket_id"] == 4} == {35}
+
+
+def test_the_events_say_why(tmp_path):
+    """A null policy cancels, an activate re-opens, a pause pauses; breach, new policy and its minutes make a superseded one."""
+    cancelled = Clock().apply(9, 60).add("apply_sla", 10, sla=None)
+    reopened = Clock(ticket_id=2, first_id=11).apply(9, 60).add("fulfill", 10).add("activate", 30).add("pause", 31)
+    relaxed = Clock(ticket_id=3, first_id=21).apply(26, 60).add("breach", 27).apply(27.5, 120, 12).add("fulfill", 28)
+    relaxed.add("update_status", 28, status={"calendar": 120})
+    withdrawn = Clock(ticket_id=4, first_id=31).apply(26, 60).add("breach", 27, deleted=True)
+    late = Clock(ticket_id=5, first_id=41).apply(9, 60).add("breach", 27).add("apply_sla", 28, sla=None)
+    first, second = Clock.DAY, Clock.DAY.plus(1)
+    sla_root(tmp_path, all_events(cancelled, reopened, relaxed, withdrawn, late), first, second)
+    ids = {figure: [] for figure in FIGURES}
+    for row in trace(tmp_path, second):
+        ids[row["figure"]].append(row["event_id"])
+    assert [row["event_id"] for row in trace(tmp_path, first, figure="targets_cancelled")] == [2]
+    assert {figure: found for figure, found in ids.items() if found} == {
+        "targets_started": [21, 31],
+        "targets_reopened": [13],
+        "breaches": [42],
+        "breached_tickets": [42],
+        "breach_events": [22, 42],
+        "achieved": [24],
+        "superseded_breaches": [22, 23, 24, 25],
+        "withdrawn_breaches": [32],
+        "active_eod": [11, 13, 31, 41, 42],
+        "breached_open_eod": [41, 42],
+        "paused_eod": [14],
+    }
+
+
+def test_the_trace_is_of_one_figure_metric_and_policy_where_they_are_set(tmp_path):
+    clocks = [
+        Clock().apply(9, 60).add("breach", 10),
+        Clock(ticket_id=2, first_id=11, metric="agent_work_time").add("breach", 10),
+    ]
+    sla_root(tmp_path, all_events(*clocks), Clock.DAY, Clock.DAY)
+
+    def ids(**wanted):
+        return [row["event_id"] for row in trace(tmp_path, Clock.DAY, **wanted)]
+
+    assert ids(figure="breaches") == [2, 11]
+    assert ids(figure="breaches", metric="agent_work_time") == ids(figure="breaches", policy="") == [11]
+    assert ids(figure="breaches", policy="11") == [2]
+    assert ids(figure="breaches", policy="12") == []
+    with pytest.raises(duckdb.Error, match="figure: no count of daily_sla_breach_summary has that name"):
+        ids(figure="breached")
+
+
+def test_the_trace_needs_no_second_stream_and_no_clocks(tmp_path):
+    sla_root(tmp_path, Clock().apply(9, 60).add("breach", 10).events, Clock.DAY, Clock.DAY)
+    assert not (tmp_path / "ticket_events").exists()
+    (tmp_path / "sla_clocks").rename(tmp_path / "elsewhere")
+    assert [row["event_id"] for row in trace(tmp_path, Clock.DAY, figure="breaches")] == [2]
+
+
+class Seen(HTMLParser):
+    """Every tag with its attributes, and the text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, name, attribute=None):
+        return [attrs.get(attribute) if attribute else attrs for tag, attrs in self.tags if tag == name]
+
+
+SEEN = Seen(explained_page())
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing():
+    assert {tag for tag, _ in SEEN.tags} & {"script", "img", "link", "iframe", "object", "form"} == set()
+    assert not [attrs for _, attrs in SEEN.tags if any(name.startswith("on") or name == "src" for name in attrs)]
+    (policy,) = [attrs["content"] for attrs in SEEN.all("meta") if attrs.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline';")
+    assert "url(" not in explained_page()
+    assert "@import" not in explained_page()
+
+
+def test_the_page_can_be_read_without_seeing_it():
+    """One h1, no level left out, a language, a title, headed tables, links that say where they go, places to scroll by keys."""
+    levels = [int(tag[1]) for tag, _ in SEEN.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert SEEN.all("html", "lang") == ["en"]
+    assert len(SEEN.all("main")) == len(SEEN.all("title")) == 1
+    assert set(SEEN.all("th", "scope")) == {"col"}
+    scrolled = [attrs for _, attrs in SEEN.tags if attrs.get("class") == "scroll"] + SEEN.all("pre")
+    assert len(scrolled) == len(SEEN.all("table")) + 1
+    assert all(attrs["tabindex"] == "0" and attrs["role"] == "region" and attrs["aria-label"] for attrs in scrolled)
+    ids = [attrs["id"] for _, attrs in SEEN.tags if "id" in attrs]
+    assert len(set(ids)) == len(ids)
+    anchors = [href[1:] for href in SEEN.all("a", "href") if href.startswith("#")]
+    assert anchors == [name for name in ids if name != "what-the-numbers-mean"]
+
+
+def test_the_page_shows_the_query_to_the_letter():
+    assert trace_query() in SEEN.text
+
+
+def test_every_name_in_the_page_is_one_of_the_files_or_settings():
+    known = {
+        *DAILY_SLA_BREACH_SUMMARY_SCHEMA.names,
+        *SLA_TARGETS_SCHEMA.names,
+        *RAW_SCHEMAS,
+        "sla_targets",
+        "TICKET_EVENTS_TIMEZONE",
+    }
+    prose = re.sub(
+        r"```sql.*?```", "", (Path(explained_page.__globals__["__file__"]).with_suffix(".md")).read_text(), flags=re.S
+    )
+    names = set(re.findall(r"`(\w+)`", prose))
+    assert names - known == {"p90", "max", "event_id"}
+    assert {name for name in FIGURES if name not in trace_query()} == set()
+
+
+def test_raw_html_in_the_markdown_would_be_text():
+    """Nothing of an account is in it; but a slip of the pen must not run either."""
+    from ticket_events_pipeline.report.explained import _reader
+
+    assert "<b>" not in _reader().render("a <b>bold</b> word")
