@@ -72,6 +72,8 @@ CREDENTIALS = {
 }
 """Fields that name where a value is to be found when a run needs it."""
 
+ALERT_WEBHOOK = "TICKET_EVENTS_ALERT_WEBHOOK"
+
 SHARED = {
     "requests_per_minute",
     "timeout_seconds",
@@ -106,6 +108,9 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
     timeout_seconds: int | None = Field(None, description="Read timeout of one request; default 60.")
     include_comments: bool | None = Field(None, description="Store what people wrote; default no.")
     restate_days: int | None = Field(None, description="Closed days that the daily restatement re-reads; default 3.")
+    alert_webhook: VariableName | None = Field(
+        None, description=f"Name of the variable that holds the URL its alerts go to. Default: {ALERT_WEBHOOK}."
+    )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Everything that Dagster loads for the account."""
@@ -121,6 +126,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         name = self.account_name()
         fields = self.credentials.model_dump()
         spelled = {variable: field for field, variable in SETTINGS.items()}
+        spelled |= {ALERT_WEBHOOK: self.alert_webhook} if self.alert_webhook else {}
         spelled |= {variable: fields[field] or f"credentials.{field}" for field, variable in CREDENTIALS.items()}
         return account_scope(name, self.environment, spelled)
 
@@ -149,6 +155,8 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
             for field, variable in CREDENTIALS.items()
             if sources[field] is not None
         }
+        if self.alert_webhook is not None:
+            secrets[ALERT_WEBHOOK] = os.environ.get(self.alert_webhook, "")
         return {**shared, **told, **secrets}
 
 

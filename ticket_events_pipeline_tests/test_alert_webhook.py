@@ -55,6 +55,11 @@ def test_any_other_answer_says_what_came_and_whether_it_will_change(answer, expe
         assert len(webhook.texts) == 1
 
 
+def test_a_word_of_the_url_is_not_repeated_even_if_it_looks_like_a_reason():
+    with ScriptedServer([(404, {}, "hush_hush")]) as server:
+        assert post(f"{server.url}/hooks/hush_hush", PAYLOAD) == failed("404", is_final=True)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status):
     with receiving() as elsewhere, receiving((status, {"Location": elsewhere.url}, "")) as webhook:

@@ -21,7 +21,7 @@ from ticket_events_pipeline.sandbox.paging import cut_page
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline_tests.commands import BIN, CHECKOUT, DEFINITIONS, NOBODYS_TOKEN, new_place
-from ticket_events_pipeline_tests.deployment import ASSETS
+from ticket_events_pipeline_tests.deployment import ASSETS, REPORT
 
 STREAMS = ("ticket_events", "ticket_metric_events")
 FIRST, LAST = "2026-03-01", "2026-03-21"
@@ -193,7 +193,7 @@ def test_without_any_variable_the_definitions_load(tmp_path):
 
 
 @slow
-def test_dg_finds_the_five_assets_from_a_clean_checkout(tmp_path):
+def test_dg_finds_the_assets_from_a_clean_checkout(tmp_path):
     place = new_place(tmp_path)
     place.variables.clear()
     validated = place.run(sys.executable, "-m", "dagster", "definitions", "validate", "-m", DEFINITIONS)
@@ -202,7 +202,7 @@ def test_dg_finds_the_five_assets_from_a_clean_checkout(tmp_path):
     assert checked.code == 0, checked.told
     listed = place.run(str(BIN / "dg"), "list", "defs", "--json", cwd=CHECKOUT)
     assert listed.code == 0, listed.told
-    for name in (*ASSETS, "fetch_ticket_events", "hourly_fetch", "daily_restatement", "new_event_partitions_sensor"):
+    for name in (*ASSETS, REPORT, "fetch_ticket_events", "hourly_fetch", "daily_restatement", "new_event_partitions_sensor"):
         assert f'"{name}"' in listed.told
 
 
@@ -388,7 +388,7 @@ def test_the_demo_prints_a_breach_table_and_works_twice(tmp_path):
         assert ended.code == 0, ended.told
         assert "SLA breaches of" in ended.told
         assert "first_reply_time" in ended.told
-        assert "150/150" in ended.told
+        assert "180/180" in ended.told
         assert str(place.root / "sandbox") in ended.told
         assert time.time() - begun < 60
     assert len(place.recorded_days("daily_sla_breach_summary")) == 30

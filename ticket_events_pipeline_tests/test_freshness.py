@@ -18,7 +18,6 @@ EVENING = Day.parse(TODAY).start + 20 * 3600
 WATCHED = ["ticket_events", "ticket_metric_events", "daily_sla_breach_summary", REPORT]
 
 
-
 @pytest.fixture
 def deployment(tmp_path):
     with deployed(tmp_path, now=EVENING) as running:

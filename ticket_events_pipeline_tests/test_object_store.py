@@ -19,7 +19,7 @@ from ticket_events_pipeline.lake.object_exchange import Exchanges
 from ticket_events_pipeline.lake.partition_file import read_metadata, read_partition, write_partition
 from ticket_events_pipeline.lake.store import open_store
 from ticket_events_pipeline.root import ObjectRoot
-from ticket_events_pipeline_tests.object_server import KEY_ID, SECRET, client, exported, object_server
+from ticket_events_pipeline_tests.object_server import BUCKET, KEY_ID, SECRET, client, exported, object_server
 from ticket_events_pipeline_tests.test_stores import put, read
 
 DAY = Day.parse("2026-03-02")
@@ -91,6 +91,17 @@ def test_writing_listing_reading_and_removing_a_small_file_take_a_request_each(s
     read(store, path)
     store.delete(path)
     assert verbs(server) == ["PUT", "GET", "GET", "DELETE"]
+
+
+def test_a_page_is_given_to_browsers_as_one(server, store):
+    for path in ("report/latest.html", "asset/date=2026-03-02/asset.parquet"):
+        put(store, path)
+    heads = {
+        path: client(server).head_object(Bucket=BUCKET, Key=f"{store.location.partition(BUCKET)[2]}/{path}".lstrip("/"))
+        for path in store.paths("")
+    }
+    kinds = {path: head["ContentType"] for path, head in heads.items()}
+    assert kinds == {"report/latest.html": "text/html", "asset/date=2026-03-02/asset.parquet": "binary/octet-stream"}
 
 
 @pytest.mark.slow

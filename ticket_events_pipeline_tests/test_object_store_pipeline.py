@@ -122,7 +122,7 @@ def test_the_demo_fills_a_bucket_and_its_bar(server, tmp_path):
     place = new_place(tmp_path, **server.env, TICKET_EVENTS_ROOT=server.root("demo"))
     ended = place.ticket_events("demo")
     assert ended.code == 0, ended.told
-    assert "150/150" in ended.told
+    assert "180/180" in ended.told
     assert f"The files: {server.root('demo')}/sandbox/<asset>" in ended.told
 
 

@@ -344,6 +344,20 @@ def test_lists_are_cut_and_counted_whole(tmp_path):
     assert (report.late_count, report.next_count, report.unforecast) == (LONGEST_LATE + 5, LONGEST_NEXT + 5, 0)
 
 
+def test_of_one_moment_the_older_ticket_comes_first(tmp_path):
+    metrics = {1: "resolution_time", 2: "agent_work_time", 3: "requester_wait_time"}
+    clocks = [Clock(ticket_id=n, metric=metric, first_id=10 * n).apply(1, 60).add("breach", 2) for n, metric in metrics.items()]
+    sla_root(tmp_path, all_events(*clocks), Clock.DAY, Clock.DAY)
+    assert [line.ticket_id for line in report_of(tmp_path, Clock.DAY).late] == [1, 2, 3]
+
+
+def test_target_has_no_known_policy_where_none_was_applied_not_where_one_has_no_number(tmp_path):
+    clocks = [Clock().add("breach", 9), Clock(ticket_id=2, first_id=10).apply(9, 60, policy=None)]
+    sla_root(tmp_path, all_events(*clocks), Clock.DAY, Clock.DAY)
+    trust = report_of(tmp_path, Clock.DAY).trust
+    assert (trust.targets, trust.unknown_policies) == (2, 1)
+
+
 def test_an_event_in_both_streams_is_one_and_the_later_fetch_decides_whether_it_is_deleted(tmp_path):
     day = Clock.DAY
     events = Clock().add("activate", 1).apply(1, 60).add("breach", 2).events
@@ -483,3 +497,13 @@ def test_means_of_any_history_equal_sums_over_stored_days(tmp_path_factory, hist
     assert report.late == report.next_breaches == ()
     assert all(metric.overdue == Overdue(None, None, None) for metric in report.metrics)
     assert report.trust.history_from == dt.date(2026, 3, 1)
+
+
+def test_damaged_summary_of_an_earlier_day_is_a_missing_day(tmp_path):
+    """What was damaged long ago must not keep today's report from being made."""
+    sla_root(tmp_path, all_events(*late_clocks([Clock.DAY])), Clock.DAY, Clock.DAY.plus(2))
+    path = tmp_path / partition_path(SUMMARY, Clock.DAY.plus(1))
+    path.write_bytes(path.read_bytes()[:100])
+    report = report_of(tmp_path, Clock.DAY.plus(2))
+    assert report.trust.missing_days == (Clock.DAY.plus(1),)
+    assert [day.day for day in report.chart if day.counted is not None] == [Clock.DAY, Clock.DAY.plus(2)]

@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.report.figures import ChartDay, Counted, Mean, Overdue, TicketFacts
-from ticket_events_pipeline.report.page import LINES, report_page
+from ticket_events_pipeline.report.page import LINES, UNKNOWN, report_page
 from ticket_events_pipeline_tests.hand_made_reports import (
     CHART,
     DAY,
@@ -55,7 +56,7 @@ def test_the_heading_tells_account_day_and_up_to_when():
     assert page.one("time", data_figure="as_of").attributes["datetime"] == "2026-11-24T00:00:00+01:00"
     assert page.one("p", class_="lede").text == (
         "7 targets breached on this day. 1 is late and still open, the oldest for 2 d 3 h. "
-        "Of those still in time, 1 will breach unless somebody acts, the first on Tue 24 Nov, 00:40 (an estimate)."
+        "Of those still in time, 1 can be forecast: the first breaches on Tue 24 Nov, 00:40 unless somebody acts (an estimate)."
     )
 
 
@@ -84,7 +85,7 @@ def test_a_tile_without_anything_to_tell_shows_zeros_and_no_mean():
     shown = tile(page_of(day_report()), "group_ownership_time")
     assert shown.figure("breaches") == "0"
     assert shown.figure("against") == "no earlier day to compare with"
-    assert shown.figure("rate") == "–"
+    assert shown.figure("rate") == UNKNOWN
     assert "overdue" not in shown.text
     assert "usually" not in shown.text
 
@@ -96,10 +97,14 @@ def test_a_tile_without_anything_to_tell_shows_zeros_and_no_mean():
         (8.6, 7, "1.6 fewer than usual (8.6)", False),
         (7.0, 7, "as usual (7)", False),
         (7.04, 7, "as usual (7)", False),
-        (6.94, 7, "0.1 more than usual (6.9)", True),
+        (6.94, 7, "0.1 more than usual (6.9)", False),
+        (6.3, 8, "1.7 more than usual (6.3)", True),
+        (6.5, 8, "1.5 more than usual (6.5)", False),
+        (0.0, 1, "1 more than usual (0)", True),
+        (0.1, 1, "0.9 more than usual (0.1)", False),
     ],
 )
-def test_more_than_usual_is_marked_by_a_sign_and_by_words(mean, breaches, said, is_marked):
+def test_many_more_than_usual_are_marked_by_a_sign_and_any_difference_is_said_in_words(mean, breaches, said, is_marked):
     metric = replace(FIRST_REPLY, day=Counted(breaches, 1, 0), mean=Mean(7, mean, 1, None))
     shown = tile(page_of(day_report(metrics=(metric,))), "first_reply_time")
     assert shown.figure("against") == said
@@ -131,7 +136,7 @@ def test_any_figures_stand_in_their_places(day, active, late, mean, overdue):
     figures |= {"active": active, "breached_open": late}
     assert {name: shown.figure(name) for name in figures} == {name: f"{count:,}" for name, count in figures.items()}
     rate = shown.figure("rate")
-    assert (rate == "–") is (day.achievement_rate is None)
+    assert (rate == UNKNOWN) is (day.achievement_rate is None)
     assert (rate == "100%") is (day.achievement_rate == 1)
     assert (rate == "0%") is (day.achievement_rate == 0)
 
@@ -144,7 +149,7 @@ def test_the_chart_stands_in_the_page_with_the_same_numbers_as_a_table():
     assert page.one("table", id="days-table").rows() == [
         ["Mon 23 Nov", "6", "77", "8", "open"],
         ["Sun 22 Nov", "3", "44", "5", "complete"],
-        ["Sat 21 Nov", "–", "–", "–", "no summary"],
+        ["Sat 21 Nov", UNKNOWN, UNKNOWN, UNKNOWN, "no summary"],
     ]
 
 
@@ -169,7 +174,7 @@ def test_a_ticket_of_which_nothing_is_known_is_its_number_alone():
     bare = replace(LATE, ticket=TicketFacts(), policy_title=None, policy_id=None, business_hours=None, target_seconds=None)
     page = page_of(day_report(late=(replace(bare, is_paused=False, instance_id=1),), tickets_url=None))
     assert page.one("table", id="late-table").rows() == [
-        ["#35436", "2 d 3 h", "Next reply time no known policy (hours unknown)", "target –", "Sat 21 Nov, 21:00"]
+        ["#35436", "2 d 3 h", "Next reply time no known policy (hours unknown)", f"target {UNKNOWN}", "Sat 21 Nov, 21:00"]
     ]
     assert page.one("table", id="late-table").all("a") == []
 
@@ -213,14 +218,15 @@ def test_the_splits_by_policy_stand_under_their_metric():
     assert table.rows() == [
         ["First reply time"],
         ["Standard (calendar hours)", "5", "3.3", "1,200", "99.6%", "90.0%", "190", "9", "2", "10 min", "20 min", "30 min"],
-        ["no known policy (hours unknown)", "2", "–", "0", "0%", "–", "20", "2", "0", "–", "–", "–"],
+        ["no known policy (hours unknown)", "2", UNKNOWN, "0", "0%", UNKNOWN, "20", "2", "0", UNKNOWN, UNKNOWN, UNKNOWN],
     ]
 
 
 def test_the_trust_strip_tells_everything_that_is_known():
     report = with_trust(missing_days=(DAY.plus(-5), DAY.plus(-4), DAY.plus(-2)), restated_days=(DAY.plus(-23),))
     strip = page_of(report).one("dl", class_="trust")
-    assert {element.attributes["data-figure"]: element.text for element in strip.all("dd") if "data-figure" in element.attributes} == {
+    figures = [element for element in strip.all("dd") if "data-figure" in element.attributes]
+    assert {element.attributes["data-figure"]: element.text for element in figures} == {
         "is_complete": "complete",
         "as_of": "Tue 24 Nov, 00:00",
         "events_through": "Mon 23 Nov, 23:58",
@@ -232,15 +238,18 @@ def test_the_trust_strip_tells_everything_that_is_known():
         "withdrawn_breaches": "4",
         "superseded_breaches": "2",
         "applied_events": "476 of 3,205 metric events",
-    }  # fmt: skip
+    }
 
 
 def notices(page):
-    return [(notice.attributes["class"], notice.one("strong").text) for notice in page.all("div") if "notice" in (notice.attributes.get("class") or "")]  # fmt: skip
+    shown = [element for element in page.all("div") if "notice" in (element.attributes.get("class") or "")]
+    return [(notice.attributes["class"], notice.one("strong").text) for notice in shown]
 
 
-def test_an_ordinary_day_has_no_notice():
-    assert notices(page_of(day_report())) == []
+def test_an_ordinary_day_has_no_notice_and_no_warning_sign():
+    page = page_of(day_report())
+    assert notices(page) == []
+    assert "⚠" not in page.text
 
 
 def test_traffic_without_any_applied_policy_is_called_a_broken_feed():
@@ -268,7 +277,9 @@ def test_what_takes_something_from_the_figures_is_said_before_them(changes, said
 def test_an_open_day_says_so_and_up_to_when_it_was_read():
     page = page_of(with_trust(is_complete=False, as_of=DAY.end - 36_000))
     assert page.figure("state") == "Day still open"
-    assert "It was read up to Mon 23 Nov, 14:00; its figures will change." in page.text
+    assert (
+        "It was read up to Mon 23 Nov, 14:00; its figures will change, and the usual ones are those of whole days." in page.text
+    )
 
 
 def test_an_empty_day_reads_sensibly():
@@ -297,8 +308,8 @@ def test_the_neighbours_that_are_stored_are_linked_and_no_others():
     always = {"Newest day": "../latest.html", "What the numbers mean": "../explained.html"}
     assert links() == always
     assert links(previous=DAY.plus(-1), following=DAY.plus(3)) == {
-        "‹ Sun 22 Nov": "../date=2026-11-22/sla_breach_report.html",
-        "Thu 26 Nov ›": "../date=2026-11-26/sla_breach_report.html",
+        "\u2039 Sun 22 Nov": "../date=2026-11-22/sla_breach_report.html",
+        "Thu 26 Nov \u203a": "../date=2026-11-26/sla_breach_report.html",
         **always,
     }
 
@@ -308,7 +319,7 @@ def test_equal_figures_make_equal_bytes():
 
 
 def test_the_page_needs_nothing_and_runs_nothing():
-    """No script, no frame, no form; no address but the tickets' and those of its neighbours; and a policy that forbids the rest."""
+    """No script, no frame, no form; no address but the tickets' and its neighbours'; and a policy that forbids the rest."""
     page = page_of(day_report())
     policy = page.one("meta", http_equiv="Content-Security-Policy").attributes["content"]
     assert policy.split("; ")[:3] == ["default-src 'none'", "style-src 'unsafe-inline'", "img-src data:"]
@@ -337,10 +348,10 @@ def test_the_page_can_be_read_by_everybody():
     """A language, a title, landmarks, headings that skip no level, tables whose headers say what they head, unique ids."""
     page = page_of(day_report())
     assert page.one("html").attributes["lang"] == "en"
-    assert page.one("head").one("title").content == ["SLA breaches of 2026-11-23 – acme"]
+    assert page.one("head").one("title").content == ["SLA breaches of 2026-11-23 \u2013 acme"]
     assert [len(page.all(tag)) for tag in ("header", "main", "footer", "h1")] == [1, 1, 1, 1]
     levels = [int(element.tag[1]) for element in page.elements() if re.fullmatch("h[1-6]", element.tag)]
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert [header.text for header in page.all("th") if "scope" not in header.attributes] == []
     ids = [element.attributes["id"] for element in page.elements() if "id" in element.attributes]
     assert len(ids) == len(set(ids))
@@ -387,7 +398,7 @@ def test_whatever_the_account_writes_is_text(text):
         assert element.text == shown
     assert f"SLA breaches of {shown}" in page.text
     assert f"{shown} (calendar hours)" in page.text
-    assert " ".join(page.one("head").one("title").content[0].split()) == f"SLA breaches of 2026-11-23 – {shown}"
+    assert " ".join(page.one("head").one("title").content[0].split()) == f"SLA breaches of 2026-11-23 \u2013 {shown}"
     assert {link.attributes["href"] for link in page.all("a")} == {link.attributes["href"] for link in TAME.all("a")}
 
 

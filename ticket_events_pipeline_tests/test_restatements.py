@@ -1,5 +1,6 @@
 """The footer key `restatements`: how often a day's figures changed after the day had been complete."""
 
+import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.lake.partition_file import read_metadata
@@ -88,9 +89,17 @@ def test_a_footer_without_a_readable_count_counts_from_zero(tmp_path, told):
     assert counts(tmp_path, events(breaches=1)) == [1]
 
 
-def test_a_column_that_a_newer_version_adds_restates_nothing(tmp_path):
+@pytest.mark.parametrize(
+    "of_another_version",
+    [
+        lambda table: table.drop_columns(["overdue_max_seconds"]),
+        lambda table: table.append_column("figure_of_tomorrow", pa.array([7] * table.num_rows)),
+    ],
+    ids=["added", "removed"],
+)
+def test_a_column_that_another_version_adds_or_removes_restates_nothing(tmp_path, of_another_version):
     sla_root(tmp_path, events(breaches=1), DAY, DAY)
-    rewrite(tmp_path, SUMMARY, DAY, rows=lambda table: table.drop_columns(["overdue_max_seconds"]))
+    rewrite(tmp_path, SUMMARY, DAY, rows=of_another_version)
     assert [made.restatements for made in make_sla_days(tmp_path, DAY, DAY)] == [0]
 
 

@@ -54,6 +54,15 @@ def eventful():
         .add("fulfill", 27)
         .add("update_status", 27, status={"calendar": 120}),
         Clock(9, first_id=900).apply(25, 60).add("breach", 26, deleted=True),
+        Clock(10, first_id=1000)
+        .apply(9, 60)
+        .apply(25, 60, 99, title="At the breach alone")
+        .add("breach", 26)
+        .apply(27, 60, 13),
+        *(
+            Clock(n, "pausable_update_time", first_id=100 * n).apply(25, 60).add("breach", 26).add("fulfill", 26 + n)
+            for n in (11, 12, 15)
+        ),
     )
 
 
@@ -254,6 +263,10 @@ def test_open_targets_of_good_days_add_up_but_for_the_first_which_nothing_is_bef
     assert found == {BEFORE: "(no summary of the day before is stored that can be read)", MIDDLE: "", AFTER: ""}
 
 
+def test_a_day_is_compared_with_the_day_before_also_where_the_days_asked_for_have_gaps(root):
+    assert told(open_targets_add_up, root, [BEFORE, AFTER])[AFTER] == ""
+
+
 @pytest.mark.parametrize("name", ["active_eod", *INCOMING, *OUTGOING])
 def test_every_figure_of_the_balance_breaks_it(root, name):
     edit(root, SUMMARY, AFTER, with_cell(name, another))
@@ -361,14 +374,18 @@ def test_many_targets_without_a_policy_are_told_with_their_share(tmp_path):
 
 def test_of_few_targets_nothing_is_said(tmp_path):
     assert policies(tmp_path, unknown=FEWEST_TARGETS - 1, known=0) == f"(it has fewer than {FEWEST_TARGETS} targets)"
-    assert policies(tmp_path, unknown=FEWEST_TARGETS, known=0) != ""
+    assert policies(tmp_path, unknown=FEWEST_TARGETS, known=0).startswith(
+        f"Of {FEWEST_TARGETS} targets, {FEWEST_TARGETS} (100%)"
+    )
 
 
 def test_a_breach_that_got_its_policy_later_and_a_policy_without_an_id_are_known(tmp_path):
     start = 24 * FIRST_DAYS + 1
     late = [Clock(n, first_id=10 * n).add("breach", start).apply(start + 1, 60) for n in range(3001, 3031)]
     nameless = {"target": 60, "policy": {"title": "Nameless"}}
-    without_id = [Clock(n, first_id=10 * n).add("apply_sla", start, sla=nameless) for n in range(4001, 4031)]
+    without_id = [
+        Clock(n, first_id=10 * n).add("breach", start).add("apply_sla", start + 1, sla=nameless) for n in range(4001, 4031)
+    ]
     gone = [
         Clock(n, first_id=10 * n).add("breach", start).apply(start + 1, 60).add("apply_sla", start + 2, sla=None)
         for n in (1, 2)

@@ -3,12 +3,14 @@
 import re
 import shutil
 import sys
+import textwrap
 from contextlib import ExitStack
 from dataclasses import replace
 
 import dagster as dg
 import pytest
 
+from ticket_events_pipeline.alerts.alert_settings import alert_settings
 from ticket_events_pipeline.component import ZendeskTicketEvents
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.dead_runs import dead_runs
@@ -200,3 +202,22 @@ def test_variables_of_the_single_account_are_not_taken_for_this_one(monkeypatch,
     assert settings.credentials.token == "t"
     assert settings.timeout_seconds == 7
     assert "'t'" not in repr(scope)
+
+
+def test_alerts_go_to_the_common_webhook_or_to_the_accounts_own(monkeypatch):
+    monkeypatch.setenv("TICKET_EVENTS_ALERT_WEBHOOK", "https://chat.example.com/all")
+    monkeypatch.setenv("ACME_WEBHOOK", "https://chat.example.com/acme")
+    common, own = ZendeskTicketEvents(subdomain="acme"), ZendeskTicketEvents(subdomain="acme", alert_webhook="ACME_WEBHOOK")
+    assert common.scope().read(alert_settings).webhook == "https://chat.example.com/all"
+    assert own.scope().read(alert_settings).webhook == "https://chat.example.com/acme"
+    monkeypatch.setenv("ACME_WEBHOOK", "nothing")
+    with pytest.raises(SettingsError, match="account acme: ACME_WEBHOOK"):
+        own.scope().read(alert_settings)
+
+
+def test_the_readmes_yaml_is_an_account():
+    (yaml,) = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+    kind, _, attributes = yaml.partition("attributes:\n")
+    assert kind.strip() == f"type: {ZendeskTicketEvents.__module__}.{ZendeskTicketEvents.__name__}"
+    account = ZendeskTicketEvents.resolve_from_yaml(textwrap.dedent(attributes))
+    assert (account.account_name(), account.credentials.oauth_client_id) == ("acme", "ACME_CLIENT_ID")

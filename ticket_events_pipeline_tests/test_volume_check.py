@@ -120,6 +120,8 @@ def test_files_that_cannot_be_read_are_left_to_others(tmp_path):
         (FEWEST_ROWS_APART * 3, [FEWEST_ROWS_APART] * 8, True),
         (400, [1000, 300, 1800, 900, 1500, 500], False),  # varies anyway
         (400, [1000, 990, 1010, 1005], True),
+        (500, [1000] * 8, False),
+        (499, [1000] * 8, True),
         (0, [0] * 8, False),
         (0, [250] * 8, True),
         (500, [0] * 8, True),
@@ -253,7 +255,8 @@ def test_a_damaged_day_is_left_to_the_check_of_whole_days(tmp_path, name):
 
 
 def test_audits_are_no_traffic(tmp_path):
-    put_raw_day(tmp_path, [], TUESDAY, stream=EVENTS)
+    nothing = dict.fromkeys(("metric", "instance_id", "type"))
+    put_raw_day(tmp_path, [{**event, **nothing} for event in events_of(TUESDAY, others=500)], TUESDAY, stream=EVENTS)
     (answer,) = asked(slas_are_applied, tmp_path, stream=EVENTS)
     assert answer.figures == {"metric_events": 0, "applies": 0}
     assert not answer.findings

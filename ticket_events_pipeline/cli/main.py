@@ -22,7 +22,7 @@ FAILED = 1
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ticket_events_pipeline")
 def commands() -> None:
-    r"""Zendesk ticket events in daily Parquet files, and the SLA breaches in them.
+    """Zendesk ticket events in daily Parquet files, and the SLA breaches in them.
 
     \b
     First time here:        ticket-events demo
@@ -30,7 +30,7 @@ def commands() -> None:
     The pipeline itself:    dagster dev   (or `make dev`), then look at the assets
 
     Exit codes: 0 it worked, 1 it failed, 2 wrong usage.
-    """
+    """  # noqa: D301  # \b is click's: it keeps the lines below as they are
     # As Dagster does, overriding what is exported: else the doctor would judge other variables than a run gets.
     os.environ.update({name: value for name, value in dotenv_values(".env").items() if value is not None})
 

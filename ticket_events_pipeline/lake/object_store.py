@@ -11,6 +11,7 @@ is `object_connection`'s, what its errors mean `object_errors`', how a file is r
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import tempfile
 import uuid
@@ -133,6 +134,7 @@ class ObjectStore:
     def _put(self, path: str, file: BinaryIO) -> None:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
+        kind, _ = mimetypes.guess_type(path)
         with self._explained("write", path):
             self._patient.put(
                 path,
@@ -140,6 +142,8 @@ class ObjectStore:
                 use_multipart=size > _PART_BYTES,
                 chunk_size=_PART_BYTES,
                 max_concurrency=_PARTS_AT_ONCE,
+                # Else a browser that is sent to a page keeps it as a file.
+                attributes={"Content-Type": kind} if kind == "text/html" else None,
             )
 
     def _end_of(self, path: str) -> GetResult:

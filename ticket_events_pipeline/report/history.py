@@ -104,15 +104,17 @@ class SummaryHistory:
         return found
 
     def before(self, day: Day) -> dict[Day, DaySummary | None]:
-        """Those of the days before that a report looks at, oldest first; None where a day has none.
-
-        Raises:
-            DamagedFileError: a file can't be read.
-        """
+        """Those of the days before that a report looks at, oldest first; None where a day has none that can be read."""
         days = [day.plus(-offset) for offset in range(max(CHART_DAYS - 1, MEAN_DAYS), 0, -1)]
-        summaries = {past: self._known[past] if past in self._known else read_summary(self._store, past) for past in days}
+        summaries = {past: self._known[past] if past in self._known else self._earlier(past) for past in days}
         self._known = {**summaries, day: self._known.get(day)}
         return summaries
+
+    def _earlier(self, day: Day) -> DaySummary | None:
+        try:
+            return read_summary(self._store, day)
+        except DamagedFileError:  # told as a missing day: an old file must not keep today's report from being made
+            return None
 
 
 def not_made(asset: str, day: Day) -> DayNotFetchedError:

@@ -1,8 +1,8 @@
 """The morning report as one HTML page that needs nothing else: no network, no script, no fonts.
 
-What the page looks like is `templates/`'s, how figures are said is `wording`'s, how far they can be trusted `trust_words`'s. All
-text is escaped by the template engine, and what no page can show becomes U+FFFD; the page's own policy would keep a slip from
-running all the same. Nothing of the machine or the moment goes in: equal figures make equal bytes.
+What the page looks like is `templates/`'s, how figures are said is `wording`'s, how far they can be trusted `trust_words`'.
+All text is escaped by the template engine, and what no page can show becomes U+FFFD; the page's own policy would keep a slip
+from running all the same. Nothing of the machine or the moment goes in: equal figures make equal bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LINES = 25
 """So many lines of a list stand open; the rest is folded away, or the page's end would be out of reach."""
 
-UNKNOWN = "–"
+UNKNOWN = "\u2013"
 """Stands where there is no figure."""
 
 # Control characters but tab and line feed, surrogates, and what is no character at all.
@@ -36,7 +36,8 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
 
     Args:
         report: what it says.
-        previous, following: days whose pages are stored, to link to.
+        previous: an earlier day whose page is stored, to link to.
+        following: a later one.
     """
     from markupsafe import Markup  # with the template engine: neither is needed to start the command line
 
@@ -85,7 +86,7 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "breaches_against": wording.breaches_against,
-        "is_above": wording.is_above,
+        "is_far_above": wording.is_far_above,
         "lines": LINES,
         "mean_days": MEAN_DAYS,
         "policy_name": wording.policy_name,

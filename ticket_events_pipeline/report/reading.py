@@ -34,7 +34,7 @@ def read_day_report(store: Store, day: Day, *, account: str, tickets_url: str | 
 
     Raises:
         DayNotFetchedError: its summary or its targets have not been made.
-        DamagedFileError: one of their files, or the summary of a day that it is measured against, can't be read.
+        DamagedFileError: one of their files can't be read.
     """
     return ReportReader(store, account=account, tickets_url=tickets_url).read(day)
 

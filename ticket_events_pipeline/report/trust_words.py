@@ -54,7 +54,8 @@ def notices(report: DayReport) -> list[Notice]:
     said = [_feed_notice(trust)]
     if not trust.is_complete:
         until = moment_text(trust.as_of, report.day)
-        said.append(Notice("note", "This day is still open.", f"It was read up to {until}; its figures will change."))
+        text = f"It was read up to {until}; its figures will change, and the usual ones are those of whole days."
+        said.append(Notice("note", "This day is still open.", text))
     if _unknown_share(trust) >= UNKNOWN_SHARE:
         text = f"{plural(trust.unknown_policies, 'target')} of {trust.targets:,} breached without one: see “no known policy”."
         said.append(Notice("note", "Many targets have no known policy.", text))
@@ -98,7 +99,9 @@ def _days_facts(report: DayReport) -> list[TrustFact]:
     trust = report.trust
     last = f"of the last {len(report.chart)} days"
     return [
-        _days_fact("missing_days", "Days missing", trust.missing_days, f"{last}, without a summary", is_odd=True),
+        _days_fact(
+            "missing_days", "Days missing", trust.missing_days, f"{last}, without a summary that can be read", is_odd=True
+        ),
         _days_fact("open_days", "Days open", trust.open_days, f"{last}, not yet read to their end"),
         _days_fact("restated_days", "Days restated", trust.restated_days, f"{last}, changed after they had been complete"),
     ]

@@ -67,9 +67,9 @@ def breaches_against(mean: Mean | None, breaches: int) -> str:
     return _against(breaches - mean.breaches, count_text(mean.breaches), "more than usual", "fewer than usual")
 
 
-def is_above(mean: Mean | None, breaches: int) -> bool:
-    """Whether it is said that there were more than usual."""
-    return mean is not None and round(breaches - mean.breaches, 1) > 0
+def is_far_above(mean: Mean | None, breaches: int) -> bool:
+    """Whether there were so many more than usual that it has to catch the eye: one breach and a quarter of them at least."""
+    return mean is not None and breaches - mean.breaches >= max(1, mean.breaches / 4)
 
 
 def rate_against(mean: Mean | None, rate: float | None) -> str:
@@ -120,7 +120,7 @@ def local(epoch_seconds: int, timezone: str) -> dt.datetime:
     try:
         return dt.datetime.fromtimestamp(epoch_seconds, zone(timezone))
     except (OverflowError, ValueError, OSError):  # planned breaches may be dated anywhere
-        return (dt.datetime.max if epoch_seconds > 0 else dt.datetime.min).replace(tzinfo=dt.UTC)
+        return dt.datetime.max.replace(tzinfo=dt.UTC) if epoch_seconds > 0 else dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 def moment_text(epoch_seconds: int, day: Day) -> str:

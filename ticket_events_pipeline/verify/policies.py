@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pyarrow.compute as pc
-
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.summarize.sla_days import TARGETS
@@ -25,7 +23,7 @@ FEWEST_TARGETS = 50
 FIRST_DAYS = 7
 """Since the first known event, nothing is said of so many days: only clocks that have run longer lack their apply later."""
 
-_COLUMNS = ["policy_id", "applied_at", "entered_by"]
+_COLUMNS = ["applied_at"]
 
 
 def policies_are_known(store: Store, days: list[Day]) -> Iterator[CheckedDay]:
@@ -43,10 +41,8 @@ def _checked(day: Day, stored: SlaDay) -> CheckedDay:
     table, known_from = stored.table, stored.provenance.history_from
     if (day.date - known_from).days < FIRST_DAYS:
         return CheckedDay(day, silence=f"events are known only from {known_from} on")
-    is_unknown = pc.and_(
-        pc.and_(table["policy_id"].is_null(), table["applied_at"].is_null()), pc.equal(table["entered_by"], "breach")
-    )
-    targets, unknown = table.num_rows, pc.sum(is_unknown, min_count=0).as_py()
+    # Never applied: it can only have entered by a breach, and has no policy to count under.
+    targets, unknown = table.num_rows, table["applied_at"].null_count
     if targets < FEWEST_TARGETS:
         return CheckedDay(day, silence=f"it has fewer than {FEWEST_TARGETS} targets")
     share = unknown / targets
