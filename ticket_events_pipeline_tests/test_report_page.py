@@ -282,6 +282,22 @@ def test_an_open_day_says_so_and_up_to_when_it_was_read():
     )
 
 
+def test_an_open_day_leads_to_the_last_complete_one():
+    """`latest.html` is today's until midnight; in the morning it is yesterday's that is wanted."""
+    chart = (*CHART[:-1], replace(CHART[-1], is_complete=False))
+    report = replace(with_trust(is_complete=False), chart=chart)
+    yesterday = DAY.plus(-1)
+
+    def leads_to(page):
+        return [link.attributes["href"] for link in page.one("p", class_="state").all("a")]
+
+    assert leads_to(page_of(report, previous=yesterday)) == [f"../date={yesterday}/sla_breach_report.html"]
+    assert "the last complete day: Sunday, 22 November 2026" in page_of(report, previous=yesterday).text
+    assert leads_to(page_of(report)) == []
+    assert leads_to(page_of(report, previous=yesterday.plus(-1))) == []
+    assert leads_to(page_of(day_report(), previous=yesterday)) == []
+
+
 def test_an_empty_day_reads_sensibly():
     page = page_of(
         day_report(

@@ -49,6 +49,7 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
             report=report,
             previous=previous,
             following=following,
+            complete_before=previous if _is_last_complete(previous, report) else None,
             breaches=sum(metric.day.breaches for metric in report.metrics),
             notices=notices(report),
             trust_facts=trust_facts(report),
@@ -59,6 +60,12 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
         )
     )
     return _UNSHOWABLE.sub("\ufffd", page)
+
+
+def _is_last_complete(previous: Day | None, report: DayReport) -> bool:
+    """Whether who opens an open day's page, as `latest.html` is until midnight, rather wants that day's."""
+    complete = [chart_day.day for chart_day in report.chart if chart_day.is_complete]
+    return not report.trust.is_complete and previous is not None and previous == max(complete, default=None)
 
 
 @lru_cache(maxsize=1)
