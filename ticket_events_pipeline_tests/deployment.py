@@ -24,6 +24,7 @@ ASSETS = ["ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", 
 
 REPORT = "sla_breach_report"
 REPOSITORY = defs.get_repository_def()
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass
@@ -43,13 +44,15 @@ class Deployment:
 
     def run(self, job: str, first: str, last: str | None = None, **tags: str) -> dg.ExecuteInProcessResult:
         span = range_tags(Day.parse(first), Day.parse(last or first))
-        return defs.resolve_job_def(job).execute_in_process(instance=self.instance, tags={**span, **tags}, raise_on_error=False)
+        return defs.resolve_job_def(job).execute_in_process(
+            run_config=QUIET, instance=self.instance, tags={**span, **tags}, raise_on_error=False
+        )
 
     def materialize(self, asset: str, first: str, last: str | None = None) -> dg.ExecuteInProcessResult:
         """One asset alone, as the UI does it."""
         job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(asset)})
         tags = range_tags(Day.parse(first), Day.parse(last or first))
-        return job.execute_in_process(instance=self.instance, tags=tags, raise_on_error=False)
+        return job.execute_in_process(run_config=QUIET, instance=self.instance, tags=tags, raise_on_error=False)
 
     def fetch(self, first: str, last: str | None = None) -> None:
         assert self.run("fetch_ticket_events", first, last).success

@@ -104,11 +104,12 @@ slow = pytest.mark.slow
     ("timezone", "end_of_stream"),
     [
         ("UTC", "absent"),
-        pytest.param("UTC", "present", marks=slow),
-        pytest.param("America/New_York", "absent", marks=slow),  # its clock changes on 8 March
-        pytest.param("Asia/Kolkata", "present", marks=slow),
+        ("UTC", "present"),
+        ("America/New_York", "absent"),  # its clock changes on 8 March
+        ("Asia/Kolkata", "present"),
     ],
 )
+@slow
 def test_a_range_of_everything_holds_each_event_once_in_its_own_day(tmp_path, timezone, end_of_stream):
     """And costs at most a request per thousand rows sent, and four, for each stream."""
     account, truth = hard_account(timezone)
@@ -206,6 +207,7 @@ def test_dg_finds_the_assets_from_a_clean_checkout(tmp_path):
         assert f'"{name}"' in listed.told
 
 
+@slow
 def test_a_day_in_the_middle_that_fails_leaves_the_finished_ones_recorded(tmp_path):
     """Their files stand, the later days have none; when the server lets them through, the rest is made."""
     times = {day: Day.parse(day).start for day in march(1, 6)}
@@ -307,6 +309,7 @@ def test_one_day_today_a_range_and_everything_can_be_materialised(tmp_path):
     assert read_raw_footer(store, STREAMS[1], today.plus(-1)).complete or time.time() - today.start < 400
 
 
+@slow
 def test_a_root_of_another_account_is_refused_before_anything_is_asked(tmp_path):
     with SandboxServer(RecordedAccount()) as server:
         place = new_place(tmp_path, server, ZENDESK_SUBDOMAIN="acme")

@@ -73,6 +73,7 @@ def test_a_bucket_holds_the_same_days_as_a_folder(server, tmp_path):
     assert server.unfinished_uploads() == []
 
 
+@pytest.mark.slow
 def test_the_hourly_fetch_begins_behind_what_the_bucket_holds(server, tmp_path):
     with server.exported(), deployed(tmp_path, now=NOON.timestamp(), home=tmp_path, url=server.root("hourly")) as deployment:
         deployment.fetch("2026-03-06", "2026-03-07")

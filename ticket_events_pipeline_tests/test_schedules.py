@@ -133,6 +133,7 @@ def test_both_run_the_fetch_job_and_are_off_until_turned_on():
     assert {schedule.default_status for schedule in REPOSITORY.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
 
 
+@pytest.mark.slow
 def test_a_withdrawn_row_is_seen_when_its_day_is_restated(deployment):
     breach = {
         "id": 1,

@@ -110,6 +110,7 @@ def test_days_apart_are_summarised_in_a_run_each(deployment):
     assert deployment.settle() == [(DAYS[1], DAYS[3])]
 
 
+@pytest.mark.slow
 def test_days_fetched_and_summarised_one_by_one_end_like_those_of_one_range(deployment, tmp_path):
     for day in (DAYS[3], DAYS[0], DAYS[4], DAYS[1], DAYS[2]):
         deployment.fetch(day)
@@ -174,7 +175,7 @@ def test_a_state_that_comes_back_again_and_again_is_summarised_each_time(deploym
     deployment.fetch(DAYS[0])
     deployment.settle()
     breach = event(101, f"{DAYS[0]}T10:00:00Z", "breach", ticket_id=1)
-    for flip in range(9):
+    for flip in range(6):
         deployment.account.deliver("ticket_metric_events", [{**breach, "deleted": flip % 2 == 1}])
         deployment.fetch(DAYS[0])
         assert deployment.settle() == [(DAYS[0], DAYS[0])]

@@ -137,6 +137,7 @@ def test_order_of_arrival_and_repeated_deliveries_change_nothing(history, data):
 
 @settings(max_examples=EXAMPLES // 4, deadline=None)
 @given(history=histories(days=[0, 1, 28, 29, 30, 31, 32, 60, 61, 62]))
+@pytest.mark.slow
 def test_memory_over_months_equals_an_oracle_that_forgets_whole_clocks(history):
     first = Day(FIRST)
     last = first.plus(64)

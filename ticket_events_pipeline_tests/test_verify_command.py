@@ -71,6 +71,7 @@ def test_the_files_of_another_account_are_named(place):
     assert "ZENDESK_SUBDOMAIN 127.0.0.1, not acme" in ended.told
 
 
+@pytest.mark.slow
 def test_against_the_api_a_stated_sample_is_read_again_and_what_came_late_is_named(place, server, account):
     place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN="sandbox")
     before = len(server.requests)
