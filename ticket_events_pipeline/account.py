@@ -101,7 +101,7 @@ def parse_base_url(text: str) -> str:
     """
     if not text:
         return ""
-    url = _split(text)
+    url = split_url(text)
     if url.username is not None or url.password is not None or url.query or url.fragment:
         raise ValueError("give scheme, host and path only, no user, query or fragment")
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
@@ -113,7 +113,12 @@ def parse_base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _split(text: str) -> SplitResult:
+def split_url(text: str) -> SplitResult:
+    """The parts of an http URL.
+
+    Raises:
+        ValueError: it is none. The text is not quoted: it may hold a credential.
+    """
     try:
         url = urlsplit(text)
         if not url.hostname or url.port == 0 or not _VISIBLE_ASCII.fullmatch(text):

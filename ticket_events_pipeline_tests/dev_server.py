@@ -9,8 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,16 @@ class Dev:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
+
+
+@contextmanager
+def running_ui(place: Place) -> Iterator[Ui]:
+    """The UI of `dagster dev` over the place, as long as the block lasts."""
+    dev = Dev(place)
+    try:
+        yield dev.start()
+    finally:
+        dev.stop()
 
 
 def _is_group_alive(group: int) -> bool:

@@ -15,7 +15,7 @@ from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline_tests.commands import new_place
 from ticket_events_pipeline_tests.damages import DAMAGES, cell_flipped, with_rows
 from ticket_events_pipeline_tests.deployment import ASSETS, deployed
-from ticket_events_pipeline_tests.dev_server import Dev, wait_for
+from ticket_events_pipeline_tests.dev_server import running_ui, wait_for
 
 EVENTS, METRIC = "ticket_events", "ticket_metric_events"
 SPECS = {spec.key: spec for asset in defs.resolve_asset_graph().assets_defs for spec in asset.check_specs}
@@ -208,14 +208,10 @@ def by_command_line(place, days):
 
 
 def by_backfill(place, days):
-    dev = Dev(place)
-    try:
-        ui = dev.start()
+    with running_ui(place) as ui:
         backfill = ui.launch_backfill(ASSETS, days)
         wait_for(lambda: ui.backfill_status(backfill) != "REQUESTED", 300, "the backfill ends")
         assert ui.backfill_status(backfill) == "COMPLETED_SUCCESS"
-    finally:
-        dev.stop()
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline_tests.commands import new_place
 from ticket_events_pipeline_tests.deployment import ASSETS, REPORT
-from ticket_events_pipeline_tests.dev_server import Dev, wait_for
+from ticket_events_pipeline_tests.dev_server import running_ui, wait_for
 
 RUNS = "{ runsOrError { ... on Runs { results { runId status jobName assetSelection { path } } } } }"
 TICKS = """{ sensorsOrError(
@@ -22,11 +22,8 @@ def place(tmp_path):
 
 @pytest.fixture
 def ui(place):
-    dev = Dev(place)
-    try:
-        yield dev.start()
-    finally:
-        dev.stop()
+    with running_ui(place) as running:
+        yield running
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline_tests.browser import opened_browser
 from ticket_events_pipeline_tests.commands import new_place
-from ticket_events_pipeline_tests.dev_server import Dev
+from ticket_events_pipeline_tests.dev_server import running_ui
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -55,11 +55,8 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ui(place):
-    dev = Dev(place)
-    try:
-        yield dev.start()
-    finally:
-        dev.stop()
+    with running_ui(place) as running:
+        yield running
 
 
 def was_run(page):

@@ -9,15 +9,13 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
 
-from ticket_events_pipeline.account import is_loopback
+from ticket_events_pipeline.account import is_loopback, split_url
 from ticket_events_pipeline.settings import VariableReader
 
 WEBHOOK = "TICKET_EVENTS_ALERT_WEBHOOK"
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
-_VISIBLE_ASCII = re.compile(r"[!-~]+")
 _LINKABLE = re.compile(r"[A-Za-z0-9:/.\-_~%\[\]]+")  # it stands between the brackets of a message's link
 
 
@@ -80,7 +78,7 @@ def _number_up_to(greatest: int) -> Callable[[str], int]:
 def _webhook(text: str) -> str:
     if not text:
         return ""
-    url = _split(text)
+    url = split_url(text)
     if url.username is not None or url.password is not None or url.fragment:
         raise ValueError("give scheme, host, path and query only, no user or fragment")
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
@@ -91,16 +89,6 @@ def _webhook(text: str) -> str:
 def _link_base(text: str) -> str:
     if not text:
         return ""
-    if _split(text).scheme not in ("http", "https") or not _LINKABLE.fullmatch(text):
+    if split_url(text).scheme not in ("http", "https") or not _LINKABLE.fullmatch(text):
         raise ValueError("give http or https, host and path only, as in http://127.0.0.1:3000")
     return text.rstrip("/")
-
-
-def _split(text: str) -> SplitResult:
-    try:
-        url = urlsplit(text)
-        if not url.hostname or url.port == 0 or not _VISIBLE_ASCII.fullmatch(text):
-            raise ValueError
-    except ValueError:  # its own text would quote the URL
-        raise ValueError("is no URL of the form https://host/path") from None
-    return url
