@@ -242,7 +242,8 @@ def test_trust_strip_equals_footers_and_counts(root, lake, reports):
         assert trust.as_of == (day.end if day != OPEN_DAY else NOW) == int(footer["as_of"])
         assert trust.is_complete == (day != OPEN_DAY)
         assert trust.events_through == lake.value(
-            "SELECT epoch(max(time))::BIGINT FROM ticket_metric_events WHERE time < to_timestamp($as_of) AND date <= CAST($day AS DATE)",
+            "SELECT epoch(max(time))::BIGINT FROM ticket_metric_events"
+            " WHERE time < to_timestamp($as_of) AND date <= $day::DATE",
             as_of=trust.as_of,
             day=str(day),
         )
