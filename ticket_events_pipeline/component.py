@@ -14,6 +14,7 @@ from typing import Annotated
 import dagster as dg
 from pydantic import AfterValidator, Field
 
+from ticket_events_pipeline.alerts.alert_settings import WEBHOOK
 from ticket_events_pipeline.defs.account_definitions import account_definitions
 from ticket_events_pipeline.defs.account_scope import AccountScope, account_scope
 
@@ -72,8 +73,6 @@ CREDENTIALS = {
 }
 """Fields that name where a value is to be found when a run needs it."""
 
-ALERT_WEBHOOK = "TICKET_EVENTS_ALERT_WEBHOOK"
-
 SHARED = {
     "requests_per_minute",
     "timeout_seconds",
@@ -109,7 +108,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
     include_comments: bool | None = Field(None, description="Store what people wrote; default no.")
     restate_days: int | None = Field(None, description="Closed days that the daily restatement re-reads; default 3.")
     alert_webhook: VariableName | None = Field(
-        None, description=f"Name of the variable that holds the URL its alerts go to. Default: {ALERT_WEBHOOK}."
+        None, description=f"Name of the variable that holds the URL its alerts go to. Default: {WEBHOOK}."
     )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -120,13 +119,13 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         """The account's scope.
 
         Raises:
-            ValueError: neither a name nor a subdomain is given.
+            ValueError: neither a name is given nor a subdomain that can be one.
             SettingsError: the first day or the timezone is malformed.
         """
         name = self.account_name()
         fields = self.credentials.model_dump()
         spelled = {variable: field for field, variable in SETTINGS.items()}
-        spelled |= {ALERT_WEBHOOK: self.alert_webhook} if self.alert_webhook else {}
+        spelled |= {WEBHOOK: self.alert_webhook} if self.alert_webhook else {}
         spelled |= {variable: fields[field] or f"credentials.{field}" for field, variable in CREDENTIALS.items()}
         return account_scope(name, self.environment, spelled)
 
@@ -134,11 +133,16 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         """What everything of the account begins with.
 
         Raises:
-            ValueError: neither a name nor a subdomain is given.
+            ValueError: neither a name is given nor a subdomain that can be one.
         """
-        if self.name is None and self.subdomain is None:
+        if self.name is not None:
+            return self.name
+        if self.subdomain is None:
             raise ValueError("ZendeskTicketEvents: give a name, or a subdomain to take it from")
-        return self.name or _key((self.subdomain or "").replace("-", "_"))
+        try:
+            return _key(self.subdomain.replace("-", "_"))
+        except ValueError as error:
+            raise ValueError(f"ZendeskTicketEvents: {error}; give a name beside that subdomain") from None
 
     def environment(self) -> Mapping[str, str]:
         """The account's variables, as a single account would have them set; credentials as they are in the environment now."""
@@ -156,7 +160,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
             if sources[field] is not None
         }
         if self.alert_webhook is not None:
-            secrets[ALERT_WEBHOOK] = os.environ.get(self.alert_webhook, "")
+            secrets[WEBHOOK] = os.environ.get(self.alert_webhook, "")
         return {**shared, **told, **secrets}
 
 

@@ -183,6 +183,9 @@ def test_an_account_needs_a_name_and_a_day_that_is_one():
         ZendeskTicketEvents(subdomain="acme", start_date="soon").scope()
     with pytest.raises(ValueError, match="no name"):
         ZendeskTicketEvents(name="a/b")
+    with pytest.raises(ValueError, match=r"'9lives' is no name.*give a name beside that subdomain"):
+        ZendeskTicketEvents(subdomain="9lives").scope()
+    assert ZendeskTicketEvents(subdomain="9lives", name="lives").scope().name == "lives"
 
 
 def test_variables_of_the_single_account_are_not_taken_for_this_one(monkeypatch, tmp_path):

@@ -21,8 +21,7 @@ from ticket_events_pipeline.lake.raw_footer import read_raw_footer
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.summarize.provenance import read_sla_day
-
-SUMMARY = "daily_sla_breach_summary"
+from ticket_events_pipeline.summarize.sla_days import SUMMARY
 
 MOST_METRICS = 50
 """Of a day. Zendesk has nine; a name that it makes up is one too, and what is remembered must not grow with them."""

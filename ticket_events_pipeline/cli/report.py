@@ -20,12 +20,10 @@ from ticket_events_pipeline.lake.partition_file import read_metadata, stored_day
 from ticket_events_pipeline.lake.store import FolderStore, Store, open_store
 from ticket_events_pipeline.report.figures import DayReport
 from ticket_events_pipeline.report.files import read_report, report_days, report_path, write_report
-from ticket_events_pipeline.report.reading import ReportReader
+from ticket_events_pipeline.report.reading import report_reader
 from ticket_events_pipeline.root import is_object_store
 from ticket_events_pipeline.settings import LakeSettings, lake_settings
 from ticket_events_pipeline.summarize.sla_days import SUMMARY
-from ticket_events_pipeline.verify.days import owner_of
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
 
 
 @dataclass(frozen=True)
@@ -83,10 +81,7 @@ def _page(store: Store, day: Day, settings: LakeSettings) -> _Page:
 
 
 def _read(store: Store, day: Day, settings: LakeSettings) -> DayReport:
-    stream = TICKET_METRIC_EVENTS.name
-    owner = owner_of(store, stream, [day], account=settings.account, timezone=settings.timezone)
-    account = owner.account or "an unknown account"
-    return ReportReader(store, account=account, tickets_url=settings.tickets_url).read(day)
+    return report_reader(store, settings, [day]).read(day)
 
 
 def _how_to_make(store: Store, day: Day | None) -> str:

@@ -14,13 +14,14 @@ import dagster as dg
 from ticket_events_pipeline.alerts.alert_settings import AlertSettings, alert_settings
 from ticket_events_pipeline.alerts.memory import Memory
 from ticket_events_pipeline.alerts.state import Observed
-from ticket_events_pipeline.alerts.stored_state import SUMMARY, reading_times, summarised_days
+from ticket_events_pipeline.alerts.stored_state import reading_times, summarised_days
 from ticket_events_pipeline.alerts.tick import tick
 from ticket_events_pipeline.alerts.webhook import post
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.failed_runs import failed_runs
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
+from ticket_events_pipeline.summarize.sla_days import SUMMARY
 
 
 def sla_breach_alert_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -> dg.SensorDefinition:

@@ -3,7 +3,7 @@
 They run with the asset, in runs of one day and of a range alike, and never stop what comes after it.
 """
 
-# No deferred annotations here: Dagster reads those of a check's function as they stand.
+from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
@@ -11,9 +11,7 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
-from ticket_events_pipeline.defs.day_checks import DayCheck, days_of_run, told
-from ticket_events_pipeline.defs.recording import expected_failures
-from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of
+from ticket_events_pipeline.defs.day_checks import DayCheck, checks_of_asset, told
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.verify.applies import slas_are_applied
 from ticket_events_pipeline.verify.days import owner_of, verify_days
@@ -82,27 +80,17 @@ def _checks_of(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
     specs = [check.spec(key) for check in day_checks]
     specs += [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in DESCRIPTIONS.items()]
 
-    @dg.multi_asset_check(
-        name=scope.named(f"{stream}_checks"),
-        specs=specs,
-        can_subset=True,
-        required_resource_keys={scope.named(PIPELINE)},
-    )
-    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        selected = {check.name for check in context.selected_asset_check_keys}
-        with expected_failures():
-            store = pipeline_of(context, scope).store()
-            days = days_of_run(context, scope, store, stream)
-            for check in day_checks:
-                if check.name in selected:
-                    yield check.evaluate(context.instance, scope, key, store, days)
-            if PLACED in selected:
-                yield _placed(store, stream, days)
-            if selected & {TYPES, KNOWN}:
-                oddities = find_oddities(store, stream, days)
-                yield from (_odd(name, oddities) for name in (TYPES, KNOWN) if name in selected)
+    def evaluate(
+        instance: dg.DagsterInstance, store: Store, days: list[Day], selected: set[str]
+    ) -> Iterator[dg.AssetCheckResult]:
+        yield from (check.evaluate(instance, scope, key, store, days) for check in day_checks if check.name in selected)
+        if PLACED in selected:
+            yield _placed(store, stream, days)
+        if selected & {TYPES, KNOWN}:
+            oddities = find_oddities(store, stream, days)
+            yield from (_odd(name, oddities) for name in (TYPES, KNOWN) if name in selected)
 
-    return checks
+    return checks_of_asset(scope, stream, specs, evaluate)
 
 
 def _whole(scope: AccountScope, store: Store, stream: str, days: list[Day]) -> Iterable[CheckedDay]:

@@ -4,10 +4,10 @@ A check of the UI has one state, its newest: so it is about all days of its run 
 again at the days that it named last time. Else the next hour's green would paint over a red that nobody has mended.
 """
 
-from __future__ import annotations
+# No deferred annotations here: Dagster reads those of a check's function as they stand.
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +15,8 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
+from ticket_events_pipeline.defs.recording import expected_failures
+from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of
 from ticket_events_pipeline.lake.partition_file import stored_days
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.verify.verdict import CheckedDay
@@ -79,7 +81,37 @@ class DayCheck:
         )
 
 
-def days_of_run(context: dg.AssetCheckExecutionContext, scope: AccountScope, store: Store, asset: str) -> list[Day]:
+def checks_of_asset(
+    scope: AccountScope,
+    asset: str,
+    specs: Sequence[dg.AssetCheckSpec],
+    evaluate: Callable[[dg.DagsterInstance, Store, list[Day], set[str]], Iterable[dg.AssetCheckResult]],
+) -> dg.AssetChecksDefinition:
+    """The checks of an asset of the account in one step, which runs with the asset and never stops what comes after it.
+
+    Args:
+        scope: the account.
+        asset: the asset's name.
+        specs: of the checks.
+        evaluate: from the instance, the store, the run's days and the names of the checks that are asked for.
+    """
+
+    @dg.multi_asset_check(
+        name=scope.named(f"{asset}_checks"),
+        specs=specs,
+        can_subset=True,
+        required_resource_keys={scope.named(PIPELINE)},
+    )
+    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        selected = {check.name for check in context.selected_asset_check_keys}
+        with expected_failures():
+            store = pipeline_of(context, scope).store()
+            yield from evaluate(context.instance, store, _days_of_run(context, scope, store, asset), selected)
+
+    return checks
+
+
+def _days_of_run(context: dg.AssetCheckExecutionContext, scope: AccountScope, store: Store, asset: str) -> list[Day]:
     """The run's days; every stored one where the checks are run by themselves, without any."""
     if context.has_partition_key or context.has_partition_key_range:
         return scope.days(list(context.partition_keys))

@@ -13,13 +13,11 @@ from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
 from ticket_events_pipeline.defs.freshness import SLA_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline
-from ticket_events_pipeline.report.figures import UNKNOWN_ACCOUNT, DayReport
+from ticket_events_pipeline.report.figures import DayReport
 from ticket_events_pipeline.report.files import MadeReport, write_report
-from ticket_events_pipeline.report.reading import ReportReader
-from ticket_events_pipeline.verify.days import owner_of
+from ticket_events_pipeline.report.reading import report_reader
 
 REPORT = "sla_breach_report"
-METRIC_EVENTS = "ticket_metric_events"
 
 UPSTREAM = ("daily_sla_breach_summary", "sla_targets", "ticket_events")
 """Of its own day. The thirty days before are read too, but their change makes all later summaries anew, and so the reports; a
@@ -49,19 +47,12 @@ def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
 
 def _maker(scope: AccountScope) -> MakeDays:
     def make(_: dg.AssetExecutionContext, pipeline: TicketEventsPipeline, days: list[Day]) -> Iterator[DayMetadata]:
-        reader = report_reader(scope, pipeline, days)
+        reader = report_reader(pipeline.store(), scope.lake_settings(), days)
         for day in days:
             report = reader.read(day)
             yield str(day), _metadata(report, write_report(pipeline.store(), report))
 
     return make
-
-
-def report_reader(scope: AccountScope, pipeline: TicketEventsPipeline, days: list[Day]) -> ReportReader:
-    """A reader of the reports of these days of the account."""
-    settings, store = scope.lake_settings(), pipeline.store()
-    account = settings.account or owner_of(store, METRIC_EVENTS, days[-1:], account=None, timezone=scope.timezone).account
-    return ReportReader(store, account=account or UNKNOWN_ACCOUNT, tickets_url=settings.tickets_url, days=days)
 
 
 def _metadata(report: DayReport, made: MadeReport) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from ticket_events_pipeline.defs.columns import column_lineage, column_schema
 from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
 from ticket_events_pipeline.defs.freshness import SLA_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
-from ticket_events_pipeline.defs.report_asset import report_reader
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.report.charts import breach_chart_image, chart_text
 from ticket_events_pipeline.report.markdown import summary_markdown
+from ticket_events_pipeline.report.reading import report_reader
 from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA
 from ticket_events_pipeline.summarize.sla_days import MadeDay, make_clocks, make_summaries, make_targets
 
@@ -85,7 +85,7 @@ def _summary_facts(scope: AccountScope) -> FactsOf:
     """The sums that the UI plots day by day, and the day as people read it: a table and a chart."""
 
     def facts_of(pipeline: TicketEventsPipeline, days: list[Day]) -> Facts:
-        reader = report_reader(scope, pipeline, days)
+        reader = report_reader(pipeline.store(), scope.lake_settings(), days)
 
         def facts(made: MadeDay) -> dict[str, Any]:
             report = reader.read(made.day, with_tickets=False)

@@ -3,16 +3,16 @@
 They run with the asset, in runs of one day and of a range alike, and never stop what comes after it.
 """
 
-# No deferred annotations here: Dagster reads those of a check's function as they stand.
+from __future__ import annotations
 
 from collections.abc import Iterator
 
 import dagster as dg
 
+from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.account_scope import AccountScope
-from ticket_events_pipeline.defs.day_checks import DayCheck, days_of_run
-from ticket_events_pipeline.defs.recording import expected_failures
-from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of
+from ticket_events_pipeline.defs.day_checks import DayCheck, checks_of_asset
+from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.summarize.sla_days import SUMMARY, TARGETS
 from ticket_events_pipeline.verify.policies import policies_are_known
 from ticket_events_pipeline.verify.sla_counts import counts_match_targets
@@ -58,19 +58,9 @@ def sla_checks(scope: AccountScope) -> list[dg.AssetChecksDefinition]:
 def _checks_of(scope: AccountScope, asset: str, day_checks: list[DayCheck]) -> dg.AssetChecksDefinition:
     key = scope.key(asset)
 
-    @dg.multi_asset_check(
-        name=scope.named(f"{asset}_checks"),
-        specs=[check.spec(key) for check in day_checks],
-        can_subset=True,
-        required_resource_keys={scope.named(PIPELINE)},
-    )
-    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        selected = {check.name for check in context.selected_asset_check_keys}
-        with expected_failures():
-            store = pipeline_of(context, scope).store()
-            days = days_of_run(context, scope, store, asset)
-            for check in day_checks:
-                if check.name in selected:
-                    yield check.evaluate(context.instance, scope, key, store, days)
+    def evaluate(
+        instance: dg.DagsterInstance, store: Store, days: list[Day], selected: set[str]
+    ) -> Iterator[dg.AssetCheckResult]:
+        yield from (check.evaluate(instance, scope, key, store, days) for check in day_checks if check.name in selected)
 
-    return checks
+    return checks_of_asset(scope, asset, [check.spec(key) for check in day_checks], evaluate)

@@ -158,7 +158,7 @@ class Trust:
         is_complete: whether the day was read to its end.
         events_through: newest metric event read up to the day; None before the first.
         history_from: first day whose events are known.
-        missing_days: of the chart's days since `history_from`, those without a summary.
+        missing_days: of the chart's days since `history_from`, those without a summary that can be read.
         open_days: of the chart's days, those whose summary was made from a day not yet read to its end.
         targets: open at some moment of the day.
         unknown_policies: targets among them without any policy: Zendesk's breach came without an apply.

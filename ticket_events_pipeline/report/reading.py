@@ -13,11 +13,15 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.report.evidence import event_counts, trust_in
-from ticket_events_pipeline.report.figures import CHART_DAYS, DayReport, OpenTarget, TicketFacts
+from ticket_events_pipeline.report.figures import CHART_DAYS, UNKNOWN_ACCOUNT, DayReport, OpenTarget, TicketFacts
 from ticket_events_pipeline.report.history import SummaryHistory
 from ticket_events_pipeline.report.measures import chart_day, mean_days, metric_figures, policy_figures
 from ticket_events_pipeline.report.open_targets import DayTargets, read_targets
 from ticket_events_pipeline.report.ticket_facts import TicketFactsReader
+from ticket_events_pipeline.settings import LakeSettings
+from ticket_events_pipeline.verify.days import owner_of
+
+METRIC_EVENTS = "ticket_metric_events"
 
 DAYS_AHEAD = 30
 """So many days' lists are known ahead: their tickets are looked for together, and memory doesn't grow with the range."""
@@ -37,6 +41,13 @@ def read_day_report(store: Store, day: Day, *, account: str, tickets_url: str | 
         DamagedFileError: one of their files can't be read.
     """
     return ReportReader(store, account=account, tickets_url=tickets_url).read(day)
+
+
+def report_reader(store: Store, settings: LakeSettings, days: Sequence[Day]) -> ReportReader:
+    """A reader of the reports of these days; where no setting names the account, the stored files do."""
+    newest = list(days[-1:])
+    owner = owner_of(store, METRIC_EVENTS, newest, account=settings.account, timezone=settings.timezone)
+    return ReportReader(store, account=owner.account or UNKNOWN_ACCOUNT, tickets_url=settings.tickets_url, days=days)
 
 
 class ReportReader:
