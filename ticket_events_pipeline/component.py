@@ -85,8 +85,8 @@ SHARED = {
 class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
     """A Zendesk account: its ticket events in daily Parquet files, and the SLA breaches in them.
 
-    Several may stand in one code location. Each has its own keys (`<name>/ticket_events` …), jobs, schedules, sensors, folder,
-    and its own share of nothing: the quota is the account's.
+    Several may stand in one code location: each has its own keys (`<name>/ticket_events` …), jobs, schedules, sensors, folder
+    and quota.
     """
 
     subdomain: str | None = Field(None, description="acme for https://acme.zendesk.com")
