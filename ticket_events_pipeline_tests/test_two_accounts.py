@@ -189,8 +189,15 @@ def test_an_account_needs_a_name_and_a_day_that_is_one():
 
 
 def test_variables_of_the_single_account_are_not_taken_for_this_one(monkeypatch, tmp_path):
-    for name in ("ZENDESK_SANDBOX", "ZENDESK_OAUTH_TOKEN", "ZENDESK_EMAIL", "TICKET_EVENTS_TIMEZONE"):
-        monkeypatch.setenv(name, "1" if name.endswith("SANDBOX") else "Asia/Tokyo")
+    others = {
+        "ZENDESK_SANDBOX": "1",
+        "ZENDESK_BASE_URL": "https://other.example.com",
+        "ZENDESK_EMAIL": "other@example.com",
+        "ZENDESK_API_TOKEN": "other",
+        "TICKET_EVENTS_TIMEZONE": "Asia/Tokyo",
+    }
+    for name, value in others.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("ZENDESK_TIMEOUT_SECONDS", "7")
     monkeypatch.setenv("ACME_TOKEN", "t")
     monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path))
@@ -202,7 +209,7 @@ def test_variables_of_the_single_account_are_not_taken_for_this_one(monkeypatch,
         "UTC",
         f"{tmp_path}/acme",
     )
-    assert settings.credentials.token == "t"
+    assert (settings.base_url, settings.credentials.token) == ("https://acme.zendesk.com", "t")
     assert settings.timeout_seconds == 7
     assert "'t'" not in repr(scope)
 

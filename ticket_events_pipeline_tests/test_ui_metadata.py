@@ -11,6 +11,8 @@ from markdown_it import MarkdownIt
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.column_docs import COLUMN_DOCS
+from ticket_events_pipeline.report.reading import report_reader
+from ticket_events_pipeline.settings import LakeSettings
 from ticket_events_pipeline_tests.deployment import ASSETS, REPORT, REPOSITORY, deployed
 
 FIRST, LAST = "2026-03-02", "2026-03-09"
@@ -103,6 +105,12 @@ def test_a_report_day_tells_where_its_page_lies_and_what_is_on_it(deployment):
     assert Path(told["latest"].value).parent == Path(told["file"].value).parents[1]
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_a_report_of_a_root_that_no_variable_names_bears_the_account_of_its_files(deployment):
+    nameless = LakeSettings(str(deployment.root), "UTC", account=None, tickets_url=None)
+    report = report_reader(deployment.store, nameless, [Day.parse(LAST)]).read(Day.parse(LAST))
+    assert report.account == deployment.footer("ticket_metric_events", LAST)["account"]
 
 
 def test_latest_shows_the_newest_day_whatever_is_made_last(deployment):

@@ -65,7 +65,7 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
 def _is_last_complete(previous: Day | None, report: DayReport) -> bool:
     """Whether who opens an open day's page, as `latest.html` is until midnight, rather wants that day's."""
     complete = [chart_day.day for chart_day in report.chart if chart_day.is_complete]
-    return not report.trust.is_complete and previous is not None and previous == max(complete, default=None)
+    return previous is not None and previous == max(complete, default=None)
 
 
 @lru_cache(maxsize=1)
