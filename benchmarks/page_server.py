@@ -1,12 +1,16 @@
-"""A server that plays an account of any size: audits with comments, evenly over one day, a thousand rows a page.
+"""A server that plays an account of any size: one stream's rows, evenly over whole days, a thousand rows a page.
 
-    python benchmarks/page_server.py ROWS [COMMENT_BYTES]     prints its URL, and serves until it is ended
+    python benchmarks/page_server.py STREAM ROWS [--days N] [--comment-bytes N] [--rendered]
 
-It keeps no rows: a page is put together from a thousand texts. Every row of one index is the same whenever it is asked for.
+prints its URL, and serves until it is ended. Rows are the sandbox account's, with ids and times of their own; audits bear
+comments where asked for. `--rendered` makes every page before the first request, so that what is measured is who reads them.
+Every row of one index is the same whenever it is asked for. `GET /requests` tells how many pages were asked for so far.
 """
 
 from __future__ import annotations
 
+import argparse
+import datetime as dt
 import json
 import random
 import subprocess
@@ -15,70 +19,96 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import islice
 from urllib.parse import parse_qs, urlsplit
 
-DAY_START = 1772409600  # 2026-03-02T00:00:00Z
+from ticket_events_pipeline.sandbox.account import SimulatedAccount
+
 DAY_SECONDS = 86_400
+LAST_DAY_START = 1772409600  # 2026-03-02T00:00:00Z: the newest day that the account has rows of
 PAGE = 1000
 
 WORDS = ["order", "delivered", "late", "refund", "before", "month", "please", "broken", "again", "agent"]
 
 
-def texts(comment_bytes: int) -> list[str]:
-    """A thousand rows without id and times."""
+def texts(stream: str, comment_bytes: int) -> list[str]:
+    """A thousand rows without id and time: the first fields are left to the account."""
+    account = SimulatedAccount()
+    found = []
+    for row in islice(account.rows(stream, LAST_DAY_START + DAY_SECONDS // 3, now=LAST_DAY_START + 30 * DAY_SECONDS), PAGE):
+        content = json.loads(row.json)
+        del content["id"]
+        for name in ("time", "timestamp", "created_at"):
+            content.pop(name, None)
+        found.append(content)
+    if comment_bytes:
+        _add_comments(found, comment_bytes)
+    return [json.dumps(content, separators=(",", ":"))[1:-1] for content in found]
+
+
+def _add_comments(rows: list[dict], comment_bytes: int) -> None:
     seeded = random.Random(1)
-    rows = []
-    for number in range(PAGE):
+    for row in rows:
         words: list[str] = []
         while sum(map(len, words)) + len(words) < comment_bytes // 2:
             words.append(seeded.choice(WORDS) + str(seeded.randrange(1000)))
         body = " ".join(words)
-        children = [
-            {
-                "id": number,
-                "via": "Web form",
-                "event_type": "Comment",
-                "body": body,
-                "html_body": f"<p>{body}</p>",
-                "public": True,
-            },
-            {"id": number + 1, "via": "Web form", "event_type": "Change", "status": "open", "previous_value": "new"},
-        ]
-        system = {"client": "Mozilla/5.0", "ip_address": f"192.0.2.{number % 250}", "location": "Berlin, 16, Germany"}
-        row = {"ticket_id": number, "updater_id": 7, "via": "Web form", "event_type": "Audit", "system": system}
-        rows.append(json.dumps({**row, "metadata": {}, "merged_ticket_ids": [], "child_events": children})[1:-1])
-    return rows
+        row["child_events"].append(
+            {"id": 1, "event_type": "Comment", "body": body, "html_body": f"<p>{body}</p>", "public": True}
+        )
 
 
 class Account:
-    """`rows` audits, evenly over the day."""
+    """`rows` of a stream, evenly over `days` days, the last of which is LAST_DAY_START's."""
 
-    def __init__(self, rows: int, comment_bytes: int) -> None:
+    def __init__(self, stream: str, rows: int, *, days: int, comment_bytes: int, rendered: bool) -> None:
+        self.stream = stream
         self._rows = rows
-        self._texts = texts(comment_bytes)
-
-    def time_of(self, index: int) -> int:
-        """Epoch seconds of a row."""
-        return DAY_START + index * DAY_SECONDS // self._rows
+        self._seconds = days * DAY_SECONDS
+        self._start = LAST_DAY_START - (days - 1) * DAY_SECONDS
+        self._texts = texts(stream, comment_bytes)
+        self._pages: dict[int, bytes] = {}
+        start_time = self._start
+        while rendered and start_time not in self._pages:
+            self._pages[start_time] = self._rendered(start_time)
+            start_time = self._end_time(start_time)
 
     def page(self, start_time: int) -> bytes:
-        """The envelope of the page from `start_time` on."""
-        first = max(0, -(-(start_time - DAY_START) * self._rows // DAY_SECONDS))
+        """The envelope of the page from `start_time` (epoch seconds) on."""
+        return self._pages.get(start_time) or self._rendered(start_time)
+
+    def _first(self, start_time: int) -> int:
+        return max(0, -(-(start_time - self._start) * self._rows // self._seconds))
+
+    def _time_of(self, index: int) -> int:
+        return self._start + index * self._seconds // self._rows
+
+    def _end_time(self, start_time: int) -> int:
+        last = min(self._rows, self._first(start_time) + PAGE)
+        return self._time_of(last - 1) if last > self._first(start_time) else start_time
+
+    def _row(self, index: int) -> str:
+        time = self._time_of(index)
+        moment = f"{dt.datetime.fromtimestamp(time, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+        when = f'"timestamp":{time},"created_at":"{moment}"' if self.stream == "ticket_events" else f'"time":"{moment}"'
+        return f'{{"id":{index + 1},{when},{self._texts[index % len(self._texts)]}}}'
+
+    def _rendered(self, start_time: int) -> bytes:
+        first = self._first(start_time)
         last = min(self._rows, first + PAGE)
-        rows = ",".join(
-            f'{{"id":{index + 1},"timestamp":{self.time_of(index)},{self._texts[index % PAGE]}}}'
-            for index in range(first, last)
-        )
-        end_time = self.time_of(last - 1) if last > first else start_time
+        rows = ",".join(map(self._row, range(first, last)))
+        end_time = self._end_time(start_time)
         is_end = str(last == self._rows).lower()
-        head = f'"count":{last - first},"end_time":{end_time},"end_of_stream":{is_end},"next_page":"?start_time={end_time}"'
-        return f'{{"ticket_events":[{rows}],{head}}}'.encode()
+        following = f"http://127.0.0.1/api/v2/incremental/{self.stream}?start_time={end_time}"
+        head = f'"count":{last - first},"end_time":{end_time},"end_of_stream":{is_end},"next_page":"{following}"'
+        return f'{{"{self.stream}":[{rows}],{head}}}'.encode()
 
 
 @contextmanager
-def serving(rows: int) -> Iterator[str]:
+def serving(stream: str, rows: int, *, days: int = 1, comment_bytes: int = 0, rendered: bool = False) -> Iterator[str]:
     """The URL of a server of that many rows, a process of its own while the block lasts."""
-    server = subprocess.Popen([sys.executable, __file__, str(rows)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, __file__, stream, str(rows), "--days", str(days), "--comment-bytes", str(comment_bytes)]
+    server = subprocess.Popen(command + ["--rendered"] * rendered, stdout=subprocess.PIPE, text=True)
     try:
         yield server.stdout.readline().strip()
     finally:
@@ -86,18 +116,25 @@ def serving(rows: int) -> Iterator[str]:
         server.wait()
 
 
-def serve(rows: int, comment_bytes: int) -> None:
+def serve(account: Account) -> None:
     """Serve on a free port of 127.0.0.1."""
-    account = Account(rows, comment_bytes)
+    requests = 0
+    date = formatdate(LAST_DAY_START + 2 * DAY_SECONDS, usegmt=True)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            query = parse_qs(urlsplit(self.path).query)
-            body = account.page(int(query["start_time"][0]))
+            nonlocal requests
+            url = urlsplit(self.path)
+            if url.path == "/requests":
+                return self._answer(str(requests).encode())
+            requests += 1
+            return self._answer(account.page(int(parse_qs(url.query)["start_time"][0])))
+
+        def _answer(self, body: bytes) -> None:
             self.send_response_only(200)
-            self.send_header("Date", formatdate(DAY_START + 2 * DAY_SECONDS, usegmt=True))
+            self.send_header("Date", date)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -111,5 +148,17 @@ def serve(rows: int, comment_bytes: int) -> None:
         server.serve_forever()
 
 
+def main() -> None:
+    """Serve what the command line asks for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("stream", choices=["ticket_events", "ticket_metric_events"])
+    parser.add_argument("rows", type=int)
+    parser.add_argument("--days", type=int, default=1)
+    parser.add_argument("--comment-bytes", type=int, default=0)
+    parser.add_argument("--rendered", action="store_true")
+    asked = parser.parse_args()
+    serve(Account(asked.stream, asked.rows, days=asked.days, comment_bytes=asked.comment_bytes, rendered=asked.rendered))
+
+
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 2000)
+    main()

@@ -16,28 +16,11 @@ import threading
 import time
 from pathlib import Path
 
+from measuring import measured
 from page_server import serving
 
-PASS = """
-import sys
-from ticket_events_pipeline.account import BearerToken
-from ticket_events_pipeline.day import Day, wall_clock
-from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.ingest.range_pass import fetch_days
-from ticket_events_pipeline.lake.store import FolderStore
-from ticket_events_pipeline.zendesk.client import ZendeskClient
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
-from ticket_events_pipeline.zendesk.quota import Quota
-from pathlib import Path
-url, root = sys.argv[1:]
-if url != "none":
-    with ZendeskClient(url, BearerToken("x"), quota=Quota(1_000_000), include_comments=True) as client:
-        for done in fetch_days(client, FolderStore(Path(root)), stream=TICKET_EVENTS, days=[Day.parse("2026-03-02")],
-                               ownership=Ownership("bench", "UTC", True), clock=wall_clock, log=print):
-            assert done.footer.complete
-            print("rows", done.footer.rows, "bytes", done.size_bytes)
-print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")))
-"""
+PASS = str(Path(__file__).with_name("pipeline_pass.py"))
+DAY = "2026-03-02"
 
 
 def peak_mb_of_tree(process: subprocess.Popen[str]) -> int:
@@ -56,9 +39,9 @@ def peak_mb_of_tree(process: subprocess.Popen[str]) -> int:
 
 def bare(url: str, root: str) -> tuple[int, int]:
     """(peak MB, rows) of a pass without Dagster."""
-    told = subprocess.run([sys.executable, "-c", PASS, url, root], capture_output=True, text=True, check=True).stdout
-    rows = re.search(r"^rows (\d+)", told, re.MULTILINE)
-    return int(re.search(r"VmHWM:\s+(\d+)", told)[1]) // 1024, int(rows[1]) if rows else 0
+    run = measured([sys.executable, PASS, url, "ticket_events", DAY, DAY, root, "--comments"])
+    rows = re.search(r"^rows (\d+)", run.output, re.MULTILINE)
+    return run.peak_mb, int(rows[1]) if rows else 0
 
 
 def through_dagster(url: str, root: str, home: str) -> int:
@@ -66,7 +49,7 @@ def through_dagster(url: str, root: str, home: str) -> int:
     env = {**os.environ, "ZENDESK_BASE_URL": url, "ZENDESK_OAUTH_TOKEN": "x", "ZENDESK_INCLUDE_COMMENTS": "1"}
     env |= {"ZENDESK_REQUESTS_PER_MINUTE": "100000", "TICKET_EVENTS_ROOT": root, "DAGSTER_HOME": home}
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "ticket_events_pipeline.definitions"]
-    command += ["--select", "ticket_events", "--partition", "2026-03-02"]
+    command += ["--select", "ticket_events", "--partition", DAY]
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
     peak = peak_mb_of_tree(process)
     assert process.returncode == 0
@@ -78,7 +61,7 @@ def main(sizes: list[int]) -> None:
     print("| audits in the day | imports alone, MB | a pass, MB | through Dagster, MB | file, MB | seconds of the pass |")
     print("|---|---|---|---|---|---|")
     for rows in sizes:
-        with tempfile.TemporaryDirectory() as folder, serving(rows) as url:
+        with tempfile.TemporaryDirectory() as folder, serving("ticket_events", rows, comment_bytes=2000) as url:
             imports, _ = bare("none", folder)
             begun = time.monotonic()
             peak, stored = bare(url, f"{folder}/root")

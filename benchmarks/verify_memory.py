@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from page_server import serving
-from pass_memory import PASS
+from pass_memory import DAY, PASS
 
 VERIFY = """
 import sys, time
@@ -52,8 +52,12 @@ def main(sizes: list[int]) -> None:
     print("|---|---|---|---|---|---|")
     for rows in sizes:
         with tempfile.TemporaryDirectory() as root:
-            with serving(rows) as url:
-                subprocess.run([sys.executable, "-c", PASS, url, root], stdout=subprocess.DEVNULL, check=True)
+            with serving("ticket_events", rows, comment_bytes=2000) as url:
+                subprocess.run(
+                    [sys.executable, PASS, url, "ticket_events", DAY, DAY, root, "--comments"],
+                    stdout=subprocess.DEVNULL,
+                    check=True,
+                )
             imports, verified = measured(root, "imports"), measured(root, "verify")
             assert verified["rows"] == rows
             (file,) = Path(root).glob("ticket_events/*/*.parquet")

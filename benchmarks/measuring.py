@@ -1,0 +1,96 @@
+"""How commands are measured: wall time, CPU and memory of a process and all it started, side by side, in medians.
+
+Every benchmark here is a script that prints a Markdown table; what it compares runs alternately in one run, since the machines
+are noisy and only ratios of one run carry over to another.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROUNDS = 5
+"""How often each command runs, if the command line says nothing else; the tables hold medians."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a command took.
+
+    Attributes:
+        wall_seconds: from its start to its end.
+        cpu_seconds: its own and its children's.
+        peak_mb: the largest resident set of one of its processes.
+        output: what it printed, errors included.
+    """
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_mb: int
+    output: str
+
+
+def measured(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None) -> Measured:
+    """Run the command to its end.
+
+    Raises:
+        RuntimeError: it failed; the message holds the end of what it printed.
+    """
+    with tempfile.TemporaryFile("w+") as output:
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            command, env={**os.environ, **(env or {})}, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, text=True
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_seconds = time.monotonic() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        printed = output.read()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{printed[-4000:]}")
+    return Measured(wall_seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, printed)
+
+
+def side_by_side(contenders: Mapping[str, Callable[[Path], Measured]], *, rounds: int) -> dict[str, list[Measured]]:
+    """Run each contender once a round, one after the other, each in an empty folder of its own; the runs by contender."""
+    found: dict[str, list[Measured]] = {name: [] for name in contenders}
+    for number in range(rounds):
+        for name, run in contenders.items():
+            with tempfile.TemporaryDirectory() as folder:
+                found[name].append(run(Path(folder)))
+            last = found[name][-1]
+            print(f"round {number + 1}: {name}: {last.wall_seconds:.2f} s", file=sys.stderr, flush=True)
+    return found
+
+
+def median(runs: Sequence[Measured], of: Callable[[Measured], float]) -> float:
+    """The median of a figure over the runs."""
+    return statistics.median(map(of, runs))
+
+
+def wall(run: Measured) -> float:
+    """For `median`: wall seconds."""
+    return run.wall_seconds
+
+
+def cpu(run: Measured) -> float:
+    """For `median`: CPU seconds."""
+    return run.cpu_seconds
+
+
+def peak(run: Measured) -> float:
+    """For `median`: MB at the peak."""
+    return run.peak_mb
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
