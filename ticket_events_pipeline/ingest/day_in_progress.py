@@ -80,6 +80,8 @@ def route(rows: pa.Table, days: list[Day]) -> Routed:
     boundaries_ms = np.array([day.start for day in days] + [days[-1].end], dtype=np.int64) * 1000
     times_ms = rows["time"].cast(pa.int64()).to_numpy()
     positions = np.searchsorted(boundaries_ms, times_ms, side="right") - 1
+    if len(positions) and 0 <= positions[0] < len(days) and (positions == positions[0]).all():
+        return Routed({days[positions[0]]: rows}, 0)
     by_day = {
         days[position]: rows.filter(pa.array(positions == position))
         for position in np.unique(positions)

@@ -9,15 +9,17 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.partition_file import stored_days
 from ticket_events_pipeline.lake.raw_footer import read_raw_footer
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, Stream
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.zendesk.client import WalkedPage
 
 NEAR_DAYS = 28
 """Four weeks: an account's days are like those of the weeks around them, weekday by weekday."""

@@ -122,10 +122,10 @@ class Journal:
             new = [parts[day]] if day in parts else []
             if progress.ledger or progress.requests or progress.parts or new:
                 days[str(day)] = {
-                    "ledger": [dataclasses.astuple(page) for page in progress.ledger],
+                    "ledger": [list(vars(page).values()) for page in progress.ledger],
                     "requests": progress.requests,
                     "duplicates": progress.duplicates,
-                    "parts": [dataclasses.asdict(part) for part in (*progress.parts, *new)],
+                    "parts": [vars(part) for part in (*progress.parts, *new)],
                     "stored_hash": progress.stored_hash,
                 }
         told = {

@@ -6,10 +6,13 @@ How much there may be is estimated in `estimate`. Everything here is words for t
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.ingest.estimate import RowsEstimate, requests_for
-from ticket_events_pipeline.zendesk.client import WalkedPage
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.zendesk.client import WalkedPage
 
 SECONDS_BETWEEN_LINES = 30
 

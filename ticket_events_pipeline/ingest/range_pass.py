@@ -7,8 +7,9 @@ The walk itself (requests, waits, paging rules) is the client's; the file format
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,8 +29,10 @@ from ticket_events_pipeline.lake.raw_footer import LedgerPage, RawFooter, read_r
 from ticket_events_pipeline.lake.rejected_rows import RejectedRows
 from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.page import Stream
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.zendesk.client import WalkedPage
 
 SETTLING_SECONDS = 60
 """The server withholds the newest minute, and takes no younger start_time."""
@@ -112,7 +115,7 @@ class _RangePass:
         self._lease = lease
         self._clock = clock
         self._log = log
-        self._pages_in_memory = 0
+        self._pages_in_memory = self._bytes_in_memory = 0
         self._rejected = RejectedRows(store, stream.name, log)
         self._progress = progress
 
@@ -121,23 +124,43 @@ class _RangePass:
         return self._state.days
 
     def run(self, source: PageSource) -> Iterator[CommittedDay]:
-        """Read to the end of the days; what was read of a day that isn't finished outlives a failure in the journal."""
+        """Read to the end of the days; what was read of a day that isn't finished outlives a failure in the journal.
+
+        A page in the middle of a day is taken in beside the request for the next one, and before anything else happens.
+        """
         walked = None
-        try:
-            for walked in source.pages(self._stream, self._state.next_start_time):
-                self._take(walked)
-                yield from self._commit_finished(walked)
-                if not self._unfinished:
-                    return
-                self._save_if_due()
-        except OverfullSecondError:
-            if walked is not None:
-                yield from self._commit_what_was_read(walked)
-            raise
-        finally:
-            if self._pages_in_memory and self._unfinished:
-                with suppress(TicketEventsError):  # what led here is told instead
-                    self._save()
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            taking: Future[None] | None = None
+            try:
+                for walked in source.pages(self._stream, self._state.next_start_time):
+                    _finish(taking)
+                    taking = beside.submit(self._take_and_save, walked) if self._is_amid_a_day(walked) else None
+                    if taking is None:
+                        self._take(walked)
+                        yield from self._commit_finished(walked)
+                        if not self._unfinished:
+                            return
+                        self._save_if_due()
+            except OverfullSecondError:
+                _finish(taking)
+                if walked is not None:
+                    yield from self._commit_what_was_read(walked)
+                raise
+            finally:
+                if taking is not None:
+                    wait([taking])
+                if self._pages_in_memory and self._unfinished:
+                    with suppress(TicketEventsError):  # what led here is told instead
+                        self._save()
+
+    def _is_amid_a_day(self, walked: WalkedPage) -> bool:
+        """Whether the page finishes no day, so that another one follows."""
+        first = next(iter(self._unfinished))
+        return not walked.at_end and _read_up_to(walked) < first.end + self._stream.lag_seconds
+
+    def _take_and_save(self, walked: WalkedPage) -> None:
+        self._take(walked)
+        self._save_if_due()
 
     def _take(self, walked: WalkedPage) -> None:
         """Route a page's rows to their days and its line to their ledgers."""
@@ -158,6 +181,7 @@ class _RangePass:
         self._state.next_start_time = walked.checkpoint
         self._state.server_time = self._read_at(walked)
         self._pages_in_memory += 1
+        self._bytes_in_memory += batch.table.nbytes
         self._progress.page(walked, rows=batch.table.num_rows, before=routed.before, late=late)
 
     def _note_in_ledgers(self, walked: WalkedPage, rows: pa.Table) -> None:
@@ -174,14 +198,13 @@ class _RangePass:
                 progress.ledger.append(line)
 
     def _save_if_due(self) -> None:
-        held = sum(rows.nbytes for progress in self._unfinished.values() for rows in progress.deliveries)
-        if self._pages_in_memory >= PAGES_PER_SEGMENT or held >= BYTES_PER_SEGMENT:
+        if self._pages_in_memory >= PAGES_PER_SEGMENT or self._bytes_in_memory >= BYTES_PER_SEGMENT:
             self._save()
 
     def _save(self) -> None:
         self._lease.check()
         self._journal.save(self._state)
-        self._pages_in_memory = 0
+        self._pages_in_memory = self._bytes_in_memory = 0
 
     def _commit_finished(self, walked: WalkedPage) -> Iterator[CommittedDay]:
         """Write the days that the stream has gone past; at its end, all that are left."""
@@ -236,6 +259,11 @@ class _RangePass:
 
     def _read_at(self, walked: WalkedPage) -> int:
         return int(walked.page.server_time if walked.page.server_time is not None else self._clock())
+
+
+def _finish(taking: Future[None] | None) -> None:
+    if taking is not None:
+        taking.result()
 
 
 def _read_up_to(walked: WalkedPage) -> int:

@@ -3,7 +3,8 @@
 Which column a field fills, and what happens to a value that doesn't fit, is decided here and nowhere else. What rows mean
 (which day, which of two deliveries, which breach) is not.
 
-Whole columns are converted at once; a value at a time only where a column refuses, since nearly every page is clean.
+Rows that came in columns go straight into the table. Of others whole columns are converted at once; a value at a time only
+where a column refuses, since nearly every page is clean.
 
 Fields: https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/ and
 https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_events/
@@ -19,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.lake import documented_rows
 from ticket_events_pipeline.lake.audit_columns import AUDIT_FIELDS, audit_columns
 from ticket_events_pipeline.lake.column import Leftovers, Row, column_of, convert_values, dig, escaped, keep_rest
 from ticket_events_pipeline.lake.json_values import (
@@ -28,6 +30,7 @@ from ticket_events_pipeline.lake.json_values import (
     has_microseconds,
 )
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, TIMESTAMP
+from ticket_events_pipeline.zendesk.columnar import ColumnarRows
 
 METRIC_FIELDS = {"metric", "instance_id", "type", "deleted", "sla", "group_sla", "status"}
 
@@ -70,6 +73,8 @@ def decode_rows(stream: str, rows: Sequence[Any]) -> EventBatch:
     A row needs an integer `id` and a readable time, or it is rejected with the reason. Any other field that has no column,
     or a value of another type than its column, is kept in `extra` under its path.
     """
+    if isinstance(rows, ColumnarRows) and (table := documented_rows.table_of(rows.columns)) is not None:
+        return EventBatch(table, [])
     placeable, ids, times, rejected = _placeable(stream, rows)
     leftovers = Leftovers()
     columns: dict[str, pa.Array] = {"id": ids, "time": times}

@@ -18,11 +18,13 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 NEWEST_EPOCH_SECOND = 253_402_300_799
 """9999-12-31T23:59:59Z. A larger number is no epoch second (most likely milliseconds), and no day of ours."""
 
+OLDEST_MS = -62_135_596_800_000
+"""The year 1 in epoch milliseconds: what lies before it, no reader of the files could show."""
+
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False)
 _EXACT_TYPES = {pa.int64(): {int, type(None)}, pa.bool_(): {bool, type(None)}, pa.string(): {str, type(None)}}
 _FINER_THAN_MILLISECONDS = re.compile(r"[.,][0-9]{3}0*[1-9]")
-_OLDEST_MS = -62_135_596_800_000  # the year 1: what lies before it, no reader of the files could show
 
 
 def compact_json(value: Any) -> str:
@@ -120,7 +122,7 @@ def as_epoch_ms(value: Any) -> int | None:
             since_epoch = (in_utc - EPOCH) // dt.timedelta(milliseconds=1)
         except (ValueError, OverflowError):
             return None
-        return since_epoch if _OLDEST_MS <= since_epoch < (NEWEST_EPOCH_SECOND + 1) * 1000 else None
+        return since_epoch if OLDEST_MS <= since_epoch < (NEWEST_EPOCH_SECOND + 1) * 1000 else None
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= NEWEST_EPOCH_SECOND:
         return int(value * 1000)
     return None

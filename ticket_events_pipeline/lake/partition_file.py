@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.parquet_reader import opened_parquet
+from ticket_events_pipeline.lake.schemas import repetitive_columns
 from ticket_events_pipeline.lake.store import Store
 
 ROWS_PER_GROUP = 128 * 1024
@@ -49,8 +50,12 @@ class PartitionWriter:
 @contextmanager
 def partition_writer(store: Store, asset: str, day: Day, schema: pa.Schema) -> Iterator[PartitionWriter]:
     """Replace the day's file by what the block writes and finishes, at once and whole; not if the block raises."""
-    with store.writer(partition_path(asset, day)) as sink, pq.ParquetWriter(sink, schema, compression="zstd") as parquet:
+    with store.writer(partition_path(asset, day)) as sink, _parquet(sink, schema) as parquet:
         yield PartitionWriter(sink, parquet)
+
+
+def _parquet(sink: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repetitive_columns(schema))
 
 
 def write_partition(store: Store, asset: str, day: Day, table: pa.Table, metadata: Mapping[str, str]) -> int:

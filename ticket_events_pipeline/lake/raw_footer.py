@@ -88,7 +88,7 @@ class RawFooter:
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             shown[item.name] = str(value).lower() if isinstance(value, bool) else str(value)
-        shown["pages"] = json.dumps([dataclasses.asdict(page) for page in self.pages], separators=(",", ":"))
+        shown["pages"] = json.dumps([vars(page) for page in self.pages], separators=(",", ":"))
         return shown
 
     @classmethod

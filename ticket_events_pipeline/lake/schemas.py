@@ -69,6 +69,15 @@ RAW_SCHEMAS = {"ticket_events": TICKET_EVENTS_SCHEMA, "ticket_metric_events": TI
 """By asset name, which is also the stream's name in the API's path and envelope."""
 
 
+EVENT_KEY = ("time", "id")
+"""What raw files are sorted by. Hardly a value comes twice."""
+
+
+def repetitive_columns(schema: pa.Schema) -> list[str]:
+    """The columns whose values a dictionary is worth."""
+    return [name for name in schema.names if name not in EVENT_KEY]
+
+
 def metric_shaped(raw: pa.Table) -> pa.ChunkedArray:
     """Which rows of a raw table, of either stream, have the metric-event shape; an audit has neither column."""
     return pc.and_(pc.is_valid(raw["metric"]), pc.is_valid(raw["instance_id"]))

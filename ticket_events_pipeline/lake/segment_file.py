@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.parquet_reader import opened_parquet
+from ticket_events_pipeline.lake.schemas import EVENT_KEY, repetitive_columns
 from ticket_events_pipeline.lake.sorted_runs import FileRun
 from ticket_events_pipeline.lake.store import INFLIGHT, Store
 
@@ -60,7 +61,15 @@ class SegmentFolder:
         row_groups = 0
         with (
             self._store.writer(self._path(number)) as sink,
-            pq.ParquetWriter(sink, schema, compression="zstd", write_page_checksum=True) as parquet,
+            pq.ParquetWriter(
+                sink,
+                schema,
+                compression="zstd",
+                use_dictionary=repetitive_columns(schema),
+                column_encoding=dict.fromkeys(EVENT_KEY, "DELTA_BINARY_PACKED"),  # not every reader of day files knows it
+                write_statistics=False,
+                write_page_checksum=True,
+            ) as parquet,
         ):
             for table in rows:
                 parquet.write_table(table, row_group_size=max(1, table.num_rows))

@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
 import requests
-from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 from requests.auth import AuthBase
 
 from ticket_events_pipeline.account import API_TOKENS_END, ApiToken, BearerToken, ClientCredentials, Credentials, is_loopback
@@ -142,6 +141,8 @@ class ClientCredentialsAuth(AuthBase):
         raise _told_apart(failure)
 
     def _form(self) -> str:
+        from oauthlib.oauth2 import BackendApplicationClient  # large, and other credentials don't need it
+
         client = BackendApplicationClient(client_id=self._credentials.client_id)
         secret = self._credentials.client_secret
         return str(client.prepare_request_body(scope=_SCOPE, include_client_id=True, client_secret=secret))
@@ -203,6 +204,8 @@ def _object_in(body: bytes) -> dict[str, Any] | None:
 
 
 def _token_in(content: dict[str, Any]) -> str | None:
+    from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
+
     # Its texts only: by oauthlib, an unreadable lifetime would make the token unreadable. That is read by us.
     texts = {name: value for name, value in content.items() if isinstance(value, str) and not name.startswith("expires")}
     try:

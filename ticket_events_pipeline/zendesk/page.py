@@ -7,12 +7,13 @@ https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremen
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ticket_events_pipeline.zendesk.bodies import REPEATED_FIELDS, UnreadableJsonError, parse_json, short_reason
+from ticket_events_pipeline.zendesk.columnar import ColumnarRows, columnar_envelope
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
 from ticket_events_pipeline.zendesk.refusals import MINIMUM_AGE_SECONDS, Asked, TooRecent, Unreadable, refusal
 
@@ -94,7 +95,7 @@ class EventPage:
 
     stream: Stream
     start_time: int
-    rows: list[dict[str, Any]] = field(repr=False)  # customers' records stay out of logs
+    rows: Sequence[dict[str, Any]] = field(repr=False)  # customers' records stay out of logs
     count: int
     end_time: int | None
     end_of_stream: bool | None
@@ -126,7 +127,7 @@ def decode_page(
     return EventPage(
         stream=request.stream,
         start_time=request.start_time,
-        rows=[_row(row) for row in rows],
+        rows=rows if isinstance(rows, ColumnarRows) else [_row(row) for row in rows],
         count=len(rows) if count is None else count,
         end_time=_whole(content.get("end_time")),
         end_of_stream=_boolean(content.get("end_of_stream")),
@@ -138,6 +139,9 @@ def decode_page(
 
 
 def _envelope(stream: Stream, body: bytes) -> dict[str, Any]:
+    columnar = columnar_envelope(body) if stream is TICKET_METRIC_EVENTS else None
+    if columnar is not None:
+        return columnar
     try:
         content = parse_json(body)
     except UnreadableJsonError as error:
