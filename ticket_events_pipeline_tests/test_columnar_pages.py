@@ -203,6 +203,9 @@ def test_json_that_is_odd_or_broken_is_read_alike(written: bytes) -> None:
 
 BODIES = [
     b"",
+    b"null",
+    b" null{}",
+    b'{"ticket_metric_events":[]} null',
     b"[]",
     b"{}",
     b'{"ticket_metric_events":null}',

@@ -22,16 +22,19 @@ class ContentHash:
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Take in the next rows."""
+        if not batch.num_rows:
+            return
         for stored, (validity, lengths, values) in zip(batch.columns, self._columns, strict=True):
             # A dictionary's codes depend on how the batch was made; the values that they stand for don't.
             column = stored.dictionary_decode() if pa.types.is_dictionary(stored.type) else stored
-            validity.update(_bytes_of(column.is_valid()))
+            is_valid = _validity(column)
+            validity.update(is_valid.data)
             if pa.types.is_string(column.type):
-                filled = pc.fill_null(column, "")
-                lengths.update(_bytes_of(pc.binary_length(filled)))
-                values.update(_text_bytes(filled))
+                offsets, text = _text(column, is_valid)
+                lengths.update(np.diff(offsets).astype("<i4", copy=False).data)
+                values.update(text)
             else:
-                values.update(_bytes_of(column))
+                values.update(_fixed_width(column, is_valid).data)
 
     def hexdigest(self) -> str:
         """The hash of everything taken in so far, 64 hexadecimal digits."""
@@ -51,22 +54,44 @@ def content_hash(table: pa.Table) -> str:
     return running.hexdigest()
 
 
-def _bytes_of(column: pa.Array) -> bytes:
-    """The values as fixed-width little-endian bytes, NULL as zero."""
+# Straight from the buffers: a kernel a column costs more than a small day's bytes.
+
+
+def _validity(column: pa.Array) -> np.ndarray:
+    """1 for a value, 0 for NULL, a byte each."""
+    return _bits(column.buffers()[0], column) if column.null_count else np.ones(len(column), np.uint8)
+
+
+def _bits(buffer: pa.Buffer, column: pa.Array) -> np.ndarray:
+    first = column.offset // 8
+    packed = np.frombuffer(buffer, np.uint8)[first : (column.offset + len(column) + 7) // 8]
+    start = column.offset - 8 * first
+    return np.ascontiguousarray(np.unpackbits(packed, bitorder="little")[start : start + len(column)])
+
+
+def _fixed_width(column: pa.Array, is_valid: np.ndarray) -> np.ndarray:
+    """The values as little-endian bytes, NULL as zero; a boolean is a byte."""
+    buffer = column.buffers()[1]
     if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    elif pa.types.is_timestamp(column.type):
-        column = column.cast(pa.int64())
-    elif pa.types.is_date(column.type):
-        column = column.cast(pa.int32())
-    values: np.ndarray = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
-    return values.astype(values.dtype.newbyteorder("<")).tobytes()
+        bits: np.ndarray = _bits(buffer, column) & is_valid
+        return bits
+    native = np.dtype(f"i{column.type.bit_width // 8}")
+    values = np.frombuffer(buffer, native)[column.offset : column.offset + len(column)]
+    if column.null_count:
+        values = np.where(is_valid, values, native.type(0))
+    little: np.ndarray = values.astype(native.newbyteorder("<"), copy=False)
+    return little
 
 
-def _text_bytes(column: pa.Array) -> bytes:
-    """All the texts end to end, of a column without NULLs."""
-    if not len(column):
-        return b""
-    offsets = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+def _text(column: pa.Array, is_valid: np.ndarray) -> tuple[np.ndarray, memoryview | bytes]:
+    """Where each text begins, and the last one ends; and all texts end to end. NULL is empty."""
+    offsets = _offsets(column)
+    if column.null_count and (np.diff(offsets)[is_valid == 0] != 0).any():
+        column = pc.fill_null(column, "")
+        offsets = _offsets(column)
     data = column.buffers()[2]
-    return bytes(memoryview(data)[offsets[0] : offsets[-1]]) if data is not None else b""
+    return offsets, memoryview(data)[offsets[0] : offsets[-1]] if data is not None else b""
+
+
+def _offsets(column: pa.Array) -> np.ndarray:
+    return np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]

@@ -238,5 +238,7 @@ def _outer_path(name: str) -> str:
 
 def _column_tells_it(row: Row, name: str, time_fields: tuple[str, ...]) -> bool:
     """Whether the column `time` holds this field's value to the last digit."""
-    told = _first_time(row, time_fields)
-    return told is not None and as_epoch_ms(row[name]) == told and not has_microseconds(row[name])
+    if has_microseconds(row[name]):
+        return False
+    is_source = name == time_fields[0] and as_epoch_ms(row[name]) is not None
+    return is_source or as_epoch_ms(row[name]) == _first_time(row, time_fields)

@@ -23,12 +23,15 @@ OLDEST_MS = -62_135_596_800_000
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False)
+_EMPTY: dict[type, str] = {dict: "{}", list: "[]"}
 _EXACT_TYPES = {pa.int64(): {int, type(None)}, pa.bool_(): {bool, type(None)}, pa.string(): {str, type(None)}}
 _FINER_THAN_MILLISECONDS = re.compile(r"[.,][0-9]{3}0*[1-9]")
 
 
 def compact_json(value: Any) -> str:
     """`value` as JSON without spaces, ASCII only: a lone surrogate stays an escape and can't break a file."""
+    if not value and type(value) in _EMPTY:  # every other value of an audit is
+        return _EMPTY[type(value)]
     try:
         return _ENCODER.encode(value)
     except RecursionError:
@@ -119,7 +122,8 @@ def as_epoch_ms(value: Any) -> int | None:
         try:
             moment = dt.datetime.fromisoformat(value)
             in_utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
-            since_epoch = (in_utc - EPOCH) // dt.timedelta(milliseconds=1)
+            elapsed = in_utc - EPOCH
+            since_epoch = elapsed.days * 86_400_000 + elapsed.seconds * 1000 + elapsed.microseconds // 1000
         except (ValueError, OverflowError):
             return None
         return since_epoch if OLDEST_MS <= since_epoch < (NEWEST_EPOCH_SECOND + 1) * 1000 else None

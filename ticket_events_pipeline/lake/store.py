@@ -206,17 +206,18 @@ def remove_half_written(store: Store) -> None:
 
 
 def _make_folders(folder: Path) -> None:
-    """Like mkdir -p, but every new folder is its owner's only (mkdir's mode holds for the last one alone)."""
+    """Like mkdir -p, but every new folder is its owner's only (mkdir's mode holds for the last one alone), and lasts."""
     missing = []
     while not folder.exists():
         missing.append(folder)
         folder = folder.parent
     for new in reversed(missing):
         new.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(new.parent)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power loss."""
+    """Make what was renamed or made in it survive a power loss."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

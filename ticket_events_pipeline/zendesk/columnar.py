@@ -93,6 +93,8 @@ class ColumnarRows(Sequence[dict[str, Any]]):
 
 def columnar_envelope(body: bytes) -> dict[str, Any] | None:
     """The members of a page of metric events, the rows as ColumnarRows; None if the page isn't exactly as documented."""
+    if not body.lstrip().startswith(b"{"):  # Arrow's reader dies of a bare null
+        return None
     try:
         body.decode()  # Arrow doesn't look at what lies between two quotes
         read = pj.ReadOptions(use_threads=False, block_size=len(body) + 1)
