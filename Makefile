@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
+ROUNDS ?= 5
+ONLY ?=
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 
-.PHONY: demo dev test test-slow lint clean
+.PHONY: bench demo dev test test-slow lint clean
 
 demo: .venv/.installed .dagster_home/dagster.yaml
 	$(BIN)/ticket-events demo
@@ -23,6 +25,9 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+bench: .venv/.installed-dev
+	$(BIN)/python benchmarks/bench.py --rounds $(ROUNDS) --only '$(ONLY)'
 
 clean:
 	rm -rf .venv .dagster_home

@@ -11,13 +11,23 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROUNDS = 5
 """How often each command runs, if the command line says nothing else; the tables hold medians."""
+
+
+_LAUNCHER = """
+import os, sys, time
+begun = time.monotonic()
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+told = time.monotonic() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, os.waitstatus_to_exitcode(status)
+os.write(int(sys.argv[1]), " ".join(map(str, told)).encode())
+"""
+"""Starts the command: a process begins with the peak of whoever started it, so that has to be a small one."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +53,23 @@ def measured(command: Sequence[str], *, env: Mapping[str, str] | None = None, cw
     Raises:
         RuntimeError: it failed; the message holds the end of what it printed.
     """
-    with tempfile.TemporaryFile("w+") as output:
-        begun = time.monotonic()
-        process = subprocess.Popen(
-            command, env={**os.environ, **(env or {})}, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, text=True
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as told:
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(told.fileno()), *command],
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=[told.fileno()],
+            check=False,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_seconds = time.monotonic() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         printed = output.read()
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{printed[-4000:]}")
-    return Measured(wall_seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, printed)
+        told.seek(0)
+        wall_seconds, cpu_seconds, peak_mb, code = told.read().split() or ["0", "0", "0", "no start"]
+    if code != "0":
+        raise RuntimeError(f"{' '.join(command)} ended with {code}:\n{printed[-4000:].rstrip()}")
+    return Measured(float(wall_seconds), float(cpu_seconds), int(peak_mb), printed)
 
 
 def side_by_side(contenders: Mapping[str, Callable[[Path], Measured]], *, rounds: int) -> dict[str, list[Measured]]:

@@ -5,6 +5,8 @@
 prints its URL, and serves until it is ended. Rows are the sandbox account's, with ids and times of their own; audits bear
 comments where asked for. `--rendered` makes every page before the first request, so that what is measured is who reads them.
 Every row of one index is the same whenever it is asked for. `GET /requests` tells how many pages were asked for so far.
+Pages go by `start_time`, inclusive, so that the rows of a page's last second come twice; or by cursor, where a client asks for
+`page[size]`. What else clients ask for isn't there (404).
 """
 
 from __future__ import annotations
@@ -16,9 +18,8 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from urllib.parse import parse_qs, urlsplit
 
@@ -61,7 +62,8 @@ def _add_comments(rows: list[dict], comment_bytes: int) -> None:
 class Account:
     """`rows` of a stream, evenly over `days` days, the last of which is LAST_DAY_START's."""
 
-    def __init__(self, stream: str, rows: int, *, days: int, comment_bytes: int, rendered: bool) -> None:
+    def __init__(self, url: str, stream: str, rows: int, *, days: int, comment_bytes: int, rendered: bool) -> None:
+        self._url = f"{url}/api/v2/incremental/{stream}"
         self.stream = stream
         self._rows = rows
         self._seconds = days * DAY_SECONDS
@@ -76,6 +78,15 @@ class Account:
     def page(self, start_time: int) -> bytes:
         """The envelope of the page from `start_time` (epoch seconds) on."""
         return self._pages.get(start_time) or self._rendered(start_time)
+
+    def cursor_page(self, start_time: int, size: int, after: str | None) -> bytes:
+        """The envelope of the page of that size after a cursor, or else from `start_time` on."""
+        first = int(after) if after else self._first(start_time)
+        last = min(self._rows, first + size)
+        has_more = str(last < self._rows).lower()
+        meta = f'"meta":{{"has_more":{has_more},"after_cursor":"{last}"}}'
+        links = f'"links":{{"next":"{self._url}?page%5Bsize%5D={size}&page%5Bafter%5D={last}"}}'
+        return f'{{"{self.stream}":[{self._json(first, last)}],{meta},{links}}}'.encode()
 
     def _first(self, start_time: int) -> int:
         return max(0, -(-(start_time - self._start) * self._rows // self._seconds))
@@ -96,12 +107,14 @@ class Account:
     def _rendered(self, start_time: int) -> bytes:
         first = self._first(start_time)
         last = min(self._rows, first + PAGE)
-        rows = ",".join(map(self._row, range(first, last)))
         end_time = self._end_time(start_time)
         is_end = str(last == self._rows).lower()
-        following = f"http://127.0.0.1/api/v2/incremental/{self.stream}?start_time={end_time}"
+        following = f"{self._url}?start_time={end_time}"
         head = f'"count":{last - first},"end_time":{end_time},"end_of_stream":{is_end},"next_page":"{following}"'
-        return f'{{"{self.stream}":[{rows}],{head}}}'.encode()
+        return f'{{"{self.stream}":[{self._json(first, last)}],{head}}}'.encode()
+
+    def _json(self, first: int, last: int) -> str:
+        return ",".join(map(self._row, range(first, last)))
 
 
 @contextmanager
@@ -116,13 +129,16 @@ def serving(stream: str, rows: int, *, days: int = 1, comment_bytes: int = 0, re
         server.wait()
 
 
-def serve(account: Account) -> None:
-    """Serve on a free port of 127.0.0.1."""
+def handler(account: Account) -> type[BaseHTTPRequestHandler]:
+    """What answers for the account, and counts what it was asked for."""
     requests = 0
-    date = formatdate(LAST_DAY_START + 2 * DAY_SECONDS, usegmt=True)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # whoever asked was killed
+                super().handle()
 
         def do_GET(self) -> None:
             nonlocal requests
@@ -130,11 +146,17 @@ def serve(account: Account) -> None:
             if url.path == "/requests":
                 return self._answer(str(requests).encode())
             requests += 1
-            return self._answer(account.page(int(parse_qs(url.query)["start_time"][0])))
+            if url.path.removesuffix(".json") != f"/api/v2/incremental/{account.stream}":
+                return self._answer(b'{"error":"RecordNotFound","description":"Not found"}', status=404)
+            asked = {name: values[0] for name, values in parse_qs(url.query).items()}
+            start_time = int(asked.get("start_time", 0))
+            if "page[size]" in asked:
+                return self._answer(account.cursor_page(start_time, int(asked["page[size]"]), asked.get("page[after]")))
+            return self._answer(account.page(start_time))
 
-        def _answer(self, body: bytes) -> None:
-            self.send_response_only(200)
-            self.send_header("Date", date)
+        def _answer(self, body: bytes, *, status: int = 200) -> None:
+            self.send_response_only(status)
+            self.send_header("Date", self.date_time_string())
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -143,13 +165,11 @@ def serve(account: Account) -> None:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        print(f"http://127.0.0.1:{server.server_port}", flush=True)
-        server.serve_forever()
+    return Handler
 
 
 def main() -> None:
-    """Serve what the command line asks for."""
+    """Serve what the command line asks for, on a free port of 127.0.0.1."""
     parser = argparse.ArgumentParser()
     parser.add_argument("stream", choices=["ticket_events", "ticket_metric_events"])
     parser.add_argument("rows", type=int)
@@ -157,7 +177,11 @@ def main() -> None:
     parser.add_argument("--comment-bytes", type=int, default=0)
     parser.add_argument("--rendered", action="store_true")
     asked = parser.parse_args()
-    serve(Account(asked.stream, asked.rows, days=asked.days, comment_bytes=asked.comment_bytes, rendered=asked.rendered))
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        server.RequestHandlerClass = handler(Account(url, **vars(asked)))
+        print(url, flush=True)
+        server.serve_forever()
 
 
 if __name__ == "__main__":
