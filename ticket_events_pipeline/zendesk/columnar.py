@@ -115,10 +115,11 @@ def _tells_descriptions(rows: pa.StructArray, body: bytes) -> bool:
 
     The bytes are the name of a member wherever they stand, since a quote inside a text is escaped.
     """
-    policies = [pc.struct_field(rows, [name, "policy"]).drop_null() for name in ("sla", "group_sla")]
-    if not any(pc.struct_field(policy, "description").null_count for policy in policies):
-        return True
-    return body.count(b'"description":') == sum(map(len, policies))
+    policies, described = (
+        sum(len(rows) - pc.struct_field(rows, [name, *path]).null_count for name in ("sla", "group_sla"))
+        for path in (["policy"], ["policy", "description"])
+    )
+    return described == policies or body.count(b'"description":') == policies
 
 
 _EXACTLY = pj.ParseOptions(explicit_schema=_ENVELOPE, newlines_in_values=False, unexpected_field_behavior="error")
