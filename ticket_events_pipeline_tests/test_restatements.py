@@ -6,7 +6,8 @@ import pytest
 from ticket_events_pipeline.lake.partition_file import read_metadata
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.summarize.restatements import RESTATEMENTS
-from ticket_events_pipeline.summarize.sla_days import CLOCKS, SUMMARY, TARGETS
+from ticket_events_pipeline.summarize.sla_days import SUMMARY, TARGETS
+from ticket_events_pipeline.summarize.stored_clocks import CLOCKS
 from ticket_events_pipeline_tests.damages import rewrite, truncated
 from ticket_events_pipeline_tests.sla_cases import Clock
 from ticket_events_pipeline_tests.sla_roots import all_events, make_sla_days, sla_root

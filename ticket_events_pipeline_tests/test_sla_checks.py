@@ -15,7 +15,8 @@ from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sla.daily_summary import daily_summary
 from ticket_events_pipeline.sla.targets import targets
-from ticket_events_pipeline.summarize.sla_days import CLOCKS, SUMMARY, TARGETS
+from ticket_events_pipeline.summarize.sla_days import SUMMARY, TARGETS
+from ticket_events_pipeline.summarize.stored_clocks import CLOCKS
 from ticket_events_pipeline.verify.policies import FEWEST_TARGETS, FIRST_DAYS, policies_are_known
 from ticket_events_pipeline.verify.quoted import LONGEST, quoted
 from ticket_events_pipeline.verify.recount import Key, recounted

@@ -36,8 +36,9 @@ SUMMED_COLUMNS = (
 """Additive over the rows of a day, so that the UI can plot them per partition."""
 
 DESCRIPTIONS = {
-    "sla_clocks": "The memory between days: every SLA clock that may still matter, with its events so far. Internal: its "
-    "columns are no contract.",
+    "sla_clocks": "The memory between days: a day's file holds every ticket that moved or has an open target, with all events "
+    "of its clocks so far; what else may still matter stands in the files of the 30 days before. Internal: its columns are no "
+    "contract.",
     "sla_targets": "Every SLA target that was open at some moment of the day, as of the day's end (or of its last reading).",
     "daily_sla_breach_summary": "Breaches, achievement and open targets of the day, a row per SLA metric, policy and kind of "
     "hours.",

@@ -6,8 +6,9 @@ What the metadata of a raw file means is `raw_footer`'s; other assets bring thei
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -21,6 +22,34 @@ from ticket_events_pipeline.lake.store import Store
 ROWS_PER_GROUP = 128 * 1024
 """Large enough to compress and scan well; small enough that a reader of one ticket skips most of a big day."""
 
+
+@dataclass(frozen=True)
+class Layout:
+    """How rows lie in a file.
+
+    Attributes:
+        rows_per_group: what a reader of some rows reads at least.
+        coded: the columns written with a dictionary of their values; None: all that may have few.
+        sought: the columns whose least and greatest values each group tells, so that readers skip it; None: all.
+    """
+
+    rows_per_group: int = ROWS_PER_GROUP
+    coded: tuple[str, ...] | None = None
+    sought: tuple[str, ...] | None = None
+
+    def writer(self, sink: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
+        """A writer of such files; the groups are its caller's."""
+        return pq.ParquetWriter(
+            sink,
+            schema,
+            compression="zstd",
+            use_dictionary=repetitive_columns(schema) if self.coded is None else list(self.coded),
+            write_statistics=True if self.sought is None else list(self.sought),
+        )
+
+
+LAYOUT = Layout()
+
 _PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/[^/]+\.parquet$")
 
 
@@ -32,13 +61,14 @@ def partition_path(asset: str, day: Day) -> str:
 class PartitionWriter:
     """Fills a day's file; see `partition_writer`."""
 
-    def __init__(self, sink: BinaryIO, parquet: pq.ParquetWriter) -> None:
+    def __init__(self, sink: BinaryIO, parquet: pq.ParquetWriter, rows_per_group: int) -> None:
         self._sink = sink
         self._parquet = parquet
+        self._rows_per_group = rows_per_group
 
     def write(self, rows: pa.Table) -> None:
         """Append rows, as row groups of their own."""
-        self._parquet.write_table(rows, row_group_size=ROWS_PER_GROUP)
+        self._parquet.write_table(rows, row_group_size=self._rows_per_group)
 
     def finish(self, metadata: Mapping[str, str]) -> int:
         """Close the file with `metadata` in its footer; its size in bytes. Nothing can be written any more."""
@@ -48,19 +78,19 @@ class PartitionWriter:
 
 
 @contextmanager
-def partition_writer(store: Store, asset: str, day: Day, schema: pa.Schema) -> Iterator[PartitionWriter]:
+def partition_writer(
+    store: Store, asset: str, day: Day, schema: pa.Schema, *, layout: Layout = LAYOUT
+) -> Iterator[PartitionWriter]:
     """Replace the day's file by what the block writes and finishes, at once and whole; not if the block raises."""
-    with store.writer(partition_path(asset, day)) as sink, _parquet(sink, schema) as parquet:
-        yield PartitionWriter(sink, parquet)
+    with store.writer(partition_path(asset, day)) as sink, layout.writer(sink, schema) as parquet:
+        yield PartitionWriter(sink, parquet, layout.rows_per_group)
 
 
-def _parquet(sink: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=repetitive_columns(schema))
-
-
-def write_partition(store: Store, asset: str, day: Day, table: pa.Table, metadata: Mapping[str, str]) -> int:
+def write_partition(
+    store: Store, asset: str, day: Day, table: pa.Table, metadata: Mapping[str, str], *, layout: Layout = LAYOUT
+) -> int:
     """Replace the day's file by `table`, at once and whole; the file's size in bytes."""
-    with partition_writer(store, asset, day, table.schema) as writer:
+    with partition_writer(store, asset, day, table.schema, layout=layout) as writer:
         writer.write(table)
         return writer.finish(metadata)
 
@@ -82,22 +112,25 @@ def read_metadata(store: Store, asset: str, day: Day) -> dict[str, str] | None:
         DamagedFileError: the file can't be read.
     """
     with opened_partition(store, asset, day) as file:
-        return None if file is None else _metadata_of(file)
+        return None if file is None else metadata_of(file)
 
 
 def read_partition_and_metadata(
-    store: Store, asset: str, day: Day, columns: list[str] | None = None
+    store: Store, asset: str, day: Day, columns: list[str] | None = None, *, coded: Sequence[str] = ()
 ) -> tuple[pa.Table, dict[str, str]] | None:
     """Both from one version of the day's file, whoever replaces it meanwhile; None where the day has no file.
+
+    `coded` is `opened_parquet`'s.
 
     Raises:
         DamagedFileError: the file can't be read.
     """
-    with opened_partition(store, asset, day) as file:
-        return None if file is None else (file.read(columns=columns).replace_schema_metadata(None), _metadata_of(file))
+    with opened_partition(store, asset, day, coded=coded) as file:
+        return None if file is None else (file.read(columns=columns).replace_schema_metadata(None), metadata_of(file))
 
 
-def _metadata_of(file: pq.ParquetFile) -> dict[str, str]:
+def metadata_of(file: pq.ParquetFile) -> dict[str, str]:
+    """The key-value metadata of an opened file."""
     found = file.metadata.metadata or {}
     return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
 
@@ -117,7 +150,7 @@ def _day_of(path: str, timezone: str) -> Day | None:
 
 
 @contextmanager
-def opened_partition(store: Store, asset: str, day: Day) -> Iterator[pq.ParquetFile | None]:
+def opened_partition(store: Store, asset: str, day: Day, *, coded: Sequence[str] = ()) -> Iterator[pq.ParquetFile | None]:
     """The day's file, to be read in parts, footer and rows from one version; None where the day has no file.
 
     Raises:
@@ -126,7 +159,7 @@ def opened_partition(store: Store, asset: str, day: Day) -> Iterator[pq.ParquetF
     advice = f"Materialise {asset} of {day} again to replace it."
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(opened_parquet(store, partition_path(asset, day), advice=advice))
+            file = stack.enter_context(opened_parquet(store, partition_path(asset, day), advice=advice, coded=coded))
         except FileNotFoundError:
             file = None
         yield file

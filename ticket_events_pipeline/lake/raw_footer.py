@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,13 +115,17 @@ def read_raw_footer(store: Store, stream: str, day: Day) -> RawFooter | None:
     return None if metadata is None else _footer_of(store, stream, day, metadata)
 
 
-def read_raw_day(store: Store, stream: str, day: Day, columns: list[str]) -> tuple[pa.Table, RawFooter] | None:
+def read_raw_day(
+    store: Store, stream: str, day: Day, columns: list[str], *, coded: Sequence[str] = ()
+) -> tuple[pa.Table, RawFooter] | None:
     """The rows and the footer of a day's raw file, from one version of it; None where the day has no file.
+
+    `coded` is `opened_parquet`'s.
 
     Raises:
         DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
     """
-    found = read_partition_and_metadata(store, stream, day, columns)
+    found = read_partition_and_metadata(store, stream, day, columns, coded=coded)
     return None if found is None else (found[0], _footer_of(store, stream, day, found[1]))
 
 

@@ -17,7 +17,7 @@ from ticket_events_pipeline.report.figures import Trust
 from ticket_events_pipeline.report.history import DaySummary
 from ticket_events_pipeline.report.open_targets import DayTargets
 from ticket_events_pipeline.sla.events import APPLY, sla_events
-from ticket_events_pipeline.summarize.sla_days import RAW_COLUMNS, RAW_STREAMS
+from ticket_events_pipeline.summarize.raw_days import CODED_COLUMNS, RAW_COLUMNS, RAW_STREAMS
 
 
 def trust_in(
@@ -86,7 +86,7 @@ def _fetched(raw: _Raw) -> tuple[int, str]:
 
 def _readable(store: Store, stream: str, day: Day) -> _Raw | None:
     try:
-        found = read_raw_day(store, stream, day, RAW_COLUMNS)
+        found = read_raw_day(store, stream, day, RAW_COLUMNS, coded=CODED_COLUMNS)
     except DamagedFileError:
         return None
     if found is None or not set(RAW_COLUMNS) <= set(found[0].column_names):

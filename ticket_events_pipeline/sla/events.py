@@ -74,7 +74,7 @@ def sla_events(*raw: pa.Table) -> pa.Table:
         # B6 wants the withdrawn breaches.
         pc.or_(pc.invert(shaped["deleted"]), pc.equal(shaped["rank"], BREACH)),
     )
-    return shaped.filter(pc.and_(takes_part, pc.is_valid(shaped["ticket_id"])))
+    return _only(shaped, pc.and_(takes_part, pc.is_valid(shaped["ticket_id"])))
 
 
 def merge(tables: Sequence[pa.Table]) -> pa.Table:
@@ -83,24 +83,23 @@ def merge(tables: Sequence[pa.Table]) -> pa.Table:
         return SLA_EVENTS_SCHEMA.empty_table()
     every = pa.concat_tables(tables).unify_dictionaries()
     ids = every["id"].to_numpy()
-    by_id = np.argsort(ids, kind="stable")
-    is_last = np.append(np.diff(ids[by_id]) != 0, True)[: len(ids)]
-    if is_last.all():
+    ascending = np.sort(ids)
+    if (ascending[1:] != ascending[:-1]).all():
         return every
+    by_id = np.argsort(ids, kind="stable")
+    is_last = np.append(np.diff(ids[by_id]) != 0, True)
     return every.take(pa.array(np.sort(by_id[is_last])))
 
 
 def _project(raw: pa.Table) -> pa.Table:
     """The metric-shaped rows in the columns of `SLA_EVENTS_SCHEMA`, all of them; unknown types without a rank."""
-    rows = raw.filter(metric_shaped(raw))
-    types = pa.array(RANK_BY_TYPE, pa.string())
-    ranks = pa.array(RANK_BY_TYPE.values(), pa.int8())
+    rows = _only(raw, metric_shaped(raw))
     columns = {
         **{name: rows[name] for name in ("id", "ticket_id", "instance_id")},
         "metric": rows["metric"],
-        "rank": pc.take(ranks, pc.index_in(rows["type"], types)),
+        "rank": _ranks(rows["type"]),
         # "The same second" (B3) is equality from here on. Zendesk's times have no fractions anyway.
-        "time": pc.floor_temporal(rows["time"], unit="second"),
+        "time": pa.chunked_array([pa.array(rows["time"].cast(pa.int64()).to_numpy() // 1000 * 1000)]),
         "deleted": pc.fill_null(rows["deleted"], False),
         "has_policy": pc.is_valid(rows["sla_is_group"]),
         "is_group": rows["sla_is_group"],
@@ -113,6 +112,17 @@ def _project(raw: pa.Table) -> pa.Table:
     }
     arrays = [_typed(columns[field.name], field.type) for field in SLA_EVENTS_SCHEMA]
     return pa.Table.from_arrays(arrays, schema=SLA_EVENTS_SCHEMA)
+
+
+def _only(rows: pa.Table, is_wanted: pa.ChunkedArray) -> pa.Table:
+    return rows if pc.all(is_wanted, min_count=0, skip_nulls=False).as_py() else rows.filter(is_wanted)
+
+
+def _ranks(types: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What RANK_BY_TYPE says of each; null of types that it doesn't know."""
+    coded = _typed(types, CODED_STRING).unify_dictionaries().combine_chunks()
+    ranks = pa.array([RANK_BY_TYPE.get(name) for name in coded.dictionary.to_pylist()], pa.int8())
+    return pa.chunked_array([ranks.take(coded.indices)])
 
 
 def _typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

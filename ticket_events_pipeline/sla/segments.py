@@ -1,4 +1,4 @@
-"""Runs of equal keys in sorted rows, and questions asked of all runs at once.
+"""Runs of equal keys in sorted rows, and questions asked of all runs at once; sorting, and looking up in what is sorted.
 
 Here: array operations that know of no event and no rule. A row number of -1 means "no such row" everywhere.
 """
@@ -84,3 +84,84 @@ class Segments:
     def count(self, mask: Bools) -> Ints:
         """Per run: in how many of its rows `mask` holds."""
         return np.bincount(self.run_of_row[mask], minlength=len(self.starts))
+
+
+def order_of(*keys: npt.NDArray[np.generic]) -> Ints:
+    """The rows sorted by integer `keys`, of which the first counts most; equal ones stay in their order.
+
+    Quick for rows that are nearly sorted by the last keys already, as events of a day are by time: those are looked at only
+    where the first ones are equal, and sort only the runs that aren't in order.
+    """
+    if not len(keys[0]):
+        return np.empty(0, np.int64)
+    wide = [key.astype(np.int64, copy=False) for key in keys]
+    bits = len(wide[0]).bit_length()
+    head, used = _packed(wide, most=2 ** (63 - bits))
+    if not used:
+        return np.lexsort(wide[::-1])
+    # With the row's own number in its last bits, what is sorted are plain numbers, which is three times as fast as rows.
+    order = np.sort(head << bits | np.arange(len(head))) & (2**bits - 1)
+    return _in_order_within(order, head[order], wide[used:])
+
+
+def _packed(keys: list[Ints], *, most: int) -> tuple[Ints, int]:
+    """One key in place of the first ones, of less than `most` values; and how many it stands for."""
+    packed, values = np.zeros(len(keys[0]), np.int64), 1
+    for used, key in enumerate(keys):
+        lowest = int(key.min())
+        span = int(key.max()) - lowest + 1
+        values *= span
+        if values >= most:
+            return packed, used
+        packed = packed * span + (key - lowest)
+    return packed, len(keys)
+
+
+def _in_order_within(order: Ints, head: Ints, keys: list[Ints]) -> Ints:
+    """`order`, in which equal rows of `head` stand together, with those also sorted by `keys`."""
+    is_same, is_wrong = head[1:] == head[:-1], np.zeros(len(head) - 1, bool)
+    for key in keys:
+        ordered = key[order]
+        is_wrong |= is_same & (ordered[:-1] > ordered[1:])
+        is_same &= ordered[:-1] == ordered[1:]
+    if not is_wrong.any():
+        return order
+    runs = Segments.of(head)
+    is_wrong_run = np.zeros(len(runs.starts), bool)
+    is_wrong_run[runs.run_of_row[1:][is_wrong]] = True
+    places = np.flatnonzero(is_wrong_run[runs.run_of_row])
+    rows = order[places]
+    order[places] = rows[np.lexsort([*(key[rows] for key in keys[::-1]), head[places]])]
+    return order
+
+
+def among(values: Ints, ascending: Ints) -> Bools:
+    """Per value, whether it is one of `ascending`."""
+    if not len(ascending):
+        return np.zeros(len(values), bool)
+    places = np.searchsorted(ascending, values)
+    found: Bools = ascending[np.minimum(places, len(ascending) - 1)] == values
+    return found
+
+
+def once(ascending: Ints) -> Ints:
+    """Each of the values once."""
+    return ascending[Segments.of(ascending).starts]
+
+
+def union(*values: Ints) -> Ints:
+    """Each value of any of them once, ascending. numpy's own looks for equal ones by hashes, which takes five times as long."""
+    return once(np.sort(np.concatenate(values)))
+
+
+def between(ascending: Ints, least: int, greatest: int) -> Ints:
+    """Those of the values that lie between the two, or are one of them."""
+    first, last = np.searchsorted(ascending, least, side="left"), np.searchsorted(ascending, greatest, side="right")
+    return ascending[first:last]
+
+
+def ranges(starts: Ints, ends: Ints) -> Ints:
+    """The numbers from each start up to, and without, its end; one range after the other."""
+    lengths = ends - starts
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())

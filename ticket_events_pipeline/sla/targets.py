@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.lake.schemas import SLA_TARGETS_SCHEMA, TIMESTAMP
-from ticket_events_pipeline.sla.clocks import CLOCK_KEY, alphabetic_codes, history, last_rows, timeline_of
+from ticket_events_pipeline.lake.schemas import SLA_TARGETS_SCHEMA
+from ticket_events_pipeline.sla.clocks import CLOCK_KEY, alphabetic_codes, timeline_of
 from ticket_events_pipeline.sla.events import ACTIVATE, APPLY
 from ticket_events_pipeline.sla.forecast import due, running
 from ticket_events_pipeline.sla.lives import Lives, known, lives, taken
@@ -70,12 +70,22 @@ def targets(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
 
 
 def _rows_of_interest(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
-    """The events so far of the clocks that had events on the day, or whose target was open all day without any."""
-    day_start = pa.scalar(day.start * 1000, pa.int64()).cast(TIMESTAMP)
-    is_wanted = clocks["is_open"].take(pa.array(last_rows(clocks))).to_numpy()
-    is_wanted[clocks["clock"].filter(pc.greater_equal(clocks["time"], day_start)).to_numpy()] = True
-    rows = history(clocks, is_wanted)
-    return rows.filter(pc.less(rows["time"], pa.scalar(as_of * 1000, pa.int64()).cast(TIMESTAMP)))
+    """The events so far of the clocks whose target was open at some moment of the day, and of some more: as of its end."""
+    numbers, milliseconds = clocks["clock"].to_numpy(), clocks["time"].cast(pa.int64()).to_numpy()
+    is_open, is_before = clocks["is_open"].to_numpy(), milliseconds < day.start * 1000
+    is_wanted = np.zeros(numbers.max(initial=-1) + 1, bool)
+    is_wanted[numbers[is_before]] = is_open[is_before]  # of several assignments to one place, the last one stays
+    is_wanted[numbers[is_open & ~is_before]] = True
+    is_past = milliseconds < as_of * 1000
+    return _together(clocks.filter(pa.array(is_wanted[numbers] & is_past)))
+
+
+def _together(clocks: pa.Table) -> pa.Table:
+    """Sorted by (clock, time, rank, id)."""
+    numbers = clocks["clock"].to_numpy()
+    if (numbers[1:] >= numbers[:-1]).all():
+        return clocks.combine_chunks()
+    return clocks.combine_chunks().take(pa.array(np.argsort(numbers, kind="stable")))
 
 
 def _shown(rows: pa.Table, *, day: Day, as_of: int) -> _Shown:

@@ -57,14 +57,14 @@ class Provenance:
         return cls(inputs, int(through) if through else None, dt.date.fromisoformat(metadata["history_from"]))
 
 
-def read_sla_day(store: Store, asset: str, day: Day) -> tuple[pa.Table, Provenance]:
+def read_sla_day(store: Store, asset: str, day: Day, columns: list[str] | None = None) -> tuple[pa.Table, Provenance]:
     """The rows of an SLA table's day, and how they were made.
 
     Raises:
         DayNotFetchedError: the day has not been made.
         DamagedFileError: its file can't be read, or isn't one of this pipeline.
     """
-    found = read_partition_and_metadata(store, asset, day)
+    found = read_partition_and_metadata(store, asset, day, columns)
     if found is None:
         raise DayNotFetchedError(f"{asset} of {day} has not been made. Materialise {asset} of {day} first.")
     table, metadata = found

@@ -17,7 +17,8 @@ from ticket_events_pipeline.lake.partition_file import read_metadata
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.summarize.inputs import NOT_LANDED
 from ticket_events_pipeline.summarize.provenance import Provenance
-from ticket_events_pipeline.summarize.sla_days import CLOCKS, SUMMARY
+from ticket_events_pipeline.summarize.sla_days import SUMMARY
+from ticket_events_pipeline.summarize.stored_clocks import CLOCKS
 from ticket_events_pipeline.verify.quoted import quoted
 from ticket_events_pipeline.verify.sla_files import SlaDay, read_sla_day_to_check
 from ticket_events_pipeline.verify.verdict import CheckedDay, Finding, make_again

@@ -119,7 +119,7 @@ def _tells_descriptions(rows: pa.StructArray, body: bytes) -> bool:
         sum(len(rows) - pc.struct_field(rows, [name, *path]).null_count for name in ("sla", "group_sla"))
         for path in (["policy"], ["policy", "description"])
     )
-    return described == policies or body.count(b'"description":') == policies
+    return bool(described == policies) or body.count(b'"description":') == policies
 
 
 _EXACTLY = pj.ParseOptions(explicit_schema=_ENVELOPE, newlines_in_values=False, unexpected_field_behavior="error")

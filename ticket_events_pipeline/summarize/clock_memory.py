@@ -1,0 +1,191 @@
+"""What a day of `sla_clocks` goes on from: the memory at the end of the day before, out of the files of some thirty days.
+
+Files belong together if each was made from the one before it as that is stored now, which their footers tell. Where one is
+missing, damaged, or was made again without those after it, the days since the last sound one are made again from the stored
+events, in memory alone, as the sensor will have them made. Where those are gone as well, the history begins after the break:
+all that has been open or has moved since then is known. No mixture is ever taken for the memory. Where the day before was never
+made at all, a history begins with what thirty stored days of events tell.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.sla.memory import REACH_DAYS, Layer, Memory
+from ticket_events_pipeline.sla.segments import union
+from ticket_events_pipeline.summarize.inputs import NOT_LANDED
+from ticket_events_pipeline.summarize.raw_days import RawDay, read_raw
+from ticket_events_pipeline.summarize.stored_clocks import CLOCKS, MadeLayer, StoredLayer, read_layer
+
+HISTORY_DAYS = 30
+"""Where the day before was never made, this many days of stored events are replayed to know the open clocks."""
+
+FILES_AT_ONCE = 8
+"""A request to an object store takes some thirty milliseconds, and a file some requests."""
+
+CLOCKS_VERSION = 2
+"""Counts up when equal events make other clocks than before: it stands in every hash."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known at the end of a day.
+
+    Attributes:
+        memory: the remembered clocks.
+        content_hash: tells the memory from every other: of all events that it was made from, day by day; None of an empty one.
+        previous_clocks: the same where `sla_clocks` of the day was made, else None: the next day's input.
+        reaches_back_days: over how many days before its own the memory is spread; None where not all of it is stored.
+        events_through: newest event read, epoch seconds; None before the first.
+        history_from: the first day whose events are known.
+    """
+
+    memory: Memory
+    content_hash: str | None
+    previous_clocks: str | None
+    reaches_back_days: int | None
+    events_through: int | None
+    history_from: dt.date
+
+    def followed_by(self, raw: RawDay, *, as_of: int) -> tuple[Known, MadeLayer]:
+        """What is known at the end of the next day, once its layer is stored; and that layer."""
+        if self.reaches_back_days is None:
+            (memory, layer), reach = self.memory.gathered(raw.events, raw.day), 0
+        else:
+            (memory, layer), reach = self.memory.advanced(raw.events, raw.day), min(self.reaches_back_days + 1, REACH_DAYS)
+        made = MadeLayer(layer, _content_hash(self.content_hash, raw), reach)
+        moments = [moment for moment in (self.events_through, raw.newest_before(as_of)) if moment is not None]
+        through = max(moments, default=None)
+        return Known(memory, made.content_hash, made.content_hash, reach, through, self.history_from), made
+
+
+def _content_hash(previous: str | None, raw: RawDay) -> str:
+    """Events alone decide on clocks. So what they were made from tells them apart, and needn't be looked at row by row."""
+    spoken = [f"{stream} {state.content_hash}" for stream, state in raw.states.items() if state.metric_rows]
+    told = [f"{CLOCKS} {CLOCKS_VERSION}", previous or NOT_LANDED, str(raw.day), *spoken]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def known_before(store: Store, day: Day, *, for_days: int) -> Known:
+    """What is known at the end of the day before.
+
+    Args:
+        store: where the files lie.
+        day: the first day to be made.
+        for_days: how many days will be made; for one alone, what it doesn't look up stays in its files.
+
+    Raises:
+        DamagedFileError: the file of the day before can't be read, or one of raw events that would make up for a missing file.
+        ForeignRootError: raw files are filed under the days of another timezone.
+    """
+    before = day.plus(-1)
+    newest = read_layer(store, before)
+    if newest is None:
+        return _replayed_from_nothing(store, day)
+    files = _Files(store, newest)
+    layers, broken = _belonging_together(files, before)
+    known = _known_from(layers, are_kept=for_days > 1)
+    if broken is None:
+        return known
+    return _replayed(store, files, before) or _begun_after(broken, known)
+
+
+class _Files:
+    """The layers that the newest one says it goes on from, and older ones when they are asked for; each is read once."""
+
+    def __init__(self, store: Store, newest: StoredLayer) -> None:
+        self._store = store
+        days = days_between(newest.day.plus(-newest.reaches_back_days), newest.day)[:-1]
+        with ThreadPoolExecutor(FILES_AT_ONCE) as readers:
+            self._layers = dict(zip(days, readers.map(self._read, days), strict=True))
+        self._layers[newest.day] = newest
+
+    def layer(self, day: Day) -> StoredLayer | None:
+        """None where the day has no file that can be read."""
+        if day not in self._layers:
+            self._layers[day] = self._read(day)
+        return self._layers[day]
+
+    def _read(self, day: Day) -> StoredLayer | None:
+        try:
+            return read_layer(self._store, day)
+        except DamagedFileError:
+            return None
+
+
+def _belonging_together(files: _Files, last: Day) -> tuple[list[StoredLayer], Day | None]:
+    """The layers of the memory at the end of `last`, newest first; and the newest day whose file isn't the one it should be."""
+    newest = files.layer(last)
+    if newest is None:
+        return [], last
+    layers = [newest]
+    for older_day in (last.plus(-offset) for offset in range(1, newest.reaches_back_days + 1)):
+        older = files.layer(older_day)
+        if older is None or older.content_hash != layers[-1].provenance.inputs.previous_clocks:
+            return layers, older_day
+        layers.append(older)
+    return layers, None
+
+
+def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> Known:
+    """What the layers know, newest first; if asked for, kept in memory but for what newer ones name."""
+    newest = stored[0]
+    layers: list[Layer] = [newest.kept(), *stored[1:]]
+    named = newest.tickets
+    for place, layer in enumerate(stored[1:], 1):
+        if are_kept:
+            layers[place] = layer.kept(but=named)
+            named = union(named, layer.tickets)
+    return Known(
+        memory=Memory(tuple(layers[::-1])),
+        content_hash=newest.content_hash,
+        previous_clocks=newest.content_hash,
+        reaches_back_days=newest.reaches_back_days,
+        events_through=newest.provenance.events_through,
+        history_from=newest.provenance.history_from,
+    )
+
+
+def _replayed(store: Store, files: _Files, before: Day) -> Known | None:
+    """What is known once the days since the last sound one are made again; None where that one or their events are gone."""
+    for last in (before.plus(-offset) for offset in range(1, HISTORY_DAYS)):
+        layers, broken = _belonging_together(files, last)
+        if broken is None:
+            return _replayed_from(store, _known_from(layers, are_kept=False), days_between(last.plus(1), before))
+    return None
+
+
+def _replayed_from(store: Store, known: Known, days: list[Day]) -> Known | None:
+    for day in days:
+        raw = read_raw(store, day)
+        inputs = raw.inputs(known.previous_clocks)
+        if inputs is None:
+            return None
+        known, _ = known.followed_by(raw, as_of=inputs.as_of)
+    return replace(
+        known, reaches_back_days=None
+    )  # the files aren't what they should be: what comes next relies on none of them
+
+
+def _begun_after(broken: Day, known: Known) -> Known:
+    return replace(known, history_from=max(known.history_from, broken.plus(1).date), reaches_back_days=None)
+
+
+def _replayed_from_nothing(store: Store, day: Day) -> Known:
+    """What the stored events of the 30 days before tell, as far as they have landed."""
+    known = Known(
+        Memory(), content_hash=None, previous_clocks=None, reaches_back_days=None, events_through=None, history_from=day.date
+    )
+    for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1)):
+        raw = read_raw(store, past)
+        if raw.inputs(None) is None:
+            continue
+        known, _ = known.followed_by(raw, as_of=past.end)
+        known = replace(known, history_from=min(known.history_from, past.date))
+    return replace(known, previous_clocks=None, reaches_back_days=None)

@@ -1,0 +1,109 @@
+"""What the SLA tables are made from: the metric-shaped events of a day, out of the raw files of both streams.
+
+Not here: whether a day may be summarised (`inputs`), what its events mean (`sla`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import ForeignRootError
+from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_day
+from ticket_events_pipeline.lake.schemas import metric_shaped
+from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.sla.events import has_metric_events, sla_events
+from ticket_events_pipeline.summarize.inputs import DayInputs, RawState, day_inputs
+
+RAW_STREAMS = ("ticket_events", "ticket_metric_events")
+
+RAW_COLUMNS = [
+    "id",
+    "ticket_id",
+    "metric",
+    "instance_id",
+    "type",
+    "time",
+    "deleted",
+    "sla_target_minutes",
+    "sla_target_seconds",
+    "sla_business_hours",
+    "sla_policy_id",
+    "sla_policy_title",
+    "sla_is_group",
+    "status_calendar_minutes",
+    "status_business_minutes",
+]
+"""What the rules need of a raw file: a day of audits with comments is large, and none of that is read."""
+
+CODED_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
+
+
+@dataclass(frozen=True)
+class RawDay:
+    """The metric-shaped events of a day from both streams, and the state of the files.
+
+    Attributes:
+        states: of the files that have landed, by stream, in the order of their fetches: the later one has the last word.
+        events: those that take part in the rules, in `SLA_EVENTS_SCHEMA`.
+        times: of all metric-shaped rows, a column per file, epoch milliseconds.
+    """
+
+    day: Day
+    states: dict[str, RawState]
+    events: pa.Table
+    times: list[pa.ChunkedArray]
+
+    def inputs(self, previous_clocks: str | None) -> DayInputs | None:
+        """What the day's SLA tables are made from, see `inputs.day_inputs`."""
+        ticket_events, ticket_metric_events = (self.states.get(stream) for stream in RAW_STREAMS)
+        return day_inputs(
+            self.day,
+            ticket_events=ticket_events,
+            ticket_metric_events=ticket_metric_events,
+            previous_clocks=previous_clocks,
+        )
+
+    def newest_before(self, as_of: int) -> int | None:
+        """Newest event time before `as_of`, epoch seconds."""
+        seen = (times.filter(pc.less(times, pa.scalar(as_of * 1000))) for times in self.times)
+        return max((pc.max(times).as_py() // 1000 for times in seen if len(times)), default=None)
+
+
+def read_raw(store: Store, day: Day) -> RawDay:
+    """The events of the day, as far as they have landed.
+
+    Raises:
+        ForeignRootError: they are filed under the days of another timezone.
+        DamagedFileError: a file can't be read.
+    """
+    found = [raw for raw in (_read(store, stream, day) for stream in RAW_STREAMS) if raw is not None]
+    for _, footer in found:
+        if footer.timezone != day.timezone:
+            raise _of_another_timezone(store, footer, day)
+    # The later fetch wins where an event came in both streams; in one and the same second, the metric stream does.
+    found.sort(key=lambda raw: (raw[1].fetched_at, raw[1].stream))
+    return RawDay(
+        day,
+        {footer.stream: _state(table, footer) for table, footer in found},
+        sla_events(*(table for table, _ in found)),
+        [table["time"].filter(metric_shaped(table)).cast(pa.int64()) for table, _ in found],
+    )
+
+
+def _read(store: Store, stream: str, day: Day) -> tuple[pa.Table, RawFooter] | None:
+    return read_raw_day(store, stream, day, RAW_COLUMNS, coded=CODED_COLUMNS)
+
+
+def _state(table: pa.Table, footer: RawFooter) -> RawState:
+    return RawState(footer.content_hash, footer.complete, footer.fetched_at, int(has_metric_events(table)))
+
+
+def _of_another_timezone(store: Store, footer: RawFooter, day: Day) -> ForeignRootError:
+    return ForeignRootError(
+        f"{store.location} holds {footer.stream} of {day} as a day of {footer.timezone}, but TICKET_EVENTS_TIMEZONE is "
+        f"{day.timezone}. Set it back, or start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it."
+    )
