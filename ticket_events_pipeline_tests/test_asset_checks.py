@@ -7,7 +7,6 @@ import pytest
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs import day_checks
 from ticket_events_pipeline.defs.checks import KNOWN, PLACED, TYPES, WHOLE
 from ticket_events_pipeline.defs.day_checks import MOST_TOLD, NAMED_DAYS
 from ticket_events_pipeline.defs.runs import range_tags
@@ -117,12 +116,11 @@ def test_every_damage_is_red_in_a_run_of_the_day_and_of_a_range_and_names_it(dep
         assert {line[:13] for line in description.splitlines()} == {f"- {DAY.plus(days[name])}:"}
 
 
-def test_a_red_day_stays_red_in_later_runs_until_it_is_mended(deployment, monkeypatch):
+def test_a_red_day_stays_red_in_later_runs_until_it_is_mended(deployment):
     """A check has one state in the UI: an hourly run over today must not paint over yesterday's red.
 
     However many days the later run has: each of them stands as planned before what is looked for.
     """
-    monkeypatch.setattr(day_checks, "RECORDS_PER_READ", 2)
     deployment.fetch(FIRST, SECOND)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
     assert not checked(deployment, SECOND)[METRIC, WHOLE][0]

@@ -156,3 +156,20 @@ def test_a_day_that_was_complete_is_not_replaced_by_what_could_be_read_of_it(tmp
     ):
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
     assert read_raw_footer(FolderStore(tmp_path), METRIC, DAY) == before.footer
+
+
+def test_the_days_that_a_page_finishes_are_told_in_one_entry_a_line_each(tmp_path):
+    """Each entry costs Dagster's log a write, and a quiet account's year has three days a page."""
+    told, clock = [], Moment(DAY.plus(3).end)
+    account = RecordedAccount({METRIC: [row(1, NOON), row(2, DAY.plus(1).start), row(3, clock.now - 600)]})
+    with SandboxServer(account, clock=clock) as server:
+        fetch(server, tmp_path, METRIC, str(DAY), str(DAY.plus(3)), clock=clock, log=told.append)
+    entries = [line.splitlines() for line in told if " rows, complete, " in line or " rows, open, " in line]
+    assert entries == [
+        [
+            f"{METRIC} 2026-03-02: 1 rows, complete, 1 requests",
+            f"{METRIC} 2026-03-03: 1 rows, complete, 0 requests",
+            f"{METRIC} 2026-03-04: 0 rows, complete, 0 requests",
+            f"{METRIC} 2026-03-05: 1 rows, open, 0 requests",
+        ]
+    ]

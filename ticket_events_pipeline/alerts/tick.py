@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ticket_events_pipeline.alerts.alert_settings import WEBHOOK, AlertSettings
 from ticket_events_pipeline.alerts.facts import present_facts
 from ticket_events_pipeline.alerts.memory import Memory, Outage
 from ticket_events_pipeline.alerts.message import message
 from ticket_events_pipeline.alerts.state import Observed
-from ticket_events_pipeline.alerts.webhook import Answer
 from ticket_events_pipeline.alerts.wording import moment
 
-Post = Callable[[Mapping[str, str]], Answer]
+if TYPE_CHECKING:
+    from ticket_events_pipeline.alerts.webhook import Answer
+
+Post = Callable[[Mapping[str, str]], "Answer"]
 
 FIRST_RETRY_SECONDS = 60
 LONGEST_RETRY_SECONDS = 3600

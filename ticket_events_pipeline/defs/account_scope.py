@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import dagster as dg
 
-from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import SettingsError
 from ticket_events_pipeline.lake.store import Store, open_store
 from ticket_events_pipeline.settings import LakeSettings, Settings, lake_settings, load_settings, partition_settings
@@ -76,7 +76,7 @@ class AccountScope:
 
     def is_partition(self, day: Day) -> bool:
         """Whether the day is one of the partitions by now."""
-        return self.partitions.has_partition_key(str(day))
+        return self.first_day <= day <= self.day_containing(wall_clock())
 
     def settings(self) -> Settings:
         """Everything that is set for the account.

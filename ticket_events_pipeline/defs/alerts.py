@@ -16,7 +16,6 @@ from ticket_events_pipeline.alerts.memory import Memory
 from ticket_events_pipeline.alerts.state import Observed
 from ticket_events_pipeline.alerts.stored_state import reading_times, summarised_days
 from ticket_events_pipeline.alerts.tick import tick
-from ticket_events_pipeline.alerts.webhook import post
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.failed_runs import failed_runs
@@ -45,6 +44,8 @@ def sla_breach_alert_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -
 
 
 def _tick(context: dg.SensorEvaluationContext, scope: AccountScope, settings: AlertSettings, now: int) -> dg.SensorResult:
+    from ticket_events_pipeline.alerts.webhook import post  # an HTTP client, which no other sensor needs
+
     memory = Memory.parse(context.cursor)
     problems: list[str] = []
     observed = _observed(context, scope, memory, now, problems)

@@ -87,7 +87,7 @@ def daily_asset(
 
 
 def _code_of(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
-    _, line = inspect.getsourcelines(function)
+    code = inspect.unwrap(function).__code__  # inspect.getsourcelines would take the whole file apart
     label = f"{function.__module__}.{function.__name__}"
-    reference = dg.LocalFileCodeReference(file_path=inspect.getfile(function), line_number=line, label=label)
+    reference = dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno, label=label)
     return dg.CodeReferencesMetadataValue(code_references=[reference])

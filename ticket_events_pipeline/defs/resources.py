@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
@@ -21,12 +21,13 @@ from ticket_events_pipeline.defs.run_process import mark_run
 from ticket_events_pipeline.errors import AuthenticationError
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.lake.store import INFLIGHT, Store
-from ticket_events_pipeline.sandbox.account import SimulatedAccount
-from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.settings import Settings
-from ticket_events_pipeline.zendesk.client import ZendeskClient
 from ticket_events_pipeline.zendesk.page import Stream
 from ticket_events_pipeline.zendesk.quota import Quota
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.sandbox.server import SandboxServer
+    from ticket_events_pipeline.zendesk.client import ZendeskClient
 
 PIPELINE = "pipeline"
 """The resource's key, of an account with a name behind that."""
@@ -65,6 +66,8 @@ class TicketEventsPipeline:
         Raises:
             AuthenticationError: also where another step of the run was refused already; nobody asks twice.
         """
+        from ticket_events_pipeline.zendesk.client import ZendeskClient
+
         if self._refusal is not None:
             raise AuthenticationError(self._refusal)
         try:
@@ -108,6 +111,10 @@ def ownership(settings: Settings, stream: Stream) -> Ownership:
 @functools.cache
 def embedded_sandbox(name: str = "") -> SandboxServer:
     """The simulated account of this process, another one for each name, behind its server on 127.0.0.1."""
+    # A web server, which no real account needs.
+    from ticket_events_pipeline.sandbox.account import SimulatedAccount
+    from ticket_events_pipeline.sandbox.server import SandboxServer
+
     account = SimulatedAccount(seed=zlib.crc32(name.encode())) if name else SimulatedAccount()
     server = SandboxServer(account, clock=wall_clock)
     server.start()

@@ -14,7 +14,7 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
-from ticket_events_pipeline.defs.event_log import events_after
+from ticket_events_pipeline.defs.event_log import EventLog
 from ticket_events_pipeline.defs.jobs import SUMMARIZE
 from ticket_events_pipeline.defs.runs import WILL_RETRY_TAG, days_in_progress, range_tags
 from ticket_events_pipeline.defs.staleness import (
@@ -72,15 +72,15 @@ def _tick(context: dg.SensorEvaluationContext, scope: AccountScope) -> dg.Sensor
     if repository is None:
         raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which backfills touch its assets")
     instance = context.instance
-    cursor = _read_cursor(context.cursor)
-    touched, reached = _touched_since(instance, scope, cursor)
+    log = EventLog(instance, scope)
+    touched, reached = _touched_since(log, _read_cursor(context.cursor))
     # A day that landed before TICKET_EVENTS_START_DATE was moved is no partition any more: a range with it can't be run.
-    stale = {day for day in stale_days(instance, scope, touched) if scope.is_partition(day)}
+    stale = {day for day in stale_days(log, touched) if scope.is_partition(day)}
     newest = scope.day_containing(wall_clock())
     keys = [scope.key(asset) for asset in DAILY_ASSETS]
     busy = set(days_in_progress(instance, repository, keys, timezone=scope.timezone)) if stale else set()
     asked, given_up = [], set()
-    for stretch in stretches(instance, scope, stale, max({newest, *stale})):
+    for stretch in stretches(log, stale, max({newest, *stale}), fresh=lambda day: day not in touched):
         if len(_attempts(instance, scope, stretch)) >= MOST_ATTEMPTS:
             given_up |= set(stretch.days)
             context.log.warning(f"{_told(stretch)}: {MOST_ATTEMPTS} runs have made no summary; look at why they failed.")
@@ -100,20 +100,21 @@ def _read_cursor(text: str | None) -> Cursor:
         return {}
 
 
-def _touched_since(instance: dg.DagsterInstance, scope: AccountScope, cursor: Cursor) -> tuple[dict[Day, Cursor], Cursor]:
-    """The days that events behind the cursor may have made stale, each with its first such event by asset; and the newest."""
+def _touched_since(log: EventLog, cursor: Cursor) -> tuple[dict[Day, Cursor], Cursor]:
+    """The days that events behind the cursor may have made stale, each with the newest by asset; and the newest of all."""
     touched: dict[Day, Cursor] = defaultdict(dict)
     reached = dict(cursor)
     for name, offsets in WATCHED.items():
-        for event in events_after(instance, scope.key(name), cursor.get(name, 0), timezone=scope.timezone):
-            reached[name] = max(reached.get(name, 0), event.storage_id)
+        places = log.materialised_after(name, cursor.get(name, 0))
+        reached[name] = max([cursor.get(name, 0), *places.values()])
+        for day, place in places.items():
             for offset in offsets:
-                touched[event.day.plus(offset)].setdefault(name, event.storage_id)
+                touched[day.plus(offset)][name] = place
     return touched, reached
 
 
 def _advanced(reached: Cursor, held: dict[Day, Cursor]) -> Cursor:
-    """The cursor behind everything seen, but before the first event of any day that is still to be made."""
+    """The cursor behind everything seen, but before the newest event of any day that is still to be made."""
     advanced = dict(reached)
     for places in held.values():
         for name, storage_id in places.items():

@@ -209,11 +209,18 @@ class _RangePass:
     def _commit_finished(self, walked: WalkedPage) -> Iterator[CommittedDay]:
         """Write the days that the stream has gone past; at its end, all that are left."""
         read_up_to = _read_up_to(walked)
-        for day in list(self._unfinished):
-            complete = read_up_to >= day.end + self._stream.lag_seconds
-            if not (complete or walked.at_end):
-                return
-            yield self._commit(day, walked, complete=complete)
+        told: list[str] = []
+        try:
+            for day in list(self._unfinished):
+                complete = read_up_to >= day.end + self._stream.lag_seconds
+                if not (complete or walked.at_end):
+                    return
+                committed = self._commit(day, walked, complete=complete)
+                told.append(_told(committed))
+                yield committed
+        finally:
+            if told:
+                self._log("\n".join(told))  # at once: an entry of Dagster's log costs as much as a small day
 
     def _commit_what_was_read(self, walked: WalkedPage) -> Iterator[CommittedDay]:
         """Write the day that the stream can't be read through as an open one, unless a complete one stands there already."""
@@ -221,7 +228,9 @@ class _RangePass:
         with suppress(DamagedFileError):  # what can't be read is worth less than what was
             stored = read_raw_footer(self._store, self._stream.name, day)
         if day.start <= walked.page.start_time and not (stored and stored.complete):
-            yield self._commit(day, walked, complete=False)
+            committed = self._commit(day, walked, complete=False)
+            self._log(_told(committed))
+            yield committed
 
     def _commit(self, day: Day, walked: WalkedPage, *, complete: bool) -> CommittedDay:
         self._lease.check()
@@ -253,8 +262,6 @@ class _RangePass:
         committed = write_day(self._store, self._stream.name, day, merge.chunks(), footer_of)
         del self._unfinished[day]
         self._lease.hold_from(day.plus(1))
-        state = "complete" if complete else "open"
-        self._log(f"{self._stream.name} {day}: {merge.rows:,} rows, {state}, {progress.requests} requests")
         return committed
 
     def _read_at(self, walked: WalkedPage) -> int:
@@ -264,6 +271,12 @@ class _RangePass:
 def _finish(taking: Future[None] | None) -> None:
     if taking is not None:
         taking.result()
+
+
+def _told(committed: CommittedDay) -> str:
+    footer = committed.footer
+    state = "complete" if footer.complete else "open"
+    return f"{footer.stream} {committed.day}: {footer.rows:,} rows, {state}, {footer.requests} requests"
 
 
 def _read_up_to(walked: WalkedPage) -> int:

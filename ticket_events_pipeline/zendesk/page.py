@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ticket_events_pipeline.zendesk.bodies import REPEATED_FIELDS, UnreadableJsonError, parse_json, short_reason
-from ticket_events_pipeline.zendesk.columnar import ColumnarRows, columnar_envelope
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
 from ticket_events_pipeline.zendesk.refusals import MINIMUM_AGE_SECONDS, Asked, TooRecent, Unreadable, refusal
 
@@ -127,7 +126,7 @@ def decode_page(
     return EventPage(
         stream=request.stream,
         start_time=request.start_time,
-        rows=rows if isinstance(rows, ColumnarRows) else [_row(row) for row in rows],
+        rows=[_row(row) for row in rows] if isinstance(rows, list) else rows,
         count=len(rows) if count is None else count,
         end_time=_whole(content.get("end_time")),
         end_of_stream=_boolean(content.get("end_of_stream")),
@@ -139,6 +138,8 @@ def decode_page(
 
 
 def _envelope(stream: Stream, body: bytes) -> dict[str, Any]:
+    from ticket_events_pipeline.zendesk.columnar import columnar_envelope  # Arrow: who only names the streams doesn't need it
+
     columnar = columnar_envelope(body) if stream is TICKET_METRIC_EVENTS else None
     if columnar is not None:
         return columnar

@@ -1,0 +1,116 @@
+"""What Dagster itself costs, and what this pipeline adds to it: runs of one day, the loading of definitions, sensor ticks.
+
+    python benchmarks/dagster_costs.py [--rounds N]     prints a Markdown table
+
+A run is a command from its start to its end, over a day of ROWS events (the jobs: of the sandbox's account), beside assets that
+do nothing: alone, and with as many checks as ours have, which do nothing either. Each day is read anew in every round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import sensor_ticks
+from deployments import CHECKOUT, DAY, EVERYTHING, Deployment, empty_project, pipeline
+from measuring import ROUNDS, Measured, cpu, median, side_by_side, table, wall
+from page_server import serving
+
+from ticket_events_pipeline.day import wall_clock
+from ticket_events_pipeline.sandbox.account import SimulatedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+
+ROWS = 2000
+STREAM = "ticket_metric_events"
+HEAD = ["what", "", "wall, s", "÷ empty", "CPU, s", "÷ empty", "to be shown"]
+
+FETCHED = {"ticket_events": 6, "ticket_metric_events": 6}
+SUMMARISED = {"sla_clocks": 0, "sla_targets": 1, "daily_sla_breach_summary": 2, "sla_breach_report": 0}
+"""The assets of the two jobs, and how many checks each has."""
+
+Run = Callable[[], Measured]
+
+
+def _compared(what: str, shown: str, runs: Mapping[str, Run], *, rounds: int) -> list[list[object]]:
+    """A line for each; the first is ours, the second what it is compared with. Each runs once before it is measured."""
+    for run in runs.values():
+        run()
+    found = side_by_side({name: (lambda _, run=run: run()) for name, run in runs.items()}, rounds=rounds)
+    limit = found[list(found)[1]]
+    return [
+        [
+            what if number == 0 else "",
+            name,
+            f"{median(measurements, wall):.2f}",
+            f"{median(measurements, wall) / median(limit, wall):.2f}",
+            f"{median(measurements, cpu):.2f}",
+            f"{median(measurements, cpu) / median(limit, cpu):.2f}",
+            shown if number == 0 else "",
+        ]
+        for number, (name, measurements) in enumerate(found.items())
+    ]
+
+
+def run_lines(folder: Path, *, rounds: int) -> list[list[object]]:
+    """Runs of one day: an asset alone, and both jobs."""
+    one = empty_project(folder / "one", {"nothing": 0})
+    checked = empty_project(folder / "checked", {"nothing": FETCHED[STREAM]})
+    lines: list[list[object]] = []
+    with serving(STREAM, ROWS, rendered=True) as url:
+        ours = pipeline(folder / "ours", url)
+        lines += _compared(
+            f"`{STREAM}` of a day",
+            "wall ≤ 1.3",
+            {
+                "this pipeline": partial(ours.materialize, STREAM, DAY),
+                "an asset that does nothing": partial(one.materialize, "nothing", DAY),
+                "the same with six checks": partial(checked.materialize, "nothing", DAY),
+            },
+            rounds=rounds,
+        )
+    with SandboxServer(SimulatedAccount(), clock=wall_clock) as server:
+        ours = pipeline(folder / "jobs", server.base_url)
+        lines += _job_lines(folder, ours, "fetch_ticket_events", FETCHED, rounds=rounds)
+        lines += _job_lines(folder, ours, "summarize_sla_breaches", SUMMARISED, rounds=rounds)
+    return lines
+
+
+def _job_lines(folder: Path, ours: Deployment, job: str, checks: Mapping[str, int], *, rounds: int) -> list[list[object]]:
+    empty = empty_project(folder / job, checks)
+    runs = {
+        "this pipeline": partial(ours.execute, job, DAY),
+        "as many assets and checks that do nothing": partial(empty.execute, EVERYTHING, DAY),
+    }
+    return _compared(f"job `{job}` of a day", "", runs, rounds=rounds)
+
+
+def loading_lines(folder: Path, *, rounds: int) -> list[list[object]]:
+    """`dg check defs`, here and in a project of one asset."""
+    ours = Deployment("", folder / "checkout")
+    # A copy: dg leaves nothing behind, but a checkout may hold what others are doing.
+    shutil.copytree(CHECKOUT / "ticket_events_pipeline", ours.folder / "ticket_events_pipeline")
+    shutil.copy(CHECKOUT / "pyproject.toml", ours.folder)
+    (ours.folder / "home").mkdir()
+    runs = {
+        "this pipeline": partial(ours.run, ["dg", "check", "defs"]),
+        "an asset that does nothing": partial(empty_project(folder / "project", {"nothing": 0}).run, ["dg", "check", "defs"]),
+    }
+    return _compared("`dg check defs`", "wall ≤ 1.3", runs, rounds=rounds)
+
+
+def main(*, rounds: int = ROUNDS) -> None:
+    """Print the tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        lines = run_lines(Path(folder), rounds=rounds) + loading_lines(Path(folder), rounds=rounds)
+    print(table(HEAD, lines), end="\n\n")
+    sensor_ticks.main(rounds=rounds)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    main(**vars(parser.parse_args()))

@@ -1,0 +1,100 @@
+"""A year of a small account in one run, against the same rows on one day.
+
+    python benchmarks/small_account.py [--rounds N]     prints a Markdown table
+
+The pass alone, and through Dagster (`dagster asset materialize`), beside an asset that does nothing: in its SQLite log, Dagster
+writes two events for every day of a range, whatever the asset does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from urllib.request import urlopen
+
+from deployments import DAY, Deployment, empty_project, pipeline
+from measuring import ROUNDS, Measured, cpu, measured, median, side_by_side, table, wall
+from page_server import serving
+
+STREAM = "ticket_metric_events"
+ROWS = 50_000
+DAYS = 365
+FIRST_DAY = "2025-03-03"
+"""364 days before DAY."""
+
+PASS = str(Path(__file__).with_name("pipeline_pass.py"))
+HEAD = ["", "days", "requests", "wall, s", "÷ one day", "CPU, s", "÷ one day", "to be shown"]
+
+Run = Callable[[Path], Measured]
+
+
+def _pass(url: str, first: str, folder: Path) -> Measured:
+    return measured([sys.executable, PASS, url, STREAM, first, DAY, str(folder)])
+
+
+def _through_dagster(deployment: Deployment, days: str, folder: Path) -> Measured:
+    variables = {**deployment.variables, "TICKET_EVENTS_ROOT": str(folder)}
+    return replace(deployment, variables=variables).materialize(STREAM, days)
+
+
+def _nothing(deployment: Deployment, days: str, _: Path) -> Measured:
+    return deployment.materialize("nothing", days)
+
+
+def _requests(url: str) -> int:
+    with urlopen(f"{url}/requests") as answer:  # noqa: S310 - the server of this benchmark
+        return int(answer.read())
+
+
+def requests_of(url: str, run: Run) -> int:
+    """How many requests a run makes; it is run for that, and not measured."""
+    before = _requests(url)
+    with tempfile.TemporaryDirectory() as folder:
+        run(Path(folder))
+    return _requests(url) - before
+
+
+def _lines(name: str, year: list[Measured], day: list[Measured], requests: tuple[object, object]) -> list[list[object]]:
+    def line(days: int, runs: list[Measured], asked: object, shown: str) -> list[object]:
+        figures = [[f"{median(runs, of):.2f}", f"{median(runs, of) / median(day, of):.2f}"] for of in (wall, cpu)]
+        return [name if days > 1 else "", days, asked, *figures[0], *figures[1], shown]
+
+    return [line(DAYS, year, requests[0], "≤ 60 requests, wall ≤ 3" if requests[0] else ""), line(1, day, requests[1], "")]
+
+
+def main(*, rounds: int = ROUNDS, rows: int = ROWS) -> None:
+    """Print the table."""
+    span = f"{FIRST_DAY}...{DAY}"
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(STREAM, rows, days=DAYS, rendered=True) as year_url,
+        serving(STREAM, rows, rendered=True) as day_url,
+    ):
+        years, one_day = pipeline(Path(folder) / "year", year_url), pipeline(Path(folder) / "day", day_url)
+        empty = empty_project(Path(folder) / "empty", {"nothing": 0})
+        pairs: dict[str, tuple[Run, Run]] = {
+            "the pass alone": (partial(_pass, year_url, FIRST_DAY), partial(_pass, day_url, DAY)),
+            "through Dagster": (partial(_through_dagster, years, span), partial(_through_dagster, one_day, DAY)),
+            "an asset that does nothing": (partial(_nothing, empty, span), partial(_nothing, empty, DAY)),
+        }
+        asked = {
+            name: (requests_of(year_url, year) or "", requests_of(day_url, day) or "") for name, (year, day) in pairs.items()
+        }
+        found = side_by_side(
+            {f"{name}, {days}": run for name, pair in pairs.items() for days, run in zip((DAYS, 1), pair, strict=True)},
+            rounds=rounds,
+        )
+    lines = [_lines(name, found[f"{name}, {DAYS}"], found[f"{name}, 1"], asked[name]) for name in pairs]
+    print(table(HEAD, [line for pair in lines for line in pair]))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    main(**vars(parser.parse_args()))

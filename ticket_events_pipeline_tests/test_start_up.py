@@ -1,0 +1,36 @@
+"""What is not imported before it is needed: it would be paid for by every command, every run and every code location."""
+
+import subprocess
+import sys
+
+import pytest
+
+HTTP = {"requests", "urllib3", "oauthlib", "tenacity"}
+SERVER = {"uvicorn", "starlette", "anyio"}
+PAGES = {"jinja2", "pygal", "markdown_it"}
+STORES = {"boto3", "botocore", "obstore"}
+TABLES = {"pandas", "duckdb", "matplotlib"}
+
+DEFINITIONS = "import ticket_events_pipeline.definitions"
+HELP = "from ticket_events_pipeline.cli.main import commands; commands.main({words}, standalone_mode=False)"
+
+
+def imported(statement):
+    """The top-level names of what a new process has imported once it has executed `statement`."""
+    told = f"{statement}\nimport sys; print('imported', *{{name.partition('.')[0] for name in sys.modules}})"
+    ended = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60, check=True)
+    return set(ended.stdout.splitlines()[-1].split()[1:])
+
+
+def test_definitions_load_without_an_http_client_a_web_server_or_what_renders_pages():
+    assert imported(DEFINITIONS) & (HTTP | SERVER | PAGES | STORES | TABLES) == set()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["verify", "--help"], ["summary", "--help"]])
+def test_help_is_told_without_dagster_arrow_or_anything_else_that_is_large(words):
+    large = HTTP | SERVER | PAGES | STORES | TABLES | {"dagster", "pyarrow", "numpy", "rich"}
+    assert imported(HELP.format(words=words)) & large == set()
+
+
+def test_what_is_imported_is_seen():
+    assert {"requests", "urllib3"} <= imported("import ticket_events_pipeline.zendesk.client")
