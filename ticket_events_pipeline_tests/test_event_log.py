@@ -157,12 +157,12 @@ def test_a_fresh_day_is_the_same_to_its_summary_as_to_its_raw_files(instance):
     as_of = dg.MetadataValue.timestamp(float(inputs.as_of))
     metadata = {**made_from, "complete": inputs.complete, "as_of": as_of}
     instance.report_runless_asset_event(dg.AssetMaterialization(SUMMARY, partition=str(later), metadata=metadata))
-    read = [
+    by_files, by_summary = (
         stretches(EventLog(instance, SCOPE), {FIRST}, later, fresh=fresh)
         for fresh in (lambda _: False, lambda day: day == later)
-    ]
-    assert read[0] == read[1]
-    assert read[0][0].days == [FIRST, later]
+    )
+    assert by_files == by_summary
+    assert by_files[0].days == [FIRST, later]
 
 
 @pytest.mark.parametrize("timezone", ["UTC", "America/New_York", "Pacific/Kiritimati", "Pacific/Pago_Pago"])
