@@ -57,7 +57,7 @@ def results(run):
 
 def checked(deployment, *span):
     """A run of the checks alone, over the days of `span`; without, as the UI's button for a single check makes it."""
-    keys = RAW_CHECKS.keys()
+    keys = set(RAW_CHECKS)
     job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(), asset_check_selection=keys)
     tags = {}
     if span:

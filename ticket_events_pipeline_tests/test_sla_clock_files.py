@@ -133,6 +133,11 @@ def test_what_is_read_is_what_a_memory_without_files_holds(right, for_days):
     assert len(known.memory.layers) == REACH_DAYS + 1
 
 
+def test_no_ticket_is_kept_twice_in_memory(right):
+    named = [layer.tickets.tolist() for layer in known_before(FolderStore(right), DAYS[-1].plus(1), for_days=2).memory.layers]
+    assert sum(map(len, named)) == len({ticket for tickets in named for ticket in tickets})
+
+
 def test_the_footer_tells_how_far_the_memory_reaches_back(right):
     assert [footer(right, day)[REACHES_BACK] for day in DAYS] == [str(min(offset, REACH_DAYS)) for offset in range(len(DAYS))]
     assert {footer(right, day)[FORGOTTEN] for day in DAYS} == {"[]"}
@@ -328,3 +333,11 @@ def test_days_without_any_event_have_files_that_are_gone_on_from(tmp_path):
     sla_root(tmp_path, Clock(1).apply(49, 60).events, days[2], days[2])
     assert tables(tmp_path, days[2], TARGETS)[0]["ticket_id"].to_pylist() == [1]
     assert tables(tmp_path, days[1], CLOCKS) == [CLOCKS_SCHEMA.empty_table()]
+
+
+def test_a_day_that_begins_a_history_has_a_hash_of_its_own(tmp_path):
+    """Empty ones, too: what they forget differs."""
+    days = [FIRST, FIRST.plus(40)]
+    for day in days:
+        sla_root(tmp_path, [], day, day)
+    assert len({footer(tmp_path, day)["content_hash"] for day in days}) == 2
