@@ -316,15 +316,17 @@ def test_targets_of_a_day_of_an_earlier_version_can_be_made_again(root, right):
     assert_same_targets(root, right, DAYS[MIDDLE])
 
 
-def test_a_ticket_whose_only_event_went_to_another_is_forgotten_in_files_too(tmp_path):
-    put_raw_day(tmp_path, Clock(1).apply(9, 60).events, FIRST)
-    put_raw_day(tmp_path, Clock(2).apply(33, 60).events, FIRST.plus(1))
-    put_raw_day(tmp_path, [], FIRST.plus(2))
-    for day in (FIRST, FIRST.plus(1), FIRST.plus(2)):
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_ticket_whose_only_event_went_to_another_is_forgotten_in_files_too(tmp_path, is_open):
+    """Whether it stands in the newest file or, being closed, in an older one."""
+    days = [FIRST.plus(offset) for offset in range(4)]
+    first = Clock(1).apply(9, 60) if is_open else Clock(1).add("activate", 9)
+    for day, events in zip(days, [first.events, [], Clock(2).apply(57, 60).events, []], strict=True):
+        put_raw_day(tmp_path, events, day)
         make_sla_days(tmp_path, day, day)
-    assert footer(tmp_path, FIRST.plus(1))[FORGOTTEN] == "[1]"
-    for day in (FIRST.plus(1), FIRST.plus(2)):
-        assert tables(tmp_path, day, TARGETS)[0]["ticket_id"].to_pylist() == [2]
+    assert footer(tmp_path, days[2])[FORGOTTEN] == "[1]"
+    assert tables(tmp_path, days[3], TARGETS)[0]["ticket_id"].to_pylist() == [2]
+    assert known_before(FolderStore(tmp_path), days[3].plus(1), for_days=1).memory.clocks()["ticket_id"].to_pylist() == [2]
 
 
 def test_days_without_any_event_have_files_that_are_gone_on_from(tmp_path):

@@ -1,11 +1,18 @@
 """SLA days from stored files: where the memory comes from when it was never made, and what a file says of its making."""
 
+import json
+
 import pyarrow.compute as pc
 import pytest
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.lake.partition_file import read_metadata, read_partition
+from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.answers import json_answer
+from ticket_events_pipeline.summarize.sla_days import TARGETS
 from ticket_events_pipeline_tests.deployment import deployed
+from ticket_events_pipeline_tests.sla_cases import Clock
+from ticket_events_pipeline_tests.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
 from ticket_events_pipeline_tests.test_sensor import event
 
 FIRST, SECOND, THIRD, LAST = "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-06"
@@ -75,6 +82,30 @@ def test_an_event_that_lies_ahead_of_an_open_day_is_neither_counted_nor_the_newe
     deployment.settle()
     assert deployment.table("daily_sla_breach_summary", THIRD)["breaches"].to_pylist() == [1]
     assert deployment.footer("daily_sla_breach_summary", THIRD)["events_through"] == str(noon + 8 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("fetched_later", "outcome"), [("ticket_events", "achieved"), ("ticket_metric_events", "active"), ("", "active")]
+)
+def test_of_an_event_in_both_streams_the_later_fetch_is_what_counts(tmp_path, fetched_later, outcome):
+    """And of two in one second the metric stream's."""
+    told = {
+        "ticket_metric_events": Clock().apply(9, 60).add("pause", 10),
+        "ticket_events": Clock().apply(9, 60).add("fulfill", 10),
+    }
+    for stream, clock in told.items():
+        fetched_at = str(Clock.DAY.end + 3600 + (stream == fetched_later))
+        put_raw_day(tmp_path, clock.events, Clock.DAY, stream=stream, told={"fetched_at": fetched_at})
+    make_sla_days(tmp_path, Clock.DAY, Clock.DAY)
+    assert read_partition(FolderStore(tmp_path), TARGETS, Clock.DAY)["outcome"].to_pylist() == [outcome]
+
+
+def test_the_footer_gives_every_policy_the_title_that_its_last_row_carries(tmp_path):
+    titled = [("11", "Old"), ("12", "Other"), ("11", None), ("11", "New")]
+    clocks = [Clock(n, first_id=10 * n).apply(9, 60, policy, title=title) for n, (policy, title) in enumerate(titled, 1)]
+    sla_root(tmp_path, all_events(*clocks), Clock.DAY, Clock.DAY)
+    footer = read_metadata(FolderStore(tmp_path), TARGETS, Clock.DAY)
+    assert json.loads(footer["policy_title"]) == {"11": "New", "12": "Other"}
 
 
 def test_a_day_that_fails_leaves_the_days_before_it_recorded(deployment):

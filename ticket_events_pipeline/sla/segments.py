@@ -144,9 +144,9 @@ def among(values: Ints, ascending: Ints) -> Bools:
     return found
 
 
-def once(ascending: Ints) -> Ints:
-    """Each of the values once."""
-    return ascending[Segments.of(ascending).starts]
+def once(values: Ints) -> Ints:
+    """The values without those that follow upon their like: of ascending ones, each once."""
+    return values[Segments.of(values).starts]
 
 
 def union(*values: Ints) -> Ints:

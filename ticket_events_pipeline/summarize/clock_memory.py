@@ -168,9 +168,8 @@ def _replayed_from(store: Store, known: Known, days: list[Day]) -> Known | None:
         if inputs is None:
             return None
         known, _ = known.followed_by(raw, as_of=inputs.as_of)
-    return replace(
-        known, reaches_back_days=None
-    )  # the files aren't what they should be: what comes next relies on none of them
+    # Their files aren't what they should be: what comes next relies on none of them.
+    return replace(known, reaches_back_days=None)
 
 
 def _begun_after(broken: Day, known: Known) -> Known:

@@ -48,7 +48,7 @@ class StoredLayer:
     """A layer in its file, which is read in parts: see `sla.memory.Layer`.
 
     Attributes:
-        tickets_by_group: the tickets of each row group, ascending.
+        tickets_by_group: the tickets of each row group, as they come.
         ids_by_group: the least id of an event in each row group, and the greatest.
     """
 
@@ -100,8 +100,7 @@ class StoredLayer:
 def _tickets_by_group(file: pq.ParquetFile) -> tuple[Ints, ...]:
     tickets = file.read(["ticket_id"])["ticket_id"].to_numpy()
     sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
-    is_sorted = (tickets[1:] >= tickets[:-1]).all()
-    return tuple(once(group) if is_sorted else union(group) for group in np.split(tickets, np.cumsum(sizes)[:-1]))
+    return tuple(once(group) for group in np.split(tickets, np.cumsum(sizes)[:-1]))
 
 
 def _ids_by_group(file: pq.ParquetFile) -> tuple[tuple[int, int], ...]:
