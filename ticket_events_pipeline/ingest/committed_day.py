@@ -43,6 +43,12 @@ class CommittedDay:
     oldest: int | None
     newest: int | None
 
+    @property
+    def told(self) -> str:
+        """The line that the log says of it."""
+        state = "complete" if self.footer.complete else "open"
+        return f"{self.footer.stream} {self.day}: {self.footer.rows:,} rows, {state}, {self.footer.requests} requests"
+
 
 class _Facts:
     """What is counted while rows go by, in the order of their time."""

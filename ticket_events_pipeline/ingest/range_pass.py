@@ -7,8 +7,8 @@ The walk itself (requests, waits, paging rules) is the client's; the file format
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.errors import DamagedFileError, OverfullSecondError, TicketEventsError
+from ticket_events_pipeline.ingest.beside import Beside
 from ticket_events_pipeline.ingest.committed_day import CommittedDay, write_day
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
 from ticket_events_pipeline.ingest.estimate import estimate_from_stored
@@ -129,26 +130,26 @@ class _RangePass:
         A page in the middle of a day is taken in beside the request for the next one, and before anything else happens.
         """
         walked = None
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            taking: Future[None] | None = None
+        with Beside() as beside:
             try:
                 for walked in source.pages(self._stream, self._state.next_start_time):
-                    _finish(taking)
-                    taking = beside.submit(self._take_and_save, walked) if self._is_amid_a_day(walked) else None
-                    if taking is None:
-                        self._take(walked)
-                        yield from self._commit_finished(walked)
-                        if not self._unfinished:
-                            return
-                        self._save_if_due()
+                    beside.finish()
+                    if self._is_amid_a_day(walked):
+                        beside.start(partial(self._take_and_save, walked))
+                        continue
+                    self._take(walked)
+                    yield from self._commit_finished(walked)
+                    if not self._unfinished:
+                        return
+                    self._save_if_due()
+                beside.finish()
             except OverfullSecondError:
-                _finish(taking)
+                beside.finish()
                 if walked is not None:
                     yield from self._commit_what_was_read(walked)
                 raise
             finally:
-                if taking is not None:
-                    wait([taking])
+                beside.wait()
                 if self._pages_in_memory and self._unfinished:
                     with suppress(TicketEventsError):  # what led here is told instead
                         self._save()
@@ -216,7 +217,7 @@ class _RangePass:
                 if not (complete or walked.at_end):
                     return
                 committed = self._commit(day, walked, complete=complete)
-                told.append(_told(committed))
+                told.append(committed.told)
                 yield committed
         finally:
             if told:
@@ -229,7 +230,7 @@ class _RangePass:
             stored = read_raw_footer(self._store, self._stream.name, day)
         if day.start <= walked.page.start_time and not (stored and stored.complete):
             committed = self._commit(day, walked, complete=False)
-            self._log(_told(committed))
+            self._log(committed.told)
             yield committed
 
     def _commit(self, day: Day, walked: WalkedPage, *, complete: bool) -> CommittedDay:
@@ -266,17 +267,6 @@ class _RangePass:
 
     def _read_at(self, walked: WalkedPage) -> int:
         return int(walked.page.server_time if walked.page.server_time is not None else self._clock())
-
-
-def _finish(taking: Future[None] | None) -> None:
-    if taking is not None:
-        taking.result()
-
-
-def _told(committed: CommittedDay) -> str:
-    footer = committed.footer
-    state = "complete" if footer.complete else "open"
-    return f"{footer.stream} {committed.day}: {footer.rows:,} rows, {state}, {footer.requests} requests"
 
 
 def _read_up_to(walked: WalkedPage) -> int:

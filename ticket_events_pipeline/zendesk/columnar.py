@@ -53,6 +53,7 @@ _ENVELOPE = pa.schema(
         ("end_of_stream", pa.bool_()),
     ]
 )
+_EXACTLY = pj.ParseOptions(explicit_schema=_ENVELOPE, newlines_in_values=False, unexpected_field_behavior="error")
 
 
 class ColumnarRows(Sequence[dict[str, Any]]):
@@ -120,6 +121,3 @@ def _tells_descriptions(rows: pa.StructArray, body: bytes) -> bool:
         for path in (["policy"], ["policy", "description"])
     )
     return bool(described == policies) or body.count(b'"description":') == policies
-
-
-_EXACTLY = pj.ParseOptions(explicit_schema=_ENVELOPE, newlines_in_values=False, unexpected_field_behavior="error")

@@ -138,11 +138,12 @@ def decode_page(
 
 
 def _envelope(stream: Stream, body: bytes) -> dict[str, Any]:
-    from ticket_events_pipeline.zendesk.columnar import columnar_envelope  # Arrow: who only names the streams doesn't need it
+    if stream is TICKET_METRIC_EVENTS:
+        from ticket_events_pipeline.zendesk.columnar import columnar_envelope  # Arrow: who only names streams needs none
 
-    columnar = columnar_envelope(body) if stream is TICKET_METRIC_EVENTS else None
-    if columnar is not None:
-        return columnar
+        columnar = columnar_envelope(body)
+        if columnar is not None:
+            return columnar
     try:
         content = parse_json(body)
     except UnreadableJsonError as error:
