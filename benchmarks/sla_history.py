@@ -29,12 +29,13 @@ HISTORIES = [3, 30, 365]
 LAST = Day.parse("2026-06-30")
 
 
-def make(root: Path, days: list[Day]) -> None:
-    """Make the three tables of the days."""
+def make(root: Path, days: list[Day]) -> dict[str, int]:
+    """Make the three tables of the days; how many rows each has of the last one."""
+    rows = {}
     for make_table in (make_clocks, make_targets, make_summaries):
         for made in make_table(FolderStore(root), days):
-            rows = made.table.num_rows
-        print(make_table.__name__, rows)
+            rows[make_table.__name__] = made.table.num_rows
+    return rows
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     if asked.one_day:
         begun = time.monotonic()
-        make(asked.one_day, [LAST])
-        print("work", time.monotonic() - begun)
+        rows = make(asked.one_day, [LAST])
+        print("work", time.monotonic() - begun, *(f"\n{name} {count}" for name, count in rows.items()))
     else:
         main(rounds=asked.rounds, events_per_day=asked.events_per_day)

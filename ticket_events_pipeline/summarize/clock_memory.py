@@ -136,12 +136,11 @@ def _belonging_together(files: _Files, last: Day) -> tuple[list[StoredLayer], Da
 def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> Known:
     """What the layers know, newest first; if asked for, kept in memory but for what newer ones name."""
     newest = stored[0]
-    layers: list[Layer] = [newest.kept(), *stored[1:]]
+    layers: list[Layer] = [newest.kept()]
     named = newest.tickets
-    for place, layer in enumerate(stored[1:], 1):
-        if are_kept:
-            layers[place] = layer.kept(but=named)
-            named = union(named, layer.tickets)
+    for layer in stored[1:]:
+        layers.append(layer.kept(but=named) if are_kept else layer)
+        named = union(named, layer.tickets)
     return Known(
         memory=Memory(tuple(layers[::-1])),
         content_hash=newest.content_hash,
