@@ -3,7 +3,8 @@
     python benchmarks/dagster_costs.py [--rounds N]     prints a Markdown table
 
 A run is a command from its start to its end, over a day of ROWS events (the jobs: of the sandbox's account), beside assets that
-do nothing: alone, and with as many checks as ours have, which do nothing either. Each day is read anew in every round.
+do nothing: alone, with as many checks as ours have, which do nothing either, and with what has to be imported. Each day is read
+anew in every round.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ FETCHED = {"ticket_events": 6, "ticket_metric_events": 6}
 SUMMARISED = {"sla_clocks": 0, "sla_targets": 1, "daily_sla_breach_summary": 2, "sla_breach_report": 0}
 """The assets of the two jobs, and how many checks each has."""
 
+IMPORTS = "import pandas, pyarrow.compute, pyarrow.parquet, requests"
+"""What whoever fetches into Parquet has to load; pyarrow itself loads pandas where it finds it."""
+
 Run = Callable[[], Measured]
 
 
@@ -59,6 +63,7 @@ def run_lines(folder: Path, *, rounds: int) -> list[list[object]]:
     """Runs of one day: an asset alone, and both jobs."""
     one = empty_project(folder / "one", {"nothing": 0})
     checked = empty_project(folder / "checked", {"nothing": FETCHED[STREAM]})
+    loading = empty_project(folder / "loading", {"nothing": FETCHED[STREAM]}, body=IMPORTS)
     lines: list[list[object]] = []
     with serving(STREAM, ROWS, rendered=True) as url:
         ours = pipeline(folder / "ours", url)
@@ -69,6 +74,7 @@ def run_lines(folder: Path, *, rounds: int) -> list[list[object]]:
                 "this pipeline": partial(ours.materialize, STREAM, DAY),
                 "an asset that does nothing": partial(one.materialize, "nothing", DAY),
                 "the same with six checks": partial(checked.materialize, "nothing", DAY),
+                "and with requests, pandas and pyarrow imported": partial(loading.materialize, "nothing", DAY),
             },
             rounds=rounds,
         )

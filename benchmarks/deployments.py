@@ -39,7 +39,8 @@ DAYS = dg.DailyPartitionsDefinition(start_date="2025-01-01", timezone="UTC", end
 
 def asset_of(name):
     @dg.asset(name=name, partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
-    def nothing() -> None: ...
+    def nothing() -> None:
+        {body}
 
     return nothing
 
@@ -106,14 +107,14 @@ def pipeline(folder: Path, url: str) -> Deployment:
     return Deployment("ticket_events_pipeline.definitions", folder, variables)
 
 
-def empty_project(folder: Path, checks: Mapping[str, int]) -> Deployment:
-    """A project of assets that do nothing, each with so many checks that do nothing; its job is called EVERYTHING."""
+def empty_project(folder: Path, checks: Mapping[str, int], *, body: str = "pass") -> Deployment:
+    """Assets that do nothing but `body`, each with so many checks that do nothing; the job is called EVERYTHING."""
     _make_home(folder)
     package = folder / "empty_project"
     package.mkdir()
     (folder / "pyproject.toml").write_text(_PROJECT)
     (package / "__init__.py").touch()
-    (package / "definitions.py").write_text(_DEFINITIONS.format(checks=dict(checks), job=EVERYTHING))
+    (package / "definitions.py").write_text(_DEFINITIONS.format(checks=dict(checks), job=EVERYTHING, body=body))
     return Deployment("empty_project.definitions", folder)
 
 

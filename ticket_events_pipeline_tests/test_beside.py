@@ -1,11 +1,12 @@
-"""Work beside the request for the next page: done in another thread, waited for, and never failing unheard."""
+"""Work beside other work: in order, bounded, waited for, and never failing unheard."""
 
 import threading
+from functools import partial
 
 import pytest
 
+from ticket_events_pipeline.beside import Beside, ahead
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.ingest.beside import Beside
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.ingest.range_pass import fetch_days
 from ticket_events_pipeline.lake.store import FolderStore
@@ -21,7 +22,7 @@ def failing():
 
 def test_the_work_goes_on_while_something_else_is_done():
     other_is_done, seen = threading.Event(), []
-    with Beside() as beside:
+    with Beside(most=3) as beside:
         beside.start(lambda: seen.append(other_is_done.wait(10)))
         other_is_done.set()
         beside.finish()
@@ -30,20 +31,104 @@ def test_the_work_goes_on_while_something_else_is_done():
 
 def test_leaving_waits_for_the_work():
     may_end, seen = threading.Event(), []
-    with Beside() as beside:
+    with Beside(most=3) as beside:
         beside.start(lambda: seen.append(may_end.wait(10)))
         threading.Timer(0.05, may_end.set).start()
     assert seen == [True]
 
 
+def test_pieces_are_done_in_order():
+    done = []
+    with Beside(most=3) as beside:
+        for number in range(50):
+            beside.start(partial(done.append, number))
+        beside.finish()
+        assert done == list(range(50))
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_no_more_pieces_are_under_way_than_may_be(most):
+    may_end, begun = threading.Event(), 0
+    with Beside(most=most) as beside:
+
+        def begin_all():
+            nonlocal begun
+            for _ in range(most + 2):
+                beside.start(lambda: may_end.wait(10))
+                begun += 1
+
+        beginner = threading.Thread(target=begin_all)
+        beginner.start()
+        beginner.join(0.2)
+        assert begun == most
+        may_end.set()
+        beginner.join(10)
+        assert begun == most + 2
+
+
+def test_what_was_begun_behind_a_piece_that_fails_is_never_done():
+    """A page behind one that could not be taken in would be remembered as read up to, and the failing one's rows be lost."""
+    may_fail, done = threading.Event(), []
+
+    def fail():
+        may_fail.wait(10)
+        raise ValueError("the work")
+
+    with Beside(most=3) as beside:
+        beside.start(fail)
+        beside.start(lambda: done.append("behind it"))
+        may_fail.set()
+        with pytest.raises(ValueError, match="the work"):
+            beside.finish()
+        beside.start(lambda: done.append("begun later"))
+    assert done == []
+
+
 def test_what_goes_wrong_is_raised_once_where_it_is_waited_for():
-    with Beside() as beside:
+    with Beside(most=3) as beside:
         beside.finish()
         beside.start(failing)
         beside.wait()
         with pytest.raises(ValueError, match="the work"):
             beside.finish()
         beside.finish()
+
+
+def test_items_come_in_order_and_all():
+    assert list(ahead(iter([]))) == []
+    assert list(ahead([1, None, 3])) == [1, None, 3]
+
+
+def test_the_next_item_is_made_while_one_is_in_use():
+    is_made = {number: threading.Event() for number in range(3)}
+
+    def items():
+        for number, made in is_made.items():
+            made.set()
+            yield number
+
+    for number in ahead(items()):
+        assert is_made[min(number + 1, 2)].wait(10)
+
+
+def test_no_item_is_made_before_the_one_two_before_it_was_taken():
+    made = []
+    items = ahead(made.append(number) or number for number in range(10))
+    assert next(items) == 0
+    items.close()
+    assert made in ([0], [0, 1])
+
+
+def test_what_goes_wrong_with_an_item_is_raised_after_the_items_before_it():
+    def items():
+        yield 1
+        yield 2
+        raise ValueError("the third")
+
+    seen = []
+    with pytest.raises(ValueError, match="the third"):
+        seen.extend(ahead(items()))
+    assert seen == [1, 2]
 
 
 class Source:

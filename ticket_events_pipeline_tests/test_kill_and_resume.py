@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import ForbiddenError, UsageError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
-from ticket_events_pipeline.ingest.journal import Journal, PassState
+from ticket_events_pipeline.ingest.journal import PAGES_PER_SEGMENT, Journal, PassState
 from ticket_events_pipeline.ingest.lease import hold_days
 from ticket_events_pipeline.ingest.range_pass import fetch_days
 from ticket_events_pipeline.lake.event_batch import decode_rows
@@ -250,9 +250,9 @@ def again(server, root, *, first=str(DAY), last=str(DAY), **rest):
 def test_a_killed_pass_is_gone_on_from_its_newest_segment(big_day, tmp_path):
     assert killed_half_way(big_day, tmp_path) == 26
     # What a page repeats of the one before is kept once in a segment, and nothing stands in two but for that.
-    assert [pq.read_metadata(segment).num_rows for segment in segments(tmp_path)] == [101, 101]
+    assert [pq.read_metadata(segment).num_rows for segment in segments(tmp_path)] == [10 * PAGES_PER_SEGMENT + 1] * 2
     made, log = again(big_day, tmp_path)
-    assert made <= 30 - 20 + 2
+    assert made <= 30 - 2 * PAGES_PER_SEGMENT + 2
     assert "going on where a pass ended half-way" in log
 
 
@@ -261,7 +261,7 @@ def test_a_torn_segment_is_not_trusted_and_the_one_before_it_is_gone_on_from(big
     newest = segments(tmp_path)[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     made, _ = again(big_day, tmp_path)
-    assert 30 - 10 <= made <= 30 - 10 + 2
+    assert 30 - PAGES_PER_SEGMENT <= made <= 30 - PAGES_PER_SEGMENT + 2
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.97])
@@ -333,7 +333,7 @@ def test_a_pass_that_fails_keeps_what_it_read_for_the_next_one(big_day, tmp_path
     assert dt.datetime.fromtimestamp(clock.now, dt.UTC).date() > DAY.date
 
 
-@pytest.mark.parametrize(("room_bytes", "left"), [(3_000, 0), (9_000, 1), (16_000, 2)])
+@pytest.mark.parametrize(("room_bytes", "left"), [(3_000, 0), (9_000, 1), (14_000, 2)])
 def test_a_full_disk_is_named_and_costs_no_more_than_a_kill(big_day, tmp_path, room_bytes, left):
     """Room for no segment, for one, and for two but not for the day's file."""
     with client_at(big_day.base_url, clock=clock) as client, pytest.raises(UsageError) as failure:
@@ -343,7 +343,7 @@ def test_a_full_disk_is_named_and_costs_no_more_than_a_kill(big_day, tmp_path, r
     assert len(segments(tmp_path)) == left
     assert FolderStore(tmp_path).paths("_inflight/half_written") == FolderStore(tmp_path).paths(METRIC) == []
     made, _ = again(big_day, tmp_path)
-    assert made <= 30 - 10 * left + 2
+    assert made <= 30 - PAGES_PER_SEGMENT * left + 2
 
 
 def test_a_question_about_days_that_the_dead_pass_had_not_come_to_begins_there(big_day, tmp_path):
@@ -485,7 +485,7 @@ def test_a_day_that_was_still_open_when_its_pass_died_is_read_on(tmp_path):
             passed(client, DiesAtTheEnd(tmp_path, steps=1_000_000), [DAY])
         bury(tmp_path)
         assert not read_raw_footer(FolderStore(tmp_path), METRIC, DAY).complete
-        assert len(segments(tmp_path)) == 2
+        assert len(segments(tmp_path)) == 30 // PAGES_PER_SEGMENT
         clock.now += 3600
         told.deliver(METRIC, [metric_event(301, clock.now - 1000)])
         before = len(server.requests)

@@ -24,8 +24,9 @@ from ticket_events_pipeline.lake.segment_file import SegmentFolder, SegmentPart
 from ticket_events_pipeline.lake.sorted_runs import Keys
 from ticket_events_pipeline.lake.store import Store
 
-PAGES_PER_SEGMENT = 10
-"""A killed pass makes the requests since the last segment again, and the one that was under way: 12 at most."""
+PAGES_PER_SEGMENT = 9
+"""A killed pass makes the requests since the last segment again, for the pages that were not taken in yet, and the one that was
+under way: 12 at most."""
 
 BYTES_PER_SEGMENT = 12 * 2**20
 """Of rows in memory, at which a segment is put before its pages are full."""

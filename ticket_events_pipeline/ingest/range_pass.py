@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.beside import Beside
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.errors import DamagedFileError, OverfullSecondError, TicketEventsError
-from ticket_events_pipeline.ingest.beside import Beside
 from ticket_events_pipeline.ingest.committed_day import CommittedDay, write_day
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
 from ticket_events_pipeline.ingest.estimate import estimate_from_stored
@@ -40,6 +40,10 @@ SETTLING_SECONDS = 60
 
 SHORT_DAYS = 2
 """A pass over yesterday and today is no long one: nothing is foretold of it."""
+
+
+PAGES_AHEAD = 3
+"""Pages that have come and are not taken in yet, at most: as many as come while a segment is put."""
 
 
 class PageSource(Protocol):
@@ -127,16 +131,16 @@ class _RangePass:
     def run(self, source: PageSource) -> Iterator[CommittedDay]:
         """Read to the end of the days; what was read of a day that isn't finished outlives a failure in the journal.
 
-        A page in the middle of a day is taken in beside the request for the next one, and before anything else happens.
+        A page in the middle of a day is taken in beside the requests for the next ones; anything else waits for that.
         """
         walked = None
-        with Beside() as beside:
+        with Beside(most=PAGES_AHEAD) as beside:
             try:
                 for walked in source.pages(self._stream, self._state.next_start_time):
-                    beside.finish()
                     if self._is_amid_a_day(walked):
                         beside.start(partial(self._take_and_save, walked))
                         continue
+                    beside.finish()
                     self._take(walked)
                     yield from self._commit_finished(walked)
                     if not self._unfinished:

@@ -47,8 +47,10 @@ def _policies(sla: pa.StructArray, group_sla: pa.StructArray) -> Columns | None:
     is_sla, is_group = sla.is_valid(), group_sla.is_valid()
     if pc.any(pc.and_(is_sla, is_group)).as_py():
         return None
-    own, group = _policy(sla, "sla"), _policy(group_sla, "group_sla")
-    shared = {name: pc.coalesce(own[name], group[name]) for name in own}
+    shared = _policy(sla, "sla")
+    if group_sla.null_count < len(group_sla):  # few accounts have group SLAs
+        group = _policy(group_sla, "group_sla")
+        shared = {name: pc.coalesce(shared[name], group[name]) for name in shared}
     return {**shared, "sla_is_group": pc.if_else(pc.or_(is_sla, is_group), is_group, None)}
 
 

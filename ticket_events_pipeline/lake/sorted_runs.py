@@ -122,10 +122,14 @@ class MemoryRun:
 class FileRun:
     """A run that lies in row groups of a Parquet file."""
 
-    def __init__(self, opened: Opened, row_groups: Sequence[int] | None = None, *, size_bytes: int) -> None:
+    def __init__(
+        self, opened: Opened, row_groups: Sequence[int] | None = None, *, size_bytes: int, keys: Keys | None = None
+    ) -> None:
+        """`keys`, where they are known, aren't read again."""
         self._opened = opened
         self._row_groups = row_groups
         self.size_bytes = size_bytes
+        self._keys = keys
 
     def keys(self) -> Keys:
         """See `Run.keys`. A column at a time: a run may be a day of a million rows.
@@ -133,6 +137,8 @@ class FileRun:
         Raises:
             DamagedFileError: the file can't be read.
         """
+        if self._keys is not None:
+            return self._keys
         with self._file() as (file, groups):
             return Keys.of(file.read_row_groups(groups, columns=key_columns(file.schema_arrow), use_threads=False))
 
@@ -192,7 +198,7 @@ class Merge:
             # A run's rows come in its own order, since both are sorted alike: it is read forward only.
             parts = [self._cursors[run].take(positions[run_of == run] - self._starts[run]) for run in np.unique(run_of)]
             rows = pa.concat_tables(parts)
-            if len(parts) > 1:
+            if (np.diff(run_of) < 0).any():  # the runs lie within each other
                 rows = rows.take(np.argsort(np.argsort(run_of, kind="stable"), kind="stable"))
             del parts
             rows = rows.combine_chunks()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ticket_events_pipeline.beside import ahead
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.lake.content_hash import content_hash
@@ -19,7 +20,6 @@ from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA
 from ticket_events_pipeline.sla.daily_summary import daily_summary
 from ticket_events_pipeline.sla.targets import targets
-from ticket_events_pipeline.summarize.ahead import ahead
 from ticket_events_pipeline.summarize.clock_memory import known_before
 from ticket_events_pipeline.summarize.provenance import Provenance, read_sla_day
 from ticket_events_pipeline.summarize.raw_days import RawDay, read_raw
