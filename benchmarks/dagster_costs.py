@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -28,6 +29,8 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 ROWS = 2000
 STREAM = "ticket_metric_events"
 HEAD = ["what", "", "wall, s", "÷ empty", "CPU, s", "÷ empty", "to be shown"]
+
+DG = str(Path(sys.executable).with_name("dg"))
 
 FETCHED = {"ticket_events": 6, "ticket_metric_events": 6}
 SUMMARISED = {"sla_clocks": 0, "sla_targets": 1, "daily_sla_breach_summary": 2, "sla_breach_report": 0}
@@ -102,8 +105,8 @@ def loading_lines(folder: Path, *, rounds: int) -> list[list[object]]:
     shutil.copy(CHECKOUT / "pyproject.toml", ours.folder)
     (ours.folder / "home").mkdir()
     runs = {
-        "this pipeline": partial(ours.run, ["dg", "check", "defs"]),
-        "an asset that does nothing": partial(empty_project(folder / "project", {"nothing": 0}).run, ["dg", "check", "defs"]),
+        "this pipeline": partial(ours.run, [DG, "check", "defs"]),
+        "an asset that does nothing": partial(empty_project(folder / "project", {"nothing": 0}).run, [DG, "check", "defs"]),
     }
     return _compared("`dg check defs`", "wall ≤ 1.3", runs, rounds=rounds)
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ticket_events_pipeline.beside import ahead
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.batches import batches_of
@@ -74,7 +73,7 @@ def write_day(
     schema = RAW_SCHEMAS[stream]
     running, facts = ContentHash(schema), _Facts()
     with partition_writer(store, stream, day, schema) as writer:
-        for rows in ahead(chunks):
+        for rows in chunks:
             _hash(running, rows)
             facts.note(rows)
             writer.write(rows)

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ticket_events_pipeline.beside import ahead
 from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.schemas import metric_shaped
 
@@ -192,6 +193,9 @@ class Merge:
 
     def chunks(self) -> Iterator[pa.Table]:
         """The rows, each event once and sorted by (time, id), in tables of about BYTES_PER_CHUNK; to be read once."""
+        return ahead(self._chunks()) if self.rows > self._rows_per_chunk else self._chunks()
+
+    def _chunks(self) -> Iterator[pa.Table]:
         for start in range(0, self.rows, self._rows_per_chunk):
             positions = self._positions[start : start + self._rows_per_chunk]
             run_of = np.searchsorted(self._starts, positions, side="right") - 1

@@ -23,7 +23,7 @@ NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, Unico
 BODY_TIMEOUTS = 10
 """A whole body may take that many read timeouts, since each starts anew with every byte: this is for one that trickles."""
 
-_CHUNK_BYTES = 64 * 1024  # of an error's body, the first is far more than a message quotes
+_CHUNK_BYTES = 256 * 1024  # of an error's body, the first is far more than a message quotes
 
 
 class OneHostSession(requests.Session):
