@@ -3,6 +3,8 @@
 import datetime as dt
 import os
 import tempfile
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.errors import ForbiddenError, UsageError
+from ticket_events_pipeline.errors import DamagedFileError, ForbiddenError, UsageError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.journal import PAGES_PER_SEGMENT, Journal, PassState
 from ticket_events_pipeline.ingest.lease import hold_days
@@ -254,6 +256,52 @@ def test_a_killed_pass_is_gone_on_from_its_newest_segment(big_day, tmp_path):
     made, log = again(big_day, tmp_path)
     assert made <= 30 - 2 * PAGES_PER_SEGMENT + 2
     assert "going on where a pass ended half-way" in log
+
+
+class Stuck(FolderStore):
+    """Its first segment is never written, until `may_write` is set."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.is_writing, self.may_write = threading.Event(), threading.Event()
+
+    @contextmanager
+    def writer(self, path):
+        if "/segments/" in path and not self.is_writing.is_set():
+            self.is_writing.set()
+            assert self.may_write.wait(30)
+        with super().writer(path) as file:
+            yield file
+
+
+def test_no_more_requests_are_made_than_a_kill_may_cost_however_long_a_segment_takes(big_day, tmp_path):
+    store, before = Stuck(tmp_path), len(big_day.requests)
+    with client_at(big_day.base_url, clock=clock) as client:
+        reader = threading.Thread(target=passed, args=(client, store, [DAY]))
+        reader.start()
+        assert store.is_writing.wait(30)
+        reader.join(0.5)  # as many requests as it makes by itself
+        made = len(big_day.requests) - before
+        store.may_write.set()
+        reader.join(30)
+    assert PAGES_PER_SEGMENT < made <= TWICE
+    assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))
+
+
+def test_nothing_is_kept_of_segments_that_are_gone(tmp_path):
+    """A range of years would else keep the keys of all its rows."""
+    rows = MemoryRun(decode_rows(METRIC, many_rows(200)).table).rows
+    journal = Journal(FolderStore(tmp_path), METRIC, ownership_of(DAY), pass_id="here")
+    state = PassState(DAY, DAY, DAY.start, days={DAY: DayInProgress(deliveries=[rows])})
+    journal.save(state)
+    (part,) = state.days.pop(DAY).parts
+    assert len(journal.segments.run(part).keys().ids) == 200
+    (path,) = segments(tmp_path)
+    path.write_bytes(b"torn")
+    assert len(journal.segments.run(part).keys().ids) == 200  # not read again
+    journal.save(state)  # of the day that was finished, nothing is needed any more
+    with pytest.raises(DamagedFileError):
+        journal.segments.run(part).keys()
 
 
 def test_a_torn_segment_is_not_trusted_and_the_one_before_it_is_gone_on_from(big_day, tmp_path):

@@ -25,8 +25,7 @@ from ticket_events_pipeline.lake.sorted_runs import Keys
 from ticket_events_pipeline.lake.store import Store
 
 PAGES_PER_SEGMENT = 9
-"""A killed pass makes the requests since the last segment again, for the pages that were not taken in yet, and the one that was
-under way: 12 at most."""
+"""A killed pass makes the requests since the last segment again, and those for the PAGES_AHEAD of `range_pass`: 12 at most."""
 
 BYTES_PER_SEGMENT = 12 * 2**20
 """Of rows in memory, at which a segment is put before its pages are full."""

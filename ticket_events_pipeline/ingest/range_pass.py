@@ -41,7 +41,6 @@ SETTLING_SECONDS = 60
 SHORT_DAYS = 2
 """A pass over yesterday and today is no long one: nothing is foretold of it."""
 
-
 PAGES_AHEAD = 3
 """Pages that have come and are not taken in yet, at most: as many as come while a segment is put."""
 

@@ -49,7 +49,8 @@ class SegmentFolder:
     def __init__(self, store: Store, stream: str, pass_id: str) -> None:
         self._store = store
         self._folder = f"{SEGMENTS}/{stream}/{pass_id}"
-        self._keys: dict[SegmentPart, Keys] = {}  # of what was written here
+        self._keys: dict[SegmentPart, Keys] = {}
+        """Of what was written here and stands: a merge need not read them again."""
 
     def write(
         self, number: int, schema: pa.Schema, rows: Sequence[pa.Table], text_of: Callable[[list[SegmentPart]], str]
@@ -107,6 +108,7 @@ class SegmentFolder:
 
     def delete(self, numbers: Sequence[int]) -> None:
         """Remove segments that are needed no more."""
+        self._keys = {part: keys for part, keys in self._keys.items() if part.segment not in numbers}
         for number in numbers:
             self._store.delete(self._path(number))
 
