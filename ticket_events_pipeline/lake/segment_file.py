@@ -50,7 +50,7 @@ class SegmentFolder:
         self._store = store
         self._folder = f"{SEGMENTS}/{stream}/{pass_id}"
         self._keys: dict[SegmentPart, Keys] = {}
-        """Of what was written here and stands: a merge need not read them again."""
+        """Of what was written here, until it is read: a merge need not read them again."""
 
     def write(
         self, number: int, schema: pa.Schema, rows: Sequence[pa.Table], text_of: Callable[[list[SegmentPart]], str]
@@ -101,14 +101,12 @@ class SegmentFolder:
         return text
 
     def run(self, part: SegmentPart) -> FileRun:
-        """The rows of a part."""
-        return FileRun(
-            lambda: self._opened(part.segment), part.row_groups, size_bytes=part.size_bytes, keys=self._keys.get(part)
-        )
+        """The rows of a part. Its keys are handed over, if they are known here."""
+        keys = self._keys.pop(part, None)
+        return FileRun(lambda: self._opened(part.segment), part.row_groups, size_bytes=part.size_bytes, keys=keys)
 
     def delete(self, numbers: Sequence[int]) -> None:
         """Remove segments that are needed no more."""
-        self._keys = {part: keys for part, keys in self._keys.items() if part.segment not in numbers}
         for number in numbers:
             self._store.delete(self._path(number))
 

@@ -126,7 +126,7 @@ class FileRun:
     def __init__(
         self, opened: Opened, row_groups: Sequence[int] | None = None, *, size_bytes: int, keys: Keys | None = None
     ) -> None:
-        """`keys`, where they are known, aren't read again."""
+        """`keys`, where they are known, are handed over the first time and not kept: a merge holds all keys as it is."""
         self._opened = opened
         self._row_groups = row_groups
         self.size_bytes = size_bytes
@@ -138,8 +138,9 @@ class FileRun:
         Raises:
             DamagedFileError: the file can't be read.
         """
-        if self._keys is not None:
-            return self._keys
+        known, self._keys = self._keys, None
+        if known is not None:
+            return known
         with self._file() as (file, groups):
             return Keys.of(file.read_row_groups(groups, columns=key_columns(file.schema_arrow), use_threads=False))
 
