@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.errors import DamagedFileError, ForbiddenError, UsageError
+from ticket_events_pipeline.errors import ForbiddenError, UsageError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.journal import PAGES_PER_SEGMENT, Journal, PassState
 from ticket_events_pipeline.ingest.lease import hold_days
@@ -286,25 +286,6 @@ def test_no_more_requests_are_made_than_a_kill_may_cost_however_long_a_segment_t
         reader.join(30)
     assert PAGES_PER_SEGMENT < made <= TWICE
     assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))
-
-
-def test_the_keys_of_a_segment_are_read_again_only_by_who_did_not_write_it_and_never_kept(tmp_path):
-    """A merge holds the keys of a whole day; kept here too, they would take as much again."""
-    rows = MemoryRun(decode_rows(METRIC, many_rows(200)).table).rows
-    journal = Journal(FolderStore(tmp_path), METRIC, ownership_of(DAY), pass_id="here")
-    state = PassState(DAY, DAY, DAY.start, days={DAY: DayInProgress(deliveries=[rows])})
-    journal.save(state)
-    (part,) = state.days[DAY].parts
-    (path,) = segments(tmp_path)
-    whole = path.read_bytes()
-    path.write_bytes(b"torn")
-    run = journal.segments.run(part)
-    assert run.keys().ids.tolist() == rows["id"].to_pylist()
-    for known_no_more in (run, journal.segments.run(part)):
-        with pytest.raises(DamagedFileError):
-            known_no_more.keys()
-    path.write_bytes(whole)
-    assert run.keys().ids.tolist() == rows["id"].to_pylist()
 
 
 def test_a_torn_segment_is_not_trusted_and_the_one_before_it_is_gone_on_from(big_day, tmp_path):

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.parquet_reader import opened_parquet
 from ticket_events_pipeline.lake.schemas import EVENT_KEY, repetitive_columns
-from ticket_events_pipeline.lake.sorted_runs import FileRun, Keys
+from ticket_events_pipeline.lake.sorted_runs import FileRun
 from ticket_events_pipeline.lake.store import INFLIGHT, Store
 
 SEGMENTS = f"{INFLIGHT}/segments"
@@ -49,8 +49,6 @@ class SegmentFolder:
     def __init__(self, store: Store, stream: str, pass_id: str) -> None:
         self._store = store
         self._folder = f"{SEGMENTS}/{stream}/{pass_id}"
-        self._keys: dict[SegmentPart, Keys] = {}
-        """Of what was written here, until it is read: a merge need not read them again."""
 
     def write(
         self, number: int, schema: pa.Schema, rows: Sequence[pa.Table], text_of: Callable[[list[SegmentPart]], str]
@@ -79,7 +77,6 @@ class SegmentFolder:
                 row_groups += 1
             text = text_of(parts)
             parquet.add_key_value_metadata({_TEXT_KEY: text, _DIGEST_KEY: _digest(text)})
-        self._keys |= {part: Keys.of(table) for part, table in zip(parts, rows, strict=True)}
         return parts
 
     def numbers(self) -> list[int]:
@@ -101,9 +98,8 @@ class SegmentFolder:
         return text
 
     def run(self, part: SegmentPart) -> FileRun:
-        """The rows of a part. Its keys are handed over, if they are known here."""
-        keys = self._keys.pop(part, None)
-        return FileRun(lambda: self._opened(part.segment), part.row_groups, size_bytes=part.size_bytes, keys=keys)
+        """The rows of a part."""
+        return FileRun(lambda: self._opened(part.segment), part.row_groups, size_bytes=part.size_bytes)
 
     def delete(self, numbers: Sequence[int]) -> None:
         """Remove segments that are needed no more."""

@@ -123,14 +123,10 @@ class MemoryRun:
 class FileRun:
     """A run that lies in row groups of a Parquet file."""
 
-    def __init__(
-        self, opened: Opened, row_groups: Sequence[int] | None = None, *, size_bytes: int, keys: Keys | None = None
-    ) -> None:
-        """`keys`, where they are known, are handed over the first time and not kept: a merge holds all keys as it is."""
+    def __init__(self, opened: Opened, row_groups: Sequence[int] | None = None, *, size_bytes: int) -> None:
         self._opened = opened
         self._row_groups = row_groups
         self.size_bytes = size_bytes
-        self._keys = keys
 
     def keys(self) -> Keys:
         """See `Run.keys`. A column at a time: a run may be a day of a million rows.
@@ -138,9 +134,6 @@ class FileRun:
         Raises:
             DamagedFileError: the file can't be read.
         """
-        known, self._keys = self._keys, None
-        if known is not None:
-            return known
         with self._file() as (file, groups):
             return Keys.of(file.read_row_groups(groups, columns=key_columns(file.schema_arrow), use_threads=False))
 
