@@ -6,6 +6,7 @@ An event is a dict as Zendesk sends it, but for its `time`, which is epoch secon
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import pyarrow as pa
 
@@ -13,27 +14,48 @@ from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.sla.clocks import advance, empty_clocks
 from ticket_events_pipeline.sla.daily_summary import daily_summary
+from ticket_events_pipeline.sla.deletions import AUDIT_COLUMNS, status_changes
 from ticket_events_pipeline.sla.events import sla_events
 from ticket_events_pipeline.sla.targets import targets
+from ticket_events_pipeline_tests.sla_oracle import read_deleted
 
 
 def raw_row(event):
+    if "child_events" in event:
+        return audit_row(event)
     sla = event.get("group_sla") or event.get("sla")
     policy = (sla or {}).get("policy") or {}
     status = event.get("status") or {}
     policy_id = policy.get("id")
     return {
-        **{name: event[name] for name in ("id", "ticket_id", "metric", "instance_id", "type", "deleted")},
+        **{name: event[name] for name in ("id", "ticket_id", "metric", "instance_id", "type")},
+        "deleted": read_deleted(event.get("deleted")),
         "time": event["time"] * 1000,
-        "sla_target_minutes": (sla or {}).get("target"),
-        "sla_target_seconds": (sla or {}).get("target_in_seconds"),
+        "sla_target_minutes": held((sla or {}).get("target")),
+        "sla_target_seconds": held((sla or {}).get("target_in_seconds")),
         "sla_business_hours": (sla or {}).get("business_hours"),
         "sla_policy_id": None if policy_id is None else str(policy_id),
         "sla_policy_title": policy.get("title"),
         "sla_is_group": None if sla is None else event.get("group_sla") is not None,
-        "status_calendar_minutes": status.get("calendar"),
-        "status_business_minutes": status.get("business"),
+        "status_calendar_minutes": held(status.get("calendar")),
+        "status_business_minutes": held(status.get("business")),
     }
+
+
+def held(number):
+    """What an int64 column holds of it."""
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
+def audit_row(audit):
+    return {**{name: audit[name] for name in ("id", "ticket_id")}, "time": audit["time"] * 1000} | {
+        "child_events": json.dumps(audit["child_events"], separators=(",", ":"))
+    }
+
+
+def changes_of(audits):
+    """The status changes that audits tell."""
+    return status_changes(raw_table(audits, "ticket_events").select(AUDIT_COLUMNS).to_batches())
 
 
 def raw_table(events, stream="ticket_metric_events"):
@@ -49,12 +71,15 @@ def rows_of(table):
     return [{name: plain(value) for name, value in row.items()} for row in table.to_pylist()]
 
 
-def clocks_by_day(events, first, last, *, start=None):
+def of_day(rows, day):
+    return [row for row in rows if day.start <= row["time"] < day.end]
+
+
+def clocks_by_day(events, first, last, *, start=None, audits=()):
     """The clocks at the end of each day from `first` through `last`, all deliveries having been read before."""
     clocks, by_day = start or empty_clocks(), {}
     for day in days_between(first, last):
-        of_day = [event for event in events if day.start <= event["time"] < day.end]
-        clocks = advance(clocks, sla_events(raw_table(of_day)), day)
+        clocks = advance(clocks, sla_events(raw_table(of_day(events, day))), day, changes_of(of_day(audits, day)))
         by_day[day] = clocks
     return by_day
 
@@ -76,6 +101,7 @@ class Clock:
         self.key = {"ticket_id": ticket_id, "metric": metric, "instance_id": instance_id}
         self.next_id = first_id
         self.events = []
+        self.audits = []
 
     def add(self, kind, hour, *, deleted=False, **more):
         time = self.DAY.start + round(hour * 3600)
@@ -87,9 +113,20 @@ class Clock:
         sla = {"target": minutes, "business_hours": business_hours, "policy": {"id": policy, "title": title}}
         return self.add("apply_sla", hour, sla=sla)
 
+    def ticket(self, hour, *statuses, kind="Change"):
+        """An audit of the clock's ticket, with a child event for each status that it sets."""
+        children = [{"id": place, "event_type": kind, "status": status} for place, status in enumerate(statuses)]
+        time, audit_id = self.DAY.start + round(hour * 3600), 9_000 + len(self.audits)
+        self.audits.append({"id": audit_id, "ticket_id": self.key["ticket_id"], "time": time, "child_events": children})
+        return self
+
     def target(self, day=None, as_of=None):
         """The clock's row in `sla_targets` of a day, the first by default; None without one."""
+        rows, _ = self.tables(day, as_of)
+        return rows[0] if rows else None
+
+    def tables(self, day=None, as_of=None):
+        """The targets and the summary of a day, the first by default."""
         day = day or self.DAY
         first = min([self.DAY, *(Day.containing(event["time"]) for event in self.events)])
-        rows, _ = tables_of(clocks_by_day(self.events, first, day)[day], day, as_of)
-        return rows[0] if rows else None
+        return tables_of(clocks_by_day(self.events, first, day, audits=self.audits)[day], day, as_of)

@@ -1,7 +1,7 @@
 """A slow and plain second implementation of SLA.md: one state machine per clock, replaying all history for every day.
 
 It reads Zendesk's own rows (dicts, times as epoch seconds) and shares no code with the package: where the two differ, one
-of them has SLA.md wrong.
+of them has SLA.md wrong. Metric events are `deliveries`; audits (`id, ticket_id, time, child_events`) tell of deleted tickets.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ RANK = {
     "fulfill": 4,
     "update_status": 5,
 }
+INT64_MAX = 2**63 - 1
 NO_POLICY = {"policy_id": None, "policy_title": None, "target_seconds": None, "business_hours": None, "is_group": False}
 
 
@@ -28,16 +29,48 @@ def window(date, timezone):
     return tuple(int(midnight.timestamp()) for midnight in midnights)
 
 
+def read_deleted(value):
+    """Rule 1: `deleted` in its spellings; None where it can't be read."""
+    text = str(value).lower()
+    if value is None or text in ("false", "0", "0.0"):
+        return False
+    if text in ("true", "1", "1.0") or value in ("t", "T"):
+        return True
+    return None
+
+
 def live_events(deliveries):
     """Rule 1."""
     by_id = {}
     for row in deliveries:
-        by_id[row["id"]] = row
+        by_id[row["id"]] = {**row, "deleted": read_deleted(row.get("deleted"))}
     return [
         row
         for row in by_id.values()
-        if row["type"] in RANK and row.get("instance_id") and (not row["deleted"] or row["type"] == "breach")
+        if row["type"] in RANK
+        and row.get("instance_id")
+        and (row["deleted"] is False or (row["deleted"] is True and row["type"] == "breach"))
     ]
+
+
+def status_changes(audits):
+    """Rule 9: (time, audit id, place, ticket, whether deleted) of every child event that sets a status, in order."""
+    by_id = {}
+    for audit in audits:
+        by_id[audit["id"]] = audit
+    found = []
+    for audit in by_id.values():
+        for place, child in enumerate(audit["child_events"]):
+            if child.get("event_type") in ("Create", "Change") and isinstance(child.get("status"), str):
+                found.append((audit["time"], audit["id"], place, audit["ticket_id"], child["status"] == "deleted"))
+    return sorted(found)
+
+
+def timeline(events, changes):
+    """Rule 2 and 9: a clock's events and the status changes of its ticket, each as (time, event or None, deleted or None)."""
+    rows = [((event["time"], RANK[event["type"]], event["id"], 0), event, None) for event in events]
+    rows += [((time, 6, audit, place), None, deleted) for time, audit, place, _, deleted in changes]
+    return [(key[0], event, deleted) for key, event, deleted in sorted(rows, key=lambda row: row[0])]
 
 
 def clocks_of(events):
@@ -58,6 +91,8 @@ def policy_of(event):
     seconds = sla.get("target_in_seconds")
     if seconds is None and sla.get("target") is not None:
         seconds = sla["target"] * 60
+    if seconds is not None and not -INT64_MAX - 1 <= seconds <= INT64_MAX:
+        seconds = None
     return {
         "policy_id": None if policy.get("id") is None else str(policy["id"]),
         "policy_title": policy.get("title"),
@@ -82,8 +117,9 @@ class ClockLife:
         self.target_changes = 0
         self.changed_after_breach = False
         self.activated_at = self.applied_at = self.entered_at = self.entered_by = self.breached_at = None
-        self.closed_at = self.last_event_at = None
-        self.closed_by_fulfil = self.fulfilled_with_policy = False
+        self.closed_at = self.closed_by = self.last_event_at = self.status_at = None
+        self.fulfilled_with_policy = self.ticket_deleted = False
+        self.open_spans = []
         self.reopens = 0
         self.breaches = []
         self.withdrawn = []
@@ -91,13 +127,18 @@ class ClockLife:
         self.runs_since = None
         self.began_with_activate = None
 
-    def take(self, event):
-        if event["time"] < self.start:
+    def take(self, time, event, deleted):
+        """A metric event, or a change of the ticket to deleted or back."""
+        if time >= self.start:
+            self.open_on_day = self.open_on_day or self.open
+        if event is None:
+            self.ticket_deleted = deleted
+            self._settle(time, "deletion")
+        else:
             self._take(event)
+        if time < self.start:
             self.open_at_start = self.open
         else:
-            self.open_on_day = self.open_on_day or self.open
-            self._take(event)
             self.open_on_day = self.open_on_day or self.open
 
     def _take(self, event):
@@ -109,7 +150,7 @@ class ClockLife:
         if event["type"] in ("activate", "pause", "fulfill"):
             self.switch(event)
         getattr(self, "on_" + event["type"].replace("apply_group_sla", "apply_sla"))(event)
-        self._settle(event)
+        self._settle(event["time"], "fulfil" if event["type"] == "fulfill" else "policy")
 
     def switch(self, event):
         """The stopwatch of `due_at`."""
@@ -126,7 +167,8 @@ class ClockLife:
         is_watched = self.open and not self.paused and self.breached_at is None and self.began_with_activate
         if not is_watched or target["business_hours"] or target["target_seconds"] is None:
             return None
-        return as_of + target["target_seconds"] - (self.ran_seconds + as_of - self.runs_since)
+        due_at = as_of + target["target_seconds"] - (self.ran_seconds + as_of - self.runs_since)
+        return due_at if 0 <= due_at < 253_402_300_800 else None  # no calendar goes further than the year 9999
 
     def on_activate(self, event):
         if self.activated_at is None:
@@ -158,7 +200,7 @@ class ClockLife:
         self.policy = policy
 
     def on_breach(self, event):
-        if self.fulfilled:
+        if self.fulfilled or self.ticket_deleted:
             return
         self.breaches.append(event["time"])
         if self.breached_at is None:
@@ -177,41 +219,69 @@ class ClockLife:
 
     def on_update_status(self, event):
         self.status = event.get("status") or {}
+        self.status_at = event["time"]
 
-    def _settle(self, event):
-        """Rule 5: open, entered, closed, re-opened."""
-        is_open = not self.fulfilled and (self.policy is not None or self.breached_at is not None)
+    def _settle(self, time, cause):
+        """Rules 5 and 9: open, entered, closed, re-opened."""
+        is_clock_open = not self.fulfilled and (self.policy is not None or self.breached_at is not None)
+        is_open = is_clock_open and not self.ticket_deleted
         if is_open and not self.open:
+            self.open_spans.append([time, None])
             if self.entered_at is None:
-                self.entered_at = event["time"]
+                self.entered_at = time
                 self.entered_by = "policy" if self.policy is not None else "breach"
                 self.entry_policy = self.policy
             else:
                 self.reopens += 1
             self.closed_at = None
         if self.open and not is_open:
-            self.closed_at = event["time"]
-            self.closed_by_fulfil = event["type"] == "fulfill"
+            self.open_spans[-1][1] = self.closed_at = time
+            self.closed_by = cause
             self.fulfilled_with_policy = self.policy is not None
         self.open = is_open
 
+    def is_fulfilled_target(self):
+        return not self.open and self.closed_by == "fulfil"
+
     def elapsed_seconds(self):
-        if self.status is None:
+        """B5: by the last update_status, if it isn't older than the fulfilment and no nonsense."""
+        if self.status is None or not self.is_fulfilled_target() or self.status_at < self.closed_at:
             return None
         minutes = self.status.get("business" if (self.last_policy or NO_POLICY)["business_hours"] else "calendar")
-        return None if minutes is None else minutes * 60
+        return None if minutes is None or minutes < 0 else minutes * 60
+
+    def measured(self):
+        """Elapsed and target seconds of a target fulfilled with a policy; None where either isn't known."""
+        if not self.is_fulfilled_target() or not self.fulfilled_with_policy:
+            return None
+        elapsed, target = self.elapsed_seconds(), self.last_policy["target_seconds"]
+        return None if elapsed is None or target is None else (elapsed, target)
 
     def superseded(self):
-        if self.open or not self.closed_by_fulfil or not self.fulfilled_with_policy or self.breached_at is None:
+        if self.breached_at is None or not self.changed_after_breach or self.measured() is None:
             return False
-        elapsed, target = self.elapsed_seconds(), self.last_policy["target_seconds"]
-        return self.changed_after_breach and elapsed is not None and target is not None and elapsed <= target
+        elapsed, target = self.measured()
+        return elapsed <= target
+
+    def contradicted(self):
+        """Rule 10."""
+        if self.measured() is None:
+            return False
+        elapsed, target = self.measured()
+        if self.outcome() == "breached":
+            return elapsed <= target
+        return not self.superseded() and elapsed >= target + 60
+
+    def overdue_seconds(self, as_of):
+        """How long the target was open since its breach."""
+        spans = [(max(opened, self.breached_at), as_of if closed is None else closed) for opened, closed in self.open_spans]
+        return sum(max(closed - opened, 0) for opened, closed in spans)
 
     def outcome(self):
         if self.open:
             return "active" if self.breached_at is None else "breached_open"
-        if not self.closed_by_fulfil:
-            return "cancelled"
+        if self.closed_by != "fulfil":
+            return {"policy": "cancelled", "deletion": "deleted"}[self.closed_by]
         return "achieved" if self.breached_at is None or self.superseded() else "breached"
 
 
@@ -224,12 +294,13 @@ def sla_metric(metric, instance_id):
 def target_row(key, life, start, as_of):
     policy = life.last_policy or NO_POLICY
     entry, breach = life.entry_policy or NO_POLICY, life.breach_policy or NO_POLICY
-    fulfilled_at = life.closed_at if life.closed_at is not None and life.closed_by_fulfil else None
     overdue = overdue_clock = None
     if life.breached_at is not None and not life.superseded():
-        overdue = (as_of if fulfilled_at is None else fulfilled_at) - life.breached_at
+        overdue = life.overdue_seconds(as_of)
     if life.outcome() == "breached" and None not in (life.elapsed_seconds(), policy["target_seconds"]):
         overdue_clock = life.elapsed_seconds() - policy["target_seconds"]
+        if max(life.elapsed_seconds(), overdue_clock) > INT64_MAX:
+            overdue_clock = None
     return {
         "ticket_id": key[0],
         "metric": key[1],
@@ -252,7 +323,7 @@ def target_row(key, life, start, as_of):
         "breach_policy_id": breach["policy_id"],
         "breach_policy_title": breach["policy_title"],
         "breach_business_hours": breach["business_hours"],
-        "fulfilled_at": fulfilled_at,
+        "fulfilled_at": life.closed_at if life.is_fulfilled_target() else None,
         "closed_at": life.closed_at,
         "reopened_on_day": life.entered_at < start and not life.open_at_start,
         "outcome": life.outcome(),
@@ -265,6 +336,7 @@ def target_row(key, life, start, as_of):
         "breach_events_on_day": sum(time >= start for time in life.breaches),
         "withdrawn_breaches_on_day": sum(time >= start for time in life.withdrawn),
         "overdue_seconds": overdue,
+        "is_contradicted": life.contradicted(),
         "overdue_clock_seconds": overdue_clock,
         "due_at": life.due_at(as_of),
         "last_event_at": life.last_event_at,
@@ -272,36 +344,67 @@ def target_row(key, life, start, as_of):
     }
 
 
-def targets(deliveries, *, date, timezone, as_of):
+def newest_titles(applies):
+    """By policy id, the title of the newest apply that has one."""
+    titles = {}
+    for event in sorted(applies, key=lambda e: (e["time"], e["id"])):
+        policy = policy_of(event)
+        if policy is not None and policy["policy_title"] is not None:
+            titles[policy["policy_id"]] = policy["policy_title"]
+    return titles
+
+
+def targets(deliveries, *, date, timezone, as_of, audits=()):
     """`sla_targets` of the day as a list of dicts, times as epoch seconds."""
     start, _ = window(date, timezone)
-    rows = []
+    changes = status_changes(audits)
+    shown, applies = [], []
     for key, events in sorted(clocks_of(live_events(deliveries)).items()):
         life = ClockLife(start)
-        for event in events:
-            if event["time"] < as_of:
-                life.take(event)
+        for time, event, deleted in timeline(events, [change for change in changes if change[3] == key[0]]):
+            if time < as_of:
+                life.take(time, event, deleted)
         if life.open_at_start or life.open_on_day:
-            rows.append(target_row(key, life, start, as_of))
-    return rows
+            shown.append((key, life))
+            applies += [event for event in events if event["time"] < as_of and RANK[event["type"]] == 1]
+    titles = newest_titles(applies)
+    for _, life in shown:
+        for policy in (life.last_policy, life.entry_policy, life.breach_policy):
+            if policy is not None:
+                policy["policy_title"] = titles.get(policy["policy_id"])
+    return [target_row(key, life, start, as_of) for key, life in shown]
 
 
-def without_forgotten(deliveries, end):
-    """SLA.md part 2: those of the events so far whose clocks are remembered at the end of a day."""
+def without_forgotten(deliveries, end, audits=()):
+    """SLA.md part 2: those of the events so far whose clocks are remembered at the end of a day, and those of the audits."""
     clocks = clocks_of(live_events(deliveries))
-    lives = {}
+    changes = of_deleted_tickets(status_changes(audits))
+    lives, kept_tickets, kept = {}, set(), []
+    last_heard_of = {ticket: time for time, _, _, ticket, _ in changes}
     for key, events in clocks.items():
         lives[key] = ClockLife(end)
-        for event in events:
-            lives[key].take(event)
-    kept = []
+        for time, event, deleted in timeline(events, [change for change in changes if change[3] == key[0]]):
+            lives[key].take(time, event, deleted)
+        if lives[key].last_event_at is not None:
+            last_heard_of[key[0]] = max(last_heard_of.get(key[0], 0), lives[key].last_event_at)
+    recent = {ticket for ticket, time in last_heard_of.items() if time + 30 * 86_400 >= end}
+    deleted = set()
+    for change in changes:
+        (deleted.add if change[4] else deleted.discard)(change[3])
     for key, events in clocks.items():
-        ticket = [(other[1], lives[other]) for other in clocks if other[0] == key[0] and lives[other].last_event_at]
+        ticket = [(other[1], lives[other]) for other in clocks if other[0] == key[0] and lives[other].last_event_at is not None]
         unsolved = any(metric == "resolution_time" and not life.fulfilled for metric, life in ticket)
-        recent = any(life.last_event_at + 30 * 86_400 >= end for _, life in ticket)
-        if lives[key].open or unsolved or recent:
+        if lives[key].open or (unsolved and key[0] not in deleted) or key[0] in recent:
             kept += events
-    return kept
+            kept_tickets.add(key[0])
+    remembered = {change[1] for change in changes if change[3] in kept_tickets | recent}
+    return kept, [audit for audit in audits if audit["id"] in remembered]
+
+
+def of_deleted_tickets(changes):
+    """Those of tickets that have been deleted: what the memory between days keeps."""
+    deleted = {change[3] for change in changes if change[4]}
+    return [change for change in changes if change[3] in deleted]
 
 
 def percentile(values, share):
@@ -317,12 +420,14 @@ FIGURES = [
     "targets_discovered",
     "targets_reopened",
     "targets_cancelled",
+    "targets_deleted",
     "breaches",
     "breach_events",
     "achieved",
     "completed_breached",
     "superseded_breaches",
     "withdrawn_breaches",
+    "contradicted",
     "active_eod",
     "breached_open_eod",
     "paused_eod",
@@ -350,6 +455,8 @@ def books_of(target_rows, start):
         if row["breach_events_on_day"]:
             book(row, "breach_")["breach_events"] += row["breach_events_on_day"]
         own["targets_cancelled"] += row["outcome"] == "cancelled"
+        own["targets_deleted"] += row["outcome"] == "deleted"
+        own["contradicted"] += row["is_contradicted"]
         own["achieved"] += row["outcome"] == "achieved"
         own["superseded_breaches"] += row["outcome"] == "achieved" and row["superseded"]
         own["withdrawn_breaches"] += row["withdrawn_breaches_on_day"]
@@ -358,7 +465,7 @@ def books_of(target_rows, start):
         own["paused_eod"] += row["is_paused"]
         if row["outcome"] == "breached":
             own["completed_breached"] += 1
-            own["overdue"].append(row["fulfilled_at"] - row["breached_at"])
+            own["overdue"].append(row["overdue_seconds"])
     return books
 
 
@@ -384,9 +491,9 @@ def daily_summary(target_rows, *, date, timezone, as_of, events_through, history
                 "policy_id": key[1],
                 "business_hours": key[2],
                 "policy_title": max(titles.get(key[1], ()), default=None),
-                **{name: found[name] for name in FIGURES[:5]},
+                **{name: found[name] for name in FIGURES[:6]},
                 "breached_tickets": len(found["tickets"]),
-                **{name: found[name] for name in FIGURES[5:]},
+                **{name: found[name] for name in FIGURES[6:]},
                 "achievement_rate": found["achieved"] / decided if decided else None,
                 "overdue_p50_seconds": percentile(overdue, 0.5) if overdue else None,
                 "overdue_p90_seconds": percentile(overdue, 0.9) if overdue else None,

@@ -23,15 +23,22 @@ Events = list[dict[str, Any]]
 
 
 def put_raw_day(
-    root: Path, events: Events, day: Day, *, now: float | None = None, stream: str = METRIC, told: dict[str, str] | None = None
+    root: Path,
+    events: Events,
+    day: Day,
+    *,
+    now: float | None = None,
+    stream: str = METRIC,
+    told: dict[str, str] | None = None,
+    audits: Events | tuple[()] = (),
 ) -> None:
     """The raw file of the day with those of `events` that lie in it; complete unless `now` lies in it, too.
 
-    The footer says what is `told` besides.
+    The footer says what is `told` besides. `audits` go to `ticket_events` only.
     """
     read_to = day.end + 3600 if now is None else now
-    of_day = [event for event in events if day.start <= event["time"] < min(day.end, read_to)]
-    table = raw_table(sorted(of_day, key=lambda event: (event["time"], event["id"])), stream)
+    rows = [row for row in [*events, *audits] if day.start <= row["time"] < min(day.end, read_to)]
+    table = raw_table(sorted(rows, key=lambda row: (row["time"], row["id"])), stream)
     footer = RawFooter(
         schema_version=SCHEMA_VERSION,
         account="recorded",
@@ -62,13 +69,27 @@ def make_sla_days(root: Path, first: Day, last: Day) -> list[MadeDay]:
     return list(make_summaries(store, days))
 
 
-def sla_root(root: Path, events: Events, first: Day, last: Day, *, now: float | None = None) -> list[MadeDay]:
-    """The raw days and the tables; the last day is open if `now` lies in it."""
+def put_audits(root: Path, audits: Events, day: Day, *, now: float | None = None) -> None:
+    """The day's raw `ticket_events` with those of the audits that lie in it, and no metric events."""
+    put_raw_day(root, [], day, now=now, stream="ticket_events", audits=audits)
+
+
+def sla_root(
+    root: Path, events: Events, first: Day, last: Day, *, now: float | None = None, audits: Events | None = None
+) -> list[MadeDay]:
+    """The raw days and the tables; the last day is open if `now` lies in it. Audits land if there is a list of them."""
     for day in days_between(first, last):
         put_raw_day(root, events, day, now=now if day == last else None)
+        if audits is not None:
+            put_audits(root, audits, day, now=now if day == last else None)
     return make_sla_days(root, first, last)
 
 
 def all_events(*clocks: Any) -> Events:
     """Those of several `sla_cases.Clock`s."""
     return [event for clock in clocks for event in clock.events]
+
+
+def all_audits(*clocks: Any) -> Events:
+    """Those of the tickets of several `sla_cases.Clock`s."""
+    return [audit for clock in clocks for audit in clock.audits]

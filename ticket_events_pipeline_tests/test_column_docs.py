@@ -20,9 +20,10 @@ from ticket_events_pipeline.lake.schemas import (
 from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA, advance, empty_clocks
 from ticket_events_pipeline.sla.column_lineage import COLUMN_LINEAGE, RAW_ASSETS
 from ticket_events_pipeline.sla.daily_summary import daily_summary
+from ticket_events_pipeline.sla.deletions import AUDIT_COLUMNS, status_changes
 from ticket_events_pipeline.sla.events import APPLY, BREACH, RANK_BY_TYPE, sla_events
 from ticket_events_pipeline.sla.targets import targets
-from ticket_events_pipeline_tests.sla_cases import raw_table
+from ticket_events_pipeline_tests.sla_cases import changes_of, raw_table
 
 SCHEMAS = {
     **RAW_SCHEMAS,
@@ -33,6 +34,7 @@ SCHEMAS = {
 FIRST = Day(dt.date(2026, 3, 2))
 DAY = FIRST.plus(1)
 SAMPLES = range(3)
+STATUSES = ["deleted", "deleted", "open"]
 RELAXED = ["apply_sla", "breach", "apply_sla", "fulfill", "update_status"]
 
 
@@ -80,7 +82,7 @@ def history(seed):
             if lived is RELAXED:
                 event["time"] = DAY.start + 3600 * place
             event["deleted"] = kind == "breach" and rng.random() < 0.3
-            title = rng.choice(["Standard", "VIP"])
+            title = f"Policy as renamed for the {rng.randrange(99)}th time"
             policy = {"id": rng.choice([11, 12]), "title": title}
             target = {"target": rng.choice([30, 60]), "business_hours": rng.random() < 0.5, "policy": policy}
             if rng.random() < 0.3:
@@ -91,6 +93,21 @@ def history(seed):
                 event["status"] = {"calendar": rng.choice([20, 45, 90]), "business": rng.choice([20, 45, 90])}
             events.append(event)
     return [event for event in events if event["time"] < DAY.end]
+
+
+def audits(seed):
+    """Tickets of that history that are deleted, restored, or neither."""
+    rng = random.Random(seed)  # noqa: S311
+    children = [[{"event_type": "Change", "status": status} for status in rng.choices(STATUSES, k=2)] for _ in range(200)]
+    return [
+        {
+            "id": 100_000 + place,
+            "ticket_id": rng.randrange(400),
+            "time": DAY.start + rng.choice([0, 7200, 60_000]),
+            "child_events": each,
+        }
+        for place, each in enumerate(children)
+    ]
 
 
 def shuffled(column, rng):
@@ -142,6 +159,12 @@ def perturbed_raw(raw, column, rng):
         return with_column(raw, column, renamed_raw(raw, column))
     if column == "deleted":
         return with_column(raw, column, flipped(raw[column], pc.equal(raw["type"], "breach"), rng))
+    if column == "child_events":
+        texts = [
+            text and rng.choice([text, text[:1] + "0," + text[1:], text.replace("deleted", "new")])
+            for text in raw[column].to_pylist()
+        ]
+        return with_column(raw, column, pa.array(texts, pa.string()))
     if column == "sla_is_group":
         values = [rng.choice([None, value, value is False]) for value in raw[column].to_pylist()]
         return with_column(raw, column, pa.array(values, pa.bool_()))
@@ -155,7 +178,8 @@ def perturbed_raw(raw, column, rng):
 
 def clocks_of(raw, new_ids):
     """The clocks after two days, each row under the id that it had before a change of ids."""
-    clocks = advance(empty_clocks(), sla_events(raw), DAY).drop_columns(["clock"])
+    audits_of_raw = raw.select(AUDIT_COLUMNS).to_batches() if "child_events" in raw.column_names else []
+    clocks = advance(empty_clocks(), sla_events(raw), DAY, status_changes(audits_of_raw)).drop_columns(["clock"])
     old = dict(zip(new_ids, range(len(new_ids)), strict=True))
     return clocks.append_column("delivery", pa.array([old[number] for number in clocks["id"].to_pylist()]))
 
@@ -163,7 +187,7 @@ def clocks_of(raw, new_ids):
 @pytest.mark.parametrize("stream", RAW_ASSETS)
 def test_clocks_change_with_the_raw_columns_that_are_named_and_with_no_other(stream):
     made_from, rng = defaultdict(set), random.Random(1)  # noqa: S311
-    raw = raw_table(history(1), stream)
+    raw = raw_table([*history(1), *(audits(1) if stream == "ticket_events" else [])], stream)
     before = clocks_of(raw, raw["id"].to_pylist())
     for column in raw.column_names:
         changed = perturbed_raw(raw, column, rng)
@@ -236,7 +260,8 @@ BOOKED_UNDER = {
 
 def sample_targets(seed):
     """The targets of a history, all in hours of the calendar, so that another kind of hours is a new key."""
-    made = targets(advance(empty_clocks(), sla_events(raw_table(history(seed))), DAY), day=DAY, as_of=DAY.end)
+    clocks = advance(empty_clocks(), sla_events(raw_table(history(seed))), DAY, changes_of(audits(seed)))
+    made = targets(clocks, day=DAY, as_of=DAY.end)
     for prefix in ("", "entry_", "breach_"):
         made = with_column(made, f"{prefix}business_hours", pa.array([False] * made.num_rows))
     return made

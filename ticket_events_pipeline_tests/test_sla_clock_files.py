@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from shutil import copytree
 
@@ -15,14 +16,22 @@ from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.partition_file import read_metadata, read_partition, write_partition
 from ticket_events_pipeline.lake.store import FolderStore
-from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA
+from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA, deleted_tickets
 from ticket_events_pipeline.sla.memory import REACH_DAYS
 from ticket_events_pipeline.summarize.clock_memory import known_before
 from ticket_events_pipeline.summarize.sla_days import SUMMARY, TARGETS, make_clocks, make_targets
-from ticket_events_pipeline.summarize.stored_clocks import CLOCKS, FORGOTTEN, REACHES_BACK, read_layer
+from ticket_events_pipeline.summarize.stored_clocks import CLOCKS, DELETED, FORGOTTEN, REACHES_BACK, read_layer
 from ticket_events_pipeline_tests.damages import path_of, removed, rewrite, truncated
 from ticket_events_pipeline_tests.sla_cases import Clock, clocks_by_day
-from ticket_events_pipeline_tests.sla_roots import METRIC, all_events, make_sla_days, put_raw_day, sla_root
+from ticket_events_pipeline_tests.sla_roots import (
+    METRIC,
+    all_audits,
+    all_events,
+    make_sla_days,
+    put_audits,
+    put_raw_day,
+    sla_root,
+)
 
 FIRST = Clock.DAY
 DAYS = days_between(FIRST, FIRST.plus(39))
@@ -33,8 +42,8 @@ NEXT = DAYS[MADE]
 
 
 def account(seed):
-    """Clocks of many kinds of lives, and some that come long after their ticket was last heard of."""
-    rng = random.Random(seed)  # noqa: S311
+    """Clocks of many kinds of lives, some that come long after their ticket was last heard of; and the tickets' audits."""
+    rng, fates = random.Random(seed), random.Random(-seed)  # noqa: S311
     clocks = []
     for ticket in range(1, 61):
         start = rng.randrange(39 * 24)
@@ -49,10 +58,15 @@ def account(seed):
             if rng.random() < 0.3:
                 clock.add(rng.choice(["activate", "pause", "breach"]), start + rng.choice([300, 725, 800]))
             clocks.append(clock)
-    return all_events(*clocks)
+        audited = Clock(ticket)
+        for _ in range(fates.choice([0, 0, 1, 2, 3])):
+            audited.ticket(start + fates.choice([0, 1, 20, 100, 720, 760]), fates.choice(["deleted", "deleted", "open"]))
+        clocks.append(audited)
+    audits = [{**audit, "id": place} for place, audit in enumerate(all_audits(*clocks))]
+    return all_events(*clocks), audits
 
 
-EVENTS = account(1)
+EVENTS, AUDITS = account(1)
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +75,7 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
     for day in DAYS:
         put_raw_day(root, EVENTS, day)
+        put_audits(root, AUDITS, day)
     make_sla_days(root, FIRST, DAYS[MADE - 1])
     return root
 
@@ -99,7 +114,7 @@ def assert_goes_on_rightly(root, right):
     make_sla_days(root, NEXT, NEXT)
     assert_as_right(root, right, NEXT, assets=(TARGETS, SUMMARY))
     told = footer(root, NEXT)
-    assert told == {**footer(right, NEXT), REACHES_BACK: "0"}
+    assert told == {**footer(right, NEXT), REACHES_BACK: "0", DELETED: told[DELETED]}
     for day in DAYS[:MADE]:
         path_of(root, CLOCKS, day).unlink(missing_ok=True)
     make_sla_days(root, DAYS[MADE + 1], DAYS[-1])
@@ -121,6 +136,7 @@ def test_a_range_goes_on_from_files_as_it_does_from_days_of_its_own(root, right)
 def test_every_day_made_alone_is_that_of_one_range(right, tmp_path):
     for day in DAYS:
         put_raw_day(tmp_path, EVENTS, day)
+        put_audits(tmp_path, AUDITS, day)
         make_sla_days(tmp_path, day, day)
     assert_as_right(tmp_path, right, *DAYS)
 
@@ -128,7 +144,7 @@ def test_every_day_made_alone_is_that_of_one_range(right, tmp_path):
 @pytest.mark.parametrize("for_days", [1, 2])
 def test_what_is_read_is_what_a_memory_without_files_holds(right, for_days):
     known = known_before(FolderStore(right), DAYS[-1].plus(1), for_days=for_days)
-    carried = clocks_by_day(EVENTS, FIRST, DAYS[-1])[DAYS[-1]]
+    carried = clocks_by_day(EVENTS, FIRST, DAYS[-1], audits=AUDITS)[DAYS[-1]]
     assert sorted(known.memory.clocks()["id"].to_pylist()) == sorted(carried["id"].to_pylist())
     assert len(known.memory.layers) == REACH_DAYS + 1
 
@@ -206,6 +222,7 @@ def assert_history_begins_after(root, right, broken):
     """What has moved or been open since then is known as ever, the rest no longer, and every row says so."""
     made = make_sla_days(root, NEXT, NEXT)
     assert [day.provenance.history_from for day in made] == [broken.plus(1).date]
+    assert [day.provenance.deletions.since for day in made] == [broken.plus(1).date]
     known, whole = (set(read_layer(FolderStore(place), NEXT).tickets.tolist()) for place in (root, right))
     remembered = known_before(FolderStore(right), NEXT.plus(1), for_days=1).memory.clocks()
     since = {event["ticket_id"] for event in EVENTS if broken.plus(1).start <= event["time"] < NEXT.end}
@@ -267,24 +284,59 @@ def test_the_hash_tells_the_whole_history_and_nothing_else(root):
     )
 
 
-def test_audits_change_no_memory(root):
-    before = hashes(root)
-    put_raw_day(root, [], DAYS[MIDDLE], stream="ticket_events")
-    list(make_clocks(FolderStore(root), [DAYS[MIDDLE]]))
+def test_only_audits_that_delete_or_restore_a_ticket_change_the_memory(root):
+    before, day = hashes(root), DAYS[MIDDLE]
+    other = Clock(99).ticket(24 * MIDDLE + 2, "solved").audits
+    put_audits(root, [*AUDITS, {**other[0], "id": 9000}], day)
+    made_from = footer(root, day)["made_from_ticket_events"]
+    list(make_clocks(FolderStore(root), [day]))
     assert hashes(root) == before
-    assert footer(root, DAYS[MIDDLE])["made_from_ticket_events"] != "none"
+    assert footer(root, day)["made_from_ticket_events"] != made_from
+    put_audits(root, [*AUDITS, {**Clock(99).ticket(24 * MIDDLE + 2, "deleted").audits[0], "id": 9000}], day)
+    list(make_clocks(FolderStore(root), [day]))
+    assert [place for place, (old, new) in enumerate(zip(before, hashes(root), strict=True)) if old != new] == [MIDDLE]
+
+
+def test_the_account_has_targets_that_a_deletion_closed(root):
+    outcomes = [row["outcome"] for day in DAYS[:MADE] for row in tables(root, day, TARGETS)[0].to_pylist()]
+    assert outcomes.count("deleted") > 10
+
+
+def test_the_footers_say_from_when_up_to_when_deletions_are_known(tmp_path):
+    days, events = DAYS[:6], Clock().apply(9, 60).events
+    for day in days:
+        put_raw_day(tmp_path, events, day)
+    for place in (1, 2, 4):
+        put_audits(tmp_path, [], days[place], now=days[4].start + 3600 if place == 4 else None)
+    make_sla_days(tmp_path, days[0], days[-1])
+
+    def known(day, asset):
+        return footer(tmp_path, day, asset)["deletions_from"], footer(tmp_path, day, asset)["deletions_through"]
+
+    expected = [
+        ("", ""),
+        (str(days[1]), str(days[1].end)),
+        (str(days[1]), str(days[2].end)),
+        (str(days[1]), str(days[2].end)),
+        (str(days[4]), str(days[4].start + 3600)),
+        (str(days[4]), str(days[4].start + 3600)),
+    ]
+    for asset in (CLOCKS, TARGETS, SUMMARY):
+        assert [known(day, asset) for day in days] == expected
+        assert footer(tmp_path, days[0], asset)["rules_version"] == "2"
 
 
 # Files of an earlier version: all that was remembered, day by day as it came.
 
 
 def as_earlier_versions_wrote_it(root, day):
-    """Put the day's file as earlier versions did."""
-    carried = clocks_by_day(EVENTS, FIRST, day)[day]
+    """Put the day's file in the layout of earlier versions, with the deletions, which those did not know."""
+    carried = clocks_by_day(EVENTS, FIRST, day, audits=AUDITS)[day]
     order = sorted(range(carried.num_rows), key=lambda row: carried["time"][row].as_py().date())
     clocks = carried.take(pa.array(order))
     rest = {name: value for name, value in footer(root, day).items() if name not in (REACHES_BACK, FORGOTTEN)}
-    write_partition(FolderStore(root), CLOCKS, day, clocks, {**rest, "content_hash": content_hash(clocks)})
+    deleted = json.dumps(deleted_tickets(carried).tolist())
+    write_partition(FolderStore(root), CLOCKS, day, clocks, {**rest, "content_hash": content_hash(clocks), DELETED: deleted})
 
 
 def assert_same_targets(root, right, *days):

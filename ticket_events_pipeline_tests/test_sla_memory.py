@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.clocks import advance, empty_clocks, in_clock_order
+from ticket_events_pipeline.sla.deletions import metric_rows, own_rows
 from ticket_events_pipeline.sla.events import sla_events
 from ticket_events_pipeline.sla.memory import Memory
 from ticket_events_pipeline.sla.targets import targets
 from ticket_events_pipeline_tests import sla_oracle
-from ticket_events_pipeline_tests.sla_cases import Clock, raw_table, rows_of
-from ticket_events_pipeline_tests.test_sla_properties import FIRST, TYPES, slas
+from ticket_events_pipeline_tests.sla_cases import Clock, changes_of, raw_table, rows_of
+from ticket_events_pipeline_tests.test_sla_properties import FIRST, TYPES, audit, slas
 
 EXAMPLES = int(os.environ.get("SLA_EXAMPLES", "80")) // 8
 OFFSETS = [0, 1, 2, 28, 29, 30, 31, 32, 33, 60, 61, 62]
@@ -44,27 +45,40 @@ def event(draw, start):
 def days_of_events(draw, timezone):
     """By day, the events delivered that day."""
     days = [Day(FIRST, timezone).plus(offset) for offset in OFFSETS]
-    return {day: draw(st.lists(event(day.start), max_size=4, unique_by=lambda row: row["id"])) for day in days}
+    drawn = {day: (draw(once_each(event(day.start))), draw(once_each(audit([day.start])))) for day in days}
+    return {day: (events, numbered(audits, place)) for place, (day, (events, audits)) in enumerate(drawn.items())}
 
 
-def remembered_by_the_oracle(known, events, day):
-    ids = {row["id"] for row in events}
-    return sla_oracle.without_forgotten([*(row for row in known if row["id"] not in ids), *events], day.end)
+def numbered(audits, place):
+    """With ids that no other day's audits have: an audit never moves to another ticket."""
+    return [{**row, "id": row["id"] * len(OFFSETS) + place} for row in audits]
+
+
+def once_each(rows):
+    return st.lists(rows, max_size=4, unique_by=lambda row: row["id"])
+
+
+def with_new(known, rows):
+    ids = {row["id"] for row in rows}
+    return [*(row for row in known if row["id"] not in ids), *rows]
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.sampled_from(["UTC", "America/New_York"]).flatmap(days_of_events), st.integers(0, len(OFFSETS)))
 def test_layers_remember_what_one_table_and_the_oracle_remember(by_day, gathered_on):
     """Over a night when the clocks are changed; ids come again; one of the days may gather all in its layer."""
-    whole, memory, known = empty_clocks(), Memory(), []
-    for number, (day, delivered) in enumerate(by_day.items()):
-        events = sla_events(raw_table(delivered))
-        whole = advance(whole, events, day)
-        memory, layer = (memory.gathered if number == gathered_on else memory.advanced)(events, day)
+    whole, memory, known, audits_known = empty_clocks(), Memory(), [], []
+    for number, (day, (delivered, audits)) in enumerate(by_day.items()):
+        events, changes = sla_events(raw_table(delivered)), changes_of(audits)
+        whole = advance(whole, events, day, changes)
+        relevant = memory.of_deleted(changes)
+        memory, layer = (memory.gathered if number == gathered_on else memory.advanced)(events, day, relevant)
         assert in_clock_order(memory.clocks()).to_pylist() == whole.to_pylist()
         assert targets(layer.clocks.table, day=day, as_of=day.end) == targets(whole, day=day, as_of=day.end)
-        known = remembered_by_the_oracle(known, sla_oracle.live_events(delivered), day)
-        assert sorted(whole["id"].to_pylist()) == sorted(row["id"] for row in known)
+        known, audits_known = with_new(known, sla_oracle.live_events(delivered)), audits_known + audits
+        known, audits_known = sla_oracle.without_forgotten(known, day.end, audits_known)
+        assert sorted(metric_rows(whole)["id"].to_pylist()) == sorted(row["id"] for row in known)
+        assert set(whole.filter(own_rows(whole))["id"].to_pylist()) == {row["id"] for row in audits_known}
 
 
 def memory_after(by_day):

@@ -169,7 +169,7 @@ def test_b4_target_breaches_once_with_the_policy_then_in_force():
 
 def test_b4_reopened_target_that_breached_before_is_breached_and_open():
     clock = Clock().apply(9, 60).add("breach", 10).add("fulfill", 11).add("activate", 12)
-    given(clock.target(), outcome="breached_open", overdue_seconds=14 * 3600, breach_events=1)
+    given(clock.target(), outcome="breached_open", overdue_seconds=(1 + 12) * 3600, breach_events=1)
 
 
 def superseded_clock(*, target=90, status=None, business_hours=False):
@@ -227,10 +227,225 @@ def test_b5_reopened_target_is_no_longer_superseded():
     given(clock.target(), outcome="breached_open", superseded=False)
 
 
+def test_b5_a_duration_from_before_the_fulfil_is_no_evidence():
+    clock = Clock().apply(9, 60).add("breach", 10).add("fulfill", 11).add("update_status", 11, status={"calendar": 80})
+    clock.add("activate", 12).apply(12, 90).add("fulfill", 13)
+    given(clock.target(), outcome="breached", superseded=False, overdue_clock_seconds=None, is_contradicted=False)
+
+
+@pytest.mark.parametrize("minutes", [-1, -(2**62)])
+def test_b5_a_negative_duration_is_no_evidence(minutes):
+    row = superseded_clock(status={"calendar": minutes}).target()
+    given(row, outcome="breached", superseded=False, overdue_clock_seconds=None, is_contradicted=False)
+
+
 def test_b6_deleted_breach_is_withdrawn_while_the_target_is_open():
     clock = Clock().add("breach", 8, deleted=True).apply(9, 60).add("breach", 10, deleted=True).add("fulfill", 11)
     clock.add("breach", 12, deleted=True)
     given(clock.target(), outcome="achieved", withdrawn_breaches=1, withdrawn_breaches_on_day=1, breach_events=0)
+
+
+def test_overdue_is_the_time_in_which_the_target_was_open():
+    """The clock stood still while the ticket was solved, from 11 to 30."""
+    clock = Clock().apply(9, 60).add("breach", 10).add("fulfill", 11).add("activate", 30).add("fulfill", 31)
+    given(clock.target(), outcome="breached", overdue_seconds=3600)
+    given(clock.target(NEXT), outcome="breached", overdue_seconds=2 * 3600)
+
+
+def test_rule_9_a_deleted_ticket_closes_its_open_targets_and_their_breach_stays_counted():
+    clock = Clock().apply(9, 60).add("breach", 10).ticket(12, "deleted")
+    given(
+        clock.target(),
+        outcome="deleted",
+        closed_at=at(12),
+        fulfilled_at=None,
+        overdue_seconds=2 * 3600,
+        breach_events=1,
+        due_at=None,
+    )
+    _, [summary] = clock.tables()
+    given(summary, breaches=1, targets_deleted=1, targets_cancelled=0, active_eod=0, breached_open_eod=0, completed_breached=0)
+    assert clock.target(NEXT) is None
+
+
+def test_rule_9_a_deletion_on_a_later_day_is_counted_there():
+    clock = Clock().apply(9, 60).ticket(33, "deleted")
+    given(clock.target(), outcome="active")
+    given(clock.target(NEXT), outcome="deleted", was_open_at_start=True, closed_at=at(33))
+    _, [summary] = clock.tables(NEXT)
+    given(summary, targets_deleted=1, achieved=0, breaches=0)
+
+
+def test_rule_9_a_restored_ticket_reopens_what_was_open():
+    clock = Clock().apply(9, 60).add("breach", 10).ticket(12, "deleted").ticket(20, "open")
+    given(clock.target(), outcome="breached_open", reopen_count=1, closed_at=None, overdue_seconds=(2 + 4) * 3600)
+
+
+def test_rule_9_a_restoration_on_the_next_day_reopens_there():
+    clock = Clock().apply(9, 60).ticket(12, "deleted").ticket(30, "pending")
+    given(clock.target(), outcome="deleted")
+    given(clock.target(NEXT), outcome="active", was_open_at_start=False, reopened_on_day=True)
+    _, [summary] = clock.tables(NEXT)
+    given(summary, targets_reopened=1, active_eod=1, targets_deleted=0)
+
+
+def test_rule_9_while_a_ticket_is_deleted_nothing_opens_or_breaches():
+    clock = Clock().ticket(8, "deleted").apply(9, 60).add("breach", 10).add("breach", 11, deleted=True)
+    assert clock.target() is None
+    given(clock.ticket(12, "new").target(), outcome="active", entered_at=at(12), breach_events=0, withdrawn_breaches=0)
+
+
+def test_rule_9_a_clock_that_comes_after_the_deletion_is_of_a_deleted_ticket_too():
+    clock = Clock().ticket(8, "deleted").apply(33, 60)
+    assert clock.target(NEXT) is None
+    given(clock.ticket(40, "open").target(NEXT), entered_at=at(40))
+
+
+def test_rule_9_a_fulfil_of_a_deleted_ticket_leaves_the_outcome_until_it_is_activated():
+    clock = Clock().apply(9, 60).ticket(12, "deleted").add("fulfill", 13)
+    given(clock.target(), outcome="deleted", fulfilled_at=None, closed_at=at(12))
+    given(clock.ticket(14, "open").target(), outcome="deleted", closed_at=at(12), reopen_count=0)
+    given(clock.add("activate", 15).target(), outcome="active", reopen_count=1)
+
+
+def test_rule_9_an_apply_while_deleted_changes_the_policy_in_force():
+    clock = Clock().apply(9, 60).ticket(12, "deleted").apply(13, 90, 12).ticket(14, "open")
+    given(clock.target(), outcome="active", policy_id="12", target_changes=1)
+
+
+def test_rule_9_a_cancelled_target_of_a_deleted_ticket_stays_cancelled():
+    clock = Clock().apply(9, 60).add("apply_sla", 10, sla=None).ticket(12, "deleted")
+    given(clock.target(), outcome="cancelled", closed_at=at(10))
+
+
+def test_rule_9_in_one_second_metric_events_come_first():
+    given(Clock().ticket(10, "deleted").apply(9, 60).add("fulfill", 10).target(), outcome="achieved")
+    given(
+        Clock().ticket(10, "deleted").apply(9, 60).add("breach", 10).target(),
+        outcome="deleted",
+        breached_at=at(10),
+        overdue_seconds=0,
+    )
+
+
+def test_rule_9_child_events_count_in_their_order_and_audits_by_id():
+    given(Clock().apply(9, 60).ticket(10, "deleted", "open").target(), outcome="active", reopen_count=1)
+    given(Clock().apply(9, 60).ticket(10, "open", "deleted").target(), outcome="deleted", reopen_count=0)
+    clock = Clock().apply(9, 60).ticket(10, "open").ticket(10, "deleted")
+    given(clock.target(), outcome="deleted")
+    clock.audits.reverse()
+    given(clock.target(), outcome="deleted")
+
+
+@pytest.mark.parametrize("statuses", [(None,), (7,), ({"name": "deleted"},)])
+def test_rule_9_only_a_text_is_a_status(statuses):
+    given(Clock().apply(9, 60).ticket(10, *statuses).target(), outcome="active")
+    given(Clock().apply(9, 60).ticket(10, "deleted").ticket(11, *statuses).target(), outcome="deleted")
+
+
+@pytest.mark.parametrize(("kind", "outcome"), [("Create", "deleted"), ("Change", "deleted"), ("Comment", "active")])
+def test_rule_9_a_create_or_change_sets_the_status(kind, outcome):
+    given(Clock().apply(9, 60).ticket(10, "deleted", kind=kind).target(), outcome=outcome)
+
+
+def test_rule_9_every_clock_of_the_ticket_is_closed_and_none_of_another():
+    first, second = Clock().apply(9, 60).ticket(10, "deleted"), Clock(metric="reply_time", first_id=11).apply(9, 60)
+    other = Clock(ticket_id=2, first_id=21).apply(9, 60)
+    events = [event for clock in (first, second, other) for event in clock.events]
+    rows, _ = tables_of(clocks_by_day(events, DAY, DAY, audits=first.audits)[DAY], DAY)
+    assert [(row["ticket_id"], row["outcome"]) for row in rows] == [(1, "deleted"), (1, "deleted"), (2, "active")]
+
+
+def test_a_deletion_is_remembered_for_thirty_days():
+    """Also that of a ticket without clocks: one that comes within that time is a deleted ticket's."""
+    for days, expected in ((29, None), (31, "active")):
+        clock = Clock().ticket(12, "deleted").apply(12 + 24 * days, 60)
+        row = clock.target(DAY.plus(days))
+        assert (row and row["outcome"]) == expected
+
+
+def test_a_deleted_ticket_is_forgotten_thirty_days_later_although_it_is_unsolved():
+    clock = Clock(metric="resolution_time").add("activate", 9).apply(9, 60).ticket(12, "deleted")
+    by_day = clocks_by_day(clock.events, DAY, DAY.plus(31), audits=clock.audits)
+    assert by_day[DAY.plus(29)].num_rows > 0
+    assert by_day[DAY.plus(31)].num_rows == 0
+
+
+def fulfilled(target, minutes, *, late=False):
+    clock = Clock().apply(9, target)
+    return (
+        (clock.add("breach", 10) if late else clock).add("fulfill", 11).add("update_status", 11, status={"calendar": minutes})
+    )
+
+
+@pytest.mark.parametrize(
+    ("late", "minutes", "expected"),
+    [(True, 59, True), (True, 60, True), (True, 61, False), (False, 60, False), (False, 61, True), (False, 5000, True)],
+)
+def test_rule_10_a_duration_that_speaks_against_the_outcome_contradicts_it(late, minutes, expected):
+    clock = fulfilled(60, minutes, late=late)
+    given(clock.target(), outcome="breached" if late else "achieved", is_contradicted=expected)
+    _, [summary] = clock.tables()
+    given(summary, contradicted=int(expected))
+
+
+def test_rule_10_less_than_a_minute_beyond_the_target_is_rounding():
+    clock = Clock().add("apply_sla", 9, sla={"target_in_seconds": 90, "policy": {"id": 11}})
+    clock.add("fulfill", 11).add("update_status", 11, status={"calendar": 2})
+    given(clock.target(), outcome="achieved", is_contradicted=False)
+
+
+def test_rule_10_without_a_target_or_a_duration_there_is_no_verdict():
+    given(
+        Clock().apply(9, None).add("fulfill", 11).add("update_status", 11, status={"calendar": 9}).target(),
+        is_contradicted=False,
+    )
+    given(Clock().apply(9, 60).add("fulfill", 11).target(), is_contradicted=False)
+    given(superseded_clock(status={"calendar": 80}).target(), outcome="achieved", is_contradicted=False)
+
+
+def test_rule_10_speaks_of_fulfilled_targets_only():
+    clock = Clock().apply(9, 60).add("update_status", 12, status={"calendar": 180})
+    given(clock.target(), outcome="active", is_contradicted=False)
+    given(clock.add("apply_sla", 13, sla=None).target(), outcome="cancelled", is_contradicted=False)
+
+
+def test_the_title_is_that_of_the_newest_apply_that_the_days_targets_know():
+    old, new = Clock().apply(9, 60, title="Zeta"), Clock(ticket_id=2, first_id=11).apply(10, 60, title="Alpha")
+    untitled = Clock(ticket_id=3, first_id=21).apply(11, 60, title=None)
+    events = [event for clock in (new, old, untitled) for event in clock.events]
+    rows, [summary] = tables_of(clocks_by_day(events, DAY, DAY)[DAY], DAY)
+    assert [row["policy_title"] for row in rows] == ["Alpha"] * 3
+    assert [row["entry_policy_title"] for row in rows] == ["Alpha"] * 3
+    assert summary["policy_title"] == "Alpha"
+
+
+@pytest.mark.parametrize("minutes", [2**63 - 1, (2**63 - 1) // 60 + 1, -(2**63)])
+def test_no_number_that_leaves_int64_wraps(minutes):
+    given(Clock().add("activate", 9).apply(9, minutes).target(), outcome="active", target_seconds=None, due_at=None)
+    row = (
+        Clock()
+        .apply(9, 60)
+        .add("breach", 10)
+        .add("fulfill", 11)
+        .add("update_status", 11, status={"calendar": minutes})
+        .target()
+    )
+    given(row, outcome="breached", overdue_clock_seconds=None, is_contradicted=False)
+    seconds = {"target_in_seconds": minutes, "policy": {"id": 11}}
+    given(Clock().add("activate", 9).add("apply_sla", 9, sla=seconds).target(), target_seconds=minutes, due_at=None)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "counts"), [(0, 1), ("0", 1), ("false", 1), (None, 1), (1, 0), ("T", 0), ("TRUE", 0), ("no", 0)]
+)
+def test_rule_1_deleted_in_its_spellings(spelled, counts):
+    given(Clock().apply(9, 60).add("breach", 10, deleted=spelled).target(), breach_events=counts)
+
+
+@pytest.mark.parametrize(("spelled", "withdrawn"), [(True, 1), ("1", 1), ("t", 1), ("no", 0), (2, 0), ("", 0)])
+def test_rule_1_a_breach_whose_deletion_cannot_be_read_is_not_withdrawn_either(spelled, withdrawn):
+    given(Clock().apply(9, 60).add("breach", 10, deleted=spelled).target(), withdrawn_breaches=withdrawn, breach_events=0)
 
 
 def test_last_event_at_is_that_of_the_last_event_not_deleted():

@@ -54,12 +54,12 @@ _TICKET_EVENTS = {
 }
 
 _SLA_CLOCKS = {
-    "id": "Zendesk's id of the event.",
+    "id": "Zendesk's id of the event; of a deletion or restoration, that of the audit.",
     "ticket_id": "Number of the ticket.",
-    "metric": "What the clock measures, Zendesk's name in events.",
-    "instance_id": "Which clock of that metric on the ticket, from 1.",
+    "metric": "What the clock measures, Zendesk's name in events; ticket for the ticket's own deletions and restorations.",
+    "instance_id": "Which clock of that metric on the ticket, from 1; 0 for the ticket's own deletions and restorations.",
     "rank": "Type of the event as its place within one second: 0 activate, 1 either apply, 2 breach, 3 pause, 4 fulfill, "
-    "5 update_status.",
+    "5 update_status; then 6 ticket deleted, 7 ticket restored.",
     "time": "When the event happened (UTC), whole seconds.",
     "deleted": "True for a breach that Zendesk has taken back; other deleted events aren't here.",
     "has_policy": "True if the event brings a policy; an apply with false takes it away.",
@@ -70,6 +70,7 @@ _SLA_CLOCKS = {
     "policy_title": "Title of that policy; NULL without one.",
     "status_calendar_minutes": "Minutes run in calendar hours; NULL but on update_status.",
     "status_business_minutes": "Minutes run in business hours; NULL but on update_status.",
+    "position": "Place of the deletion or restoration among the audit's child events; 0 for other events, NULL in older files.",
     "clock": "Number of the clock (ticket_id, metric, instance_id) within this file, from 0.",
     "is_fulfilled": "Whether the clock stands fulfilled after this event.",
     "is_open": "Whether the clock's target is open after this event.",
@@ -101,10 +102,11 @@ _SLA_TARGETS = {
     "breach_policy_id": "Id of the policy in force at breached_at; NULL without one.",
     "breach_policy_title": "Title of the policy in force at breached_at; NULL without one.",
     "breach_business_hours": "Hours of the policy in force at breached_at, true for business hours; NULL if unknown.",
-    "fulfilled_at": "When the fulfill that closed it happened (UTC); NULL while it is open, and if it was cancelled.",
-    "closed_at": "When it was last closed, by fulfill or by losing its policy unbreached (UTC); NULL while it is open.",
+    "fulfilled_at": "When the fulfill that closed it happened (UTC); NULL while it is open, or if it was cancelled or deleted.",
+    "closed_at": "When it was last closed (UTC), by fulfill, by losing its policy unbreached or by the deletion of its ticket; "
+    "NULL while it is open.",
     "reopened_on_day": "True if it entered earlier, was closed at the end of the day before, and opened again on this day.",
-    "outcome": "As of as_of: achieved, breached (fulfilled late), breached_open, active or cancelled.",
+    "outcome": "As of as_of: achieved, breached (fulfilled late), breached_open, active, cancelled, deleted (its ticket is).",
     "was_open_at_start": "Whether it was open when the day began.",
     "is_paused": "Whether it is open and its clock paused.",
     "superseded": "True if it breached, its target was changed afterwards, and it was fulfilled within the new one.",
@@ -113,8 +115,10 @@ _SLA_TARGETS = {
     "withdrawn_breaches": "How many breach events that Zendesk has taken back fell due while it was open, up to as_of.",
     "breach_events_on_day": "Those of breach_events that are dated on this day.",
     "withdrawn_breaches_on_day": "Those of withdrawn_breaches that are dated on this day.",
-    "overdue_seconds": "Seconds of the calendar from breached_at to fulfilled_at, or to as_of unless it is fulfilled; NULL if "
+    "overdue_seconds": "Seconds of the calendar since breached_at in which it was open, up to its closing or as_of; NULL if "
     "unbreached or superseded.",
+    "is_contradicted": "True if it was fulfilled and the clock's last duration speaks against the outcome: breached within the "
+    "target, or achieved beyond it by a minute or more; NULL in files of schema version 1.",
     "overdue_clock_seconds": "Seconds that the clock ran beyond the target, in the policy's hours, as Zendesk counts; NULL "
     "unless the outcome is breached and both are known.",
     "due_at": "Estimate (UTC) of when an open, unpaused, unbreached target in calendar hours breaches if nothing happens; NULL "
@@ -129,11 +133,13 @@ _DAILY_SLA_BREACH_SUMMARY = {
     "sla_metric": "The metric's name in SLA policies.",
     "policy_id": "Id of the policy that the row's figures are booked under; NULL where Zendesk named none.",
     "business_hours": "Hours of that policy: true for business, false for calendar hours; NULL if unknown.",
-    "policy_title": "The greatest title that the day's targets carry for that policy; NULL if they carry none.",
+    "policy_title": "Title in the newest apply of that policy that the day's targets know; NULL if none has a title.",
     "targets_started": "Targets that a policy opened for the first time on the day, booked under that policy.",
     "targets_discovered": "Targets that a breach without a policy opened for the first time on the day.",
     "targets_reopened": f"Targets closed at the end of the day before and opened again on the day, {_BOOKED}.",
     "targets_cancelled": f"Targets that lost their policy unbreached on the day and stayed so, {_BOOKED}.",
+    "targets_deleted": f"Targets closed on the day because their ticket was deleted, and still so at as_of, {_BOOKED}; NULL "
+    "in files of schema version 1.",
     "breaches": "Targets that first breached on the day and aren't superseded at as_of, booked under the policy then in force.",
     "breached_tickets": "Distinct tickets of breaches; they can't be added up over rows or days.",
     "breach_events": "Breach events of the day that count, repeated ones too, booked under the policy at the first breach.",
@@ -141,6 +147,7 @@ _DAILY_SLA_BREACH_SUMMARY = {
     "completed_breached": f"Targets fulfilled late on the day, {_BOOKED}.",
     "superseded_breaches": "Those of achieved that had breached before their target was changed.",
     "withdrawn_breaches": f"Breach events dated on the day that Zendesk has taken back, {_BOOKED}.",
+    "contradicted": f"Targets fulfilled on the day with is_contradicted, {_BOOKED}; NULL in files of schema version 1.",
     "active_eod": f"Targets open at as_of, late ones included, {_BOOKED}.",
     "breached_open_eod": "Those of active_eod that have breached.",
     "paused_eod": "Those of active_eod whose clock is paused.",

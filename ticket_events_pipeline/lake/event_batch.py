@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ticket_events_pipeline.lake import documented_rows
 from ticket_events_pipeline.lake.audit_columns import AUDIT_FIELDS, audit_columns
 from ticket_events_pipeline.lake.column import Leftovers, Row, column_of, convert_values, dig, escaped, keep_rest
 from ticket_events_pipeline.lake.json_values import (
+    as_deleted,
     as_epoch_ms,
     as_int64,
     as_policy_id,
@@ -147,10 +147,20 @@ def _metric_event_columns(rows: list[Row], leftovers: Leftovers) -> dict[str, pa
 
 
 def _deleted_column(rows: list[Row], leftovers: Leftovers) -> pa.Array:
-    """A metric event without `deleted` is not deleted; an audit has no such thing."""
-    given = column_of(rows, "deleted", pa.bool_(), leftovers)
-    metric_shaped = pa.array([_is_metric_shaped(row) for row in rows], pa.bool_())
-    return pc.if_else(metric_shaped, pc.fill_null(given, False), given)
+    """A metric event without `deleted` is not deleted; an audit has no such thing.
+
+    Null in a metric event: it can't be read. What isn't a plain true or false stays in `extra` as it came.
+    """
+    column: list[bool | None] = []
+    for index, row in enumerate(rows):
+        value = row.get("deleted")
+        if value is None:
+            column.append(False if _is_metric_shaped(row) else None)
+            continue
+        if not isinstance(value, bool):
+            leftovers.keep(index, "deleted", value)
+        column.append(as_deleted(value))
+    return pa.array(column, pa.bool_())
 
 
 def _is_metric_shaped(row: Row) -> bool:

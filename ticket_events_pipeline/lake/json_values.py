@@ -96,6 +96,16 @@ def as_bool(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+_DELETED = {"0": False, "false": False, "1": True, "true": True, "t": True}
+
+
+def as_deleted(value: Any) -> bool | None:
+    """What a metric event's `deleted` says in any spelling that accounts send; None where it can't be read."""
+    if isinstance(value, str):
+        return _DELETED.get(value.lower())
+    return bool(value) if isinstance(value, bool | int | float) and value in (0, 1) else None
+
+
 def as_text(value: Any) -> str | None:
     """Text that UTF-8 can hold: a lone surrogate becomes U+FFFD."""
     if not isinstance(value, str):

@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.sla.events import SLA_EVENTS_SCHEMA, merge
+from ticket_events_pipeline.sla.deletions import STATUS_CHANGES_SCHEMA, copies, metric_rows, ticket_rows
+from ticket_events_pipeline.sla.events import DELETE, SLA_EVENTS_SCHEMA, merge
 from ticket_events_pipeline.sla.replay import Timeline, replay
 from ticket_events_pipeline.sla.segments import Bools, Ints, Segments, once, order_of
 
 REMEMBERED_SECONDS = 30 * 86_400
-"""How long after a ticket's last event its clocks are remembered: Zendesk closes a solved ticket for good within 28 days."""
+"""How long after a ticket's last event its clocks are remembered: Zendesk closes a solved ticket for good within 28 days, and
+removes a deleted one for good after 30. A deletion or restoration is an event, too."""
 
 UNSOLVED_METRIC = "resolution_time"
 """A ticket with a clock of this metric that is not fulfilled is unsolved."""
@@ -43,7 +45,10 @@ def empty_clocks() -> pa.Table:
     return CLOCKS_SCHEMA.empty_table()
 
 
-def advance(clocks: pa.Table, events: pa.Table, day: Day) -> pa.Table:
+NO_CHANGES = STATUS_CHANGES_SCHEMA.empty_table()
+
+
+def advance(clocks: pa.Table, events: pa.Table, day: Day, changes: pa.Table = NO_CHANGES) -> pa.Table:
     """The clocks remembered at the end of a day, sorted by (ticket_id, metric, instance_id), then by rule 2.
 
     Args:
@@ -51,8 +56,14 @@ def advance(clocks: pa.Table, events: pa.Table, day: Day) -> pa.Table:
         events: all stored events of the day (`SLA_EVENTS_SCHEMA`, unique by id), those later than an `as_of` included.
             An id that `clocks` knows too is replaced by the day's event.
         day: the day that ends.
+        changes: of the tickets' status on the day (`STATUS_CHANGES_SCHEMA`); those of tickets that aren't known to be or
+            have been deleted mean nothing.
     """
-    rows = _in_order(merge([clocks.select(SLA_EVENTS_SCHEMA.names), events]))
+    rows = merge([metric_rows(clocks), events])
+    own = ticket_rows(clocks, changes)
+    if own.num_rows:
+        rows = pa.concat_tables([rows, own, copies(rows, own)])
+    rows = _in_order(rows)
     numbers = _clocks_in(rows).run_of_row.astype(np.int32)
     states = replay(timeline_of(rows.append_column("clock", pa.array(numbers))))
     states_after = [pa.array(numbers), pa.array(states.is_fulfilled), pa.array(states.is_open)]
@@ -84,8 +95,10 @@ def _in_order(rows: pa.Table) -> pa.Table:
     """Sorted by clock, within a clock by rule 2: (time, rank, id), never the order of arrival."""
     rows = rows.unify_dictionaries().combine_chunks()
     clock = [rows["ticket_id"].to_numpy(), alphabetic_codes(rows["metric"]), rows["instance_id"].to_numpy()]
-    order = order_of(*clock, rows["time"].cast(pa.int64()).to_numpy(), rows["rank"].to_numpy(), rows["id"].to_numpy())
-    return rows.take(pa.array(order))
+    rank, position = rows["rank"].to_numpy(), rows["position"].fill_null(0).to_numpy()
+    # Deletions and restorations of one second come as their audits do, and in an audit as its child events do.
+    moment = [rows["time"].cast(pa.int64()).to_numpy(), np.minimum(rank, DELETE), rows["id"].to_numpy(), position]
+    return rows.take(pa.array(order_of(*clock, *moment)))
 
 
 def alphabetic_codes(column: pa.ChunkedArray) -> Ints:
@@ -100,6 +113,11 @@ def _clocks_in(rows: pa.Table) -> Segments:
     """The runs of rows of one clock."""
     metric = rows["metric"].combine_chunks().indices
     return Segments.of(rows["ticket_id"].to_numpy(), metric.to_numpy(), rows["instance_id"].to_numpy())
+
+
+def deleted_tickets(clocks: pa.Table) -> Ints:
+    """The tickets that are known to be or to have been deleted, ascending."""
+    return once(clocks["ticket_id"].filter(pc.equal(clocks["instance_id"], 0)).to_numpy())
 
 
 def open_tickets(clocks: pa.Table) -> Ints:
@@ -119,12 +137,22 @@ def timeline_of(rows: pa.Table) -> Timeline:
 
 
 def _remembered(clocks: pa.Table, runs: Segments, day: Day) -> Bools:
-    """Per clock: its target is open, its ticket unsolved, or the ticket's last event not yet 30 days ago."""
-    last = clocks.select(["ticket_id", "metric", "is_fulfilled", "is_open"]).take(pa.array(runs.lasts))
+    """Per clock: its target is open, its ticket unsolved, or the ticket's last event not yet 30 days ago.
+
+    A deleted ticket is not unsolved. The ticket's own clock, which says so, is remembered as long as any other.
+    """
+    columns = ["ticket_id", "metric", "instance_id", "rank", "is_fulfilled", "is_open"]
+    last = clocks.select(columns).take(pa.array(runs.lasts))
     tickets = Segments.of(last["ticket_id"].to_numpy())
-    lived = runs.last(~clocks["deleted"].to_numpy())  # the last event of a clock that has not only deleted ones
-    runs_on = ~last["is_fulfilled"].to_numpy() & pc.equal(last["metric"], UNSOLVED_METRIC).to_numpy() & (lived >= 0)
+    is_event, rank = ~clocks["deleted"].to_numpy(), clocks["rank"].to_numpy()
+    is_alive = runs.count(is_event & (rank < DELETE)) > 0  # a clock that has not only withdrawn events
+    runs_on = ~last["is_fulfilled"].to_numpy() & pc.equal(last["metric"], UNSOLVED_METRIC).to_numpy() & is_alive
+    lived = runs.last(is_event)
     seconds = np.where(lived >= 0, clocks["time"].cast(pa.int64()).to_numpy()[lived] // 1000, NEVER)
     is_recent = np.maximum.reduceat(seconds, tickets.starts) >= day.end - REMEMBERED_SECONDS
+    is_own: Bools = last["instance_id"].to_numpy() == 0
+    is_deleted = tickets.count(is_own & (last["rank"].to_numpy() == DELETE)) > 0
+    is_unsolved = (tickets.count(runs_on) > 0) & ~is_deleted
     is_open: Bools = last["is_open"].to_numpy()
-    return is_open | ((tickets.count(runs_on) > 0) | is_recent)[tickets.run_of_row]
+    is_remembered = is_open | (is_unsolved | is_recent)[tickets.run_of_row]
+    return is_remembered | (is_own & (tickets.count(is_remembered) > 0)[tickets.run_of_row])

@@ -21,6 +21,8 @@ RAW_ASSETS = ("ticket_events", "ticket_metric_events")
 _COUNTING = ["rank", "deleted"]
 _POLICY = ["rank", "has_policy"]
 _OPEN = ["rank", "deleted", "has_policy"]
+_TITLE = ["policy_title", "policy_id", "time", "id", *_POLICY]
+_TITLE_WHEN_OPEN = ["policy_title", "policy_id", "time", "id", *_OPEN]
 _SAME_TARGET = ["target_seconds", "business_hours", "policy_id"]
 _SUPERSEDED = [*_OPEN, *_SAME_TARGET, "status_calendar_minutes", "status_business_minutes"]
 
@@ -40,11 +42,18 @@ _CLOCKS_FROM_RAW: Mapping[str, list[str]] = {
     "policy_title": ["sla_policy_title"],
     "status_calendar_minutes": ["status_calendar_minutes"],
     "status_business_minutes": ["status_business_minutes"],
+    "position": [],
     "clock": ["ticket_id", "metric", "instance_id"],
     "is_fulfilled": ["type", "time"],
     # Of two applies in one second the greater id holds.
     "is_open": ["type", "time", "id", "deleted", "sla_is_group"],
 }
+
+_CLOCKS_FROM_AUDITS: Mapping[str, list[str]] = {
+    name: [*sources, "child_events"] if name in ("rank", "position", "is_open") else sources
+    for name, sources in _CLOCKS_FROM_RAW.items()
+}
+"""Audits tell of deleted tickets, and lie in `ticket_events` alone."""
 
 _TARGETS_FROM_CLOCKS: Mapping[str, list[str]] = {
     "ticket_id": ["ticket_id"],
@@ -53,7 +62,7 @@ _TARGETS_FROM_CLOCKS: Mapping[str, list[str]] = {
     "sla_metric": ["metric", "instance_id"],
     "is_group_sla": ["is_group", *_POLICY],
     "policy_id": ["policy_id", *_POLICY],
-    "policy_title": ["policy_title", *_POLICY],
+    "policy_title": _TITLE,
     "target_seconds": ["target_seconds", *_POLICY],
     "business_hours": ["business_hours", *_POLICY],
     "target_changes": [*_SAME_TARGET, *_POLICY],
@@ -62,11 +71,11 @@ _TARGETS_FROM_CLOCKS: Mapping[str, list[str]] = {
     "entered_at": ["time", *_OPEN],
     "entered_by": _OPEN,
     "entry_policy_id": ["policy_id", *_OPEN],
-    "entry_policy_title": ["policy_title", *_OPEN],
+    "entry_policy_title": _TITLE_WHEN_OPEN,
     "entry_business_hours": ["business_hours", *_OPEN],
     "breached_at": ["time", *_COUNTING],
     "breach_policy_id": ["policy_id", *_OPEN],
-    "breach_policy_title": ["policy_title", *_OPEN],
+    "breach_policy_title": _TITLE_WHEN_OPEN,
     "breach_business_hours": ["business_hours", *_OPEN],
     "fulfilled_at": ["time", *_OPEN],
     "closed_at": ["time", *_OPEN],
@@ -81,6 +90,7 @@ _TARGETS_FROM_CLOCKS: Mapping[str, list[str]] = {
     "breach_events_on_day": ["time", *_COUNTING],
     "withdrawn_breaches_on_day": ["time", *_OPEN],
     "overdue_seconds": ["time", *_SUPERSEDED],
+    "is_contradicted": _SUPERSEDED,
     "overdue_clock_seconds": _SUPERSEDED,
     "due_at": ["time", "target_seconds", "business_hours", *_OPEN],
     "last_event_at": ["time", "deleted"],
@@ -100,6 +110,7 @@ _SUMMARY_FROM_TARGETS: Mapping[str, list[str]] = {
     "targets_discovered": ["entered_at", "entered_by"],
     "targets_reopened": ["reopened_on_day"],
     "targets_cancelled": ["outcome"],
+    "targets_deleted": ["outcome"],
     "breaches": _BREACHES,
     "breached_tickets": ["ticket_id", *_BREACHES],
     "breach_events": ["breach_events_on_day"],
@@ -107,6 +118,7 @@ _SUMMARY_FROM_TARGETS: Mapping[str, list[str]] = {
     "completed_breached": ["outcome"],
     "superseded_breaches": ["superseded"],
     "withdrawn_breaches": ["withdrawn_breaches_on_day"],
+    "contradicted": ["is_contradicted"],
     "active_eod": ["outcome"],
     "breached_open_eod": ["outcome"],
     "paused_eod": ["is_paused"],
@@ -125,7 +137,11 @@ def _from(upstream: tuple[str, ...], columns: Mapping[str, list[str]]) -> dict[s
 
 
 COLUMN_LINEAGE: Lineage = {
-    "sla_clocks": _from(RAW_ASSETS, _CLOCKS_FROM_RAW),
+    "sla_clocks": {
+        name: [("ticket_events", source) for source in _CLOCKS_FROM_AUDITS[name]]
+        + [("ticket_metric_events", source) for source in sources]
+        for name, sources in _CLOCKS_FROM_RAW.items()
+    },
     "sla_targets": _from(("sla_clocks",), _TARGETS_FROM_CLOCKS),
     "daily_sla_breach_summary": _from(("sla_targets",), _SUMMARY_FROM_TARGETS),
 }

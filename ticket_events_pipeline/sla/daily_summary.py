@@ -24,12 +24,14 @@ COUNTS = [
     "targets_discovered",
     "targets_reopened",
     "targets_cancelled",
+    "targets_deleted",
     "breaches",
     "breach_events",
     "achieved",
     "completed_breached",
     "superseded_breaches",
     "withdrawn_breaches",
+    "contradicted",
     "active_eod",
     "breached_open_eod",
     "paused_eod",
@@ -53,7 +55,9 @@ def daily_summary(targets: pa.Table, *, day: Day, as_of: int, events_through: in
     """
     sums = _sums(_bookings(targets, day_start=day.start))
     columns = {name: sums[name] for name in (*KEY, *COUNTS, "breached_tickets")}
-    columns["policy_title"] = _greatest_titles(targets, sums["policy_id"])
+    if targets["is_contradicted"].null_count:  # of a file that was made before there were such
+        columns["contradicted"] = pa.nulls(sums.num_rows, pa.int64())
+    columns["policy_title"] = _titles(targets, sums["policy_id"])
     columns["achievement_rate"] = _achievement_rate(sums["achieved"], sums["breaches"])
     columns |= _overdue(sums["overdue_seconds"])
     columns["as_of"] = _repeated(as_of * 1000, TIMESTAMP, sums.num_rows)
@@ -93,10 +97,12 @@ def _own_figures(targets: pa.Table) -> dict[str, pa.ChunkedArray]:
     return {
         "targets_reopened": targets["reopened_on_day"],
         "targets_cancelled": pc.equal(outcome, "cancelled"),
+        "targets_deleted": pc.equal(outcome, "deleted"),
         "achieved": pc.equal(outcome, "achieved"),
         "completed_breached": is_completed_breached,
         "superseded_breaches": targets["superseded"],
         "withdrawn_breaches": targets["withdrawn_breaches_on_day"],
+        "contradicted": targets["is_contradicted"],
         "active_eod": pc.is_in(outcome, pa.array(["active", "breached_open"])),
         "breached_open_eod": pc.equal(outcome, "breached_open"),
         "paused_eod": targets["is_paused"],
@@ -122,14 +128,14 @@ def _sums(bookings: pa.Table) -> pa.Table:
     return sums.rename_columns(names).sort_by([(name, "ascending") for name in KEY])
 
 
-def _greatest_titles(targets: pa.Table, policy_ids: pa.ChunkedArray) -> pa.Array:
-    """The greatest title that the targets carry for each of the policies, null being one."""
+def _titles(targets: pa.Table, policy_ids: pa.ChunkedArray) -> pa.Array:
+    """The title that the day's targets have for each of the policies, null being one: all of them have the same."""
     carried = [
         pa.table({"id": targets[f"{prefix}policy_id"], "title": targets[f"{prefix}policy_title"]})
         for prefix in ("", "entry_", "breach_")
     ]
-    greatest = pa.concat_tables(carried).group_by("id", use_threads=False).aggregate([("title", "max")])
-    return greatest["title_max"].take(pc.index_in(policy_ids, greatest["id"].combine_chunks()))
+    titles = pa.concat_tables(carried).group_by("id", use_threads=False).aggregate([("title", "max")])
+    return titles["title_max"].take(pc.index_in(policy_ids, titles["id"].combine_chunks()))
 
 
 def _achievement_rate(achieved: pa.ChunkedArray, breaches: pa.ChunkedArray) -> pa.ChunkedArray:

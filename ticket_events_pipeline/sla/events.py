@@ -1,7 +1,7 @@
 """What the SLA rules need of an event, taken out of raw tables of either stream.
 
 Here: SLA.md rule 1 (which rows take part, one row per event id) and the half of rule 4 that reads a policy object. Not
-here: anything that looks at more than one event of a clock (`replay`), or that reads files.
+here: deletions, which audits tell (`deletions`), or anything that looks at more than one event of a clock (`replay`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.lake.schemas import TIMESTAMP, metric_shaped
 
-ACTIVATE, APPLY, BREACH, PAUSE, FULFILL, UPDATE_STATUS = range(6)
-"""Rule 2: events of one second happen in this order."""
+ACTIVATE, APPLY, BREACH, PAUSE, FULFILL, UPDATE_STATUS, DELETE, RESTORE = range(8)
+"""Rule 2: events of one second happen in this order; but a ticket's deletions and restorations in that of its audits."""
 
 RANK_BY_TYPE = {
     "activate": ACTIVATE,
@@ -37,7 +37,7 @@ SLA_EVENTS_SCHEMA = pa.schema(
         ("ticket_id", pa.int64()),
         ("metric", CODED_STRING),
         ("instance_id", pa.int64()),
-        ("rank", pa.int8()),  # the type, as RANK_BY_TYPE has it; what else the two applies differ in is `is_group`
+        ("rank", pa.int8()),  # the type, as RANK_BY_TYPE has it, or DELETE or RESTORE; the two applies differ in `is_group`
         ("time", TIMESTAMP),
         ("deleted", pa.bool_()),  # true on breaches only
         ("has_policy", pa.bool_()),  # an apply without takes the policy away; one with may still lack a policy id
@@ -48,8 +48,12 @@ SLA_EVENTS_SCHEMA = pa.schema(
         ("policy_title", CODED_STRING),
         ("status_calendar_minutes", pa.int64()),
         ("status_business_minutes", pa.int64()),
+        ("position", pa.int32()),  # of a DELETE or RESTORE, the place of the child event in its audit; else 0
     ]
 )
+
+MINUTES_IN_INT64 = (2**63 - 1) // 60
+"""More of them, as seconds, leave int64."""
 
 
 def has_metric_events(raw: pa.Table) -> bool:
@@ -71,8 +75,8 @@ def sla_events(*raw: pa.Table) -> pa.Table:
     takes_part = pc.and_(
         # Zendesk counts instances from 1; 0 is that of `measure` rows.
         pc.and_(pc.is_valid(shaped["rank"]), pc.greater(shaped["instance_id"], 0)),
-        # B6 wants the withdrawn breaches.
-        pc.or_(pc.invert(shaped["deleted"]), pc.equal(shaped["rank"], BREACH)),
+        # B6 wants the withdrawn breaches. An unreadable `deleted` is null, and its event takes no part (rule 1).
+        pc.fill_null(pc.or_(pc.invert(shaped["deleted"]), pc.equal(shaped["rank"], BREACH)), False),
     )
     return _only(shaped, pc.and_(takes_part, pc.is_valid(shaped["ticket_id"])))
 
@@ -100,18 +104,25 @@ def _project(raw: pa.Table) -> pa.Table:
         "rank": _ranks(rows["type"]),
         # "The same second" (B3) is equality from here on. Zendesk's times have no fractions anyway.
         "time": pa.chunked_array([pa.array(rows["time"].cast(pa.int64()).to_numpy() // 1000 * 1000)]),
-        "deleted": pc.fill_null(rows["deleted"], False),
+        "deleted": rows["deleted"],
         "has_policy": pc.is_valid(rows["sla_is_group"]),
         "is_group": rows["sla_is_group"],
-        "target_seconds": pc.coalesce(rows["sla_target_seconds"], pc.multiply(rows["sla_target_minutes"], 60)),
+        "target_seconds": pc.coalesce(rows["sla_target_seconds"], as_seconds(rows["sla_target_minutes"])),
         "business_hours": rows["sla_business_hours"],
         "policy_id": rows["sla_policy_id"],
         "policy_title": rows["sla_policy_title"],
         "status_calendar_minutes": rows["status_calendar_minutes"],
         "status_business_minutes": rows["status_business_minutes"],
+        "position": pa.chunked_array([pa.repeat(pa.scalar(0, pa.int32()), rows.num_rows)]),
     }
     arrays = [_typed(columns[field.name], field.type) for field in SLA_EVENTS_SCHEMA]
     return pa.Table.from_arrays(arrays, schema=SLA_EVENTS_SCHEMA)
+
+
+def as_seconds(minutes: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Minutes in seconds; null where they leave int64."""
+    is_held = pc.and_(pc.less_equal(minutes, MINUTES_IN_INT64), pc.greater_equal(minutes, -MINUTES_IN_INT64))
+    return pc.multiply(pc.if_else(is_held, minutes, None), 60)
 
 
 def _only(rows: pa.Table, is_wanted: pa.ChunkedArray) -> pa.Table:

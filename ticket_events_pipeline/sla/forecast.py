@@ -19,8 +19,9 @@ def due(running_seconds: Ints, target_seconds: Ints, *, as_of: int) -> tuple[Int
 
     It may lie before `as_of`: Zendesk then has yet to deliver its breach.
     """
-    due_at = as_of + target_seconds - running_seconds  # of a target without end, it overflows, and no calendar has that either
-    return due_at, (due_at >= 0) & (due_at <= NEWEST_EPOCH_SECOND)
+    began = as_of - running_seconds  # as if the clock had never stood still
+    is_date = (target_seconds >= -began) & (target_seconds <= NEWEST_EPOCH_SECOND - began)
+    return began + np.where(is_date, target_seconds, 0), is_date
 
 
 def running(timeline: Timeline, seconds: Ints, *, as_of: int) -> tuple[Ints, Bools]:

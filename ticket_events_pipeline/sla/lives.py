@@ -1,4 +1,4 @@
-"""What has become of every clock's target by `as_of`: the rest of SLA.md rules 4 and 5, B4 to B6, rule 8.
+"""What has become of every clock's target by `as_of`: the rest of SLA.md rules 4 and 5, B4 to B6, rules 8 to 10.
 
 Here: which event of a clock played which part in its target's life, for all clocks at once. Not here: days (`targets`
 chooses and dates the rows), the states between (`replay`).
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticket_events_pipeline.sla.events import ACTIVATE, FULFILL, PAUSE, UPDATE_STATUS
+from ticket_events_pipeline.sla.events import ACTIVATE, DELETE, FULFILL, PAUSE, UPDATE_STATUS
 from ticket_events_pipeline.sla.replay import States, Timeline, was
 from ticket_events_pipeline.sla.segments import Bools, Ints
 
@@ -29,11 +29,13 @@ class Lives:
         breach: the earliest counting breach (B4).
         policy: the apply whose policy is in force, else the last that was.
         target_changes: how many policies that came into force differed from the one before (a count, not a row).
-        closing: the fulfil or apply that closed the target, -1 while it is open.
-        status: the last update_status.
+        closing: the fulfil, apply or deletion that closed the target, -1 while it is open.
         is_open, is_paused, is_fulfilled, is_superseded: of the target, now.
+        is_deleted: it was closed by the deletion of its ticket.
+        is_contradicted: its outcome and its measured duration disagree (rule 10).
         openings: how many times it went from closed to open, the entry included (a count).
-        elapsed_minutes: what the last update_status says, in the hours of the target's policy; 0 where `has_elapsed` is not.
+        elapsed_minutes: how long a fulfilled target took by the last update_status, in the hours of its policy; 0 where
+            `has_elapsed` is not.
     """
 
     entry: Ints
@@ -44,7 +46,9 @@ class Lives:
     is_open: Bools
     is_paused: Bools
     is_fulfilled: Bools
+    is_deleted: Bools
     is_superseded: Bools
+    is_contradicted: Bools
     openings: Ints
     elapsed_minutes: Ints
     has_elapsed: Bools
@@ -65,11 +69,14 @@ def lives(rows: pa.Table, timeline: Timeline, states: States) -> Lives:
     comes, is_change = _policy_changes(rows, timeline, states)
     last_come = clocks.last(comes)
     policy = np.where(last_come >= 0, states.policy[last_come], -1)
-    elapsed_minutes, has_elapsed = _elapsed(rows, clocks.last(timeline.rank == UPDATE_STATUS), policy)
+    status = clocks.last(timeline.rank == UPDATE_STATUS)
+    # One from before the fulfil speaks of an earlier cycle. In one second it ranks after the fulfil.
+    elapsed_minutes, has_elapsed = _elapsed(rows, np.where(is_fulfilled & (status > closing), status, -1), policy)
+    meets, exceeds = _against_target(rows, policy, elapsed_minutes)
+    is_measured = has_elapsed & (states.policy[closing] >= 0)
     # B5: fulfilled with a policy in force, the target changed after the breach, and the elapsed minutes within it.
     is_changed_late = (breach >= 0) & (_last_change(timeline, comes, is_change) > breach)
-    is_superseded = is_fulfilled & (states.policy[closing] >= 0) & is_changed_late
-    is_superseded &= has_elapsed & _meets(rows, policy, elapsed_minutes)
+    is_superseded = is_measured & is_changed_late & meets
     return Lives(
         entry=clocks.first(opens),
         breach=breach,
@@ -79,7 +86,9 @@ def lives(rows: pa.Table, timeline: Timeline, states: States) -> Lives:
         is_open=is_open,
         is_paused=is_open & _paused(timeline),
         is_fulfilled=is_fulfilled,
+        is_deleted=(closing >= 0) & (timeline.rank[closing] == DELETE),
         is_superseded=is_superseded,
+        is_contradicted=is_measured & ~is_superseded & np.where(breach >= 0, meets, exceeds),
         openings=clocks.count(opens),
         elapsed_minutes=elapsed_minutes,
         has_elapsed=has_elapsed,
@@ -121,21 +130,28 @@ def _paused(timeline: Timeline) -> Bools:
 
 
 def _elapsed(rows: pa.Table, status: Ints, policy: Ints) -> tuple[Ints, Bools]:
-    """B5: per clock, the minutes of its last update_status in the hours of its policy, and whether they are known.
+    """B5: per clock, the minutes of that update_status in the hours of its policy, and whether they are known.
 
     Zendesk is not known to send it at the fulfil only, nor to add up the cycles of a re-opened clock: the last one holds.
+    A negative duration is no evidence.
     """
     business_hours = pc.fill_null(taken(rows, "business_hours", policy), False)
     minutes = pc.if_else(
         business_hours, taken(rows, "status_business_minutes", status), taken(rows, "status_calendar_minutes", status)
     )
-    return known(minutes)
+    return known(pc.if_else(pc.greater_equal(minutes, 0), minutes, None))
 
 
-def _meets(rows: pa.Table, policy: Ints, elapsed_minutes: Ints) -> Bools:
-    """B5: whether the elapsed minutes are within the target, unknown targets being missed."""
+def _against_target(rows: pa.Table, policy: Ints, elapsed_minutes: Ints) -> tuple[Bools, Bools]:
+    """B5 and rule 10: whether the elapsed minutes are within the target, and whether beyond it by a minute or more.
+
+    Neither where the target is unknown. Compared in minutes: stored numbers times 60 may leave int64.
+    """
     target_seconds, is_known = known(taken(rows, "target_seconds", policy))
-    return is_known & (elapsed_minutes <= target_seconds // 60)
+    whole_minutes = target_seconds // 60
+    is_within = elapsed_minutes <= whole_minutes
+    is_beyond = elapsed_minutes - 1 >= whole_minutes + (target_seconds % 60 > 0)
+    return is_known & is_within, is_known & is_beyond
 
 
 def _codes(column: pa.Array) -> Ints:

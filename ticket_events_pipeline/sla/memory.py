@@ -20,7 +20,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.sla.clocks import advance, empty_clocks, open_tickets, without_forgotten
+from ticket_events_pipeline.sla.clocks import (
+    NO_CHANGES,
+    advance,
+    deleted_tickets,
+    empty_clocks,
+    open_tickets,
+    without_forgotten,
+)
+from ticket_events_pipeline.sla.deletions import of_deleted
 from ticket_events_pipeline.sla.segments import Ints, among, between, once, ranges, union
 
 REACH_DAYS = 30
@@ -41,6 +49,10 @@ class Layer(Protocol):
     @property
     def tickets(self) -> Ints:
         """Those that it names. One without rows is forgotten, whatever older layers say."""
+
+    @property
+    def deleted_tickets(self) -> Ints:
+        """Those that are known to be or to have been deleted; perhaps some that it no longer names."""
 
     def rows(self, tickets: Ints) -> pa.Table:
         """All clocks of some of the tickets that it names."""
@@ -113,6 +125,11 @@ class KeptLayer:
         """The tickets that it names without having rows of them."""
         return self.tickets[~among(self.tickets, self.clocks.tickets)]
 
+    @property
+    def deleted_tickets(self) -> Ints:
+        """See `Layer.deleted_tickets`."""
+        return deleted_tickets(self.clocks.table)
+
     def rows(self, tickets: Ints) -> pa.Table:
         """See `Layer.rows`."""
         return self.clocks.rows(tickets[among(tickets, self.clocks.tickets)])
@@ -142,26 +159,32 @@ class Memory:
         """All that is remembered."""
         return self._clocks(self._found(union(NO_TICKETS, *(layer.tickets for layer in self.layers))))
 
-    def advanced(self, events: pa.Table, day: Day) -> tuple[Memory, KeptLayer]:
+    def of_deleted(self, changes: pa.Table) -> pa.Table:
+        """Those changes of status that may matter: of tickets that are deleted by one of them or have been before."""
+        return of_deleted(changes, union(NO_TICKETS, *(layer.deleted_tickets for layer in self.layers)))
+
+    def advanced(self, events: pa.Table, day: Day, changes: pa.Table = NO_CHANGES) -> tuple[Memory, KeptLayer]:
         """The memory at the end of a later day, and its newest layer.
 
         Args:
             events: all stored events of the day, see `clocks.advance`.
             day: the day that ends.
+            changes: of the tickets' status, from `of_deleted`.
         """
         oldest = day.plus(-REACH_DAYS)
         staying = tuple(layer for layer in self.layers if layer.day >= oldest)
-        moved = union(events["ticket_id"].to_numpy(), self._having(np.sort(events["id"].to_numpy())))
+        named = [events["ticket_id"].to_numpy(), changes["ticket_id"].to_numpy()]
+        moved = union(*named, self._having(np.sort(events["id"].to_numpy())))
         left = [self._only_in(place) for place in range(len(self.layers) - len(staying))]
         found = self._found(union(moved, self._open(), *left))
-        clocks = advance(self._clocks(found), events, day)
+        clocks = advance(self._clocks(found), events, day, changes)
         known_to_older = union(NO_TICKETS, *(tickets for layer, tickets in found if layer.day >= oldest))
         here = KeptLayer.of(day, clocks, besides=known_to_older)
         return Memory((*(layer.without(here.tickets) for layer in staying), here)), here
 
-    def gathered(self, events: pa.Table, day: Day) -> tuple[Memory, KeptLayer]:
+    def gathered(self, events: pa.Table, day: Day, changes: pa.Table = NO_CHANGES) -> tuple[Memory, KeptLayer]:
         """As `advanced`, but with all that is remembered in the one layer, so that no older one is needed."""
-        here = KeptLayer.of(day, advance(self.clocks(), events, day))
+        here = KeptLayer.of(day, advance(self.clocks(), events, day, changes))
         return Memory((here,)), here
 
     def _found(self, tickets: Ints) -> list[tuple[Layer, Ints]]:

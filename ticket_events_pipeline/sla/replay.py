@@ -1,4 +1,4 @@
-"""The state of every clock after each of its events: SLA.md rules 2, 4, 5, 6 and B3.
+"""The state of every clock after each of its events: SLA.md rules 2, 4, 5, 6, 9 and B3.
 
 Here: what an event does to its clock, for all clocks at once; a state depends on the clock's earlier events alone. Not
 here: what becomes of a target (`targets`), which clocks are remembered (`clocks`).
@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from ticket_events_pipeline.sla.events import ACTIVATE, APPLY, BREACH, FULFILL
+from ticket_events_pipeline.sla.events import ACTIVATE, APPLY, BREACH, DELETE, FULFILL
 from ticket_events_pipeline.sla.segments import Bools, Ints, Segments
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Events sorted by (clock, time, rank, id), which is rule 2; one run of `clocks` per clock."""
+    """Events sorted by clock, then by rule 2, among them its ticket's deletions and restorations; one run of `clocks` each."""
 
     clocks: Segments
     rank: npt.NDArray[np.int8]
@@ -50,9 +50,10 @@ def replay(timeline: Timeline) -> States:
     """The states after each event."""
     is_fulfilled = _fulfilled(timeline)
     policy = _policy_in_force(timeline, is_fulfilled)
-    is_counting = _counting_breaches(timeline, is_fulfilled)
+    is_deleted = _ticket_deleted(timeline)
+    is_counting = _counting_breaches(timeline, is_fulfilled | is_deleted)
     # Rule 5, with B4: a target breaches once, so a breach keeps its clock's target open in later cycles too.
-    is_open = ~is_fulfilled & ((policy >= 0) | (timeline.clocks.latest(is_counting) >= 0))
+    is_open = ~is_fulfilled & ~is_deleted & ((policy >= 0) | (timeline.clocks.latest(is_counting) >= 0))
     return States(is_fulfilled=is_fulfilled, policy=policy, is_counting=is_counting, is_open=is_open)
 
 
@@ -79,10 +80,20 @@ def _policy_in_force(timeline: Timeline, is_fulfilled: Bools) -> Ints:
     return np.where((apply >= 0) & timeline.has_policy[apply], apply, -1)
 
 
-def _counting_breaches(timeline: Timeline, is_fulfilled: Bools) -> Bools:
-    """B1 and B3: Zendesk's own breach events, but not the stale ones after the fulfil of their cycle.
+def _ticket_deleted(timeline: Timeline) -> Bools:
+    """Rule 9: from a deletion of the ticket to its restoration."""
+    is_change: Bools = timeline.rank >= DELETE
+    if not is_change.any():
+        return is_change
+    latest = timeline.clocks.latest(is_change)
+    is_deletion: Bools = timeline.rank[latest] == DELETE
+    return (latest >= 0) & is_deletion
 
-    In the same second the breach ranks before the fulfil, and counts.
+
+def _counting_breaches(timeline: Timeline, stands_still: Bools) -> Bools:
+    """B1, B3 and rule 9: Zendesk's own breach events, but none after the fulfil of their cycle or while the ticket is deleted.
+
+    In the same second the breach ranks before either, and counts.
     """
     is_breach: Bools = timeline.rank == BREACH
-    return is_breach & ~timeline.deleted & ~was(timeline, is_fulfilled)
+    return is_breach & ~timeline.deleted & ~was(timeline, stands_still)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.schemas import SLA_TARGETS_SCHEMA
 from ticket_events_pipeline.sla.clocks import CLOCK_KEY, alphabetic_codes, timeline_of
-from ticket_events_pipeline.sla.events import ACTIVATE, APPLY
+from ticket_events_pipeline.sla.events import ACTIVATE, APPLY, DELETE, MINUTES_IN_INT64
 from ticket_events_pipeline.sla.forecast import due, running
 from ticket_events_pipeline.sla.lives import Lives, known, lives, taken
 from ticket_events_pipeline.sla.replay import States, Timeline, replay, was
@@ -24,8 +24,10 @@ from ticket_events_pipeline.sla.segments import Bools, Ints
 SLA_METRICS = {"resolution_time": "total_resolution_time"}
 """Rule 3: Zendesk's names in policies where they differ from those in events; reply_time depends on the instance."""
 
-OUTCOMES = ["active", "breached_open", "achieved", "breached", "cancelled"]
+OUTCOMES = ["active", "breached_open", "achieved", "breached", "cancelled", "deleted"]
 """Rule 8."""
+
+INT64_MAX = np.iinfo(np.int64).max
 
 Columns = dict[str, pa.Array | npt.NDArray[np.generic]]
 
@@ -132,14 +134,40 @@ def _policies(shown: _Shown) -> Columns:
     rows, life, policy_after = shown.rows, shown.life, shown.states.policy
     at_breach = np.where(life.breach >= 0, policy_after[life.breach], -1)
     at = {"": life.policy, "entry_": policy_after[life.entry], "breach_": at_breach}
-    names = ["policy_id", "policy_title", "business_hours"]
+    titles = _newest_titles(shown)
+    columns: Columns = {}
+    for prefix, apply in at.items():
+        policy_id = taken(rows, "policy_id", apply)
+        columns |= {
+            f"{prefix}policy_id": policy_id,
+            f"{prefix}policy_title": pc.if_else(pa.array(apply >= 0), _titles_of(policy_id, titles), None),
+            f"{prefix}business_hours": taken(rows, "business_hours", apply),
+        }
     return {
-        **{f"{prefix}{name}": taken(rows, name, apply) for prefix, apply in at.items() for name in names},
+        **columns,
         "target_seconds": taken(rows, "target_seconds", life.policy),
         "is_group_sla": pc.fill_null(taken(rows, "is_group", life.policy), False),
         "target_changes": life.target_changes,
         "entered_by": pc.if_else(pa.array(policy_after[life.entry] >= 0), "policy", "breach"),
     }
+
+
+def _newest_titles(shown: _Shown) -> pa.Table:
+    """By `policy_id`, null being one, the `title` of the newest apply that the day's targets know and that has one."""
+    is_shown = np.zeros(len(shown.timeline.clocks.starts), bool)
+    is_shown[shown.clocks] = True
+    has_title = shown.rows["policy_title"].is_valid().to_numpy()
+    applies = np.flatnonzero((shown.timeline.rank == APPLY) & has_title & is_shown[shown.timeline.clocks.run_of_row])
+    ids = shown.rows["id"].to_numpy()[applies]
+    applies = applies[np.lexsort([ids, shown.seconds[applies]])]
+    known = {"id": taken(shown.rows, "policy_id", applies), "title": taken(shown.rows, "policy_title", applies)}
+    columns = {name: _typed(column, pa.string()) for name, column in known.items()}
+    return pa.table(columns).group_by("id", use_threads=False).aggregate([("title", "last")])
+
+
+def _titles_of(policy_ids: pa.Array, titles: pa.Table) -> pa.Array:
+    found = titles.combine_chunks()
+    return found["title_last"].combine_chunks().take(pc.index_in(_typed(policy_ids, pa.string()), found["id"].combine_chunks()))
 
 
 def _moments(shown: _Shown) -> Columns:
@@ -151,7 +179,7 @@ def _moments(shown: _Shown) -> Columns:
         "breached_at": life.breach,
         "fulfilled_at": np.where(life.is_fulfilled, life.closing, -1),
         "closed_at": life.closing,
-        "last_event_at": clocks.last(~timeline.deleted)[shown.clocks],
+        "last_event_at": clocks.last(~timeline.deleted & (timeline.rank < DELETE))[shown.clocks],
     }
     return {name: taken(shown.rows, "time", rows) for name, rows in rows_at.items()}
 
@@ -159,19 +187,40 @@ def _moments(shown: _Shown) -> Columns:
 def _outcomes(shown: _Shown) -> Columns:
     life = shown.life
     is_breached = (life.breach >= 0) & ~life.is_superseded
-    closed = np.where(life.is_fulfilled, np.where(is_breached, 3, 2), 4)
+    closed = np.where(life.is_fulfilled, np.where(is_breached, 3, 2), np.where(life.is_deleted, 5, 4))
     outcome = np.where(life.is_open, np.where(is_breached, 1, 0), closed)
-    end_seconds = np.where(life.is_fulfilled, shown.seconds[life.closing], shown.as_of)
     target_seconds, has_target = known(taken(shown.rows, "target_seconds", life.policy))
-    has_clock = life.is_fulfilled & is_breached & life.has_elapsed & has_target
+    overdue_clock_seconds, is_held = _elapsed_beyond(life.elapsed_minutes, target_seconds)
+    has_clock = life.is_fulfilled & is_breached & life.has_elapsed & has_target & is_held
     return {
         "outcome": pa.array(OUTCOMES).take(pa.array(outcome)),
         "is_paused": life.is_paused,
         "superseded": life.is_superseded,
-        "overdue_seconds": pa.array(end_seconds - shown.seconds[life.breach], mask=~is_breached),
-        "overdue_clock_seconds": pa.array(life.elapsed_minutes * 60 - target_seconds, mask=~has_clock),
+        "overdue_seconds": pa.array(_open_since_breach(shown), mask=~is_breached),
+        "is_contradicted": life.is_contradicted,
+        "overdue_clock_seconds": pa.array(overdue_clock_seconds, mask=~has_clock),
         "due_at": _due_at(shown, target_seconds, has_target),
     }
+
+
+def _open_since_breach(shown: _Shown) -> Ints:
+    """For how many seconds since its breach each target was open; 0 without one."""
+    clocks, rows = shown.timeline.clocks, np.arange(len(shown.seconds))
+    breach = np.full(len(clocks.starts), len(rows))
+    breach[shown.clocks] = np.where(shown.life.breach >= 0, shown.life.breach, len(rows))
+    until = np.append(shown.seconds[1:], shown.as_of)
+    until[clocks.lasts] = shown.as_of
+    is_late = shown.states.is_open & (rows >= breach[clocks.run_of_row])
+    overdue: Ints = np.add.reduceat(np.where(is_late, until - shown.seconds, 0), clocks.starts)[shown.clocks]
+    return overdue
+
+
+def _elapsed_beyond(elapsed_minutes: Ints, target_seconds: Ints) -> tuple[Ints, Bools]:
+    """Elapsed time less the target, in seconds, and whether int64 holds it; elapsed minutes are never negative."""
+    is_held = elapsed_minutes <= MINUTES_IN_INT64
+    elapsed_seconds = np.where(is_held, elapsed_minutes, 0) * 60
+    is_held &= elapsed_seconds <= INT64_MAX + np.minimum(target_seconds, 0)
+    return elapsed_seconds - np.where(is_held, target_seconds, 0), is_held
 
 
 def _due_at(shown: _Shown, target_seconds: Ints, has_target: Bools) -> pa.Array:

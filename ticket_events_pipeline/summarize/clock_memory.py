@@ -14,12 +14,16 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import pyarrow as pa
+
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.sla.memory import REACH_DAYS, Layer, Memory
 from ticket_events_pipeline.sla.segments import union
 from ticket_events_pipeline.summarize.inputs import NOT_LANDED
+from ticket_events_pipeline.summarize.provenance import NO_AUDITS, AuditsKnown
 from ticket_events_pipeline.summarize.raw_days import RawDay, read_raw
 from ticket_events_pipeline.summarize.stored_clocks import CLOCKS, MadeLayer, StoredLayer, read_layer
 
@@ -29,7 +33,7 @@ HISTORY_DAYS = 30
 FILES_AT_ONCE = 8
 """A request to an object store takes some thirty milliseconds, and a file some requests."""
 
-CLOCKS_VERSION = 2
+CLOCKS_VERSION = 3
 """Counts up when equal events make other clocks than before: it stands in every hash."""
 
 
@@ -44,6 +48,7 @@ class Known:
         reaches_back_days: over how many days before its own the memory is spread; None where not all of it is stored.
         events_through: newest event read, epoch seconds; None before the first.
         history_from: the first day whose events are known.
+        deletions: from when up to when the audits are known that tell of deleted tickets.
     """
 
     memory: Memory
@@ -52,24 +57,40 @@ class Known:
     reaches_back_days: int | None
     events_through: int | None
     history_from: dt.date
+    deletions: AuditsKnown = NO_AUDITS
 
     def followed_by(self, raw: RawDay, *, as_of: int) -> tuple[Known, MadeLayer]:
         """What is known at the end of the next day, once its layer is stored; and that layer."""
+        changes = self.memory.of_deleted(raw.status_changes)
         if self.reaches_back_days is None:
-            (memory, layer), reach = self.memory.gathered(raw.events, raw.day), 0
+            (memory, layer), reach = self.memory.gathered(raw.events, raw.day, changes), 0
         else:
-            (memory, layer), reach = self.memory.advanced(raw.events, raw.day), min(self.reaches_back_days + 1, REACH_DAYS)
-        made = MadeLayer(layer, _content_hash(self.content_hash, raw), reach)
+            memory, layer = self.memory.advanced(raw.events, raw.day, changes)
+            reach = min(self.reaches_back_days + 1, REACH_DAYS)
+        made = MadeLayer(layer, _content_hash(self.content_hash, raw, changes), reach)
         moments = [moment for moment in (self.events_through, raw.newest_before(as_of)) if moment is not None]
-        through = max(moments, default=None)
-        return Known(memory, made.content_hash, made.content_hash, reach, through, self.history_from), made
+        known = Known(
+            memory,
+            content_hash=made.content_hash,
+            previous_clocks=made.content_hash,
+            reaches_back_days=reach,
+            events_through=max(moments, default=None),
+            history_from=self.history_from,
+            deletions=self.deletions.followed_by(raw.day, raw.audits_through),
+        )
+        return known, made
 
 
-def _content_hash(previous: str | None, raw: RawDay) -> str:
-    """Events alone decide on clocks. So what they were made from tells them apart, and needn't be looked at row by row."""
-    spoken = [f"{stream} {state.content_hash}" for stream, state in raw.states.items() if state.metric_rows]
-    told = [f"{CLOCKS} {CLOCKS_VERSION}", previous or NOT_LANDED, str(raw.day), *spoken]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+def _content_hash(previous: str | None, raw: RawDay, changes: pa.Table) -> str:
+    """Events alone decide on clocks. So what they were made from tells them apart, and needn't be looked at row by row.
+
+    Of audits that is what says that tickets were deleted: another audit makes no other clocks.
+    """
+    sources = [f"{stream} {state.content_hash}" for stream, state in raw.states.items() if state.metric_rows]
+    if changes.num_rows:
+        sources.append(f"status_changes {content_hash(changes)}")
+    lines = [f"{CLOCKS} {CLOCKS_VERSION}", previous or NOT_LANDED, str(raw.day), *sources]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def known_before(store: Store, day: Day, *, for_days: int) -> Known:
@@ -148,6 +169,7 @@ def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> Known:
         reaches_back_days=newest.reaches_back_days,
         events_through=newest.provenance.events_through,
         history_from=newest.provenance.history_from,
+        deletions=newest.provenance.deletions,
     )
 
 
@@ -172,7 +194,9 @@ def _replayed_from(store: Store, known: Known, days: list[Day]) -> Known | None:
 
 
 def _begun_after(broken: Day, known: Known) -> Known:
-    return replace(known, history_from=max(known.history_from, broken.plus(1).date), reaches_back_days=None)
+    first = broken.plus(1).date
+    known = replace(known, history_from=max(known.history_from, first), deletions=known.deletions.not_before(first))
+    return replace(known, reaches_back_days=None)
 
 
 def _replayed_from_nothing(store: Store, day: Day) -> Known:

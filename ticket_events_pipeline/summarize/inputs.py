@@ -30,6 +30,10 @@ class RawState:
     fetched_at: int
     metric_rows: int
 
+    def read_up_to(self, day: Day) -> int:
+        """Up to when the file of `day` was read, epoch seconds."""
+        return day.end if self.complete else min(day.end, self.fetched_at)
+
 
 @dataclass(frozen=True)
 class DayInputs:
@@ -72,7 +76,7 @@ def day_inputs(
         speaking.append(ticket_events)
     if not speaking:
         return None
-    read_up_to = [day.end if state.complete else min(day.end, state.fetched_at) for state in speaking]
+    read_up_to = [state.read_up_to(day) for state in speaking]
     return DayInputs(
         ticket_events=_told(ticket_events),
         ticket_metric_events=_told(ticket_metric_events),

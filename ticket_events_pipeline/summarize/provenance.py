@@ -6,7 +6,7 @@ What it was made from is `inputs`; how often a summary was restated is `restatem
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -15,6 +15,37 @@ from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition_and_metadata
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.summarize.inputs import DayInputs
+
+RULES_VERSION = 2
+"""Counts up when equal events make other SLA tables than before. A file without it was made under the rules of version 1, which
+knew neither deleted tickets nor contradicted outcomes, and counted a target as overdue also while it was closed."""
+
+
+@dataclass(frozen=True)
+class AuditsKnown:
+    """Which audits are known, and so which deletions of tickets: of every moment from `since` up to `through`.
+
+    Attributes:
+        since: a day; None if no audits are known.
+        through: epoch seconds; None if no audits are known.
+    """
+
+    since: dt.date | None = None
+    through: int | None = None
+
+    def followed_by(self, day: Day, through: int | None) -> AuditsKnown:
+        """What is known a day later, whose audits were read up to `through` (epoch seconds; None: not at all)."""
+        if through is None:
+            return self
+        is_gapless = self.through is not None and self.through >= day.start
+        return AuditsKnown(self.since if is_gapless else day.date, through)
+
+    def not_before(self, first: dt.date) -> AuditsKnown:
+        """What is left once all that is older than a day is lost."""
+        return self if self.since is None else replace(self, since=max(self.since, first))
+
+
+NO_AUDITS = AuditsKnown()
 
 
 @dataclass(frozen=True)
@@ -25,18 +56,25 @@ class Provenance:
         inputs: the raw files and the memory that it was made from, and `as_of`.
         events_through: newest metric event read up to that day, epoch seconds; None before the first.
         history_from: first day whose events it knows.
+        deletions: which deletions of tickets it knows.
+        rules_version: the version of the rules that made it.
     """
 
     inputs: DayInputs
     events_through: int | None
     history_from: dt.date
+    deletions: AuditsKnown = NO_AUDITS
+    rules_version: int = RULES_VERSION
 
     def to_metadata(self) -> dict[str, str]:
-        """As footers and materialisations hold it; `events_through` is empty before the first event."""
+        """As footers and materialisations hold it; what isn't known is empty."""
         return {
             **self.inputs.to_metadata(),
-            "events_through": "" if self.events_through is None else str(self.events_through),
+            "events_through": _text(self.events_through),
             "history_from": self.history_from.isoformat(),
+            "deletions_from": _text(self.deletions.since),
+            "deletions_through": _text(self.deletions.through),
+            "rules_version": str(self.rules_version),
         }
 
     @classmethod
@@ -53,8 +91,18 @@ class Provenance:
             as_of=int(metadata["as_of"]),
             previous_clocks=metadata["made_from_previous_clocks"],
         )
-        through = metadata["events_through"]
-        return cls(inputs, int(through) if through else None, dt.date.fromisoformat(metadata["history_from"]))
+        since, through = metadata.get("deletions_from"), metadata.get("deletions_through")
+        return cls(
+            inputs,
+            events_through=int(metadata["events_through"]) if metadata["events_through"] else None,
+            history_from=dt.date.fromisoformat(metadata["history_from"]),
+            deletions=AuditsKnown(dt.date.fromisoformat(since) if since else None, int(through) if through else None),
+            rules_version=int(metadata.get("rules_version", "1")),
+        )
+
+
+def _text(value: int | dt.date | None) -> str:
+    return "" if value is None else str(value)
 
 
 def read_sla_day(store: Store, asset: str, day: Day, columns: list[str] | None = None) -> tuple[pa.Table, Provenance]:

@@ -1,4 +1,4 @@
-"""What the SLA tables are made from: the metric-shaped events of a day, out of the raw files of both streams.
+"""What the SLA tables are made from: a day's metric-shaped events of both streams, and the deletions that audits tell.
 
 Not here: whether a day may be summarised (`inputs`), what its events mean (`sla`).
 """
@@ -12,13 +12,18 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import ForeignRootError
-from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_day
+from ticket_events_pipeline.lake.batches import batches_of
+from ticket_events_pipeline.lake.raw_footer import RawFooter, opened_raw_day
 from ticket_events_pipeline.lake.schemas import metric_shaped
 from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.sla.clocks import NO_CHANGES
+from ticket_events_pipeline.sla.deletions import AUDIT_COLUMNS, status_changes
 from ticket_events_pipeline.sla.events import has_metric_events, sla_events
 from ticket_events_pipeline.summarize.inputs import DayInputs, RawState, day_inputs
 
-RAW_STREAMS = ("ticket_events", "ticket_metric_events")
+TICKET_EVENTS = "ticket_events"
+
+RAW_STREAMS = (TICKET_EVENTS, "ticket_metric_events")
 
 RAW_COLUMNS = [
     "id",
@@ -37,7 +42,7 @@ RAW_COLUMNS = [
     "status_calendar_minutes",
     "status_business_minutes",
 ]
-"""What the rules need of a raw file: a day of audits with comments is large, and none of that is read."""
+"""What the rules need of metric events: a day of audits with comments is large, and is never held as a whole."""
 
 CODED_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
 
@@ -50,12 +55,20 @@ class RawDay:
         states: of the files that have landed, by stream, in the order of their fetches: the later one has the last word.
         events: those that take part in the rules, in `SLA_EVENTS_SCHEMA`.
         times: of all metric-shaped rows, a column per file, epoch milliseconds.
+        status_changes: of tickets, from the audits (`STATUS_CHANGES_SCHEMA`).
     """
 
     day: Day
     states: dict[str, RawState]
     events: pa.Table
     times: list[pa.ChunkedArray]
+    status_changes: pa.Table
+
+    @property
+    def audits_through(self) -> int | None:
+        """Up to when the day's audits were read, epoch seconds; None if not at all."""
+        audits = self.states.get(TICKET_EVENTS)
+        return None if audits is None else audits.read_up_to(self.day)
 
     def inputs(self, previous_clocks: str | None) -> DayInputs | None:
         """What the day's SLA tables are made from, see `inputs.day_inputs`."""
@@ -81,25 +94,40 @@ def read_raw(store: Store, day: Day) -> RawDay:
         DamagedFileError: a file can't be read.
     """
     found = [raw for raw in (_read(store, stream, day) for stream in RAW_STREAMS) if raw is not None]
-    for _, footer in found:
-        if footer.timezone != day.timezone:
-            raise _of_another_timezone(store, footer, day)
+    for raw in found:
+        if raw.footer.timezone != day.timezone:
+            raise _of_another_timezone(store, raw.footer, day)
     # The later fetch wins where an event came in both streams; in one and the same second, the metric stream does.
-    found.sort(key=lambda raw: (raw[1].fetched_at, raw[1].stream))
+    found.sort(key=lambda raw: (raw.footer.fetched_at, raw.footer.stream))
     return RawDay(
         day,
-        {footer.stream: _state(table, footer) for table, footer in found},
-        sla_events(*(table for table, _ in found)),
-        [table["time"].filter(metric_shaped(table)).cast(pa.int64()) for table, _ in found],
+        states={raw.footer.stream: _state(raw) for raw in found},
+        events=sla_events(*(raw.rows for raw in found)),
+        times=[raw.rows["time"].filter(metric_shaped(raw.rows)).cast(pa.int64()) for raw in found],
+        status_changes=pa.concat_tables([NO_CHANGES, *(raw.status_changes for raw in found)]),
     )
 
 
-def _read(store: Store, stream: str, day: Day) -> tuple[pa.Table, RawFooter] | None:
-    return read_raw_day(store, stream, day, RAW_COLUMNS, coded=CODED_COLUMNS)
+@dataclass(frozen=True)
+class _RawFile:
+    rows: pa.Table
+    footer: RawFooter
+    status_changes: pa.Table
 
 
-def _state(table: pa.Table, footer: RawFooter) -> RawState:
-    return RawState(footer.content_hash, footer.complete, footer.fetched_at, int(has_metric_events(table)))
+def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
+    """All from one version of the file; what is large of it is read some rows at a time."""
+    with opened_raw_day(store, stream, day, coded=CODED_COLUMNS) as opened:
+        if opened is None:
+            return None
+        file, footer = opened
+        audits = batches_of(file, AUDIT_COLUMNS) if stream == TICKET_EVENTS else ()
+        return _RawFile(file.read(columns=RAW_COLUMNS).replace_schema_metadata(None), footer, status_changes(audits))
+
+
+def _state(raw: _RawFile) -> RawState:
+    footer = raw.footer
+    return RawState(footer.content_hash, footer.complete, footer.fetched_at, int(has_metric_events(raw.rows)))
 
 
 def _of_another_timezone(store: Store, footer: RawFooter, day: Day) -> ForeignRootError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -21,14 +21,14 @@ from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA
 from ticket_events_pipeline.sla.daily_summary import daily_summary
 from ticket_events_pipeline.sla.targets import targets
 from ticket_events_pipeline.summarize.clock_memory import known_before
-from ticket_events_pipeline.summarize.provenance import Provenance, read_sla_day
+from ticket_events_pipeline.summarize.provenance import RULES_VERSION, Provenance, read_sla_day
 from ticket_events_pipeline.summarize.raw_days import RawDay, read_raw
 from ticket_events_pipeline.summarize.restatements import RESTATEMENTS, restatements_with
 from ticket_events_pipeline.summarize.stored_clocks import CLOCKS, MadeLayer, write_layer
 
 TARGETS, SUMMARY = "sla_targets", "daily_sla_breach_summary"
 
-TARGETS_FROM_CLOCKS = [name for name in CLOCKS_SCHEMA.names if name not in ("id", "is_fulfilled")]
+TARGETS_FROM_CLOCKS = [name for name in CLOCKS_SCHEMA.names if name not in ("position", "is_fulfilled")]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _layers(store: Store, days: list[Day]) -> Iterator[tuple[MadeLayer, Provenan
         if inputs is None:
             raise _not_fetched(raw)
         known, made = known.followed_by(raw, as_of=inputs.as_of)
-        yield made, Provenance(inputs, known.events_through, known.history_from)
+        yield made, Provenance(inputs, known.events_through, known.history_from, known.deletions)
 
 
 def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
@@ -81,7 +81,8 @@ def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
     """
     stored = ahead(read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS) for day in days)
     for day, (clocks, provenance) in zip(days, stored, strict=True):
-        yield _write(store, TARGETS, day, targets(clocks, day=day, as_of=provenance.inputs.as_of), provenance)
+        table = targets(clocks, day=day, as_of=provenance.inputs.as_of)
+        yield _write(store, TARGETS, day, table, replace(provenance, rules_version=RULES_VERSION))
 
 
 def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:

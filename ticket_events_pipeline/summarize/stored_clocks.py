@@ -27,9 +27,9 @@ from ticket_events_pipeline.summarize.provenance import Provenance
 
 CLOCKS = "sla_clocks"
 
-REACHES_BACK, FORGOTTEN = "reaches_back_days", "forgotten_tickets"
-"""Footer keys beside those of every SLA file: over how many days before its own the memory is spread, and which tickets are no
-longer remembered although older files name them (a JSON list, which hardly ever holds any)."""
+REACHES_BACK, FORGOTTEN, DELETED = "reaches_back_days", "forgotten_tickets", "deleted_tickets"
+"""Footer keys beside those of every SLA file: over how many days before its own the memory is spread; and as JSON lists, which
+tickets are no longer remembered although older files name them (hardly ever any), and which are or were deleted."""
 
 LAYOUT = Layout(
     rows_per_group=16 * 1024,
@@ -48,6 +48,7 @@ class StoredLayer:
     """A layer in its file, which is read in parts: see `sla.memory.Layer`.
 
     Attributes:
+        deleted_tickets: see `Layer.deleted_tickets`.
         tickets_by_group: the tickets of each row group, as they come.
         ids_by_group: the least id of an event in each row group, and the greatest.
     """
@@ -58,6 +59,7 @@ class StoredLayer:
     content_hash: str
     reaches_back_days: int
     tickets: Ints
+    deleted_tickets: Ints
     tickets_by_group: tuple[Ints, ...]
     ids_by_group: tuple[tuple[int, int], ...]
     is_sorted: bool
@@ -121,7 +123,7 @@ def read_layer(store: Store, day: Day) -> StoredLayer | None:
         metadata = metadata_of(file)
         tickets_by_group, ids_by_group = _tickets_by_group(file), _ids_by_group(file)
     try:
-        forgotten = np.array(json.loads(metadata.get(FORGOTTEN, "[]")), np.int64)
+        forgotten, deleted = (np.array(json.loads(metadata.get(key, "[]")), np.int64) for key in (FORGOTTEN, DELETED))
         return StoredLayer(
             store,
             day,
@@ -129,6 +131,7 @@ def read_layer(store: Store, day: Day) -> StoredLayer | None:
             metadata["content_hash"],
             int(metadata.get(REACHES_BACK, "0")),
             union(forgotten, *tickets_by_group),
+            deleted,
             tickets_by_group,
             ids_by_group,
             is_sorted=REACHES_BACK in metadata,
@@ -158,5 +161,6 @@ def write_layer(store: Store, made: MadeLayer, provenance: Provenance) -> int:
         "content_hash": made.content_hash,
         REACHES_BACK: str(made.reaches_back_days),
         FORGOTTEN: json.dumps(layer.forgotten.tolist()),
+        DELETED: json.dumps(layer.deleted_tickets.tolist()),
     }
     return write_partition(store, CLOCKS, layer.day, layer.clocks.table, footer, layout=LAYOUT)
