@@ -115,6 +115,8 @@ _SLA_TARGETS = {
     "withdrawn_breaches_on_day": "Those of withdrawn_breaches that are dated on this day.",
     "overdue_seconds": "Seconds of the calendar from breached_at to fulfilled_at, or to as_of unless it is fulfilled; NULL if "
     "unbreached or superseded.",
+    "is_contradicted": "True if it was fulfilled and the clock's last duration speaks against the outcome: breached within the "
+    "target, or achieved beyond it by a minute or more; NULL in files of schema version 1.",
     "overdue_clock_seconds": "Seconds that the clock ran beyond the target, in the policy's hours, as Zendesk counts; NULL "
     "unless the outcome is breached and both are known.",
     "due_at": "Estimate (UTC) of when an open, unpaused, unbreached target in calendar hours breaches if nothing happens; NULL "
@@ -134,6 +136,8 @@ _DAILY_SLA_BREACH_SUMMARY = {
     "targets_discovered": "Targets that a breach without a policy opened for the first time on the day.",
     "targets_reopened": f"Targets closed at the end of the day before and opened again on the day, {_BOOKED}.",
     "targets_cancelled": f"Targets that lost their policy unbreached on the day and stayed so, {_BOOKED}.",
+    "targets_deleted": f"Targets closed on the day because their ticket was deleted, and still so at as_of, {_BOOKED}; NULL "
+    "in files of schema version 1.",
     "breaches": "Targets that first breached on the day and aren't superseded at as_of, booked under the policy then in force.",
     "breached_tickets": "Distinct tickets of breaches; they can't be added up over rows or days.",
     "breach_events": "Breach events of the day that count, repeated ones too, booked under the policy at the first breach.",
@@ -141,6 +145,7 @@ _DAILY_SLA_BREACH_SUMMARY = {
     "completed_breached": f"Targets fulfilled late on the day, {_BOOKED}.",
     "superseded_breaches": "Those of achieved that had breached before their target was changed.",
     "withdrawn_breaches": f"Breach events dated on the day that Zendesk has taken back, {_BOOKED}.",
+    "contradicted": f"Targets fulfilled on the day with is_contradicted, {_BOOKED}; NULL in files of schema version 1.",
     "active_eod": f"Targets open at as_of, late ones included, {_BOOKED}.",
     "breached_open_eod": "Those of active_eod that have breached.",
     "paused_eod": "Those of active_eod whose clock is paused.",

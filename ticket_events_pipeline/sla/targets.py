@@ -169,6 +169,7 @@ def _outcomes(shown: _Shown) -> Columns:
         "is_paused": life.is_paused,
         "superseded": life.is_superseded,
         "overdue_seconds": pa.array(end_seconds - shown.seconds[life.breach], mask=~is_breached),
+        "is_contradicted": pa.nulls(len(outcome), pa.bool_()),
         "overdue_clock_seconds": pa.array(life.elapsed_minutes * 60 - target_seconds, mask=~has_clock),
         "due_at": _due_at(shown, target_seconds, has_target),
     }
