@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.partition_file import read_partition
-from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
+from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, TABLES
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sla.daily_summary import daily_summary
 from ticket_events_pipeline.sla.targets import targets
@@ -92,7 +92,8 @@ def edit(root, asset, day, rows):
     """Rows changed as only the program could: the footer's hash fits."""
     rewrite(root, asset, day, rows=rows)
     table = read_partition(FolderStore(root), asset, day)
-    rewrite(root, asset, day, footer=lambda metadata: {**metadata, "content_hash": content_hash(table)})
+    digest = content_hash(table, added=TABLES[asset].added)
+    rewrite(root, asset, day, footer=lambda metadata: {**metadata, "content_hash": digest})
     return table.num_rows
 
 
@@ -200,7 +201,7 @@ FILE_DAMAGES = {
     ),
     "column removed": (
         lambda root, asset, day: rewrite(root, asset, day, rows=lambda table: table.drop_columns(["policy_title"])),
-        "lacks columns: policy_title",
+        "policy_title is missing",
     ),
 }
 

@@ -1,8 +1,8 @@
 """The journal of a pass: what it has fetched survives the process, and the same question goes on where it stopped.
 
 Every few pages a segment is put: the rows of the unfinished days, and how far the pass has come. The newest segment rules. A
-journal of another account, zone, schema or choice about comments, one that is older than a day, or one that can't be read to
-its last row, is never gone on from.
+journal of another account, zone or choice about comments, one that is older than a day, or one that can't be read to its last
+row, is never resumed. One of an older schema version is: its rows are read in today's columns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.lake.raw_footer import LedgerPage
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.lake.segment_file import SegmentFolder, SegmentPart
 from ticket_events_pipeline.lake.sorted_runs import Keys
 from ticket_events_pipeline.lake.store import Store
@@ -69,7 +69,6 @@ class Journal:
         self._stream = stream
         self._identity = {
             "format": _FORMAT,
-            "schema_version": SCHEMA_VERSION,
             "stream": stream,
             **dataclasses.asdict(ownership),
         }

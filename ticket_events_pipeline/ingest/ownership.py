@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
+from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError, NewerFileError
 from ticket_events_pipeline.lake.partition_file import stored_days
 from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
@@ -33,6 +33,7 @@ def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: 
 
     Raises:
         ForeignRootError: a file was made for another account, timezone or sideload.
+        NewerFileError: a newer version of this program wrote a file.
     """
     asked = set(days)
     for name in RAW_SCHEMAS:
@@ -41,6 +42,8 @@ def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: 
         for day in sorted(in_range.union(stored[-1:])):
             try:
                 footer = read_raw_footer(store, name, day)
+            except NewerFileError:  # it may hold what this version can't write: it must not be replaced
+                raise
             except DamagedFileError as error:
                 log(str(error))
                 continue

@@ -70,8 +70,8 @@ def foreign_finding(footer: RawFooter, stream: Stream, day: Day, owner: Owner) -
 def claim_problems(footer: RawFooter, day: Day, *, now: float) -> list[str]:
     """What the footer says of its own file that can't be."""
     problems = []
-    if footer.schema_version != SCHEMA_VERSION:
-        problems.append(f"Its columns are of version {footer.schema_version}, this program's of version {SCHEMA_VERSION}.")
+    if footer.schema_version < 1:
+        problems.append(f"Its footer says schema version {footer.schema_version}; there are versions 1 to {SCHEMA_VERSION}.")
     if (footer.window_start, footer.window_end) != (day.start, day.end):
         problems.append(
             f"Its footer says that the day goes from {utc_text(footer.window_start)} to {utc_text(footer.window_end)}, but it "
