@@ -26,7 +26,7 @@ from ticket_events_pipeline_tests.deployment import ASSETS, REPORT
 STREAMS = ("ticket_events", "ticket_metric_events")
 FIRST, LAST = "2026-03-01", "2026-03-21"
 FORBIDDEN = json_answer(403, {"error": "Forbidden", "description": "You do not have access"})
-SET_CREDENTIALS = "set ZENDESK_OAUTH_TOKEN; or ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
+SET_CREDENTIALS = "set ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
 
 
 def iso(time):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.partition_file import partition_path, read_metadata, read_partition_and_metadata
@@ -61,6 +62,7 @@ class RawFooter:
         content_hash: of the rows alone.
         pages: the ledger.
         pass_id: which pass wrote the file; a pass that goes on where a dead one stopped keeps its id.
+        support_type_scope: whose tickets were asked for (`ticket_events` only): agent, all or ai_agent.
     """
 
     schema_version: int
@@ -81,6 +83,7 @@ class RawFooter:
     content_hash: str
     pages: tuple[LedgerPage, ...]
     pass_id: str = ""
+    support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
 
     def to_metadata(self) -> dict[str, str]:
         """As the footer holds it."""
