@@ -29,7 +29,7 @@ class SettingsError(UsageError):
 
 
 class ForeignRootError(UsageError):
-    """The root holds files of another account, timezone or sideload."""
+    """The root holds files of another account, timezone, sideload or support type scope."""
 
 
 class DayNotFetchedError(UsageError):

@@ -133,6 +133,7 @@ FIELDS: dict[str, tuple[Callable[[str], str], str]] = {
     "account": (lambda _: "another", "ZENDESK_SUBDOMAIN another, not sandbox"),
     "timezone": (lambda _: "Asia/Kolkata", "TICKET_EVENTS_TIMEZONE Asia/Kolkata, not UTC"),
     "sideload": (lambda _: "true", "ZENDESK_INCLUDE_COMMENTS 1, not 0"),
+    "support_type_scope": (lambda _: "all", "ZENDESK_SUPPORT_TYPE_SCOPE all, not agent"),
     "stream": (lambda _: "tickets", "says that it is tickets of"),
     "partition": (lambda _: "2026-03-09", "of 2026-03-09"),
     "window_start": (_plus(3600), "the day goes from"),

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.partition_file import (
@@ -68,6 +69,7 @@ class RawFooter:
         content_hash: of the rows alone.
         pages: the ledger.
         pass_id: which pass wrote the file; a pass that goes on where a dead one stopped keeps its id.
+        support_type_scope: whose tickets were asked for (`ticket_events` only): agent, all or ai_agent.
     """
 
     schema_version: int
@@ -88,6 +90,7 @@ class RawFooter:
     content_hash: str
     pages: tuple[LedgerPage, ...]
     pass_id: str = ""
+    support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
 
     def to_metadata(self) -> dict[str, str]:
         """As the footer holds it."""

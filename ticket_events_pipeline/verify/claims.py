@@ -31,6 +31,7 @@ class Owner:
     account: str | None
     timezone: str
     sideload: bool | None
+    support_type_scope: str | None = None
 
 
 def has_readable_numbers(footer: RawFooter) -> bool:
@@ -55,6 +56,7 @@ def foreign_finding(footer: RawFooter, stream: Stream, day: Day, owner: Owner) -
             ("ZENDESK_SUBDOMAIN", footer.account, owner.account),
             ("TICKET_EVENTS_TIMEZONE", footer.timezone, owner.timezone),
             ("ZENDESK_INCLUDE_COMMENTS", int(footer.sideload), None if owner.sideload is None else int(owner.sideload)),
+            ("ZENDESK_SUPPORT_TYPE_SCOPE", footer.support_type_scope, owner.support_type_scope),
         )
         if ours is not None and theirs != ours
     ]

@@ -48,6 +48,7 @@ def owner_of(store: Store, stream: str, days: list[Day], *, account: str | None,
     """Whose the files of `stream` should be: where no setting tells, what most of them and of their neighbours say."""
     accounts: Counter[str] = Counter()
     sideloads: Counter[bool] = Counter()
+    scopes: Counter[str] = Counter()
     for name in RAW_SCHEMAS if account is None else [stream]:
         for day in _witnesses(store, name, days, timezone):
             try:
@@ -57,7 +58,8 @@ def owner_of(store: Store, stream: str, days: list[Day], *, account: str | None,
             if footer is not None:
                 accounts[footer.account] += 1
                 sideloads.update([footer.sideload] if name == stream else [])
-    return Owner(account or _commonest(accounts), timezone, _commonest(sideloads))
+                scopes.update([footer.support_type_scope] if name == stream else [])
+    return Owner(account or _commonest(accounts), timezone, _commonest(sideloads), _commonest(scopes))
 
 
 def _witnesses(store: Store, stream: str, days: list[Day], timezone: str) -> list[Day]:
