@@ -1,8 +1,8 @@
 """The journal of a pass: what it has fetched survives the process, and the same question goes on where it stopped.
 
 Every few pages a segment is put: the rows of the unfinished days, and how far the pass has come. The newest segment rules. A
-journal of another account, zone, support type scope or choice about comments, one that is older than a day, or one that can't be
-read to its last row, is never resumed. One of an older schema version is: its rows are read in today's columns.
+journal of another account, zone, support type scope or choice about comments, one that is older than a day, or one that can't
+be read to its last row, is never resumed. One of an older schema version is: its rows are read in today's columns.
 """
 
 from __future__ import annotations
