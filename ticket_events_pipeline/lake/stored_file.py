@@ -18,10 +18,6 @@ VERSION_KEY = "schema_version"
 """Footer key: the schema version that the file was written with."""
 
 
-VERSIONS = range(SCHEMA_VERSION + 1)
-"""Those whose columns can be told; 0 is from before `due_at` and before versions were counted."""
-
-
 class StoredFile:
     """An opened file, conformed to `table`; without one, its columns are taken as they are.
 
@@ -104,9 +100,14 @@ class StoredFile:
         return int(told)
 
     def _version_by_columns(self) -> int:
-        """The newest version all of whose columns the file has: files of SLA tables say their version since version 2."""
+        """The newest version all of whose columns the file has: files of SLA tables say their version since version 2.
+
+        Version 0 is from before `due_at`.
+        """
+        if self.table is None:
+            return SCHEMA_VERSION
         names = set(self.own_schema.names)
-        fitting = [] if self.table is None else [v for v in VERSIONS if names.issuperset(self.table.at(v).names)]
+        fitting = [version for version in range(SCHEMA_VERSION + 1) if names.issuperset(self.table.at(version).names)]
         return max(fitting, default=1)
 
     def _present(self, columns: Sequence[str] | None) -> list[str] | None:
