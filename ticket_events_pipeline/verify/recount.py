@@ -23,16 +23,21 @@ COUNTS = (
     "targets_discovered",
     "targets_reopened",
     "targets_cancelled",
+    "targets_deleted",
     "breaches",
     "breach_events",
     "achieved",
     "completed_breached",
     "superseded_breaches",
     "withdrawn_breaches",
+    "contradicted",
     "active_eod",
     "breached_open_eod",
     "paused_eod",
 )
+
+COUNTED_SINCE_2 = ("targets_deleted", "contradicted")
+"""Of those, the ones that the rules of version 1 did not count: their summaries hold NULL."""
 
 
 class Key(NamedTuple):
@@ -64,11 +69,12 @@ class Target(NamedTuple):
     breach_policy_id: str | None
     breach_policy_title: str | None
     breach_business_hours: bool | None
-    fulfilled_at: int | None
     outcome: str
     was_open_at_start: bool
     is_paused: bool
     superseded: bool
+    overdue_seconds: int | None
+    is_contradicted: bool | None
     breach_events_on_day: int
     withdrawn_breaches_on_day: int
 
@@ -160,9 +166,11 @@ def _book_end(own: _Book, target: Target) -> None:
     own.counts["superseded_breaches"] += target.superseded
     own.counts["paused_eod"] += target.is_paused
     own.counts["targets_cancelled"] += outcome == "cancelled"
+    own.counts["targets_deleted"] += outcome == "deleted"
+    own.counts["contradicted"] += bool(target.is_contradicted)
     own.counts["achieved"] += outcome == "achieved"
     own.counts["breached_open_eod"] += outcome == "breached_open"
     own.counts["active_eod"] += outcome in ("active", "breached_open")
-    if outcome == "breached" and target.fulfilled_at is not None and target.breached_at is not None:
+    if outcome == "breached" and target.overdue_seconds is not None:
         own.counts["completed_breached"] += 1
-        own.overdue_seconds.append((target.fulfilled_at - target.breached_at) // 1000)
+        own.overdue_seconds.append(target.overdue_seconds)

@@ -14,7 +14,7 @@ from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.summarize.sla_days import SUMMARY, TARGETS
 from ticket_events_pipeline.verify.quoted import quoted
-from ticket_events_pipeline.verify.recount import Key, Target, recounted, with_epoch_milliseconds
+from ticket_events_pipeline.verify.recount import COUNTED_SINCE_2, Key, Target, recounted, with_epoch_milliseconds
 from ticket_events_pipeline.verify.sla_files import SlaDay, read_sla_day_to_check
 from ticket_events_pipeline.verify.verdict import CheckedDay, Finding, make_again
 
@@ -70,13 +70,14 @@ def _differences(summary: SlaDay, targets: SlaDay, day: Day) -> Iterator[str]:
         "events_through": None if through is None else through * 1000,
         "history_from": provenance.history_from,
     }
+    not_counted = dict.fromkeys(COUNTED_SINCE_2) if provenance.rules_version < 2 else {}  # NULL, not 0
     for key in sorted(stored.keys() | expected.keys(), key=str):
         if key not in expected:
             yield f"{key}: a row stands in the summary, but there is no target for it."
         elif key not in stored:
             yield f"{key}: no row stands in the summary, but there are targets for it."
         else:
-            yield from _differing(key, stored[key], {**expected[key], **everywhere})
+            yield from _differing(key, stored[key], {**expected[key], **everywhere, **not_counted})
 
 
 def _differing(key: Key, stored: dict[str, Any], expected: dict[str, Any]) -> Iterator[str]:
