@@ -12,6 +12,8 @@ from ticket_events_pipeline.report.figures import (
     ChartDay,
     Counted,
     DayReport,
+    DeletedTicket,
+    Flow,
     Mean,
     MetricFigures,
     OpenTarget,
@@ -20,6 +22,7 @@ from ticket_events_pipeline.report.figures import (
     TicketFacts,
     Trust,
 )
+from ticket_events_pipeline.summarize.provenance import RULES_VERSION
 
 BERLIN = "Europe/Berlin"
 DAY = Day.parse("2026-11-23", BERLIN)
@@ -34,6 +37,16 @@ FIRST_REPLY = MetricFigures(
     breached_open=11,
     mean=USUAL,
     overdue=Overdue(p50_seconds=16 * MINUTE, p90_seconds=2.5 * HOUR, max_seconds=51 * HOUR),
+    flow=Flow(
+        started=1260,
+        discovered=8,
+        reopened=12,
+        achieved=1234,
+        completed_breached=3,
+        cancelled=13,
+        deleted=0,
+        active=210,
+    ),
 )
 GROUP_OWNERSHIP = MetricFigures(
     sla_metric="group_ownership_time",
@@ -42,6 +55,7 @@ GROUP_OWNERSHIP = MetricFigures(
     breached_open=0,
     mean=None,
     overdue=Overdue(None, None, None),
+    flow=Flow(started=1, discovered=0, reopened=0, achieved=0, completed_breached=0, cancelled=0, deleted=0, active=6),
 )
 STANDARD = PolicyFigures(
     sla_metric="first_reply_time",
@@ -107,7 +121,14 @@ TRUST = Trust(
     restated_days=(),
     applied_events=476,
     metric_events=3205,
+    contradicted=0,
+    contradicted_targets=(),
+    rules_version=RULES_VERSION,
+    older_days=(),
+    deletions_from=dt.date(2026, 9, 1),
+    deletions_through=DAY.end,
 )
+DELETED = (DeletedTicket(35440, targets=3, late=1), DeletedTicket(35441, targets=2, late=0))
 CHART = tuple(
     ChartDay(DAY.plus(place + 1 - CHART_DAYS), Counted(place, 100 + place, 200 + place), is_complete=True)
     for place in range(CHART_DAYS)
@@ -128,6 +149,8 @@ def day_report(**changes: Any) -> DayReport:
         next_breaches=(DUE,),
         next_count=1,
         unforecast=33,
+        deleted=(),
+        deleted_count=0,
         trust=TRUST,
     )
     return replace(report, **changes)
@@ -136,6 +159,12 @@ def day_report(**changes: Any) -> DayReport:
 def with_trust(**changes: Any) -> DayReport:
     """The same, but for what is known of its trustworthiness."""
     return day_report(trust=replace(TRUST, **changes))
+
+
+def with_deleted_tickets() -> DayReport:
+    """The same, with two tickets whose deletion closed five targets."""
+    metrics = (replace(FIRST_REPLY, flow=replace(FIRST_REPLY.flow, deleted=5)), GROUP_OWNERSHIP)
+    return day_report(metrics=metrics, deleted=DELETED, deleted_count=len(DELETED))
 
 
 def of_day(day: Day, **changes: Any) -> DayReport:

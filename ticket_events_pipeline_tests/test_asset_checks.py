@@ -170,8 +170,17 @@ def test_a_field_that_changed_its_type_is_a_warning_with_its_count_and_an_exampl
     assert told[EVENTS, TYPES][:2] == (False, "WARN")
     assert told[EVENTS, TYPES][2].splitlines()[2:] == [f"- `via`: 3 rows, for example id 500 of {SECOND}"]
     assert told[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 rows, for example id 600 of {THIRD}"]
+    assert "takes no part in the SLA tables" not in told[METRIC, TYPES][2]
     assert told[EVENTS, WHOLE][0]
     assert told[EVENTS, KNOWN][0]
+
+
+def test_an_event_whose_deleted_cannot_be_read_is_named_with_what_it_means(deployment):
+    deployment.account.deliver(METRIC, [metric_event(600, THIRD, deleted="no"), metric_event(601, THIRD, deleted="1")])
+    passed, severity, description = results(deployment.run("fetch_ticket_events", FIRST, THIRD))[METRIC, TYPES]
+    assert (passed, severity) == (False, "WARN")
+    assert "An event whose `deleted` can't be read takes no part in the SLA tables" in description
+    assert description.splitlines()[2:] == [f"- `deleted`: 1 rows, for example id 600 of {THIRD}"]
 
 
 def test_what_is_unknown_is_a_warning_and_a_flood_of_it_a_short_one(deployment):
@@ -190,7 +199,7 @@ def test_what_is_unknown_is_a_warning_and_a_flood_of_it_a_short_one(deployment):
 
 def test_every_check_says_what_it_is_about_stops_nothing_and_stands_in_the_readme():
     readme = (Path(__file__).parent.parent / "README.md").read_text()
-    assert len(SPECS) == 15
+    assert len(SPECS) == 16
     for spec in SPECS.values():
         assert spec.description.endswith(".")
         assert not spec.blocking

@@ -36,6 +36,7 @@ NEW_CHECKS = {
     (METRIC, "volume_is_usual"),
     (EVENTS, "volume_is_usual"),
     (TARGETS, "policies_are_known"),
+    (TARGETS, "outcomes_agree_with_durations"),
     (SUMMARY, "counts_match_targets"),
     (SUMMARY, "open_targets_add_up"),
 }
@@ -160,6 +161,11 @@ DAMAGES = {
     (METRIC, "volume_is_usual"): (with_rows_told(METRIC, 3), "WARN", "It holds 3 rows, but"),
     (EVENTS, "volume_is_usual"): (with_rows_told(EVENTS, 999), "WARN", f"It holds 999 rows, but {AUDITS} are usual on a "),
     (TARGETS, "policies_are_known"): (without_policies, "WARN", "(100%) breached without an apply"),
+    (TARGETS, "outcomes_agree_with_durations"): (
+        lambda root, day: changed(root, TARGETS, day, is_contradicted=always(True)),
+        "WARN",
+        "have an outcome that their measured duration contradicts",
+    ),
     (SUMMARY, "counts_match_targets"): (
         lambda root, day: changed(root, SUMMARY, day, breach_events=one_more),
         "ERROR",
@@ -224,6 +230,7 @@ def test_without_days_every_stored_day_is_judged_and_what_cannot_be_is_said(depl
         (METRIC, "volume_is_usual"): 8,
         (EVENTS, "volume_is_usual"): 8,
         (TARGETS, "policies_are_known"): 16,
+        (TARGETS, "outcomes_agree_with_durations"): 16,
         (SUMMARY, "counts_match_targets"): 16,
         (SUMMARY, "open_targets_add_up"): 15,
     }

@@ -25,14 +25,16 @@ from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.daily_summary import COUNTS, KEY
+from ticket_events_pipeline_tests.damages import rewrite
 from ticket_events_pipeline_tests.passes import Moment, fetch
 from ticket_events_pipeline_tests.sla_cases import Clock
-from ticket_events_pipeline_tests.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
-from ticket_events_pipeline_tests.test_sla_properties import histories
+from ticket_events_pipeline_tests.sla_roots import all_audits, all_events, make_sla_days, put_raw_day, sla_root
+from ticket_events_pipeline_tests.test_sla_properties import audits, histories
 
 EXAMPLE = json.loads((Path(__file__).parent / "samples" / "sla_worked_example.json").read_text())
-NO_RULE_YET = {"targets_deleted", "contradicted"}
-FIGURES = [*(name for name in COUNTS if name not in NO_RULE_YET), "breached_tickets"]
+FIGURES = [*COUNTS, "breached_tickets"]
+METRIC_EVENT = ("ticket_id", "metric", "instance_id", "id", "type", "deleted")
+TRACED_EVENT = ("ticket_id", "metric", "instance_id", "event_id", "type", "deleted")
 OF_EVENTS = {"breach_events", "withdrawn_breaches"}
 FIRST = Day(dt.date(2026, 3, 7))
 CONNECTION = duckdb.connect(config={"threads": 1})  # several take longer for so little data
@@ -74,23 +76,30 @@ def summed(root, day):
 
 
 def stored(root, days):
-    """Every metric event in the raw files, as a trace tells it."""
+    """Every metric event in the raw files as a trace tells it, and every audit, of which a trace tells less."""
     events = set()
     for stream in RAW_SCHEMAS:
         for day in days:
             table = read_partition(FolderStore(root), stream, day)
-            for row in [] if table is None else table.filter(metric_shaped(table)).to_pylist():
-                told = [row[name] for name in ("ticket_id", "metric", "instance_id", "id", "type", "deleted")]
-                events.add((stream, day.date, row["time"].replace(tzinfo=None), *told))
+            rows = [] if table is None else table.to_pylist()
+            shaped = [] if table is None else metric_shaped(table).to_pylist()
+            for row, is_metric_event in zip(rows, shaped, strict=True):
+                names = METRIC_EVENT if is_metric_event else ("ticket_id", "id")
+                events.add((stream, day.date, row["time"].replace(tzinfo=None), *(row[name] for name in names)))
     return events
+
+
+def as_stored(row):
+    """A line of a trace likewise; its event is an audit where the ticket was deleted or restored."""
+    names = ("ticket_id", "event_id") if row["type"] in ("Create", "Change") else TRACED_EVENT
+    return (row["stream"], row["file"], row["time_utc"], *(row[name] for name in names))
 
 
 def check(root, day, days):
     """Every figure of the day is traced in full, and to nothing but stored events; the figures that occurred."""
     found = trace(root, day)
     assert counted(found) == summed(root, day)
-    told = ["stream", "file", "time_utc", "ticket_id", "metric", "instance_id", "event_id", "type", "deleted"]
-    assert {tuple(row[name] for name in told) for row in found} <= stored(root, days)
+    assert {as_stored(row) for row in found} <= stored(root, days)
     return {row["figure"] for row in found}
 
 
@@ -128,7 +137,7 @@ def test_every_figure_of_ten_days_of_a_believable_account_is_traced(tmp_path):
     """In New York, over the night in which its clocks go forward; the last day is still open."""
     days = days_between(Day.parse("2026-03-02", "America/New_York"), Day.parse("2026-03-11", "America/New_York"))
     clock = Moment(days[-1].start + 15 * 3600)
-    with SandboxServer(SimulatedAccount(seed=1, tickets_per_day=15), clock=clock) as server:
+    with SandboxServer(SimulatedAccount(seed=1, tickets_per_day=25), clock=clock) as server:
         for stream in RAW_SCHEMAS:
             fetch(server, tmp_path, stream, str(days[0]), str(days[-1]), clock=clock, timezone="America/New_York")
     make_sla_days(tmp_path, days[0], days[-1])
@@ -143,6 +152,7 @@ def test_every_figure_of_ten_days_of_a_believable_account_is_traced(tmp_path):
 def test_every_figure_of_any_history_is_traced(history, data, timezone):
     """Some events came in the other stream, some in both and told otherwise; the last day is open."""
     days = days_between(Day(FIRST.date, timezone), Day(FIRST.date, timezone).plus(3))
+    told = data.draw(audits(timezone, range(4)))
     last = days[-1]
     streams = {row["id"]: data.draw(st.sampled_from(["metric", "audits", "both"])) for row in history}
     hour = data.draw(st.integers(1, 30))
@@ -160,6 +170,7 @@ def test_every_figure_of_any_history_is_traced(history, data, timezone):
                 day,
                 now=now + audits_are_later,
                 stream="ticket_events",
+                audits=told,
             )
         make_sla_days(root, days[0], last)
         for day in days:
@@ -223,6 +234,56 @@ def test_the_events_say_why(tmp_path):
         "breached_open_eod": [41, 42, 61, 62],
         "paused_eod": [16],
     }
+
+
+def test_the_audits_say_which_targets_were_deleted_and_which_came_back(tmp_path):
+    """What opens while the ticket is deleted opens at the restoration; a fulfil in that time leaves the target deleted."""
+    late = Clock().apply(9, 60).add("breach", 10).ticket(11, "deleted")
+    back = Clock(ticket_id=2, first_id=11).apply(9, 60).ticket(10, "deleted").ticket(30, "open")
+    waited = Clock(ticket_id=3, first_id=21).ticket(9, "deleted").apply(10, 60).ticket(30, "open")
+    done = Clock(ticket_id=4, first_id=31).apply(9, 60).ticket(10, "deleted").add("fulfill", 11)
+    done.ticket(30, "open")
+    other = Clock(ticket_id=5, first_id=41).apply(9, 60).ticket(10, "pending")
+    clocks, days = (late, back, waited, done, other), [Clock.DAY, Clock.DAY.plus(1)]
+    told = all_audits(*clocks)
+    for number, audit in enumerate(told, 91):
+        audit["id"] = number
+    sla_root(tmp_path, all_events(*clocks), days[0], days[1], audits=told)
+    assert {"targets_deleted", "breaches"} <= check(tmp_path, days[0], days)
+    check(tmp_path, days[1], days)
+
+    def ids(day, figure):
+        return [row["event_id"] for row in trace(tmp_path, day, figure=figure)]
+
+    assert ids(days[0], "targets_deleted") == [91, 92, 96]
+    assert ids(days[0], "breaches") == [2]
+    assert (ids(days[1], "targets_reopened"), ids(days[1], "targets_started")) == ([93], [95])
+    assert ids(days[1], "active_eod") == [11, 93, 21, 95, 41]
+
+
+def test_a_contradicted_outcome_is_traced_to_its_events(tmp_path):
+    """A reply after 90 minutes of a target of 60 that no breach followed; and a breach whose duration is within its target."""
+    met = Clock().apply(9, 60).add("fulfill", 10).add("update_status", 10, status={"calendar": 90})
+    missed = Clock(ticket_id=2, first_id=11).apply(9, 60).add("breach", 10).add("fulfill", 11)
+    missed.add("update_status", 11, status={"calendar": 20})
+    right = Clock(ticket_id=3, first_id=21).apply(9, 60).add("fulfill", 9.5).add("update_status", 9.5, status={"calendar": 30})
+    sla_root(tmp_path, all_events(met, missed, right), Clock.DAY, Clock.DAY)
+    assert "contradicted" in check(tmp_path, Clock.DAY, [Clock.DAY])
+    assert [row["event_id"] for row in trace(tmp_path, Clock.DAY, figure="contradicted")] == [2, 3, 12, 13, 14]
+
+
+def test_numbers_that_leave_int64_break_no_trace(tmp_path):
+    huge = Clock().apply(9, 2**62).add("fulfill", 10).add("update_status", 10, status={"calendar": 2**62})
+    huge.events[0]["sla"]["target_in_seconds"] = 2**63 - 1
+    sla_root(tmp_path, huge.events, Clock.DAY, Clock.DAY)
+    assert "achieved" in check(tmp_path, Clock.DAY, [Clock.DAY])
+
+
+def test_targets_of_an_earlier_version_are_traced_without_the_columns_that_came_later(tmp_path):
+    sla_root(tmp_path, Clock().apply(9, 60).add("breach", 10).events, Clock.DAY, Clock.DAY)
+    rewrite(tmp_path, "sla_targets", Clock.DAY, rows=lambda table: table.drop_columns(["is_contradicted"]))
+    assert [row["event_id"] for row in trace(tmp_path, Clock.DAY, figure="breaches")] == [2]
+    assert trace(tmp_path, Clock.DAY, figure="contradicted") == []
 
 
 @pytest.mark.parametrize(("audits_later", "breaches"), [(-1, [2]), (0, [2]), (1, [])])
@@ -370,7 +431,7 @@ def test_every_name_in_the_page_is_one_of_the_files_or_settings():
         r"```sql.*?```", "", (Path(explained_page.__globals__["__file__"]).with_suffix(".md")).read_text(), flags=re.S
     )
     names = set(re.findall(r"`(\w+)`", prose))
-    assert names - known == {"p90", "max", "event_id"}
+    assert names - known == {"p90", "max", "event_id", "deleted"}
     assert {name for name in FIGURES if name not in trace_query()} == set()
 
 

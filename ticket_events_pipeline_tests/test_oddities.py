@@ -35,6 +35,11 @@ def test_documented_rows_are_not_odd(tmp_path):
     assert odd(tmp_path, EVENTS, written, metric_event(2, NOON)) == []
 
 
+@pytest.mark.parametrize("spelled", [1, 0, "1", "TRUE", "t", "false", None])
+def test_a_deleted_in_another_spelling_that_is_read_is_not_odd(tmp_path, spelled):
+    assert odd(tmp_path, METRIC, metric_event(1, NOON, deleted=spelled)) == []
+
+
 @pytest.mark.parametrize(
     ("stream", "row", "kind", "name"),
     [
@@ -42,7 +47,9 @@ def test_documented_rows_are_not_odd(tmp_path):
         (METRIC, metric_event(1, NOON, sla={"target": "60"}), TYPE_CHANGED, "sla.target"),
         (METRIC, metric_event(1, NOON, group_sla={"policy": "Gold"}), TYPE_CHANGED, "group_sla.policy"),
         (METRIC, metric_event(1, NOON, status={"calendar": {"minutes": 5}}), TYPE_CHANGED, "status.calendar"),
-        (METRIC, metric_event(1, NOON, deleted="false"), TYPE_CHANGED, "deleted"),
+        (METRIC, metric_event(1, NOON, deleted="no"), TYPE_CHANGED, "deleted"),
+        (METRIC, metric_event(1, NOON, deleted=7), TYPE_CHANGED, "deleted"),
+        (EVENTS, metric_event(1, NOON, deleted=["true"]), TYPE_CHANGED, "deleted"),
         (METRIC, metric_event(1, NOON, ticket_id=2**70), TYPE_CHANGED, "ticket_id"),
         (METRIC, metric_event(1, NOON, metric={"name": "reply_time"}), TYPE_CHANGED, "metric"),
         (METRIC, metric_event(1, NOON, metric="mood_time"), UNKNOWN, "metric mood_time"),

@@ -14,8 +14,10 @@ from markdown_it import MarkdownIt
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.figures import (
     ChartDay,
+    ContradictedTarget,
     Counted,
     DayReport,
+    Flow,
     Mean,
     MetricFigures,
     Overdue,
@@ -23,14 +25,25 @@ from ticket_events_pipeline.report.figures import (
     Trust,
 )
 from ticket_events_pipeline.report.markdown import markdown_text, summary_markdown
+from ticket_events_pipeline.summarize.provenance import RULES_VERSION
 
 DAY = Day.parse("2026-11-23", "Europe/Berlin")
 NEVER = Overdue(None, None, None)
 RENDERER = MarkdownIt("gfm-like", {"html": True, "linkify": True})
 
 
-def metric(name: str, day: Counted, *, mean: Mean | None = None) -> MetricFigures:
-    return MetricFigures(name, day, active=9, breached_open=2, mean=mean, overdue=NEVER)
+def metric(name: str, day: Counted, *, mean: Mean | None = None, deleted: int | None = 0) -> MetricFigures:
+    flow = Flow(
+        started=40,
+        discovered=0,
+        reopened=0,
+        achieved=day.achieved,
+        completed_breached=day.completed_breached,
+        cancelled=0,
+        deleted=deleted,
+        active=9,
+    )
+    return MetricFigures(name, day, active=9, breached_open=2, mean=mean, overdue=NEVER, flow=flow)
 
 
 def policy(title: str | None = "Standard", **more) -> PolicyFigures:
@@ -62,6 +75,12 @@ def report(*policies: PolicyFigures, **more) -> DayReport:
         restated_days=(),
         applied_events=40,
         metric_events=300,
+        contradicted=0,
+        contradicted_targets=(),
+        rules_version=RULES_VERSION,
+        older_days=(),
+        deletions_from=DAY.plus(-40).date,
+        deletions_through=DAY.end,
     )
     values = {
         "day": DAY,
@@ -75,6 +94,8 @@ def report(*policies: PolicyFigures, **more) -> DayReport:
         "next_breaches": (),
         "next_count": 0,
         "unforecast": 0,
+        "deleted": (),
+        "deleted_count": 0,
         "trust": replace(trust, **more.pop("trust", {})),
     }
     return DayReport(**(values | more))
@@ -155,6 +176,20 @@ def test_open_day_missing_days_and_a_broken_feed_are_told():
     assert "Of the last 30 days, these have no summary: 20 to 21 Nov." in told
     assert "The feed is broken: these figures are not the day's." in told
     assert "its figures will change" not in told  # said already
+
+
+def test_deleted_and_contradicted_targets_and_older_rules_are_told():
+    odd = {"contradicted": 2, "contradicted_targets": (ContradictedTarget(41, "reply_time"), ContradictedTarget(42, "x"))}
+    deleted = (metric("first_reply_time", Counted(3, 33, 1), deleted=4), metric("agent_work_time", Counted(0, 0, 0), deleted=1))
+    told = Rendered(summary_markdown(report(metrics=deleted, trust={**odd, "rules_version": 1}))).beside
+    assert "5 targets closed because their ticket was deleted." in told
+    assert "2 targets with an outcome that the measured duration contradicts (tickets 41, 42)" in told
+    assert "Made under the rules of version 1: make the SLA tables of the day again to apply the current rules." in told
+
+
+def test_nothing_is_told_of_deletions_and_contradictions_where_there_are_none():
+    told = summary_markdown(report(metrics=(metric("first_reply_time", Counted(3, 33, 1), deleted=None),)))
+    assert not [word for word in ("deleted", "contradict", "rules") if word in told]
 
 
 def test_whole_feed_is_not_called_broken():

@@ -1,5 +1,6 @@
 """The morning report's page, read as a tree: every figure in its place, every text as text, and nothing that it needs."""
 
+import datetime as dt
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.report.figures import ChartDay, Counted, Mean, Overdue, TicketFacts
+from ticket_events_pipeline.report.figures import ChartDay, ContradictedTarget, Counted, Mean, Overdue, TicketFacts
 from ticket_events_pipeline.report.page import LINES, UNKNOWN, report_page
 from ticket_events_pipeline_tests.hand_made_reports import (
     CHART,
@@ -16,8 +17,10 @@ from ticket_events_pipeline_tests.hand_made_reports import (
     DUE,
     FIRST_REPLY,
     LATE,
+    TICKETS,
     TRUST,
     day_report,
+    with_deleted_tickets,
     with_texts,
     with_trust,
 )
@@ -239,6 +242,83 @@ def test_the_trust_strip_tells_everything_that_is_known():
         "superseded_breaches": "2",
         "applied_events": "476 of 3,205 metric events",
     }
+
+
+def test_no_word_of_deletions_contradictions_and_rules_where_there_is_nothing_to_say():
+    page = page_of(day_report())
+    shown = [
+        fact.attributes["data-figure"] for fact in page.one("dl", class_="trust").all("dd") if "data-figure" in fact.attributes
+    ]
+    assert not {"contradicted", "rules_version", "deletions"} & set(shown)
+    assert "deleted" not in page.one("p", class_="sum").text
+    assert page.all("p", class_="deleted") == []
+
+
+def test_contradicted_targets_are_named_with_what_may_cause_them_and_what_to_do():
+    named = (ContradictedTarget(41, "first_reply_time"), ContradictedTarget(42, "agent_work_time"))
+    page = page_of(with_trust(contradicted=7, contradicted_targets=named))
+    assert page.figure("contradicted") == "⚠ 7 targets, 2 of them here"
+    strip = page.one("dl", class_="trust")
+    assert [link.attributes["href"] for link in strip.all("a")] == [f"{TICKETS}41", f"{TICKETS}42"]
+    assert "#41 (First reply time), #42 (Agent work time). Their outcome and their measured duration disagree" in strip.text
+    assert "fetch the tickets' days again" in strip.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "value", "meaning"),
+    [
+        ({"deletions_from": None, "deletions_through": None}, "⚠ not known", "Fetch ticket_events of these days"),
+        ({"deletions_from": dt.date(2026, 9, 2)}, "⚠ known from Wednesday, 2 September 2026", "before that day count as open"),
+        ({"deletions_through": DAY.end - 7200}, "⚠ known through Mon 23 Nov, 22:00", "are not read yet: fetch ticket_events"),
+        (
+            {"deletions_from": DAY.date, "deletions_through": DAY.start},
+            "⚠ known from Monday, 23 November 2026 through Mon 23 Nov, 00:00",
+            "count as open; the audits of the time after",
+        ),
+    ],
+)
+def test_deletions_that_are_not_known_for_the_whole_history_are_said(changes, value, meaning):
+    page = page_of(with_trust(**changes))
+    assert page.figure("deletions") == value
+    assert meaning in page.one("dl", class_="trust").text
+
+
+def test_a_day_made_under_older_rules_says_so_and_how_to_apply_the_current_ones():
+    flow = replace(FIRST_REPLY.flow, deleted=None)
+    changed = replace(TRUST, rules_version=1, contradicted=None, deletions_from=None, deletions_through=None, older_days=(DAY,))
+    page = page_of(day_report(metrics=(replace(FIRST_REPLY, flow=flow),), trust=changed))
+    assert page.figure("rules_version") == "⚠ version 1"
+    said = page.one("dl", class_="trust").text
+    assert "made under the rules of version 1, by which targets of deleted tickets stay open" in said
+    assert "make the SLA tables of the day again to apply the current rules" in said
+    assert "Deleted tickets were not counted" in page.one("section", class_="flow").text
+    assert "not counted" in page.one("table", id="flow-table").text
+    assert page.all("dd", data_figure="deletions") == page.all("dd", data_figure="contradicted") == []
+
+
+def test_older_rules_on_other_days_of_the_chart_are_said():
+    page = page_of(with_trust(older_days=(DAY.plus(-3), DAY.plus(-2))))
+    assert page.figure("rules_version") == "older on 2 days (20 to 21 Nov)"
+
+
+def test_the_open_targets_add_up_from_the_days_beginning_to_its_end():
+    page = page_of(with_deleted_tickets())
+    assert page.one("p", class_="sum").text.replace("\N{MINUS SIGN}", "-") == (
+        "190 open when the day began + 1,261 started + 8 discovered + 12 re-opened - 1,234 achieved - 3 done late "
+        "- 13 cancelled - 5 closed with their deleted tickets = 216 open at Tue 24 Nov, 00:00."
+    )
+    row = page.one("table", id="flow-table").one("tr", data_metric="first_reply_time")
+    assert [cell.text for cell in row.all("td")] == ["185", "1,260", "8", "12", "1,234", "3", "13", "5", "210"]
+
+
+def test_targets_closed_by_a_deletion_are_explained_and_their_tickets_linked():
+    shown = page_of(with_deleted_tickets()).one("p", class_="deleted")
+    assert shown.text.startswith(
+        "5 targets of 2 tickets were closed because the ticket was deleted: #35440 (1 late), #35441. They"
+    )
+    assert [link.attributes["href"] for link in shown.all("a")] == [f"{TICKETS}35440", f"{TICKETS}35441"]
+    cut = page_of(replace(with_deleted_tickets(), deleted_count=3)).one("p", class_="deleted")
+    assert "#35441 and 1 more ticket." in cut.text
 
 
 def notices(page):

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import pytest
@@ -248,6 +248,87 @@ def test_update_status_says_the_minutes_that_the_clock_ran(clocks):
         start, end = clock.ran
         expected = {"calendar": (end - start) // 60, "business": business_seconds(start, end) // 60}
         assert [row["status"] for row in clock.of_type("update_status")] == [expected]
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """A ticket's deletion, epoch seconds; `restored` is None where it stays deleted."""
+
+    ticket_id: int
+    deleted: int
+    restored: int | None
+
+
+@pytest.fixture(scope="module")
+def deletions(audits) -> list[Deletion]:
+    """As the audits tell them: a Change of status to deleted, and perhaps one to another status."""
+    found: dict[int, Deletion] = {}
+    for row in audits:
+        for child in row["child_events"]:
+            if child["event_type"] == "Change" and child.get("status") == "deleted":
+                assert child["previous_value"] in {"new", "open", "pending", "hold"}
+                found[row["ticket_id"]] = Deletion(row["ticket_id"], row["timestamp"], None)
+            elif child["event_type"] == "Change" and child.get("previous_value") == "deleted":
+                found[row["ticket_id"]] = replace(found[row["ticket_id"]], restored=row["timestamp"])
+    return list(found.values())
+
+
+def test_every_day_at_least_one_ticket_is_deleted(deletions):
+    assert {Day.containing(deletion.deleted) for deletion in deletions} == {FIRST.plus(day) for day in range(DAYS)}
+
+
+def test_deleted_ticket_sends_no_metric_event_until_it_is_restored(deletions, metric_events):
+    by_ticket = {deletion.ticket_id: deletion for deletion in deletions}
+    while_deleted = [
+        row
+        for row in metric_events
+        if (deletion := by_ticket.get(row["ticket_id"])) is not None
+        and not row["deleted"]  # a breach that was announced ahead is withdrawn
+        and deletion.deleted < epoch(row) < (deletion.restored or LONG_AFTER)
+    ]
+    assert (while_deleted, len(by_ticket) > DAYS) == ([], True)
+
+
+def weeks_of(times) -> set[int]:
+    """Which of the weeks of the rows, counted from 0, the epoch seconds lie in."""
+    return {(time - FIRST.start) // (7 * 86_400) for time in times}
+
+
+def test_every_week_a_ticket_is_deleted_while_a_target_is_late(deletions, clocks):
+    deleted = {deletion.ticket_id: deletion.deleted for deletion in deletions if deletion.restored is None}
+    late = [
+        epoch(clock.rows[0])
+        for (ticket, _, _), clock in clocks.items()
+        if ticket in deleted and not clock.of_type("fulfill") and any(not row["deleted"] for row in clock.of_type("breach"))
+    ]
+    assert weeks_of(late) == set(range(DAYS // 7))
+
+
+def test_every_week_a_deleted_ticket_is_restored_and_lives_on(deletions, metric_events):
+    """Hours to two days later; its clocks are fulfilled in the end."""
+    restored = [deletion for deletion in deletions if deletion.restored is not None]
+    assert weeks_of(deletion.deleted for deletion in restored) == set(range(DAYS // 7))
+    assert all(3 * 3600 <= deletion.restored - deletion.deleted <= 2 * 86_400 for deletion in restored)
+    first, *_ = restored
+    later = {row["type"] for row in metric_events if row["ticket_id"] == first.ticket_id and epoch(row) > first.restored}
+    assert {"fulfill", "update_status"} <= later
+
+
+def raised_in_the_reply(clocks) -> list[int]:
+    """When first replies were given and fulfilled in the second in which a shorter target came, which they missed."""
+    return [
+        epoch(clock.of_type("fulfill")[0])
+        for (_, metric, _), clock in clocks.items()
+        if metric == "reply_time" and len(clock.targets) == 2 and not clock.of_type("breach") and clock.of_type("fulfill")
+        if clock.of_type("apply_sla")[1]["time"] == clock.of_type("fulfill")[0]["time"]
+        if clock.of_type("update_status")[0]["status"]["calendar"] > clock.targets[1]["target"]
+    ]
+
+
+def test_every_week_a_reply_is_fulfilled_under_a_target_that_its_duration_contradicts(clocks):
+    times = raised_in_the_reply(clocks)
+    assert weeks_of(times) >= set(range(1, DAYS // 7))
+    assert len(times) <= DAYS // 7 + 1
 
 
 @pytest.mark.parametrize("stream", [METRIC_EVENTS, TICKET_EVENTS])

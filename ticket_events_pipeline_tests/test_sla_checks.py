@@ -17,6 +17,7 @@ from ticket_events_pipeline.sla.daily_summary import daily_summary
 from ticket_events_pipeline.sla.targets import targets
 from ticket_events_pipeline.summarize.sla_days import SUMMARY, TARGETS
 from ticket_events_pipeline.summarize.stored_clocks import CLOCKS
+from ticket_events_pipeline.verify.contradictions import outcomes_agree_with_durations
 from ticket_events_pipeline.verify.policies import FEWEST_TARGETS, FIRST_DAYS, policies_are_known
 from ticket_events_pipeline.verify.quoted import LONGEST, quoted
 from ticket_events_pipeline.verify.recount import Key, recounted
@@ -25,7 +26,7 @@ from ticket_events_pipeline.verify.sla_flow import INCOMING, OUTGOING, open_targ
 from ticket_events_pipeline_tests.damages import another_days, removed, rewrite, truncated
 from ticket_events_pipeline_tests.sla_cases import Clock, clocks_by_day, rows_of
 from ticket_events_pipeline_tests.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
-from ticket_events_pipeline_tests.test_sla_properties import FIRST, histories
+from ticket_events_pipeline_tests.test_sla_properties import FIRST, audits, histories
 
 DAY = Clock.DAY
 DAYS = days_between(DAY, DAY.plus(2))
@@ -244,10 +245,10 @@ def test_many_differences_are_a_few_and_a_count(root):
 
 
 @settings(max_examples=40, deadline=None)
-@given(history=histories())
-def test_the_recount_agrees_with_the_summary_over_any_history(history):
+@given(history=histories(), told=audits())
+def test_the_recount_agrees_with_the_summary_over_any_history(history, told):
     first = Day(FIRST)
-    for day, clocks in clocks_by_day(history, first, first.plus(3)).items():
+    for day, clocks in clocks_by_day(history, first, first.plus(3), audits=told).items():
         table = targets(clocks, day=day, as_of=day.end)
         summary = rows_of(daily_summary(table, day=day, as_of=day.end, events_through=None, history_from=FIRST))
         found = recounted(table, day)
@@ -350,6 +351,94 @@ def test_a_summary_that_is_none_breaks_its_own_balance_and_is_no_measure_for_the
 def test_of_a_day_without_a_summary_nothing_is_said(root):
     removed(root, SUMMARY, MIDDLE)
     assert told(open_targets_add_up, root)[MIDDLE] == "(no summary of the day is stored)"
+
+
+def test_open_targets_add_up_where_tickets_are_deleted_and_restored(tmp_path):
+    late = Clock().apply(9, 60).add("breach", 10).ticket(25, "deleted").ticket(50, "open")
+    sla_root(tmp_path, late.events, BEFORE, AFTER, audits=late.audits)
+    everything_agrees = dict.fromkeys((MIDDLE, AFTER), "")
+    for look in (open_targets_add_up, counts_match_targets):
+        found = told(look, tmp_path)
+        assert {day: found[day] for day in everything_agrees} == everything_agrees
+    edit(tmp_path, SUMMARY, MIDDLE, with_cell("targets_deleted", another))
+    assert "- 2 deleted = -1, but 0 are open" in told(open_targets_add_up, tmp_path)[MIDDLE]
+    assert "targets_deleted is 2, by the targets it is 1" in told(counts_match_targets, tmp_path)[MIDDLE]
+
+
+def by_version_1(root):
+    """As summaries of the rules of version 1 are: nothing is known of deletions and contradictions."""
+    for day in DAYS:
+        for asset, columns in ((TARGETS, ["is_contradicted"]), (SUMMARY, ["targets_deleted", "contradicted"])):
+            rewrite(root, asset, day, footer=lambda old: {name: old[name] for name in old if not name.endswith("_version")})
+            for column in columns:
+                edit(root, asset, day, lambda table, column=column: table.drop_columns([column]))
+
+
+def with_nulls(column):
+    def changed(table):
+        index = table.column_names.index(column)
+        return table.set_column(index, table.schema.field(index), pa.nulls(table.num_rows, table.schema.field(index).type))
+
+    return changed
+
+
+def test_days_of_earlier_rules_are_not_accused_of_what_those_did_not_count(root):
+    by_version_1(root)
+    assert told(counts_match_targets, root) == dict.fromkeys(DAYS, "")
+    assert told(open_targets_add_up, root)[AFTER] == ""
+    silence = "(its targets were made under rules that did not compare outcomes with durations)"
+    assert told(outcomes_agree_with_durations, root) == dict.fromkeys(DAYS, silence)
+
+
+def test_a_day_of_the_current_rules_must_have_counted_them(root):
+    edit(root, SUMMARY, MIDDLE, with_nulls("contradicted"))
+    assert "contradicted is None, by the targets it is" in told(counts_match_targets, root)[MIDDLE]
+
+
+# outcomes_agree_with_durations
+
+
+def contradicted(number, *, business_hours=False):
+    """A first reply after 90 minutes that no breach followed, though the target is 60."""
+    late = Clock(number, "reply_time", first_id=100 * number).add("activate", 9).apply(9, 60, business_hours=business_hours)
+    late.add("fulfill", 26.5)
+    return late.add("update_status", 26.5, status={"calendar": 90, "business": 90})
+
+
+def test_outcomes_that_durations_bear_out_are_green(root):
+    assert told(outcomes_agree_with_durations, root) == dict.fromkeys(DAYS, "")
+
+
+def test_contradicted_targets_are_named_with_their_causes_and_the_command_that_reads_their_days(tmp_path):
+    early = Clock(7, "agent_work_time", first_id=700).apply(25, 60).add("breach", 26).add("fulfill", 27)
+    early.add("update_status", 27, status={"calendar": 20})
+    clocks = [contradicted(1), contradicted(2, business_hours=True), early, Clock(3, first_id=300).apply(9, 60)]
+    sla_root(tmp_path, all_events(*clocks), BEFORE, AFTER)
+    found = told(outcomes_agree_with_durations, tmp_path)
+    assert (found[BEFORE], found[AFTER]) == ("", "")
+    assert found[MIDDLE].startswith("3 of 4 targets have an outcome that their measured duration contradicts: ")
+    for target in (
+        "ticket 1 (`first_reply_time`, achieved)",
+        "ticket 2 (`first_reply_time`, achieved)",
+        "ticket 7 (`agent_work_time`, breached)",
+    ):
+        assert target in found[MIDDLE]
+    assert "A breach may be dated before its policy was applied" in found[MIDDLE]
+    assert f"--select '*' --partition-range {BEFORE}...{MIDDLE}`" in found[MIDDLE]
+
+
+def test_of_many_contradicted_targets_a_few_are_named(tmp_path):
+    sla_root(tmp_path, all_events(*(contradicted(number) for number in range(1, 9))), BEFORE, MIDDLE)
+    found = told(outcomes_agree_with_durations, tmp_path, [MIDDLE])[MIDDLE]
+    assert (found.count("ticket "), "and 3 more. The outcome follows" in found) == (5, True)
+
+
+def test_contradictions_of_targets_that_cannot_be_read_are_told_and_of_absent_ones_not(root):
+    truncated(root, TARGETS, MIDDLE)
+    removed(root, TARGETS, AFTER)
+    found = told(outcomes_agree_with_durations, root)
+    assert "can't be read as Parquet" in found[MIDDLE]
+    assert found[AFTER] == "(no targets of the day are stored)"
 
 
 # policies_are_known

@@ -15,7 +15,7 @@ from ticket_events_pipeline.defs.day_checks import DayCheck, checks_of_asset, to
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.verify.applies import slas_are_applied
 from ticket_events_pipeline.verify.days import owner_of, verify_days
-from ticket_events_pipeline.verify.drift import TYPE_CHANGED, UNKNOWN, Oddity, find_oddities
+from ticket_events_pipeline.verify.drift import DELETED, TYPE_CHANGED, UNKNOWN, Oddity, find_oddities
 from ticket_events_pipeline.verify.quoted import quoted
 from ticket_events_pipeline.verify.set_aside import rows_set_aside, set_aside_url
 from ticket_events_pipeline.verify.verdict import CheckedDay
@@ -38,6 +38,11 @@ ODDITIES = {
     TYPES: (TYPE_CHANGED, "These fields have another type than their column, which is NULL there; the values lie in `extra`."),
     KNOWN: (UNKNOWN, "Zendesk sends what this version doesn't know; it is kept, and counts in no SLA table."),
 }
+
+UNREADABLE_DELETED = (
+    "An event whose `deleted` can't be read takes no part in the SLA tables: its target may lack a breach or a fulfilment. "
+    "Ask Zendesk what the value means."
+)
 
 
 def raw_checks(scope: AccountScope) -> list[dg.AssetChecksDefinition]:
@@ -118,6 +123,8 @@ def _placed(store: Store, stream: str, days: list[Day]) -> dg.AssetCheckResult:
 def _odd(check_name: str, oddities: list[Oddity]) -> dg.AssetCheckResult:
     kind, advice = ODDITIES[check_name]
     found = [oddity for oddity in oddities if oddity.kind == kind]
+    if check_name == TYPES and any(oddity.name == DELETED for oddity in found):
+        advice = f"{advice} {UNREADABLE_DELETED}"
     # The names are the account's, and may hold markup.
     lines = [
         f"{quoted(oddity.name)}: {oddity.count} rows, for example id {oddity.example_id} of {oddity.day}" for oddity in found

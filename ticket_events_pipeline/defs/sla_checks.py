@@ -14,9 +14,13 @@ from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.day_checks import DayCheck, checks_of_asset
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.summarize.sla_days import SUMMARY, TARGETS
+from ticket_events_pipeline.verify.contradictions import outcomes_agree_with_durations
 from ticket_events_pipeline.verify.policies import policies_are_known
 from ticket_events_pipeline.verify.sla_counts import counts_match_targets
 from ticket_events_pipeline.verify.sla_flow import open_targets_add_up
+
+REMEMBERED_DAYS = 7
+"""Fetched again or not: after a week, newer days tell whether it goes on."""
 
 SLA_DAY_CHECKS = {
     TARGETS: [
@@ -26,7 +30,15 @@ SLA_DAY_CHECKS = {
             dg.AssetCheckSeverity.WARN,
             policies_are_known,
             green="the policies of nearly all targets are known.",
-            remembered_days=7,  # fetched again or not: after a week, newer days tell whether it goes on
+            remembered_days=REMEMBERED_DAYS,
+        ),
+        DayCheck(
+            "outcomes_agree_with_durations",
+            "No target of the day has an outcome that its measured duration contradicts.",
+            dg.AssetCheckSeverity.WARN,
+            outcomes_agree_with_durations,
+            green="every outcome agrees with the measured duration.",
+            remembered_days=REMEMBERED_DAYS,
         ),
     ],
     SUMMARY: [
@@ -40,7 +52,7 @@ SLA_DAY_CHECKS = {
         DayCheck(
             "open_targets_add_up",
             "Per metric: open at the day's end = open at the end of the day before + started + discovered + re-opened "
-            "- achieved - completed breached - cancelled.",
+            "- achieved - completed breached - cancelled - deleted.",
             dg.AssetCheckSeverity.ERROR,
             open_targets_add_up,
             green="all add up.",

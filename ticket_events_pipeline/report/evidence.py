@@ -15,8 +15,10 @@ from ticket_events_pipeline.lake.schemas import TIMESTAMP, metric_shaped
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.report.figures import Trust
 from ticket_events_pipeline.report.history import DaySummary
+from ticket_events_pipeline.report.measures import total_of
 from ticket_events_pipeline.report.open_targets import DayTargets
 from ticket_events_pipeline.sla.events import APPLY, sla_events
+from ticket_events_pipeline.summarize.provenance import RULES_VERSION
 from ticket_events_pipeline.summarize.raw_days import CODED_COLUMNS, RAW_COLUMNS, RAW_STREAMS
 
 
@@ -48,6 +50,12 @@ def trust_in(
         restated_days=tuple(day for day, found in stored.items() if found.restatements),
         applied_events=applied_events,
         metric_events=metric_events,
+        contradicted=total_of(row.contradicted for row in summary.rows),
+        contradicted_targets=targets.contradicted,
+        rules_version=told.rules_version,
+        older_days=tuple(day for day, found in stored.items() if found.provenance.rules_version < RULES_VERSION),
+        deletions_from=told.deletions.since,
+        deletions_through=told.deletions.through,
     )
 
 

@@ -60,7 +60,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Overdue:
-    """How late the targets were that were fulfilled late on the day, seconds; all None where there was none."""
+    """How late the targets were that were fulfilled late on the day, in seconds open; all None where there was none."""
 
     p50_seconds: float | None
     p90_seconds: float | None
@@ -78,6 +78,7 @@ class MetricFigures:
         breached_open: late and open at as_of.
         mean: None where none of the days before has a summary.
         overdue: over all policies of the metric.
+        flow: from the targets open when the day began to `active`.
     """
 
     sla_metric: str
@@ -86,6 +87,7 @@ class MetricFigures:
     breached_open: int
     mean: Mean | None
     overdue: Overdue
+    flow: Flow
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,48 @@ class PolicyFigures:
     breached_open: int
     mean: Mean | None
     overdue: Overdue
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How the open targets of a metric, or of all, changed on the day.
+
+    Attributes:
+        active: open at as_of.
+        deleted: closed because their ticket was deleted; None where the rules that made the day didn't count them.
+    """
+
+    started: int
+    discovered: int
+    reopened: int
+    achieved: int
+    completed_breached: int
+    cancelled: int
+    deleted: int | None
+    active: int
+
+    @property
+    def open_before(self) -> int:
+        """Open when the day began, as far as the day's own tables know."""
+        came = self.started + self.discovered + self.reopened
+        return self.active - came + self.achieved + self.completed_breached + self.cancelled + (self.deleted or 0)
+
+
+@dataclass(frozen=True)
+class DeletedTicket:
+    """A ticket whose deletion closed targets on the day: how many of them, and how many of those were late."""
+
+    ticket_id: int
+    targets: int
+    late: int
+
+
+@dataclass(frozen=True)
+class ContradictedTarget:
+    """A target fulfilled on the day whose outcome and measured duration disagree."""
+
+    ticket_id: int
+    sla_metric: str
 
 
 @dataclass(frozen=True)
@@ -131,7 +175,7 @@ class OpenTarget:
 
     Attributes:
         target_seconds: what the policy allows; None where Zendesk never said.
-        breached_at, overdue_seconds: of a late one; None otherwise. Overdue up to as_of.
+        breached_at, overdue_seconds: of a late one; None otherwise. Overdue is the time late while open, up to as_of.
         due_at: when an open, unpaused target in calendar hours will breach if nothing happens: an estimate; None otherwise.
     """
 
@@ -167,6 +211,12 @@ class Trust:
         restated_days: of the chart's days, those whose figures changed after they had been complete.
         applied_events: `apply_sla` and `apply_group_sla` events of the day; None where its raw file is gone.
         metric_events: of the day; with `applied_events` 0, the feed is broken.
+        contradicted: targets fulfilled on the day whose outcome and measured duration disagree; None where not counted.
+        contradicted_targets: some of them.
+        rules_version: the version of the SLA rules that made the day.
+        older_days: of the chart's days, those made by older rules than the program's.
+        deletions_from: first day of the unbroken stretch of days whose deleted tickets are known; None where none are.
+        deletions_through: epoch seconds up to which they are known; None likewise.
     """
 
     as_of: int
@@ -182,6 +232,12 @@ class Trust:
     restated_days: tuple[Day, ...]
     applied_events: int | None
     metric_events: int | None
+    contradicted: int | None
+    contradicted_targets: tuple[ContradictedTarget, ...]
+    rules_version: int
+    older_days: tuple[Day, ...]
+    deletions_from: dt.date | None
+    deletions_through: int | None
 
 
 @dataclass(frozen=True)
@@ -197,6 +253,7 @@ class DayReport:
         late: the work list, oldest breach first, cut to its longest length; `late_count` is of all.
         next_breaches: soonest first, cut likewise; `next_count` is of all.
         unforecast: open, unbreached targets whose breach can't be foreseen: in business hours, paused, or without a target.
+        deleted: tickets whose deletion closed targets, in order, cut likewise; `deleted_count` is of all.
     """
 
     day: Day
@@ -210,4 +267,6 @@ class DayReport:
     next_breaches: tuple[OpenTarget, ...]
     next_count: int
     unforecast: int
+    deleted: tuple[DeletedTicket, ...]
+    deleted_count: int
     trust: Trust

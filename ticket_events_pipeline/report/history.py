@@ -12,7 +12,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition_and_metadata
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.report.figures import CHART_DAYS, MEAN_DAYS, Counted, Overdue
+from ticket_events_pipeline.report.figures import CHART_DAYS, MEAN_DAYS, Counted, Flow, Overdue
 from ticket_events_pipeline.summarize.provenance import Provenance
 from ticket_events_pipeline.summarize.restatements import told_restatements
 from ticket_events_pipeline.summarize.sla_days import SUMMARY
@@ -25,7 +25,13 @@ _COUNTED = ("breaches", "achieved", "completed_breached")
 _COLUMNS = [
     *_KEY,
     "policy_title",
+    "targets_started",
+    "targets_discovered",
+    "targets_reopened",
+    "targets_cancelled",
+    "targets_deleted",
     *_COUNTED,
+    "contradicted",
     "superseded_breaches",
     "withdrawn_breaches",
     "active_eod",
@@ -38,7 +44,7 @@ _COLUMNS = [
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """A row of `daily_sla_breach_summary`, as far as the report tells of it."""
+    """A row of `daily_sla_breach_summary`, as far as the report tells of it; `contradicted` is None if it wasn't counted."""
 
     key: PolicyKey
     policy_title: str | None
@@ -48,6 +54,8 @@ class SummaryRow:
     active: int
     breached_open: int
     overdue: Overdue
+    flow: Flow
+    contradicted: int | None
 
 
 @dataclass(frozen=True)
@@ -152,4 +160,19 @@ def _row(row: dict[str, Any]) -> SummaryRow:
         active=row["active_eod"],
         breached_open=row["breached_open_eod"],
         overdue=Overdue(row["overdue_p50_seconds"], row["overdue_p90_seconds"], row["overdue_max_seconds"]),
+        flow=_flow(row),
+        contradicted=row["contradicted"],
+    )
+
+
+def _flow(row: dict[str, Any]) -> Flow:
+    return Flow(
+        started=row["targets_started"],
+        discovered=row["targets_discovered"],
+        reopened=row["targets_reopened"],
+        achieved=row["achieved"],
+        completed_breached=row["completed_breached"],
+        cancelled=row["targets_cancelled"],
+        deleted=row["targets_deleted"],
+        active=row["active_eod"],
     )

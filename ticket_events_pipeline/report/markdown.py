@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from ticket_events_pipeline.lake.json_values import as_text
 from ticket_events_pipeline.report.figures import MEAN_DAYS, Counted, DayReport, Mean, PolicyFigures
-from ticket_events_pipeline.report.trust_words import notices
+from ticket_events_pipeline.report.trust_words import MAKE_AGAIN, notices
 from ticket_events_pipeline.report.wording import (
     count_text,
     date_text,
@@ -23,6 +23,7 @@ from ticket_events_pipeline.report.wording import (
     policy_name,
     rate_text,
 )
+from ticket_events_pipeline.summarize.provenance import RULES_VERSION
 
 UNKNOWN = "-"
 """Stands where there is no figure."""
@@ -115,4 +116,17 @@ def _sentences(report: DayReport) -> Iterator[str]:
     yield f"{plural(measured, 'day')} of the {MEAN_DAYS} before stand behind the means."
     if trust.missing_days:
         yield f"Of the last {len(report.chart)} days, these have no summary: {days_text(trust.missing_days)}."
+    yield from _oddities(report)
     yield from (f"**{notice.title}** {notice.text}" for notice in notices(report) if notice.kind == "alarm")
+
+
+def _oddities(report: DayReport) -> Iterator[str]:
+    trust, deleted = report.trust, [metric.flow.deleted or 0 for metric in report.metrics]
+    if sum(deleted):
+        yield f"{plural(sum(deleted), 'target')} closed because their ticket was deleted."
+    if trust.contradicted:
+        tickets = ", ".join(dict.fromkeys(str(target.ticket_id) for target in trust.contradicted_targets))
+        targets = plural(trust.contradicted, "target")
+        yield f"**{targets}** with an outcome that the measured duration contradicts (tickets {tickets}): see the report."
+    if trust.rules_version < RULES_VERSION:
+        yield f"Made under the rules of version {trust.rules_version}: {MAKE_AGAIN}."

@@ -6,9 +6,19 @@ Only sums and means over stored summaries; nothing is read here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, fields
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report.figures import MEAN_DAYS, ChartDay, Counted, Mean, MetricFigures, Overdue, PolicyFigures
+from ticket_events_pipeline.report.figures import (
+    MEAN_DAYS,
+    ChartDay,
+    Counted,
+    Flow,
+    Mean,
+    MetricFigures,
+    Overdue,
+    PolicyFigures,
+)
 from ticket_events_pipeline.report.history import DaySummary, SummaryRow, total
 
 NEVER_OVERDUE = Overdue(None, None, None)
@@ -39,7 +49,20 @@ def _metric(name: str, summary: DaySummary, before: Sequence[DaySummary], overdu
         breached_open=sum(row.breached_open for row in rows),
         mean=_mean(before, lambda row: row.key[0] == name),
         overdue=overdue,
+        flow=total_flow([row.flow for row in rows]),
     )
+
+
+def total_flow(flows: Sequence[Flow]) -> Flow:
+    """Flows summed up; a figure that one of them lacks is unknown."""
+    columns = zip(*(astuple(flow) for flow in flows), strict=True) if flows else [(0,)] * len(fields(Flow))
+    return Flow(*(total_of(column) for column in columns))  # type: ignore[arg-type]  # only `deleted` may be None
+
+
+def total_of(counts: Iterable[int | None]) -> int | None:
+    """The sum; None if one of them is unknown."""
+    known = list(counts)
+    return None if None in known else sum(count for count in known if count is not None)
 
 
 def policy_figures(summary: DaySummary, before: Sequence[DaySummary]) -> tuple[PolicyFigures, ...]:

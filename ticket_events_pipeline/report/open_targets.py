@@ -1,4 +1,4 @@
-"""What a day's `sla_targets` tells: the work list, what breaches next, and how late the late ones were.
+"""What a day's `sla_targets` tells: the work list, what breaches next, how late the late ones were, and what was deleted.
 
 Here: one day's file into values, cut to what a page can show. The tickets' own facts are `ticket_facts`'.
 """
@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.partition_file import read_partition
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.report.figures import OpenTarget, Overdue, TicketFacts
+from ticket_events_pipeline.report.figures import ContradictedTarget, DeletedTicket, OpenTarget, Overdue, TicketFacts
 from ticket_events_pipeline.report.history import not_made
 from ticket_events_pipeline.sla.daily_summary import overdue_figures
 from ticket_events_pipeline.summarize.sla_days import TARGETS
 
-LONGEST_LATE, LONGEST_NEXT = 200, 50
+LONGEST_LATE, LONGEST_NEXT, LONGEST_DELETED, LONGEST_CONTRADICTED = 200, 50, 20, 5
 """So many lines of each list: a page that nobody can read to its end helps nobody."""
 
 DUE_AT = "due_at"
@@ -35,7 +35,7 @@ _SHOWN = [
     "breached_at",
     "overdue_seconds",
 ]
-_COLUMNS = [*_SHOWN, "outcome", "applied_at", DUE_AT]
+_COLUMNS = [*_SHOWN, "outcome", "applied_at", "is_contradicted", DUE_AT]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class DayTargets:
         targets: open at some moment of the day.
         unknown_policies: those that no policy was ever applied to.
         overdue: per metric, of those fulfilled late on the day.
+        deleted: tickets whose deletion closed targets; `deleted_count` is of all.
+        contradicted: the first of the targets whose outcome and duration disagree.
     """
 
     late: tuple[OpenTarget, ...]
@@ -59,6 +61,9 @@ class DayTargets:
     targets: int
     unknown_policies: int
     overdue: dict[str, Overdue]
+    deleted: tuple[DeletedTicket, ...]
+    deleted_count: int
+    contradicted: tuple[ContradictedTarget, ...]
 
     @property
     def ticket_ids(self) -> frozenset[int]:
@@ -84,6 +89,7 @@ def _told(table: pa.Table) -> DayTargets:
     late = table.filter(pc.equal(outcome, "breached_open"))
     active = table.filter(pc.equal(outcome, "active"))
     foreseen = active.filter(pc.is_valid(active[DUE_AT]))
+    deleted = _deleted(table.filter(pc.equal(outcome, "deleted")))
     return DayTargets(
         late=_lines(late, "breached_at", longest=LONGEST_LATE),
         late_count=late.num_rows,
@@ -93,7 +99,25 @@ def _told(table: pa.Table) -> DayTargets:
         targets=table.num_rows,
         unknown_policies=table["applied_at"].null_count,
         overdue=_overdue(table.filter(pc.equal(outcome, "breached"))),
+        deleted=tuple(deleted[:LONGEST_DELETED]),
+        deleted_count=len(deleted),
+        contradicted=_contradicted(table.filter(pc.fill_null(table["is_contradicted"], False))),
     )
+
+
+def _deleted(closed: pa.Table) -> list[DeletedTicket]:
+    """The tickets that these targets were closed with, those with late ones first."""
+    per_ticket = closed.group_by("ticket_id").aggregate([([], "count_all"), ("breached_at", "count")]).to_pylist()
+    tickets = [DeletedTicket(row["ticket_id"], row["count_all"], row["breached_at_count"]) for row in per_ticket]
+    return sorted(tickets, key=lambda ticket: (-ticket.late, ticket.ticket_id))
+
+
+def _contradicted(targets: pa.Table) -> tuple[ContradictedTarget, ...]:
+    named = targets.select(["ticket_id", "sla_metric", "instance_id"]).sort_by(
+        [(name, "ascending") for name in ("ticket_id", "sla_metric", "instance_id")]
+    )
+    rows = named.slice(0, LONGEST_CONTRADICTED).to_pylist()
+    return tuple(ContradictedTarget(row["ticket_id"], row["sla_metric"]) for row in rows)
 
 
 def _lines(rows: pa.Table, first: str, *, longest: int) -> tuple[OpenTarget, ...]:

@@ -16,6 +16,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report import wording
 from ticket_events_pipeline.report.charts import breach_chart_svg
 from ticket_events_pipeline.report.figures import MEAN_DAYS, DayReport, OpenTarget
+from ticket_events_pipeline.report.measures import total_flow
 from ticket_events_pipeline.report.trust_words import notices, trust_facts
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
             following=following,
             complete_before=previous if _is_last_complete(previous, report) else None,
             breaches=sum(metric.day.breaches for metric in report.metrics),
+            flow=total_flow([metric.flow for metric in report.metrics]),
             notices=notices(report),
             trust_facts=trust_facts(report),
             chart_svg=Markup(breach_chart_svg(report.chart)),  # noqa: S704  # made of dates and counts
@@ -96,6 +98,7 @@ def _environment() -> Environment:
         "is_far_above": wording.is_far_above,
         "lines": LINES,
         "mean_days": MEAN_DAYS,
+        "plural": wording.plural,
         "policy_name": wording.policy_name,
         "rate_against": wording.rate_against,
         "shown_of": _shown_of,

@@ -86,6 +86,8 @@ class ReportReader:
             next_breaches=_with_facts(targets.next_breaches, facts),
             next_count=targets.next_count,
             unforecast=targets.unforecast,
+            deleted=targets.deleted,
+            deleted_count=targets.deleted_count,
             trust=trust_in(summary, chart, targets, event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)),
         )
 

@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report.figures import DayReport, Trust
+from ticket_events_pipeline.report.figures import ContradictedTarget, DayReport, Trust
 from ticket_events_pipeline.report.wording import date_text, days_text, moment_text, plural, rate_text
+from ticket_events_pipeline.summarize.provenance import RULES_VERSION
 
 UNKNOWN_SHARE = 0.05
 """From this share of targets without a known policy on, the splits by policy no longer tell the whole."""
+
+DELETIONS_LAG_SECONDS = 3600
+"""The two streams of an open day are read one after the other: deletions known up to so long before `as_of` are whole."""
+
+LACKING = "by which targets of deleted tickets stay open, and outcomes are not compared with durations"
+MAKE_AGAIN = "make the SLA tables of the day again to apply the current rules"
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class TrustFact:
         name: of the fact, for those who look for its value in the page.
         label, value, meaning: plain text.
         is_odd: whether it takes something from the figures.
+        targets: whose tickets are named.
+        is_wide: whether there is much to say.
     """
 
     name: str
@@ -46,6 +55,8 @@ class TrustFact:
     value: str
     meaning: str
     is_odd: bool = False
+    targets: tuple[ContradictedTarget, ...] = ()
+    is_wide: bool = False
 
 
 def notices(report: DayReport) -> list[Notice]:
@@ -80,7 +91,9 @@ def _feed_notice(trust: Trust) -> Notice | None:
 
 def trust_facts(report: DayReport) -> list[TrustFact]:
     """Everything that is known about how far the figures go, what takes something from them marked."""
-    return [*_reading_facts(report), *_days_facts(report), *_target_facts(report.trust), _feed_fact(report.trust)]
+    trust = report.trust
+    ordinary = [*_reading_facts(report), *_days_facts(report), *_target_facts(trust), _feed_fact(trust)]
+    return [*ordinary, *_rules_facts(trust), *_deletions_facts(report), *_contradicted_facts(trust)]
 
 
 def _reading_facts(report: DayReport) -> list[TrustFact]:
@@ -138,3 +151,50 @@ def _feed_fact(trust: Trust) -> TrustFact:
         return TrustFact("applied_events", "Policies applied", "unknown", "the raw file is no longer stored", True)
     value = f"{trust.applied_events:,} of {plural(trust.metric_events, 'metric event')}"
     return TrustFact("applied_events", "Policies applied", value, "none at all means a broken feed", not trust.applied_events)
+
+
+def _rules_facts(trust: Trust) -> list[TrustFact]:
+    """Nothing where all days were made by the current rules."""
+    if trust.rules_version < RULES_VERSION:
+        meaning = f"made under the rules of version {trust.rules_version}, {LACKING}; {MAKE_AGAIN}"
+        return [TrustFact("rules_version", "Rules", f"version {trust.rules_version}", meaning, is_odd=True, is_wide=True)]
+    if trust.older_days:
+        value = f"older on {plural(len(trust.older_days), 'day')} ({days_text(trust.older_days)})"
+        meaning = "this day follows the current rules; means and chart mix both until those days' SLA tables are made again"
+        return [TrustFact("rules_version", "Rules", value, meaning, is_wide=True)]
+    return []
+
+
+def _deletions_facts(report: DayReport) -> list[TrustFact]:
+    """How far deleted tickets are known, where that is not the whole history."""
+    trust = report.trust
+    if trust.rules_version < RULES_VERSION:
+        return []  # said already
+    if trust.deletions_from is None or trust.deletions_through is None:
+        meaning = "no audits are stored: targets of deleted tickets count as open. Fetch ticket_events of these days"
+        return [TrustFact("deletions", "Deleted tickets", "not known", meaning, is_odd=True, is_wide=True)]
+    value, meanings = "", []
+    if trust.deletions_from > trust.history_from:
+        value = f"known from {date_text(trust.deletions_from)}"
+        meanings.append("targets of tickets deleted before that day count as open")
+    if trust.deletions_through < trust.as_of - DELETIONS_LAG_SECONDS:
+        value = f"{value or 'known'} through {moment_text(trust.deletions_through, report.day)}"
+        meanings.append("the audits of the time after are not read yet: fetch ticket_events")
+    if not value:
+        return []
+    return [TrustFact("deletions", "Deleted tickets", value, "; ".join(meanings), is_odd=True, is_wide=True)]
+
+
+def _contradicted_facts(trust: Trust) -> list[TrustFact]:
+    """Nothing where no outcome is contradicted, or none was looked for."""
+    if not trust.contradicted:
+        return []
+    meaning = (
+        "Their outcome and their measured duration disagree; the outcome is Zendesk's and counts. A breach may be dated before "
+        "its policy was applied, on a day that is no longer read again: fetch the tickets' days again. Where that changes "
+        "nothing, a schedule or a policy was changed, and there is nothing to do."
+    )
+    further = trust.contradicted - len(trust.contradicted_targets)
+    value = plural(trust.contradicted, "target") + (f", {len(trust.contradicted_targets)} of them here" if further else "")
+    named = trust.contradicted_targets
+    return [TrustFact("contradicted", "Outcomes contradicted", value, meaning, is_odd=True, targets=named, is_wide=True)]

@@ -2,6 +2,8 @@
 
 Deterministic by its seed: every day's tickets are drawn from a generator of their own, every ticket's rows from another, so
 neither the window nor the present moment changes a row; the present decides only what can be seen of it. Days are UTC's.
+Some tickets are deleted: one of 25 on the day it came; and in each week, as far as a ticket suits, one while its first reply is
+late, one that is restored, and one is raised to urgent in its reply, so that its outcome and its duration disagree.
 """
 
 from __future__ import annotations
@@ -9,18 +11,25 @@ from __future__ import annotations
 import datetime as dt
 import random
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sandbox.audits import audit_rows
+from ticket_events_pipeline.sandbox.incidents import (
+    Life,
+    deleted_and_restored,
+    deleted_as_spam,
+    deleted_late,
+    raised_in_the_reply,
+)
 from ticket_events_pipeline.sandbox.metric_rows import PLAN_HORIZON_DAYS, metric_rows
 from ticket_events_pipeline.sandbox.rows import STREAMS, TICKET_METRIC_EVENTS, Row
 from ticket_events_pipeline.sandbox.schedule import DAY_SECONDS
 from ticket_events_pipeline.sandbox.stored_row import StoredRow
 from ticket_events_pipeline.sandbox.texts import Cast
-from ticket_events_pipeline.sandbox.ticket_life import LIFE_DAYS, Update, tell_life
+from ticket_events_pipeline.sandbox.ticket_life import LIFE_DAYS, tell_life
 
 FOUNDED = Day(dt.date(2015, 1, 1))
 """The account's first day: a walk from the beginning of time starts here."""
@@ -33,8 +42,15 @@ MAX_TICKETS_PER_DAY = 40_000
 _WEEKDAY_WEIGHTS = (1.32, 1.22, 1.16, 1.14, 1.06, 0.58, 0.52)
 _HOUR_WEIGHTS = (2, 1, 1, 1, 1, 2, 4, 8, 13, 16, 17, 16, 13, 14, 16, 16, 14, 12, 9, 7, 6, 5, 4, 3)
 
+_TICKETS_PER_SPAM = 25
+"""One of so many tickets of a day is deleted on it; on days of fewer none is."""
+
+_WEEKLY = (deleted_late, deleted_and_restored, raised_in_the_reply)
+
 _METRIC_ROOM = 5_000
 """Of a ticket's 10,000 ids the first so many are for metric events, the others for audits and their child events."""
+
+Incident = Callable[[random.Random, Life], Life | None]
 
 Cohort = dict[int, list[StoredRow]]
 """The rows of the tickets created on one day, by the start of the day that the rows lie on."""
@@ -45,7 +61,7 @@ class _Ticket:
     id: int
     first_row_id: int
     cast: Cast
-    updates: tuple[Update, ...]
+    updates: Life
 
 
 class SimulatedAccount:
@@ -66,7 +82,8 @@ class SimulatedAccount:
         self._seed = seed
         self._tickets_per_day = tickets_per_day
         # Twice a cohort's reach: both streams may be walked at different places at the same time.
-        self._tickets = lru_cache(maxsize=2 * COHORT_DAYS)(self._draw_tickets)
+        self._drawn = lru_cache(maxsize=2 * COHORT_DAYS)(self._draw_tickets)
+        self._incidents = lru_cache(maxsize=COHORT_DAYS)(self._draw_incidents)
         self._cohort = lru_cache(maxsize=3 * COHORT_DAYS)(self._make_cohort)
         self._day_rows = lru_cache(maxsize=COHORT_DAYS)(self._make_day_rows)
 
@@ -111,6 +128,21 @@ class SimulatedAccount:
         first_id = ticket.first_row_id + _METRIC_ROOM
         return audit_rows(rng, ticket.cast, ticket.updates, ticket_id=ticket.id, first_id=first_id, comments=comments)
 
+    def _tickets(self, created: Day) -> Iterator[_Ticket]:
+        changed = self._incidents(created.plus(-created.date.weekday()))
+        for ticket in self._drawn(created):
+            yield replace(ticket, updates=changed.get(ticket.id, ticket.updates))
+
+    def _draw_incidents(self, monday: Day) -> Mapping[int, Life]:
+        """The lives, by ticket id, of the tickets of a week that something befalls."""
+        rng = random.Random(f"{self._seed}:{monday}:incidents")
+        days = [self._drawn(day) for day in (monday.plus(offset) for offset in range(7)) if day >= FOUNDED]
+        changed: dict[int, Life] = {}
+        for tickets in days:
+            _befall(rng, tickets, (deleted_as_spam,) * (len(tickets) // _TICKETS_PER_SPAM), changed)
+        _befall(rng, [ticket for tickets in days for ticket in tickets], _WEEKLY, changed)
+        return changed
+
     def _draw_tickets(self, created: Day) -> Sequence[_Ticket]:
         rng = random.Random(f"{self._seed}:{created}")
         load = rng.lognormvariate(0, 0.18)  # agents have good and bad days
@@ -129,6 +161,16 @@ class SimulatedAccount:
         # Room for twice the mean: no day of the week, however busy, comes near it.
         room = int("1" + "0" * len(str(2 * self._tickets_per_day)))
         return (created.date - FOUNDED.date).days * room + number + 1
+
+
+def _befall(rng: random.Random, tickets: Sequence[_Ticket], incidents: Iterable[Incident], changed: dict[int, Life]) -> None:
+    """Let each of `incidents` befall the first ticket, in an order drawn anew, that suits it and is not in `changed`."""
+    for incident in incidents:
+        for ticket in rng.sample(tickets, len(tickets)):
+            life = incident(rng, ticket.updates) if ticket.id not in changed else None
+            if life is not None:
+                changed[ticket.id] = life
+                break
 
 
 def _first_row_id(created: Day, number: int) -> int:

@@ -38,7 +38,10 @@ _UPDATE_METRICS = ("pausable_update_time", "periodic_update_time")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something done to a clock: activate, pause, fulfill, or apply (a target, or None to take it away)."""
+    """Something done to a clock: activate, pause, fulfill, apply (a target, or None to take it away), delete or restore.
+
+    The last two are the ticket's: Zendesk sends no metric event for them.
+    """
 
     time: int
     kind: str
@@ -72,16 +75,37 @@ class _Desk:
         self.clocks: list[LifeClock] = []
         self._latest: dict[str, LifeClock] = {}
         self._group_id: int | None = None
+        self._priority: str | None = None
+        self._is_deleted = False
 
     def see(self, update: Update) -> None:
         if update.status == "closed":
             return
+        if update.status == "deleted" or self._is_deleted:
+            self._follow_deletion(update)
+            return
+        replied = self._latest.get("reply_time") if self._replies_and_reprioritises(update) else None
+        if replied is not None:  # the reply counts first, then the new target is applied to what it has fulfilled
+            self._fulfill("reply_time", update)
+            self._retarget(replied, update)
+        self._priority = update.priority
         for clock in self._latest.values():
             if clock.state != "fulfilled":
                 self._retarget(clock, update)
         self._follow_group(update)
         self._follow_comments(update)
         self._follow_status(update)
+
+    def _follow_deletion(self, update: Update) -> None:
+        """The update deletes the ticket, or restores it and changes nothing else."""
+        self._is_deleted = update.status == "deleted"
+        for clock in self._latest.values():
+            if clock.state == "running":
+                clock.marks.append(Mark(update.time, "delete" if self._is_deleted else "restore"))
+
+    def _replies_and_reprioritises(self, update: Update) -> bool:
+        is_reply = (update.actor, update.comment) == ("agent", "public") and self._is_unfulfilled("reply_time")
+        return is_reply and update.priority != self._priority
 
     def _follow_group(self, update: Update) -> None:
         if update.group_id != self._group_id:

@@ -37,7 +37,7 @@ class Update:
     Attributes:
         actor: requester, agent or rule.
         comment: public, private, or None.
-        status: new, open, pending, hold, solved or closed.
+        status: new, open, pending, hold, solved, closed or deleted.
         policy: the SLA policy that holds from now on; None for no policy.
     """
 

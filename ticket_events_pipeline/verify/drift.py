@@ -57,9 +57,12 @@ _MOST_NAMES = 100
 """A field whose name is made of data has no end of names."""
 
 _COLUMNS = {
-    "ticket_events": ["id", "metric", "instance_id", "type", "event_type", "child_event_count", "extra"],
-    "ticket_metric_events": ["id", "metric", "instance_id", "type", "extra"],
+    "ticket_events": ["id", "metric", "instance_id", "type", "deleted", "event_type", "child_event_count", "extra"],
+    "ticket_metric_events": ["id", "metric", "instance_id", "type", "deleted", "extra"],
 }
+
+DELETED = "deleted"
+"""Without a readable one, a metric event takes no part in the SLA tables. Spelled otherwise (`1`, `"true"`), it is readable."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ def _unknown_values(rows: pa.Table) -> Iterator[_Found]:
 def _of_leftovers(stream: str, rows: pa.Table) -> Iterator[_Found]:
     left = rows.filter(pc.is_valid(rows["extra"]))
     counts = left["child_event_count"].to_pylist() if stream == "ticket_events" else [None] * left.num_rows
-    for row_id, text, children in zip(left["id"].to_pylist(), left["extra"].to_pylist(), counts, strict=True):
+    columns = (left["id"].to_pylist(), left["extra"].to_pylist(), left[DELETED].to_pylist(), counts)
+    for row_id, text, deleted, children in zip(*columns, strict=True):
         try:
             fields = json.loads(text)
         except RecursionError:  # it was written without any
@@ -141,6 +145,8 @@ def _of_leftovers(stream: str, rows: pa.Table) -> Iterator[_Found]:
             yield UNKNOWN, "audits in this stream", row_id, 1
             continue
         for path, value in fields.items():
+            if path == DELETED and deleted is not None and children is None:
+                continue
             kind = _kind(stream, path, value, is_audit=children is not None)
             if kind is not None:
                 yield kind, path, row_id, 1

@@ -24,7 +24,12 @@ from ticket_events_pipeline.verify.sla_files import SlaDay, read_sla_day_to_chec
 from ticket_events_pipeline.verify.verdict import CheckedDay, Finding, make_again
 
 INCOMING = {"targets_started": "started", "targets_discovered": "discovered", "targets_reopened": "re-opened"}
-OUTGOING = {"achieved": "achieved", "completed_breached": "completed breached", "targets_cancelled": "cancelled"}
+OUTGOING = {
+    "achieved": "achieved",
+    "completed_breached": "completed breached",
+    "targets_cancelled": "cancelled",
+    "targets_deleted": "deleted",
+}
 
 _COLUMNS = ["sla_metric", "active_eod", *INCOMING, *OUTGOING]
 
@@ -89,5 +94,6 @@ def _sums(summary: pa.Table) -> dict[str, Counter[str]]:
     sums: dict[str, Counter[str]] = {}
     for row in summary.select(_COLUMNS).to_pylist():
         metric = row.pop("sla_metric")
+        # The rules of version 1 counted no deleted targets: they stayed open, so NULL means none here.
         sums.setdefault(metric, Counter()).update({name: count or 0 for name, count in row.items()})
     return sums
