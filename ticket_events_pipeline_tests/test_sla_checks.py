@@ -370,8 +370,7 @@ def by_version_1(root):
     for day in DAYS:
         for asset, columns in ((TARGETS, ["is_contradicted"]), (SUMMARY, ["targets_deleted", "contradicted"])):
             rewrite(root, asset, day, footer=lambda old: {name: old[name] for name in old if not name.endswith("_version")})
-            for column in columns:
-                edit(root, asset, day, lambda table, column=column: table.drop_columns([column]))
+            edit(root, asset, day, lambda table, columns=columns: table.drop_columns(columns))
 
 
 def with_nulls(column):
