@@ -1,4 +1,4 @@
-"""The account: which server is meant, the four ways to authenticate, and which of them the variables ask for.
+"""The account: which server is meant, whose tickets, the four ways to authenticate, and which of them the variables ask for.
 
 Only values and their checks: `settings` reads the environment, `zendesk.auth` puts credentials on requests. No message and
 no repr here holds any part of a credential.
@@ -16,13 +16,27 @@ from urllib.parse import SplitResult, urlsplit
 API_TOKENS_END = "2027-04-30"
 """The day on which API tokens stop working, as Zendesk announced it."""
 
+CLIENT_CREDENTIALS = "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
+"""The credentials that carry a schedule, named first and instead of the others wherever a message speaks of them."""
+
+SUPPORT_TYPE_SCOPES = ("agent", "all", "ai_agent")
+"""Whose tickets the ticket events are asked for: agents', all, or those that an AI agent holds."""
+
+DEFAULT_SUPPORT_TYPE_SCOPE = "agent"
+"""Zendesk's own default, and what files say that were made before there was a choice."""
+
 HOW_TO_SET_CREDENTIALS = (
-    "no credentials are set: set ZENDESK_OAUTH_TOKEN; or ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET; or "
-    "ZENDESK_EMAIL and ZENDESK_API_TOKEN (or ZENDESK_PASSWORD); or ZENDESK_SANDBOX=1 to try it without an account"
+    f"no credentials are set: set {CLIENT_CREDENTIALS}, of an OAuth client whose tokens are fetched and renewed; or, for a "
+    f"trial, ZENDESK_OAUTH_TOKEN; or ZENDESK_EMAIL and ZENDESK_API_TOKEN, until {API_TOKENS_END}; or ZENDESK_SANDBOX=1 to try "
+    "it without an account"
 )
 _API_TOKEN_WARNING = (
-    f"ZENDESK_API_TOKEN: Zendesk's API tokens stop working on {API_TOKENS_END}; move to ZENDESK_OAUTH_TOKEN, or to "
-    "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
+    "ZENDESK_API_TOKEN: Zendesk deactivates API tokens that are unused for 30 days, so that a pipeline that is off for a month "
+    "loses its own, and deletes them 60 days later. New ones can't be created since 2026-10-27, and all of them end on "
+    f"{API_TOKENS_END}. Set {CLIENT_CREDENTIALS} instead"
+)
+_PASSWORD_WARNING = (
+    f"ZENDESK_PASSWORD: Zendesk ended password access for all accounts at the end of 2025. Set {CLIENT_CREDENTIALS} instead"
 )
 # A DNS label: it becomes the first part of a host name that credentials are sent to.
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -32,7 +46,7 @@ _VISIBLE_ASCII = re.compile(r"[!-~]+")  # anything else breaks the header, and a
 
 @dataclass(frozen=True)
 class BearerToken:
-    """An OAuth access token."""
+    """A fixed OAuth access token: for a trial, since it ends."""
 
     token: str = field(repr=False)
 
@@ -55,13 +69,13 @@ class ApiToken:
 
 @dataclass(frozen=True)
 class Password:
-    """Basic auth with an agent's password; most accounts refuse it."""
+    """Basic auth with an agent's password, which Zendesk ended for all accounts at the end of 2025."""
 
     email: str = field(repr=False)
     password: str = field(repr=False)
 
 
-Credentials = BearerToken | ClientCredentials | ApiToken | Password
+Credentials = ClientCredentials | BearerToken | ApiToken | Password
 
 
 @dataclass(frozen=True)
@@ -113,6 +127,18 @@ def parse_base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def parse_support_type_scope(text: str) -> str:
+    """The scope in lower case; empty text means the default.
+
+    Raises:
+        ValueError: it is none of SUPPORT_TYPE_SCOPES.
+    """
+    scope = text.lower() or DEFAULT_SUPPORT_TYPE_SCOPE
+    if scope not in SUPPORT_TYPE_SCOPES:
+        raise ValueError(f"{text!r} is none of {', '.join(SUPPORT_TYPE_SCOPES)}")
+    return scope
+
+
 def split_url(text: str) -> SplitResult:
     """The parts of an http URL.
 
@@ -151,22 +177,24 @@ def find_credentials(variables: Mapping[str, str]) -> CredentialFindings:
         sets = " and ".join("/".join(name for name in names if name in present) for _, names in asked)
         return CredentialFindings(None, present, (f"{len(asked)} sets of credentials are set, {sets}: keep one",))
     if not asked:
-        alone = "ZENDESK_EMAIL is set alone: ZENDESK_API_TOKEN (or ZENDESK_PASSWORD) belongs to it"
+        alone = f"ZENDESK_EMAIL is set alone: ZENDESK_API_TOKEN belongs to it. Better set {CLIENT_CREDENTIALS}"
         return CredentialFindings(None, present, (alone,) if present else ())
     kind, names = asked[0]
     problems = [problem for name in names if (problem := _problem_with(name, variables.get(name, "")))]
     if problems:
         return CredentialFindings(None, present, tuple(problems))
-    warnings = (_API_TOKEN_WARNING,) if kind is ApiToken else ()
+    warning = _WARNINGS.get(names[-1])
+    warnings = (warning,) if warning else ()
     return CredentialFindings(kind(*(variables[name] for name in names)), present, warnings=warnings)
 
 
 _KINDS: tuple[tuple[Callable[..., Credentials], tuple[str, ...]], ...] = (
-    (BearerToken, ("ZENDESK_OAUTH_TOKEN",)),
     (ClientCredentials, ("ZENDESK_OAUTH_CLIENT_ID", "ZENDESK_OAUTH_CLIENT_SECRET")),
+    (BearerToken, ("ZENDESK_OAUTH_TOKEN",)),
     (ApiToken, ("ZENDESK_EMAIL", "ZENDESK_API_TOKEN")),
     (Password, ("ZENDESK_EMAIL", "ZENDESK_PASSWORD")),
 )
+_WARNINGS = {"ZENDESK_API_TOKEN": _API_TOKEN_WARNING, "ZENDESK_PASSWORD": _PASSWORD_WARNING}
 _VARIABLES = dict.fromkeys(name for _, names in _KINDS for name in names)
 
 

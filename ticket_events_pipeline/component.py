@@ -9,7 +9,7 @@ become those variables. https://docs.dagster.io/guides/build/components
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import dagster as dg
 from pydantic import AfterValidator, Field
@@ -23,7 +23,7 @@ def _variable_name(text: str) -> str:
     # The text isn't quoted: people do paste the credential itself.
     if not re.fullmatch(r"[A-Z][A-Z0-9_]*", text):
         raise ValueError(
-            "give the name of the environment variable that holds it, in capitals (ACME_OAUTH_TOKEN), never the credential"
+            "give the name of the environment variable that holds it, in capitals (ACME_CLIENT_SECRET), never the credential"
         )
     return text
 
@@ -39,11 +39,14 @@ Name = Annotated[str, AfterValidator(_key)]
 
 
 class CredentialVariables(dg.Model, dg.Resolvable):
-    """Names of the environment variables that hold an admin's credentials: exactly one set, as in .env.example."""
+    """Names of the environment variables that hold an admin's credentials: exactly one set, as in .env.example.
 
-    oauth_token: VariableName | None = None
+    The OAuth client (`oauth_client_id`, `oauth_client_secret`) is the one that carries a schedule.
+    """
+
     oauth_client_id: VariableName | None = None
     oauth_client_secret: VariableName | None = None
+    oauth_token: VariableName | None = None
     email: VariableName | None = None
     api_token: VariableName | None = None
     password: VariableName | None = None
@@ -59,14 +62,15 @@ SETTINGS = {
     "requests_per_minute": "ZENDESK_REQUESTS_PER_MINUTE",
     "timeout_seconds": "ZENDESK_TIMEOUT_SECONDS",
     "include_comments": "ZENDESK_INCLUDE_COMMENTS",
+    "support_type_scope": "ZENDESK_SUPPORT_TYPE_SCOPE",
     "restate_days": "TICKET_EVENTS_RESTATE_DAYS",
 }
 """Fields whose values become the account's variables."""
 
 CREDENTIALS = {
-    "oauth_token": "ZENDESK_OAUTH_TOKEN",
     "oauth_client_id": "ZENDESK_OAUTH_CLIENT_ID",
     "oauth_client_secret": "ZENDESK_OAUTH_CLIENT_SECRET",
+    "oauth_token": "ZENDESK_OAUTH_TOKEN",
     "email": "ZENDESK_EMAIL",
     "api_token": "ZENDESK_API_TOKEN",
     "password": "ZENDESK_PASSWORD",
@@ -77,6 +81,7 @@ SHARED = {
     "requests_per_minute",
     "timeout_seconds",
     "include_comments",
+    "support_type_scope",
     "restate_days",
 }
 """Fields that stand in the environment for all accounts, where the YAML says nothing. The rest is one account's alone."""
@@ -106,6 +111,9 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
     requests_per_minute: int | None = Field(None, description="The account's export quota; default 10.")
     timeout_seconds: int | None = Field(None, description="Read timeout of one request; default 60.")
     include_comments: bool | None = Field(None, description="Store what people wrote; default no.")
+    support_type_scope: Literal["agent", "all", "ai_agent"] | None = Field(
+        None, description="Whose tickets the ticket events hold: agents' (the default), all, or those of AI agents."
+    )
     restate_days: int | None = Field(None, description="Closed days that the daily restatement re-reads; default 3.")
     alert_webhook: VariableName | None = Field(
         None, description=f"Name of the variable that holds the URL its alerts go to. Default: {WEBHOOK}."

@@ -29,7 +29,7 @@ class SettingsError(UsageError):
 
 
 class ForeignRootError(UsageError):
-    """The root holds files of another account, timezone or sideload."""
+    """The root holds files of another account, timezone, sideload or support type scope."""
 
 
 class DayNotFetchedError(UsageError):
@@ -74,3 +74,20 @@ class OverfullSecondError(DataError):
 
 class DamagedFileError(DataError):
     """A stored file can't be read or isn't what its name says."""
+
+
+class NewerFileError(DamagedFileError):
+    """A stored file can't be read because a newer version of this program wrote it.
+
+    Attributes:
+        problem: what is wrong with the file, as a sentence.
+        remedy: what to do, as a sentence.
+    """
+
+    def __init__(self, url: str, *, version: str, known: int) -> None:
+        self.problem = (
+            f"The file was written by a newer version of this program: its columns are of schema version {version}, and this "
+            f"program knows versions up to {known}."
+        )
+        self.remedy = "Upgrade this program; until then, the file stays as it is."
+        super().__init__(f"{url} can't be read. {self.problem} {self.remedy}")

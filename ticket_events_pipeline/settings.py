@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from ticket_events_pipeline.account import (
+    DEFAULT_SUPPORT_TYPE_SCOPE,
     HOW_TO_SET_CREDENTIALS,
     BearerToken,
     CredentialFindings,
@@ -22,6 +23,7 @@ from ticket_events_pipeline.account import (
     find_credentials,
     parse_base_url,
     parse_subdomain,
+    parse_support_type_scope,
 )
 from ticket_events_pipeline.day import Day, zone
 from ticket_events_pipeline.errors import SettingsError, UsageError
@@ -64,6 +66,7 @@ class Settings:
     Attributes:
         server: None under the sandbox, whose embedded server starts later: see `with_server`.
         root: an absolute folder, or an object store's URI (`s3://…`); under the sandbox its `sandbox` subfolder.
+        support_type_scope: whose tickets the ticket events are asked for: agent, all or ai_agent.
         warnings: sentences for the log; nothing in them stops a run.
     """
 
@@ -77,6 +80,7 @@ class Settings:
     start_date: dt.date
     timezone: str
     restate_days: int
+    support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
     warnings: tuple[str, ...] = ()
 
     @property
@@ -146,6 +150,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         start_date=start_date,
         timezone=timezone,
         restate_days=reader.whole_number("TICKET_EVENTS_RESTATE_DAYS", 3),
+        support_type_scope=reader.parsed("ZENDESK_SUPPORT_TYPE_SCOPE", "", parse=parse_support_type_scope),
         warnings=tuple(reader.warnings),
     )
     reader.raise_problems()

@@ -38,6 +38,15 @@ def rewrite(
     write_partition(store, stream, day, rows(table), footer(metadata))
 
 
+def without_estimates(root: Path, day: Day) -> None:
+    """Put the day's targets as versions before `due_at` did."""
+
+    def footer(metadata: dict[str, str]) -> dict[str, str]:
+        return {name: text for name, text in metadata.items() if name != "schema_version"}
+
+    rewrite(root, "sla_targets", day, rows=lambda table: table.drop_columns(["due_at", "is_contradicted"]), footer=footer)
+
+
 def with_rows(change: Callable[[pa.Table], pa.Table]) -> Damage:
     return lambda root, stream, day: rewrite(root, stream, day, rows=change)
 
@@ -120,10 +129,11 @@ def _plus(number: int) -> Callable[[str], str]:
 
 
 FIELDS: dict[str, tuple[Callable[[str], str], str]] = {
-    "schema_version": (_plus(1), "columns are of version 2"),
+    "schema_version": (_plus(1), "columns are of schema version 3"),
     "account": (lambda _: "another", "ZENDESK_SUBDOMAIN another, not sandbox"),
     "timezone": (lambda _: "Asia/Kolkata", "TICKET_EVENTS_TIMEZONE Asia/Kolkata, not UTC"),
     "sideload": (lambda _: "true", "ZENDESK_INCLUDE_COMMENTS 1, not 0"),
+    "support_type_scope": (lambda _: "all", "ZENDESK_SUPPORT_TYPE_SCOPE all, not agent"),
     "stream": (lambda _: "tickets", "says that it is tickets of"),
     "partition": (lambda _: "2026-03-09", "of 2026-03-09"),
     "window_start": (_plus(3600), "the day goes from"),

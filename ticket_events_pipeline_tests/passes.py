@@ -49,8 +49,10 @@ def client_at(base_url: str, *, clock: Moment, **options: Any) -> ZendeskClient:
     )
 
 
-def ownership_of(day: Day, *, account: str = "recorded", sideload: bool = False) -> Ownership:
-    return Ownership(account, day.timezone, sideload)
+def ownership_of(
+    day: Day, *, account: str = "recorded", sideload: bool = False, support_type_scope: str = "agent"
+) -> Ownership:
+    return Ownership(account, day.timezone, sideload, support_type_scope)
 
 
 def fetching(
@@ -62,15 +64,17 @@ def fetching(
     clock: Moment,
     sideload: bool = False,
     account: str = "recorded",
+    support_type_scope: str = "agent",
     log: Any = lambda _: None,
 ) -> Iterator[CommittedDay]:
-    with client_at(server.base_url, clock=clock, include_comments=sideload) as client:
+    options = {"include_comments": sideload, "support_type_scope": support_type_scope}
+    with client_at(server.base_url, clock=clock, **options) as client:
         yield from fetch_days(
             client,
             FolderStore(root),
             stream=STREAMS[stream],
             days=days,
-            ownership=ownership_of(days[0], account=account, sideload=sideload),
+            ownership=ownership_of(days[0], account=account, sideload=sideload, support_type_scope=support_type_scope),
             clock=clock,
             log=log,
         )

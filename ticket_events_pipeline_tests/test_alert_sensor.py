@@ -165,7 +165,7 @@ def test_a_run_that_fails_is_told_once_with_what_it_said_and_where_it_is(deploym
     (text,) = webhook.texts
     assert "It said: `GET /api/v2/incremental/ticket_events?" in text
     assert "answered 401 (Couldn't authenticate you)" in text
-    assert "Check ZENDESK_OAUTH_TOKEN.`." in text
+    assert "Check ZENDESK_OAUTH_TOKEN. A fixed token ends" in text
     assert f"<http://127.0.0.1:3000/runs/{failed.run_id}|Open it>" in text
     assert watch.tick() == []
     # Assets by themselves are run by a job of Dagster's own.

@@ -17,6 +17,7 @@ from ticket_events_pipeline.defs.day_checks import NAMED_DAYS
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.partition_file import read_partition
+from ticket_events_pipeline.lake.schemas import TABLES
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline_tests.damages import path_of, rewrite
 from ticket_events_pipeline_tests.deployment import deployed
@@ -131,7 +132,7 @@ def changed(root, asset, day, **columns):
             table = table.set_column(index, table.schema.field(index), values)
         return table
 
-    digest = content_hash(with_columns(read_partition(FolderStore(root), asset, day)))
+    digest = content_hash(with_columns(read_partition(FolderStore(root), asset, day)), added=TABLES[asset].added)
     rewrite(root, asset, day, rows=with_columns, footer=lambda footer: {**footer, "content_hash": digest})
 
 

@@ -17,6 +17,7 @@ from ticket_events_pipeline.lake.partition_file import read_partition
 from ticket_events_pipeline.lake.raw_footer import read_raw_footer
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.answers import json_answer
+from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.paging import cut_page
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -26,7 +27,7 @@ from ticket_events_pipeline_tests.deployment import ASSETS, REPORT
 STREAMS = ("ticket_events", "ticket_metric_events")
 FIRST, LAST = "2026-03-01", "2026-03-21"
 FORBIDDEN = json_answer(403, {"error": "Forbidden", "description": "You do not have access"})
-SET_CREDENTIALS = "set ZENDESK_OAUTH_TOKEN; or ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
+SET_CREDENTIALS = "set ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
 
 
 def iso(time):
@@ -324,8 +325,11 @@ def test_a_root_of_another_account_is_refused_before_anything_is_asked(tmp_path)
 
 
 @slow
-@pytest.mark.parametrize("other", [{"TICKET_EVENTS_TIMEZONE": "Asia/Kolkata"}, {"ZENDESK_INCLUDE_COMMENTS": "1"}])
-def test_a_root_of_another_timezone_or_sideload_is_refused(tmp_path, other):
+@pytest.mark.parametrize(
+    "other",
+    [{"TICKET_EVENTS_TIMEZONE": "Asia/Kolkata"}, {"ZENDESK_INCLUDE_COMMENTS": "1"}, {"ZENDESK_SUPPORT_TYPE_SCOPE": "all"}],
+)
+def test_a_root_of_another_timezone_sideload_or_support_type_scope_is_refused(tmp_path, other):
     with SandboxServer(RecordedAccount()) as server:
         place = new_place(tmp_path, server)
         assert place.materialize("ticket_events", "2026-03-02").code == 0
@@ -353,6 +357,8 @@ def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
         well = place.ticket_events("doctor")
         assert (well.code, well.told.count("ok  "), well.told.count("mend  ")) == (0, 3, 0), well.told
         assert [seen.status for seen in server.requests] == [200]
+        assert [seen.status for seen in server.lookups] == [200]
+        assert "note  ZENDESK_OAUTH_TOKEN has no end yet" in well.told
         ill = place.ticket_events("doctor", ZENDESK_OAUTH_TOKEN=NOBODYS_TOKEN)
         assert [seen.status for seen in server.requests[1:]] == [401]
     assert ill.code == 1
@@ -365,6 +371,37 @@ def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
     assert bare.code == 1
     assert "mend  ZENDESK_SUBDOMAIN is not set" in bare.told
     assert f"mend  no credentials are set: {SET_CREDENTIALS}" in bare.told
+
+
+@pytest.mark.parametrize(
+    ("world", "words"),
+    [
+        ({"fixed_ends_at": time.time() + 3 * 86_400 + 300}, "note  ZENDESK_OAUTH_TOKEN ends at 20"),
+        ({"fixed_ends_at": time.time() + 30 * 86_400}, "ok    ZENDESK_OAUTH_TOKEN ends at 20"),
+        ({"tells_end": False}, "note  ZENDESK_OAUTH_TOKEN: can't tell when the token ends"),
+    ],
+)
+def test_the_doctor_says_when_a_fixed_token_ends(tmp_path, world, words):
+    with SandboxServer(RecordedAccount(), tokens=TokenWorld(**world)) as server:
+        looked = new_place(tmp_path, server).ticket_events("doctor")
+    assert looked.code == 0
+    assert words in looked.told
+    assert (
+        "A fixed token is for a trial; for a schedule set ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
+        in looked.told
+    )
+
+
+def test_the_doctor_takes_an_oauth_client_and_warns_of_an_api_token(tmp_path):
+    with SandboxServer(RecordedAccount()) as server:
+        place = new_place(tmp_path, ZENDESK_BASE_URL=server.base_url)
+        client = {"ZENDESK_OAUTH_CLIENT_ID": "sandbox", "ZENDESK_OAUTH_CLIENT_SECRET": "sandbox"}
+        assert place.ticket_events("doctor", **client).told.count("note  ") == 0
+        api_token = {"ZENDESK_EMAIL": "sandbox@example.com", "ZENDESK_API_TOKEN": "sandbox"}
+        warned = place.ticket_events("doctor", **api_token)
+        assert server.lookups == []
+    assert (warned.code, warned.told.count("note  ")) == (0, 1)
+    assert "note  ZENDESK_API_TOKEN: Zendesk deactivates API tokens that are unused for 30 days" in warned.told
 
 
 def test_the_sandbox_serves_until_it_is_interrupted(tmp_path):

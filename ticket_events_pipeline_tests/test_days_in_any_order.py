@@ -18,7 +18,7 @@ from ticket_events_pipeline_tests.passes import Moment, fetching
 
 FOOTER = """
 schema_version account timezone sideload stream partition window_start window_end complete next_start_time requests rows
-duplicates rejected fetched_at content_hash pages pass_id
+duplicates rejected fetched_at content_hash pages pass_id support_type_scope
 """
 HOUR = 3600
 
@@ -71,7 +71,7 @@ def test_the_footer_tells_each_fact_as_text(tmp_path, stream):
     for day, footer in footers.items():
         table = read_partition(FolderStore(tmp_path), stream, day)
         assert sorted(footer) == sorted(FOOTER.split())
-        assert (footer["schema_version"], footer["account"], footer["timezone"]) == ("1", "recorded", "America/New_York")
+        assert (footer["schema_version"], footer["account"], footer["timezone"]) == ("2", "recorded", "America/New_York")
         assert (footer["stream"], footer["partition"], footer["rows"]) == (stream, str(day), str(table.num_rows))
         assert footer["sideload"] == ("true" if stream == "ticket_events" else "false")
         assert (footer["window_start"], footer["window_end"]) == (str(day.start), str(day.end))

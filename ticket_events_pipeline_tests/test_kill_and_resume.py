@@ -321,7 +321,7 @@ def test_a_journal_older_than_a_day_is_thrown_away(big_day, tmp_path):
     assert "too old or damaged" in log
 
 
-@pytest.mark.parametrize("other", [{"account": "other"}, {"sideload": True}])
+@pytest.mark.parametrize("other", [{"account": "other"}, {"sideload": True}, {"support_type_scope": "all"}])
 def test_a_journal_of_somebody_else_is_thrown_away(big_day, tmp_path, other):
     killed_half_way(big_day, tmp_path)
     made, _ = again(big_day, tmp_path, **other)

@@ -6,12 +6,14 @@ import logging
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
 import requests
 
 from ticket_events_pipeline.sandbox.answers import Answer
+from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer, SeenRequest
 
@@ -37,6 +39,10 @@ class HandClock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def iso(epoch_seconds: float) -> str:
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def account() -> RecordedAccount:
@@ -146,6 +152,58 @@ def test_issued_token_works_until_it_expires(encoding):
         assert get(server, METRIC_PATH, headers=headers, start_time=0).status_code == 200
         clock.now += 100
         assert get(server, METRIC_PATH, headers=headers, start_time=0).status_code == 401
+
+
+@pytest.mark.parametrize("encoding", ["data", "json"])
+@pytest.mark.parametrize(("asked", "status"), [(300, 400), (301, 200), (172_799, 200), (172_800, 400), ("soon", 400)])
+def test_a_lifetime_that_is_asked_for_is_given_within_bounds(server, encoding, asked, status):
+    response = requests.post(f"{server.base_url}/oauth/tokens", **{encoding: {**GRANT, "expires_in": asked}}, timeout=10)
+    assert response.status_code == status
+    assert response.json().get("expires_in") == (asked if status == 200 else None)
+
+
+CURRENT_TOKEN = "/api/v2/oauth/tokens/current.json"
+
+
+def test_the_token_in_use_tells_its_end():
+    clock = HandClock()
+    with SandboxServer(account(), clock=clock, tokens=TokenWorld(tells_lifetime=False)) as server:
+        asked = {**GRANT, "expires_in": 600}
+        granted = requests.post(f"{server.base_url}/oauth/tokens", json=asked, timeout=10).json()
+        assert "expires_in" not in granted
+        headers = {"Authorization": f"Bearer {granted['access_token']}"}
+        token = get(server, CURRENT_TOKEN, headers=headers).json()["token"]
+        assert {name: token[name] for name in ("scopes", "created_at", "expires_at")} == {
+            "scopes": ["read"],
+            "created_at": iso(clock.now),
+            "expires_at": iso(clock.now + 600),
+        }
+        assert get(server, CURRENT_TOKEN).json()["token"]["expires_at"] is None
+        assert get(server, CURRENT_TOKEN, headers={}, auth=("sandbox@example.com", "sandbox")).status_code == 404
+        clock.now += 600
+        assert get(server, CURRENT_TOKEN, headers=headers).status_code == 401
+        assert [seen.path for seen in server.requests] == ["/oauth/tokens"]
+        assert [seen.status for seen in server.lookups] == [200, 200, 404, 401]
+
+
+def test_an_account_may_tell_nothing_of_a_token_and_end_older_ones():
+    world = TokenWorld(tells_end=False, keeps_older=False, fixed_ends_at=NOW + 5)
+    clock = HandClock()
+    with SandboxServer(account(), clock=clock, tokens=world) as server:
+        assert get(server, CURRENT_TOKEN).status_code == 404
+        tokens = [requests.post(f"{server.base_url}/oauth/tokens", json=GRANT, timeout=10).json() for _ in range(2)]
+        headers = [{"Authorization": f"Bearer {token['access_token']}"} for token in tokens]
+        assert [get(server, METRIC_PATH, headers=one, start_time=0).status_code for one in headers] == [401, 200]
+        assert get(server, METRIC_PATH, start_time=0).status_code == 200
+        clock.now += 5
+        assert get(server, METRIC_PATH, start_time=0).status_code == 401
+
+
+@pytest.mark.parametrize(("scope", "status"), [("agent", 200), ("all", 200), ("ai_agent", 200), ("everybody", 400)])
+def test_ticket_events_take_the_three_support_type_scopes(server, scope, status):
+    response = get(server, EVENTS_PATH, start_time=0, support_type_scope=scope)
+    assert response.status_code == status
+    assert get(server, METRIC_PATH, start_time=0, support_type_scope=scope).status_code == 200
 
 
 @pytest.mark.parametrize(

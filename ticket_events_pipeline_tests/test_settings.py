@@ -37,6 +37,7 @@ def test_the_defaults() -> None:
         start_date=dt.date(2025, 1, 1),
         timezone="UTC",
         restate_days=3,
+        support_type_scope="agent",
         warnings=(),
     )
 
@@ -51,6 +52,7 @@ def test_everything_set() -> None:
             "ZENDESK_REQUESTS_PER_MINUTE": "30",
             "ZENDESK_TIMEOUT_SECONDS": "5",
             "ZENDESK_INCLUDE_COMMENTS": "1",
+            "ZENDESK_SUPPORT_TYPE_SCOPE": " AI_agent ",
             "TICKET_EVENTS_ROOT": "s3://bucket/prefix",
             "TICKET_EVENTS_START_DATE": "2026-03-02",
             "TICKET_EVENTS_TIMEZONE": "Europe/Berlin",
@@ -68,6 +70,7 @@ def test_everything_set() -> None:
         start_date=dt.date(2026, 3, 2),
         timezone="Europe/Berlin",
         restate_days=7,
+        support_type_scope="ai_agent",
     )
 
 
@@ -89,25 +92,29 @@ def test_each_kind_of_credentials_and_no_secret_in_any_repr(variables: dict[str,
     assert "s1" not in f"{settings!r}{settings}{settings.credentials!r}"
 
 
-def test_api_tokens_end() -> None:
-    """A warning says when, and what comes instead."""
-    [warning] = load_settings({"ZENDESK_SUBDOMAIN": "acme", "ZENDESK_EMAIL": "a@b.c", "ZENDESK_API_TOKEN": "s1"}).warnings
-    assert "2027-04-30" in warning
-    assert "ZENDESK_OAUTH_TOKEN" in warning
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ZENDESK_API_TOKEN", ("unused for 30 days", "off for a month", "60 days later", "2026-10-27", "2027-04-30")),
+        ("ZENDESK_PASSWORD", ("for all accounts at the end of 2025",)),
+    ],
+)
+def test_credentials_that_end_are_warned_of(name: str, words: tuple[str, ...]) -> None:
+    """A warning says when and how, and what comes instead."""
+    [warning] = load_settings({"ZENDESK_SUBDOMAIN": "acme", "ZENDESK_EMAIL": "a@b.c", name: "s1"}).warnings
+    for word in (*words, name, "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"):
+        assert word in warning
+    assert "s1" not in warning
 
 
 def test_nothing_set_tells_all_ways() -> None:
-    """The message is the set-up guide."""
+    """The message is the set-up guide: the client that carries a schedule comes first."""
     subdomain, credentials = problems({})
     assert subdomain.startswith("ZENDESK_SUBDOMAIN is not set")
-    for name in (
-        "ZENDESK_OAUTH_TOKEN",
-        "ZENDESK_OAUTH_CLIENT_ID",
-        "ZENDESK_API_TOKEN",
-        "ZENDESK_PASSWORD",
-        "ZENDESK_SANDBOX=1",
-    ):
-        assert name in credentials
+    names = ("ZENDESK_OAUTH_CLIENT_ID", "ZENDESK_OAUTH_TOKEN", "ZENDESK_API_TOKEN", "ZENDESK_SANDBOX=1")
+    places = [credentials.index(name) for name in names]
+    assert places == sorted(places)
+    assert "ZENDESK_PASSWORD" not in credentials
 
 
 @pytest.mark.parametrize(
@@ -128,6 +135,7 @@ def test_nothing_set_tells_all_ways() -> None:
         ({"ZENDESK_REQUESTS_PER_MINUTE": "٣"}, "ZENDESK_REQUESTS_PER_MINUTE: "),
         ({"ZENDESK_TIMEOUT_SECONDS": "soon"}, "ZENDESK_TIMEOUT_SECONDS: 'soon'"),
         ({"ZENDESK_INCLUDE_COMMENTS": "maybe"}, "ZENDESK_INCLUDE_COMMENTS: 'maybe'"),
+        ({"ZENDESK_SUPPORT_TYPE_SCOPE": "bot"}, "ZENDESK_SUPPORT_TYPE_SCOPE: 'bot' is none of agent, all, ai_agent"),
         ({"ZENDESK_SANDBOX": "2"}, "ZENDESK_SANDBOX: '2'"),
         ({"TICKET_EVENTS_START_DATE": "20260302"}, "TICKET_EVENTS_START_DATE: '20260302'"),
         ({"TICKET_EVENTS_START_DATE": "0001-01-01"}, "TICKET_EVENTS_START_DATE: '0001-01-01' lies outside"),
@@ -143,7 +151,7 @@ def test_nothing_set_tells_all_ways() -> None:
         ({"TICKET_EVENTS_ROOT": "s3://b/p?secret_access_key=hush"}, "TICKET_EVENTS_ROOT: takes no options"),
         ({"TICKET_EVENTS_ROOT": "https://me:hush@host/b"}, "TICKET_EVENTS_ROOT: https:// is no place for the files"),
         ({"ZENDESK_OAUTH_TOKEN": "hu sh"}, "ZENDESK_OAUTH_TOKEN: holds a character"),
-        ({"ZENDESK_OAUTH_CLIENT_ID": "id"}, "2 sets of credentials are set, ZENDESK_OAUTH_TOKEN and ZENDESK_OAUTH_CLIENT_ID"),
+        ({"ZENDESK_OAUTH_CLIENT_ID": "id"}, "2 sets of credentials are set, ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_TOKEN"),
         ({"ZENDESK_API_TOKEN": "x"}, "2 sets of credentials"),
         ({"ZENDESK_SANDBOX": "1"}, "ZENDESK_SANDBOX=1 takes no credentials: unset ZENDESK_OAUTH_TOKEN"),
     ],
@@ -171,6 +179,11 @@ def test_incomplete_credentials(variables: dict[str, str], words: str) -> None:
     [problem] = problems({"ZENDESK_SUBDOMAIN": "acme", **variables})
     assert words in problem
     assert "hush" not in problem
+
+
+def test_a_blank_support_type_scope_is_unset() -> None:
+    """As every blank variable."""
+    assert load_settings({**ACME, "ZENDESK_SUPPORT_TYPE_SCOPE": " "}).support_type_scope == "agent"
 
 
 def test_every_problem_is_told_at_once() -> None:
@@ -256,6 +269,7 @@ NAMES = [
     "ZENDESK_REQUESTS_PER_MINUTE",
     "ZENDESK_TIMEOUT_SECONDS",
     "ZENDESK_INCLUDE_COMMENTS",
+    "ZENDESK_SUPPORT_TYPE_SCOPE",
     "TICKET_EVENTS_ROOT",
     "TICKET_EVENTS_START_DATE",
     "TICKET_EVENTS_TIMEZONE",

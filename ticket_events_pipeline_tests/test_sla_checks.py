@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.partition_file import read_partition
-from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
+from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, TABLES
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sla.daily_summary import daily_summary
 from ticket_events_pipeline.sla.targets import targets
@@ -93,7 +93,8 @@ def edit(root, asset, day, rows):
     """Rows changed as only the program could: the footer's hash fits."""
     rewrite(root, asset, day, rows=rows)
     table = read_partition(FolderStore(root), asset, day)
-    rewrite(root, asset, day, footer=lambda metadata: {**metadata, "content_hash": content_hash(table)})
+    digest = content_hash(table, added=TABLES[asset].added)
+    rewrite(root, asset, day, footer=lambda metadata: {**metadata, "content_hash": digest})
     return table.num_rows
 
 
@@ -201,7 +202,7 @@ FILE_DAMAGES = {
     ),
     "column removed": (
         lambda root, asset, day: rewrite(root, asset, day, rows=lambda table: table.drop_columns(["policy_title"])),
-        "lacks columns: policy_title",
+        "policy_title is missing",
     ),
 }
 
@@ -364,13 +365,20 @@ def test_open_targets_add_up_where_tickets_are_deleted_and_restored(tmp_path):
     assert "targets_deleted is 2, by the targets it is 1" in told(counts_match_targets, tmp_path)[MIDDLE]
 
 
+SINCE_VERSION_2 = {TARGETS: ["is_contradicted"], SUMMARY: ["targets_deleted", "contradicted"]}
+
+
 def by_version_1(root):
-    """As summaries of the rules of version 1 are: nothing is known of deletions and contradictions."""
+    """As days of the rules of version 1 are: nothing is known of deletions and contradictions."""
+
+    def footer(told):
+        return {name: told[name] for name in told if name not in ("rules_version", "schema_version")}
+
     for day in DAYS:
-        for asset, columns in ((TARGETS, ["is_contradicted"]), (SUMMARY, ["targets_deleted", "contradicted"])):
-            for column in columns:
+        for asset, columns in SINCE_VERSION_2.items():
+            for column in columns:  # the hash of the rest is that of a file without them
                 edit(root, asset, day, with_nulls(column))
-            rewrite(root, asset, day, footer=lambda old: {name: old[name] for name in old if name != "rules_version"})
+            rewrite(root, asset, day, rows=lambda table, columns=columns: table.drop_columns(columns), footer=footer)
 
 
 def with_nulls(column):

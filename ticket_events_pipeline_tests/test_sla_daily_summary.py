@@ -83,10 +83,10 @@ def test_percentiles_are_linear_over_completed_breaches():
     assert (row["completed_breached"], row["breached_open_eod"]) == (4, 1)
 
 
-def test_title_is_the_greatest_of_the_days_rows_for_the_policy_whatever_their_metric():
+def test_title_is_that_of_the_newest_apply_of_the_policy_whatever_its_metric():
     old = Clock().apply(9, 60, title="Walnut")
     new = Clock(metric="agent_work_time", first_id=11).apply(9, 60, title="Standard")
-    assert [row["policy_title"] for row in summary_of(old, new)] == ["Walnut", "Walnut"]
+    assert [row["policy_title"] for row in summary_of(old, new)] == ["Standard", "Standard"]
 
 
 def test_provenance_stands_in_every_row_and_a_day_without_targets_is_empty_with_the_schema():

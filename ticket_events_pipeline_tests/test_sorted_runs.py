@@ -1,6 +1,7 @@
 """Runs of any size, in memory and in files, merge to every event once, as it was last delivered."""
 
 import datetime as dt
+from contextlib import contextmanager
 
 import pyarrow.parquet as pq
 from hypothesis import given
@@ -11,6 +12,7 @@ from ticket_events_pipeline.lake import sorted_runs
 from ticket_events_pipeline.lake.content_hash import ContentHash, content_hash
 from ticket_events_pipeline.lake.event_batch import decode_rows
 from ticket_events_pipeline.lake.sorted_runs import FileRun, Keys, MemoryRun, Merge
+from ticket_events_pipeline.lake.stored_file import StoredFile
 
 DAY = Day.parse("2026-03-02")
 METRIC, EVENTS = "ticket_metric_events", "ticket_events"
@@ -40,10 +42,16 @@ def told(table):
     ]
 
 
+@contextmanager
+def as_stored(path):
+    with pq.ParquetFile(path) as file:
+        yield StoredFile(file, str(path), None, advice="")
+
+
 def as_file(folder, number, run, row_group_size):
     path = folder / f"{number}.parquet"
     pq.write_table(run.rows, path, row_group_size=row_group_size)
-    return FileRun(lambda: pq.ParquetFile(path), size_bytes=run.size_bytes)
+    return FileRun(lambda: as_stored(path), size_bytes=run.size_bytes)
 
 
 @given(st.lists(deliveries, max_size=5), st.sampled_from([METRIC, EVENTS]), st.data())

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HTTP = {"requests", "urllib3", "oauthlib", "tenacity"}
+HTTP = {"requests", "urllib3", "tenacity"}
 SERVER = {"uvicorn", "starlette", "anyio"}
 PAGES = {"jinja2", "pygal", "markdown_it"}
 STORES = {"boto3", "botocore", "obstore"}

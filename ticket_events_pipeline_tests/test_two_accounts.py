@@ -56,7 +56,8 @@ class Location:
             "TICKET_EVENTS_ROOT": str(self.root),
             "ACME_CLIENT_ID": ACME,
             "ACME_CLIENT_SECRET": "acme-secret",
-            "GLOBEX_TOKEN": "globex_support-token",
+            "GLOBEX_CLIENT_ID": GLOBEX,
+            "GLOBEX_CLIENT_SECRET": f"{GLOBEX}-secret",
         }
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -140,7 +141,7 @@ def test_each_sensor_asks_for_its_own_accounts_days_alone(location):
 
 
 def test_wrong_credentials_of_one_account_do_not_touch_the_other(location, monkeypatch):
-    monkeypatch.setenv("GLOBEX_TOKEN", "wrong")
+    monkeypatch.setenv("GLOBEX_CLIENT_SECRET", "wrong")
     failed = location.run(f"{GLOBEX}_fetch_ticket_events")
     assert not failed.success
     assert location.run(f"{ACME}_fetch_ticket_events").success
@@ -148,10 +149,12 @@ def test_wrong_credentials_of_one_account_do_not_touch_the_other(location, monke
 
 
 def test_a_missing_credential_is_named_as_the_yaml_names_it(location, monkeypatch):
-    monkeypatch.delenv("GLOBEX_TOKEN")
+    monkeypatch.delenv("GLOBEX_CLIENT_ID")
+    monkeypatch.delenv("GLOBEX_CLIENT_SECRET")
     failed = location.run(f"{GLOBEX}_fetch_ticket_events")
     (told, *_) = [event.step_failure_data.user_failure_data.description for event in failed.all_events if event.is_step_failure]
-    assert "account globex_support: no credentials are set: set GLOBEX_TOKEN; or credentials.oauth_client_id and" in told
+    assert "account globex_support: no credentials are set: set GLOBEX_CLIENT_ID and GLOBEX_CLIENT_SECRET, of an OAuth" in told
+    assert "or, for a trial, credentials.oauth_token; or" in told
     assert "ZENDESK_OAUTH" not in told
 
 
@@ -212,6 +215,19 @@ def test_variables_of_the_single_account_are_not_taken_for_this_one(monkeypatch,
     assert (settings.base_url, settings.credentials.token) == ("https://acme.zendesk.com", "t")
     assert settings.timeout_seconds == 7
     assert "'t'" not in repr(scope)
+
+
+def test_the_support_type_scope_is_the_yamls_or_the_environments(monkeypatch):
+    monkeypatch.setenv("ZENDESK_SUPPORT_TYPE_SCOPE", "all")
+    yaml = "subdomain: acme\nsandbox: true\n"
+    assert ZendeskTicketEvents.resolve_from_yaml(yaml).scope().settings().support_type_scope == "all"
+    own = ZendeskTicketEvents.resolve_from_yaml(yaml + "support_type_scope: ai_agent\n")
+    assert own.scope().settings().support_type_scope == "ai_agent"
+    with pytest.raises(Exception, match="'agent', 'all' or 'ai_agent'"):
+        ZendeskTicketEvents.resolve_from_yaml(yaml + "support_type_scope: everybody\n")
+    monkeypatch.setenv("ZENDESK_SUPPORT_TYPE_SCOPE", "nobody")
+    with pytest.raises(SettingsError, match="account acme: support_type_scope: 'nobody' is none of agent, all, ai_agent"):
+        ZendeskTicketEvents.resolve_from_yaml(yaml).scope().settings()
 
 
 def test_alerts_go_to_the_common_webhook_or_to_the_accounts_own(monkeypatch):

@@ -30,15 +30,23 @@ def test_a_walk_follows_end_time_and_ends_with_the_stream() -> None:
         assert ids_of(pages) == [[1, 2], [2, 3]]
         assert [(p.watermark, p.at_end, p.requests) for p in pages] == [(T + 5, False, 1), (T + 5, True, 1)]
         assert [(r.method, r.path, r.query) for r in b.server.requests] == [
-            ("GET", "/api/v2/incremental/ticket_events", {"start_time": str(T), "per_page": "1000"}),
-            ("GET", "/api/v2/incremental/ticket_events", {"start_time": str(T + 5), "per_page": "1000"}),
+            (
+                "GET",
+                "/api/v2/incremental/ticket_events",
+                {"start_time": str(T), "per_page": "1000", "support_type_scope": "agent"},
+            ),
+            (
+                "GET",
+                "/api/v2/incremental/ticket_events",
+                {"start_time": str(T + 5), "per_page": "1000", "support_type_scope": "agent"},
+            ),
         ]
         assert b.time.waits == []
 
 
 def test_metric_events_are_asked_with_start_time_alone() -> None:
-    """The other endpoint knows no per_page, and no sideload."""
-    with bench(last_page(key="ticket_metric_events"), include_comments=True) as b:
+    """The other endpoint knows no per_page, no sideload and no support type scope."""
+    with bench(last_page(key="ticket_metric_events"), include_comments=True, support_type_scope="all") as b:
         b.walk(TICKET_METRIC_EVENTS)
         assert b.server.requests[0].query == {"start_time": str(T)}
         assert b.server.requests[0].path == "/api/v2/incremental/ticket_metric_events"
@@ -49,6 +57,14 @@ def test_comments_are_asked_for_on_demand() -> None:
     with bench(last_page(), include_comments=True) as b:
         b.walk()
         assert b.server.requests[0].query["include"] == "comment_events"
+
+
+def test_the_support_type_scope_is_sent_with_every_request_for_ticket_events() -> None:
+    """Also with the one that checks credentials."""
+    with bench(last_page(), last_page(), support_type_scope="ai_agent") as b:
+        b.walk()
+        b.client.check()
+        assert b.asked("support_type_scope") == ["ai_agent", "ai_agent"]
 
 
 def test_the_checkpoint_stays_the_lag_behind_the_servers_time() -> None:

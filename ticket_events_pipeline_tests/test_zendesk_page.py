@@ -93,8 +93,11 @@ def test_requests() -> None:
     assert (TICKET_EVENTS.lag_seconds, TICKET_METRIC_EVENTS.lag_seconds) == (120, 300)
     asked = PageRequest(TICKET_EVENTS, T, per_page=50, include_comments=True)
     assert asked.path == "/api/v2/incremental/ticket_events"
-    assert asked.params == {"start_time": str(T), "per_page": "50", "include": "comment_events"}
-    assert PageRequest(TICKET_METRIC_EVENTS, T, per_page=50, include_comments=True).params == {"start_time": str(T)}
+    assert asked.params == {"start_time": str(T), "per_page": "50", "support_type_scope": "agent", "include": "comment_events"}
+    assert PageRequest(TICKET_EVENTS, T, support_type_scope="all").params["support_type_scope"] == "all"
+    assert PageRequest(TICKET_METRIC_EVENTS, T, per_page=50, include_comments=True, support_type_scope="all").params == {
+        "start_time": str(T)
+    }
 
 
 @pytest.mark.parametrize(
@@ -238,7 +241,8 @@ def test_too_recent_as_text(status: int, text: str, age_seconds: int) -> None:
 def test_refusals_say_what_to_do() -> None:
     """Each message names its variables and that retrying is in vain."""
     assert "ZENDESK_OAUTH_TOKEN" in str(refused(401))
-    assert "passwords" in str(refused(401)).replace("ZENDESK_PASSWORD", "passwords")
+    assert str(refused(401)).index("ZENDESK_OAUTH_CLIENT_ID") < str(refused(401)).index("ZENDESK_OAUTH_TOKEN")
+    assert "Zendesk ended ZENDESK_PASSWORD at the end of 2025" in str(refused(401))
     assert "admin" in str(refused(403))
     assert "ZENDESK_SUBDOMAIN" in str(refused(404))
     assert "redirect to other.example" in str(refused(301, headers={"location": "https://u:p@other.example/x?y=z"}))

@@ -7,11 +7,14 @@ from collections.abc import Callable
 
 import click
 
+from ticket_events_pipeline.account import BearerToken
+from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.defs.account_scope import account_scope
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
 from ticket_events_pipeline.lake.store import open_store
 from ticket_events_pipeline.settings import Settings, load_settings
+from ticket_events_pipeline.zendesk.token_end import TokenEnd
 
 
 def run_doctor() -> bool:
@@ -24,7 +27,7 @@ def run_doctor() -> bool:
         return False
     _good(f"variables: account {settings.account}, days of {settings.timezone}")
     for warning in settings.warnings:
-        click.secho(f"note  {warning}", fg="yellow")
+        _note(warning)
     root_works = _checked(lambda: _check_root(settings))
     return _checked(_check_credentials) and root_works
 
@@ -40,7 +43,14 @@ def _check_credentials() -> str:
     settings = pipeline.settings()
     with pipeline.client(settings, click.echo) as client:
         client.check()
+        if isinstance(settings.credentials, BearerToken) and not settings.is_sandbox:
+            _tell_token_end(client.token_end(), now=wall_clock())
     return f"credentials: {settings.base_url} takes them"
+
+
+def _tell_token_end(end: TokenEnd, *, now: float) -> None:
+    is_far = end.expires_at is not None and not end.is_soon(now)
+    (_good if is_far else _note)(end.sentence(now))
 
 
 def _checked(check: Callable[[], str]) -> bool:
@@ -54,6 +64,10 @@ def _checked(check: Callable[[], str]) -> bool:
 
 def _good(text: str) -> None:
     click.secho(f"ok    {text}", fg="green")
+
+
+def _note(text: str) -> None:
+    click.secho(f"note  {text}", fg="yellow")
 
 
 def _bad(text: str) -> None:

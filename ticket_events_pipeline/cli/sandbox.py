@@ -25,4 +25,4 @@ def serve(*, port: int, requests_per_minute: int, seed: int, tickets_per_day: in
 
 def _announce(base_url: str) -> None:
     click.echo(f"The simulated account answers on {base_url} (Ctrl-C ends it). To use it, set")
-    click.echo(f"  ZENDESK_BASE_URL={base_url} ZENDESK_OAUTH_TOKEN=sandbox")
+    click.echo(f"  ZENDESK_BASE_URL={base_url} ZENDESK_OAUTH_CLIENT_ID=sandbox ZENDESK_OAUTH_CLIENT_SECRET=sandbox")

@@ -41,7 +41,7 @@ def _fetcher(stream: Stream) -> MakeDays:
     def fetch(context: dg.AssetExecutionContext, pipeline: TicketEventsPipeline, days: list[Day]) -> Iterator[DayMetadata]:
         log = context.log.info
         settings = pipeline.settings()
-        for warning in settings.warnings:
+        for warning in pipeline.new_warnings(settings):
             context.log.warning(warning)
         store = pipeline.store()
         log(f"account {settings.account}, files below {store.location}")
@@ -59,6 +59,8 @@ def _fetcher(stream: Stream) -> MakeDays:
                 requests_per_minute=pipeline.quota(settings, log).known_per_minute(),
             )
             for day in passed:
+                if token_warning := pipeline.token_warning(settings, client):
+                    context.log.warning(token_warning)
                 yield str(day.day), committed_metadata(day)
 
     return fetch

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
+from ticket_events_pipeline.account import BearerToken
 from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.run_process import mark_run
@@ -22,7 +23,7 @@ from ticket_events_pipeline.errors import AuthenticationError
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.lake.store import INFLIGHT, Store
 from ticket_events_pipeline.settings import Settings
-from ticket_events_pipeline.zendesk.page import Stream
+from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, Stream
 from ticket_events_pipeline.zendesk.quota import Quota
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class TicketEventsPipeline:
     def __init__(self, scope: AccountScope) -> None:
         self._scope = scope
         self._refusal: str | None = None
+        self._has_warned = False
+        self._has_asked_token_end = False
 
     def settings(self) -> Settings:
         """The settings in force, the sandbox's server included.
@@ -77,12 +80,29 @@ class TicketEventsPipeline:
                 quota=self.quota(settings, log),
                 timeout_seconds=settings.timeout_seconds,
                 include_comments=settings.include_comments,
+                support_type_scope=settings.support_type_scope,
                 log=log,
             ) as client:
                 yield client
         except AuthenticationError as error:
             self._refusal = str(error)
             raise
+
+    def new_warnings(self, settings: Settings) -> tuple[str, ...]:
+        """The warnings of the settings, once a run: its steps need not repeat them."""
+        warnings = () if self._has_warned else settings.warnings
+        self._has_warned = True
+        return warnings
+
+    def token_warning(self, settings: Settings, client: ZendeskClient) -> str | None:
+        """When a fixed token ends, once a run; None for other credentials.
+
+        Ask once something has been fetched: a token that is refused is told of by the export's own error.
+        """
+        if settings.is_sandbox or self._has_asked_token_end or not isinstance(settings.credentials, BearerToken):
+            return None
+        self._has_asked_token_end = True
+        return client.token_end().sentence(wall_clock())
 
 
 def pipeline_resource(
@@ -105,7 +125,9 @@ def pipeline_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContex
 
 def ownership(settings: Settings, stream: Stream) -> Ownership:
     """Whose files a pass with these settings makes."""
-    return Ownership(settings.account, settings.timezone, settings.include_comments and stream.name == "ticket_events")
+    if stream is not TICKET_EVENTS:  # the choices below are about that stream alone
+        return Ownership(settings.account, settings.timezone, sideload=False)
+    return Ownership(settings.account, settings.timezone, settings.include_comments, settings.support_type_scope)
 
 
 @functools.cache

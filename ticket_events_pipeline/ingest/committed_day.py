@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
@@ -17,9 +16,10 @@ from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.content_hash import ContentHash
 from ticket_events_pipeline.lake.partition_file import opened_partition, partition_path, partition_writer
 from ticket_events_pipeline.lake.raw_footer import RawFooter
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, metric_shaped
+from ticket_events_pipeline.lake.schemas import TABLES, metric_shaped
 from ticket_events_pipeline.lake.sorted_runs import FileRun
 from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.lake.stored_file import StoredFile
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def write_day(
     store: Store, stream: str, day: Day, chunks: Iterable[pa.Table], footer_of: Callable[[str], RawFooter]
 ) -> CommittedDay:
     """Replace the day's file by the rows of `chunks`, at once and whole; `footer_of` makes the footer from the rows' hash."""
-    schema = RAW_SCHEMAS[stream]
-    running, facts = ContentHash(schema), _Facts()
-    with partition_writer(store, stream, day, schema) as writer:
+    table = TABLES[stream]
+    running, facts = ContentHash(table.schema, added=table.added), _Facts()
+    with partition_writer(store, stream, day, table.schema) as writer:
         for rows in chunks:
             _hash(running, rows)
             facts.note(rows)
@@ -107,9 +107,9 @@ def stored_run(store: Store, stream: str, day: Day, content_hash: str) -> FileRu
         DamagedFileError: its file can't be read, or its rows don't have that hash or aren't sorted.
     """
     with _opened(store, stream, day) as file:
-        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        groups = [file.row_group(number) for number in range(file.num_row_groups)]
     run = FileRun(lambda: _opened(store, stream, day), size_bytes=sum(group.total_byte_size for group in groups))
-    running = ContentHash(RAW_SCHEMAS[stream])
+    running = ContentHash(TABLES[stream].schema, added=TABLES[stream].added)
     for rows in run.tables():
         _hash(running, rows)
     if running.hexdigest() != content_hash or not run.keys().are_sorted_and_unique():
@@ -123,7 +123,7 @@ def _hash(running: ContentHash, rows: pa.Table) -> None:
 
 
 @contextmanager
-def _opened(store: Store, stream: str, day: Day) -> Iterator[pq.ParquetFile]:
+def _opened(store: Store, stream: str, day: Day) -> Iterator[StoredFile]:
     with opened_partition(store, stream, day) as file:
         if file is None:
             raise DamagedFileError(f"{store.url(partition_path(stream, day))} is gone. Materialise {stream} of {day} again.")

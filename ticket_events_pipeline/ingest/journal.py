@@ -1,8 +1,8 @@
 """The journal of a pass: what it has fetched survives the process, and the same question goes on where it stopped.
 
 Every few pages a segment is put: the rows of the unfinished days, and how far the pass has come. The newest segment rules. A
-journal of another account, zone, schema or choice about comments, one that is older than a day, or one that can't be read to
-its last row, is never gone on from.
+journal of another account, zone, support type scope or choice about comments, one that is older than a day, or one that can't
+be read to its last row, is never resumed. One of an older schema version is: its rows are read in today's columns.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.lake.raw_footer import LedgerPage
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.lake.segment_file import SegmentFolder, SegmentPart
 from ticket_events_pipeline.lake.sorted_runs import Keys
 from ticket_events_pipeline.lake.store import Store
@@ -34,6 +35,9 @@ OLDEST_SECONDS = 24 * 3600.0
 """What was read longer ago may have been withdrawn since."""
 
 _FORMAT = 1
+
+# What journals say that were written before there was a choice.
+_LATER_IDENTITY = {"support_type_scope": DEFAULT_SUPPORT_TYPE_SCOPE}
 
 
 @dataclass
@@ -69,7 +73,6 @@ class Journal:
         self._stream = stream
         self._identity = {
             "format": _FORMAT,
-            "schema_version": SCHEMA_VERSION,
             "stream": stream,
             **dataclasses.asdict(ownership),
         }
@@ -137,7 +140,7 @@ class Journal:
 
     def _state_of(self, text: str, timezone: str) -> PassState:
         try:
-            told: dict[str, Any] = json.loads(text)
+            told: dict[str, Any] = {**_LATER_IDENTITY, **json.loads(text)}
             if {name: told[name] for name in self._identity} != self._identity:
                 raise DamagedFileError(f"pass {self.pass_id} read for somebody else, or was of another version")
             days = {Day.parse(date, timezone): _progress_of(day) for date, day in told["days"].items()}

@@ -1,12 +1,13 @@
-"""Whose files a root holds: one account, one timezone of days, one choice about comments. A pass mixes nothing."""
+"""Whose files a root holds: one account, timezone, choice about comments and support type scope. A pass mixes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
+from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError, NewerFileError
 from ticket_events_pipeline.lake.partition_file import stored_days
 from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
@@ -21,18 +22,21 @@ class Ownership:
         account: the Zendesk account's name.
         timezone: IANA zone of the partition days.
         sideload: whether comments are stored.
+        support_type_scope: whose tickets are asked for: agent, all or ai_agent.
     """
 
     account: str
     timezone: str
     sideload: bool
+    support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
 
 
 def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: Ownership, log: Callable[[str], None]) -> None:
     """Look at the stored days of the range, and at the newest one of either stream, before anything is fetched.
 
     Raises:
-        ForeignRootError: a file was made for another account, timezone or sideload.
+        ForeignRootError: a file was made for another account, timezone, sideload or support type scope.
+        NewerFileError: a newer version of this program wrote a file.
     """
     asked = set(days)
     for name in RAW_SCHEMAS:
@@ -41,13 +45,18 @@ def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: 
         for day in sorted(in_range.union(stored[-1:])):
             try:
                 footer = read_raw_footer(store, name, day)
+            except NewerFileError:  # it may hold what this version can't write: it must not be replaced
+                raise
             except DamagedFileError as error:
                 log(str(error))
                 continue
             if footer is not None:
-                # Comments are a choice about one stream: the other's files say nothing of it.
-                sideload = ownership.sideload if name == stream else footer.sideload
-                _refuse(store, day, footer, replace(ownership, sideload=sideload))
+                _refuse(store, day, footer, ownership if name == stream else _without_choices(ownership, footer))
+
+
+def _without_choices(ownership: Ownership, footer: RawFooter) -> Ownership:
+    """What both streams have in common: comments and scope are choices about one, of which the other's files say nothing."""
+    return replace(ownership, sideload=footer.sideload, support_type_scope=footer.support_type_scope)
 
 
 def _refuse(store: Store, day: Day, footer: RawFooter, ownership: Ownership) -> None:
@@ -57,6 +66,7 @@ def _refuse(store: Store, day: Day, footer: RawFooter, ownership: Ownership) -> 
             ("ZENDESK_SUBDOMAIN", footer.account, ownership.account),
             ("TICKET_EVENTS_TIMEZONE", footer.timezone, ownership.timezone),
             ("ZENDESK_INCLUDE_COMMENTS", int(footer.sideload), int(ownership.sideload)),
+            ("ZENDESK_SUPPORT_TYPE_SCOPE", footer.support_type_scope, ownership.support_type_scope),
         )
         if theirs != ours
     ]

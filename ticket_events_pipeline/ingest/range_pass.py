@@ -72,7 +72,7 @@ def fetch_days(
     one is; `requests_per_minute`, the quota, is for what the log foretells.
 
     Raises:
-        ForeignRootError: the root holds files of another account, timezone or sideload.
+        ForeignRootError: the root holds files of another account, timezone, sideload or support type scope.
         DaysHeldError: another pass is reading one of the days, and went on doing so for some minutes.
         AccountError, TransientError, DataError: from the source; no file has been touched by the failing page.
     """
@@ -261,6 +261,7 @@ class _RangePass:
                 content_hash=content_hash,
                 pages=tuple(progress.ledger),
                 pass_id=self._journal.pass_id,
+                support_type_scope=self._ownership.support_type_scope,
             )
 
         committed = write_day(self._store, self._stream.name, day, merge.chunks(), footer_of)

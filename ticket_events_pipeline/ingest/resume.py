@@ -6,14 +6,13 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, takewhile
 
 from ticket_events_pipeline.day import Clock, Day
-from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.ingest.committed_day import CommittedDay, read_day, stored_run
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.journal import OLDEST_SECONDS, Journal, PassState
 from ticket_events_pipeline.ingest.lease import Lease, Log, passes_alive
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
-from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION
 from ticket_events_pipeline.lake.segment_file import passes_with_segments
 from ticket_events_pipeline.lake.sorted_runs import Run
 from ticket_events_pipeline.lake.store import Store
@@ -141,7 +140,7 @@ class Resume:
     def _resume_open_day(self, day: Day, progress: DayInProgress) -> int:
         """Take up an open day's rows and ledger; where reading begins, in epoch seconds."""
         footer = self._footer(day)
-        if footer is None or footer.complete or footer.schema_version != SCHEMA_VERSION:
+        if footer is None or footer.complete:
             return day.start
         if (footer.stream, footer.window_start, footer.window_end) != (self._stream.name, day.start, day.end):
             self._log(f"{self._stream.name} of {day}: another day's file lies in its place. The day is read anew.")
@@ -165,6 +164,8 @@ class Resume:
     def _footer(self, day: Day) -> RawFooter | None:
         try:
             return read_raw_footer(self._store, self._stream.name, day)
+        except NewerFileError:  # it has what this version can't write: it must not be replaced
+            raise
         except DamagedFileError as error:
             self._log(f"{error} The day is read anew.")
             return None

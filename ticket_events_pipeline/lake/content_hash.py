@@ -1,11 +1,16 @@
 """A hash of a table's rows alone: not of how they were chunked, compressed or fetched.
 
 Two files with equal rows in equal order have equal hashes, whenever and in however many pages they came.
+
+A column that a later schema version added is left out while it is NULL in every row. So a day that is read again unchanged
+keeps its hash over a change of version, nothing made from it counts as outdated, and the hash in an older file's footer holds
+for its rows in today's columns. As soon as the column has a value, it is a part of the hash.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +20,10 @@ import pyarrow.compute as pc
 class ContentHash:
     """Fed batch by batch; how the rows are cut into batches doesn't matter."""
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, *, added: Collection[str] = ()) -> None:
+        """`added` are the columns of `schema` that are left out while NULL everywhere, see `StoredTable.added`."""
         self._schema = schema
+        self._left_out = set(added)
         # One running hash each for validity, lengths and bytes: mixed into one, they would depend on the cuts.
         self._columns = [(hashlib.sha256(), hashlib.sha256(), hashlib.sha256()) for _ in schema]
 
@@ -24,7 +31,9 @@ class ContentHash:
         """Take in the next rows."""
         if not batch.num_rows:
             return
-        for stored, (validity, lengths, values) in zip(batch.columns, self._columns, strict=True):
+        for name, stored, (validity, lengths, values) in zip(self._schema.names, batch.columns, self._columns, strict=True):
+            if name in self._left_out and stored.null_count < len(stored):
+                self._left_out.remove(name)
             # A dictionary's codes depend on how the batch was made; the values that they stand for don't.
             column = stored.dictionary_decode() if pa.types.is_dictionary(stored.type) else stored
             is_valid = _validity(column)
@@ -40,15 +49,17 @@ class ContentHash:
         """The hash of everything taken in so far, 64 hexadecimal digits."""
         whole = hashlib.sha256()
         for schema_field, hashes in zip(self._schema, self._columns, strict=True):
+            if schema_field.name in self._left_out:
+                continue
             whole.update(f"{schema_field.name}:{schema_field.type};".encode())
             for part in hashes:
                 whole.update(part.digest())
         return whole.hexdigest()
 
 
-def content_hash(table: pa.Table) -> str:
-    """The hash of a table in memory, 64 hexadecimal digits."""
-    running = ContentHash(table.schema)
+def content_hash(table: pa.Table, *, added: Collection[str] = ()) -> str:
+    """The hash of a table in memory, 64 hexadecimal digits; `added` is `ContentHash`'s."""
+    running = ContentHash(table.schema, added=added)
     for batch in table.to_batches():
         running.update(batch)
     return running.hexdigest()

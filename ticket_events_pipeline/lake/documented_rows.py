@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.lake.json_values import NEWEST_EPOCH_SECOND, OLDEST_MS, compact_json
-from ticket_events_pipeline.lake.schemas import TICKET_METRIC_EVENTS_SCHEMA
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 
 Columns = dict[str, pa.Array]
 
@@ -29,7 +29,9 @@ def table_of(rows: pa.StructArray) -> pa.Table | None:
         "status_calendar_minutes": status["calendar"],
         "status_business_minutes": status["business"],
     }
-    schema = TICKET_METRIC_EVENTS_SCHEMA
+    schema = RAW_SCHEMAS["ticket_metric_events"]
+    if not columns.keys() >= set(schema.names):  # an added column that only `event_batch` knows to fill
+        return None
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 

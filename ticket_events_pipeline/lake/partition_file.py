@@ -1,5 +1,7 @@
 """One Parquet file a day and asset: its path, its writing and reading, and its footer's key-value metadata.
 
+Rows are read in today's columns, whichever version wrote the file: see `stored_file`.
+
 What the metadata of a raw file means is `raw_footer`'s; other assets bring their own.
 """
 
@@ -16,8 +18,9 @@ import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.parquet_reader import opened_parquet
-from ticket_events_pipeline.lake.schemas import repetitive_columns
+from ticket_events_pipeline.lake.schemas import TABLES, StoredTable, repetitive_columns
 from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.lake.stored_file import StoredFile
 
 ROWS_PER_GROUP = 128 * 1024
 """Large enough to compress and scan well; small enough that a reader of one ticket skips most of a big day."""
@@ -112,27 +115,27 @@ def read_metadata(store: Store, asset: str, day: Day) -> dict[str, str] | None:
         DamagedFileError: the file can't be read.
     """
     with opened_partition(store, asset, day) as file:
-        return None if file is None else metadata_of(file)
+        return None if file is None else file.metadata
 
 
 def read_partition_and_metadata(
-    store: Store, asset: str, day: Day, columns: list[str] | None = None, *, coded: Sequence[str] = ()
+    store: Store,
+    asset: str,
+    day: Day,
+    columns: list[str] | None = None,
+    *,
+    coded: Sequence[str] = (),
+    table: StoredTable | None = None,
 ) -> tuple[pa.Table, dict[str, str]] | None:
     """Both from one version of the day's file, whoever replaces it meanwhile; None where the day has no file.
 
-    `coded` is `opened_parquet`'s.
+    `coded` is `opened_parquet`'s, `table` is `opened_partition`'s.
 
     Raises:
         DamagedFileError: the file can't be read.
     """
-    with opened_partition(store, asset, day, coded=coded) as file:
-        return None if file is None else (file.read(columns=columns).replace_schema_metadata(None), metadata_of(file))
-
-
-def metadata_of(file: pq.ParquetFile) -> dict[str, str]:
-    """The key-value metadata of an opened file."""
-    found = file.metadata.metadata or {}
-    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+    with opened_partition(store, asset, day, coded=coded, table=table) as file:
+        return None if file is None else (file.read(columns), file.metadata)
 
 
 def stored_days(store: Store, asset: str, timezone: str) -> list[Day]:
@@ -150,16 +153,28 @@ def _day_of(path: str, timezone: str) -> Day | None:
 
 
 @contextmanager
-def opened_partition(store: Store, asset: str, day: Day, *, coded: Sequence[str] = ()) -> Iterator[pq.ParquetFile | None]:
+def opened_partition(
+    store: Store, asset: str, day: Day, *, coded: Sequence[str] = (), table: StoredTable | None = None
+) -> Iterator[StoredFile | None]:
     """The day's file, to be read in parts, footer and rows from one version; None where the day has no file.
 
+    Args:
+        store: the root.
+        asset: which table.
+        day: which partition.
+        coded: see `opened_parquet`.
+        table: the declaration of the asset's columns; by default that of `schemas.TABLES`.
+
     Raises:
+        NewerFileError: a newer version of this program wrote the file.
         DamagedFileError: the file can't be read, also where that shows only in the block.
     """
+    path, declared = partition_path(asset, day), table or TABLES.get(asset)
     advice = f"Materialise {asset} of {day} again to replace it."
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(opened_parquet(store, partition_path(asset, day), advice=advice, coded=coded))
+            opened = stack.enter_context(opened_parquet(store, path, advice=advice, coded=coded))
         except FileNotFoundError:
-            file = None
-        yield file
+            yield None
+        else:
+            yield StoredFile(opened, store.url(path), declared, advice=advice)

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.partition_file import (
-    metadata_of,
     opened_partition,
     partition_path,
     read_metadata,
     read_partition_and_metadata,
 )
 from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.lake.stored_file import StoredFile
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class RawFooter:
         content_hash: of the rows alone.
         pages: the ledger.
         pass_id: which pass wrote the file; a pass that goes on where a dead one stopped keeps its id.
+        support_type_scope: whose tickets were asked for (`ticket_events` only): agent, all or ai_agent.
     """
 
     schema_version: int
@@ -89,6 +90,7 @@ class RawFooter:
     content_hash: str
     pages: tuple[LedgerPage, ...]
     pass_id: str = ""
+    support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
 
     def to_metadata(self) -> dict[str, str]:
         """As the footer holds it."""
@@ -126,7 +128,7 @@ def read_raw_footer(store: Store, stream: str, day: Day) -> RawFooter | None:
 @contextmanager
 def opened_raw_day(
     store: Store, stream: str, day: Day, *, coded: Sequence[str] = ()
-) -> Iterator[tuple[pq.ParquetFile, RawFooter] | None]:
+) -> Iterator[tuple[StoredFile, RawFooter] | None]:
     """A day's raw file, to be read in parts, and its footer; None where the day has no file.
 
     `coded` is `opened_parquet`'s.
@@ -135,7 +137,7 @@ def opened_raw_day(
         DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
     """
     with opened_partition(store, stream, day, coded=coded) as file:
-        yield None if file is None else (file, _footer_of(store, stream, day, metadata_of(file)))
+        yield None if file is None else (file, _footer_of(store, stream, day, file.metadata))
 
 
 def read_raw_day(

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.parquet_reader import opened_parquet
-from ticket_events_pipeline.lake.schemas import EVENT_KEY, repetitive_columns
+from ticket_events_pipeline.lake.schemas import EVENT_KEY, SCHEMA_VERSION, TABLES, repetitive_columns
 from ticket_events_pipeline.lake.sorted_runs import FileRun
 from ticket_events_pipeline.lake.store import INFLIGHT, Store
+from ticket_events_pipeline.lake.stored_file import VERSION_KEY, StoredFile
 
 SEGMENTS = f"{INFLIGHT}/segments"
 
@@ -48,6 +49,7 @@ class SegmentFolder:
 
     def __init__(self, store: Store, stream: str, pass_id: str) -> None:
         self._store = store
+        self._table = TABLES.get(stream)
         self._folder = f"{SEGMENTS}/{stream}/{pass_id}"
 
     def write(
@@ -76,7 +78,7 @@ class SegmentFolder:
                 parts.append(SegmentPart(number, (row_groups,), table.num_rows, table.nbytes))
                 row_groups += 1
             text = text_of(parts)
-            parquet.add_key_value_metadata({_TEXT_KEY: text, _DIGEST_KEY: _digest(text)})
+            parquet.add_key_value_metadata({VERSION_KEY: str(SCHEMA_VERSION), _TEXT_KEY: text, _DIGEST_KEY: _digest(text)})
         return parts
 
     def numbers(self) -> list[int]:
@@ -91,9 +93,9 @@ class SegmentFolder:
             DamagedFileError: it can't be read, or is gone.
         """
         with self._opened(number) as file:
-            found = file.metadata.metadata or {}
-        text: str = found.get(_TEXT_KEY.encode(), b"").decode(errors="replace")
-        if found.get(_DIGEST_KEY.encode()) != _digest(text).encode():
+            found = file.metadata
+        text = found.get(_TEXT_KEY, "")
+        if found.get(_DIGEST_KEY) != _digest(text):
             raise DamagedFileError(f"{self._store.url(self._path(number))} tells of no pass. {_ADVICE}")
         return text
 
@@ -107,11 +109,11 @@ class SegmentFolder:
             self._store.delete(self._path(number))
 
     @contextmanager
-    def _opened(self, number: int) -> Iterator[pq.ParquetFile]:
+    def _opened(self, number: int) -> Iterator[StoredFile]:
         path = self._path(number)
         try:
             with opened_parquet(self._store, path, advice=_ADVICE) as file:
-                yield file
+                yield StoredFile(file, self._store.url(path), self._table, advice=_ADVICE)
         except FileNotFoundError as error:
             raise DamagedFileError(f"{self._store.url(path)} is gone. {_ADVICE}") from error
 

@@ -14,11 +14,11 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ticket_events_pipeline.beside import ahead
 from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.schemas import metric_shaped
+from ticket_events_pipeline.lake.stored_file import StoredFile
 
 BYTES_PER_CHUNK = 8 * 2**20
 """Of a chunk of merged rows in memory; it becomes a row group. Measured in benchmarks/README.md."""
@@ -29,7 +29,7 @@ ROWS_PER_CHUNK = 128 * 1024
 _BYTES_PER_READ = 2 * 2**20
 _MOST_ROWS_PER_READ = 16 * 1024
 
-Opened = Callable[[], AbstractContextManager[pq.ParquetFile]]
+Opened = Callable[[], AbstractContextManager[StoredFile]]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class FileRun:
             DamagedFileError: the file can't be read.
         """
         with self._file() as (file, groups):
-            return Keys.of(file.read_row_groups(groups, columns=key_columns(file.schema_arrow), use_threads=False))
+            return Keys.of(file.read_row_groups(groups, columns=key_columns(file.schema), use_threads=False))
 
     def tables(self) -> Iterator[pa.Table]:
         """See `Run.tables`.
@@ -144,14 +144,13 @@ class FileRun:
             DamagedFileError: the file can't be read.
         """
         with self._file() as (file, groups):
-            schema = file.schema_arrow.remove_metadata()
-            rows = sum(file.metadata.row_group(group).num_rows for group in groups)
+            rows = sum(file.row_group(group).num_rows for group in groups)
             rows_per_read = max(1, min(_MOST_ROWS_PER_READ, _BYTES_PER_READ * rows // max(1, self.size_bytes)))
             for batch in batches_of(file, row_groups=groups, batch_rows=rows_per_read):
-                yield pa.Table.from_batches([batch.replace_schema_metadata(None)], schema)
+                yield pa.Table.from_batches([batch])
 
     @contextmanager
-    def _file(self) -> Iterator[tuple[pq.ParquetFile, list[int]]]:
+    def _file(self) -> Iterator[tuple[StoredFile, list[int]]]:
         with self._opened() as file:
             yield file, list(range(file.num_row_groups) if self._row_groups is None else self._row_groups)
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition_and_metadata
-from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.report.figures import CHART_DAYS, MEAN_DAYS, Counted, Flow, Overdue
 from ticket_events_pipeline.summarize.provenance import Provenance
@@ -142,23 +139,11 @@ def read_summary(store: Store, day: Day) -> DaySummary | None:
     if found is None:
         return None
     table, metadata = found
-    check_columns(store, SUMMARY, day, table, pa.schema([DAILY_SLA_BREACH_SUMMARY_SCHEMA.field(name) for name in _COLUMNS]))
     try:
         provenance = Provenance.from_metadata(metadata)
     except (KeyError, ValueError) as error:
         raise _damaged(store, SUMMARY, day, f"bears no footer of this pipeline ({error!r})") from error
     return DaySummary(day, tuple(_row(row) for row in table.to_pylist()), provenance, told_restatements(metadata))
-
-
-def check_columns(store: Store, asset: str, day: Day, table: pa.Table, wanted: pa.Schema) -> None:
-    """Does nothing for a table that has the wanted columns.
-
-    Raises:
-        DamagedFileError: it has others.
-    """
-    if not table.schema.equals(wanted):
-        lacking = [field.name for field in wanted if field not in list(table.schema)]
-        raise _damaged(store, asset, day, f"lacks columns of {asset} ({', '.join(lacking)})")
 
 
 def _damaged(store: Store, asset: str, day: Day, problem: str) -> DamagedFileError:

@@ -12,10 +12,9 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.partition_file import read_partition
-from ticket_events_pipeline.lake.schemas import SLA_TARGETS_SCHEMA, TIMESTAMP
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.report.figures import ContradictedTarget, DeletedTicket, OpenTarget, Overdue, TicketFacts
-from ticket_events_pipeline.report.history import check_columns, not_made
+from ticket_events_pipeline.report.history import not_made
 from ticket_events_pipeline.sla.daily_summary import overdue_figures
 from ticket_events_pipeline.summarize.sla_days import TARGETS
 
@@ -82,9 +81,6 @@ def read_targets(store: Store, day: Day) -> DayTargets:
     table = read_partition(store, TARGETS, day, _COLUMNS)
     if table is None:
         raise not_made(TARGETS, day)
-    if DUE_AT not in table.column_names:  # written before there were estimates
-        table = table.append_column(DUE_AT, pa.nulls(table.num_rows, TIMESTAMP))
-    check_columns(store, TARGETS, day, table, pa.schema([SLA_TARGETS_SCHEMA.field(name) for name in _COLUMNS]))
     return _told(table)
 
 

@@ -10,12 +10,17 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 DEMO = "sandbox"
 """Every demo credential is this word, so that no one can take it for a secret."""
 
 TOKEN_LIFETIME_SECONDS = 1800
+"""Of a token whose request says nothing about it."""
+
+LIFETIME_BOUNDS = (300, 172_800)
+"""A request may ask for more than the first and less than the second, in seconds."""
 
 READ_SCOPES = frozenset({"read", "read write", "write read"})
 
@@ -38,32 +43,54 @@ DEMO_CREDENTIALS = Credentials()
 
 
 @dataclass(frozen=True, slots=True)
-class _Issued:
-    expires_at: float
+class TokenWorld:
+    """How the account gives tokens: what is known about Zendesk leaves these open.
+
+    Attributes:
+        tells_lifetime: whether the answer to a grant holds `expires_in`.
+        keeps_older: whether the tokens that a client was given before go on working after another grant.
+        fixed_ends_at: when the fixed bearer token ends, as the account says of it; None: never.
+        tells_end: whether there is anything to be learnt about the token in use; else that is a 404.
+    """
+
+    tells_lifetime: bool = True
+    keeps_older: bool = True
+    fixed_ends_at: float | None = None
+    tells_end: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    created_at: float
+    expires_at: float | None
     scope: str
 
 
 class Doorkeeper:
     """Checks `Authorization` headers and grants client-credentials tokens. Times are epoch seconds."""
 
-    def __init__(self, credentials: Credentials, *, token_lifetime_seconds: int = TOKEN_LIFETIME_SECONDS) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        token_lifetime_seconds: int = TOKEN_LIFETIME_SECONDS,
+        world: TokenWorld | None = None,
+    ) -> None:
         self._credentials = credentials
         self._lifetime = token_lifetime_seconds
-        self._issued: dict[str, _Issued] = {}
+        self._world = world or TokenWorld()
+        self._tokens = {credentials.bearer_token: _Token(0, self._world.fixed_ends_at, "read")}
+        self._grants = 0
 
     def check(self, authorization: str, now: float) -> Access:
         """Whether that header lets its bearer read: `unknown` is a 401, `forbidden` (a token of a wrong scope) a 403."""
         scheme, _, value = authorization.partition(" ")
         if scheme.lower() == "basic":
             return "granted" if self._is_known_pair(value) else "unknown"
-        if scheme.lower() != "bearer":
+        token = self._valid_token(scheme, value, now)
+        if token is None:
             return "unknown"
-        if value == self._credentials.bearer_token:
-            return "granted"
-        issued = self._issued.get(value)
-        if issued is None or now >= issued.expires_at:
-            return "unknown"
-        return "granted" if issued.scope in READ_SCOPES else "forbidden"
+        return "granted" if token.scope in READ_SCOPES else "forbidden"
 
     def grant(self, asked: Mapping[str, object], now: float) -> tuple[int, dict[str, object]]:
         """Status and body that a request for a token gets."""
@@ -74,11 +101,41 @@ class Doorkeeper:
             self._credentials.client_secret,
         ):
             return 401, {"error": "invalid_client", "error_description": "Client authentication failed."}
+        lifetime = _asked_lifetime(asked["expires_in"]) if "expires_in" in asked else self._lifetime
+        if lifetime is None:
+            return 400, {"error": "invalid_request", "error_description": "expires_in must be between 300 and 172800."}
         # A wrong scope name is granted all the same, as Zendesk does, and refused wherever the token is used.
         scope = str(asked.get("scope", "read"))
-        token = f"{DEMO}-issued-{len(self._issued) + 1}"
-        self._issued[token] = _Issued(now + self._lifetime, scope)
-        return 200, {"access_token": token, "token_type": "bearer", "scope": scope, "expires_in": self._lifetime}
+        told = {"expires_in": lifetime} if self._world.tells_lifetime else {}
+        return 200, {"access_token": self._issue(lifetime, scope, now), "token_type": "bearer", "scope": scope, **told}
+
+    def current_token(self, authorization: str, now: float) -> tuple[int, dict[str, object]]:
+        """Status and body that a request for the token in use gets."""
+        scheme, _, value = authorization.partition(" ")
+        token = self._valid_token(scheme, value, now)
+        if token is None and self.check(authorization, now) == "unknown":
+            return 401, {"error": "invalid_token", "error_description": "The access token provided is expired or invalid."}
+        if token is None or not self._world.tells_end:  # Basic auth uses none
+            return 404, {"error": "RecordNotFound", "description": "Not found"}
+        shown = {
+            "scopes": token.scope.split(),
+            "created_at": _iso(token.created_at),
+            "expires_at": None if token.expires_at is None else _iso(token.expires_at),
+        }
+        return 200, {"token": shown}
+
+    def _valid_token(self, scheme: str, value: str, now: float) -> _Token | None:
+        token = self._tokens.get(value) if scheme.lower() == "bearer" else None
+        return token if token is None or token.expires_at is None or now < token.expires_at else None
+
+    def _issue(self, lifetime_seconds: int, scope: str, now: float) -> str:
+        if not self._world.keeps_older:
+            fixed = self._credentials.bearer_token
+            self._tokens = {fixed: self._tokens[fixed]}
+        self._grants += 1
+        name = f"{DEMO}-issued-{self._grants}"
+        self._tokens[name] = _Token(now, now + lifetime_seconds, scope)
+        return name
 
     def _is_known_pair(self, encoded: str) -> bool:
         try:
@@ -87,3 +144,16 @@ class Doorkeeper:
             return False
         known = self._credentials
         return pair in (f"{known.email}/token:{known.api_token}", f"{known.email}:{known.password}")
+
+
+def _asked_lifetime(asked: object) -> int | None:
+    """The lifetime that a request asks for, also as a form's text; None if it lies outside the bounds."""
+    try:
+        seconds = int(asked) if isinstance(asked, str | int) else 0
+    except ValueError:
+        return None
+    return seconds if LIFETIME_BOUNDS[0] < seconds < LIFETIME_BOUNDS[1] else None
+
+
+def _iso(epoch_seconds: float) -> str:
+    return datetime.fromtimestamp(int(epoch_seconds), UTC).isoformat().replace("+00:00", "Z")

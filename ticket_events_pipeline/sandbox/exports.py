@@ -1,7 +1,8 @@
 """The two incremental exports: who is let in, what is refused, and which page is due. Knows answers, not HTTP.
 
 Pages are cut in `paging`, rows come from the account; sockets and threads are `server`'s. Not simulated, but taken without
-complaint: `support_type_scope`, `include_changes`, `exclude_deleted`, cursor paging.
+complaint: `include_changes`, `exclude_deleted`, cursor paging; and `support_type_scope`, if it is one of the three that exist:
+no ticket of the account is held by an AI agent alone.
 https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/
 """
 
@@ -27,6 +28,8 @@ from ticket_events_pipeline.sandbox.rows import TICKET_EVENTS, Account
 
 PROTECTED_SECONDS = 60
 """`start_time` must be at least that old; the newest ticket events are withheld for as long."""
+
+SUPPORT_TYPE_SCOPES = ("agent", "all", "ai_agent")
 
 ACCOUNT_WIDE_HEADERS = {"x-rate-limit": "400", "ratelimit-limit": "400", "ratelimit-remaining": "384", "ratelimit-reset": "50"}
 """The account's other bucket, which says nothing about the exports and must not be taken for theirs."""
@@ -87,6 +90,8 @@ class Exports:
             if per_page is None or per_page < 1:
                 return invalid_parameter("per_page", "is no positive integer")
             limit = min(limit, per_page)
+        if stream == TICKET_EVENTS and query.get("support_type_scope", "agent") not in SUPPORT_TYPE_SCOPES:
+            return invalid_parameter("support_type_scope", f"is none of {', '.join(SUPPORT_TYPE_SCOPES)}")
         comments = stream == TICKET_EVENTS and "comment_events" in query.get("include", "").split(",")
         rows = self._account.rows(stream, start_time, now=now, comments=comments)
         if stream == TICKET_EVENTS:

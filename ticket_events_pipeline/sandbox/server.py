@@ -26,13 +26,21 @@ from starlette.routing import Route
 
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.sandbox.answers import NOT_FOUND, Answer, json_answer
-from ticket_events_pipeline.sandbox.credentials import DEMO_CREDENTIALS, TOKEN_LIFETIME_SECONDS, Credentials, Doorkeeper
+from ticket_events_pipeline.sandbox.credentials import (
+    DEMO_CREDENTIALS,
+    TOKEN_LIFETIME_SECONDS,
+    Credentials,
+    Doorkeeper,
+    TokenWorld,
+)
 from ticket_events_pipeline.sandbox.exports import Exports, World
 from ticket_events_pipeline.sandbox.paging import PAGE_LIMIT, EndOfStream
 from ticket_events_pipeline.sandbox.quota import WINDOW_SECONDS, ExportQuota
 from ticket_events_pipeline.sandbox.rows import STREAMS, Account
 
 HOST = "127.0.0.1"
+
+_CURRENT_TOKEN = "/api/v2/oauth/tokens/current.json"  # noqa: S105 - a path
 
 START_SECONDS = 10
 """A server that isn't up by then won't be."""
@@ -53,7 +61,8 @@ class SandboxServer:
     """Serves `account` as Zendesk would. Use it as a context manager, by `start` and `stop`, or by `run` in the foreground.
 
     Attributes:
-        requests: every request answered so far, in order.
+        requests: every request answered so far, in order, but for those in `lookups`.
+        lookups: requests for the token in use: a run makes one, which is none of its work.
     """
 
     def __init__(
@@ -70,15 +79,18 @@ class SandboxServer:
         page_limit: int = PAGE_LIMIT,
         credentials: Credentials = DEMO_CREDENTIALS,
         token_lifetime_seconds: int = TOKEN_LIFETIME_SECONDS,
+        tokens: TokenWorld | None = None,
     ) -> None:
         """`port` 0 takes a free one. The quota holds per `quota_window_seconds`: a minute, unless a test is in a hurry.
 
-        The worlds (`end_of_stream` to `page_limit`, without the window) are explained at `exports.World`.
+        The worlds (`end_of_stream` to `page_limit`, without the window) are explained at `exports.World`,
+        that of tokens at `credentials.TokenWorld`.
         """
         world = World(end_of_stream=end_of_stream, pinned=pinned, quota_headers=quota_headers, page_limit=page_limit)
         self.requests: list[SeenRequest] = []
+        self.lookups: list[SeenRequest] = []
         self._clock = clock
-        self._doorkeeper = Doorkeeper(credentials, token_lifetime_seconds=token_lifetime_seconds)
+        self._doorkeeper = Doorkeeper(credentials, token_lifetime_seconds=token_lifetime_seconds, world=tokens)
         quota = ExportQuota(requests_per_minute, window_seconds=quota_window_seconds)
         self._exports = Exports(account, world=world, doorkeeper=self._doorkeeper, quota=quota, clock=clock)
         self._scripted: deque[Answer | None] = deque()
@@ -156,7 +168,11 @@ class SandboxServer:
             for suffix in ("", ".json")
         ]
         return Starlette(
-            routes=[*exports, Route("/oauth/tokens", self._token, methods=["POST"])],
+            routes=[
+                *exports,
+                Route("/oauth/tokens", self._token, methods=["POST"]),
+                Route(_CURRENT_TOKEN, self._current_token),
+            ],
             # The fastest level: the loopback's bytes are cheap, the CPU is shared with the client under test.
             middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=1)],
             exception_handlers={404: self._not_found, 405: self._not_allowed, 500: self._broken},
@@ -179,6 +195,10 @@ class SandboxServer:
         status, body = self._doorkeeper.grant(asked, self._clock())
         return self._respond(request, json_answer(status, body))
 
+    async def _current_token(self, request: Request) -> Response:
+        status, body = self._doorkeeper.current_token(request.headers.get("authorization", ""), self._clock())
+        return self._respond(request, json_answer(status, body))
+
     async def _not_found(self, request: Request, error: Exception) -> Response:
         return self._respond(request, NOT_FOUND)
 
@@ -190,7 +210,8 @@ class SandboxServer:
 
     def _respond(self, request: Request, answer: Answer) -> Response:
         now = self._clock()
-        self.requests.append(SeenRequest(now, request.method, request.url.path, dict(request.query_params), answer.status))
+        seen = SeenRequest(now, request.method, request.url.path, dict(request.query_params), answer.status)
+        (self.lookups if seen.path == _CURRENT_TOKEN else self.requests).append(seen)
         headers = {"Date": formatdate(now, usegmt=True), "Content-Type": answer.content_type, **answer.headers}
         return Response(answer.body, answer.status, headers)
 

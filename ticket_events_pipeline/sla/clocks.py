@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.lake.schemas import StoredTable
 from ticket_events_pipeline.sla.deletions import STATUS_CHANGES_SCHEMA, copies, metric_rows, ticket_rows
 from ticket_events_pipeline.sla.events import DELETE, SLA_EVENTS_SCHEMA, merge
 from ticket_events_pipeline.sla.replay import Timeline, replay
@@ -38,6 +39,8 @@ CLOCKS_SCHEMA = pa.schema(
         ("is_open", pa.bool_()),  # of the target, after this event
     ]
 )
+
+CLOCKS_TABLE = StoredTable("sla_clocks", CLOCKS_SCHEMA, since={"position": 2})
 
 
 def empty_clocks() -> pa.Table:

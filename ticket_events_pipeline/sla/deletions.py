@@ -10,7 +10,7 @@ What they mean for a target is decided in `replay`; how long they are remembered
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -50,30 +50,32 @@ def status_changes(audits: Iterable[pa.RecordBatch]) -> pa.Table:
     Returns:
         `STATUS_CHANGES_SCHEMA`, in the order of the rows.
     """
-    found = [change for batch in audits for change in _changes_in(batch)]
-    return pa.Table.from_pylist(found, schema=STATUS_CHANGES_SCHEMA)
+    parts = [_changes_in(batch) for batch in audits]
+    return pa.concat_tables([STATUS_CHANGES_SCHEMA.empty_table(), *(part for part in parts if part.num_rows)])
 
 
-def _changes_in(audits: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+def _changes_in(audits: pa.RecordBatch) -> pa.Table:
     sets_status = pc.fill_null(pc.match_substring(audits["child_events"], SETS_STATUS), False)
-    for audit in audits.filter(pc.and_(sets_status, pc.is_valid(audits["ticket_id"]))).to_pylist():
-        moment = {"time": audit["time"].replace(microsecond=0)}
-        for position, child in enumerate(_children(audit["child_events"])):
+    audits = audits.filter(pc.and_(sets_status, pc.is_valid(audits["ticket_id"])))
+    rows: list[int] = []
+    positions: list[int] = []
+    is_deletion: list[bool] = []
+    for row, text in enumerate(audits["child_events"].to_pylist()):
+        for position, child in enumerate(_children(text)):
             if _sets_status(child):
-                is_deletion = child["status"] == "deleted"
-                yield {
-                    "id": audit["id"],
-                    "ticket_id": audit["ticket_id"],
-                    **moment,
-                    "position": position,
-                    "is_deletion": is_deletion,
-                }
+                rows.append(row)
+                positions.append(position)
+                is_deletion.append(child["status"] == "deleted")
+    found = audits.take(pa.array(rows, pa.int64()))
+    whole_seconds = pa.array(found["time"].cast(pa.int64()).to_numpy() // 1000 * 1000)
+    columns = [found["id"], found["ticket_id"], whole_seconds.cast(TIMESTAMP), positions, is_deletion]
+    return pa.table(columns, schema=STATUS_CHANGES_SCHEMA)
 
 
 def _children(text: str) -> list[Any]:
     try:
         children = json.loads(text)
-    except RecursionError:  # nested deeper than any audit of Zendesk's
+    except (RecursionError, ValueError):  # nested deeper, or with longer numbers, than any audit of Zendesk's
         return []
     return children if isinstance(children, list) else []
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition_and_metadata
+from ticket_events_pipeline.lake.schemas import StoredTable
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.summarize.inputs import DayInputs
 
@@ -105,19 +106,21 @@ def _text(value: int | dt.date | None) -> str:
     return "" if value is None else str(value)
 
 
-def read_sla_day(store: Store, asset: str, day: Day, columns: list[str] | None = None) -> tuple[pa.Table, Provenance]:
-    """The rows of an SLA table's day, and how they were made.
+def read_sla_day(
+    store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: StoredTable | None = None
+) -> tuple[pa.Table, Provenance]:
+    """The rows of an SLA table's day, and how they were made; `table` is `opened_partition`'s.
 
     Raises:
         DayNotFetchedError: the day has not been made.
         DamagedFileError: its file can't be read, or isn't one of this pipeline.
     """
-    found = read_partition_and_metadata(store, asset, day, columns)
+    found = read_partition_and_metadata(store, asset, day, columns, table=table)
     if found is None:
         raise DayNotFetchedError(f"{asset} of {day} has not been made. Materialise {asset} of {day} first.")
-    table, metadata = found
+    rows, metadata = found
     try:
-        return table, Provenance.from_metadata(metadata)
+        return rows, Provenance.from_metadata(metadata)
     except (KeyError, ValueError) as error:
         raise DamagedFileError(
             f"{store.url(partition_path(asset, day))} bears no footer of this pipeline ({error!r}). "

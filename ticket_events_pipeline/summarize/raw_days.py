@@ -122,7 +122,7 @@ def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
             return None
         file, footer = opened
         audits = batches_of(file, AUDIT_COLUMNS) if stream == TICKET_EVENTS else ()
-        return _RawFile(file.read(columns=RAW_COLUMNS).replace_schema_metadata(None), footer, status_changes(audits))
+        return _RawFile(file.read(RAW_COLUMNS), footer, status_changes(audits))
 
 
 def _state(raw: _RawFile) -> RawState:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.lake.partition_file import read_partition_and_metadata
+from ticket_events_pipeline.lake.partition_file import opened_partition
 from ticket_events_pipeline.lake.store import Store
 
 RESTATEMENTS = "restatements"
@@ -21,13 +21,13 @@ NO_FIGURES = {"as_of", "events_through", "history_from"}
 def restatements_with(store: Store, asset: str, day: Day, summary: pa.Table) -> int:
     """The count once `summary` has replaced the stored file; 0 where none is stored, or one that can't be read."""
     try:
-        found = read_partition_and_metadata(store, asset, day)
+        with opened_partition(store, asset, day) as file:
+            if file is None:
+                return 0
+            stored, footer, columns = file.read(), file.metadata, file.own_schema.names
     except DamagedFileError:  # the count is lost with it, and that must not keep it from being replaced
         return 0
-    if found is None:
-        return 0
-    stored, footer = found
-    is_restated = footer.get("complete") == "true" and not _have_equal_figures(stored, summary)
+    is_restated = footer.get("complete") == "true" and not _have_equal_figures(stored, summary, columns)
     return told_restatements(footer) + is_restated
 
 
@@ -37,7 +37,7 @@ def told_restatements(footer: dict[str, str]) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def _have_equal_figures(one: pa.Table, other: pa.Table) -> bool:
-    """Over the columns that both have: a new version's new column restates nothing."""
-    names = [name for name in one.column_names if name in other.column_names and name not in NO_FIGURES]
-    return bool(one.select(names).equals(other.select(names)))
+def _have_equal_figures(stored: pa.Table, made: pa.Table, columns: list[str]) -> bool:
+    """Over `columns`, those that the stored file has: a new version's new column restates nothing."""
+    names = [name for name in columns if name not in NO_FIGURES]
+    return bool(stored.select(names).equals(made.select(names)))

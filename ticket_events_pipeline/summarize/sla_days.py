@@ -16,8 +16,10 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.partition_file import partition_path, write_partition
+from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION, TABLES
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA
+from ticket_events_pipeline.lake.stored_file import VERSION_KEY
+from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA, CLOCKS_TABLE
 from ticket_events_pipeline.sla.daily_summary import daily_summary
 from ticket_events_pipeline.sla.targets import targets
 from ticket_events_pipeline.summarize.clock_memory import known_before
@@ -79,7 +81,7 @@ def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         DayNotFetchedError: a day has no `sla_clocks` yet.
         DamagedFileError: a stored file can't be read.
     """
-    stored = ahead(read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS) for day in days)
+    stored = ahead(read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS, table=CLOCKS_TABLE) for day in days)
     for day, (clocks, provenance) in zip(days, stored, strict=True):
         table = targets(clocks, day=day, as_of=provenance.inputs.as_of)
         yield _write(store, TARGETS, day, table, replace(provenance, rules_version=RULES_VERSION))
@@ -113,8 +115,13 @@ def _not_fetched(raw: RawDay) -> DayNotFetchedError:
 
 
 def _write(store: Store, asset: str, day: Day, table: pa.Table, provenance: Provenance) -> MadeDay:
-    digest = content_hash(table)
-    footer = {**provenance.to_metadata(), "partition": str(day), "content_hash": digest}
+    digest = content_hash(table, added=TABLES[asset].added)
+    footer = {
+        VERSION_KEY: str(SCHEMA_VERSION),
+        **provenance.to_metadata(),
+        "partition": str(day),
+        "content_hash": digest,
+    }
     restatements = restatements_with(store, asset, day, table) if asset == SUMMARY else None
     if restatements is not None:
         footer[RESTATEMENTS] = str(restatements)

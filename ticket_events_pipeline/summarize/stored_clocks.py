@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.lake.partition_file import Layout, metadata_of, opened_partition, partition_path, write_partition
+from ticket_events_pipeline.lake.partition_file import Layout, opened_partition, partition_path, write_partition
+from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA, in_clock_order
+from ticket_events_pipeline.lake.stored_file import VERSION_KEY, StoredFile
+from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA, CLOCKS_TABLE, in_clock_order
 from ticket_events_pipeline.sla.memory import NO_TICKETS, KeptLayer, SortedClocks, tickets_having
 from ticket_events_pipeline.sla.segments import Ints, among, between, once, union
 from ticket_events_pipeline.summarize.provenance import Provenance
@@ -68,7 +69,7 @@ class StoredLayer:
         """See `Layer.rows`."""
         groups = [number for number, here in enumerate(self.tickets_by_group) if among(here, tickets).any()]
         with self._opened() as file:
-            clocks = file.read_row_groups(groups).replace_schema_metadata(None) if groups else CLOCKS_SCHEMA.empty_table()
+            clocks = file.read_row_groups(groups) if groups else CLOCKS_SCHEMA.empty_table()
         wanted = clocks.filter(pa.array(among(clocks["ticket_id"].to_numpy(), tickets)))
         return wanted if self.is_sorted else in_clock_order(wanted)
 
@@ -90,24 +91,24 @@ class StoredLayer:
         return KeptLayer(self.day, named, SortedClocks(self.rows(named).combine_chunks()))
 
     @contextmanager
-    def _opened(self) -> Iterator[pq.ParquetFile]:
-        with opened_partition(self.store, CLOCKS, self.day) as file:
-            if file is None or metadata_of(file).get("content_hash") != self.content_hash:
+    def _opened(self) -> Iterator[StoredFile]:
+        with opened_partition(self.store, CLOCKS, self.day, table=CLOCKS_TABLE) as file:
+            if file is None or file.metadata.get("content_hash") != self.content_hash:
                 raise DamagedFileError(
                     f"{self.store.url(partition_path(CLOCKS, self.day))} was replaced while it was read. Start the run again."
                 )
             yield file
 
 
-def _tickets_by_group(file: pq.ParquetFile) -> tuple[Ints, ...]:
+def _tickets_by_group(file: StoredFile) -> tuple[Ints, ...]:
     tickets = file.read(["ticket_id"])["ticket_id"].to_numpy()
-    sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    sizes = [file.row_group(number).num_rows for number in range(file.num_row_groups)]
     return tuple(once(group) for group in np.split(tickets, np.cumsum(sizes)[:-1]))
 
 
-def _ids_by_group(file: pq.ParquetFile) -> tuple[tuple[int, int], ...]:
-    place = CLOCKS_SCHEMA.get_field_index("id")
-    told = [file.metadata.row_group(number).column(place).statistics for number in range(file.num_row_groups)]
+def _ids_by_group(file: StoredFile) -> tuple[tuple[int, int], ...]:
+    place = file.own_schema.get_field_index("id")
+    told = [file.row_group(number).column(place).statistics for number in range(file.num_row_groups)]
     return tuple((ids.min, ids.max) if ids is not None else ANY_ID for ids in told)
 
 
@@ -117,10 +118,10 @@ def read_layer(store: Store, day: Day) -> StoredLayer | None:
     Raises:
         DamagedFileError: its file can't be read, or isn't one of this pipeline.
     """
-    with opened_partition(store, CLOCKS, day) as file:
+    with opened_partition(store, CLOCKS, day, table=CLOCKS_TABLE) as file:
         if file is None:
             return None
-        metadata = metadata_of(file)
+        metadata = file.metadata
         tickets_by_group, ids_by_group = _tickets_by_group(file), _ids_by_group(file)
     try:
         forgotten, deleted = (np.array(json.loads(metadata.get(key, "[]")), np.int64) for key in (FORGOTTEN, DELETED))
@@ -156,6 +157,7 @@ def write_layer(store: Store, made: MadeLayer, provenance: Provenance) -> int:
     """Replace the file of the layer's day; its size in bytes."""
     layer = made.layer
     footer = {
+        VERSION_KEY: str(SCHEMA_VERSION),
         **provenance.to_metadata(),
         "partition": str(layer.day),
         "content_hash": made.content_hash,

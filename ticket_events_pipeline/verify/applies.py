@@ -110,10 +110,7 @@ def _traffic(store: Store, stream: str, day: Day) -> Traffic | None:
     events = applies = 0
     try:
         with opened_partition(store, stream, day) as file:
-            if file is None or not set(_COLUMNS) <= set(file.schema_arrow.names):
-                return None
-            found = file.metadata.metadata or {}
-            if not RawFooter.from_metadata({key.decode(): value.decode() for key, value in found.items()}).complete:
+            if file is None or not RawFooter.from_metadata(file.metadata).complete:
                 return None
             for batch in batches_of(file, _COLUMNS, batch_rows=ROWS_PER_BATCH):
                 rows = pa.Table.from_batches([batch])

@@ -31,6 +31,7 @@ class Owner:
     account: str | None
     timezone: str
     sideload: bool | None
+    support_type_scope: str | None = None
 
 
 def has_readable_numbers(footer: RawFooter) -> bool:
@@ -55,6 +56,7 @@ def foreign_finding(footer: RawFooter, stream: Stream, day: Day, owner: Owner) -
             ("ZENDESK_SUBDOMAIN", footer.account, owner.account),
             ("TICKET_EVENTS_TIMEZONE", footer.timezone, owner.timezone),
             ("ZENDESK_INCLUDE_COMMENTS", int(footer.sideload), None if owner.sideload is None else int(owner.sideload)),
+            ("ZENDESK_SUPPORT_TYPE_SCOPE", footer.support_type_scope, owner.support_type_scope),
         )
         if ours is not None and theirs != ours
     ]
@@ -70,8 +72,8 @@ def foreign_finding(footer: RawFooter, stream: Stream, day: Day, owner: Owner) -
 def claim_problems(footer: RawFooter, day: Day, *, now: float) -> list[str]:
     """What the footer says of its own file that can't be."""
     problems = []
-    if footer.schema_version != SCHEMA_VERSION:
-        problems.append(f"Its columns are of version {footer.schema_version}, this program's of version {SCHEMA_VERSION}.")
+    if footer.schema_version < 1:
+        problems.append(f"Its footer says schema version {footer.schema_version}; there are versions 1 to {SCHEMA_VERSION}.")
     if (footer.window_start, footer.window_end) != (day.start, day.end):
         problems.append(
             f"Its footer says that the day goes from {utc_text(footer.window_start)} to {utc_text(footer.window_end)}, but it "

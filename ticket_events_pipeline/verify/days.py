@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
-import pyarrow.parquet as pq
-
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.lake.partition_file import opened_partition, stored_days
 from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.lake.stored_file import StoredFile
 from ticket_events_pipeline.verify.claims import (
     Owner,
     claim_problems,
@@ -49,6 +48,7 @@ def owner_of(store: Store, stream: str, days: list[Day], *, account: str | None,
     """Whose the files of `stream` should be: where no setting tells, what most of them and of their neighbours say."""
     accounts: Counter[str] = Counter()
     sideloads: Counter[bool] = Counter()
+    scopes: Counter[str] = Counter()
     for name in RAW_SCHEMAS if account is None else [stream]:
         for day in _witnesses(store, name, days, timezone):
             try:
@@ -58,7 +58,8 @@ def owner_of(store: Store, stream: str, days: list[Day], *, account: str | None,
             if footer is not None:
                 accounts[footer.account] += 1
                 sideloads.update([footer.sideload] if name == stream else [])
-    return Owner(account or _commonest(accounts), timezone, _commonest(sideloads))
+                scopes.update([footer.support_type_scope] if name == stream else [])
+    return Owner(account or _commonest(accounts), timezone, _commonest(sideloads), _commonest(scopes))
 
 
 def _witnesses(store: Store, stream: str, days: list[Day], timezone: str) -> list[Day]:
@@ -81,12 +82,14 @@ def _verified(store: Store, stream: Stream, day: Day, *, owner: Owner, now: floa
             footer = _footer_of(file)
             if footer is None:
                 finding = Finding("The file bears no footer of this pipeline that can be read.", read_again(stream.name, day))
-                return Verdict(stream.name, day, "foreign", rows=file.metadata.num_rows, findings=(finding,))
+                return Verdict(stream.name, day, "foreign", rows=file.num_rows, findings=(finding,))
             foreign = foreign_finding(footer, stream, day, owner)
             if foreign is not None:
                 return Verdict(stream.name, day, "foreign", footer.rows, len(footer.pages), (foreign,))
             problems = [*claim_problems(footer, day, now=now), *ledger_problems(footer, stream)]
-            problems += row_problems(file, footer, day, RAW_SCHEMAS[stream.name])
+            problems += row_problems(file, footer, day)
+    except NewerFileError as error:
+        return Verdict(stream.name, day, "unreadable", findings=(Finding(error.problem, error.remedy),))
     except DamagedFileError as error:
         reason = " ".join(str(error.__cause__).split())  # some are of several lines
         finding = Finding(f"The file can't be read as Parquet ({reason}).", read_again(stream.name, day))
@@ -105,10 +108,9 @@ def _absent(stream: Stream, day: Day, *, now: float) -> Verdict:
     return Verdict(stream.name, day, "missing", findings=(finding,))
 
 
-def _footer_of(file: pq.ParquetFile) -> RawFooter | None:
-    found = file.metadata.metadata or {}
+def _footer_of(file: StoredFile) -> RawFooter | None:
     try:
-        footer = RawFooter.from_metadata({key.decode(): value.decode() for key, value in found.items()})
+        footer = RawFooter.from_metadata(file.metadata)
         return footer if has_readable_numbers(footer) else None
     except (KeyError, ValueError, TypeError):
         return None

@@ -23,13 +23,11 @@ FEWEST_TARGETS = 50
 FIRST_DAYS = 7
 """Since the first known event, nothing is said of so many days: only clocks that have run longer lack their apply later."""
 
-_COLUMNS = ["applied_at"]
-
 
 def policies_are_known(store: Store, days: list[Day]) -> Iterator[CheckedDay]:
     """For each of `days`: of the targets that were open on it, hardly any is without a policy."""
     for day in days:
-        stored = read_sla_day_to_check(store, TARGETS, day, _COLUMNS)
+        stored = read_sla_day_to_check(store, TARGETS, day)
         if isinstance(stored, SlaDay):
             yield _checked(day, stored)
         else:

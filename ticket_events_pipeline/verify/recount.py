@@ -36,8 +36,8 @@ COUNTS = (
     "paused_eod",
 )
 
-COUNTED_SINCE_2 = ("targets_deleted", "contradicted")
-"""Of those, the ones that the rules of version 1 did not count: their summaries hold NULL."""
+COUNTED_FROM = {"contradicted": "is_contradicted"}
+"""Figures that are counted from a column that older files of `sla_targets` don't have."""
 
 
 class Key(NamedTuple):
@@ -73,10 +73,10 @@ class Target(NamedTuple):
     was_open_at_start: bool
     is_paused: bool
     superseded: bool
-    overdue_seconds: int | None
     is_contradicted: bool | None
     breach_events_on_day: int
     withdrawn_breaches_on_day: int
+    overdue_seconds: int | None
 
 
 @dataclass
@@ -167,10 +167,11 @@ def _book_end(own: _Book, target: Target) -> None:
     own.counts["paused_eod"] += target.is_paused
     own.counts["targets_cancelled"] += outcome == "cancelled"
     own.counts["targets_deleted"] += outcome == "deleted"
-    own.counts["contradicted"] += bool(target.is_contradicted)
+    own.counts["contradicted"] += target.is_contradicted is True
     own.counts["achieved"] += outcome == "achieved"
     own.counts["breached_open_eod"] += outcome == "breached_open"
     own.counts["active_eod"] += outcome in ("active", "breached_open")
-    if outcome == "breached" and target.overdue_seconds is not None:
+    if outcome == "breached":
         own.counts["completed_breached"] += 1
-        own.overdue_seconds.append(target.overdue_seconds)
+        if target.overdue_seconds is not None:
+            own.overdue_seconds.append(target.overdue_seconds)

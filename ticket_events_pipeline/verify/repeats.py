@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
@@ -19,6 +18,7 @@ from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.partition_file import opened_partition
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, metric_shaped
 from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.lake.stored_file import StoredFile
 from ticket_events_pipeline.verify.verdict import Finding, read_again
 
 MOST_EVENTS_AT_ONCE = 4_000_000
@@ -91,7 +91,7 @@ def _parts(store: Store, stream: str, days: list[Day]) -> Iterator[_Part]:
         found: dict[bool, list[np.ndarray]] = {False: [], True: []}
         try:
             with opened_partition(store, stream, day) as file:
-                if file is None or not _is_of(file, stream, day, columns):
+                if file is None or not _is_of(file, stream, day):
                     continue
                 for batch in batches_of(file, columns):
                     _sort_by_shape(pa.Table.from_batches([batch]), found)
@@ -102,13 +102,9 @@ def _parts(store: Store, stream: str, days: list[Day]) -> Iterator[_Part]:
                 yield _Part(number, is_metric, np.concatenate(ids))
 
 
-def _is_of(file: pq.ParquetFile, stream: str, day: Day, columns: list[str]) -> bool:
+def _is_of(file: StoredFile, stream: str, day: Day) -> bool:
     """Whether the file is this day's by its own word: of another one's, its day is not to blame for what it holds."""
-    said = file.metadata.metadata or {}
-    schema = file.schema_arrow
-    if not set(columns) <= set(schema.names) or schema.field("id").type != pa.int64():
-        return False
-    return (said.get(b"stream"), said.get(b"partition")) == (stream.encode(), str(day).encode())
+    return (file.metadata.get("stream"), file.metadata.get("partition")) == (stream, str(day))
 
 
 def _sort_by_shape(rows: pa.Table, found: dict[bool, list[np.ndarray]]) -> None:

@@ -10,26 +10,27 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.content_hash import ContentHash
 from ticket_events_pipeline.lake.raw_footer import RawFooter
+from ticket_events_pipeline.lake.schemas import TABLES, StoredTable
+from ticket_events_pipeline.lake.stored_file import StoredFile
 from ticket_events_pipeline.verify.ledger import pages_within
 from ticket_events_pipeline.zendesk.page import utc_text
 
 
-def row_problems(file: pq.ParquetFile, footer: RawFooter, day: Day, schema: pa.Schema) -> list[str]:
+def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:
     """What is wrong with the rows, one sentence each.
 
     Raises:
         pyarrow.ArrowException, OSError: the file breaks off.
     """
-    stored = file.schema_arrow.remove_metadata()
-    if not stored.equals(schema):
-        return [_schema_problem(stored, schema)]
-    reading = _Reading(day, schema)
+    problem = file.columns_problem()
+    if problem is not None:
+        return [problem]
+    reading = _Reading(day, TABLES[footer.stream])
     for batch in batches_of(file):
         reading.take(batch)
     return [*reading.problems(), *_footer_problems(footer, reading)]
@@ -38,9 +39,9 @@ def row_problems(file: pq.ParquetFile, footer: RawFooter, day: Day, schema: pa.S
 class _Reading:
     """What is remembered while the rows go by."""
 
-    def __init__(self, day: Day, schema: pa.Schema) -> None:
+    def __init__(self, day: Day, table: StoredTable) -> None:
         self._window_ms = (day.start * 1000, day.end * 1000)
-        self._hash = ContentHash(schema)
+        self._hash = ContentHash(table.schema, added=table.added)
         self._ids: list[np.ndarray] = []
         self._last: tuple[np.ndarray, np.ndarray] = (np.empty(0, np.int64), np.empty(0, np.int64))
         self._keyless = self._outside = self._disordered = 0
@@ -96,11 +97,3 @@ def _footer_problems(footer: RawFooter, reading: _Reading) -> Iterator[str]:
     told = {found: page for page in pages_within(footer) for found in (page.first_id, page.last_id) if found is not None}
     for missing in sorted(reading.lacks(list(told)))[:1]:
         yield f"The page from {utc_text(told[missing].start_time)} delivered id {missing}, which it doesn't hold."
-
-
-def _schema_problem(stored: pa.Schema, schema: pa.Schema) -> str:
-    theirs, ours = ({column.name: str(column.type) for column in columns} for columns in (stored, schema))
-    told = [f"{name} is missing" for name in ours if name not in theirs]
-    told += [f"{name} is too many" for name in theirs if name not in ours]
-    told += [f"{name} is {theirs[name]}, not {kind}" for name, kind in ours.items() if theirs.get(name, kind) != kind]
-    return f"Its columns are not the {len(ours)} of the schema: {'; '.join(told[:5]) or 'they stand in another order'}."

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.lake.content_hash import content_hash
-from ticket_events_pipeline.lake.partition_file import read_partition_and_metadata
+from ticket_events_pipeline.lake.partition_file import opened_partition
+from ticket_events_pipeline.lake.schemas import TABLES
 from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.lake.stored_file import StoredFile
 from ticket_events_pipeline.summarize.provenance import Provenance
 from ticket_events_pipeline.verify.quoted import quoted
 from ticket_events_pipeline.verify.verdict import Finding, make_again
@@ -21,38 +23,47 @@ class SlaDay:
     """A day's file, read from one version of it.
 
     Attributes:
-        table: all rows, with the columns that the version has which wrote it.
+        asset: the table's name.
+        table: all rows, in today's columns.
+        columns: those that the version has which wrote the file; all others are NULL.
         provenance: how it was made.
         content_hash: of the rows, as the footer says.
     """
 
+    asset: str
     table: pa.Table
+    columns: tuple[str, ...]
     provenance: Provenance
     content_hash: str
 
     @property
     def has_its_rows(self) -> bool:
         """Whether the rows are those that were stored."""
-        return content_hash(self.table) == self.content_hash
+        return content_hash(self.table.select(self.columns), added=TABLES[self.asset].added) == self.content_hash
 
 
-def read_sla_day_to_check(store: Store, asset: str, day: Day, columns: list[str]) -> SlaDay | Finding | None:
-    """The day's file, what is wrong with it where it isn't one with `columns`, or None where the day has no file."""
+def read_sla_day_to_check(store: Store, asset: str, day: Day) -> SlaDay | Finding | None:
+    """The day's file, what is wrong with it where it can't be taken as it is, or None where the day has no file."""
     try:
-        found = read_partition_and_metadata(store, asset, day)
+        with opened_partition(store, asset, day) as file:
+            return None if file is None else _taken(file, asset, day)
+    except NewerFileError as error:
+        return Finding(f"{asset}: {error.problem}", error.remedy)
     except DamagedFileError as error:
         reason = " ".join(str(error.__cause__).split())  # some are of several lines
         return Finding(f"The file of {asset} can't be read as Parquet ({reason}).", make_again(day))
-    if found is None:
-        return None
-    table, metadata = found
+
+
+def _taken(file: StoredFile, asset: str, day: Day) -> SlaDay | Finding:
+    metadata = file.metadata
     if metadata.get("partition", str(day)) != str(day):
         problem = f"The file of {asset} says that it is of {quoted(metadata['partition'])}: it was put in this day's place."
         return Finding(problem, make_again(day))
-    missing = [name for name in columns if name not in table.column_names]
-    if missing:
-        return Finding(f"The file of {asset} lacks columns: {', '.join(missing)}.", make_again(day))
+    problem_of_columns = file.columns_problem()
+    if problem_of_columns is not None:
+        return Finding(f"The file of {asset} has other columns. {problem_of_columns}", make_again(day))
     try:
-        return SlaDay(table, Provenance.from_metadata(metadata), metadata["content_hash"])
+        provenance, digest = Provenance.from_metadata(metadata), metadata["content_hash"]
     except (KeyError, ValueError):
         return Finding(f"The file of {asset} bears no footer of this pipeline that can be read.", make_again(day))
+    return SlaDay(asset, file.read(), tuple(file.own_schema.names), provenance, digest)

@@ -39,8 +39,8 @@ def open_targets_add_up(store: Store, days: list[Day]) -> Iterator[CheckedDay]:
     before: tuple[Day, SlaDay | Finding | None] | None = None
     for day in days:
         if before is None or before[0] != day.plus(-1):
-            before = day.plus(-1), read_sla_day_to_check(store, SUMMARY, day.plus(-1), _COLUMNS)
-        current = read_sla_day_to_check(store, SUMMARY, day, _COLUMNS)
+            before = day.plus(-1), read_sla_day_to_check(store, SUMMARY, day.plus(-1))
+        current = read_sla_day_to_check(store, SUMMARY, day)
         yield _checked(store, day, before[1], current)
         before = day, current
 
@@ -90,10 +90,9 @@ def _problems(before: pa.Table, current: pa.Table) -> Iterator[str]:
 
 
 def _sums(summary: pa.Table) -> dict[str, Counter[str]]:
-    """The figures by SLA metric."""
+    """The figures by SLA metric; 0 for one that an older file doesn't have."""
     sums: dict[str, Counter[str]] = {}
     for row in summary.select(_COLUMNS).to_pylist():
         metric = row.pop("sla_metric")
-        # The rules of version 1 counted no deleted targets: they stayed open, so NULL means none here.
         sums.setdefault(metric, Counter()).update({name: count or 0 for name, count in row.items()})
     return sums

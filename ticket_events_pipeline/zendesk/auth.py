@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
@@ -18,7 +20,16 @@ from urllib.parse import quote, quote_plus, urlsplit
 import requests
 from requests.auth import AuthBase
 
-from ticket_events_pipeline.account import API_TOKENS_END, ApiToken, BearerToken, ClientCredentials, Credentials, is_loopback
+from ticket_events_pipeline.account import (
+    API_TOKENS_END,
+    CLIENT_CREDENTIALS,
+    ApiToken,
+    BearerToken,
+    ClientCredentials,
+    Credentials,
+    Password,
+    is_loopback,
+)
 from ticket_events_pipeline.day import Clock
 from ticket_events_pipeline.errors import AuthenticationError, TicketEventsError, UsageError
 from ticket_events_pipeline.zendesk.bodies import UnreadableJsonError, parse_json, short_reason
@@ -27,27 +38,50 @@ from ticket_events_pipeline.zendesk.refusals import Asked, Busy, Retryable, TooL
 
 _SCOPE = "read"  # the narrowest that opens the exports; a misspelt one yields a token that gets 403 everywhere
 _TOKEN_PATH = "/oauth/tokens"  # noqa: S105 - a path
+
+ASKED_LIFETIME_SECONDS = 1800
+"""Asked for with every grant: unless `expires_in` is sent, the answer may not say when the token ends.
+
+Zendesk takes more than 300 and less than 172,800. Half an hour is what its newer OAuth clients give anyway. A token that leaks
+is of no use soon, and a long backfill pays one request in half an hour for it, outside the export quota.
+"""
+
+EARLY_RENEWALS = 10
+"""Tokens that may be refused before their end within one lifetime.
+
+It isn't documented whether a grant ends the tokens that the same client was given before. If it does, two processes that share
+a client end each other's: each gets on at the price of renewals, but not without a bound.
+"""
+
 # Renewed a little early, so that a token doesn't run out between our clock and the server's.
 _RENEWAL_MARGIN_SECONDS = 60.0
 _VISIBLE_ASCII = re.compile(r"[!-~]+")  # all that a header carries
-_UNKNOWN_LIFETIME_SECONDS = float("inf")  # no expires_in: used until a 401
 _MOST_TOKEN_BYTES = 2**20
 
 Post = Callable[..., requests.Response]
 
 
 def variables_of(credentials: Credentials) -> str:
-    """Where these credentials were set and what is known to go wrong with their kind, for messages."""
+    """The variables that these credentials were set with, for messages."""
     if isinstance(credentials, BearerToken):
         return "ZENDESK_OAUTH_TOKEN"
     if isinstance(credentials, ClientCredentials):
-        return "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
+        return CLIENT_CREDENTIALS
+    return "ZENDESK_EMAIL and ZENDESK_API_TOKEN" if isinstance(credentials, ApiToken) else "ZENDESK_EMAIL and ZENDESK_PASSWORD"
+
+
+def expiry_hint(credentials: Credentials) -> str:
+    """Why a 401 may be no typing error, and what to set instead, for messages; empty for an OAuth client."""
+    if isinstance(credentials, BearerToken):
+        return f"A fixed token ends, often after 30 minutes: for a schedule set {CLIENT_CREDENTIALS} instead."
     if isinstance(credentials, ApiToken):
-        return f"ZENDESK_EMAIL and ZENDESK_API_TOKEN (API tokens stop working on {API_TOKENS_END})"
-    return (
-        "ZENDESK_EMAIL and ZENDESK_PASSWORD; most accounts refuse passwords by now: set ZENDESK_OAUTH_TOKEN, or "
-        "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET, instead"
-    )
+        return (
+            f"Zendesk deactivates API tokens that are unused for 30 days, gives no new ones and ends all of them on "
+            f"{API_TOKENS_END}: set {CLIENT_CREDENTIALS} instead."
+        )
+    if isinstance(credentials, Password):
+        return f"Zendesk ended password access for all accounts at the end of 2025: set {CLIENT_CREDENTIALS} instead."
+    return ""
 
 
 class HeaderAuth(AuthBase):
@@ -72,21 +106,26 @@ class HeaderAuth(AuthBase):
 
 
 class ClientCredentialsAuth(AuthBase):
-    """Fetches an access token, keeps it until shortly before it expires, and sends it."""
+    """Fetches an access token, keeps it until shortly before it ends, and sends it.
+
+    It serves one client, which serves one thread: processes and threads share no token, so none waits for another's renewal.
+    """
 
     def __init__(
         self, base_url: str, credentials: ClientCredentials, *, post: Post, clock: Clock, timeout: tuple[float, float]
     ) -> None:
         self._url = base_url + _TOKEN_PATH
+        self._host = urlsplit(base_url).hostname or ""
         self._credentials = credentials
         self._post = post
         self._clock = clock
         self._timeout = timeout
         self._token: str | None = None
         self._renew_at = 0.0
+        self._refused_at: deque[float] = deque(maxlen=EARLY_RENEWALS)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put the token on `request`, fetching one if there is none or it is about to expire.
+        """Put the token on `request`, fetching one if there is none or it is about to end.
 
         Raises:
             AuthenticationError: the grant is refused.
@@ -98,7 +137,20 @@ class ClientCredentialsAuth(AuthBase):
         return request
 
     def renew(self) -> bool:
-        """Forget the token: the next request fetches another."""
+        """Forget a token that was refused: the next request fetches another.
+
+        Raises:
+            AuthenticationError: EARLY_RENEWALS tokens were refused within one lifetime.
+        """
+        now = self._clock()
+        since = now - self._refused_at[0] if len(self._refused_at) == EARLY_RENEWALS else ASKED_LIFETIME_SECONDS
+        if since < ASKED_LIFETIME_SECONDS:
+            raise AuthenticationError(
+                f"{self._host} refused {EARLY_RENEWALS + 1} access tokens within {since:.0f} s, each before its end. Retrying "
+                f"cannot clear this. Check whether another program uses the same OAuth client, or somebody revokes its tokens; "
+                f"give this pipeline a client of its own: {CLIENT_CREDENTIALS}."
+            )
+        self._refused_at.append(now)
         self._token = None
         return True
 
@@ -122,8 +174,8 @@ class ClientCredentialsAuth(AuthBase):
         try:
             with self._post(
                 self._url,
-                data=self._form(),
-                headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
+                data=self._asked(),
+                headers={"Content-Type": "application/json", "Accept": "application/json"},
                 timeout=self._timeout,
                 stream=True,
                 allow_redirects=False,
@@ -140,12 +192,17 @@ class ClientCredentialsAuth(AuthBase):
             failure = slow
         raise _told_apart(failure)
 
-    def _form(self) -> str:
-        from oauthlib.oauth2 import BackendApplicationClient  # large, and other credentials don't need it
-
-        client = BackendApplicationClient(client_id=self._credentials.client_id)
-        secret = self._credentials.client_secret
-        return str(client.prepare_request_body(scope=_SCOPE, include_client_id=True, client_secret=secret))
+    def _asked(self) -> bytes:
+        """The body of a request for a token; the reference wants JSON."""
+        return json.dumps(
+            {
+                "grant_type": "client_credentials",
+                "client_id": self._credentials.client_id,
+                "client_secret": self._credentials.client_secret,
+                "scope": _SCOPE,
+                "expires_in": ASKED_LIFETIME_SECONDS,
+            }
+        ).encode()
 
     def _granted(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
         if status in (200, 201):
@@ -155,14 +212,15 @@ class ClientCredentialsAuth(AuthBase):
                 raise Unreadable(f"{status} from {_TOKEN_PATH} that is no JSON object")
             return content
         body = self.hide(body)
-        host = urlsplit(self._url).hostname or ""
-        if status in (400, 401, 403):
+        # Only JSON is the token endpoint's own word: a page in HTML comes from something in between.
+        answer = _object_in(body) if status in (400, 401, 403) else None
+        if answer is not None:
             raise AuthenticationError(
-                f"POST {_TOKEN_PATH}: {host} refused to give a token ({status}, {short_reason(body)}). Retrying cannot clear "
-                f"this. Check ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET, and that the OAuth client is allowed "
-                f"the client-credentials grant with the scope {_SCOPE}."
+                f"POST {_TOKEN_PATH}: {self._host} refused to give a token ({status}, {short_reason(body)}). Retrying cannot "
+                f"clear this. {_grant_remedy(answer.get('error'))}"
             )
-        raise _told_apart(refusal(Asked(f"POST {_TOKEN_PATH}", host, variables_of(self._credentials)), status, headers, body))
+        asked = Asked(f"POST {_TOKEN_PATH}", self._host, variables_of(self._credentials))
+        raise _told_apart(refusal(asked, status, headers, body))
 
 
 Auth = HeaderAuth | ClientCredentialsAuth
@@ -195,6 +253,26 @@ def _told_apart(failure: TicketEventsError) -> TicketEventsError:
     return Busy(f"{failure.reason}, from {_TOKEN_PATH}", wait_seconds=failure.wait_seconds)
 
 
+def _grant_remedy(error: object) -> str:
+    """What to do about a refused grant, by the error code of OAuth 2.0."""
+    if error == "invalid_client":
+        return (
+            f"{CLIENT_CREDENTIALS} don't belong together or to this account: copy the client's identifier (its unique name, "
+            f"not its number) and its secret again; the secret is shown once, so generate a new one if it is lost."
+        )
+    if error in ("unauthorized_client", "unsupported_grant_type", "invalid_grant"):
+        return (
+            f"The OAuth client of {CLIENT_CREDENTIALS} may not use the client-credentials grant: in Admin Center, Apps and "
+            f"integrations, APIs, OAuth clients, its client kind must be Confidential."
+        )
+    if error == "invalid_scope":
+        return f"The OAuth client of {CLIENT_CREDENTIALS} doesn't allow the scope {_SCOPE}, which is asked for: allow it."
+    return (
+        f"Check {CLIENT_CREDENTIALS}, and that the OAuth client is confidential and allowed the client-credentials grant with "
+        f"the scope {_SCOPE}."
+    )
+
+
 def _object_in(body: bytes) -> dict[str, Any] | None:
     try:
         content = parse_json(body)
@@ -204,14 +282,7 @@ def _object_in(body: bytes) -> dict[str, Any] | None:
 
 
 def _token_in(content: dict[str, Any]) -> str | None:
-    from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
-
-    # Its texts only: by oauthlib, an unreadable lifetime would make the token unreadable. That is read by us.
-    texts = {name: value for name, value in content.items() if isinstance(value, str) and not name.startswith("expires")}
-    try:
-        token = BackendApplicationClient(client_id="").parse_request_body_response(json.dumps(texts)).get("access_token")
-    except (OAuth2Error, ValueError, TypeError, AttributeError):  # its message may quote the answer
-        return None
+    token = content.get("access_token")
     return token if isinstance(token, str) and _VISIBLE_ASCII.fullmatch(token) else None
 
 
@@ -236,8 +307,9 @@ def _basic(user: str, password: str) -> str:
 
 
 def _lifetime_seconds(expires_in: object) -> float:
+    """How long the token lasts: what the answer says, else what was asked for."""
     try:
         seconds = float(expires_in) if isinstance(expires_in, str | int | float) else 0.0
     except (ValueError, OverflowError):
-        return _UNKNOWN_LIFETIME_SECONDS
-    return seconds if seconds > 0 else _UNKNOWN_LIFETIME_SECONDS
+        return ASKED_LIFETIME_SECONDS
+    return seconds if math.isfinite(seconds) and seconds > 0 else ASKED_LIFETIME_SECONDS

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import requests
 
-from ticket_events_pipeline.account import Credentials, is_loopback
+from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials, is_loopback
 from ticket_events_pipeline.day import Clock, wall_clock
-from ticket_events_pipeline.errors import DataError, TransientError
-from ticket_events_pipeline.zendesk.auth import auth_for, variables_of
+from ticket_events_pipeline.errors import DataError, TicketEventsError, TransientError
+from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, variables_of
 from ticket_events_pipeline.zendesk.connection import (
     BODY_TIMEOUTS,
     NETWORK_ERRORS,
@@ -41,6 +41,7 @@ from ticket_events_pipeline.zendesk.page_size import PageSize
 from ticket_events_pipeline.zendesk.quota import Quota, Turn
 from ticket_events_pipeline.zendesk.refusals import Asked, Retryable, TooRecent
 from ticket_events_pipeline.zendesk.retry import Log, Sleep, call_with_retries
+from ticket_events_pipeline.zendesk.token_end import CURRENT_TOKEN_PATH, TokenEnd, token_end
 from ticket_events_pipeline.zendesk.walk import Continue, End, Walk, read_for_good
 
 MAX_PAGE_BYTES = 256 * 2**20
@@ -49,6 +50,7 @@ MAX_PAGE_BYTES = 256 * 2**20
 _Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
 
 _CONNECT_SECONDS = 10.0
+_MOST_TOKEN_BYTES = 2**20
 # An hour ago can't be too recent, even by a clock that is minutes off.
 _CHECK_AGE_SECONDS = 3600
 # A log of every half second's wait would bury what is worth reading.
@@ -91,6 +93,7 @@ class ZendeskClient:
         quota: Quota,
         timeout_seconds: float = 60,
         include_comments: bool = False,
+        support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE,
         max_page_bytes: int = MAX_PAGE_BYTES,
         sleep: Sleep = time.sleep,
         clock: Clock = wall_clock,
@@ -98,10 +101,11 @@ class ZendeskClient:
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._host = urlsplit(base_url).hostname or ""
-        self._variables = variables_of(credentials)
+        self._variables, self._expiry_hint = variables_of(credentials), expiry_hint(credentials)
         self._quota = quota
         self._timeout = (min(_CONNECT_SECONDS, timeout_seconds), float(timeout_seconds))
         self._include_comments = include_comments
+        self._support_type_scope = support_type_scope
         self._max_page_bytes = max_page_bytes
         self._sleep, self._clock, self._log = sleep, clock, log
         self._requests_made = 0
@@ -153,13 +157,33 @@ class ZendeskClient:
             AccountError: they don't.
             TransientError: there is no telling now.
         """
-        request = PageRequest(stream, int(self._clock()) - _CHECK_AGE_SECONDS, per_page=1)
+        start_time = int(self._clock()) - _CHECK_AGE_SECONDS
+        request = PageRequest(stream, start_time, per_page=1, support_type_scope=self._support_type_scope)
         try:
             self._page(request)
         except TooRecent:  # our clock is ahead; only a caller whose credentials are good is told so
             return
         except Retryable as failure:
             raise TransientError(f"{request}: {failure.reason}. Try again in a minute.") from failure
+
+    def token_end(self) -> TokenEnd:
+        """When the access token in use ends. One request outside the export quota, without retries.
+
+        Whatever goes wrong, the end is unknown: that is no reason to fail, since the exports are asked in any case.
+        """
+        try:
+            with self._session.get(
+                self._base_url + CURRENT_TOKEN_PATH,
+                auth=self._auth,
+                timeout=self._timeout,
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                seconds = BODY_TIMEOUTS * self._timeout[1]
+                body = read_body(response, most_bytes=_MOST_TOKEN_BYTES, seconds=seconds, clock=self._clock)
+                return token_end(response.status_code, body)
+        except (*NETWORK_ERRORS, TicketEventsError):
+            return TokenEnd(is_known=False)
 
     def _heed(self, stream: Stream, step: Continue, size: PageSize) -> None:
         if step.wants_full_page:
@@ -170,7 +194,13 @@ class ZendeskClient:
 
     def _fetch(self, stream: Stream, start_time: int, size: PageSize) -> EventPage:
         def attempt() -> EventPage:
-            request = PageRequest(stream, start_time, per_page=size.rows, include_comments=self._include_comments)
+            request = PageRequest(
+                stream,
+                start_time,
+                per_page=size.rows,
+                include_comments=self._include_comments,
+                support_type_scope=self._support_type_scope,
+            )
             try:
                 return self._page(request)
             except TooRecent as answer:
@@ -190,7 +220,7 @@ class ZendeskClient:
         if answer[0] == 401 and self._auth.renew():  # once: a token may end before its time
             self._log("the access token was refused; fetching another")
             answer = self._answer(request)
-        asked = Asked(str(request), self._host, self._variables)
+        asked = Asked(str(request), self._host, self._variables, self._expiry_hint)
         return decode_page(request, *answer, asked=asked)
 
     def _answer(self, request: PageRequest) -> _Answer:

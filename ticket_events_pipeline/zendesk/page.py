@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
 from ticket_events_pipeline.zendesk.bodies import REPEATED_FIELDS, UnreadableJsonError, parse_json, short_reason
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
 from ticket_events_pipeline.zendesk.refusals import MINIMUM_AGE_SECONDS, Asked, TooRecent, Unreadable, refusal
@@ -52,6 +53,7 @@ class PageRequest:
     start_time: int
     per_page: int = PAGE_LIMIT
     include_comments: bool = False
+    support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
 
     @property
     def path(self) -> str:
@@ -64,8 +66,11 @@ class PageRequest:
         params = {"start_time": str(self.start_time)}
         if self.stream.takes_per_page:
             params["per_page"] = str(self.per_page)
-        if self.include_comments and self.stream is TICKET_EVENTS:
-            params["include"] = "comment_events"
+        if self.stream is TICKET_EVENTS:
+            # Also the default: files say what was asked for, and the vendor's default may change.
+            params["support_type_scope"] = self.support_type_scope
+            if self.include_comments:
+                params["include"] = "comment_events"
         return params
 
     @property

@@ -33,8 +33,8 @@ RATE_LIMIT_WAIT_SECONDS = 60.0
 """Waited after a 429 that doesn't say how long: the quota counts per minute."""
 
 _ALL_VARIABLES = (
-    "ZENDESK_OAUTH_TOKEN, or ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET, or ZENDESK_EMAIL and ZENDESK_API_TOKEN. "
-    "Most accounts refuse ZENDESK_PASSWORD by now"
+    "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET, or ZENDESK_OAUTH_TOKEN, or ZENDESK_EMAIL and ZENDESK_API_TOKEN. "
+    "Zendesk ended ZENDESK_PASSWORD at the end of 2025"
 )
 _TOO_RECENT = re.compile(r"too recent.{0,200}", re.IGNORECASE | re.DOTALL)
 _AGE = re.compile(r"([0-9]{1,6})\s*(second|sec|minute|min|hour)", re.IGNORECASE)
@@ -43,11 +43,15 @@ _UNIT_SECONDS = {"sec": 1, "min": 60, "hou": 3600}
 
 @dataclass(frozen=True)
 class Asked:
-    """What messages say about the question: `what` was asked of which `host`, and the `variables` of its credentials."""
+    """What messages say about the question: `what` was asked of which `host`, and the `variables` of its credentials.
+
+    `expiry_hint` is a sentence about how credentials of that kind come to an end.
+    """
 
     what: str
     host: str = "Zendesk"
     variables: str = _ALL_VARIABLES
+    expiry_hint: str = ""
 
 
 class Retryable(TransientError):  # noqa: N818 - a condition that the client waits out, not an error that callers meet
@@ -113,6 +117,7 @@ def _final_refusal(asked: Asked, status: int, headers: Mapping[str, str], reason
     if status == 401:
         return AuthenticationError(
             f"{answered} The credentials are wrong or expired; retrying cannot clear this. Check {asked.variables}."
+            + (f" {asked.expiry_hint}" if asked.expiry_hint else "")
         )
     if status == 403:
         return ForbiddenError(
