@@ -25,7 +25,7 @@ from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.daily_summary import COUNTS, KEY
-from ticket_events_pipeline_tests.damages import rewrite
+from ticket_events_pipeline_tests.damages import without_estimates
 from ticket_events_pipeline_tests.passes import Moment, fetch
 from ticket_events_pipeline_tests.sla_cases import Clock
 from ticket_events_pipeline_tests.sla_roots import all_audits, all_events, make_sla_days, put_raw_day, sla_root
@@ -281,7 +281,7 @@ def test_numbers_that_leave_int64_break_no_trace(tmp_path):
 
 def test_targets_of_an_earlier_version_are_traced_without_the_columns_that_came_later(tmp_path):
     sla_root(tmp_path, Clock().apply(9, 60).add("breach", 10).events, Clock.DAY, Clock.DAY)
-    rewrite(tmp_path, "sla_targets", Clock.DAY, rows=lambda table: table.drop_columns(["is_contradicted"]))
+    without_estimates(tmp_path, Clock.DAY)
     assert [row["event_id"] for row in trace(tmp_path, Clock.DAY, figure="breaches")] == [2]
     assert trace(tmp_path, Clock.DAY, figure="contradicted") == []
 

@@ -21,23 +21,22 @@ from ticket_events_pipeline.verify.verdict import CheckedDay, Finding
 MOST_TARGETS = 5
 """Named of a day; the rest is counted."""
 
-_COLUMNS = ["ticket_id", "sla_metric", "outcome", "activated_at", "applied_at", "entered_at", "is_contradicted"]
-
 
 def outcomes_agree_with_durations(store: Store, days: list[Day]) -> Iterator[CheckedDay]:
     """For each of `days`: no target was fulfilled with an outcome that its measured duration contradicts."""
     for day in days:
         stored = read_sla_day_to_check(store, TARGETS, day)
         if isinstance(stored, SlaDay):
-            yield _checked(day, stored.table.select(_COLUMNS))
+            yield _checked(day, stored)
         else:
             silence = "no targets of the day are stored" if stored is None else None
             yield CheckedDay(day, () if stored is None else (stored,), silence)
 
 
-def _checked(day: Day, targets: pa.Table) -> CheckedDay:
-    if targets.num_rows and targets["is_contradicted"].null_count == targets.num_rows:
+def _checked(day: Day, stored: SlaDay) -> CheckedDay:
+    if "is_contradicted" not in stored.columns:
         return CheckedDay(day, silence="its targets were made under rules that did not compare outcomes with durations")
+    targets = stored.table
     found = targets.filter(pc.fill_null(targets["is_contradicted"], False))
     figures = {"targets": targets.num_rows, "contradicted_targets": found.num_rows}
     if not found.num_rows:
