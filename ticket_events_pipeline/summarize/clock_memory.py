@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.sla.memory import REACH_DAYS, Layer, Memory
 from ticket_events_pipeline.sla.segments import union
@@ -115,6 +115,8 @@ class _Files:
     def _read(self, day: Day) -> StoredLayer | None:
         try:
             return read_layer(self._store, day)
+        except NewerFileError:  # made anew without it, the memory would replace what this version can't write
+            raise
         except DamagedFileError:
             return None
 
