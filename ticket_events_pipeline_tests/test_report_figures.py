@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 
 import duckdb
@@ -20,7 +20,7 @@ from ticket_events_pipeline.lake.partition_file import partition_path, read_meta
 from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.report.figures import CHART_DAYS, ChartDay, Counted, Mean, Overdue, TicketFacts
-from ticket_events_pipeline.report.open_targets import LONGEST_LATE, LONGEST_NEXT
+from ticket_events_pipeline.report.open_targets import LONGEST_CONTRADICTED, LONGEST_LATE, LONGEST_NEXT
 from ticket_events_pipeline.report.reading import DAYS_AHEAD, ReportReader, read_day_report
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -270,6 +270,54 @@ def test_metric_events_that_take_part_are_counted_and_those_that_apply_a_policy(
         counts = (report.trust.applied_events, report.trust.metric_events)
         assert [counts] == lake.rows(COUNTED_EVENTS, day=str(day), as_of=report.trust.as_of)
         assert 0 < counts[0] < counts[1]
+
+
+def test_open_targets_flow_from_those_open_when_the_day_began(lake, reports):
+    names = ("targets_started", "targets_discovered", "targets_reopened", "achieved", "completed_breached")
+    sums = ", ".join(f"sum({name})" for name in (*names, "targets_cancelled", "targets_deleted", "active_eod"))
+    for day, report in reports.items():
+        stored = lake.rows(f"SELECT sla_metric, {sums} FROM {SUMMARY} WHERE date = $day GROUP BY 1", day=str(day))  # noqa: S608
+        flows = {metric.sla_metric: metric.flow for metric in report.metrics}
+        assert {metric: astuple(flows[metric]) for metric, *_ in stored} == {metric: tuple(rest) for metric, *rest in stored}
+        began = f"SELECT sla_metric, count(*) FILTER (was_open_at_start) FROM {TARGETS} WHERE date = $day GROUP BY 1"  # noqa: S608
+        opened = dict(lake.rows(began, day=str(day)))
+        assert {metric: flow.open_before for metric, flow in flows.items()} == {
+            metric: opened.get(metric, 0) for metric in flows
+        }
+
+
+def test_targets_closed_by_a_deletion_are_counted_by_ticket_and_in_no_list(lake, reports):
+    for day, report in reports.items():
+        found = lake.rows(
+            f"SELECT ticket_id, count(*), count(breached_at) FROM {TARGETS} WHERE date = $day AND outcome = 'deleted'"  # noqa: S608
+            " GROUP BY 1 ORDER BY 3 DESC, 1",
+            day=str(day),
+        )
+        assert [astuple(ticket) for ticket in report.deleted] == found
+        assert report.deleted_count == len(found)
+        assert sum(metric.flow.deleted for metric in report.metrics) == sum(targets for _, targets, _ in found)
+        gone = lake.rows(STILL_DELETED, end=report.trust.as_of)
+        assert not {ticket for (ticket,) in gone} & {target.ticket_id for target in (*report.late, *report.next_breaches)}
+    assert any(ticket.late for report in reports.values() for ticket in report.deleted)
+
+
+STILL_DELETED = """
+    SELECT ticket_id FROM (
+        SELECT ticket_id, time, unnest(CAST(child_events AS JSON[])) AS child FROM ticket_events WHERE time < to_timestamp($end)
+    ) WHERE child ->> '$.status' IS NOT NULL GROUP BY ticket_id HAVING arg_max(child ->> '$.status', time) = 'deleted'
+"""
+
+
+def test_contradicted_targets_are_those_of_the_day(lake, reports):
+    for day, report in reports.items():
+        found = lake.rows(
+            f"SELECT ticket_id, sla_metric FROM {TARGETS} WHERE date = $day AND is_contradicted ORDER BY ALL",  # noqa: S608
+            day=str(day),
+        )
+        assert [astuple(target) for target in report.trust.contradicted_targets] == found[:LONGEST_CONTRADICTED]
+        assert report.trust.contradicted == len(found)
+        assert (report.trust.deletions_from, report.trust.older_days) == (FIRST.date, ())
+    assert any(report.trust.contradicted for report in reports.values())
 
 
 def test_range_read_by_one_reader_equals_the_days_read_one_by_one(root, reports):
