@@ -102,7 +102,9 @@ def test_a_file_from_before_the_column_is_still_summarised_and_read_beside_newer
     summaries = sla_root(tmp_path, started(30 * 60).events, DAY, NEXT)
     without_estimates(tmp_path, DAY)
     (again,) = make_summaries(FolderStore(tmp_path), [DAY])
-    assert rows_of(again.table) == [{**row, "contradicted": None} for row in rows_of(summaries[0].table)]
+    assert rows_of(again.table) == [
+        {**row, "targets_deleted": None, "contradicted": None} for row in rows_of(summaries[0].table)
+    ]
     with duckdb.connect() as connection:
         files = f"read_parquet('{tmp_path}/{TARGETS}/*/*.parquet', hive_partitioning=true, union_by_name=true)"
         found = connection.sql(f"select date::text, epoch(due_at) from {files} order by 1").fetchall()  # noqa: S608

@@ -55,8 +55,8 @@ def daily_summary(targets: pa.Table, *, day: Day, as_of: int, events_through: in
     """
     sums = _sums(_bookings(targets, day_start=day.start))
     columns = {name: sums[name] for name in (*KEY, *COUNTS, "breached_tickets")}
-    if targets["is_contradicted"].null_count:  # of a file that was made before there were such
-        columns["contradicted"] = pa.nulls(sums.num_rows, pa.int64())
+    if targets["is_contradicted"].null_count:  # made before rules 9 and 10: not counted is not 0
+        columns |= dict.fromkeys(["targets_deleted", "contradicted"], pa.nulls(sums.num_rows, pa.int64()))
     columns["policy_title"] = _titles(targets, sums["policy_id"])
     columns["achievement_rate"] = _achievement_rate(sums["achieved"], sums["breaches"])
     columns |= _overdue(sums["overdue_seconds"])

@@ -29,6 +29,9 @@ def counts_match_targets(store: Store, days: list[Day]) -> Iterator[CheckedDay]:
         if targets is None and summary is None:
             yield CheckedDay(day, silence="neither targets nor a summary of the day are stored")
         elif isinstance(targets, SlaDay) and isinstance(summary, SlaDay):
+            if targets.provenance.rules_version != summary.provenance.rules_version:
+                yield CheckedDay(day, silence="its summary was made under other rules than its targets")
+                continue
             problems = " ".join(_problems(day, targets, summary))
             findings = (Finding(problems, make_again(day)),) if problems else ()
             yield CheckedDay(day, findings, figures={"counted_targets": targets.table.num_rows})

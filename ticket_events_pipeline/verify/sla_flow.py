@@ -94,5 +94,6 @@ def _sums(summary: pa.Table) -> dict[str, Counter[str]]:
     sums: dict[str, Counter[str]] = {}
     for row in summary.select(_COLUMNS).to_pylist():
         metric = row.pop("sla_metric")
+        # The rules of version 1 counted no deleted targets: they stayed open, so NULL means none here.
         sums.setdefault(metric, Counter()).update({name: count or 0 for name, count in row.items()})
     return sums
