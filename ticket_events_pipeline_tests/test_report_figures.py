@@ -21,6 +21,7 @@ from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA,
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.report.figures import CHART_DAYS, ChartDay, Counted, Mean, Overdue, TicketFacts
 from ticket_events_pipeline.report.open_targets import LONGEST_CONTRADICTED, LONGEST_LATE, LONGEST_NEXT
+from ticket_events_pipeline.report.page import report_page
 from ticket_events_pipeline.report.reading import DAYS_AHEAD, ReportReader, read_day_report
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -28,7 +29,7 @@ from ticket_events_pipeline.summarize.sla_days import SUMMARY, TARGETS
 from ticket_events_pipeline_tests.damages import rewrite, without_estimates
 from ticket_events_pipeline_tests.passes import Moment, fetch
 from ticket_events_pipeline_tests.sla_cases import Clock
-from ticket_events_pipeline_tests.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
+from ticket_events_pipeline_tests.sla_roots import all_audits, all_events, make_sla_days, put_raw_day, sla_root
 
 FIRST, OPEN_DAY = Day.parse("2026-03-02"), Day.parse("2026-03-14")
 NOW = OPEN_DAY.start + 15 * 3600
@@ -318,6 +319,41 @@ def test_contradicted_targets_are_those_of_the_day(lake, reports):
         assert report.trust.contradicted == len(found)
         assert (report.trust.deletions_from, report.trust.older_days) == (FIRST.date, ())
     assert any(report.trust.contradicted for report in reports.values())
+
+
+def test_a_ticket_that_was_deleted_while_late_leaves_the_work_list_until_it_is_restored(tmp_path):
+    """Late from 9 to 9:30 on the first day, deleted, and late again from 2 in the third night on."""
+    late = Clock(41).add("activate", 8).apply(8, 60).add("breach", 9).ticket(9.5, "deleted").ticket(50, "open")
+    waiting = Clock(42, first_id=21).add("activate", 8).apply(8, 6000).ticket(10, "deleted")
+    days, clocks = days_between(Clock.DAY, Clock.DAY.plus(2)), (late, waiting)
+    waiting.audits[0]["id"] = 9100
+    sla_root(tmp_path, all_events(*clocks), days[0], days[2], audits=all_audits(*clocks))
+    deleted, gone, restored = (report_of(tmp_path, day) for day in days)
+    assert [astuple(ticket) for ticket in deleted.deleted] == [(41, 1, 1), (42, 1, 0)]
+    assert sum(metric.day.breaches for metric in deleted.metrics) == 1
+    assert [(report.late, report.next_breaches, report.unforecast) for report in (deleted, gone)] == [((), (), 0)] * 2
+    assert gone.deleted == ()
+    ((again,), shown) = restored.late, restored.metrics[0].flow
+    assert (again.ticket_id, again.overdue_seconds) == (41, 1800 + 22 * 3600)
+    assert (shown.open_before, shown.reopened, shown.active) == (0, 1, 1)
+    page = report_page(deleted)
+    assert "2 targets of 2 tickets were closed because the ticket was deleted:" in page
+
+
+def test_a_policy_changed_in_the_second_of_the_reply_is_named_in_the_trust_strip(tmp_path):
+    clock = Clock(7, "reply_time").add("activate", 8).apply(8, 60, 501, title="Low").add("fulfill", 8.5)
+    clock.apply(8.5, 10, 502, title="Urgent").add("update_status", 8.5, status={"calendar": 30, "business": 30})
+    sla_root(tmp_path, clock.events, Clock.DAY, Clock.DAY)
+    report = report_of(tmp_path, Clock.DAY)
+    assert [astuple(target) for target in report.trust.contradicted_targets] == [(7, "first_reply_time")]
+    assert "Outcomes contradicted" in report_page(report)
+
+
+def test_without_audits_the_page_says_that_deletions_are_not_known(tmp_path):
+    sla_root(tmp_path, Clock().apply(9, 60).events, Clock.DAY, Clock.DAY)
+    report = report_of(tmp_path, Clock.DAY)
+    assert (report.trust.deletions_from, report.trust.deletions_through) == (None, None)
+    assert "targets of deleted tickets count as open" in report_page(report)
 
 
 def test_range_read_by_one_reader_equals_the_days_read_one_by_one(root, reports):
