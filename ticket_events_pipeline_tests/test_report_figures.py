@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 
 import duckdb
@@ -20,7 +20,8 @@ from ticket_events_pipeline.lake.partition_file import partition_path, read_meta
 from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.report.figures import CHART_DAYS, ChartDay, Counted, Mean, Overdue, TicketFacts
-from ticket_events_pipeline.report.open_targets import LONGEST_LATE, LONGEST_NEXT
+from ticket_events_pipeline.report.open_targets import LONGEST_CONTRADICTED, LONGEST_LATE, LONGEST_NEXT
+from ticket_events_pipeline.report.page import report_page
 from ticket_events_pipeline.report.reading import DAYS_AHEAD, ReportReader, read_day_report
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -28,7 +29,7 @@ from ticket_events_pipeline.summarize.sla_days import SUMMARY, TARGETS
 from ticket_events_pipeline_tests.damages import rewrite, without_estimates
 from ticket_events_pipeline_tests.passes import Moment, fetch
 from ticket_events_pipeline_tests.sla_cases import Clock
-from ticket_events_pipeline_tests.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
+from ticket_events_pipeline_tests.sla_roots import all_audits, all_events, make_sla_days, put_raw_day, sla_root
 
 FIRST, OPEN_DAY = Day.parse("2026-03-02"), Day.parse("2026-03-14")
 NOW = OPEN_DAY.start + 15 * 3600
@@ -270,6 +271,89 @@ def test_metric_events_that_take_part_are_counted_and_those_that_apply_a_policy(
         counts = (report.trust.applied_events, report.trust.metric_events)
         assert [counts] == lake.rows(COUNTED_EVENTS, day=str(day), as_of=report.trust.as_of)
         assert 0 < counts[0] < counts[1]
+
+
+def test_open_targets_flow_from_those_open_when_the_day_began(lake, reports):
+    names = ("targets_started", "targets_discovered", "targets_reopened", "achieved", "completed_breached")
+    sums = ", ".join(f"sum({name})" for name in (*names, "targets_cancelled", "targets_deleted", "active_eod"))
+    for day, report in reports.items():
+        stored = lake.rows(f"SELECT sla_metric, {sums} FROM {SUMMARY} WHERE date = $day GROUP BY 1", day=str(day))  # noqa: S608
+        flows = {metric.sla_metric: metric.flow for metric in report.metrics}
+        assert {metric: astuple(flows[metric]) for metric, *_ in stored} == {metric: tuple(rest) for metric, *rest in stored}
+        began = f"SELECT sla_metric, count(*) FILTER (was_open_at_start) FROM {TARGETS} WHERE date = $day GROUP BY 1"  # noqa: S608
+        opened = dict(lake.rows(began, day=str(day)))
+        assert {metric: flow.open_before for metric, flow in flows.items()} == {
+            metric: opened.get(metric, 0) for metric in flows
+        }
+
+
+def test_targets_closed_by_a_deletion_are_counted_by_ticket_and_in_no_list(lake, reports):
+    for day, report in reports.items():
+        found = lake.rows(
+            f"SELECT ticket_id, count(*), count(breached_at) FROM {TARGETS} WHERE date = $day AND outcome = 'deleted'"  # noqa: S608
+            " GROUP BY 1 ORDER BY 3 DESC, 1",
+            day=str(day),
+        )
+        assert [astuple(ticket) for ticket in report.deleted] == found
+        assert report.deleted_count == len(found)
+        assert sum(metric.flow.deleted for metric in report.metrics) == sum(targets for _, targets, _ in found)
+        gone = lake.rows(STILL_DELETED, end=report.trust.as_of)
+        assert not {ticket for (ticket,) in gone} & {target.ticket_id for target in (*report.late, *report.next_breaches)}
+    assert any(ticket.late for report in reports.values() for ticket in report.deleted)
+
+
+STILL_DELETED = """
+    SELECT ticket_id FROM (
+        SELECT ticket_id, time, unnest(CAST(child_events AS JSON[])) AS child FROM ticket_events WHERE time < to_timestamp($end)
+    ) WHERE child ->> '$.status' IS NOT NULL GROUP BY ticket_id HAVING arg_max(child ->> '$.status', time) = 'deleted'
+"""
+
+
+def test_contradicted_targets_are_those_of_the_day(lake, reports):
+    for day, report in reports.items():
+        found = lake.rows(
+            f"SELECT ticket_id, sla_metric FROM {TARGETS} WHERE date = $day AND is_contradicted ORDER BY ALL",  # noqa: S608
+            day=str(day),
+        )
+        assert [astuple(target) for target in report.trust.contradicted_targets] == found[:LONGEST_CONTRADICTED]
+        assert report.trust.contradicted == len(found)
+        assert (report.trust.deletions_from, report.trust.older_days) == (FIRST.date, ())
+    assert any(report.trust.contradicted for report in reports.values())
+
+
+def test_a_ticket_that_was_deleted_while_late_leaves_the_work_list_until_it_is_restored(tmp_path):
+    """Late from 9 to 9:30 on the first day, deleted, and late again from 2 in the third night on."""
+    late = Clock(41).add("activate", 8).apply(8, 60).add("breach", 9).ticket(9.5, "deleted").ticket(50, "open")
+    waiting = Clock(42, first_id=21).add("activate", 8).apply(8, 6000).ticket(10, "deleted")
+    days, clocks = days_between(Clock.DAY, Clock.DAY.plus(2)), (late, waiting)
+    waiting.audits[0]["id"] = 9100
+    sla_root(tmp_path, all_events(*clocks), days[0], days[2], audits=all_audits(*clocks))
+    deleted, gone, restored = (report_of(tmp_path, day) for day in days)
+    assert [astuple(ticket) for ticket in deleted.deleted] == [(41, 1, 1), (42, 1, 0)]
+    assert sum(metric.day.breaches for metric in deleted.metrics) == 1
+    assert [(report.late, report.next_breaches, report.unforecast) for report in (deleted, gone)] == [((), (), 0)] * 2
+    assert gone.deleted == ()
+    ((again,), shown) = restored.late, restored.metrics[0].flow
+    assert (again.ticket_id, again.overdue_seconds) == (41, 1800 + 22 * 3600)
+    assert (shown.open_before, shown.reopened, shown.active) == (0, 1, 1)
+    page = report_page(deleted)
+    assert "2 targets of 2 tickets were closed because the ticket was deleted:" in page
+
+
+def test_a_policy_changed_in_the_second_of_the_reply_is_named_in_the_trust_strip(tmp_path):
+    clock = Clock(7, "reply_time").add("activate", 8).apply(8, 60, 501, title="Low").add("fulfill", 8.5)
+    clock.apply(8.5, 10, 502, title="Urgent").add("update_status", 8.5, status={"calendar": 30, "business": 30})
+    sla_root(tmp_path, clock.events, Clock.DAY, Clock.DAY)
+    report = report_of(tmp_path, Clock.DAY)
+    assert [astuple(target) for target in report.trust.contradicted_targets] == [(7, "first_reply_time")]
+    assert "Outcomes contradicted" in report_page(report)
+
+
+def test_without_audits_the_page_says_that_deletions_are_not_known(tmp_path):
+    sla_root(tmp_path, Clock().apply(9, 60).events, Clock.DAY, Clock.DAY)
+    report = report_of(tmp_path, Clock.DAY)
+    assert (report.trust.deletions_from, report.trust.deletions_through) == (None, None)
+    assert "targets of deleted tickets count as open" in report_page(report)
 
 
 def test_range_read_by_one_reader_equals_the_days_read_one_by_one(root, reports):
