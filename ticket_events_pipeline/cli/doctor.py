@@ -8,10 +8,12 @@ from collections.abc import Callable
 import click
 
 from ticket_events_pipeline.defs.account_scope import account_scope
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
+from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
 from ticket_events_pipeline.lake.store import open_store
 from ticket_events_pipeline.settings import Settings, load_settings
+from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
 
 
 def run_doctor() -> bool:
@@ -24,7 +26,7 @@ def run_doctor() -> bool:
         return False
     _good(f"variables: account {settings.account}, days of {settings.timezone}")
     for warning in settings.warnings:
-        click.secho(f"note  {warning}", fg="yellow")
+        _note(warning)
     root_works = _checked(lambda: _check_root(settings))
     return _checked(_check_credentials) and root_works
 
@@ -32,6 +34,8 @@ def run_doctor() -> bool:
 def _check_root(settings: Settings) -> str:
     store = open_store(settings.root)
     store.check()
+    # The newest file of either stream, as a pass over no day yet would: the first run shall not be the one that finds out.
+    refuse_foreign_files(store, TICKET_EVENTS.name, [], ownership(settings, TICKET_EVENTS), _note)
     return f"root: {store.location} can be written"
 
 
@@ -54,6 +58,10 @@ def _checked(check: Callable[[], str]) -> bool:
 
 def _good(text: str) -> None:
     click.secho(f"ok    {text}", fg="green")
+
+
+def _note(text: str) -> None:
+    click.secho(f"note  {text}", fg="yellow")
 
 
 def _bad(text: str) -> None:

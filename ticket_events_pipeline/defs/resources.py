@@ -105,7 +105,12 @@ def pipeline_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContex
 
 def ownership(settings: Settings, stream: Stream) -> Ownership:
     """Whose files a pass with these settings makes."""
-    return Ownership(settings.account, settings.timezone, settings.include_comments and stream.name == "ticket_events")
+    return Ownership(
+        settings.account,
+        settings.timezone,
+        settings.include_comments and stream.name == "ticket_events",
+        former_accounts=settings.former_accounts,
+    )
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ticket_events_pipeline.account import AccountNames
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
 from ticket_events_pipeline.lake.partition_file import stored_days
@@ -21,11 +22,18 @@ class Ownership:
         account: the Zendesk account's name.
         timezone: IANA zone of the partition days.
         sideload: whether comments are stored.
+        former_accounts: names that the account had before: files and journals that bear them are its own.
     """
 
     account: str
     timezone: str
     sideload: bool
+    former_accounts: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> AccountNames:
+        """The account's names, of now and of before."""
+        return AccountNames(self.account, self.former_accounts)
 
 
 def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: Ownership, log: Callable[[str], None]) -> None:
@@ -51,17 +59,20 @@ def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: 
 
 
 def _refuse(store: Store, day: Day, footer: RawFooter, ownership: Ownership) -> None:
+    account = ownership.names.current_of(footer.account)
     differing = [
         f"{variable}: its files have {theirs}, this pass has {ours}"
         for variable, theirs, ours in (
-            ("ZENDESK_SUBDOMAIN", footer.account, ownership.account),
+            ("ZENDESK_SUBDOMAIN", account, ownership.account),
             ("TICKET_EVENTS_TIMEZONE", footer.timezone, ownership.timezone),
             ("ZENDESK_INCLUDE_COMMENTS", int(footer.sideload), int(ownership.sideload)),
         )
         if theirs != ours
     ]
     if differing:
+        renamed = "" if account == ownership.account else ownership.names.how_to_include(account)
+        back = f"{renamed} Else set the variable back" if renamed else "Set the variable back"
         raise ForeignRootError(
             f"{store.location} holds {footer.stream} of {day} that was made otherwise ({'; '.join(differing)}). "
-            "Set the variable back, or start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it."
+            f"{back}, or start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it."
         )
