@@ -188,6 +188,12 @@ def account_of(base_url: str) -> str:
     return host.removesuffix(".zendesk.com").split(".")[0] if host.endswith(".zendesk.com") else host
 
 
+def zendesk_subdomain(host: str) -> str | None:
+    """The subdomain of a zendesk.com host; None for any other host."""
+    name = host.removesuffix(".zendesk.com")
+    return name if name != host and _SUBDOMAIN.fullmatch(name) else None
+
+
 def find_credentials(variables: Mapping[str, str]) -> CredentialFindings:
     """The one set of credentials among `variables` (an empty value counts as unset), or what is wrong with them."""
     present = tuple(name for name in _VARIABLES if variables.get(name))
