@@ -64,7 +64,7 @@ def owner_of(
                 accounts[footer.account] += 1
                 sideloads.update([footer.sideload] if name == stream else [])
     newer = Counter({name: count for name, count in accounts.items() if name not in former})
-    return Owner(account or _commonest(newer or accounts), timezone, _commonest(sideloads), former)
+    return Owner(account or _commonest(newer or accounts), timezone, _commonest(sideloads), former_accounts=former)
 
 
 def _witnesses(store: Store, stream: str, days: list[Day], timezone: str) -> list[Day]:

@@ -1,4 +1,4 @@
-"""Refusals: what an answer that is no page means, and what to do about it.
+"""Refusals: what an answer that is no page means, and what to do about it. No redirect is ever followed.
 
 `Retryable` and `TooRecent` stay inside this package: `client` waits them out. Everything else is for the caller, in full
 sentences that name the variables. How pages are read is in `page`, how long is waited in `retry`.
@@ -210,11 +210,7 @@ def _redirect(asked: Asked, status: int, headers: Mapping[str, str]) -> TicketEv
     answered = f"{asked.what}: {asked.host} answered {status}, a redirect to"
     advice = _other_host_advice(asked.host, host)
     if _SIGN_IN_SEGMENTS.intersection(path.lower().split("/")):
-        where = (
-            f"a sign-in page of {host}"
-            if advice
-            else f"the sign-in page {_shown(asked.hide(path.encode()).decode('utf-8', 'replace'))}"
-        )
+        where = f"a sign-in page of {host}" if advice else f"the sign-in page {_shown(path)}"
         return AuthenticationError(
             f"{answered} {where}. It is not followed. The request was not authenticated: the credentials were not accepted, or "
             f"a single sign-on page stands before the API; retrying cannot clear this. Check {asked.variables}, and that "
