@@ -159,7 +159,7 @@ class ClientCredentialsAuth(AuthBase):
                 return content
             del body, content
             raise _told_apart(error)
-        headers, body = hide_in_headers(self.hide, headers), self.hide(body)
+        headers, body = hide_in_location(self.hide, headers), self.hide(body)
         failure = refusal(self._what_was_asked, status, headers, body)
         # Only JSON is the token endpoint's own word: anything else comes from what stands before it.
         is_own = _object_in(body) is not None and not isinstance(failure, BlockedError)
@@ -201,9 +201,14 @@ def auth_for(base_url: str, credentials: Credentials, *, post: Post, clock: Cloc
     return HeaderAuth(_basic(credentials.email, credentials.password), credentials.password)
 
 
-def hide_in_headers(hide: Callable[[bytes], bytes], headers: Mapping[str, str]) -> dict[str, str]:
-    """An answer's headers, without the secrets that `hide` takes out: a redirect may repeat them."""
-    return {name: hide(text.encode("utf-8", "replace")).decode("utf-8", "replace") for name, text in headers.items()}
+def hide_in_location(hide: Callable[[bytes], bytes], headers: Mapping[str, str]) -> dict[str, str]:
+    """An answer's headers; of a redirect's address, without the secrets that `hide` takes out. No other header is quoted."""
+    hidden = {
+        name: hide(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+        for name, text in headers.items()
+        if name.lower() == "location"
+    }
+    return {**headers, **hidden}
 
 
 def _told_apart(failure: TicketEventsError) -> TicketEventsError:

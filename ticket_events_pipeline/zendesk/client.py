@@ -19,7 +19,7 @@ import requests
 from ticket_events_pipeline.account import Credentials, is_loopback
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, TransientError
-from ticket_events_pipeline.zendesk.auth import auth_for, hide_in_headers, variables_of
+from ticket_events_pipeline.zendesk.auth import auth_for, hide_in_location, variables_of
 from ticket_events_pipeline.zendesk.connection import (
     BODY_TIMEOUTS,
     NETWORK_ERRORS,
@@ -224,7 +224,7 @@ class ZendeskClient:
             self._quota.note(turn, headers, status=response.status_code)
             body = self._read(response)
         if response.status_code != 200:
-            headers = hide_in_headers(self._auth.hide, headers)
+            headers = hide_in_location(self._auth.hide, headers)
         if response.status_code != 200 or f'"{request.stream.name}"'.encode() not in body:
             body = self._auth.hide(body)  # no page: it may be quoted
         return response.status_code, headers, body
