@@ -48,8 +48,8 @@ class ForbiddenError(AccountError):
     """403: not an admin, a wrong OAuth scope, or an integration that Zendesk blocks."""
 
 
-class BlockedError(AccountError):
-    """Something before the API blocks this machine's address or this program; the credentials were never looked at."""
+class BlockedError(ForbiddenError):
+    """A 403 of what stands before the API: this machine or program is blocked, and the credentials were never looked at."""
 
 
 class AccountNotFoundError(AccountError):
