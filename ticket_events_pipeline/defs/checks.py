@@ -16,6 +16,7 @@ from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.verify.applies import slas_are_applied
 from ticket_events_pipeline.verify.days import owner_of, verify_days
 from ticket_events_pipeline.verify.drift import TYPE_CHANGED, UNKNOWN, Oddity, find_oddities
+from ticket_events_pipeline.verify.moved import NEARBY_DAYS
 from ticket_events_pipeline.verify.quoted import quoted
 from ticket_events_pipeline.verify.set_aside import rows_set_aside, set_aside_url
 from ticket_events_pipeline.verify.verdict import CheckedDay
@@ -50,10 +51,12 @@ def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
     return [
         DayCheck(
             WHOLE,
-            "Every day's file can be read, is this day's, holds the rows that were stored, and its page ledger has no gap.",
+            "Every day's file can be read, is this day's, holds the rows that were stored, and its page ledger has no gap. None of "
+            f"its events is stored twice, in it or on a stored day up to {NEARBY_DAYS} days away; and none that a later reading "
+            "of the day missed is on no such day, unless all of them were read since.",
             dg.AssetCheckSeverity.ERROR,
             lambda store, days: _whole(scope, store, stream, days),
-            green="all whole as far as they can be by now.",
+            green=f"all whole as far as they can be by now; compared with the stored days up to {NEARBY_DAYS} days away.",
         ),
         DayCheck(
             APPLIED,
@@ -97,8 +100,9 @@ def _whole(scope: AccountScope, store: Store, stream: str, days: list[Day]) -> I
     if not days:
         return
     owner = owner_of(store, stream, days, account=scope.lake_settings().account, timezone=scope.timezone)
-    for verdict in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock()):
-        yield CheckedDay(verdict.day, verdict.findings)
+    asset = scope.key(stream).to_user_string()
+    for verdict in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock(), asset=asset):
+        yield CheckedDay(verdict.day, verdict.findings, notes=verdict.notes)
 
 
 def _placed(store: Store, stream: str, days: list[Day]) -> dg.AssetCheckResult:
