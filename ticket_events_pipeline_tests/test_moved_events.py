@@ -384,6 +384,7 @@ def test_red_is_exactly_an_event_that_stands_twice_or_nowhere_and_the_command_me
                 break
             day, told = next(iter(lake.red().items()))
             first_command = COMMAND.search(told)
+            assert first_command, told
             lake.obey(first_command[0])
             assert told not in lake.red().get(day, "")
         assert lake.red() == {}
