@@ -178,9 +178,9 @@ def test_the_restatement_is_red_by_an_event_that_stands_on_a_day_before_it_too_a
     passed, severity, description = found[METRIC, WHOLE]
     assert (passed, severity) == (False, "ERROR")
     assert description == (
-        "- 2026-03-03: 1 events (id 900) are stored on 2026-03-02 as well. Their times changed, and only one of the two days was "
-        "read since. Read both: `dagster asset materialize -m ticket_events_pipeline.definitions --select ticket_metric_events "
-        "--partition-range 2026-03-02...2026-03-03`."
+        "- 2026-03-03: 1 events (id 900) are stored on 2026-03-02 as well. Their times changed, and only one of the two days "
+        "was read since. Read both in one run: `dagster asset materialize -m ticket_events_pipeline.definitions "
+        "--select ticket_metric_events --partition-range 2026-03-02...2026-03-03`."
     )
     assert found[EVENTS, WHOLE][0]
     later = results(deployment.run("fetch_ticket_events", "2026-03-01"))
@@ -214,7 +214,9 @@ def test_events_that_are_gone_at_zendesk_stand_in_the_metadata_of_a_green_check(
         for evaluation in run.get_asset_check_evaluations()
         if evaluation.asset_key == dg.AssetKey(METRIC) and evaluation.check_name == WHOLE
     ]
-    assert notes.startswith(f"- {SECOND}: 1 events (id 900) that it held before are gone at Zendesk, or lie more than 7 days away")
+    assert notes.startswith(
+        f"- {SECOND}: 1 events (id 900) that it held before are gone at Zendesk, or lie more than 7 days away"
+    )
 
 
 def test_rows_that_were_set_aside_are_a_warning_with_their_count_and_place(deployment):

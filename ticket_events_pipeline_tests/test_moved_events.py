@@ -20,6 +20,8 @@ from ticket_events_pipeline.lake.raw_footer import MOST_MISSED_IDS, read_raw_foo
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.verify.claims import Owner
+from ticket_events_pipeline.verify.days import verify_days
 from ticket_events_pipeline.verify.moved import NEARBY_DAYS
 from ticket_events_pipeline.zendesk.page import STREAMS
 from ticket_events_pipeline_tests.damages import rewrite
@@ -245,6 +247,23 @@ def test_more_than_a_week_away_nothing_is_compared_and_nothing_claimed(lake):
     lake.read(new)
     assert lake.red(new) == {}
     assert list(lake.red()) == [old, new], "a range that holds both days compares them"
+
+
+def test_an_account_of_several_is_read_by_a_command_of_its_own_project(lake):
+    day = lake.days[5]
+    lake.put(51, day)
+    lake.read(day)
+    verdicts = verify_days(
+        FolderStore(lake.root),
+        stream=STREAMS[lake.stream],
+        days=[day],
+        owner=Owner("recorded", day.timezone, sideload=False),
+        now=lake.clock.now,
+        asset=f"acme/{lake.stream}",
+    )
+    ((finding,),) = [verdict.findings for verdict in verdicts]
+    command = f"`dg launch --assets acme/{lake.stream} --partition-range {lake.days[4]}...{day}`"
+    assert finding.remedy.endswith(f"Read both in one run: {command}.")
 
 
 def test_events_are_counted_and_the_first_are_named(lake):

@@ -51,9 +51,9 @@ def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
     return [
         DayCheck(
             WHOLE,
-            "Every day's file can be read, is this day's, holds the rows that were stored, and its page ledger has no gap. None of "
-            f"its events is stored twice, in it or on a stored day up to {NEARBY_DAYS} days away; and none that a later reading "
-            "of the day missed is on no such day, unless all of them were read since.",
+            "Every day's file can be read, is this day's, holds the rows that were stored, and its page ledger has no gap. "
+            f"None of its events stands twice, in it or on a stored day up to {NEARBY_DAYS} days away. An event that an "
+            "earlier reading of the day had and the newest has not stands on one of those days, or they were all read since.",
             dg.AssetCheckSeverity.ERROR,
             lambda store, days: _whole(scope, store, stream, days),
             green=f"all whole as far as they can be by now; compared with the stored days up to {NEARBY_DAYS} days away.",

@@ -1,7 +1,7 @@
 """What a day's file loses when a pass replaces it: events that it held and the new reading no longer delivered.
 
-Such an event moved to another day, or was withdrawn. The pass can't tell which, for it commits days before it has read the later
-ones; it keeps the ids in the new footer, and `verify` looks for them on the days around.
+Such an event moved to another day, or was withdrawn. The pass can't tell which, because it commits a day before it has read the
+later ones. So it keeps the ids in the new footer, and `verify` looks for them on the days around.
 """
 
 from __future__ import annotations

@@ -18,9 +18,8 @@ from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.partition_file import partition_path, read_metadata, read_partition_and_metadata
 from ticket_events_pipeline.lake.store import Store
 
-
 MOST_MISSED_IDS = 1000
-"""Of each shape, that a footer lists: some 15 KB. A day that misses more has lost a whole kind of events, not one that moved."""
+"""Upper bound of the ids that a footer lists of each shape, some 15 KB; the rest is only counted."""
 
 
 @dataclass(frozen=True)

@@ -108,10 +108,10 @@ def _verified(
         finding = Finding(f"The file can't be read as Parquet ({reason}).", read_again(stream.name, day))
         return Verdict(stream.name, day, "unreadable", findings=(finding,))
     findings = [Finding(problem, read_again(stream.name, day)) for problem in problems]
-    told = moved(footer)
-    further = (vanished_finding(store, footer, day), unfinished_finding(footer, stream, day, now=now), told)
+    move = moved(footer)
+    further = (vanished_finding(store, footer, day), unfinished_finding(footer, stream, day, now=now), move)
     findings += [*also, *(finding for finding in further if isinstance(finding, Finding))]
-    notes = (*_notes(store, footer), *([told] if isinstance(told, str) else []))
+    notes = (*_notes(store, footer), *([move] if isinstance(move, str) else []))
     state = "complete" if footer.complete else "open"
     return Verdict(stream.name, day, state, footer.rows, len(footer.pages), tuple(findings), notes)
 

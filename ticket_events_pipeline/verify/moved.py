@@ -1,7 +1,8 @@
-"""Events that a day held and its newest reading missed: do they stand on a day around, or on none?
+"""Events that a day held and its newest reading missed: whether they stand on a day around, or on none.
 
-Where they stand on none, the days around that were not read since may lack them: an event that moves to a day that is not read
-again is lost. Once all of them were read since, it is gone at Zendesk, or has moved farther than `NEARBY_DAYS`.
+An event that moves to a day that is not read again is lost; so while it stands on no day, the days around that were not read
+since may lack it. Once all of them were read since, it is gone at Zendesk, or has moved farther than `NEARBY_DAYS`. That is
+true of events that move between passes; one that moves while a pass reads, to a day that it has read already, is not found.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from ticket_events_pipeline.verify.verdict import MOST_IDS, Finding, listed, rea
 from ticket_events_pipeline.zendesk.page import utc_text
 
 NEARBY_DAYS = 7
-"""Days on either side of a day that its events are looked for on. A pause over a weekend moves a time by three days, over a week
-of holidays by seven; and each day costs a footer, which mostly tells that no id needs to be read."""
+"""Days on either side of a day on which its events are looked for. A pause over a weekend moves a time by three days, over a
+week of holidays by seven. Each day costs reading a footer; its row-group statistics mostly show that no id needs to be read."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Unplaced:
     ids: tuple[int, ...]
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """`3 events (ids 4, 5, 6)`."""
         return f"{self.count} events {listed(self.ids, count=self.count)}"
 
@@ -73,13 +74,13 @@ def moved_finding(store: Store, footer: RawFooter, *, day: Day, around: list[Day
     since = utc_text(footer.missed.since)
     if not unread:
         return (
-            f"{unplaced.told} that it held before are gone at Zendesk, or lie more than {NEARBY_DAYS} days away: all stored "
+            f"{unplaced.text} that it held before are gone at Zendesk, or lie more than {NEARBY_DAYS} days away: all stored "
             f"days around were read since {since}"
         )
     first, last = min(*unread, day), max(*unread, day)
     problem = (
-        f"{unplaced.told} that it held before were missing when it was read again, at {since}, and are stored on no day within "
-        f"{NEARBY_DAYS} days: they moved to a day that was not read since ({_days_told(unread)}), or are gone at Zendesk."
+        f"{unplaced.text} that it held before were missing when it was read again, at {since}, and are stored on no day within "
+        f"{NEARBY_DAYS} days: they moved to a day that was not read since ({_days_text(unread)}), or are gone at Zendesk."
     )
     return Finding(problem, f"Read these days together with {day}: {read_in_one_run(asset, first, last)}.")
 
@@ -103,5 +104,5 @@ def _ids_on(store: Store, stream: str, day: Day, *, among: IdsByShape) -> IdsByS
     return {shape: np.empty(0, np.int64) for shape in SHAPES}
 
 
-def _days_told(days: list[Day]) -> str:
+def _days_text(days: list[Day]) -> str:
     return str(days[0]) if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"

@@ -167,6 +167,7 @@ def _findings(asset: str, one: Day, other: Day, clash: _Clash) -> Iterator[tuple
     if one == other:
         yield one, Finding(f"{events} stand in it more than once.", read_again(asset, one))
         return
-    remedy = f"Their times changed, and only one of the two days was read since. Read both: {read_in_one_run(asset, one, other)}."
+    command = read_in_one_run(asset, one, other)
+    remedy = f"Their times changed, and only one of the two days was read since. Read both in one run: {command}."
     for day, elsewhere in ((one, other), (other, one)):
         yield day, Finding(f"{events} are stored on {elsewhere} as well.", remedy)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from ticket_events_pipeline.day import Day
 
-
 MOST_IDS = 5
 """That a message names."""
 
@@ -81,9 +80,15 @@ def read_again(stream: str, *days: Day) -> str:
 
 
 def read_in_one_run(asset: str, first: Day, last: Day) -> str:
-    """The command against what spans days: days that are read by one pass can't disagree on where an event stands."""
-    module = "" if "/" in asset else "-m ticket_events_pipeline.definitions "
-    return f"`dagster asset materialize {module}--select {asset} --partition-range {first}...{last}`"
+    """The command that reads the days in one pass, after which they can't disagree on where an event stands.
+
+    `asset` is the key as Dagster writes it. One with a prefix belongs to an account of a project of the user's own, in whose
+    folder `dg` finds the definitions.
+    """
+    if "/" in asset:
+        return f"`dg launch --assets {asset} --partition-range {first}...{last}`"
+    module = "ticket_events_pipeline.definitions"
+    return f"`dagster asset materialize -m {module} --select {asset} --partition-range {first}...{last}`"
 
 
 def listed(ids: Sequence[int], *, count: int) -> str:
