@@ -24,6 +24,7 @@ from ticket_events_pipeline.ingest.journal import BYTES_PER_SEGMENT, PAGES_PER_S
 from ticket_events_pipeline.ingest.lease import Lease, Log, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.ingest.progress import Progress
+from ticket_events_pipeline.ingest.replaced_day import ReplacedDay
 from ticket_events_pipeline.ingest.resume import Beginning, Resume
 from ticket_events_pipeline.lake.event_batch import decode_rows
 from ticket_events_pipeline.lake.raw_footer import LedgerPage, RawFooter, read_raw_footer
@@ -184,6 +185,7 @@ class _RangePass:
             self._state.read_through = max(self._state.read_through, newest_ms // 1000)
         self._state.next_start_time = walked.checkpoint
         self._state.server_time = self._read_at(walked)
+        self._state.begun_at = self._state.begun_at or self._state.server_time
         self._pages_in_memory += 1
         self._bytes_in_memory += batch.table.nbytes
         self._progress.page(walked, rows=batch.table.num_rows, before=routed.before, late=late)
@@ -199,6 +201,7 @@ class _RangePass:
             # The end of the stream speaks of every day that is left: there is nothing on any of them.
             reaches = walked.at_end or day.start <= walked.watermark
             if reaches and line.start_time < day.end + self._stream.lag_seconds:
+                progress.begun_at = progress.begun_at if progress.ledger else self._read_at(walked)
                 progress.ledger.append(line)
 
     def _save_if_due(self) -> None:
@@ -240,6 +243,8 @@ class _RangePass:
         self._lease.check()
         progress = self._unfinished[day]
         merge = progress.merged(self._journal.segments, read_from=self._state.start_time, read_through=self._state.read_through)
+        read_to = day.end if complete else walked.checkpoint
+        replaced = ReplacedDay(self._store, self._stream.name, day, read_to=read_to, pass_begun_at=self._state.begun_at)
 
         def footer_of(content_hash: str) -> RawFooter:
             return RawFooter(
@@ -262,9 +267,11 @@ class _RangePass:
                 pages=tuple(progress.ledger),
                 pass_id=self._journal.pass_id,
                 support_type_scope=self._ownership.support_type_scope,
+                begun_at=progress.begun_at,
+                missed=replaced.missed(),
             )
 
-        committed = write_day(self._store, self._stream.name, day, merge.chunks(), footer_of)
+        committed = write_day(self._store, self._stream.name, day, replaced.seen(merge.chunks()), footer_of)
         del self._unfinished[day]
         self._lease.hold_from(day.plus(1))
         return committed

@@ -44,6 +44,7 @@ class Owner:
 def has_readable_numbers(footer: RawFooter) -> bool:
     """Whether all times are epoch seconds that a calendar has, and all counts and ids of the ledger whole numbers."""
     times = [footer.window_start, footer.window_end, footer.next_start_time, footer.fetched_at]
+    times += [footer.begun_at, footer.missed.since]
     times += [page.start_time for page in footer.pages]
     times += [page.end_time for page in footer.pages if page.end_time is not None]
     counts = [page.count for page in footer.pages]
