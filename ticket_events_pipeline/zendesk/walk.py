@@ -126,7 +126,8 @@ def row_key(row: dict[str, Any]) -> Hashable:
 class Walk:
     """Where one walk stands. Remembers the rows of the last start_time's pages and the page before: repeats come from there.
 
-    `clock` is asked for the time only where an answer has no `Date`.
+    Now is the later of `clock` and the answer's `Date`: a clock that is behind would end the walk too early, one that is ahead
+    only makes it ask for a start_time that the server refuses as too recent.
     """
 
     def __init__(self, start_time: int, *, clock: Clock = wall_clock) -> None:
@@ -142,7 +143,7 @@ class Walk:
         Raises:
             OverfullSecondError, DataError: see `decide`; DataError also for MAX_EMPTY_PAGES in a row.
         """
-        now = self._clock() if page.server_time is None else page.server_time
+        now = max(self._clock(), page.server_time or 0.0)
         # Elsewhere it decides nothing, and looking at a thousand rows takes its time.
         new_ids = self._new_ids(page) if _may_stand_still(page, now) else len(page.rows)
         step = decide(page, new_ids=new_ids, repeats=self._repeats, now=now)
@@ -242,7 +243,7 @@ def _is_caught_up(page: EventPage, start_time: int, now: float) -> bool:
     if not page.rows and start_time >= now - page.stream.lag_seconds:
         return True  # such a server may say for ever that more follows; a day is complete only when it ended before that
     # The server would refuse it as too recent; without its time only asking can tell.
-    return page.server_time is not None and start_time > page.server_time - MINIMUM_AGE_SECONDS
+    return page.server_time is not None and start_time > now - MINIMUM_AGE_SECONDS
 
 
 def _ask_again(page: EventPage, *, new_ids: int) -> Continue | None:
