@@ -37,9 +37,11 @@ class LedgerPage:
     Attributes:
         start_time: what was asked, epoch seconds.
         end_time: what the page said, epoch seconds; None if it said nothing.
-        count: rows of the page, whatever day they belong to.
+        count: rows of the page that came, whatever day they belong to.
         first_id: id of its first row; None on an empty page.
         last_id: id of its last row.
+        server_count: rows of the page as the server counted them; None in files that don't have it.
+        newest: epoch second of its newest row; None if no row has a readable time, and in files that don't have it.
     """
 
     start_time: int
@@ -47,6 +49,8 @@ class LedgerPage:
     count: int
     first_id: int | None
     last_id: int | None
+    server_count: int | None = None
+    newest: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,8 @@ class RawFooter:
         rows: rows of the file.
         duplicates: rows of the day that were delivered again and replaced their earlier delivery.
         rejected: rows of the whole pass that could not be placed.
-        fetched_at: server time of the last page read for this file, epoch seconds.
+        fetched_at: when the last page was read for this file, epoch seconds: by the server's clock or by this machine's,
+            whichever is behind.
         content_hash: of the rows alone.
         pages: the ledger.
         pass_id: which pass wrote the file; a pass that goes on where a dead one stopped keeps its id.

@@ -21,7 +21,7 @@ from ticket_events_pipeline.verify.claims import (
     has_readable_numbers,
     unfinished_finding,
 )
-from ticket_events_pipeline.verify.ledger import ledger_problems
+from ticket_events_pipeline.verify.ledger import counted_otherwise, ledger_problems, pages_counted_otherwise
 from ticket_events_pipeline.verify.moved import days_around, moved_finding
 from ticket_events_pipeline.verify.repeats import repeated_events
 from ticket_events_pipeline.verify.rows import row_problems
@@ -145,4 +145,5 @@ def _notes(store: Store, footer: RawFooter) -> tuple[str, ...]:
     notes = [] if footer.complete else [f"read up to {utc_text(footer.next_start_time)}"]
     if footer.rejected > 0:
         notes.append(f"its pass set {footer.rejected} rows aside below {set_aside_url(store, footer.stream)}")
-    return tuple(notes)
+    more = [page for page in pages_counted_otherwise(footer) if page.count > (page.server_count or 0)]
+    return (*notes, *map(counted_otherwise, more))
