@@ -248,7 +248,7 @@ class ClockLife:
         if self.status is None or not self.is_fulfilled_target() or self.status_at < self.closed_at:
             return None
         minutes = self.status.get("business" if (self.last_policy or NO_POLICY)["business_hours"] else "calendar")
-        return None if minutes is None or minutes < 0 else minutes * 60
+        return None if minutes is None or not 0 <= minutes <= INT64_MAX else minutes * 60  # none beyond int64 is stored
 
     def measured(self):
         """Elapsed and target seconds of a target fulfilled with a policy; None where either isn't known."""
