@@ -38,6 +38,11 @@ _API_TOKEN_WARNING = (
 _PASSWORD_WARNING = (
     f"ZENDESK_PASSWORD: Zendesk ended password access for all accounts at the end of 2025. Set {CLIENT_CREDENTIALS} instead"
 )
+FORMER_SUBDOMAINS = "ZENDESK_FORMER_SUBDOMAINS"
+
+SANDBOX_ACCOUNT = "sandbox"
+"""The simulated account's name, in files and quotas."""
+
 # A DNS label: it becomes the first part of a host name that credentials are sent to.
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _EMAIL = re.compile(r"[^\s:@]+@[^\s:@/]+")  # a colon would end the user name of Basic auth, "/token" is added by us
@@ -87,6 +92,32 @@ class Server:
 
 
 @dataclass(frozen=True)
+class AccountNames:
+    """The names of one account over time: decides whose a file is that bears a name.
+
+    Attributes:
+        current: what is written anew bears it; None where it isn't known.
+        former: names that the account had before (ZENDESK_FORMER_SUBDOMAINS).
+    """
+
+    current: str | None
+    former: tuple[str, ...] = ()
+
+    def current_of(self, name: str) -> str:
+        """The account's current name if `name` is one of its own, current or former; else `name` as it is."""
+        return self.current if self.current is not None and name in self.former else name
+
+    def how_to_include(self, name: str) -> str:
+        """A sentence on how to make `name` a former name of this account; empty where it can't be one."""
+        if SANDBOX_ACCOUNT in (name, self.current) or not _SUBDOMAIN.fullmatch(name):
+            return ""
+        names = ",".join((*self.former, name))
+        return (
+            f"If {name} is this account's former name, set {FORMER_SUBDOMAINS}={names}: its files are the account's own then."
+        )
+
+
+@dataclass(frozen=True)
 class CredentialFindings:
     """What the variables ask for. `credentials` is None exactly when there are problems or no variable is set."""
 
@@ -105,6 +136,21 @@ def parse_subdomain(text: str) -> str:
     if text and not _SUBDOMAIN.fullmatch(text.lower()):
         raise ValueError("give the first part of the host only: acme for https://acme.zendesk.com")
     return text.lower()
+
+
+def parse_former_subdomains(text: str) -> tuple[str, ...]:
+    """The subdomains in `text`, which commas separate, in lower case and each once; none for empty text.
+
+    Raises:
+        ValueError: one of them is no single DNS label; says which one, and doesn't repeat it.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for number, name in enumerate(names, 1):
+        try:
+            parse_subdomain(name)
+        except ValueError as error:
+            raise ValueError(f"name {number} of {len(names)}: {error}; separate several by commas") from None
+    return tuple(dict.fromkeys(name.lower() for name in names))
 
 
 def parse_base_url(text: str) -> str:
@@ -166,6 +212,12 @@ def account_of(base_url: str) -> str:
     """The account's name in `base_url`: the subdomain of a zendesk.com host, else the host without its port."""
     host = urlsplit(base_url).hostname or ""
     return host.removesuffix(".zendesk.com").split(".")[0] if host.endswith(".zendesk.com") else host
+
+
+def zendesk_subdomain(host: str) -> str | None:
+    """The subdomain of a zendesk.com host; None for any other host."""
+    name = host.removesuffix(".zendesk.com")
+    return name if name != host and _SUBDOMAIN.fullmatch(name) else None
 
 
 def find_credentials(variables: Mapping[str, str]) -> CredentialFindings:

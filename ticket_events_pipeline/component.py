@@ -54,6 +54,7 @@ class CredentialVariables(dg.Model, dg.Resolvable):
 
 SETTINGS = {
     "subdomain": "ZENDESK_SUBDOMAIN",
+    "former_subdomains": "ZENDESK_FORMER_SUBDOMAINS",
     "base_url": "ZENDESK_BASE_URL",
     "sandbox": "ZENDESK_SANDBOX",
     "root": "TICKET_EVENTS_ROOT",
@@ -95,6 +96,9 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
     """
 
     subdomain: str | None = Field(None, description="acme for https://acme.zendesk.com")
+    former_subdomains: list[str] | None = Field(
+        None, description="Names that the account had before; their files are its own. Keep `name` what it was then."
+    )
     base_url: str | None = Field(None, description="Another base URL; plain http only to this machine.")
     sandbox: bool = Field(False, description="The embedded simulated account instead of a real one.")
     credentials: CredentialVariables = Field(
@@ -141,12 +145,18 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         """What everything of the account begins with.
 
         Raises:
-            ValueError: neither a name is given nor a subdomain that can be one.
+            ValueError: neither a name is given nor a subdomain that can be one; or the account was renamed, and nothing says
+                where its files lie.
         """
         if self.name is not None:
             return self.name
         if self.subdomain is None:
             raise ValueError("ZendeskTicketEvents: give a name, or a subdomain to take it from")
+        if self.former_subdomains and self.root is None:  # its folder would be a new and empty one
+            raise ValueError(
+                f"ZendeskTicketEvents: {self.subdomain} had another name before. Give the name that its keys and its folder "
+                f"have (name: {self.former_subdomains[-1].replace('-', '_')}), or the folder of its files as root"
+            )
         try:
             return _key(self.subdomain.replace("-", "_"))
         except ValueError as error:
@@ -172,5 +182,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         return {**shared, **told, **secrets}
 
 
-def _text(value: str | int | bool) -> str:
+def _text(value: str | int | bool | list[str]) -> str:
+    if isinstance(value, list):
+        return ",".join(value)
     return str(int(value)) if isinstance(value, bool) else str(value)

@@ -41,11 +41,15 @@ class AccountError(TicketEventsError):
 
 
 class AuthenticationError(AccountError):
-    """401: the credentials are wrong."""
+    """401, or a redirect to a sign-in page: the credentials are wrong."""
 
 
 class ForbiddenError(AccountError):
     """403: not an admin, a wrong OAuth scope, or an integration that Zendesk blocks."""
+
+
+class BlockedError(ForbiddenError):
+    """A 403 of what stands before the API: this machine or program is blocked, and the credentials were never looked at."""
 
 
 class AccountNotFoundError(AccountError):

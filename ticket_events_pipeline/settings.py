@@ -14,7 +14,9 @@ from typing import NamedTuple, TypeVar
 
 from ticket_events_pipeline.account import (
     DEFAULT_SUPPORT_TYPE_SCOPE,
+    FORMER_SUBDOMAINS,
     HOW_TO_SET_CREDENTIALS,
+    SANDBOX_ACCOUNT,
     BearerToken,
     CredentialFindings,
     Credentials,
@@ -22,6 +24,7 @@ from ticket_events_pipeline.account import (
     account_of,
     find_credentials,
     parse_base_url,
+    parse_former_subdomains,
     parse_subdomain,
     parse_support_type_scope,
 )
@@ -51,12 +54,14 @@ class LakeSettings(NamedTuple):
         timezone: IANA zone of the partition days.
         account: None where no variable names it.
         tickets_url: what a ticket's number is put behind to open it in a browser; None where there is nothing to open.
+        former_accounts: names that the account had before: files that bear them are its own.
     """
 
     root: str
     timezone: str
     account: str | None
     tickets_url: str | None
+    former_accounts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Settings:
         root: an absolute folder, or an object store's URI (`s3://…`); under the sandbox its `sandbox` subfolder.
         support_type_scope: whose tickets the ticket events are asked for: agent, all or ai_agent.
         warnings: sentences for the log; nothing in them stops a run.
+        former_accounts: names that the account had before: files that bear them are its own. The sandbox has none.
     """
 
     server: Server | None
@@ -82,12 +88,13 @@ class Settings:
     restate_days: int
     support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
     warnings: tuple[str, ...] = ()
+    former_accounts: tuple[str, ...] = ()
 
     @property
     def account(self) -> str:
         """The name that files and quotas go under: the subdomain, the host of another base URL, or `sandbox`."""
         if self.is_sandbox:
-            return "sandbox"
+            return SANDBOX_ACCOUNT
         return self.subdomain or account_of(self.base_url)
 
     @property
@@ -152,6 +159,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         restate_days=reader.whole_number("TICKET_EVENTS_RESTATE_DAYS", 3),
         support_type_scope=reader.parsed("ZENDESK_SUPPORT_TYPE_SCOPE", "", parse=parse_support_type_scope),
         warnings=tuple(reader.warnings),
+        former_accounts=_former_accounts(reader, is_sandbox=is_sandbox),
     )
     reader.raise_problems()
     return settings
@@ -179,7 +187,7 @@ def lake_settings(env: Mapping[str, str]) -> LakeSettings:
     is_sandbox = reader.flag("ZENDESK_SANDBOX")
     subdomain = reader.parsed("ZENDESK_SUBDOMAIN", "", parse=parse_subdomain)
     base_url = reader.parsed("ZENDESK_BASE_URL", "", parse=parse_base_url)
-    account = "sandbox" if is_sandbox else subdomain or (account_of(base_url) if base_url else None)
+    account = SANDBOX_ACCOUNT if is_sandbox else subdomain or (account_of(base_url) if base_url else None)
     # Agents sign in at the account's own host, whatever the API is reached through.
     site = f"https://{subdomain}.zendesk.com" if subdomain else base_url
     found = LakeSettings(
@@ -187,6 +195,7 @@ def lake_settings(env: Mapping[str, str]) -> LakeSettings:
         timezone=_partitions(reader).timezone,
         account=account,
         tickets_url=f"{site}/agent/tickets/" if site and not is_sandbox else None,
+        former_accounts=_former_accounts(reader, is_sandbox=is_sandbox),
     )
     reader.raise_problems()
     return found
@@ -258,6 +267,11 @@ def _partitions(reader: VariableReader) -> PartitionSettings:
     return PartitionSettings(start_date, reader.parsed("TICKET_EVENTS_TIMEZONE", "UTC", parse=lambda text: zone(text).key))
 
 
+def _former_accounts(reader: VariableReader, *, is_sandbox: bool) -> tuple[str, ...]:
+    former = reader.parsed(FORMER_SUBDOMAINS, "", parse=parse_former_subdomains)
+    return () if is_sandbox else former
+
+
 def _server(reader: VariableReader, subdomain: str | None) -> Server | None:
     base_url = reader.parsed("ZENDESK_BASE_URL", "", parse=parse_base_url)
     if not (reader.text("ZENDESK_SUBDOMAIN") or reader.text("ZENDESK_BASE_URL")):
@@ -272,7 +286,8 @@ def _check_sandbox(reader: VariableReader) -> None:
     given = " and ".join(reader.credentials().variables)
     if given:
         reader.problems.append(f"ZENDESK_SANDBOX=1 takes no credentials: unset {given}, or unset ZENDESK_SANDBOX")
-    ignored = " and ".join(name for name in ("ZENDESK_SUBDOMAIN", "ZENDESK_BASE_URL") if reader.text(name))
+    names = ("ZENDESK_SUBDOMAIN", "ZENDESK_BASE_URL", FORMER_SUBDOMAINS)
+    ignored = " and ".join(name for name in names if reader.text(name))
     if ignored:
         reader.warnings.append(f"{ignored} ignored: ZENDESK_SANDBOX=1 uses the embedded simulated account")
 

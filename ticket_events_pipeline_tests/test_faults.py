@@ -19,6 +19,7 @@ from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import (
     AccountNotFoundError,
     AuthenticationError,
+    BlockedError,
     ForbiddenError,
     OverfullSecondError,
     RequestRefusedError,
@@ -82,7 +83,7 @@ def faults_of(stream: str, account: FaultyAccount) -> list[Fault]:
         refused(429, "no message", {"Zendesk-RateLimit-Incremental-Exports": "remaining=0; resets=7"}, waits="[78]"),
         refused(429, "no message", waits="60"),
         refused(503, "Bad gateway", {"Retry-After": "120"}, waits="120"),
-        once((200, HTML, "<html><title>Sign in</title></html>"), r"200 with no JSON from character 0 of .* \(Sign in\)"),
+        once((200, HTML, "<html><title>Sign in</title></html>"), r"200 with a web page \(Sign in\) instead of JSON.*"),
         once((200, {}, b'{"' + stream.encode() + b'": [{"id": 1,'), r"200 with no JSON from character \d+ of \d+ bytes on"),
         once((200, {}, b"\xff\xfe\x00"), "200 with no utf-16.* text from byte 2 of 3 on.*"),
         once((200, {}, b""), "200 with no JSON from character 0 of 0 bytes on"),
@@ -244,6 +245,8 @@ def test_an_answer_that_the_start_is_too_recent_ends_the_pass_green_and_its_day_
 )
 def test_a_refusal_ends_a_pass_at_its_first_request_and_touches_nothing(tmp_path, status, kind, advice, shape):
     headers, body = SHAPES[shape]
+    if (status, headers) == (403, HTML):  # the API answers in JSON: a page comes from what stands before it
+        kind, advice = BlockedError, "The credentials were never looked at"
     with bench((status, headers or {}, body)) as made:
         with pytest.raises(kind, match=advice) as caught:
             fetched(made, tmp_path, METRIC)

@@ -79,6 +79,16 @@ def test_the_hash_is_the_one_of_the_values_one_by_one(values, start):
     assert content_hash(table_of(values).slice(start)) == plain_hash(values[start:])
 
 
+@given(st.lists(rows, max_size=12), st.sampled_from(SCHEMA.names), st.integers(0, 11))
+def test_an_added_column_is_left_out_of_the_hash_until_it_has_a_value(values, name, place):
+    older = table_of(values).drop_columns([name])
+    nowhere = table_of([{**row, name: None} for row in values])
+    assert content_hash(nowhere, added=[name]) == content_hash(older)
+    filled = table_of([{**row, name: None if number != place else row[name]} for number, row in enumerate(values)])
+    is_null = filled[name].null_count == filled.num_rows
+    assert content_hash(filled, added=[name]) == content_hash(older if is_null else filled)
+
+
 def test_what_lies_under_a_null_is_nothing():
     text, number = pa.array(["under", "over"]), pa.array([7, 8])
     is_valid = pa.array([False, True]).buffers()[1]

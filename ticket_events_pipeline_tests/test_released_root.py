@@ -310,6 +310,25 @@ def test_its_first_values_are_stored_beside_the_nulls_of_before_and_verify(monke
     assert "content_hash differs" in str(verified(root, stream, [OPEN], now=SERVED_AT, account=OWNER)[0].findings)
 
 
+def test_the_sensor_asks_for_nothing_after_the_upgrade_nor_after_a_day_is_read_again_unchanged(monkeypatch, tmp_path):
+    event = {"id": 1, "ticket_id": 7, "metric": "reply_time", "instance_id": 1, "type": "breach", "time": f"{FIRST}T09:00:00Z"}
+    with deployed(tmp_path, now=SERVED_AT) as deployment:
+        deployment.account.deliver(METRIC, [event])
+        deployment.fetch(str(FIRST))
+        assert deployment.settle() == [(str(FIRST), str(FIRST))]
+        before = deployment.footer(METRIC, str(FIRST))
+        add_trial_column(monkeypatch, METRIC)
+        assert deployment.settle() == []
+        deployment.fetch(str(FIRST))
+        after = deployment.footer(METRIC, str(FIRST))
+        assert (before["schema_version"], after["schema_version"]) == (str(SCHEMA_VERSION), str(SCHEMA_VERSION + 1))
+        assert before["content_hash"] == after["content_hash"]
+        assert deployment.settle() == []
+        deployment.account.deliver(METRIC, [{**event, "status": {"calendar": 3, "business": 2, "trial": 42}}])
+        deployment.fetch(str(FIRST))
+        assert deployment.settle() == [(str(FIRST), str(FIRST))]
+
+
 # Files that this version can't take as they are.
 
 

@@ -21,7 +21,7 @@ from ticket_events_pipeline.account import ApiToken, BearerToken, ClientCredenti
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.account_scope import account_scope
 from ticket_events_pipeline.defs.resources import pipeline_resource
-from ticket_events_pipeline.errors import RequestRefusedError, TicketEventsError, TransientError, UsageError
+from ticket_events_pipeline.errors import RequestRefusedError, TicketEventsError, UsageError
 from ticket_events_pipeline.lake.partition_file import partition_path
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
@@ -100,8 +100,9 @@ def test_a_host_that_cannot_prove_its_name_gets_nothing_and_is_asked_once(tmp_pa
 
 def test_a_proxy_that_refuses_is_named_without_its_password(tmp_path, monkeypatch):
     with at_a_real_host(tmp_path, monkeypatch, refuses=True) as (made, _):
-        with pytest.raises(TransientError, match="407 Proxy Authentication Required") as caught:
+        with pytest.raises(RequestRefusedError, match=r"407 Proxy Authentication Required.*HTTPS_PROXY") as caught:
             made.walk()
+        assert made.time.waits == []
         assert PROXY_PASSWORD not in shown(caught.value) + "".join(made.log)
 
 

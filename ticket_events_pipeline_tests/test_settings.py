@@ -259,6 +259,7 @@ def test_partitions_need_no_credentials() -> None:
 NAMES = [
     "ZENDESK_SUBDOMAIN",
     "ZENDESK_BASE_URL",
+    "ZENDESK_FORMER_SUBDOMAINS",
     "ZENDESK_OAUTH_TOKEN",
     "ZENDESK_OAUTH_CLIENT_ID",
     "ZENDESK_OAUTH_CLIENT_SECRET",

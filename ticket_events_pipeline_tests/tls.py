@@ -64,8 +64,10 @@ class Proxy:
 
 
 @contextmanager
-def proxy_to(server: ScriptedServer, *, refuses: bool = False) -> Iterator[Proxy]:
-    """A proxy on the loopback; one that refuses asks for other credentials."""
+def proxy_to(
+    server: ScriptedServer, *, refuses: bool = False, refusal: str = "407 Proxy Authentication Required"
+) -> Iterator[Proxy]:
+    """A proxy on the loopback; one that refuses says so with `refusal`, by default that it wants other credentials."""
     listener = socket.create_server(("127.0.0.1", 0))
     proxy = Proxy(listener.getsockname()[1])
 
@@ -81,7 +83,7 @@ def proxy_to(server: ScriptedServer, *, refuses: bool = False) -> Iterator[Proxy
                 head += client.recv(1)
             proxy.heads.append(head.decode())
             if refuses:
-                client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                client.sendall(f"HTTP/1.1 {refusal}\r\nContent-Length: 0\r\n\r\n".encode())
                 return
             with socket.create_connection(server._server.server_address[:2]) as target:
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")

@@ -10,10 +10,12 @@ import click
 from ticket_events_pipeline.account import BearerToken
 from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.defs.account_scope import account_scope
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
+from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
 from ticket_events_pipeline.lake.store import open_store
 from ticket_events_pipeline.settings import Settings, load_settings
+from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
 from ticket_events_pipeline.zendesk.token_end import TokenEnd
 
 
@@ -35,6 +37,8 @@ def run_doctor() -> bool:
 def _check_root(settings: Settings) -> str:
     store = open_store(settings.root)
     store.check()
+    # The newest file of either stream, as a pass over no day yet would: the first run shall not be the one that finds out.
+    refuse_foreign_files(store, TICKET_EVENTS.name, [], ownership(settings, TICKET_EVENTS), _note)
     return f"root: {store.location} can be written"
 
 

@@ -55,7 +55,9 @@ def _days(first: str, last: str, timezone: str) -> list[Day]:
 
 
 def _verify(store: Store, stream: Stream, days: list[Day], settings: LakeSettings) -> list[Verdict]:
-    owner = owner_of(store, stream.name, days, account=settings.account, timezone=settings.timezone)
+    owner = owner_of(
+        store, stream.name, days, account=settings.account, former=settings.former_accounts, timezone=settings.timezone
+    )
     verdicts = []
     for verdict in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
         verdicts.append(verdict)

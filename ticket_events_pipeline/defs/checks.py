@@ -101,7 +101,8 @@ def _checks_of(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
 def _whole(scope: AccountScope, store: Store, stream: str, days: list[Day]) -> Iterable[CheckedDay]:
     if not days:
         return
-    owner = owner_of(store, stream, days, account=scope.lake_settings().account, timezone=scope.timezone)
+    settings = scope.lake_settings()
+    owner = owner_of(store, stream, days, account=settings.account, former=settings.former_accounts, timezone=scope.timezone)
     for verdict in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock()):
         yield CheckedDay(verdict.day, verdict.findings)
 

@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import dagster as dg
@@ -125,9 +126,10 @@ def pipeline_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContex
 
 def ownership(settings: Settings, stream: Stream) -> Ownership:
     """Whose files a pass with these settings makes."""
+    owner = Ownership(settings.account, settings.timezone, sideload=False, former_accounts=settings.former_accounts)
     if stream is not TICKET_EVENTS:  # the choices below are about that stream alone
-        return Ownership(settings.account, settings.timezone, sideload=False)
-    return Ownership(settings.account, settings.timezone, settings.include_comments, settings.support_type_scope)
+        return owner
+    return replace(owner, sideload=settings.include_comments, support_type_scope=settings.support_type_scope)
 
 
 @functools.cache

@@ -30,6 +30,8 @@ SUMMED_COLUMNS = (
     "completed_breached",
     "superseded_breaches",
     "withdrawn_breaches",
+    "targets_deleted",
+    "contradicted",
     "active_eod",
     "breached_open_eod",
 )
@@ -69,11 +71,14 @@ def made_metadata(made: MadeDay) -> dict[str, Any]:
         "complete": provenance.inputs.complete,
         "as_of": moment(provenance.inputs.as_of),
         "history_from": provenance.history_from.isoformat(),
+        "rules_version": provenance.rules_version,
         "content_hash": made.content_hash,
         **{name: text for name, text in provenance.inputs.to_metadata().items() if name.startswith("made_from_")},
     }
     if provenance.events_through is not None:
         metadata["events_through"] = moment(provenance.events_through)
+    if provenance.deletions.through is not None:
+        metadata["deletions_through"] = moment(provenance.deletions.through)
     return metadata
 
 

@@ -71,11 +71,10 @@ class Journal:
         self.pass_id = pass_id
         self.segments = SegmentFolder(store, stream, pass_id)
         self._stream = stream
-        self._identity = {
-            "format": _FORMAT,
-            "stream": stream,
-            **dataclasses.asdict(ownership),
-        }
+        self._names = ownership.names
+        owner = dataclasses.asdict(ownership)
+        del owner["former_accounts"]  # says which journals are taken up, not whose this one is
+        self._identity = {"format": _FORMAT, "stream": stream, **owner}
         self._number = 0
         self._standing: list[int] = []
 
@@ -141,7 +140,8 @@ class Journal:
     def _state_of(self, text: str, timezone: str) -> PassState:
         try:
             told: dict[str, Any] = {**_LATER_IDENTITY, **json.loads(text)}
-            if {name: told[name] for name in self._identity} != self._identity:
+            identity = {name: told[name] for name in self._identity}
+            if {**identity, "account": self._names.current_of(identity["account"])} != self._identity:
                 raise DamagedFileError(f"pass {self.pass_id} read for somebody else, or was of another version")
             days = {Day.parse(date, timezone): _progress_of(day) for date, day in told["days"].items()}
             first, last = Day.parse(told["first"], timezone), Day.parse(told["last"], timezone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
+from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE, AccountNames
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError, NewerFileError
 from ticket_events_pipeline.lake.partition_file import stored_days
@@ -23,12 +23,19 @@ class Ownership:
         timezone: IANA zone of the partition days.
         sideload: whether comments are stored.
         support_type_scope: whose tickets are asked for: agent, all or ai_agent.
+        former_accounts: names that the account had before: files and journals that bear them are its own.
     """
 
     account: str
     timezone: str
     sideload: bool
     support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
+    former_accounts: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> AccountNames:
+        """The account's names, of now and of before."""
+        return AccountNames(self.account, self.former_accounts)
 
 
 def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: Ownership, log: Callable[[str], None]) -> None:
@@ -60,10 +67,11 @@ def _without_choices(ownership: Ownership, footer: RawFooter) -> Ownership:
 
 
 def _refuse(store: Store, day: Day, footer: RawFooter, ownership: Ownership) -> None:
+    account = ownership.names.current_of(footer.account)
     differing = [
         f"{variable}: its files have {theirs}, this pass has {ours}"
         for variable, theirs, ours in (
-            ("ZENDESK_SUBDOMAIN", footer.account, ownership.account),
+            ("ZENDESK_SUBDOMAIN", account, ownership.account),
             ("TICKET_EVENTS_TIMEZONE", footer.timezone, ownership.timezone),
             ("ZENDESK_INCLUDE_COMMENTS", int(footer.sideload), int(ownership.sideload)),
             ("ZENDESK_SUPPORT_TYPE_SCOPE", footer.support_type_scope, ownership.support_type_scope),
@@ -71,7 +79,9 @@ def _refuse(store: Store, day: Day, footer: RawFooter, ownership: Ownership) -> 
         if theirs != ours
     ]
     if differing:
+        renamed = "" if account == ownership.account else ownership.names.how_to_include(account)
+        back = f"{renamed} Else set the variable back" if renamed else "Set the variable back"
         raise ForeignRootError(
             f"{store.location} holds {footer.stream} of {day} that was made otherwise ({'; '.join(differing)}). "
-            "Set the variable back, or start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it."
+            f"{back}, or start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it."
         )

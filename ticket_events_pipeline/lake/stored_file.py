@@ -7,6 +7,7 @@ error: the file was changed, or another program wrote it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,9 @@ from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION, StoredTable
 
 VERSION_KEY = "schema_version"
 """Footer key: the schema version that the file was written with."""
+
+
+_Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
 
 
 class StoredFile:
@@ -69,14 +73,14 @@ class StoredFile:
         Raises:
             DamagedFileError: the columns are not those of the file's version.
         """
-        return self._conformed_table(self._file.read(columns=self._present(columns)), columns)
+        return self._conformed(self._file.read(columns=self._present(columns)), columns)
 
     def read_row_groups(
         self, numbers: Sequence[int], columns: Sequence[str] | None = None, *, use_threads: bool = True
     ) -> pa.Table:
         """The rows of some row groups; see `read`."""
         rows = self._file.read_row_groups(list(numbers), columns=self._present(columns), use_threads=use_threads)
-        return self._conformed_table(rows, columns)
+        return self._conformed(rows, columns)
 
     def batches(
         self, columns: Sequence[str] | None = None, *, row_groups: Sequence[int] | None = None, batch_rows: int
@@ -88,8 +92,7 @@ class StoredFile:
             for batch in self._file.iter_batches(
                 batch_size=batch_rows, row_groups=[number], columns=present, use_threads=False
             ):
-                arrays, fields = self._conformed(batch, columns)
-                yield pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+                yield self._conformed(batch, columns)
 
     def _version(self) -> int:
         told = self.metadata.get(VERSION_KEY, "")
@@ -119,26 +122,17 @@ class StoredFile:
             self._is_checked = True
         return None if columns is None else [name for name in columns if name in self.own_schema.names]
 
-    def _conformed_table(self, rows: pa.Table, columns: Sequence[str] | None) -> pa.Table:
-        arrays, fields = self._conformed(rows, columns)
-        if not arrays:
-            return rows.select([])
-        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-
-    def _conformed(
-        self, rows: pa.Table | pa.RecordBatch, columns: Sequence[str] | None
-    ) -> tuple[list[pa.Array | pa.ChunkedArray], list[pa.Field]]:
+    def _conformed(self, rows: _Rows, columns: Sequence[str] | None) -> _Rows:
+        wanted = self.schema.names if columns is None else list(columns)
+        if rows.schema.names == wanted:
+            return rows.replace_schema_metadata(None)
         arrays, fields = [], []
-        for name in self.schema.names if columns is None else columns:
+        for name in wanted:
             place = rows.schema.get_field_index(name)
-            if place >= 0:
-                arrays.append(rows.column(place))
-                fields.append(pa.field(name, rows.schema.field(place).type))
-            else:
-                wanted = self.schema.field(name)
-                arrays.append(pa.nulls(rows.num_rows, wanted.type))
-                fields.append(wanted)
-        return arrays, fields
+            kept = rows.schema.field(place) if place >= 0 else self.schema.field(name)
+            arrays.append(rows.column(place) if place >= 0 else pa.nulls(rows.num_rows, kept.type))
+            fields.append(kept)
+        return type(rows).from_arrays(arrays, schema=pa.schema(fields))
 
 
 def metadata_of(file: pq.ParquetFile) -> dict[str, str]:

@@ -46,7 +46,8 @@ def read_day_report(store: Store, day: Day, *, account: str, tickets_url: str | 
 def report_reader(store: Store, settings: LakeSettings, days: Sequence[Day]) -> ReportReader:
     """A reader of the reports of these days; where no setting names the account, the stored files do."""
     newest = list(days[-1:])
-    owner = owner_of(store, METRIC_EVENTS, newest, account=settings.account, timezone=settings.timezone)
+    former = settings.former_accounts
+    owner = owner_of(store, METRIC_EVENTS, newest, account=settings.account, former=former, timezone=settings.timezone)
     return ReportReader(store, account=owner.account or UNKNOWN_ACCOUNT, tickets_url=settings.tickets_url, days=days)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.sla.memory import REACH_DAYS, Layer, Memory
@@ -136,6 +136,8 @@ class _Files:
     def _read(self, day: Day) -> StoredLayer | None:
         try:
             return read_layer(self._store, day)
+        except NewerFileError:  # made anew without it, the memory would replace what this version can't write
+            raise
         except DamagedFileError:
             return None
 

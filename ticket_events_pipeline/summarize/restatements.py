@@ -8,7 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.lake.partition_file import opened_partition
 from ticket_events_pipeline.lake.store import Store
 
@@ -25,6 +25,8 @@ def restatements_with(store: Store, asset: str, day: Day, summary: pa.Table) -> 
             if file is None:
                 return 0
             stored, footer, columns = file.read(), file.metadata, file.own_schema.names
+    except NewerFileError:  # it holds what this version can't write: it must not be replaced
+        raise
     except DamagedFileError:  # the count is lost with it, and that must not keep it from being replaced
         return 0
     is_restated = footer.get("complete") == "true" and not _have_equal_figures(stored, summary, columns)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ticket_events_pipeline.account import AccountNames
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.ingest.range_pass import SETTLING_SECONDS
 from ticket_events_pipeline.lake.json_values import NEWEST_EPOCH_SECOND
@@ -32,6 +33,12 @@ class Owner:
     timezone: str
     sideload: bool | None
     support_type_scope: str | None = None
+    former_accounts: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> AccountNames:
+        """The account's names, of now and of before."""
+        return AccountNames(self.account, self.former_accounts)
 
 
 def has_readable_numbers(footer: RawFooter) -> bool:
@@ -50,10 +57,11 @@ def foreign_finding(footer: RawFooter, stream: Stream, day: Day, owner: Owner) -
     if (footer.stream, footer.partition) != (stream.name, str(day)):
         problem = f"The file says that it is {footer.stream} of {footer.partition}: it was put in this day's place."
         return Finding(problem, read_again(stream.name, day))
+    account = owner.names.current_of(footer.account)
     differing = [
         f"{variable} {theirs}, not {ours}"
         for variable, theirs, ours in (
-            ("ZENDESK_SUBDOMAIN", footer.account, owner.account),
+            ("ZENDESK_SUBDOMAIN", account, owner.account),
             ("TICKET_EVENTS_TIMEZONE", footer.timezone, owner.timezone),
             ("ZENDESK_INCLUDE_COMMENTS", int(footer.sideload), None if owner.sideload is None else int(owner.sideload)),
             ("ZENDESK_SUPPORT_TYPE_SCOPE", footer.support_type_scope, owner.support_type_scope),
@@ -62,11 +70,12 @@ def foreign_finding(footer: RawFooter, stream: Stream, day: Day, owner: Owner) -
     ]
     if not differing:
         return None
-    remedy = (
+    remedies = [] if account == owner.account else [owner.names.how_to_include(account)]
+    remedies.append(
         f"If the variable is wrong, set it back; else take the file out of the root, since no pass replaces another's, and "
         f"materialise {stream.name} of {day} again."
     )
-    return Finding(f"The file was made otherwise ({'; '.join(differing)}).", remedy)
+    return Finding(f"The file was made otherwise ({'; '.join(differing)}).", " ".join(filter(None, remedies)))
 
 
 def claim_problems(footer: RawFooter, day: Day, *, now: float) -> list[str]:

@@ -44,8 +44,13 @@ def verify_days(store: Store, *, stream: Stream, days: list[Day], owner: Owner, 
         yield _verified(store, stream, day, owner=owner, now=now, also=tuple(repeated.get(day, ())))
 
 
-def owner_of(store: Store, stream: str, days: list[Day], *, account: str | None, timezone: str) -> Owner:
-    """Whose the files of `stream` should be: where no setting tells, what most of them and of their neighbours say."""
+def owner_of(
+    store: Store, stream: str, days: list[Day], *, account: str | None, timezone: str, former: tuple[str, ...] = ()
+) -> Owner:
+    """Whose the files of `stream` should be: where no setting tells, what most of them and of their neighbours say.
+
+    `former` are names that the account had before: a file of before says nothing of its name of now.
+    """
     accounts: Counter[str] = Counter()
     sideloads: Counter[bool] = Counter()
     scopes: Counter[str] = Counter()
@@ -59,7 +64,9 @@ def owner_of(store: Store, stream: str, days: list[Day], *, account: str | None,
                 accounts[footer.account] += 1
                 sideloads.update([footer.sideload] if name == stream else [])
                 scopes.update([footer.support_type_scope] if name == stream else [])
-    return Owner(account or _commonest(accounts), timezone, _commonest(sideloads), _commonest(scopes))
+    newer = Counter({name: count for name, count in accounts.items() if name not in former})
+    owner = account or _commonest(newer or accounts)
+    return Owner(owner, timezone, _commonest(sideloads), _commonest(scopes), former_accounts=former)
 
 
 def _witnesses(store: Store, stream: str, days: list[Day], timezone: str) -> list[Day]:

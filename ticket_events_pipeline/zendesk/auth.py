@@ -31,10 +31,10 @@ from ticket_events_pipeline.account import (
     is_loopback,
 )
 from ticket_events_pipeline.day import Clock
-from ticket_events_pipeline.errors import AuthenticationError, TicketEventsError, UsageError
-from ticket_events_pipeline.zendesk.bodies import UnreadableJsonError, parse_json, short_reason
+from ticket_events_pipeline.errors import AuthenticationError, BlockedError, TicketEventsError, UsageError
+from ticket_events_pipeline.zendesk.bodies import WEB_PAGE, UnreadableJsonError, is_web_page, parse_json, short_reason
 from ticket_events_pipeline.zendesk.connection import BODY_TIMEOUTS, NETWORK_ERRORS, network_failure, read_body
-from ticket_events_pipeline.zendesk.refusals import Asked, Busy, Retryable, TooLarge, Unreadable, refusal
+from ticket_events_pipeline.zendesk.refusals import Asked, Busy, Retryable, TooLarge, Unreadable, error_with_200, refusal
 
 _SCOPE = "read"  # the narrowest that opens the exports; a misspelt one yields a token that gets 403 everywhere
 _TOKEN_PATH = "/oauth/tokens"  # noqa: S105 - a path
@@ -208,19 +208,28 @@ class ClientCredentialsAuth(AuthBase):
         if status in (200, 201):
             content = _object_in(body)
             if content is None:
+                page = f" but a web page: {WEB_PAGE}" if is_web_page(body) else ""
                 del body
-                raise Unreadable(f"{status} from {_TOKEN_PATH} that is no JSON object")
-            return content
-        body = self.hide(body)
-        # Only JSON is the token endpoint's own word: a page in HTML comes from something in between.
+                raise Unreadable(f"{status} from {_TOKEN_PATH} that is no JSON object{page}")
+            error = error_with_200(self._what_was_asked, headers, content) if "access_token" not in content else None
+            if error is None:
+                return content
+            del body, content
+            raise _told_apart(error)
+        headers, body = hide_in_location(self.hide, headers), self.hide(body)
+        failure = refusal(self._what_was_asked, status, headers, body)
+        # Only JSON is the token endpoint's own word: anything else comes from what stands before it.
         answer = _object_in(body) if status in (400, 401, 403) else None
-        if answer is not None:
+        if answer is not None and not isinstance(failure, BlockedError):
             raise AuthenticationError(
                 f"POST {_TOKEN_PATH}: {self._host} refused to give a token ({status}, {short_reason(body)}). Retrying cannot "
                 f"clear this. {_grant_remedy(answer.get('error'))}"
             )
-        asked = Asked(f"POST {_TOKEN_PATH}", self._host, variables_of(self._credentials))
-        raise _told_apart(refusal(asked, status, headers, body))
+        raise _told_apart(failure)
+
+    @property
+    def _what_was_asked(self) -> Asked:
+        return Asked(f"POST {_TOKEN_PATH}", self._host, variables_of(self._credentials), hide=self.hide)
 
 
 Auth = HeaderAuth | ClientCredentialsAuth
@@ -244,6 +253,16 @@ def auth_for(base_url: str, credentials: Credentials, *, post: Post, clock: Cloc
     if isinstance(credentials, ApiToken):
         return HeaderAuth(_basic(f"{credentials.email}/token", credentials.api_token), credentials.api_token)
     return HeaderAuth(_basic(credentials.email, credentials.password), credentials.password)
+
+
+def hide_in_location(hide: Callable[[bytes], bytes], headers: Mapping[str, str]) -> dict[str, str]:
+    """An answer's headers; of a redirect's address, without the secrets that `hide` takes out. No other header is quoted."""
+    hidden = {
+        name: hide(text.encode("utf-8", "replace")).decode("utf-8", "replace")
+        for name, text in headers.items()
+        if name.lower() == "location"
+    }
+    return {**headers, **hidden}
 
 
 def _told_apart(failure: TicketEventsError) -> TicketEventsError:

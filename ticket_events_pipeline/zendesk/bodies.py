@@ -10,6 +10,7 @@ import html
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 REASON_LENGTH = 200
@@ -20,6 +21,12 @@ _HIDDEN = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOT
 _TAG = re.compile(r"<[^>]*>?")
 # Reasons are looked for at the start of a body: the patterns above are quadratic on hostile text.
 _EXAMINED_CHARACTERS = 4000
+
+WEB_PAGE = "a captive portal, a proxy or a sign-in page answered, not Zendesk's API"
+"""What to think of a web page that comes with a status of success."""
+
+# What may stand before the first character of a body, in UTF-8 and UTF-16.
+_BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
 
 REPEATED_FIELDS = "repeated_fields"
 """Member that an object gets in which a name stands more than once: `[name, value]` of each but the last, which counts."""
@@ -57,6 +64,37 @@ def short_reason(body: bytes) -> str:
     return one_line(_reason(body)) or "no message"
 
 
+def error_reason(content: object, *, hide: Callable[[bytes], bytes]) -> str | None:
+    """What a JSON value says if it is an error in one of Zendesk's shapes, else None; one line, as `short_reason` gives it.
+
+    Anything else may be a customer's record and is never quoted. `hide` takes secrets out.
+    """
+    if not isinstance(content, dict):
+        return None
+    error, errors = content.get("error"), content.get("errors")
+    if not (isinstance(error, str | dict) and error) and not (isinstance(errors, list) and errors):
+        return None
+    return one_line(hide(_from_object(content).encode("utf-8", "replace")).decode("utf-8", "replace")) or "no message"
+
+
+def instead_of_json(body: bytes, error: UnreadableJsonError) -> str:
+    """What a body is that `error` was raised for. A web page's title or a text is quoted; of JSON nothing is."""
+    if is_web_page(body):
+        return f"a web page ({short_reason(body)}) instead of JSON: {WEB_PAGE}"
+    # The beginnings of a page are a customer's records.
+    return f"{error}" if is_json_like(body) or not body.strip() else f"{error} ({short_reason(body)})"
+
+
+def is_web_page(body: bytes) -> bool:
+    """Whether the body begins as HTML or XML does."""
+    return _first_character(body) == b"<"
+
+
+def is_json_like(body: bytes) -> bool:
+    """Whether the body begins as a JSON object or list does, whole or cut."""
+    return _first_character(body) in (b"{", b"[")
+
+
 def one_line(text: str) -> str:
     """The text as a message may quote it: without tags and control characters, at most REASON_LENGTH characters."""
     visible = "".join(char if char.isprintable() else " " for char in _TAG.sub(" ", text[:_EXAMINED_CHARACTERS]))
@@ -67,6 +105,10 @@ def one_line(text: str) -> str:
 def beginning(body: bytes) -> str:
     """The body's first characters as text, whatever it is."""
     return body[:_EXAMINED_CHARACTERS].decode("utf-8", "replace")
+
+
+def _first_character(body: bytes) -> bytes:
+    return body[:_EXAMINED_CHARACTERS].lstrip(_BEFORE_TEXT)[:1]
 
 
 def _reason(body: bytes) -> str:

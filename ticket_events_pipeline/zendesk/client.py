@@ -19,7 +19,7 @@ import requests
 from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials, is_loopback
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, TicketEventsError, TransientError
-from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, variables_of
+from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
 from ticket_events_pipeline.zendesk.connection import (
     BODY_TIMEOUTS,
     NETWORK_ERRORS,
@@ -220,7 +220,7 @@ class ZendeskClient:
         if answer[0] == 401 and self._auth.renew():  # once: a token may end before its time
             self._log("the access token was refused; fetching another")
             answer = self._answer(request)
-        asked = Asked(str(request), self._host, self._variables, self._expiry_hint)
+        asked = Asked(str(request), self._host, self._variables, self._expiry_hint, hide=self._auth.hide)
         return decode_page(request, *answer, asked=asked)
 
     def _answer(self, request: PageRequest) -> _Answer:
@@ -253,8 +253,10 @@ class ZendeskClient:
             headers = dict(response.headers)
             self._quota.note(turn, headers, status=response.status_code)
             body = self._read(response)
-        if response.status_code != 200 or not body.lstrip().startswith(b"{"):
-            body = self._auth.hide(body)  # it may be quoted
+        if response.status_code != 200:
+            headers = hide_in_location(self._auth.hide, headers)
+        if response.status_code != 200 or f'"{request.stream.name}"'.encode() not in body:
+            body = self._auth.hide(body)  # no page: it may be quoted
         return response.status_code, headers, body
 
     def _read(self, response: requests.Response) -> bytes:

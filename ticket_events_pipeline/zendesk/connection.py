@@ -6,6 +6,7 @@ https://requests.readthedocs.io/en/latest/user/advanced/
 
 from __future__ import annotations
 
+import re
 import ssl
 
 import requests
@@ -14,7 +15,14 @@ import urllib3
 from ticket_events_pipeline.day import Clock
 from ticket_events_pipeline.errors import RequestRefusedError
 from ticket_events_pipeline.zendesk.bodies import one_line
-from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, Retryable, TooLarge, Unreadable
+from ticket_events_pipeline.zendesk.refusals import (
+    Busy,
+    Overtaxed,
+    Retryable,
+    TooLarge,
+    Unreadable,
+    proxy_wants_authentication,
+)
 
 # urllib3's own come from the reading of bodies.
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError)
@@ -22,6 +30,10 @@ NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, Unico
 
 BODY_TIMEOUTS = 10
 """A whole body may take that many read timeouts, since each starts anew with every byte: this is for one that trickles."""
+
+# The library's words for a proxy that answered CONNECT with anything but 200.
+_TUNNEL_FAILED = re.compile(r"Tunnel connection failed: ([0-9]{3})\b(.*)", re.DOTALL)
+_PROXY_STATUSES_THAT_PASS = (408, 425, 429)
 
 _CHUNK_BYTES = 256 * 1024  # of an error's body, the first is far more than a message quotes
 
@@ -73,6 +85,8 @@ def network_failure(what: str, error: BaseException, *, read_seconds: float) -> 
         return Overtaxed(f"no answer within {read_seconds:.0f} s")
     if isinstance(error, urllib3.exceptions.ProtocolError | urllib3.exceptions.DecodeError):
         return Overtaxed("the answer broke off or can't be unpacked")
+    if isinstance(error, requests.exceptions.ProxyError):
+        return _proxy_failure(what, cause)
     if isinstance(error, requests.ConnectionError):
         return Busy(f"no connection ({type(cause).__name__}: {one_line(str(cause)[:100])})")
     if isinstance(error, requests.exceptions.InvalidHeader):  # ours are checked before they are sent: it is the answer's
@@ -80,7 +94,26 @@ def network_failure(what: str, error: BaseException, *, read_seconds: float) -> 
     if isinstance(error, urllib3.exceptions.HTTPError):
         return Busy(f"no usable answer ({type(error).__name__})")
     # What is wrong with the request itself. The library's text is not repeated: it may quote a header.
-    return RequestRefusedError(f"{what}: the request can't be sent ({type(error).__name__}); check ZENDESK_BASE_URL")
+    return RequestRefusedError(
+        f"{what}: the request can't be sent ({type(error).__name__}); check ZENDESK_BASE_URL, and HTTPS_PROXY if a proxy is set"
+    )
+
+
+def _proxy_failure(what: str, cause: BaseException) -> Retryable | RequestRefusedError:
+    """What `cause` says of the proxy on the way. Its address isn't quoted: it may hold a password."""
+    found = _TUNNEL_FAILED.search(str(cause))
+    if found is None:
+        told = f"{type(cause).__name__}: {one_line(str(cause)[:100])}"
+        return Busy(f"no connection through the proxy that HTTPS_PROXY names ({told})")
+    status, told = int(found[1]), one_line(f"{found[1]}{found[2][:100]}")
+    if status == 407:
+        return proxy_wants_authentication(what, told)
+    if status >= 500 or status in _PROXY_STATUSES_THAT_PASS:
+        return Busy(f"no connection through the proxy that HTTPS_PROXY names ({told})")
+    return RequestRefusedError(
+        f"{what}: the proxy that HTTPS_PROXY names refuses to connect to that host ({told}). Zendesk was not reached, and "
+        f"retrying cannot clear this. Have the host allowed there, or name it in NO_PROXY if it can be reached directly."
+    )
 
 
 def innermost(error: BaseException) -> BaseException:

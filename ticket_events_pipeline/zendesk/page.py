@@ -13,9 +13,16 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
-from ticket_events_pipeline.zendesk.bodies import REPEATED_FIELDS, UnreadableJsonError, parse_json, short_reason
+from ticket_events_pipeline.zendesk.bodies import REPEATED_FIELDS, UnreadableJsonError, instead_of_json, parse_json
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
-from ticket_events_pipeline.zendesk.refusals import MINIMUM_AGE_SECONDS, Asked, TooRecent, Unreadable, refusal
+from ticket_events_pipeline.zendesk.refusals import (
+    MINIMUM_AGE_SECONDS,
+    Asked,
+    TooRecent,
+    Unreadable,
+    error_with_200,
+    refusal,
+)
 
 PAGE_LIMIT = 1000
 """Rows that the server puts on a page at most, unless a single second holds more."""
@@ -115,17 +122,18 @@ def decode_page(
     """The page that an answer holds. `asked` words the messages.
 
     Raises:
-        AccountError: one of its four kinds, for an answer that retrying cannot clear.
+        AccountError: for an answer that retrying cannot clear.
         Retryable: the answer is worth another try (a TransientError, if it gets so far).
         TooRecent: the stream has been read as far as the server lets anyone.
     """
+    asked = asked or Asked(str(request))
     if status != 200:
-        error = refusal(asked or Asked(str(request)), status, headers, body)
+        error = refusal(asked, status, headers, body)
         # Taken for the end of the stream, it would leave every day behind it unread, and say nothing.
         if isinstance(error, TooRecent) and error.contradicts(request.start_time):
             raise Unreadable(f"{status} {error}, though by the server's own time it is far older")
         raise error
-    content = _envelope(request.stream, body)
+    content = _envelope(request.stream, headers, body, asked)
     rows = content[request.stream.name]
     count = _whole(content.get("count"))
     return EventPage(
@@ -142,7 +150,7 @@ def decode_page(
     )
 
 
-def _envelope(stream: Stream, body: bytes) -> dict[str, Any]:
+def _envelope(stream: Stream, headers: Mapping[str, str], body: bytes, asked: Asked) -> dict[str, Any]:
     if stream is TICKET_METRIC_EVENTS:
         from ticket_events_pipeline.zendesk.columnar import columnar_envelope  # Arrow: who only names streams needs none
 
@@ -152,9 +160,9 @@ def _envelope(stream: Stream, body: bytes) -> dict[str, Any]:
     try:
         content = parse_json(body)
     except UnreadableJsonError as error:
-        raise Unreadable(f"200 with {error}{_quoted_unless_json(body)}") from None
+        raise Unreadable(f"200 with {instead_of_json(body, error)}") from None
     if not isinstance(content, dict) or not isinstance(content.get(stream.name), list):
-        raise Unreadable(f"200 with JSON that holds no list {stream.name!r}")
+        raise error_with_200(asked, headers, content) or Unreadable(f"200 with JSON that holds no list {stream.name!r}")
     repeated = content.get(REPEATED_FIELDS)
     if isinstance(repeated, list) and any(isinstance(pair, list) and pair[:1] == [stream.name] for pair in repeated):
         raise Unreadable(f"200 with JSON that holds {stream.name!r} more than once")
@@ -184,11 +192,6 @@ def caught_up_page(request: PageRequest, answer: TooRecent) -> EventPage:
 def utc_text(epoch_seconds: float) -> str:
     """The second as ISO 8601, for messages."""
     return dt.datetime.fromtimestamp(int(epoch_seconds), dt.UTC).isoformat().replace("+00:00", "Z")
-
-
-def _quoted_unless_json(body: bytes) -> str:
-    # A proxy's HTML or text is worth quoting; the beginnings of a page are a customer's records.
-    return "" if body.lstrip()[:1] in (b"{", b"[", b"") else f" ({short_reason(body)})"
 
 
 def _row(row: object) -> dict[str, Any]:

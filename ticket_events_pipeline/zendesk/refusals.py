@@ -1,4 +1,4 @@
-"""Refusals: what an answer that is no page means, and what to do about it.
+"""Refusals: what an answer that is no page means, and what to do about it. No redirect is ever followed.
 
 `Retryable` and `TooRecent` stay inside this package: `client` waits them out. Everything else is for the caller, in full
 sentences that name the variables. How pages are read is in `page`, how long is waited in `retry`.
@@ -8,19 +8,28 @@ https://developer.zendesk.com/api-reference/introduction/requests/#response-form
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ticket_events_pipeline.account import FORMER_SUBDOMAINS, zendesk_subdomain
 from ticket_events_pipeline.errors import (
     AccountNotFoundError,
     AuthenticationError,
+    BlockedError,
     ForbiddenError,
     RequestRefusedError,
     TicketEventsError,
     TransientError,
 )
-from ticket_events_pipeline.zendesk.bodies import beginning, short_reason
+from ticket_events_pipeline.zendesk.bodies import (
+    beginning,
+    error_reason,
+    is_json_like,
+    is_web_page,
+    one_line,
+    short_reason,
+)
 from ticket_events_pipeline.zendesk.headers import quota_header, retry_after_seconds, server_time
 
 MINIMUM_AGE_SECONDS = 60
@@ -39,19 +48,37 @@ _ALL_VARIABLES = (
 _TOO_RECENT = re.compile(r"too recent.{0,200}", re.IGNORECASE | re.DOTALL)
 _AGE = re.compile(r"([0-9]{1,6})\s*(second|sec|minute|min|hour)", re.IGNORECASE)
 _UNIT_SECONDS = {"sec": 1, "min": 60, "hou": 3600}
+_CLOUDFLARE_TEXT = re.compile(r"error code: 1[0-9]{3}\b", re.IGNORECASE)
+_CLOUDFLARE_JSON = re.compile(r'"cloudflare_error"\s*:\s*true')  # who asks for JSON may get Cloudflare's errors in it
+_ADDRESS_WORDS = re.compile(r"\bIPs?\b|restricted|blocked|firewall", re.IGNORECASE)
+_SIGN_IN_SEGMENTS = frozenset(
+    ("access", "adfs", "auth", "login", "saml", "saml2", "sign-in", "sign_in", "signin", "sso", "unauthenticated")
+)
+_USER_OF_URL = re.compile("//[^/?#]*@")
+_SUSPENDED = re.compile("suspend", re.IGNORECASE)
+_UNAUTHENTICATED = re.compile("authenticat|unauthori|invalid_(token|client|grant)", re.IGNORECASE)
+_RATE_LIMITED = re.compile("rate.?limit|too.?many", re.IGNORECASE)
+_NOT_PASSING = re.compile(
+    "suspend|authenticat|unauthori|forbidden|denied|not.?found|unsupported|cancell?ed|expired|payment|subscription"
+    "|invalid.?(endpoint|token|client|grant|scope|credential)",
+    re.IGNORECASE,
+)
+"""Codes of errors that speak of the account, the credentials or the address: what a retry can't change."""
 
 
 @dataclass(frozen=True)
 class Asked:
     """What messages say about the question: `what` was asked of which `host`, and the `variables` of its credentials.
 
-    `expiry_hint` is a sentence about how credentials of that kind come to an end.
+    `expiry_hint` is a sentence about how credentials of that kind come to an end; `hide` takes the secrets out of what may be
+    quoted.
     """
 
     what: str
     host: str = "Zendesk"
     variables: str = _ALL_VARIABLES
     expiry_hint: str = ""
+    hide: Callable[[bytes], bytes] = field(default=bytes, repr=False)
 
 
 class Retryable(TransientError):  # noqa: N818 - a condition that the client waits out, not an error that callers meet
@@ -99,6 +126,8 @@ class TooRecent(TicketEventsError):  # noqa: N818 - an answer, not an error: the
 def refusal(asked: Asked, status: int, headers: Mapping[str, str], body: bytes) -> TicketEventsError:
     """The exception that an answer other than 200 stands for; returned, not raised."""
     reason = short_reason(body)
+    if blocker := _blocker(status, headers, body):
+        return _block(asked, f"{status} ({reason})", blocker)
     if status in (400, 422) and (found := _TOO_RECENT.search(beginning(body))):
         return TooRecent(age_seconds=_age_seconds(found.group()), server_time=server_time(headers))
     if status == 429:
@@ -109,31 +138,127 @@ def refusal(asked: Asked, status: int, headers: Mapping[str, str], body: bytes) 
         return Busy(f"{status} {reason}", wait_seconds=retry_after_seconds(headers))
     if 200 <= status < 300:
         return Unreadable(f"{status} instead of 200: {reason}")
-    return _final_refusal(asked, status, headers, reason)
+    if 300 <= status < 400:
+        return _redirect(asked, status, headers)
+    if status == 407:
+        return proxy_wants_authentication(asked.what, f"407: {reason}")
+    return _final_refusal(asked, status, body, reason)
 
 
-def _final_refusal(asked: Asked, status: int, headers: Mapping[str, str], reason: str) -> TicketEventsError:
+def error_with_200(asked: Asked, headers: Mapping[str, str], content: object) -> TicketEventsError | None:
+    """The exception that the JSON of a 200 stands for if it is an error in one of Zendesk's shapes, else None.
+
+    An error that is unknown is retried: it may be a gateway's bad moment, and a backfill that ends for one costs more than
+    twelve requests. One that speaks of the account, the credentials or the request is not.
+    """
+    reason = error_reason(content, hide=asked.hide)
+    if reason is None:
+        return None
+    code = reason.partition(": ")[0]
+    if _RATE_LIMITED.search(code):
+        return RateLimited(f"200 with an error: {reason}", wait_seconds=_rate_limit_wait(headers))
+    if not _NOT_PASSING.search(code):
+        return Unreadable(f"200 with an error: {reason}")
+    answered = f"{asked.what}: {asked.host} answered 200, but with an error ({reason}). Retrying cannot clear this."
+    if _SUSPENDED.search(code):
+        return RequestRefusedError(
+            f"{answered} Zendesk has suspended the account, which its owner settles in Zendesk (Admin Center > Account > "
+            f"Billing) or with Zendesk's support; nothing needs to be changed here."
+        )
+    if _UNAUTHENTICATED.search(code):
+        return AuthenticationError(f"{answered} The credentials are wrong or expired. Check {asked.variables}.")
+    return RequestRefusedError(
+        f"{answered} Check that ZENDESK_SUBDOMAIN is right, and an admin's credentials: {asked.variables}."
+    )
+
+
+def proxy_wants_authentication(what: str, said: str) -> RequestRefusedError:
+    """The exception for a 407; `said` is what the proxy said, without its address, which may hold a password."""
+    return RequestRefusedError(
+        f"{what}: the proxy wants authentication ({said}). Zendesk was not reached, and retrying cannot clear this. Put user "
+        f"and password into HTTPS_PROXY (http://user:password@host:port, special characters percent-encoded), or name "
+        f"Zendesk's host in NO_PROXY if it can be reached directly."
+    )
+
+
+def _blocker(status: int, headers: Mapping[str, str], body: bytes) -> str | None:
+    """Who refused a request before the API saw it; None where the answer may be the API's own."""
+    is_json, text = is_json_like(body), beginning(body)
+    is_challenge = status >= 400 and _header(headers, "cf-mitigated") != ""
+    if is_challenge or (status == 403 and (_CLOUDFLARE_JSON if is_json else _CLOUDFLARE_TEXT).search(text)):
+        return "Cloudflare, which stands before Zendesk,"
+    if status != 403 or is_json:
+        return None
+    if "cloudflare" in _header(headers, "server").lower():
+        return "Cloudflare, which stands before Zendesk, or an IP restriction of the account,"
+    # The API answers in JSON: a page is somebody else's.
+    if is_web_page(body) or _ADDRESS_WORDS.search(text):
+        return "an IP restriction of the account, or a firewall or proxy on the way,"
+    return None
+
+
+def _block(asked: Asked, answer: str, blocker: str) -> BlockedError:
+    return BlockedError(
+        f"{asked.what}: {asked.host} answered {answer}. That is no answer of Zendesk's API: {blocker} blocks this machine's "
+        f"address or this program. The credentials were never looked at: new ones cannot clear this, nor can retrying. If the "
+        f"account has IP restrictions (Admin Center > Account > Security > Advanced), add this machine's address there. Else "
+        f"run it from another network, or ask the administrator of this one (VPN, proxy, cloud) or Zendesk's support."
+    )
+
+
+def _redirect(asked: Asked, status: int, headers: Mapping[str, str]) -> TicketEventsError:
+    """No redirect is followed. One to a sign-in page means that nobody was authenticated."""
+    host, path = _target(headers)
+    answered = f"{asked.what}: {asked.host} answered {status}, a redirect to"
+    advice = _other_host_advice(asked.host, host)
+    if _SIGN_IN_SEGMENTS.intersection(path.lower().split("/")):
+        where = f"a sign-in page of {host}" if advice else f"the sign-in page {_shown(path)}"
+        return AuthenticationError(
+            f"{answered} {where}. It is not followed. The request was not authenticated: the credentials were not accepted, or "
+            f"a single sign-on page stands before the API; retrying cannot clear this. Check {asked.variables}, and that "
+            f"ZENDESK_SUBDOMAIN (or ZENDESK_BASE_URL) is the account's own host.{advice}"
+        )
+    return RequestRefusedError(
+        f"{answered} {host or 'the same host'}. It is not followed, so that credentials go to no other host."
+        f"{advice or ' If ZENDESK_BASE_URL is set, check its scheme, host and path.'}"
+    )
+
+
+def _other_host_advice(asked_host: str, host: str) -> str:
+    """What to set if the account has moved to `host`; empty if that is the host that was asked."""
+    if host in ("", asked_host):
+        return ""
+    new, old = zendesk_subdomain(host), zendesk_subdomain(asked_host)
+    if new is None:
+        return " If that is your account's host, set ZENDESK_SUBDOMAIN or ZENDESK_BASE_URL to it."
+    return (
+        f" If the account was renamed, set ZENDESK_SUBDOMAIN={new}, and add {old or 'its former name'} to {FORMER_SUBDOMAINS} "
+        f"so that the stored files stay its own. Unset ZENDESK_BASE_URL if it names the former host."
+    )
+
+
+def _final_refusal(asked: Asked, status: int, body: bytes, reason: str) -> TicketEventsError:
     answered = f"{asked.what}: {asked.host} answered {status} ({reason})."
     if status == 401:
+        proxied = (
+            " It answered with a web page: a proxy on the way may want credentials of its own." if is_web_page(body) else ""
+        )
         return AuthenticationError(
-            f"{answered} The credentials are wrong or expired; retrying cannot clear this. Check {asked.variables}."
+            f"{answered} The credentials are wrong or expired; retrying cannot clear this. Check {asked.variables}.{proxied}"
             + (f" {asked.expiry_hint}" if asked.expiry_hint else "")
         )
     if status == 403:
+        doubt = "" if is_json_like(body) else " It isn't JSON: it may come from a firewall or a proxy on the way. If not:"
         return ForbiddenError(
-            f"{answered} Retrying cannot clear this. The exports need an admin's credentials; an OAuth token needs the scope "
-            f"read (a misspelt scope gives a token that is refused everywhere); Zendesk also blocks exports for third-party "
-            f"integrations. Check {asked.variables}."
+            f"{answered} Retrying cannot clear this.{doubt} The exports need an admin's credentials; an OAuth token needs the "
+            f"scope read (a misspelt scope gives a token that is refused everywhere); Zendesk also blocks exports for "
+            f"third-party integrations. Check {asked.variables}."
         )
     if status == 404:
         return AccountNotFoundError(
             f"{answered} No such account, or no such export on it; retrying cannot clear this. Check ZENDESK_SUBDOMAIN, or "
-            f"ZENDESK_BASE_URL if it is set."
-        )
-    if 300 <= status < 400:
-        return RequestRefusedError(
-            f"{asked.what}: {asked.host} answered {status}, a redirect to {_target_host(headers)}. It is not followed, so that "
-            f"credentials go to no other host. If that is your account's host, set ZENDESK_SUBDOMAIN or ZENDESK_BASE_URL to it."
+            f"ZENDESK_BASE_URL if it is set. If the account was renamed, set its new name, and add the former one to "
+            f"{FORMER_SUBDOMAINS}."
         )
     return RequestRefusedError(
         f"{answered} The request itself is refused; retrying cannot clear this. If the message doesn't say what to change, "
@@ -154,9 +279,19 @@ def _age_seconds(reason: str) -> int:
     return int(found.group(1)) * _UNIT_SECONDS[found.group(2)[:3].lower()] if found else MINIMUM_AGE_SECONDS
 
 
-def _target_host(headers: Mapping[str, str]) -> str:
-    location = next((text for name, text in headers.items() if name.lower() == "location"), "")
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return next((text for found, text in headers.items() if found.lower() == name), "")
+
+
+def _target(headers: Mapping[str, str]) -> tuple[str, str]:
+    """Host and path of a redirect; no host where it stays on the same one. Query and user are left out: they may be secret."""
     try:
-        return urlsplit(location).hostname or "the same host"
+        url = urlsplit(_USER_OF_URL.sub("//", _header(headers, "location")))
+        return _shown(url.hostname or ""), url.path
     except ValueError:
-        return "an unreadable address"
+        return "an unreadable address", ""
+
+
+def _shown(text: str) -> str:
+    """Text of a header, in visible ASCII on one line."""
+    return one_line(text).encode("ascii", "backslashreplace").decode()
