@@ -67,7 +67,8 @@ def bench(*script: Item, credentials: Credentials | None = None, **options: Any)
 
 
 def page(*ids: int, key: str = "ticket_events", headers: dict[str, str | None] | None = None, **envelope: Any) -> Any:
-    body = {key: [{"id": id_, "child_events": []} for id_ in ids], "count": len(ids), **envelope}
+    rows = [{"id": id_, "child_events": [], "timestamp": envelope.get("end_time", T)} for id_ in ids]
+    body = {key: rows, "count": len(ids), **envelope}
     return 200, {"Date": formatdate(NOW, usegmt=True), **(headers or {})}, body
 
 

@@ -1,5 +1,6 @@
 """The asset checks say of a run what `verify` says of its days: in runs of one day and of a range, and by themselves."""
 
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -23,6 +24,7 @@ NAMES = {key.name for key in RAW_CHECKS}
 FIRST, SECOND, THIRD = "2026-03-02", "2026-03-03", "2026-03-04"
 DAY = Day.parse(SECOND)
 LATER = Day.parse("2026-03-20").start
+GREEN = "all whole as far as they can be by now; compared with the stored days up to 7 days away."
 
 
 def metric_event(number, day, **more):
@@ -86,7 +88,7 @@ def test_the_checks_run_with_their_assets_and_are_green_on_what_is_whole(deploym
         (stream, name): True for stream in RAW_SCHEMAS for name in NAMES
     }
     days = {1: 1, 2: 3}[len(span)]
-    assert told[METRIC, WHOLE][2] == f"{days} verified, all whole as far as they can be by now."
+    assert told[METRIC, WHOLE][2] == f"{days} verified, {GREEN}"
     steps = [event.step_key for event in run.all_events if event.event_type_value == "STEP_SUCCESS"]
     assert steps == [EVENTS, METRIC, f"{EVENTS}_checks", f"{METRIC}_checks"]
 
@@ -142,11 +144,79 @@ def test_a_run_whose_asset_failed_does_not_make_a_red_day_forgotten(deployment, 
 
 
 def test_checks_by_themselves_without_a_day_look_at_every_stored_day(deployment):
-    assert checked(deployment)[METRIC, WHOLE] == (True, "ERROR", "0 verified, all whole as far as they can be by now.")
+    assert checked(deployment)[METRIC, WHOLE] == (True, "ERROR", f"0 verified, {GREEN}")
     deployment.fetch(FIRST, THIRD)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
     assert checked(deployment)[METRIC, WHOLE][2].startswith(f"- {SECOND}")
     assert checked(deployment)[EVENTS, WHOLE][2].startswith("3 verified")
+
+
+RESTATED = ("2026-03-03", "2026-03-05")
+"""The last three closed days, as the daily restatement reads them on the 6th."""
+
+
+def moved(deployment, old, new):
+    """A stored event, whose time changes from day `old` to day `new`, and the restatement behind that."""
+    deployment.account.deliver(METRIC, [metric_event(900, old)])
+    deployment.clock.now = Day.parse("2026-03-06").start + 3600
+    deployment.fetch("2026-03-01", "2026-03-05")
+    deployment.account.deliver(METRIC, [metric_event(900, new)])
+    deployment.clock.now += 3600
+    return results(deployment.run("fetch_ticket_events", *RESTATED))
+
+
+def obeyed(deployment, told):
+    """The checks of the run that a check's description asks for."""
+    ((asset, first, last),) = set(re.findall(r"--select (\S+) --partition-range ([\d-]+)\.\.\.([\d-]+)`", told))
+    assert asset == METRIC
+    deployment.clock.now += 3600
+    return results(deployment.run("fetch_ticket_events", first, last))
+
+
+def test_the_restatement_is_red_by_an_event_that_stands_on_a_day_before_it_too_and_green_after_the_command(deployment):
+    found = moved(deployment, "2026-03-02", "2026-03-03")
+    passed, severity, description = found[METRIC, WHOLE]
+    assert (passed, severity) == (False, "ERROR")
+    assert description == (
+        "- 2026-03-03: 1 events (id 900) are stored on 2026-03-02 as well. Their times changed, and only one of the two days "
+        "was read since. Read both in one run: `dagster asset materialize -m ticket_events_pipeline.definitions "
+        "--select ticket_metric_events --partition-range 2026-03-02...2026-03-03`."
+    )
+    assert found[EVENTS, WHOLE][0]
+    later = results(deployment.run("fetch_ticket_events", "2026-03-01"))
+    assert later[METRIC, WHOLE] == found[METRIC, WHOLE], "a later run doesn't paint over it"
+    assert obeyed(deployment, description)[METRIC, WHOLE] == (True, "ERROR", f"2 verified, {GREEN}")
+
+
+def test_the_restatement_is_red_by_an_event_that_stands_on_no_day_any_more_and_green_after_the_command(deployment):
+    passed, severity, description = moved(deployment, "2026-03-03", "2026-03-02")[METRIC, WHOLE]
+    assert (passed, severity) == (False, "ERROR")
+    assert description == (
+        "- 2026-03-03: 1 events (id 900) that it held before were missing when it was read again, at 2026-03-06T02:00:00Z, and "
+        "are stored on no day within 7 days: they moved to a day that was not read since (2 days from 2026-03-01 to "
+        "2026-03-02), or are gone at Zendesk. Read these days together with 2026-03-03: `dagster asset materialize "
+        "-m ticket_events_pipeline.definitions --select ticket_metric_events --partition-range 2026-03-01...2026-03-03`."
+    )
+    assert obeyed(deployment, description)[METRIC, WHOLE][0]
+    assert 900 in deployment.table(METRIC, "2026-03-02")["id"].to_pylist()
+
+
+def test_events_that_are_gone_at_zendesk_stand_in_the_metadata_of_a_green_check(deployment):
+    deployment.account.deliver(METRIC, [metric_event(900, SECOND)])
+    deployment.fetch(FIRST, THIRD)
+    deployment.account.clear(METRIC)
+    for number, day in enumerate((FIRST, SECOND, THIRD)):
+        deployment.account.deliver(METRIC, [metric_event(100 * number + nth, day) for nth in range(1, 40)])
+    run = deployment.run("fetch_ticket_events", FIRST, THIRD)
+    assert results(run)[METRIC, WHOLE][0]
+    (notes,) = [
+        evaluation.metadata["notes"].value
+        for evaluation in run.get_asset_check_evaluations()
+        if evaluation.asset_key == dg.AssetKey(METRIC) and evaluation.check_name == WHOLE
+    ]
+    assert notes.startswith(
+        f"- {SECOND}: 1 events (id 900) that it held before are gone at Zendesk, or lie more than 7 days away"
+    )
 
 
 def test_rows_that_were_set_aside_are_a_warning_with_their_count_and_place(deployment):

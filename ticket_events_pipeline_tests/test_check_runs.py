@@ -282,7 +282,8 @@ def test_the_checks_run_with_the_assets_of_the_job(deployment, span):
 
 def test_an_account_that_stops_applying_slas_is_told_by_the_fetch_itself(deployment):
     """What the sensor's run makes of it contradicts nothing; it is checked all the same."""
-    deployment.account.deliver(METRIC, as_sent(events_of(LAST, applied=False)))
+    answered_late = [event for event in events_of(LAST.plus(-1)) if event["time"] >= LAST.start]
+    deployment.account.deliver(METRIC, as_sent([*answered_late, *events_of(LAST, applied=False)]))
     found = evaluations(deployment.run("fetch_ticket_events", str(LAST)))
     red = {key for key, evaluation in found.items() if not evaluation.passed and evaluation.severity.value == "ERROR"}
     assert red == {(METRIC, "slas_are_applied")}

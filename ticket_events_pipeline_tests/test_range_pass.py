@@ -66,7 +66,7 @@ def passed(root, *given):
         stream=TICKET_METRIC_EVENTS,
         days=[DAY],
         ownership=ownership_of(DAY),
-        clock=Moment(0),
+        clock=Moment(DAY.end + 86_400),
         log=lambda _: None,
     )
     return done, source.asked

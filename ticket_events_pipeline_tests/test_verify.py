@@ -145,8 +145,8 @@ def test_an_event_on_two_days_is_named_with_both(root):
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY, other]
     for day, elsewhere in ((DAY, other), (other, DAY)):
-        assert f"1 events (for example id {moved['id']}) are stored on {elsewhere} as well" in found[day]
-        assert f"Materialise {METRIC} of {DAY} and of {other} again" in found[day]
+        assert f"1 events (id {moved['id']}) are stored on {elsewhere} as well" in found[day]
+        assert f"--select {METRIC} --partition-range {DAY}...{other}`" in found[day]
 
 
 few_ids = st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=12)

@@ -1,6 +1,7 @@
 """`ticket-events verify` as a user runs it: without credentials, a line a day, and an exit code that a script can trust."""
 
 import re
+import shlex
 
 import pytest
 
@@ -52,7 +53,10 @@ def test_whole_days_are_told_line_by_line_without_any_credential(place):
     lines = [line for line in ended.told.splitlines() if line.startswith("ok ")]
     assert [re.split(r" {2,}", line)[-1] for line in lines] == ["complete"] * 6
     assert [(line.split()[1], line.split()[2]) for line in lines] == [(str(day), name) for name in STREAMS for day in DAYS]
-    assert "All 6 day files are whole" in ended.told
+    assert ended.told.splitlines()[-1] == (
+        "All 6 day files are whole, as far as they can be by now; "
+        "compared with each other and with the stored days up to 7 days away."
+    )
     assert "\x1b" not in ended.told
 
 
@@ -63,6 +67,23 @@ def test_a_damaged_day_is_named_with_what_to_do_and_the_exit_code_is_1(place):
     assert "Materialise ticket_metric_events of 2026-03-03 again." in ended.told
     assert ended.told.splitlines()[-2:] == ["1 of 6 day files are not whole:", "      2026-03-03 ticket_metric_events"]
     assert place.ticket_events("verify", "2026-03-02", "2026-03-04", "--stream", EVENTS).code == 0
+
+
+@pytest.mark.slow
+def test_an_event_that_moved_is_named_and_the_command_as_it_is_printed_makes_it_stand_once(place, account):
+    """Only the later of its days was read since."""
+    account.deliver(METRIC, [{**metric_event(1), "time": "2026-03-04T00:00:00Z"}])
+    with SandboxServer(account, clock=Moment(DAYS[-1].end + 90_000), page_limit=8) as server:
+        list(fetching(server, place.root, METRIC, DAYS[2:], clock=Moment(DAYS[-1].end + 90_000), account=HERE))
+        ended = place.ticket_events("verify", "2026-03-04", "2026-03-04")
+        assert ended.code == 1
+        assert "1 events (id 1) are stored on 2026-03-03 as well." in ended.told
+        (command,) = set(re.findall(r"`(dagster [^`]+)`", ended.told))
+        place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN="sandbox")
+        ran = place.run(*shlex.split(command))
+        assert ran.code == 0, ran.told
+    ended = place.ticket_events("verify", "2026-03-02", "2026-03-04")
+    assert ended.code == 0, ended.told
 
 
 def test_the_files_of_another_account_are_named(place):

@@ -15,6 +15,7 @@ from ticket_events_pipeline.lake.store import Store, open_store
 from ticket_events_pipeline.settings import LakeSettings, lake_settings
 from ticket_events_pipeline.verify.against_api import compare_with_api, draw_sample
 from ticket_events_pipeline.verify.days import owner_of, verify_days
+from ticket_events_pipeline.verify.moved import NEARBY_DAYS
 from ticket_events_pipeline.verify.verdict import Finding, Verdict
 from ticket_events_pipeline.zendesk.page import STREAMS, Stream, utc_text
 
@@ -105,7 +106,8 @@ def _compare(store: Store, whole: dict[str, list[Day]], *, sample: int, seed: in
 
 def _conclude(verified: int, broken: set[tuple[Day, str]]) -> None:
     if not broken:
-        click.secho(f"All {verified} day files are whole, as far as they can be by now.", fg="green")
+        compared = f"compared with each other and with the stored days up to {NEARBY_DAYS} days away"
+        click.secho(f"All {verified} day files are whole, as far as they can be by now; {compared}.", fg="green")
         return
     click.secho(f"{len(broken)} of {verified} day files are not whole:", fg="red")
     for day, stream in sorted(broken):

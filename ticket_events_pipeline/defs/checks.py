@@ -16,6 +16,7 @@ from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.verify.applies import slas_are_applied
 from ticket_events_pipeline.verify.days import owner_of, verify_days
 from ticket_events_pipeline.verify.drift import DELETED, TYPE_CHANGED, UNKNOWN, Oddity, find_oddities
+from ticket_events_pipeline.verify.moved import NEARBY_DAYS
 from ticket_events_pipeline.verify.quoted import quoted
 from ticket_events_pipeline.verify.set_aside import rows_set_aside, set_aside_url
 from ticket_events_pipeline.verify.verdict import CheckedDay
@@ -55,10 +56,12 @@ def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
     return [
         DayCheck(
             WHOLE,
-            "Every day's file can be read, is this day's, holds the rows that were stored, and its page ledger has no gap.",
+            "Every day's file can be read, is this day's, holds the rows that were stored, and its page ledger has no gap. "
+            f"None of its events stands twice, in it or on a stored day up to {NEARBY_DAYS} days away. An event that an "
+            "earlier reading of the day had and the newest has not stands on one of those days, or they were all read since.",
             dg.AssetCheckSeverity.ERROR,
             lambda store, days: _whole(scope, store, stream, days),
-            green="all whole as far as they can be by now.",
+            green=f"all whole as far as they can be by now; compared with the stored days up to {NEARBY_DAYS} days away.",
         ),
         DayCheck(
             APPLIED,
@@ -101,10 +104,10 @@ def _checks_of(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
 def _whole(scope: AccountScope, store: Store, stream: str, days: list[Day]) -> Iterable[CheckedDay]:
     if not days:
         return
-    settings = scope.lake_settings()
+    settings, asset = scope.lake_settings(), scope.key(stream).to_user_string()
     owner = owner_of(store, stream, days, account=settings.account, former=settings.former_accounts, timezone=scope.timezone)
-    for verdict in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock()):
-        yield CheckedDay(verdict.day, verdict.findings)
+    for verdict in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock(), asset=asset):
+        yield CheckedDay(verdict.day, verdict.findings, notes=verdict.notes)
 
 
 def _placed(store: Store, stream: str, days: list[Day]) -> dg.AssetCheckResult:

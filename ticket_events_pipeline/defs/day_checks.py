@@ -68,13 +68,19 @@ class DayCheck:
     def _result(self, answers: list[CheckedDay]) -> dg.AssetCheckResult:
         broken = [answer for answer in answers if answer.findings]
         figures = next((answer.figures for answer in reversed(answers) if answer.figures), {})
+        notes = [f"{answer.day}: {note}" for answer in answers for note in answer.notes]
         verified = sum(answer.silence is None for answer in answers)
         return dg.AssetCheckResult(
             check_name=self.name,
             passed=not broken,
             severity=self.severity,
             description=_told_broken(broken) if broken else _told_green(answers, f"{verified} verified, {self.green}"),
-            metadata={NAMED_DAYS: [str(answer.day) for answer in broken], "verified_days": verified, **figures},
+            metadata={
+                NAMED_DAYS: [str(answer.day) for answer in broken],
+                "verified_days": verified,
+                **figures,
+                **({"notes": dg.MetadataValue.md(told(notes))} if notes else {}),
+            },
         )
 
 

@@ -28,6 +28,7 @@ class DayInProgress:
         deliveries: its rows in memory, behind those.
         stored: its rows as an open file holds them, before all others; only where the day is resumed.
         stored_hash: the hash of those.
+        begun_at: server time of the first page of the ledger, epoch seconds; 0 while there is none, or where it isn't known.
     """
 
     ledger: list[LedgerPage] = field(default_factory=list)
@@ -37,6 +38,7 @@ class DayInProgress:
     deliveries: list[pa.Table] = field(default_factory=list)
     stored: Run | None = None
     stored_hash: str | None = None
+    begun_at: int = 0
 
     def add(self, rows: pa.Table) -> None:
         """Take in the rows of the next page."""

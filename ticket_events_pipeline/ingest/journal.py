@@ -50,6 +50,7 @@ class PassState:
         next_start_time: everything before it has been read for good, epoch seconds.
         read_through: the newest time of any row read, epoch seconds.
         server_time: of the last page, epoch seconds.
+        begun_at: server time of the first page, epoch seconds; 0 while there is none.
         rejected: rows that could not be placed.
         days: what is known of the days that aren't finished.
     """
@@ -60,6 +61,7 @@ class PassState:
     next_start_time: int = 0
     read_through: int = 0
     server_time: int = 0
+    begun_at: int = 0
     rejected: int = 0
     days: dict[Day, DayInProgress] = dataclasses.field(default_factory=dict)
 
@@ -129,6 +131,7 @@ class Journal:
                     "duplicates": progress.duplicates,
                     "parts": [vars(part) for part in (*progress.parts, *new)],
                     "stored_hash": progress.stored_hash,
+                    "begun_at": progress.begun_at,
                 }
         told = {
             field.name: getattr(state, field.name)
@@ -148,6 +151,7 @@ class Journal:
             numbers = {
                 name: int(told[name]) for name in ("start_time", "next_start_time", "read_through", "server_time", "rejected")
             }
+            numbers["begun_at"] = int(told.get("begun_at", 0))  # journals of before lack it
             return PassState(first, last, days=days, **numbers)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise DamagedFileError(f"pass {self.pass_id} left a journal that can't be read ({error!r})") from error
@@ -169,4 +173,5 @@ def _progress_of(told: dict[str, Any]) -> DayInProgress:
         duplicates=int(told["duplicates"]),
         parts=[SegmentPart(**{**part, "row_groups": tuple(part["row_groups"])}) for part in told["parts"]],
         stored_hash=told["stored_hash"],
+        begun_at=int(told.get("begun_at", 0)),
     )

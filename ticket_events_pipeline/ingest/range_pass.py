@@ -24,19 +24,23 @@ from ticket_events_pipeline.ingest.journal import BYTES_PER_SEGMENT, PAGES_PER_S
 from ticket_events_pipeline.ingest.lease import Lease, Log, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.ingest.progress import Progress
+from ticket_events_pipeline.ingest.replaced_day import ReplacedDay
 from ticket_events_pipeline.ingest.resume import Beginning, Resume
 from ticket_events_pipeline.lake.event_batch import decode_rows
 from ticket_events_pipeline.lake.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.lake.rejected_rows import RejectedRows
 from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.zendesk.page import Stream
+from ticket_events_pipeline.zendesk.page import EventPage, Stream, utc_text
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.zendesk.client import WalkedPage
 
 SETTLING_SECONDS = 60
 """The server withholds the newest minute, and takes no younger start_time."""
+
+UNDATED_SECONDS = 86_400
+"""Where answers carry no `Date`, a day is complete so long after its end by this machine's clock, which may be wrong."""
 
 SHORT_DAYS = 2
 """A pass over yesterday and today is no long one: nothing is foretold of it."""
@@ -160,7 +164,7 @@ class _RangePass:
     def _is_amid_a_day(self, walked: WalkedPage) -> bool:
         """Whether the page finishes no day, so that another one follows."""
         first = next(iter(self._unfinished))
-        return not walked.at_end and _read_up_to(walked) < first.end + self._stream.lag_seconds
+        return not walked.at_end and self._read_up_to(walked) < first.end + self._stream.lag_seconds
 
     def _take_and_save(self, walked: WalkedPage) -> None:
         self._take(walked)
@@ -178,27 +182,41 @@ class _RangePass:
                 self._unfinished[day].add(rows)
             else:
                 late += rows.num_rows
-        self._note_in_ledgers(walked, batch.table)
+        self._note_in_ledgers(walked, batch.table, set(routed.by_day))
+        self._log_wrong_count(page)
         if batch.table.num_rows:
             newest_ms = pc.max(batch.table["time"].cast(pa.int64())).as_py()
             self._state.read_through = max(self._state.read_through, newest_ms // 1000)
-        self._state.next_start_time = walked.checkpoint
+        self._state.next_start_time = self._checkpoint(walked)
         self._state.server_time = self._read_at(walked)
+        self._state.begun_at = self._state.begun_at or self._state.server_time
         self._pages_in_memory += 1
         self._bytes_in_memory += batch.table.nbytes
         self._progress.page(walked, rows=batch.table.num_rows, before=routed.before, late=late)
 
-    def _note_in_ledgers(self, walked: WalkedPage, rows: pa.Table) -> None:
-        """A page stands in the ledger of every unfinished day that it tells something of; its requests count in the first."""
+    def _log_wrong_count(self, page: EventPage) -> None:
+        if page.count != len(page.rows):
+            self._log(
+                f"{self._stream.name}: the page from {utc_text(page.start_time)} (start_time={page.start_time}) says count "
+                f"{page.count:,}, but {len(page.rows):,} rows came."
+            )
+
+    def _note_in_ledgers(self, walked: WalkedPage, rows: pa.Table, days: set[Day]) -> None:
+        """A page stands in the ledger of every unfinished day that it tells something of; its requests count in the first.
+
+        `days` are those of its rows, wherever the page says that it ends.
+        """
         ids = rows["id"]
         first_id, last_id = (ids[0].as_py(), ids[-1].as_py()) if len(ids) else (None, None)
-        line = LedgerPage(walked.page.start_time, walked.page.end_time, len(walked.page.rows), first_id, last_id)
+        page = walked.page
+        line = LedgerPage(page.start_time, page.end_time, len(page.rows), first_id, last_id, page.count, page.newest)
         # Also where the page tells nothing of that day: without a server time, it may only tell that the day is over.
         next(iter(self._unfinished.values())).requests += walked.requests
         for day, progress in self._unfinished.items():
             # The end of the stream speaks of every day that is left: there is nothing on any of them.
             reaches = walked.at_end or day.start <= walked.watermark
-            if reaches and line.start_time < day.end + self._stream.lag_seconds:
+            if day in days or (reaches and line.start_time < day.end + self._stream.lag_seconds):
+                progress.begun_at = progress.begun_at if progress.ledger else self._read_at(walked)
                 progress.ledger.append(line)
 
     def _save_if_due(self) -> None:
@@ -212,7 +230,7 @@ class _RangePass:
 
     def _commit_finished(self, walked: WalkedPage) -> Iterator[CommittedDay]:
         """Write the days that the stream has gone past; at its end, all that are left."""
-        read_up_to = _read_up_to(walked)
+        read_up_to = self._read_up_to(walked)
         told: list[str] = []
         try:
             for day in list(self._unfinished):
@@ -240,6 +258,8 @@ class _RangePass:
         self._lease.check()
         progress = self._unfinished[day]
         merge = progress.merged(self._journal.segments, read_from=self._state.start_time, read_through=self._state.read_through)
+        read_to = day.end if complete else walked.checkpoint
+        replaced = ReplacedDay(self._store, self._stream.name, day, read_to=read_to, pass_begun_at=self._state.begun_at)
 
         def footer_of(content_hash: str) -> RawFooter:
             return RawFooter(
@@ -252,7 +272,7 @@ class _RangePass:
                 window_start=day.start,
                 window_end=day.end,
                 complete=complete,
-                next_start_time=walked.checkpoint,
+                next_start_time=self._checkpoint(walked),
                 requests=progress.requests,
                 rows=merge.rows,
                 duplicates=progress.duplicates + merge.replaced,
@@ -262,24 +282,35 @@ class _RangePass:
                 pages=tuple(progress.ledger),
                 pass_id=self._journal.pass_id,
                 support_type_scope=self._ownership.support_type_scope,
+                begun_at=progress.begun_at,
+                missed=replaced.missed(),
             )
 
-        committed = write_day(self._store, self._stream.name, day, merge.chunks(), footer_of)
+        committed = write_day(self._store, self._stream.name, day, replaced.seen(merge.chunks()), footer_of)
         del self._unfinished[day]
         self._lease.hold_from(day.plus(1))
         return committed
 
     def _read_at(self, walked: WalkedPage) -> int:
-        return int(walked.page.server_time if walked.page.server_time is not None else self._clock())
+        """When the page was read, epoch seconds: by the server's clock or by this machine's, whichever is behind."""
+        ours, theirs = self._clock(), walked.page.server_time
+        return int(ours if theirs is None else min(ours, theirs))
 
+    def _checkpoint(self, walked: WalkedPage) -> int:
+        """Epoch seconds before which everything has been read for good, also if the server's clock is ahead for once."""
+        return max(self._state.start_time, min(walked.checkpoint, self._read_at(walked) - self._stream.lag_seconds))
 
-def _read_up_to(walked: WalkedPage) -> int:
-    """The moment, in epoch seconds, up to which the stream has been read for certain.
+    def _read_up_to(self, walked: WalkedPage) -> int:
+        """The moment, in epoch seconds, up to which the stream has been read for certain.
 
-    At its end that is the server's now, less what may still be withheld; and nowhere more than that: a row that is dated ahead
-    carries the watermark with it. A server that tells no time is believed only as far as the page was asked for.
-    """
-    if walked.page.server_time is None:
-        return walked.page.start_time
-    settled = int(walked.page.server_time) - SETTLING_SECONDS
-    return settled if walked.at_end else min(walked.watermark, settled)
+        At its end that is now, less what may still be withheld; and nowhere more than that: a row that is dated ahead carries
+        the watermark with it. Now is what both clocks say. A server that tells no time is believed only as far as the page was
+        asked for, or that it sent everything of the days that ended long ago.
+        """
+        page, settled = walked.page, self._read_at(walked) - SETTLING_SECONDS
+        if page.server_time is not None:
+            return settled if walked.at_end else min(walked.watermark, settled)
+        asked_for = min(page.start_time, settled)
+        if not (walked.at_end and page.end_of_stream):
+            return asked_for
+        return max(asked_for, self._read_at(walked) - UNDATED_SECONDS + self._stream.lag_seconds)

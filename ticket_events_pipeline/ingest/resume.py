@@ -151,6 +151,7 @@ class Resume:
         progress.stored_hash = footer.content_hash
         progress.ledger.extend(footer.pages)
         progress.requests, progress.duplicates = footer.requests, footer.duplicates
+        progress.begun_at = footer.begun_at
         return max(day.start, footer.next_start_time - self._stream.lag_seconds)
 
     def _stored(self, day: Day, content_hash: str) -> Run | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ticket_events_pipeline.lake.column import Leftovers, Row, column_of
-from ticket_events_pipeline.lake.json_values import as_epoch_ms, compact_json, has_microseconds
+from ticket_events_pipeline.lake.json_values import compact_json, has_microseconds
 from ticket_events_pipeline.lake.schemas import TIMESTAMP
+from ticket_events_pipeline.zendesk.row_times import as_epoch_ms
 
 JSON_FIELDS = ("child_events", "system", "metadata", "merged_ticket_ids")
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticket_events_pipeline.lake.json_values import NEWEST_EPOCH_SECOND, OLDEST_MS, compact_json
+from ticket_events_pipeline.lake.json_values import compact_json
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.zendesk.row_times import NEWEST_EPOCH_SECOND, OLDEST_MS
 
 Columns = dict[str, pa.Array]
 

@@ -24,21 +24,15 @@ from ticket_events_pipeline.lake.audit_columns import AUDIT_FIELDS, audit_column
 from ticket_events_pipeline.lake.column import Leftovers, Row, column_of, convert_values, dig, escaped, keep_rest
 from ticket_events_pipeline.lake.json_values import (
     as_deleted,
-    as_epoch_ms,
     as_int64,
     as_policy_id,
     has_microseconds,
 )
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, TIMESTAMP
 from ticket_events_pipeline.zendesk.columnar import ColumnarRows
+from ticket_events_pipeline.zendesk.row_times import TIME_FIELDS, as_epoch_ms, row_time_ms
 
 METRIC_FIELDS = {"metric", "instance_id", "type", "deleted", "sla", "group_sla", "status"}
-
-TIME_FIELDS = {
-    # The stream's own time first: an audit's `timestamp` is what start_time is compared with.
-    "ticket_events": ("timestamp", "created_at", "time"),
-    "ticket_metric_events": ("time", "timestamp", "created_at"),
-}
 
 SLA_PATHS: dict[str, tuple[str, ...]] = {
     "sla_target_minutes": ("target",),
@@ -98,7 +92,7 @@ def _placeable(stream: str, rows: Sequence[Any]) -> tuple[list[Row], pa.Array, p
             rejected.append(RejectedRow("the row is no JSON object", row))
             continue
         row_id = as_int64(row.get("id"))
-        time_ms = _first_time(row, TIME_FIELDS[stream])
+        time_ms = row_time_ms(row, stream)
         if row_id is None:
             rejected.append(RejectedRow("no id that is a 64-bit integer", row))
         elif time_ms is None:
@@ -108,14 +102,6 @@ def _placeable(stream: str, rows: Sequence[Any]) -> tuple[list[Row], pa.Array, p
             ids.append(row_id)
             times.append(time_ms)
     return kept, pa.array(ids, pa.int64()), pa.array(times, pa.int64()).cast(TIMESTAMP), rejected
-
-
-def _first_time(row: Row, fields: tuple[str, ...]) -> int | None:
-    for name in fields:
-        time_ms = as_epoch_ms(row.get(name))
-        if time_ms is not None:
-            return time_ms
-    return None
 
 
 def _audits_reduced(stream: str, rows: list[Row], leftovers: Leftovers) -> list[Row]:
@@ -237,7 +223,7 @@ def _keep_unknown_fields(stream: str, rows: list[Row], leftovers: Leftovers) -> 
         if row.keys() <= known:
             continue
         for name in row.keys() - known:
-            if not (name in time_fields and _column_tells_it(row, name, time_fields)):
+            if not (name in time_fields and _column_tells_it(row, name, stream)):
                 leftovers.keep(index, _outer_path(name), row[name])
 
 
@@ -246,9 +232,9 @@ def _outer_path(name: str) -> str:
     return escaped(name) if _LOOKS_LIKE_A_PATH.match(name) else name
 
 
-def _column_tells_it(row: Row, name: str, time_fields: tuple[str, ...]) -> bool:
+def _column_tells_it(row: Row, name: str, stream: str) -> bool:
     """Whether the column `time` holds this field's value to the last digit."""
     if has_microseconds(row[name]):
         return False
-    is_source = name == time_fields[0] and as_epoch_ms(row[name]) is not None
-    return is_source or as_epoch_ms(row[name]) == _first_time(row, time_fields)
+    is_source = name == TIME_FIELDS[stream][0] and as_epoch_ms(row[name]) is not None
+    return is_source or as_epoch_ms(row[name]) == row_time_ms(row, stream)

@@ -6,21 +6,11 @@ doesn't fit, is `event_batch`'s.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
 from typing import Any
 
 import pyarrow as pa
-
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
-NEWEST_EPOCH_SECOND = 253_402_300_799
-"""9999-12-31T23:59:59Z. A larger number is no epoch second (most likely milliseconds), and no day of ours."""
-
-OLDEST_MS = -62_135_596_800_000
-"""The year 1 in epoch milliseconds: what lies before it, no reader of the files could show."""
-
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False)
 _EMPTY: dict[type, str] = {dict: "{}", list: "[]"}
@@ -122,24 +112,6 @@ def as_policy_id(value: Any) -> str | None:
     if isinstance(value, bool):
         return None
     return str(value) if isinstance(value, int) else as_text(value)
-
-
-def as_epoch_ms(value: Any) -> int | None:
-    """Epoch milliseconds of an ISO date with an offset (none: UTC) or of epoch seconds; None if it is neither."""
-    if isinstance(value, str):
-        if value.isdigit():  # thirteen of them, milliseconds most likely, would be read as a moment of the year 1712
-            return None
-        try:
-            moment = dt.datetime.fromisoformat(value)
-            in_utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
-            elapsed = in_utc - EPOCH
-            since_epoch = elapsed.days * 86_400_000 + elapsed.seconds * 1000 + elapsed.microseconds // 1000
-        except (ValueError, OverflowError):
-            return None
-        return since_epoch if OLDEST_MS <= since_epoch < (NEWEST_EPOCH_SECOND + 1) * 1000 else None
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= NEWEST_EPOCH_SECOND:
-        return int(value * 1000)
-    return None
 
 
 def has_microseconds(value: Any) -> bool:

@@ -26,6 +26,9 @@ from ticket_events_pipeline.lake.partition_file import (
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.lake.stored_file import StoredFile
 
+MOST_MISSED_IDS = 1000
+"""Upper bound of the ids that a footer lists of each shape, some 15 KB; the rest is only counted."""
+
 
 @dataclass(frozen=True)
 class LedgerPage:
@@ -34,9 +37,11 @@ class LedgerPage:
     Attributes:
         start_time: what was asked, epoch seconds.
         end_time: what the page said, epoch seconds; None if it said nothing.
-        count: rows of the page, whatever day they belong to.
+        count: rows of the page that came, whatever day they belong to.
         first_id: id of its first row; None on an empty page.
         last_id: id of its last row.
+        server_count: rows of the page as the server counted them; None in files that don't have it.
+        newest: epoch second of its newest row; None if no row has a readable time, and in files that don't have it.
     """
 
     start_time: int
@@ -44,6 +49,51 @@ class LedgerPage:
     count: int
     first_id: int | None
     last_id: int | None
+    server_count: int | None = None
+    newest: int | None = None
+
+
+@dataclass(frozen=True)
+class MissedEvents:
+    """Events that earlier readings of the day delivered and its newest one no longer did: they moved, or were withdrawn.
+
+    Attributes:
+        since: server time of the first page of the pass that missed the last of them, epoch seconds; a day whose reading began
+            then or later shows whether they moved there.
+        count: how many.
+        ids: of the first of them, at most MOST_MISSED_IDS.
+        metric_ids: the same of those with the metric-event shape in `ticket_events`, where the shape belongs to the key.
+    """
+
+    since: int = 0
+    count: int = 0
+    ids: tuple[int, ...] = ()
+    metric_ids: tuple[int, ...] = ()
+
+    @property
+    def unlisted(self) -> int:
+        """How many of them are counted without their id."""
+        return self.count - len(self.ids) - len(self.metric_ids)
+
+    def to_text(self) -> str:
+        """As the footer holds it."""
+        return json.dumps(vars(self), separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> MissedEvents:
+        """The inverse of `to_text`.
+
+        Raises:
+            KeyError, ValueError, TypeError: it isn't one.
+        """
+        told = json.loads(text)
+        since, count, ids, metric_ids = told["since"], told["count"], tuple(told["ids"]), tuple(told["metric_ids"])
+        missed = cls(since, count, ids, metric_ids)
+        if any(type(number) is not int or abs(number) >= 2**63 for number in (since, count, *ids, *metric_ids)):
+            raise ValueError("not whole numbers")
+        if missed.unlisted < 0:
+            raise ValueError("more ids than events")
+        return missed
 
 
 @dataclass(frozen=True)
@@ -65,11 +115,15 @@ class RawFooter:
         rows: rows of the file.
         duplicates: rows of the day that were delivered again and replaced their earlier delivery.
         rejected: rows of the whole pass that could not be placed.
-        fetched_at: server time of the last page read for this file, epoch seconds.
+        fetched_at: when the last page was read for this file, epoch seconds: by the server's clock or by this machine's,
+            whichever is behind.
         content_hash: of the rows alone.
         pages: the ledger.
         pass_id: which pass wrote the file; a pass that goes on where a dead one stopped keeps its id.
         support_type_scope: whose tickets were asked for (`ticket_events` only): agent, all or ai_agent.
+        begun_at: server time of the first page that the file's rows come from, epoch seconds; 0 in older files. A resumed day
+            keeps that of its first reading.
+        missed: events that earlier readings of the day delivered, and the newest one didn't.
     """
 
     schema_version: int
@@ -91,6 +145,8 @@ class RawFooter:
     pages: tuple[LedgerPage, ...]
     pass_id: str = ""
     support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
+    begun_at: int = 0
+    missed: MissedEvents = MissedEvents()
 
     def to_metadata(self) -> dict[str, str]:
         """As the footer holds it."""
@@ -99,6 +155,7 @@ class RawFooter:
             value = getattr(self, item.name)
             shown[item.name] = str(value).lower() if isinstance(value, bool) else str(value)
         shown["pages"] = json.dumps([vars(page) for page in self.pages], separators=(",", ":"))
+        shown["missed"] = self.missed.to_text()
         return shown
 
     @classmethod
@@ -177,4 +234,5 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "bool": _as_bool,
     "str": str,
     "tuple[LedgerPage, ...]": _as_ledger,
+    "MissedEvents": MissedEvents.from_text,
 }

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from ticket_events_pipeline.account import AccountNames
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.ingest.range_pass import SETTLING_SECONDS
-from ticket_events_pipeline.lake.json_values import NEWEST_EPOCH_SECOND
 from ticket_events_pipeline.lake.raw_footer import RawFooter
 from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION
 from ticket_events_pipeline.verify.verdict import Finding, read_again
 from ticket_events_pipeline.zendesk.page import Stream, utc_text
+from ticket_events_pipeline.zendesk.row_times import NEWEST_EPOCH_SECOND
 
 OPEN_GRACE_SECONDS = 2 * 3600
 """An hourly fetch needs up to an hour, and its run, to close a day that is over."""
@@ -44,9 +44,11 @@ class Owner:
 def has_readable_numbers(footer: RawFooter) -> bool:
     """Whether all times are epoch seconds that a calendar has, and all counts and ids of the ledger whole numbers."""
     times = [footer.window_start, footer.window_end, footer.next_start_time, footer.fetched_at]
+    times += [footer.begun_at, footer.missed.since]
     times += [page.start_time for page in footer.pages]
     times += [page.end_time for page in footer.pages if page.end_time is not None]
     counts = [page.count for page in footer.pages]
+    counts += [number for page in footer.pages for number in (page.server_count, page.newest) if number is not None]
     ids = [found for page in footer.pages for found in (page.first_id, page.last_id) if found is not None]
     are_whole = all(type(number) is int for number in (*times, *counts, *ids))
     return are_whole and all(0 <= time <= NEWEST_EPOCH_SECOND for time in times) and all(abs(found) < 2**63 for found in ids)
@@ -99,4 +101,5 @@ def unfinished_finding(footer: RawFooter, stream: Stream, day: Day, *, now: floa
     if footer.complete or now < day.end + stream.lag_seconds + SETTLING_SECONDS + OPEN_GRACE_SECONDS:
         return None
     problem = f"The day is over, but it was read only up to {utc_text(footer.next_start_time)} and is still open."
-    return Finding(problem, f"Materialise {stream.name} of {day} to finish it.")
+    remedy = f"Materialise {stream.name} of {day} to finish it. If it stays open, the run's log names the clock that is wrong."
+    return Finding(problem, remedy)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 from ticket_events_pipeline.day import Day
@@ -20,7 +21,8 @@ from ticket_events_pipeline.verify.claims import (
     has_readable_numbers,
     unfinished_finding,
 )
-from ticket_events_pipeline.verify.ledger import ledger_problems
+from ticket_events_pipeline.verify.ledger import counted_otherwise, ledger_problems, pages_counted_otherwise
+from ticket_events_pipeline.verify.moved import days_around, moved_finding
 from ticket_events_pipeline.verify.repeats import repeated_events
 from ticket_events_pipeline.verify.rows import row_problems
 from ticket_events_pipeline.verify.set_aside import set_aside_url, vanished_finding
@@ -33,15 +35,20 @@ NEIGHBOURS = 3
 """Stored days on either side of the range that are asked whose files the root holds."""
 
 
-def verify_days(store: Store, *, stream: Stream, days: list[Day], owner: Owner, now: float) -> Iterator[Verdict]:
-    """The verdict on each of `days`, in order; `now` is epoch seconds.
+def verify_days(
+    store: Store, *, stream: Stream, days: list[Day], owner: Owner, now: float, asset: str | None = None
+) -> Iterator[Verdict]:
+    """The verdict on each of `days`, in order; `now` is epoch seconds, `asset` how Dagster calls the stream's asset.
 
     Raises:
         UsageError: the store can't be read at all.
     """
-    repeated = repeated_events(store, stream.name, days)
+    asset = asset or stream.name
+    stored = stored_days(store, stream.name, owner.timezone)
+    repeated = repeated_events(store, stream.name, days, around=days_around(days, stored), asset=asset)
     for day in days:
-        yield _verified(store, stream, day, owner=owner, now=now, also=tuple(repeated.get(day, ())))
+        moved = partial(moved_finding, store, day=day, around=days_around([day], stored), asset=asset)
+        yield _verified(store, stream, day, owner=owner, now=now, also=tuple(repeated.get(day, ())), moved=moved)
 
 
 def owner_of(
@@ -81,7 +88,16 @@ def _commonest(counted: Counter[_T]) -> _T | None:
     return counted.most_common(1)[0][0] if counted else None
 
 
-def _verified(store: Store, stream: Stream, day: Day, *, owner: Owner, now: float, also: tuple[Finding, ...]) -> Verdict:
+def _verified(
+    store: Store,
+    stream: Stream,
+    day: Day,
+    *,
+    owner: Owner,
+    now: float,
+    also: tuple[Finding, ...],
+    moved: Callable[[RawFooter], Finding | str | None],
+) -> Verdict:
     try:
         with opened_partition(store, stream.name, day) as file:
             if file is None:
@@ -102,10 +118,12 @@ def _verified(store: Store, stream: Stream, day: Day, *, owner: Owner, now: floa
         finding = Finding(f"The file can't be read as Parquet ({reason}).", read_again(stream.name, day))
         return Verdict(stream.name, day, "unreadable", findings=(finding,))
     findings = [Finding(problem, read_again(stream.name, day)) for problem in problems]
-    further = (vanished_finding(store, footer, day), unfinished_finding(footer, stream, day, now=now))
-    findings += [*also, *(finding for finding in further if finding is not None)]
+    move = moved(footer)
+    further = (vanished_finding(store, footer, day), unfinished_finding(footer, stream, day, now=now), move)
+    findings += [*also, *(finding for finding in further if isinstance(finding, Finding))]
+    notes = (*_notes(store, footer), *([move] if isinstance(move, str) else []))
     state = "complete" if footer.complete else "open"
-    return Verdict(stream.name, day, state, footer.rows, len(footer.pages), tuple(findings), _notes(store, footer))
+    return Verdict(stream.name, day, state, footer.rows, len(footer.pages), tuple(findings), notes)
 
 
 def _absent(stream: Stream, day: Day, *, now: float) -> Verdict:
@@ -127,4 +145,5 @@ def _notes(store: Store, footer: RawFooter) -> tuple[str, ...]:
     notes = [] if footer.complete else [f"read up to {utc_text(footer.next_start_time)}"]
     if footer.rejected > 0:
         notes.append(f"its pass set {footer.rejected} rows aside below {set_aside_url(store, footer.stream)}")
-    return tuple(notes)
+    more = [page for page in pages_counted_otherwise(footer) if page.count > (page.server_count or 0)]
+    return (*notes, *map(counted_otherwise, more))

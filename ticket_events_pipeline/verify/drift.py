@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.batches import batches_of
-from ticket_events_pipeline.lake.event_batch import METRIC_FIELDS, SLA_PATHS, STATUS_PATHS, TIME_FIELDS
-from ticket_events_pipeline.lake.json_values import as_epoch_ms
+from ticket_events_pipeline.lake.event_batch import METRIC_FIELDS, SLA_PATHS, STATUS_PATHS
 from ticket_events_pipeline.lake.partition_file import opened_partition
 from ticket_events_pipeline.lake.schemas import metric_shaped
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.sla.events import RANK_BY_TYPE
+from ticket_events_pipeline.zendesk.row_times import TIME_FIELDS, as_epoch_ms
 
 TYPE_CHANGED, UNKNOWN = "type changed", "unknown"
 

@@ -1,8 +1,8 @@
 """Whether a ledger proves that its day was read without a gap, and delivered what is stored. Pure: a footer in, problems out.
 
 What the walk and the pass write into a ledger, and so what a healthy one looks like: a page begins where the one before ended,
-or before that (a repeated second, a reading that was taken up again), at the latest where the day begins. Its `end_time` may
-lie in the future, where a row does; it may be missing, or not lie ahead of its start, on the last page of a reading.
+or before that (a repeated second, a reading that was taken up again), at the latest where the day begins, and no later than the
+newest row of the page before. Its `end_time` may lie anywhere: in the future, before its rows, or be missing.
 """
 
 from __future__ import annotations
@@ -23,15 +23,25 @@ def ledger_problems(footer: RawFooter, stream: Stream) -> list[str]:
         *_gaps(footer),
         *_end_problems(footer, stream.lag_seconds),
         *_count_problems(footer),
+        *_server_count_problems(footer),
         *_request_problems(footer, stream.lag_seconds),
     ]
 
 
 def reach(page: LedgerPage) -> int | None:
-    """The epoch second that reading went on from behind the page; None where only its `next_page` told, which isn't kept."""
+    """The last epoch second that reading may have gone on from behind the page; None where it can't be told.
+
+    No later than the page's end_time, nor than its newest row's second and the next: a page that was enlarged holds its last
+    second whole. Of pages in older files the newest row isn't known, nor where their `next_page` led.
+    """
+    proven = None if page.newest is None or page.newest < page.start_time else page.newest + 1
     if page.end_time is None:
-        return None if page.count else page.start_time
-    return max(page.start_time, page.end_time)
+        return proven if page.count else page.start_time
+    claimed = max(page.start_time, page.end_time)
+    if proven is None:
+        return claimed
+    # An end_time that doesn't lie ahead of its start leads nowhere: the rows alone do.
+    return proven if page.end_time <= page.start_time else min(claimed, proven)
 
 
 def pages_within(footer: RawFooter) -> list[LedgerPage]:
@@ -41,7 +51,9 @@ def pages_within(footer: RawFooter) -> list[LedgerPage]:
     return [
         page
         for page in footer.pages
-        if page.end_time is not None and footer.window_start <= page.start_time < page.end_time < footer.window_end
+        if page.end_time is not None
+        and footer.window_start <= page.start_time < page.end_time < footer.window_end
+        and (page.newest is None or page.newest < footer.window_end)
     ]
 
 
@@ -89,6 +101,25 @@ def _count_problems(footer: RawFooter) -> Iterator[str]:
             f"Its pages delivered at least {within} rows of the day, but only {footer.rows} stored, {footer.duplicates} "
             f"replaced and {footer.rejected} refused ones are counted."
         )
+
+
+def _server_count_problems(footer: RawFooter) -> Iterator[str]:
+    for page in pages_counted_otherwise(footer):
+        if page.server_count is not None and page.server_count > page.count:
+            yield f"Rows may be missing: {counted_otherwise(page)}."
+
+
+def pages_counted_otherwise(footer: RawFooter) -> list[LedgerPage]:
+    """The pages whose rows were not as many as the server said."""
+    return [page for page in footer.pages if page.server_count is not None and page.server_count != page.count]
+
+
+def counted_otherwise(page: LedgerPage) -> str:
+    """Such a page and both numbers, for people."""
+    return (
+        f"the page from {utc_text(page.start_time)} (start_time={page.start_time}) said count {page.server_count}, but "
+        f"{page.count} rows came"
+    )
 
 
 def _request_problems(footer: RawFooter, lag_seconds: int) -> Iterator[str]:

@@ -20,6 +20,7 @@ from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE, Credentia
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, TicketEventsError, TransientError
 from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
+from ticket_events_pipeline.zendesk.clocks import ClockComparison
 from ticket_events_pipeline.zendesk.connection import (
     BODY_TIMEOUTS,
     NETWORK_ERRORS,
@@ -109,6 +110,7 @@ class ZendeskClient:
         self._max_page_bytes = max_page_bytes
         self._sleep, self._clock, self._log = sleep, clock, log
         self._requests_made = 0
+        self._clocks = ClockComparison(self._host, log=log)
         self._session = OneHostSession()
         self._session.trust_env = not is_loopback(self._host)  # a proxy has no business with the loopback
         self._session.headers.update({"User-Agent": _user_agent(), "Accept": "application/json"})
@@ -134,7 +136,7 @@ class ZendeskClient:
             TransientError: retries are exhausted.
             OverfullSecondError, DataError: the stream can't be read on; what could be was yielded before.
         """
-        walk, size = Walk(start_time), PageSize(stream)
+        walk, size = Walk(start_time, clock=self._clock), PageSize(stream)
         while True:
             requests_before = self._requests_made
             page = self._fetch(stream, walk.start_time, size)
@@ -250,10 +252,12 @@ class ZendeskClient:
             stream=True,
             allow_redirects=False,  # credentials go to no other host
         ) as response:
-            headers = dict(response.headers)
+            headers, arrived_at = dict(response.headers), self._clock()
             self._quota.note(turn, headers, status=response.status_code)
             body = self._read(response)
-        if response.status_code != 200:
+        if response.status_code == 200:  # other answers may be a proxy's own
+            self._clocks.note(headers, arrived_at)
+        else:
             headers = hide_in_location(self._auth.hide, headers)
         if response.status_code != 200 or f'"{request.stream.name}"'.encode() not in body:
             body = self._auth.hide(body)  # no page: it may be quoted
