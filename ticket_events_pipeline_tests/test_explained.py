@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.daily_summary import COUNTS, KEY
-from ticket_events_pipeline_tests.damages import without_estimates
+from ticket_events_pipeline_tests.damages import rewrite, without_estimates
 from ticket_events_pipeline_tests.passes import Moment, fetch
 from ticket_events_pipeline_tests.sla_cases import Clock
 from ticket_events_pipeline_tests.sla_roots import all_audits, all_events, make_sla_days, put_raw_day, sla_root
@@ -259,6 +260,44 @@ def test_the_audits_say_which_targets_were_deleted_and_which_came_back(tmp_path)
     assert ids(days[0], "breaches") == [2]
     assert (ids(days[1], "targets_reopened"), ids(days[1], "targets_started")) == ([93], [95])
     assert ids(days[1], "active_eod") == [11, 93, 21, 95, 41]
+
+
+@pytest.mark.parametrize(
+    ("more", "is_deleted"),
+    [
+        ('{"event_type":"Comment","body":"cut \\ud83d"}', True),
+        ('{"event_type":"Comment","body":"C:\\\\ud83d"}', True),
+        ('"a text",7,null,{"status":"open"},{"event_type":"Comment","status":"open"}', True),
+        ('{"event_type":"Change","status":["open"]},{"event_type":"Change","status":null}', True),
+        ("[" * 5000 + "]" * 5000, False),
+    ],
+)
+def test_a_deletion_is_read_whatever_else_an_audit_holds(tmp_path, more, is_deleted):
+    """But for what is nested deeper than the tables' maker reads."""
+    clock = Clock().apply(9, 60).ticket(10, "deleted")
+    sla_root(tmp_path, clock.events, Clock.DAY, Clock.DAY, audits=clock.audits)
+
+    def with_more(table):
+        children = [text[:-1] + f",{more}]" for text in table["child_events"].to_pylist()]
+        return table.set_column(table.column_names.index("child_events"), "child_events", pa.array(children))
+
+    rewrite(tmp_path, "ticket_events", Clock.DAY, rows=with_more)
+    make_sla_days(tmp_path, Clock.DAY, Clock.DAY)
+    assert ("targets_deleted" in {name for name, *_ in summed(tmp_path, Clock.DAY)}) == is_deleted
+    if is_deleted:
+        assert "targets_deleted" in check(tmp_path, Clock.DAY, [Clock.DAY])
+    else:
+        trace(tmp_path, Clock.DAY)
+
+
+def test_audits_whose_child_events_are_no_list_break_no_trace(tmp_path):
+    clock = Clock().apply(9, 60).ticket(10, "deleted")
+    sla_root(tmp_path, clock.events, Clock.DAY, Clock.DAY, audits=clock.audits)
+    other = pa.array(['{"event_type":"Change","status":"deleted"}'])
+    at = RAW_SCHEMAS["ticket_events"].get_field_index("child_events")
+    rewrite(tmp_path, "ticket_events", Clock.DAY, rows=lambda table: table.set_column(at, "child_events", other))
+    make_sla_days(tmp_path, Clock.DAY, Clock.DAY)
+    assert "active_eod" in check(tmp_path, Clock.DAY, [Clock.DAY])
 
 
 def test_a_contradicted_outcome_is_traced_to_its_events(tmp_path):
