@@ -264,12 +264,12 @@ class ClockLife:
         return elapsed <= target
 
     def contradicted(self):
-        """Rule 10."""
+        """Rule 10, by a minute or more on either side: durations come without their seconds."""
         if self.measured() is None:
             return False
         elapsed, target = self.measured()
         if self.outcome() == "breached":
-            return elapsed <= target
+            return elapsed + 60 <= target
         return not self.superseded() and elapsed >= target + 60
 
     def overdue_seconds(self, as_of):

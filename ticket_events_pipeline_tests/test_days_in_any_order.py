@@ -80,7 +80,8 @@ def test_the_footer_tells_each_fact_as_text(tmp_path, stream):
         assert int(footer["fetched_at"]) == clock.now
         assert day.start < int(footer["next_start_time"]) <= clock.now
         ledger = json.loads(footer["pages"])
-        assert [list(page) for page in ledger] == [["start_time", "end_time", "count", "first_id", "last_id"]] * len(ledger)
+        names = ["start_time", "end_time", "count", "first_id", "last_id", "server_count", "newest"]
+        assert [list(page) for page in ledger] == [names] * len(ledger)
         assert {page["start_time"] for page in ledger} <= set(requests)
     assert int(footers[days[1]]["window_end"]) - int(footers[days[1]]["window_start"]) == 23 * HOUR
     assert sum(int(footer["requests"]) for footer in footers.values()) == len(requests)

@@ -182,6 +182,8 @@ FOOTER = RawFooter(
 def test_a_raw_footer_is_text_and_read_back_as_it_was(tmp_path):
     metadata = FOOTER.to_metadata()
     assert (metadata["complete"], metadata["sideload"], metadata["window_start"]) == ("true", "false", "1772409600")
-    assert metadata["pages"] == '[{"start_time":1772409600,"end_time":null,"count":0,"first_id":null,"last_id":null}]'
+    assert metadata["pages"] == (
+        '[{"start_time":1772409600,"end_time":null,"count":0,"first_id":null,"last_id":null,"server_count":null,"newest":null}]'
+    )
     write_partition(FolderStore(tmp_path), "ticket_events", DAY, pa.table({"a": [1]}), metadata)
     assert read_raw_footer(FolderStore(tmp_path), "ticket_events", DAY) == FOOTER

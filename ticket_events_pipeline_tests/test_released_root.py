@@ -298,7 +298,9 @@ def test_its_first_values_are_stored_beside_the_nulls_of_before_and_verify(monke
     add_trial_column(monkeypatch, stream)
     event = {"id": 1, "ticket_id": 7, "metric": "reply_time", "instance_id": 1, "type": "update_status"}
     event |= {"time": f"{OPEN}T20:00:00Z", "status": {"calendar": 3, "business": 2, "trial": 42}}
-    with SandboxServer(RecordedAccount({stream: [event]}), clock=Moment(SERVED_AT)) as server:
+    with gzip.open(SAMPLES / "released_root_v1_rows.json.gz") as packed:
+        rows_served = json.load(packed)[stream]
+    with SandboxServer(RecordedAccount({stream: [*rows_served, event]}), clock=Moment(SERVED_AT)) as server:
         finish(server, root, stream)
     values = read_partition(FolderStore(root), stream, OPEN)[TRIAL].to_pylist()
     assert (values.count(42), values.count(None)) == (1, len(values) - 1)

@@ -14,6 +14,9 @@ from ticket_events_pipeline_tests.passes import Moment, client_at, ownership_of
 from ticket_events_pipeline_tests.scripted_server import ScriptedServer
 
 SAMPLES = Path(__file__).parent / "samples"
+LATER = Moment(4_000_000_000)
+"""This machine's clock, long after any of the answers: the server's `Date` is today's."""
+
 RECORDED = json.loads((SAMPLES / "estuary_recorded_metric_event.json").read_text())
 
 
@@ -24,9 +27,9 @@ def answers(name):
 def fetched(root, stream, date, script):
     """The stored rows of the day, and how many requests they took."""
     day, store = Day.parse(date), FolderStore(root)
-    with ScriptedServer(script) as server, client_at(server.url, clock=Moment(0)) as client:
+    with ScriptedServer(script) as server, client_at(server.url, clock=LATER) as client:
         days = fetch_days(
-            client, store, stream=STREAMS[stream], days=[day], ownership=ownership_of(day), clock=Moment(0), log=print
+            client, store, stream=STREAMS[stream], days=[day], ownership=ownership_of(day), clock=LATER, log=print
         )
         assert [done.footer.complete for done in days] == [True]
         rows = read_partition(store, stream, day).to_pylist()

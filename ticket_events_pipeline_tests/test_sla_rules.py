@@ -380,7 +380,7 @@ def fulfilled(target, minutes, *, late=False):
 
 @pytest.mark.parametrize(
     ("late", "minutes", "expected"),
-    [(True, 59, True), (True, 60, True), (True, 61, False), (False, 60, False), (False, 61, True), (False, 5000, True)],
+    [(True, 59, True), (True, 60, False), (True, 61, False), (False, 60, False), (False, 61, True), (False, 5000, True)],
 )
 def test_rule_10_a_duration_that_speaks_against_the_outcome_contradicts_it(late, minutes, expected):
     clock = fulfilled(60, minutes, late=late)

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from ticket_events_pipeline.errors import (
 )
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, PageRequest, decode_page
 from ticket_events_pipeline.zendesk.refusals import Asked, RateLimited, Unreadable
-from ticket_events_pipeline_tests.client_bench import SECRET, T, bench, last_page
+from ticket_events_pipeline_tests.client_bench import NOW, SECRET, T, bench, last_page
 from ticket_events_pipeline_tests.test_security import PROXY_PASSWORD, at_a_real_host, shown
 
 CASES = Path(__file__).parent / "samples" / "cases"
@@ -24,6 +25,7 @@ BLOCKED = json.loads((CASES / "cloudflare-challenge-is-blamed-on-the-credentials
 SUSPENDED = json.loads((CASES / "reason-of-a-json-error-with-200-is-withheld.json").read_text())["answers"]["*"]
 KINDS = {"export": BearerToken(SECRET), "grant": ClientCredentials("id", SECRET)}
 VARIABLES = {"export": "ZENDESK_OAUTH_TOKEN", "grant": "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"}
+DATED = {"Date": formatdate(NOW, usegmt=True)}
 HTML, TEXT = {"Content-Type": "text/html; charset=UTF-8"}, {"Content-Type": "text/plain"}
 CLOUDFLARE = {"Server": "cloudflare"}
 
@@ -266,7 +268,7 @@ def test_an_error_in_a_200_that_no_retry_can_clear_ends_at_once(what, body, kind
 def test_an_error_in_a_200_that_may_pass_is_asked_for_again(what, code):
     """Also one that is unknown: a backfill that ends for a gateway's bad moment costs more than twelve requests."""
     grant = [(200, {}, {"access_token": "t"})] if what == "grant" else []
-    failed = (200, {}, {"error": code, "description": "invalid, forbidden and not found"})
+    failed = (200, DATED, {"error": code, "description": "invalid, forbidden and not found"})
     with bench(failed, *grant, last_page(1), credentials=KINDS[what]) as made:
         assert len(made.walk()) == 1
         assert f"200 with an error: {code}: invalid, forbidden and not found" in made.log[0]
@@ -298,7 +300,7 @@ def test_what_is_no_error_is_a_customers_record_and_not_quoted(body, stream):
 
 def test_a_long_and_hostile_reason_is_bounded_escaped_and_without_secrets():
     body = {"error": "Oops", "description": f"<b>\x1b[31m{SECRET}\n\u2028</b>" + "x" * 5000}
-    with bench((200, {}, body), last_page()) as made:
+    with bench((200, DATED, body), last_page()) as made:
         made.walk()
     told = made.log[0].partition("; waiting")[0]
     assert "Oops: [31m[hidden] xxx" in told
@@ -316,7 +318,7 @@ def test_a_page_with_rows_is_a_page_whatever_else_it_says(stream):
 def test_a_captive_portals_page_is_told_as_one(what):
     """It may clear by itself: it is asked for again."""
     grant = [(200, {}, {"access_token": "t"})] if what == "grant" else []
-    portal = (200, HTML, b"\xef\xbb\xbf<html><head><title>Hotel Wi-Fi</title></head></html>")
+    portal = (200, HTML | DATED, b"\xef\xbb\xbf<html><head><title>Hotel Wi-Fi</title></head></html>")
     with bench(portal, *grant, last_page(1), credentials=KINDS[what]) as made:
         made.walk()
     assert "web page" in made.log[0]

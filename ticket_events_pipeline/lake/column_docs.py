@@ -117,8 +117,8 @@ _SLA_TARGETS = {
     "withdrawn_breaches_on_day": "Those of withdrawn_breaches that are dated on this day.",
     "overdue_seconds": "Seconds of the calendar since breached_at in which it was open, up to its closing or as_of; NULL if "
     "unbreached or superseded.",
-    "is_contradicted": "True if it was fulfilled and the clock's last duration speaks against the outcome: breached within the "
-    "target, or achieved beyond it by a minute or more; NULL in files of schema version 1.",
+    "is_contradicted": "True if it was fulfilled and its last duration speaks against the outcome by a minute or more: "
+    "breached within the target, or achieved beyond it; NULL in files of schema version 1.",
     "overdue_clock_seconds": "Seconds that the clock ran beyond the target, in the policy's hours, as Zendesk counts; NULL "
     "unless the outcome is breached and both are known.",
     "due_at": "Estimate (UTC) of when an open, unpaused, unbreached target in calendar hours breaches if nothing happens; NULL "

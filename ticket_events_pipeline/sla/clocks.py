@@ -48,10 +48,7 @@ def empty_clocks() -> pa.Table:
     return CLOCKS_SCHEMA.empty_table()
 
 
-NO_CHANGES = STATUS_CHANGES_SCHEMA.empty_table()
-
-
-def advance(clocks: pa.Table, events: pa.Table, day: Day, changes: pa.Table = NO_CHANGES) -> pa.Table:
+def advance(clocks: pa.Table, events: pa.Table, day: Day, changes: pa.Table | None = None) -> pa.Table:
     """The clocks remembered at the end of a day, sorted by (ticket_id, metric, instance_id), then by rule 2.
 
     Args:
@@ -63,7 +60,7 @@ def advance(clocks: pa.Table, events: pa.Table, day: Day, changes: pa.Table = NO
             have been deleted mean nothing.
     """
     rows = merge([metric_rows(clocks), events])
-    own = ticket_rows(clocks, changes)
+    own = ticket_rows(clocks, STATUS_CHANGES_SCHEMA.empty_table() if changes is None else changes)
     if own.num_rows:
         rows = pa.concat_tables([rows, own, copies(rows, own)])
     rows = _in_order(rows)

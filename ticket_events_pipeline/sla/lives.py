@@ -72,7 +72,7 @@ def lives(rows: pa.Table, timeline: Timeline, states: States) -> Lives:
     status = clocks.last(timeline.rank == UPDATE_STATUS)
     # One from before the fulfil speaks of an earlier cycle. In one second it ranks after the fulfil.
     elapsed_minutes, has_elapsed = _elapsed(rows, np.where(is_fulfilled & (status > closing), status, -1), policy)
-    meets, exceeds = _against_target(rows, policy, elapsed_minutes)
+    meets, speaks_against_breach, speaks_against_met = _against_target(rows, policy, elapsed_minutes)
     is_measured = has_elapsed & (states.policy[closing] >= 0)
     # B5: fulfilled with a policy in force, the target changed after the breach, and the elapsed minutes within it.
     is_changed_late = (breach >= 0) & (_last_change(timeline, comes, is_change) > breach)
@@ -88,7 +88,7 @@ def lives(rows: pa.Table, timeline: Timeline, states: States) -> Lives:
         is_fulfilled=is_fulfilled,
         is_deleted=(closing >= 0) & (timeline.rank[closing] == DELETE),
         is_superseded=is_superseded,
-        is_contradicted=is_measured & ~is_superseded & np.where(breach >= 0, meets, exceeds),
+        is_contradicted=is_measured & ~is_superseded & np.where(breach >= 0, speaks_against_breach, speaks_against_met),
         openings=clocks.count(opens),
         elapsed_minutes=elapsed_minutes,
         has_elapsed=has_elapsed,
@@ -142,16 +142,19 @@ def _elapsed(rows: pa.Table, status: Ints, policy: Ints) -> tuple[Ints, Bools]:
     return known(pc.if_else(pc.greater_equal(minutes, 0), minutes, None))
 
 
-def _against_target(rows: pa.Table, policy: Ints, elapsed_minutes: Ints) -> tuple[Bools, Bools]:
-    """B5 and rule 10: whether the elapsed minutes are within the target, and whether beyond it by a minute or more.
+def _against_target(rows: pa.Table, policy: Ints, elapsed_minutes: Ints) -> tuple[Bools, Bools, Bools]:
+    """B5 and rule 10: whether the elapsed minutes are within the target; within it, or beyond it, by a minute or more.
 
-    Neither where the target is unknown. Compared in minutes: stored numbers times 60 may leave int64.
+    Elapsed time comes in whole minutes, without its seconds: a reply 20 seconds late has the minutes of its target, and that
+    contradicts nothing. None of the three where the target is unknown. Compared in minutes: stored numbers times 60 may leave
+    int64.
     """
     target_seconds, is_known = known(taken(rows, "target_seconds", policy))
     whole_minutes = target_seconds // 60
     is_within = elapsed_minutes <= whole_minutes
-    is_beyond = elapsed_minutes - 1 >= whole_minutes + (target_seconds % 60 > 0)
-    return is_known & is_within, is_known & is_beyond
+    is_surely_within = elapsed_minutes < whole_minutes
+    is_surely_beyond = elapsed_minutes - 1 >= whole_minutes + (target_seconds % 60 > 0)
+    return is_known & is_within, is_known & is_surely_within, is_known & is_surely_beyond
 
 
 def _codes(column: pa.Array) -> Ints:

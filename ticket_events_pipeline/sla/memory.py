@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.clocks import (
-    NO_CHANGES,
     advance,
     deleted_tickets,
     empty_clocks,
@@ -163,7 +162,7 @@ class Memory:
         """Those changes of status that may matter: of tickets that are deleted by one of them or have been before."""
         return of_deleted(changes, union(NO_TICKETS, *(layer.deleted_tickets for layer in self.layers)))
 
-    def advanced(self, events: pa.Table, day: Day, changes: pa.Table = NO_CHANGES) -> tuple[Memory, KeptLayer]:
+    def advanced(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[Memory, KeptLayer]:
         """The memory at the end of a later day, and its newest layer.
 
         Args:
@@ -173,8 +172,8 @@ class Memory:
         """
         oldest = day.plus(-REACH_DAYS)
         staying = tuple(layer for layer in self.layers if layer.day >= oldest)
-        named = [events["ticket_id"].to_numpy(), changes["ticket_id"].to_numpy()]
-        moved = union(*named, self._having(np.sort(events["id"].to_numpy())))
+        of_changes = NO_TICKETS if changes is None else changes["ticket_id"].to_numpy()
+        moved = union(events["ticket_id"].to_numpy(), of_changes, self._having(np.sort(events["id"].to_numpy())))
         left = [self._only_in(place) for place in range(len(self.layers) - len(staying))]
         found = self._found(union(moved, self._open(), *left))
         clocks = advance(self._clocks(found), events, day, changes)
@@ -182,7 +181,7 @@ class Memory:
         here = KeptLayer.of(day, clocks, besides=known_to_older)
         return Memory((*(layer.without(here.tickets) for layer in staying), here)), here
 
-    def gathered(self, events: pa.Table, day: Day, changes: pa.Table = NO_CHANGES) -> tuple[Memory, KeptLayer]:
+    def gathered(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[Memory, KeptLayer]:
         """As `advanced`, but with all that is remembered in the one layer, so that no older one is needed."""
         here = KeptLayer.of(day, advance(self.clocks(), events, day, changes))
         return Memory((here,)), here

@@ -16,8 +16,7 @@ from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.raw_footer import RawFooter, opened_raw_day
 from ticket_events_pipeline.lake.schemas import metric_shaped
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.sla.clocks import NO_CHANGES
-from ticket_events_pipeline.sla.deletions import AUDIT_COLUMNS, status_changes
+from ticket_events_pipeline.sla.deletions import AUDIT_COLUMNS, STATUS_CHANGES_SCHEMA, status_changes
 from ticket_events_pipeline.sla.events import has_metric_events, sla_events
 from ticket_events_pipeline.summarize.inputs import DayInputs, RawState, day_inputs
 
@@ -104,7 +103,7 @@ def read_raw(store: Store, day: Day) -> RawDay:
         states={raw.footer.stream: _state(raw) for raw in found},
         events=sla_events(*(raw.rows for raw in found)),
         times=[raw.rows["time"].filter(metric_shaped(raw.rows)).cast(pa.int64()) for raw in found],
-        status_changes=pa.concat_tables([NO_CHANGES, *(raw.status_changes for raw in found)]),
+        status_changes=pa.concat_tables([STATUS_CHANGES_SCHEMA.empty_table(), *(raw.status_changes for raw in found)]),
     )
 
 
