@@ -13,7 +13,7 @@ from ticket_events_pipeline.errors import DataError, OverfullSecondError
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, TICKET_EVENTS, EventPage, PageRequest
 from ticket_events_pipeline.zendesk.page_size import PageSize
 from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, TooLarge
-from ticket_events_pipeline.zendesk.walk import MAX_REPEATS, Continue, End, Walk, decide, row_key
+from ticket_events_pipeline.zendesk.walk import MAX_EMPTY_PAGES, MAX_REPEATS, Continue, End, Walk, decide, row_key
 
 T = 1_700_000_000
 
@@ -53,6 +53,93 @@ def page(rows: int = 1, **fields: Any) -> EventPage:
 def test_one_rule(fields: dict[str, Any], new_ids: int, expected: Continue | End) -> None:
     """What follows one page, asked for the first time."""
     assert decide(page(**fields), new_ids=new_ids, repeats=0) == expected
+
+
+def timed(*offsets: int, **fields: Any) -> EventPage:
+    """A page whose rows are dated that many seconds behind its start."""
+    given_fields = {"end_time": None, "end_of_stream": None, "next_start_time": None, "server_time": T + 10**6, **fields}
+    rows = [{"id": n, "timestamp": T + offset} for n, offset in enumerate(offsets)]
+    return EventPage(TICKET_EVENTS, T, rows, len(rows), **given_fields)
+
+
+HOURS = 3 * 3600
+AHEAD = 10**6 + 9
+
+
+@pytest.mark.parametrize(
+    ("given_page", "expected"),
+    [
+        (timed(1, 5, end_time=T + HOURS), Continue(T + 5)),
+        (timed(1, 5, end_time=T + 6), Continue(T + 5)),
+        (timed(1, 5, end_time=T + 3), Continue(T + 3)),
+        (timed(5, 1, 3, end_time=T + HOURS), Continue(T + 5)),
+        (timed(1, 5), Continue(T + 5)),
+        (timed(1, 5, end_time=T - 9), Continue(T + 5)),
+        (timed(1, 5, end_time=4_102_444_800), Continue(T + 5)),
+        (timed(1, 5, end_time=4_102_444_800, end_of_stream=False), Continue(T + 5)),
+        # A whole second: the next one is believed if the page was enlarged for it, else it is asked for once more.
+        (timed(5, 5, end_time=T + 6), Continue(T + 6)),
+        (timed(5, 5, end_time=T + HOURS), Continue(T + 5)),
+        (timed(5, 5, 5, end_time=T + HOURS, page_limit=2), Continue(T + 6)),
+        (timed(0, 0, end_time=T + 1), Continue(T + 1)),
+        (timed(0, 0, end_time=T + HOURS, end_of_stream=False), Continue(T + 1)),
+        (timed(0, 0, end_time=T + HOURS, page_limit=2), Continue(T, wants_full_page=True)),
+        # Rows dated ahead carry nothing past the newest that isn't; behind all others they are the end.
+        (timed(1, 5, AHEAD, end_time=T + AHEAD), Continue(T + 5)),
+        (timed(1, AHEAD, 5, end_time=T + AHEAD), Continue(T + 5)),
+        (timed(0, AHEAD, end_time=T + AHEAD, end_of_stream=False), End(T)),
+        (timed(AHEAD, AHEAD + 1, end_time=T + AHEAD, end_of_stream=False), End(T)),
+        (timed(0, AHEAD, end_time=T + 7, page_limit=2), Continue(T + 7)),
+        (timed(0, AHEAD, 0, end_time=T + AHEAD, end_of_stream=False), Continue(T, wait_seconds=15)),
+        (timed(1, 5, AHEAD, end_time=T + AHEAD, end_of_stream=True), End(T + 5)),
+        # The end of the stream.
+        (timed(1, 5, end_time=T + HOURS, end_of_stream=True), End(T + 5)),
+        (timed(1, 5, end_time=T + 3, end_of_stream=True), End(T + 3)),
+        (timed(1, 5, end_of_stream=True), End(T + 5)),
+        (timed(1, 5, end_time=T - 9, end_of_stream=True), End(T)),
+        (timed(end_time=T + HOURS, end_of_stream=True), End(T + HOURS)),
+        # Without rows that prove anything.
+        (timed(-5, -1, end_time=T + 9), Continue(T + 9)),
+        (timed(end_time=T + 9, end_of_stream=False), Continue(T, wait_seconds=15)),
+        (timed(end_of_stream=False), Continue(T, wait_seconds=15)),
+        (timed(end_time=4_102_444_800), End(T)),
+        (timed(end_time=T + 9), Continue(T + 9)),
+    ],
+)
+def test_a_page_leads_no_further_than_its_rows_prove(given_page: EventPage, expected: Continue | End) -> None:
+    """Whatever its end_time says."""
+    assert decide(given_page, new_ids=0, repeats=0) == expected
+
+
+def test_an_empty_page_that_says_more_follows_is_believed_near_now_alone() -> None:
+    """And only if it says so twice."""
+    near = timed(end_time=T + 9, end_of_stream=False, server_time=T + 129)
+    assert decide(near, new_ids=0, repeats=0) == Continue(T, wait_seconds=15)
+    assert decide(near, new_ids=0, repeats=1) == End(T + 9)
+    leap = timed(end_time=T + 9, end_of_stream=False, server_time=T + 130)
+    assert decide(leap, new_ids=0, repeats=8) == Continue(T, wait_seconds=15)
+    with pytest.raises(DataError, match="answered 2 times with no rows"):
+        decide(timed(end_of_stream=False), new_ids=0, repeats=1)
+
+
+@pytest.mark.parametrize("end_of_stream", [None, False])
+def test_ten_empty_pages_in_a_row_fail_though_they_advance(end_of_stream: bool | None) -> None:
+    """Ten, not nine; a page with a row begins the count anew."""
+    walk = Walk(T)
+    for round_ in range(2):
+        for _ in range(9):
+            walk.take(replace(timed(end_of_stream=end_of_stream), start_time=walk.start_time, end_time=walk.start_time + 1))
+        if not round_:
+            walk.take(replace(timed(1, 100), start_time=walk.start_time, end_time=walk.start_time + 50))
+    with pytest.raises(DataError, match="10 pages in a row without rows"):
+        walk.take(replace(timed(end_of_stream=end_of_stream), start_time=walk.start_time, end_time=walk.start_time + 1))
+
+
+def test_a_date_that_is_behind_ends_no_walk() -> None:
+    """This machine's clock says that the rows have happened."""
+    behind = timed(1, 50, end_time=T + 50, server_time=float(T))
+    assert Walk(T, clock=lambda: T + 10**6).take(behind) == Continue(T + 50)
+    assert Walk(T, clock=lambda: 0.0).take(behind) == End(T)
 
 
 def test_a_pinned_page_is_an_overfull_second() -> None:
@@ -105,6 +192,7 @@ class ModelServer:
         tells_end: whether `end_of_stream` is sent.
         enlarges: a page within one second grows to hold it whole and ends one later; else it stays capped, for ever.
         has_end_time: whether `end_time` is sent, or `next_page` alone.
+        leap: seconds by which every page says that it ends later than it does.
     """
 
     times: list[int]
@@ -112,6 +200,7 @@ class ModelServer:
     tells_end: bool
     enlarges: bool
     has_end_time: bool
+    leap: int = 0
 
     def answer(self, start_time: int) -> EventPage:
         tail = [n for n, time in enumerate(self.times) if time >= start_time]
@@ -120,11 +209,12 @@ class ModelServer:
         if self.enlarges and len(tail) > len(shown) and self.times[shown[0]] == end_time:
             shown = [n for n in tail if self.times[n] == end_time]
             end_time += 1
+        end_time += self.leap
         is_end = len(shown) == len(tail)
         return EventPage(
             stream=TICKET_EVENTS,
             start_time=start_time,
-            rows=[{"id": n} for n in shown],
+            rows=[{"id": n, "timestamp": self.times[n]} for n in shown],
             count=len(shown),
             end_time=end_time if self.has_end_time else None,
             end_of_stream=is_end if self.tells_end else None,
@@ -136,7 +226,8 @@ class ModelServer:
     @property
     def overfull(self) -> set[int]:
         """Seconds that fill a capped page, which can't get past them, and a last one that can't be told from them."""
-        crowded = {time for time in self.times if self.times.count(time) >= self.limit and not self.enlarges}
+        is_hidden = not self.enlarges or self.leap > 0  # of a page that leaps, nobody can tell whether it was enlarged
+        crowded = {time for time in self.times if self.times.count(time) >= self.limit and is_hidden}
         last_is_full = bool(self.times) and self.times.count(self.times[-1]) >= self.limit and not self.tells_end
         return crowded | ({self.times[-1]} if last_is_full else set())
 
@@ -148,6 +239,7 @@ SERVERS = st.builds(
     tells_end=st.booleans(),
     enlarges=st.booleans(),
     has_end_time=st.booleans(),
+    leap=st.sampled_from([0, 0, 2, 10_800, 4 * 10**9]),
 )
 
 
@@ -173,11 +265,13 @@ def test_a_walk_sees_every_row_or_names_the_overfull_second(server: ModelServer,
         seen, watermark, requests = walked(server, start_time)
     except OverfullSecondError as error:
         named = any(f"start_time={time}" in str(error) for time in stuck)
+    except DataError:
+        named = server.leap > 0 and not server.tells_end  # it says for ever that more follows
     else:
         named = None
         assert set(seen) == wanted
         assert watermark >= max([start_time, *(server.times[n] for n in wanted)])
-        assert requests <= len(wanted) + 2 + MAX_REPEATS
+        assert requests <= (len(wanted) + 2) * (2 if server.leap else 1) + MAX_REPEATS + MAX_EMPTY_PAGES * (server.leap > 0)
     assert named is not False
 
 
@@ -186,5 +280,5 @@ def test_a_walk_sees_every_row_or_names_the_overfull_second(server: ModelServer,
 def test_any_page_size_sees_the_same_rows(server: ModelServer, limit: int) -> None:
     """Splitting the stream into pages differently changes nothing."""
     sizes = (server.limit, limit, 1000)
-    seen = [set(walked(replace(server, limit=size, tells_end=True, enlarges=True), T)[0]) for size in sizes]
+    seen = [set(walked(replace(server, limit=size, tells_end=True, enlarges=True, leap=0), T)[0]) for size in sizes]
     assert seen == [set(range(len(server.times)))] * 3
