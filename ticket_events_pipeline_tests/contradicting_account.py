@@ -83,7 +83,7 @@ CHANGES = END_TIMES | OTHERS
 
 @dataclass
 class ContradictingAccount:
-    """Answers as a script's item. `changes` are made to the answers of those numbers, from 0; `always` to every one."""
+    """Answers as a script's item. `changes` are made to the answers of those numbers, from 0; `always` to all others."""
 
     rows: Mapping[str, list[dict[str, Any]]]
     clock: Moment
@@ -109,9 +109,9 @@ class ContradictingAccount:
         if answer.status != 200:
             return answer.status, headers, answer.body
         answered = Answered(stream, int(request.query["start_time"]), self.clock(), json.loads(answer.body), headers)
-        for change in (self.always, self.changes.get(self.answered)):
-            if change is not None:
-                change(answered)
+        change = self.changes.get(self.answered, self.always)
+        if change is not None:
+            change(answered)
         self.answered += 1
         return 200, answered.headers, answered.envelope
 
