@@ -217,3 +217,19 @@ def test_wrong_credentials_cost_one_request_for_both_streams(deployment, monkeyp
     assert [seen.status for seen in deployment.server.requests] == [401]
     monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "sandbox")
     deployment.fetch(DAYS[0], DAYS[1])
+
+
+def test_audits_that_land_after_the_summary_make_it_again_with_the_deletions_that_they_tell(deployment):
+    """Until then the day knows no deletion, and its footer says so."""
+    children = [{"id": 1, "event_type": "Change", "status": "deleted", "previous_value": "open"}]
+    audit = {"id": 901, "ticket_id": 2, "timestamp": Day.parse(DAYS[1]).start + 43_200, "child_events": children}
+    deployment.account.deliver("ticket_events", [audit])
+    assert deployment.materialize("ticket_metric_events", DAYS[0], DAYS[2]).success
+    assert deployment.settle() == [(DAYS[0], DAYS[2])]
+    assert deployment.footer("daily_sla_breach_summary", DAYS[1])["deletions_through"] == ""
+    assert deployment.materialize("ticket_events", DAYS[0], DAYS[2]).success
+    assert deployment.settle() == [(DAYS[0], DAYS[2])]
+    deleted = [sum(deployment.table("daily_sla_breach_summary", day)["targets_deleted"].to_pylist()) for day in DAYS[:3]]
+    still_open = [sum(deployment.table("daily_sla_breach_summary", day)["active_eod"].to_pylist()) for day in DAYS[:3]]
+    assert (deleted, still_open) == ([0, 1, 0], [1, 1, 2])
+    assert deployment.footer("daily_sla_breach_summary", DAYS[2])["deletions_from"] == DAYS[0]
