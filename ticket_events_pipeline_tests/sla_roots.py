@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.partition_file import write_partition
@@ -39,6 +41,13 @@ def put_raw_day(
     read_to = day.end + 3600 if now is None else now
     rows = [row for row in [*events, *audits] if day.start <= row["time"] < min(day.end, read_to)]
     table = raw_table(sorted(rows, key=lambda row: (row["time"], row["id"])), stream)
+    put_raw_table(root, table, stream, day, read_to=read_to, told=told)
+
+
+def put_raw_table(
+    root: Path, table: pa.Table, stream: str, day: Day, *, read_to: float, told: dict[str, str] | None = None
+) -> None:
+    """The raw file of the day with these rows, read up to then; the footer says what is `told` besides."""
     footer = RawFooter(
         schema_version=SCHEMA_VERSION,
         account="recorded",
@@ -59,14 +68,6 @@ def put_raw_day(
         pages=(),
     )
     write_partition(FolderStore(root), stream, day, table, {**footer.to_metadata(), **(told or {})})
-
-
-def make_sla_days(root: Path, first: Day, last: Day) -> list[MadeDay]:
-    """The three tables of the days; the made summaries."""
-    store, days = FolderStore(root), days_between(first, last)
-    list(make_clocks(store, days))
-    list(make_targets(store, days))
-    return list(make_summaries(store, days))
 
 
 def put_audits(root: Path, audits: Events, day: Day, *, now: float | None = None) -> None:

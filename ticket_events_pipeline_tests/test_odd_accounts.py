@@ -15,14 +15,12 @@ import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.event_batch import decode_rows
-from ticket_events_pipeline.lake.partition_file import read_partition, write_partition
-from ticket_events_pipeline.lake.raw_footer import RawFooter
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.lake.partition_file import read_partition
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline_tests.sla_cases import rows_of
-from ticket_events_pipeline_tests.sla_roots import make_sla_days
+from ticket_events_pipeline_tests.sla_roots import make_sla_days, put_raw_table
 
 CASES = Path(__file__).parent / "samples" / "cases"
 HOUR = 3600
@@ -85,26 +83,7 @@ def put_rows(root, served, day, backwards):
         seconds = [moment // 1000 for moment in table["time"].cast("int64").to_pylist()]
         table = table.filter(pa.array([day.start <= second < day.end for second in seconds], pa.bool_()))
         table = table.sort_by([("time", "ascending"), ("id", "ascending")])
-        footer = RawFooter(
-            schema_version=SCHEMA_VERSION,
-            account="acme",
-            timezone=day.timezone,
-            sideload=False,
-            stream=stream,
-            partition=str(day),
-            window_start=day.start,
-            window_end=day.end,
-            complete=True,
-            next_start_time=day.end,
-            requests=1,
-            rows=table.num_rows,
-            duplicates=0,
-            rejected=0,
-            fetched_at=day.end + HOUR,
-            content_hash=content_hash(table),
-            pages=(),
-        )
-        write_partition(FolderStore(root), stream, day, table, footer.to_metadata())
+        put_raw_table(root, table, stream, day, read_to=day.end + HOUR)
 
 
 def made(root, slug, variant, part="serve"):
