@@ -238,27 +238,32 @@ class ClockLife:
             self.open_spans[-1][1] = self.closed_at = time
             self.closed_by = cause
             self.fulfilled_with_policy = self.policy is not None
+            self.policy_at_closing, self.was_changed_at_closing = self.last_policy, self.changed_after_breach
         self.open = is_open
 
     def is_fulfilled_target(self):
         return not self.open and self.closed_by == "fulfil"
 
+    def own_policy(self):
+        """In force, else the last one; a fulfilled target keeps the one that it was fulfilled with until it opens again."""
+        return self.policy_at_closing if self.is_fulfilled_target() else self.last_policy
+
     def elapsed_seconds(self):
         """B5: by the last update_status, if it isn't older than the fulfilment and no nonsense."""
         if self.status is None or not self.is_fulfilled_target() or self.status_at < self.closed_at:
             return None
-        minutes = self.status.get("business" if (self.last_policy or NO_POLICY)["business_hours"] else "calendar")
+        minutes = self.status.get("business" if (self.own_policy() or NO_POLICY)["business_hours"] else "calendar")
         return None if minutes is None or not 0 <= minutes <= INT64_MAX else minutes * 60  # none beyond int64 is stored
 
     def measured(self):
         """Elapsed and target seconds of a target fulfilled with a policy; None where either isn't known."""
         if not self.is_fulfilled_target() or not self.fulfilled_with_policy:
             return None
-        elapsed, target = self.elapsed_seconds(), self.last_policy["target_seconds"]
+        elapsed, target = self.elapsed_seconds(), self.own_policy()["target_seconds"]
         return None if elapsed is None or target is None else (elapsed, target)
 
     def superseded(self):
-        if self.breached_at is None or not self.changed_after_breach or self.measured() is None:
+        if self.breached_at is None or self.measured() is None or not self.was_changed_at_closing:
             return False
         elapsed, target = self.measured()
         return elapsed <= target
@@ -292,7 +297,7 @@ def sla_metric(metric, instance_id):
 
 
 def target_row(key, life, start, as_of):
-    policy = life.last_policy or NO_POLICY
+    policy = life.own_policy() or NO_POLICY
     entry, breach = life.entry_policy or NO_POLICY, life.breach_policy or NO_POLICY
     overdue = overdue_clock = None
     if life.breached_at is not None and not life.superseded():
@@ -369,7 +374,7 @@ def targets(deliveries, *, date, timezone, as_of, audits=()):
             applies += [event for event in events if event["time"] < as_of and RANK[event["type"]] == 1]
     titles = newest_titles(applies)
     for _, life in shown:
-        for policy in (life.last_policy, life.entry_policy, life.breach_policy):
+        for policy in (life.own_policy(), life.last_policy, life.entry_policy, life.breach_policy):
             if policy is not None:
                 policy["policy_title"] = titles.get(policy["policy_id"])
     return [target_row(key, life, start, as_of) for key, life in shown]

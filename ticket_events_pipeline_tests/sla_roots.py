@@ -70,6 +70,14 @@ def put_raw_table(
     write_partition(FolderStore(root), stream, day, table, {**footer.to_metadata(), **(told or {})})
 
 
+def make_sla_days(root: Path, first: Day, last: Day) -> list[MadeDay]:
+    """The three tables of the days; the made summaries."""
+    store, days = FolderStore(root), days_between(first, last)
+    list(make_clocks(store, days))
+    list(make_targets(store, days))
+    return list(make_summaries(store, days))
+
+
 def put_audits(root: Path, audits: Events, day: Day, *, now: float | None = None) -> None:
     """The day's raw `ticket_events` with those of the audits that lie in it, and no metric events."""
     put_raw_day(root, [], day, now=now, stream="ticket_events", audits=audits)

@@ -17,8 +17,9 @@ import pytest
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.lake.event_batch import decode_rows
 from ticket_events_pipeline.lake.partition_file import read_partition
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, SCHEMA_VERSION
 from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.verify.drift import find_oddities
 from ticket_events_pipeline_tests.sla_cases import rows_of
 from ticket_events_pipeline_tests.sla_roots import make_sla_days, put_raw_table
 
@@ -177,3 +178,37 @@ def test_a_fulfil_whose_breach_was_dated_before_what_is_read_again_is_contradict
         put_rows(tmp_path, case["then"], day, backwards=False)
     make_sla_days(tmp_path, days[0], days[-1])
     assert_row(tables.targets(days[-1])[0], outcome="breached", is_contradicted=False)
+
+
+@pytest.mark.parametrize(
+    ("came", "expected"),
+    [
+        (1, ("active", 1)),
+        ("true", ("active", 1)),
+        ("0", ("breached_open", 0)),
+        ("no", ("active", 0)),
+        (None, ("breached_open", 0)),
+    ],
+)
+@pytest.mark.parametrize("schema_version", [1, SCHEMA_VERSION])
+def test_deleted_is_read_in_every_spelling_also_from_files_that_kept_it_in_extra(tmp_path, came, expected, schema_version):
+    """Files of schema version 1 hold false for it."""
+    sla = {"target": 60, "business_hours": False, "policy": {"id": 501, "title": "Standard"}}
+    rows = [event(1, "activate", 8), event(2, "apply_sla", 8, sla=sla), event(3, "breach", 9, deleted=came)]
+    day = Day.parse("2026-03-02")
+    table = decode_rows("ticket_metric_events", rows).table
+    if schema_version == 1:
+        place = table.column_names.index("deleted")
+        table = table.set_column(place, table.schema.field(place), pa.array([False] * 3))
+    told = {"schema_version": str(schema_version)}
+    put_raw_table(tmp_path, table, "ticket_metric_events", day, read_to=day.end + HOUR, told=told)
+    make_sla_days(tmp_path, day, day)
+    [target] = Tables(tmp_path).targets(day)
+    assert (target["outcome"], target["withdrawn_breaches"]) == expected
+    named = [oddity.name for oddity in find_oddities(FolderStore(tmp_path), "ticket_metric_events", [day])]
+    assert named == (["deleted"] if came == "no" else [])
+
+
+def event(number, kind, hour, **more):
+    base = {"id": number, "ticket_id": 1, "metric": "reply_time", "instance_id": 1, "type": kind, "deleted": False}
+    return {**base, "time": f"2026-03-02T{hour:02}:00:00Z", **more}

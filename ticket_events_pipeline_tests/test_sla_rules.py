@@ -308,6 +308,16 @@ def test_rule_9_a_fulfil_of_a_deleted_ticket_leaves_the_outcome_until_it_is_acti
     given(clock.add("activate", 15).target(), outcome="active", reopen_count=1)
 
 
+def test_rule_9_an_activate_while_deleted_changes_no_outcome():
+    """The policy that waits for it comes into force, but the target doesn't open again: it was fulfilled under the old one."""
+    late = Clock().apply(8, 60).add("breach", 9).add("fulfill", 9.5).add("update_status", 9.5, status={"calendar": 90})
+    late.apply(10, 120, 12).ticket(10.5, "deleted").add("activate", 11)
+    given(late.target(), outcome="breached", superseded=False, policy_id="11", target_seconds=3600)
+    given(late.ticket(12, "open").target(), outcome="breached_open", policy_id="12")
+    met = Clock().apply(8, 60).add("fulfill", 8.5).add("update_status", 8.5, status={"calendar": 30}).apply(9, 10, 12)
+    given(met.ticket(9.5, "deleted").add("activate", 10).target(), outcome="achieved", is_contradicted=False)
+
+
 def test_rule_9_an_apply_while_deleted_changes_the_policy_in_force():
     clock = Clock().apply(9, 60).ticket(12, "deleted").apply(13, 90, 12).ticket(14, "open")
     given(clock.target(), outcome="active", policy_id="12", target_changes=1)

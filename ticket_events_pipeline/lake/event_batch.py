@@ -12,12 +12,14 @@ https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_even
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ticket_events_pipeline.lake import documented_rows
 from ticket_events_pipeline.lake.audit_columns import AUDIT_FIELDS, audit_columns
@@ -31,6 +33,9 @@ from ticket_events_pipeline.lake.json_values import (
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, TIMESTAMP
 from ticket_events_pipeline.zendesk.columnar import ColumnarRows
 from ticket_events_pipeline.zendesk.row_times import TIME_FIELDS, as_epoch_ms, row_time_ms
+
+DELETED_IS_READ_SINCE = 2
+"""The schema version since which `deleted` is read in every spelling, and NULL in a metric event where it can't be read."""
 
 METRIC_FIELDS = {"metric", "instance_id", "type", "deleted", "sla", "group_sla", "status"}
 
@@ -147,6 +152,23 @@ def _deleted_column(rows: list[Row], leftovers: Leftovers) -> pa.Array:
             leftovers.keep(index, "deleted", value)
         column.append(as_deleted(value))
     return pa.array(column, pa.bool_())
+
+
+def deleted_as_it_came(deleted: pa.ChunkedArray, extra: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column `deleted` of a file from before `DELETED_IS_READ_SINCE` as it would be read now.
+
+    Such a file holds false where a metric event's `deleted` was no plain true or false, and in `extra` what came.
+    """
+    is_odd = pc.fill_null(pc.and_(pc.is_valid(deleted), pc.match_substring(extra, '"deleted":')), False)
+    odd = pc.indices_nonzero(is_odd).to_pylist()
+    if not odd:
+        return deleted
+    values = deleted.to_pylist()
+    for row in odd:
+        came = json.loads(extra[row].as_py())
+        if "deleted" in came:
+            values[row] = as_deleted(came["deleted"])
+    return pa.chunked_array([pa.array(values, pa.bool_())])
 
 
 def _is_metric_shaped(row: Row) -> bool:

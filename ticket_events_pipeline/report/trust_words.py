@@ -20,7 +20,10 @@ UNKNOWN_SHARE = 0.05
 DELETIONS_LAG_SECONDS = 3600
 """The two streams of an open day are read one after the other: deletions known up to so long before `as_of` are whole."""
 
-LACKING = "by which targets of deleted tickets stay open, and outcomes are not compared with durations"
+LACKING = (
+    "by which targets of deleted tickets stay open, overdue counts time in which a target was closed, and outcomes are not "
+    "compared with durations"
+)
 MAKE_AGAIN = "make the SLA tables of the day again to apply the current rules"
 
 
@@ -171,7 +174,10 @@ def _deletions_facts(report: DayReport) -> list[TrustFact]:
     if trust.rules_version < RULES_VERSION:
         return []  # said already
     if trust.deletions_from is None or trust.deletions_through is None:
-        meaning = "no audits are stored: targets of deleted tickets count as open. Fetch ticket_events of these days"
+        meaning = (
+            "targets of deleted tickets count as open. Fetch ticket_events of these days; where they are stored, sla_clocks "
+            "were made before deletions were read: make the SLA tables of the days again"
+        )
         return [TrustFact("deletions", "Deleted tickets", "not known", meaning, is_odd=True, is_wide=True)]
     value, meanings = "", []
     if trust.deletions_from > trust.history_from:

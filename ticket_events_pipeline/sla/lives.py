@@ -67,7 +67,9 @@ def lives(rows: pa.Table, timeline: Timeline, states: States) -> Lives:
     is_fulfilled = (closing >= 0) & (timeline.rank[closing] == FULFILL)
     breach = clocks.first(states.is_counting)
     comes, is_change = _policy_changes(rows, timeline, states)
-    last_come = clocks.last(comes)
+    # While a ticket is deleted, an activate opens no target: a fulfilled one stays as it was fulfilled (rules 5 and 9).
+    counts = np.arange(clocks.size) <= np.where(is_fulfilled, closing, clocks.size)[clocks.run_of_row]
+    last_come = clocks.last(comes & counts)
     policy = np.where(last_come >= 0, states.policy[last_come], -1)
     status = clocks.last(timeline.rank == UPDATE_STATUS)
     # One from before the fulfil speaks of an earlier cycle. In one second it ranks after the fulfil.
@@ -75,7 +77,7 @@ def lives(rows: pa.Table, timeline: Timeline, states: States) -> Lives:
     meets, speaks_against_breach, speaks_against_met = _against_target(rows, policy, elapsed_minutes)
     is_measured = has_elapsed & (states.policy[closing] >= 0)
     # B5: fulfilled with a policy in force, the target changed after the breach, and the elapsed minutes within it.
-    is_changed_late = (breach >= 0) & (_last_change(timeline, comes, is_change) > breach)
+    is_changed_late = (breach >= 0) & (_last_change(timeline, comes & counts, is_change & counts) > breach)
     is_superseded = is_measured & is_changed_late & meets
     return Lives(
         entry=clocks.first(opens),

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import ForeignRootError
 from ticket_events_pipeline.lake.batches import batches_of
+from ticket_events_pipeline.lake.event_batch import DELETED_IS_READ_SINCE, deleted_as_it_came
 from ticket_events_pipeline.lake.raw_footer import RawFooter, opened_raw_day
 from ticket_events_pipeline.lake.schemas import metric_shaped
 from ticket_events_pipeline.lake.store import Store
@@ -120,8 +121,12 @@ def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
         if opened is None:
             return None
         file, footer = opened
+        rows = file.read(RAW_COLUMNS)
+        if file.version < DELETED_IS_READ_SINCE:
+            deleted = deleted_as_it_came(rows["deleted"], file.read(["extra"])["extra"])
+            rows = rows.set_column(RAW_COLUMNS.index("deleted"), "deleted", deleted)
         audits = batches_of(file, AUDIT_COLUMNS) if stream == TICKET_EVENTS else ()
-        return _RawFile(file.read(RAW_COLUMNS), footer, status_changes(audits))
+        return _RawFile(rows, footer, status_changes(audits))
 
 
 def _state(raw: _RawFile) -> RawState:

@@ -19,6 +19,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.event_batch import METRIC_FIELDS, SLA_PATHS, STATUS_PATHS
+from ticket_events_pipeline.lake.json_values import as_deleted
 from ticket_events_pipeline.lake.partition_file import opened_partition
 from ticket_events_pipeline.lake.schemas import metric_shaped
 from ticket_events_pipeline.lake.store import Store
@@ -57,8 +58,8 @@ _MOST_NAMES = 100
 """A field whose name is made of data has no end of names."""
 
 _COLUMNS = {
-    "ticket_events": ["id", "metric", "instance_id", "type", "deleted", "event_type", "child_event_count", "extra"],
-    "ticket_metric_events": ["id", "metric", "instance_id", "type", "deleted", "extra"],
+    "ticket_events": ["id", "metric", "instance_id", "type", "event_type", "child_event_count", "extra"],
+    "ticket_metric_events": ["id", "metric", "instance_id", "type", "extra"],
 }
 
 DELETED = "deleted"
@@ -134,8 +135,7 @@ def _unknown_values(rows: pa.Table) -> Iterator[_Found]:
 def _of_leftovers(stream: str, rows: pa.Table) -> Iterator[_Found]:
     left = rows.filter(pc.is_valid(rows["extra"]))
     counts = left["child_event_count"].to_pylist() if stream == "ticket_events" else [None] * left.num_rows
-    columns = (left["id"].to_pylist(), left["extra"].to_pylist(), left[DELETED].to_pylist(), counts)
-    for row_id, text, deleted, children in zip(*columns, strict=True):
+    for row_id, text, children in zip(left["id"].to_pylist(), left["extra"].to_pylist(), counts, strict=True):
         try:
             fields = json.loads(text)
         except RecursionError:  # it was written without any
@@ -145,7 +145,7 @@ def _of_leftovers(stream: str, rows: pa.Table) -> Iterator[_Found]:
             yield UNKNOWN, "audits in this stream", row_id, 1
             continue
         for path, value in fields.items():
-            if path == DELETED and deleted is not None and children is None:
+            if path == DELETED and children is None and as_deleted(value) is not None:
                 continue
             kind = _kind(stream, path, value, is_audit=children is not None)
             if kind is not None:
