@@ -309,6 +309,19 @@ def test_a_long_and_hostile_reason_is_bounded_escaped_and_without_secrets():
 
 
 @pytest.mark.parametrize("stream", [TICKET_EVENTS, TICKET_METRIC_EVENTS])
+def test_an_error_beside_an_empty_list_is_an_error_and_no_end_of_the_stream(stream):
+    body = json.dumps({stream.name: [], "error": "Forbidden", "description": "no", "end_of_stream": True}).encode()
+    with pytest.raises(RequestRefusedError, match=r"answered 200, but with an error \(Forbidden: no\)"):
+        decode_page(PageRequest(stream, T), 200, {}, body)
+
+
+def test_a_json_403_of_an_ip_restriction_does_not_blame_the_credentials():
+    body = json.dumps({"error": "Forbidden", "description": "Your IP address is restricted"}).encode()
+    with pytest.raises(BlockedError, match=r"an IP restriction of the account blocks this machine's address"):
+        decode_page(PageRequest(TICKET_EVENTS, T), 403, {}, body)
+
+
+@pytest.mark.parametrize("stream", [TICKET_EVENTS, TICKET_METRIC_EVENTS])
 def test_a_page_with_rows_is_a_page_whatever_else_it_says(stream):
     body = json.dumps({stream.name: [], "error": None, "errors": [], "end_of_stream": True}).encode()
     assert decode_page(PageRequest(stream, T), 200, {}, body).rows == []

@@ -72,7 +72,10 @@ AHEAD = 10**6 + 9
         (timed(1, 5, end_time=T + HOURS), Continue(T + 5)),
         (timed(1, 5, end_time=T + 6), Continue(T + 5)),
         (timed(1, 5, end_time=T + 3), Continue(T + 3)),
-        (timed(5, 1, 3, end_time=T + HOURS), Continue(T + 5)),
+        # Rows out of order: those behind one that is dated far ahead must not be skipped.
+        (timed(5, 1, 3, end_time=T + HOURS), Continue(T + 3)),
+        (timed(1, 9_000, 3, 4), Continue(T + 4)),
+        (timed(5, 3, 0, end_time=T + HOURS), Continue(T + 5)),
         (timed(1, 5), Continue(T + 5)),
         (timed(1, 5, end_time=T - 9), Continue(T + 5)),
         (timed(1, 5, end_time=4_102_444_800), Continue(T + 5)),
@@ -82,6 +85,8 @@ AHEAD = 10**6 + 9
         (timed(5, 5, end_time=T + HOURS), Continue(T + 5)),
         (timed(5, 5, 5, end_time=T + HOURS, page_limit=2), Continue(T + 6)),
         (timed(0, 0, end_time=T + 1), Continue(T + 1)),
+        (timed(*[5] * (PAGE_LIMIT + 1), end_of_stream=False), Continue(T + 6)),
+        (timed(*[0] * (PAGE_LIMIT + 1), end_time=T - 9, end_of_stream=False), Continue(T + 1)),
         (timed(0, 0, end_time=T + HOURS, end_of_stream=False), Continue(T + 1)),
         (timed(0, 0, end_time=T + HOURS, page_limit=2), Continue(T, wants_full_page=True)),
         # Rows dated ahead carry nothing past the newest that isn't; behind all others they are the end.
@@ -140,6 +145,19 @@ def test_a_date_that_is_behind_ends_no_walk() -> None:
     behind = timed(1, 50, end_time=T + 50, server_time=float(T))
     assert Walk(T, clock=lambda: T + 10**6).take(behind) == Continue(T + 50)
     assert Walk(T, clock=lambda: 0.0).take(behind) == End(T)
+
+
+def test_an_empty_page_that_lacks_the_row_it_starts_at_is_asked_for_again_before_it_is_the_end() -> None:
+    """A start is inclusive: the row of that second has just been delivered."""
+    walk = Walk(T)
+    assert walk.take(timed(1, 5)) == Continue(T + 5)
+    empty = replace(timed(), start_time=T + 5)
+    assert walk.take(empty) == Continue(T + 5, wait_seconds=15)
+    assert walk.take(empty) == End(T + 5)
+    walk = Walk(T)
+    assert walk.take(timed(5, 5, end_time=T + 6)) == Continue(T + 6)
+    assert walk.take(replace(timed(), start_time=T + 6)) == End(T + 6)  # no row of that second is known
+    assert Walk(T).take(timed()) == End(T)
 
 
 def test_a_pinned_page_is_an_overfull_second() -> None:

@@ -152,6 +152,8 @@ def decode_page(
         raise error
     content = _envelope(request.stream, headers, body, asked)
     rows = content[request.stream.name]
+    if not len(rows) and (told := error_with_200(asked, headers, parse_json(body))) is not None:
+        raise told  # an empty list beside an error is no end of the stream
     count = _whole(content.get("count"))
     return EventPage(
         stream=request.stream,

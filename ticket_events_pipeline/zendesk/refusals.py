@@ -51,6 +51,7 @@ _UNIT_SECONDS = {"sec": 1, "min": 60, "hou": 3600}
 _CLOUDFLARE_TEXT = re.compile(r"error code: 1[0-9]{3}\b", re.IGNORECASE)
 _CLOUDFLARE_JSON = re.compile(r'"cloudflare_error"\s*:\s*true')  # who asks for JSON may get Cloudflare's errors in it
 _ADDRESS_WORDS = re.compile(r"\bIPs?\b|restricted|blocked|firewall", re.IGNORECASE)
+_ADDRESS = re.compile(r"\bIP[- ]?(address|restriction)", re.IGNORECASE)
 _SIGN_IN_SEGMENTS = frozenset(
     ("access", "adfs", "auth", "login", "saml", "saml2", "sign-in", "sign_in", "signin", "sso", "unauthenticated")
 )
@@ -187,6 +188,8 @@ def _blocker(status: int, headers: Mapping[str, str], body: bytes) -> str | None
     is_challenge = status >= 400 and _header(headers, "cf-mitigated") != ""
     if is_challenge or (status == 403 and (_CLOUDFLARE_JSON if is_json else _CLOUDFLARE_TEXT).search(text)):
         return "Cloudflare, which stands before Zendesk,"
+    if status == 403 and is_json and _ADDRESS.search(text):
+        return "an IP restriction of the account"
     if status != 403 or is_json:
         return None
     if "cloudflare" in _header(headers, "server").lower():
@@ -199,7 +202,7 @@ def _blocker(status: int, headers: Mapping[str, str], body: bytes) -> str | None
 
 def _block(asked: Asked, answer: str, blocker: str) -> BlockedError:
     return BlockedError(
-        f"{asked.what}: {asked.host} answered {answer}. That is no answer of Zendesk's API: {blocker} blocks this machine's "
+        f"{asked.what}: {asked.host} answered {answer}. The API was not reached: {blocker} blocks this machine's "
         f"address or this program. The credentials were never looked at: new ones cannot clear this, nor can retrying. If the "
         f"account has IP restrictions (Admin Center > Account > Security > Advanced), add this machine's address there. Else "
         f"run it from another network, or ask the administrator of this one (VPN, proxy, cloud) or Zendesk's support."

@@ -12,6 +12,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, OverfullSecondError
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage, utc_text
@@ -52,7 +55,8 @@ class Proof:
     """What the rows of a page prove, whatever the envelope says.
 
     Attributes:
-        newest: epoch second of the newest row that is not dated ahead; the page's start where all are.
+        newest: epoch second of the newest row that is not dated ahead (where rows don't ascend, see `_newest`); the page's
+            start where all are.
         is_one_second: every row lies in the same second, and none is dated ahead.
         reaches_now: rows that are dated ahead follow, in order, behind all others: nothing up to now is missing.
     """
@@ -68,12 +72,23 @@ def proof_of(page: EventPage, now: float) -> Proof | None:
     if not len(seconds):
         return None
     passed = seconds <= now
-    newest = int(seconds[passed].max()) if passed.any() else page.start_time
+    newest = _newest(seconds[passed], page.start_time)
     return Proof(
         newest,
         is_one_second=bool(passed.all() and (page.seconds == newest).all()),
         reaches_now=not passed.all() and bool(passed[: passed.sum()].all()),
     )
+
+
+def _newest(seconds: NDArray[np.int64], start_time: int) -> int:
+    """The second that rows lead to, in the page's order.
+
+    Rows ascend. Where they don't, the last row leads: one that is dated far ahead of those behind it must not carry the walk
+    past them. If the last one leads nowhere, the newest does.
+    """
+    if not len(seconds):
+        return start_time
+    return int(seconds[-1] if seconds[-1] > start_time else seconds.max())
 
 
 def decide(page: EventPage, *, new_ids: int, repeats: int, now: float | None = None) -> Continue | End:
@@ -136,6 +151,7 @@ class Walk:
         self._repeats = 0
         self._empty_pages = 0
         self._known: list[Sequence[dict[str, Any]]] = []
+        self._starts_at_a_row = False
 
     def take(self, page: EventPage) -> Continue | End:
         """What follows `page`, the answer to this walk's start_time.
@@ -146,7 +162,10 @@ class Walk:
         now = max(self._clock(), page.server_time or 0.0)
         # Elsewhere it decides nothing, and looking at a thousand rows takes its time.
         new_ids = self._new_ids(page) if _may_stand_still(page, now) else len(page.rows)
-        step = decide(page, new_ids=new_ids, repeats=self._repeats, now=now)
+        if self._lacks_its_first_row(page):
+            step: Continue | End = Continue(page.start_time, wait_seconds=STALLED_WAIT_SECONDS)
+        else:
+            step = decide(page, new_ids=new_ids, repeats=self._repeats, now=now)
         self._empty_pages = 0 if page.rows else self._empty_pages + 1
         if isinstance(step, Continue):
             if self._empty_pages >= MAX_EMPTY_PAGES:
@@ -154,8 +173,13 @@ class Walk:
             stays = step.start_time == self.start_time
             self._repeats = self._repeats + 1 if stays else 0
             self._known = [*self._known, page.rows] if stays else [page.rows]
+            self._starts_at_a_row = stays or bool((page.seconds == step.start_time).any())
             self.start_time = step.start_time
         return step
+
+    def _lacks_its_first_row(self, page: EventPage) -> bool:
+        """Whether an empty page that may mean the end contradicts the page before, which held a row of this very second."""
+        return self._starts_at_a_row and not self._repeats and not page.rows and page.end_of_stream is None
 
     def _new_ids(self, page: EventPage) -> int:
         known = {row_key(row) for rows in self._known for row in rows}
@@ -193,7 +217,7 @@ def _proven_start(page: EventPage, proof: Proof, now: float) -> int | None:
     The server enlarges a page to hold a whole second, and ends it one second later. Else the last second may go on.
     """
     claimed = _claimed(page)
-    if proof.is_one_second and claimed is not None and _holds_its_second(page, proof, claimed):
+    if proof.is_one_second and _holds_its_second(page, proof, claimed):
         return proof.newest + 1
     if proof.newest > page.start_time:
         return proof.newest if claimed is None else min(claimed, proof.newest)
@@ -203,7 +227,11 @@ def _proven_start(page: EventPage, proof: Proof, now: float) -> int | None:
     return None
 
 
-def _holds_its_second(page: EventPage, proof: Proof, claimed: int) -> bool:
+def _holds_its_second(page: EventPage, proof: Proof, claimed: int | None) -> bool:
+    if len(page.rows) > PAGE_LIMIT:  # no page is that long but one enlarged for its second, whatever its end_time says
+        return True
+    if claimed is None:
+        return False
     if claimed == proof.newest + 1 or (claimed > proof.newest and len(page.rows) > page.page_limit):
         return True
     # One that wasn't enlarged and claims more is asked for again from that second on, if that makes a difference.
