@@ -160,6 +160,22 @@ def test_an_empty_page_that_lacks_the_row_it_starts_at_is_asked_for_again_before
     assert Walk(T).take(timed()) == End(T)
 
 
+@pytest.mark.parametrize("end_of_stream", [None, False])
+@pytest.mark.parametrize("offsets", [(), (-9, -8)])
+def test_pages_that_lack_the_row_they_start_at_lead_nowhere(offsets: tuple[int, ...], end_of_stream: bool | None) -> None:
+    walk = Walk(T)
+    walk.take(timed(1, 5))
+    lost = replace(timed(*offsets, end_of_stream=end_of_stream), start_time=T + 5, end_time=T + HOURS)
+    assert walk.take(lost) == Continue(T + 5, wait_seconds=15)
+    with pytest.raises(DataError, match=r"without any event from that second|10 pages in a row without rows"):
+        take_often(walk, lost)
+
+
+def take_often(walk: Walk, given_page: EventPage) -> None:
+    for _ in range(9):
+        walk.take(given_page)
+
+
 def test_a_pinned_page_is_an_overfull_second() -> None:
     """A full page of known ids that doesn't advance: fail, naming the second and the count."""
     with pytest.raises(OverfullSecondError, match=r"2023-11-14T22:13:20Z.*1000 rows"):

@@ -162,10 +162,9 @@ class Walk:
         now = max(self._clock(), page.server_time or 0.0)
         # Elsewhere it decides nothing, and looking at a thousand rows takes its time.
         new_ids = self._new_ids(page) if _may_stand_still(page, now) else len(page.rows)
-        if self._lacks_its_first_row(page):
-            step: Continue | End = Continue(page.start_time, wait_seconds=STALLED_WAIT_SECONDS)
-        else:
-            step = decide(page, new_ids=new_ids, repeats=self._repeats, now=now)
+        step = decide(page, new_ids=new_ids, repeats=self._repeats, now=now)
+        if self._lacks_its_first_row(page, now):
+            step = self._asked_again_for_it(page, step)
         self._empty_pages = 0 if page.rows else self._empty_pages + 1
         if isinstance(step, Continue):
             if self._empty_pages >= MAX_EMPTY_PAGES:
@@ -177,9 +176,17 @@ class Walk:
             self.start_time = step.start_time
         return step
 
-    def _lacks_its_first_row(self, page: EventPage) -> bool:
-        """Whether an empty page that may mean the end contradicts the page before, which held a row of this very second."""
-        return self._starts_at_a_row and not self._repeats and not page.rows and page.end_of_stream is None
+    def _lacks_its_first_row(self, page: EventPage, now: float) -> bool:
+        """Whether the page holds no row that can be read, though the one before held a row of this very second."""
+        return self._starts_at_a_row and not page.end_of_stream and proof_of(page, now) is None
+
+    def _asked_again_for_it(self, page: EventPage, step: Continue | End) -> Continue | End:
+        """Such a page is asked for once more. Then it may be the end, but leads nowhere else: rows would be skipped."""
+        if not self._repeats:
+            return Continue(page.start_time, wait_seconds=STALLED_WAIT_SECONDS)
+        if isinstance(step, Continue) and step.start_time > page.start_time:
+            raise _lost(page, times=self._repeats + 1)
+        return step
 
     def _new_ids(self, page: EventPage) -> int:
         known = {row_key(row) for rows in self._known for row in rows}
@@ -298,6 +305,14 @@ def _stalled(page: EventPage, *, times: int) -> DataError:
         f"{page.stream.name}: the server says there is more after {utc_text(page.start_time)} (start_time={page.start_time}, "
         f"end_of_stream=false), but answered {times} times with {came_back} and end_time "
         f"{page.end_time}. Nothing was skipped. Try again later; if it stays so, report it to Zendesk's support."
+    )
+
+
+def _lost(page: EventPage, *, times: int) -> DataError:
+    return DataError(
+        f"{page.stream.name}: the server delivered an event of {utc_text(page.start_time)} (start_time={page.start_time}), and "
+        f"now answers {times} times without any event from that second on whose time can be read, but with a later end_time "
+        f"({page.end_time}). Nothing was skipped. Try again later; if it stays so, report it to Zendesk's support."
     )
 
 
