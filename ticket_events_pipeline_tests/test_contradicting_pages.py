@@ -33,7 +33,7 @@ EXAMPLES = int(os.environ.get("CONTRADICTION_EXAMPLES", "12"))
 """By hand, some thousands."""
 
 both_streams = pytest.mark.parametrize("stream", list(STREAMS))
-both_zones = pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+both_zones = pytest.mark.parametrize("zone", ["UTC", pytest.param("America/New_York", marks=pytest.mark.slow)])
 
 
 def read(account, root, stream, days, *, log=None, clock=None):

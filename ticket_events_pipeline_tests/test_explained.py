@@ -134,6 +134,7 @@ def test_the_worked_examples_breaches_are_these_events(tmp_path):
     assert all(row["type"] == "breach" for day in days for row in trace(tmp_path, day, figure="breaches"))
 
 
+@pytest.mark.slow
 def test_every_figure_of_ten_days_of_a_believable_account_is_traced(tmp_path):
     """In New York, over the night in which its clocks go forward; the last day is still open."""
     days = days_between(Day.parse("2026-03-02", "America/New_York"), Day.parse("2026-03-11", "America/New_York"))

@@ -309,6 +309,7 @@ def test_a_day_that_was_replaced_by_an_older_version_lacks_the_new_keys_and_is_w
     assert lake.red() == {}
 
 
+@pytest.mark.slow
 def test_of_a_flood_of_missed_events_a_footer_lists_some_and_counts_all(tmp_path, server):
     days = week("UTC")[:3]
     lake = lake_in(tmp_path, server, METRIC, days)

@@ -53,8 +53,8 @@ VARIANTS = {
 }
 
 
-def rows_of_case(case, variant, part):
-    served = {stream: list(rows) for stream, rows in case[part].items()}
+def rows_of_case(case, variant):
+    served = {stream: list(rows) for stream, rows in case["serve"].items()}
     served = {stream: [changed(row, variant) for row in rows] for stream, rows in served.items()}
     if variant.in_one_stream:
         moved = [*served.get("ticket_events", []), *served["ticket_metric_events"]]
@@ -87,12 +87,12 @@ def put_rows(root, served, day, backwards):
         put_raw_table(root, table, stream, day, read_to=day.end + HOUR)
 
 
-def made(root, slug, variant, part="serve"):
-    """The case's targets and summaries by day, from the day of its first event on for ten days."""
+def made(root, slug, variant, *, last=2):
+    """The case's targets and summaries by day, from the day of its first event on to the `last` day after it."""
     case = json.loads((CASES / f"{slug}.json").read_text())
-    served = rows_of_case(case, variant, part)
+    served = rows_of_case(case, variant)
     first = Day.containing(min(moment_of(row) for rows in served.values() for row in rows), variant.timezone)
-    days = days_between(first, first.plus(9))
+    days = days_between(first, first.plus(last))
     for day in days:
         put_rows(root, served, day, variant.backwards)
     make_sla_days(root, days[0], days[-1])
@@ -129,11 +129,11 @@ def test_a_deleted_ticket_is_late_only_until_it_is_deleted(tmp_path, variant):
     assert_row(target, outcome="deleted", overdue_seconds=1800, breach_events=1, fulfilled_at=None)
     [summary] = tables.summary(days[0])
     assert_row(summary, breaches=1, targets_deleted=1, active_eod=0, breached_open_eod=0)
-    assert [tables.targets(day) + tables.summary(day) for day in days[1:]] == [[]] * 9
+    assert [tables.targets(day) + tables.summary(day) for day in days[1:]] == [[]] * 2
 
 
 def test_time_while_a_ticket_is_solved_is_not_overdue(tmp_path, variant):
-    days, tables = made(tmp_path, "reopened-overdue-counts-solved-time", variant)
+    days, tables = made(tmp_path, "reopened-overdue-counts-solved-time", variant, last=8)
     assert_row(tables.targets(days[0])[0], outcome="breached", overdue_seconds=HOUR)
     assert_row(tables.targets(days[8])[0], outcome="breached", overdue_seconds=HOUR + 300, overdue_clock_seconds=HOUR + 300)
     assert_row(tables.summary(days[8])[0], overdue_p50_seconds=3900, overdue_p90_seconds=3900, overdue_max_seconds=3900)
@@ -151,16 +151,16 @@ def test_a_target_beyond_int64_is_unknown_and_never_wraps(tmp_path, variant):
 
 
 @pytest.mark.parametrize(
-    ("slug", "part", "place", "outcome", "policy"),
+    ("slug", "outcome", "policy"),
     [
-        ("breach-of-a-policy-applied-after-the-fulfil", "serve", 0, "breached", "Low"),
-        ("policy-changed-in-the-second-of-the-reply", "serve", 0, "achieved", "Urgent"),
+        ("breach-of-a-policy-applied-after-the-fulfil", "breached", "Low"),
+        ("policy-changed-in-the-second-of-the-reply", "achieved", "Urgent"),
     ],
 )
-def test_an_outcome_that_its_duration_contradicts_is_named(tmp_path, variant, slug, part, place, outcome, policy):
-    days, tables = made(tmp_path, slug, variant, part)
-    assert_row(tables.targets(days[place])[0], outcome=outcome, policy_title=policy, is_contradicted=True)
-    assert sum(row["contradicted"] for row in tables.summary(days[place])) == 1
+def test_an_outcome_that_its_duration_contradicts_is_named(tmp_path, variant, slug, outcome, policy):
+    days, tables = made(tmp_path, slug, variant)
+    assert_row(tables.targets(days[0])[0], outcome=outcome, policy_title=policy, is_contradicted=True)
+    assert sum(row["contradicted"] for row in tables.summary(days[0])) == 1
 
 
 def test_a_fulfil_whose_breach_was_dated_before_what_is_read_again_is_contradicted(tmp_path):

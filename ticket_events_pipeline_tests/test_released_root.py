@@ -312,6 +312,7 @@ def test_its_first_values_are_stored_beside_the_nulls_of_before_and_verify(monke
     assert "content_hash differs" in str(verified(root, stream, [OPEN], now=SERVED_AT, account=OWNER)[0].findings)
 
 
+@pytest.mark.slow
 def test_the_sensor_asks_for_nothing_after_the_upgrade_nor_after_a_day_is_read_again_unchanged(monkeypatch, tmp_path):
     event = {"id": 1, "ticket_id": 7, "metric": "reply_time", "instance_id": 1, "type": "breach", "time": f"{FIRST}T09:00:00Z"}
     with deployed(tmp_path, now=SERVED_AT) as deployment:
