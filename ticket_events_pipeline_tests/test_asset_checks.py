@@ -93,6 +93,7 @@ def test_the_checks_run_with_their_assets_and_are_green_on_what_is_whole(deploym
     assert steps == [EVENTS, METRIC, f"{EVENTS}_checks", f"{METRIC}_checks"]
 
 
+@pytest.mark.slow
 def test_every_damage_is_red_in_a_run_of_the_day_and_of_a_range_and_names_it(deployment):
     """Each damage on a day of its own, with a whole day between."""
     days = dict(zip(DAMAGES, range(5, 5 + 2 * len(DAMAGES), 2), strict=True))

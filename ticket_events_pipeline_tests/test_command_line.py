@@ -130,6 +130,7 @@ def test_a_range_of_everything_holds_each_event_once_in_its_own_day(tmp_path, ti
         assert FolderStore(place.root).paths(asset) == [f"{asset}/date={day}/{asset}.parquet" for day in march()]
 
 
+@pytest.mark.slow
 def test_wrong_credentials_cost_one_request_and_touch_nothing(tmp_path):
     """The error names the variable and what to do, and the token stands nowhere."""
     with SandboxServer(RecordedAccount({"ticket_metric_events": [metric_event(1, 1_772_500_000)]})) as server:
@@ -351,6 +352,7 @@ def test_help_tells_a_stranger_what_there_is_and_wrong_usage_ends_with_2(tmp_pat
     assert place.ticket_events("sandbox", "--port", "66000").code == 2
 
 
+@pytest.mark.slow
 def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
     with SandboxServer(RecordedAccount()) as server:
         place = new_place(tmp_path, server)

@@ -148,6 +148,7 @@ def test_nothing_is_asked_for_while_a_run_over_those_days_is_in_progress(deploym
     assert deployment.settle() == [(DAYS[0], DAYS[1])]
 
 
+@pytest.mark.slow
 def test_a_run_over_other_days_is_no_hindrance(deployment):
     deployment.fetch(DAYS[0], DAYS[1])
     deployment.instance.create_run_for_job(
@@ -171,6 +172,7 @@ def test_audits_alone_are_no_landed_day_but_metric_events_in_their_stream_are(de
     assert f"Materialise ticket_metric_events of {DAYS[0]} first" in told
 
 
+@pytest.mark.slow
 def test_a_state_that_comes_back_again_and_again_is_summarised_each_time(deployment):
     deployment.fetch(DAYS[0])
     deployment.settle()

@@ -140,7 +140,7 @@ def check_invariant(before, summary):
         assert of_metric(summary, metric, ["active_eod"]) == of_metric(before, metric, ["active_eod"]) + flow
 
 
-@pytest.mark.parametrize("timezone", ["UTC", "America/New_York"])
+@pytest.mark.parametrize("timezone", ["UTC", pytest.param("America/New_York", marks=pytest.mark.slow)])
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(data=st.data(), share=st.floats(0, 1))
 def test_every_day_equals_the_oracle_and_the_invariant_holds(timezone, data, share):
