@@ -98,7 +98,7 @@ class TicketEventsPipeline:
     def token_warning(self, settings: Settings, client: ZendeskClient) -> str | None:
         """When a fixed token ends, once a run; None for other credentials.
 
-        Ask once something has been fetched: a token that is refused is told of by the export's own error.
+        Ask once something has been fetched: the export's own error reports a token that is refused.
         """
         if settings.is_sandbox or self._has_asked_token_end or not isinstance(settings.credentials, BearerToken):
             return None

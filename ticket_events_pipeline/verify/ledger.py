@@ -29,7 +29,7 @@ def ledger_problems(footer: RawFooter, stream: Stream) -> list[str]:
 
 
 def reach(page: LedgerPage) -> int | None:
-    """The last epoch second that reading may have gone on from behind the page; None where it can't be told.
+    """The last epoch second at which the next page may have started; None where it can't be told.
 
     No later than the page's end_time, nor than its newest row's second and the next: a page that was enlarged holds its last
     second whole. Of pages in older files the newest row isn't known, nor where their `next_page` led.
