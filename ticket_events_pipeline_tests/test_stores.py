@@ -139,6 +139,19 @@ def test_paths_are_sorted_and_of_that_folder_alone(store):
     assert lying(store) == sorted(["x", *store.paths("a")])
 
 
+def test_every_file_of_a_folder_has_a_version_that_another_content_does_not_have(store):
+    for path in ("a/b/1", "a/b/c/2", "a/3", "ab/4"):
+        put(store, path)
+    before = store.versions("a")
+    assert list(before) and sorted(before) == store.paths("a") == ["a/3", "a/b/1", "a/b/c/2"]
+    assert store.versions("a") == before
+    put(store, "a/b/1", b"different")
+    after = store.versions("a")
+    assert after.pop("a/b/1") != before.pop("a/b/1")
+    assert after == before
+    assert store.versions("nothing") == {}
+
+
 def test_what_is_removed_is_gone_and_what_was_never_there_is_no_error(store):
     put(store, "a/file")
     put(store, "a/other")

@@ -48,6 +48,13 @@ class Store(Protocol):
     def paths(self, prefix: str) -> list[str]:
         """Every finished file below the folder `prefix`, sorted."""
 
+    def versions(self, prefix: str) -> dict[str, str]:
+        """Every finished file below the folder `prefix`, each with its version: a text that another content doesn't have.
+
+        In a folder it is size and modification time, in a bucket the ETag, which is a condition of puts there. Nothing is read
+        but the listing.
+        """
+
     def delete(self, path: str) -> None:
         """Remove the file, if it is there."""
 
@@ -122,6 +129,10 @@ class FolderStore:
         folder = self._root / prefix
         found = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
         return sorted(path.relative_to(self._root).as_posix() for path in found)
+
+    def versions(self, prefix: str) -> dict[str, str]:
+        """See `Store.versions`."""
+        return dict(_versions(self._root / prefix, prefix))
 
     def delete(self, path: str) -> None:
         """See `Store.delete`."""
@@ -203,6 +214,17 @@ def remove_half_written(store: Store) -> None:
         writer = Process.parse(path.rpartition("/")[2].partition(".")[0])
         if writer is not None and writer.is_gone:
             store.delete(path)
+
+
+def _versions(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            path = f"{prefix}/{entry.name}" if prefix else entry.name
+            if entry.is_dir():
+                yield from _versions(Path(entry.path), path)
+            else:
+                found = entry.stat()
+                yield path, f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _make_folders(folder: Path) -> None:
