@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
@@ -25,6 +26,21 @@ ASSETS = ["ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", 
 REPORT = "sla_breach_report"
 REPOSITORY = defs.get_repository_def()
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def launched_from(location: str, job: str) -> RemoteJobOrigin:
+    """What Dagster knows of a run that it launched, and not of one that a command line executes."""
+    return RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), REPOSITORY.name), job)
+
+
+def sensor_context(
+    instance: dg.DagsterInstance, location: str, *, cursor: str | None = None, repository: dg.RepositoryDefinition = REPOSITORY
+) -> dg.SensorEvaluationContext:
+    """As the daemon makes it for a sensor of the code location `location`."""
+    origin = RegisteredCodeLocationOrigin(location)
+    return dg.SensorEvaluationContext(
+        None, instance=instance, cursor=cursor, repository_def=repository, code_location_origin=origin
+    )
 
 
 @dataclass

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 import pytest
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from ticket_events_pipeline.alerts.memory import Memory
 from ticket_events_pipeline.day import Day, wall_clock
@@ -18,12 +17,15 @@ from ticket_events_pipeline.defs.alerts import sla_breach_alert_sensor
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, RETRY_SECONDS, WILL_RETRY_TAG
 from ticket_events_pipeline_tests.alert_receiver import OK, SECRET, AlertReceiver, receiving
 from ticket_events_pipeline_tests.commands import new_place
-from ticket_events_pipeline_tests.deployment import REPOSITORY, Deployment, deployed
+from ticket_events_pipeline_tests.deployment import REPOSITORY, Deployment, deployed, launched_from, sensor_context
 from ticket_events_pipeline_tests.dev_server import Dev, wait_for
 
 DAY = Day.parse("2026-03-02")
 NOON = DAY.start + 12 * 3600
 NAME = "sla_breach_alert_sensor"
+
+
+LOCATION = "ticket_events_pipeline"
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Watch:
         """What its message says in bold, line by line, if it sends one."""
         before = len(self.webhook.server.requests)
         instance = self.deployment.instance
-        context = dg.build_sensor_context(instance=instance, cursor=self.cursor, repository_def=self.repository)
+        context = sensor_context(instance, LOCATION, cursor=self.cursor, repository=self.repository)
         result = sla_breach_alert_sensor(self.scope, clock=self.deployment.clock)(context)
         assert isinstance(result, dg.SkipReason | dg.SensorResult)
         self.told = (result if isinstance(result, dg.SkipReason) else result.skip_reason).skip_message
@@ -208,10 +210,7 @@ def test_an_error_that_is_not_ours_is_told_by_its_kind_alone(deployment, watch, 
 
 
 def a_run(deployment, job="fetch_ticket_events", *, status=dg.DagsterRunStatus.FAILURE, location=None, **tags):
-    origin = None
-    if location is not None:
-        repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), REPOSITORY.name)
-        origin = RemoteJobOrigin(repository, job)
+    origin = None if location is None else launched_from(location, job)
     return deployment.instance.create_run_for_job(
         job_def=defs.resolve_job_def(job), status=status, tags=tags, remote_job_origin=origin
     )
@@ -220,7 +219,7 @@ def a_run(deployment, job="fetch_ticket_events", *, status=dg.DagsterRunStatus.F
 def test_only_failures_are_told_and_only_of_this_location(deployment, watch):
     deployment.clock.now = wall_clock()
     for status in set(dg.DagsterRunStatus) - {dg.DagsterRunStatus.FAILURE}:
-        a_run(deployment, status=status, location="ticket_events_pipeline")
+        a_run(deployment, status=status, location=LOCATION)
     a_run(deployment, location="another_location")
     deployment.instance.add_run(dg.DagsterRun(job_name="another_job", status=dg.DagsterRunStatus.FAILURE))
     assert watch.tick() == []
@@ -230,7 +229,7 @@ def test_only_failures_are_told_and_only_of_this_location(deployment, watch):
 
 def test_a_run_that_will_be_started_again_is_no_failure_until_its_retry_has_failed(deployment, watch):
     deployment.clock.now = wall_clock()
-    killed = a_run(deployment, **{WILL_RETRY_TAG: "true"})
+    killed = a_run(deployment, location=LOCATION, **{WILL_RETRY_TAG: "true"})
     assert watch.tick() == []
     deployment.instance.add_run_tags(killed.run_id, {RETRIED_BY_TAG: "its-retry"})
     deployment.clock.now += RETRY_SECONDS + 60
@@ -241,11 +240,26 @@ def test_a_run_that_will_be_started_again_is_no_failure_until_its_retry_has_fail
 
 def test_a_retry_that_never_came_makes_it_a_failure(deployment, watch):
     deployment.clock.now = wall_clock()
-    a_run(deployment, **{WILL_RETRY_TAG: "true"})
+    a_run(deployment, location=LOCATION, **{WILL_RETRY_TAG: "true"})
     deployment.clock.now += RETRY_SECONDS - 60
     assert watch.tick() == []
     deployment.clock.now += 120
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
+
+
+def test_a_killed_command_line_is_a_failure_at_once_as_dagster_can_not_retry_it(deployment, watch):
+    deployment.clock.now = wall_clock()
+    a_run(deployment, **{WILL_RETRY_TAG: "true"})
+    assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
+
+
+def test_a_failed_command_line_of_another_project_is_not_told(deployment, watch):
+    """Every project's command line runs a job of the same name."""
+    deployment.clock.now = wall_clock()
+    keys = frozenset({dg.AssetKey("somebody_elses")})
+    failed = dg.DagsterRun(job_name="__ASSET_JOB", status=dg.DagsterRunStatus.FAILURE, asset_selection=keys)
+    deployment.instance.add_run(failed)
+    assert watch.tick() == []
 
 
 def test_where_runs_are_retried_a_failure_waits_until_dagster_has_said_whether(deployment, webhook, monkeypatch):
@@ -260,7 +274,7 @@ def test_where_runs_are_retried_a_failure_waits_until_dagster_has_said_whether(d
         assert deployment.instance.get_run_by_id(failed.run_id).tags[WILL_RETRY_TAG] == "false"
         assert len(watch.tick()) == 1
         # And one between its failure and what Dagster says of it.
-        a_run(deployment)
+        a_run(deployment, location=LOCATION)
         assert watch.tick() == []
         deployment.clock.now += 90
         assert watch.tick() == ["A run of `fetch_ticket_events` failed"]

@@ -10,17 +10,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from filelock import FileLock
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.dead_runs import dead_runs, end_run
 from ticket_events_pipeline.defs.run_process import PROCESS_TAG, Mark, is_gone, mark_of, mark_run
-from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, range_tags
+from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, days_in_progress, range_tags
 from ticket_events_pipeline.process import Process, host_name, this_process
 from ticket_events_pipeline_tests.commands import new_place
-from ticket_events_pipeline_tests.deployment import REPOSITORY, deployed
+from ticket_events_pipeline_tests.deployment import REPOSITORY, deployed, launched_from
 
 linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only Linux tells when a process began")
 
@@ -106,10 +105,7 @@ def taken(instance, run, process):
 
 
 def a_run(instance, status=STARTED, *, location=None, **tags):
-    origin = None
-    if location is not None:
-        repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), REPOSITORY.name)
-        origin = RemoteJobOrigin(repository, JOB)
+    origin = None if location is None else launched_from(location, JOB)
     job_def = defs.resolve_job_def(JOB)
     return instance.create_run_for_job(job_def=job_def, status=status, tags=tags, remote_job_origin=origin)
 
@@ -117,6 +113,11 @@ def a_run(instance, status=STARTED, *, location=None, **tags):
 def tick(instance):
     context = dg.build_sensor_context(instance=instance, repository_def=REPOSITORY)
     return REPOSITORY.get_sensor_def("dead_runs_sensor")(context).skip_message
+
+
+def held(instance):
+    """The days that schedules and the other sensor leave to runs in progress."""
+    return sorted(str(day) for day in days_in_progress(instance, REPOSITORY, [dg.AssetKey("ticket_events")], timezone="UTC"))
 
 
 def status_of(instance, run):
@@ -128,11 +129,13 @@ def last_message(instance, run):
 
 
 def test_a_run_whose_process_was_killed_fails_and_will_be_started_again(instance, worker):
-    run = a_run(instance)
+    label = f"{REPOSITORY.name}@{OURS}"
+    run = a_run(instance, location=OURS)
     worker.takes(run)
-    assert tick(instance) == "No run has lost its process."
+    assert dead_runs(instance, REPOSITORY, label) == []
     worker.is_killed()
-    assert tick(instance) == f"Ended: {run.run_id}."
+    (dead,) = dead_runs(instance, REPOSITORY, label)
+    assert end_run(instance, dead)
     assert status_of(instance, run) == "FAILURE"
     assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "true"
     assert last_message(instance, run) == (
@@ -140,8 +143,67 @@ def test_a_run_whose_process_was_killed_fails_and_will_be_started_again(instance
         f"{host_name()}). Every finished day is stored. The run is ended here so that nothing waits for it; run_retries in "
         "dagster.yaml let Dagster start it again, and then it goes on where this one stopped."
     )
-    assert tick(instance) == "No run has lost its process."
+    assert dead_runs(instance, REPOSITORY, label) == []
     assert list(Path(instance.storage_directory()).glob("run_processes/*")) == []
+
+
+def test_a_killed_command_line_holds_no_day_from_then_on_and_no_restart_is_promised(instance, worker):
+    days = range_tags(Day.parse("2026-03-02"), Day.parse("2026-03-03"))
+    run, launched = a_run(instance, **days), a_run(instance, location=OURS, **range_tags(*[Day.parse("2026-03-05")] * 2))
+    for taken_run in (run, launched):
+        worker.takes(taken_run)
+    assert held(instance) == ["2026-03-02", "2026-03-03", "2026-03-05"]
+    assert tick(instance) == "No run has lost its process."
+    worker.is_killed()
+    assert held(instance) == ["2026-03-05"]  # whatever the sensor does; what was launched will be started again
+    assert tick(instance) == f"Ended: {run.run_id}."
+    assert held(instance) == ["2026-03-05"]
+    assert status_of(instance, run) == "FAILURE"
+    assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "false"
+    assert last_message(instance, run).endswith(
+        "The run is ended here so that nothing waits for it; it was started from a command line, so Dagster does not start it "
+        "again: give the same command within 24 hours, and it goes on where this one stopped."
+    )
+    assert tick(instance) == "No run has lost its process."
+
+
+def test_a_command_line_that_dagster_itself_ended_is_not_waited_for(instance):
+    """As run monitoring ends one that didn't start in time: Dagster tags it to be retried, and then says that it can't."""
+    run = a_run(instance, **range_tags(*[Day.parse("2026-03-02")] * 2))
+    instance.report_run_failed(run, "Run timed out due to taking longer than 60 seconds to start.")
+    assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "true"
+    assert held(instance) == []
+
+
+def test_a_run_that_was_ended_before_its_mark_does_not_begin(instance):
+    run = a_run(instance)
+    instance.report_run_failed(run, "ended")
+    with pytest.raises(dg.Failure, match="This run was ended before its first step began"):
+        mark_run(instance, run.run_id)
+
+
+@linux_only
+def test_a_run_that_marked_itself_since_it_was_looked_at_is_not_ended(instance, ended_process):
+    run = a_run(instance, dg.DagsterRunStatus.STARTING)
+    started_ago(instance, run, 90, ended_process.pid)
+    (dead,) = dead_runs(instance, REPOSITORY)
+    mark_run(instance, run.run_id)
+    assert not end_run(instance, dead)
+    assert status_of(instance, run) == "STARTED"
+
+
+@linux_only
+def test_command_lines_of_other_projects_are_left_alone(instance, ended_process):
+    """Each runs a job of the same name, in the same DAGSTER_HOME."""
+    theirs = [
+        instance.add_run(
+            dg.DagsterRun(job_name="__ASSET_JOB", status=STARTED, asset_selection=frozenset({dg.AssetKey("theirs")}))
+        )
+        for _ in range(2)
+    ]
+    taken(instance, theirs[0], ended_process)
+    started_ago(instance, theirs[1], 90, ended_process.pid)
+    assert tick(instance) == "No run has lost its process."
 
 
 @linux_only
@@ -219,8 +281,8 @@ def test_a_run_that_died_before_its_first_step_is_ended_when_it_had_time_enough(
     step = dg.DagsterEvent(event_type_value=dg.DagsterEventType.STEP_START.value, job_name=JOB, step_key="ticket_events")
     instance.report_dagster_event(step, at_work.run_id)
     dead = dead_runs(instance, REPOSITORY, f"{REPOSITORY.name}@{OURS}")
-    assert [run.run_id for run in dead] == [long_ago.run_id]
-    assert {status_of(instance, run) for run in (just_started, by_hand, theirs, at_work, alive)} == {"STARTED"}
+    assert {run.run_id for run in dead} == {long_ago.run_id, by_hand.run_id}
+    assert {status_of(instance, run) for run in (just_started, theirs, at_work, alive)} == {"STARTED"}
 
 
 def test_without_the_default_launcher_a_run_has_all_the_time_to_start(tmp_path, ended_process):
@@ -333,8 +395,12 @@ def summarised(tmp_path):
 
 
 def a_failed_run(deployment, tags, **more):
+    job = "summarize_sla_breaches"
     return deployment.instance.create_run_for_job(
-        job_def=defs.resolve_job_def("summarize_sla_breaches"), tags={**tags, **more}, status=dg.DagsterRunStatus.FAILURE
+        job_def=defs.resolve_job_def(job),
+        tags={**tags, **more},
+        status=dg.DagsterRunStatus.FAILURE,
+        remote_job_origin=launched_from(OURS, job),
     )
 
 

@@ -8,7 +8,9 @@ import pytest
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import SCOPE, defs
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, range_tags
-from ticket_events_pipeline_tests.deployment import REPOSITORY, deployed
+from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
+from ticket_events_pipeline_tests.deployment import REPOSITORY, deployed, launched_from
+from ticket_events_pipeline_tests.shelf import Shelf
 
 hourly_fetch = REPOSITORY.get_schedule_def("hourly_fetch")
 daily_restatement = REPOSITORY.get_schedule_def("daily_restatement")
@@ -22,9 +24,12 @@ def deployment(tmp_path, tmp_path_factory):
         yield running
 
 
+def answered(schedule, deployment, at=NOON):
+    return schedule(dg.build_schedule_context(deployment.instance, scheduled_execution_time=at, repository_def=REPOSITORY))
+
+
 def asked(schedule, deployment, at=NOON):
-    context = dg.build_schedule_context(deployment.instance, scheduled_execution_time=at, repository_def=REPOSITORY)
-    answer = schedule(context)
+    answer = answered(schedule, deployment, at)
     if isinstance(answer, dg.SkipReason):
         return answer.skip_message
     tags = answer.tags
@@ -66,7 +71,10 @@ def test_the_hourly_fetch_is_skipped_while_the_last_one_is_in_progress(deploymen
 def test_the_hourly_fetch_is_skipped_while_the_last_one_was_killed_and_waits_to_be_started_again(deployment):
     tags = {"dagster/schedule_name": "hourly_fetch", WILL_RETRY_TAG: "true"}
     job = defs.resolve_job_def("fetch_ticket_events")
-    killed = deployment.instance.create_run_for_job(job_def=job, tags=tags, status=dg.DagsterRunStatus.FAILURE)
+    origin = launched_from("ticket_events_pipeline", "fetch_ticket_events")
+    killed = deployment.instance.create_run_for_job(
+        job_def=job, tags=tags, status=dg.DagsterRunStatus.FAILURE, remote_job_origin=origin
+    )
     assert asked(hourly_fetch, deployment) == "The last hourly fetch is still queued or running."
     deployment.instance.add_run_tags(killed.run_id, {RETRIED_BY_TAG: "its-retry"})
     assert asked(hourly_fetch, deployment) == ("2026-03-09", "2026-03-10")
@@ -110,6 +118,54 @@ def test_the_restatement_leaves_days_to_the_run_that_fetches_them(deployment):
     long = in_progress(deployment, "2026-01-01", "2026-03-08")
     holders = ", ".join(sorted([f"run {other}", f"run {long}"]))
     assert asked(daily_restatement, deployment) == f"2026-03-07 to 2026-03-09: being fetched by {holders}."
+
+
+def lay(deployment, first, states):
+    """Files of both streams, a letter a day."""
+    for number, state in enumerate(states):
+        for stream in RAW_SCHEMAS:
+            Shelf(deployment.root).lay(stream, Day.parse(first).plus(number), state)
+
+
+def test_a_gap_is_filled_through_today_and_the_run_says_so(deployment):
+    lay(deployment, "2026-03-03", "WWMOWWW")
+    assert answered(hourly_fetch, deployment).tags == {
+        **range_tags(Day.parse("2026-03-05"), Day.parse("2026-03-10")),
+        "ticket_events/note": "Filled: a gap before newer complete days, 2026-03-05 to 2026-03-06.",
+    }
+
+
+def test_around_days_that_others_fetch_no_complete_day_is_read_again(deployment):
+    lay(deployment, "2026-03-03", "WWMMWWW")
+    gap = in_progress(deployment, "2026-03-05", "2026-03-06")
+    assert asked(hourly_fetch, deployment) == ("2026-03-10", "2026-03-10")
+    deployment.instance.delete_run(gap)
+    in_progress(deployment, "2026-03-09", "2026-03-09")
+    assert asked(hourly_fetch, deployment) == ("2026-03-05", "2026-03-06")
+
+
+def test_a_gap_that_is_too_long_to_be_filled_unasked_is_named_with_the_command(deployment, capfd):
+    lay(deployment, "2026-01-21", "W")
+    lay(deployment, "2026-03-09", "W")
+    assert asked(hourly_fetch, deployment) == ("2026-03-10", "2026-03-10")
+    told = capfd.readouterr().err
+    assert "Not fetched now: 2026-01-22 to 2026-03-08 is missing or incomplete." in told
+    assert "dg launch --assets 'group:zendesk' --partition-range 2026-01-22...2026-03-08" in told
+
+
+def test_a_day_at_which_every_fetch_fails_does_not_hold_up_those_behind_it(deployment):
+    lay(deployment, "2026-03-03", "WWMWWWW")
+    for _ in range(3):
+        request = answered(hourly_fetch, deployment)
+        assert request.tags["dagster/asset_partition_range_start"] == "2026-03-05"
+        tags = {**request.tags, "dagster/schedule_name": "hourly_fetch"}
+        run = dg.DagsterRun(job_name="fetch_ticket_events", tags=tags, status=dg.DagsterRunStatus.FAILURE)
+        deployment.instance.add_run(run)
+    assert answered(hourly_fetch, deployment).tags == {
+        **range_tags(Day.parse("2026-03-10"), Day.parse("2026-03-10")),
+        "ticket_events/note": "Passed over for now: 2026-03-05; 3 hourly fetches or more that began there have failed within "
+        "24 hours. Look at why.",
+    }
 
 
 def test_the_restatement_re_reads_the_last_closed_days(deployment, monkeypatch):

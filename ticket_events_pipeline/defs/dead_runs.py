@@ -1,7 +1,8 @@
 """`dead_runs_sensor`: ends the runs whose process was killed, or went down with the machine.
 
 Dagster's default launcher never notices those: they stay "started", hold their place in the pool, and the schedules and the
-other sensor wait for them. Here they are reported as failed; Dagster's run retries (dagster.yaml) start them again. It is a
+other sensor wait for them. Here they are reported as failed; Dagster's run retries (dagster.yaml) start them again, but for
+those that a command line executed: they can't be retried, and hold no day as soon as their process is gone (`runs`). It is a
 sensor of its own, as the other one asks for runs of one job and can be turned off without this. Runs that don't start in time
 or don't end when canceled are run monitoring's, and so are launchers that know their containers.
 """
@@ -9,23 +10,22 @@ or don't end when canceled are run monitoring's, and so are launchers that know 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
 
-from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
-from ticket_events_pipeline.defs.run_process import Mark, forget, is_gone, mark_of
-from ticket_events_pipeline.defs.runs import touches
-
-UNMARKED_SECONDS = 60
-"""A run marks itself between its start and its first step, which are moments apart."""
+from ticket_events_pipeline.defs.run_process import Mark, forget, has_lost_its_process, mark_of
+from ticket_events_pipeline.defs.runs import STARTED, WILL_RETRY_TAG, is_launched, touches
 
 KILLED = (
     "The process of this run is gone: it was killed, or the machine went down ({process}). Every finished day is stored. "
     "The run is ended here so that nothing waits for it; "
 )
 GOES_ON = "run_retries in dagster.yaml let Dagster start it again, and then it goes on where this one stopped."
+IS_UNLAUNCHED = (
+    "it was started from a command line, so Dagster does not start it again: give the same command within 24 hours, and it "
+    "goes on where this one stopped."
+)
 WAS_CANCELED = "it was being canceled, so it is not started again."
 
 
@@ -69,56 +69,32 @@ def dead_runs(
         label: `repository@location`, by which Dagster tells apart equal jobs of several code locations.
         key_prefix: only runs over assets whose keys begin with it.
     """
-    statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    found = instance.get_run_records(dg.RunsFilter(statuses=statuses))
+    found = instance.get_run_records(dg.RunsFilter(statuses=STARTED))
     ours = [record for record in found if touches(repository, record.dagster_run, key_prefix)]
-    return [record.dagster_run for record in ours if _is_dead(instance, repository, record, label)]
+    here = [record for record in ours if not _is_elsewhere(record.dagster_run, label)]
+    return [record.dagster_run for record in here if has_lost_its_process(instance, repository, record)]
 
 
-def _is_dead(
-    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, record: dg.RunRecord, label: str | None
-) -> bool:
-    run = record.dagster_run
-    # With another executor the steps have processes of their own: the mark says nothing of the run's.
-    if repository.get_job(run.job_name).executor_def != dg.in_process_executor:
-        return False
+def _is_elsewhere(run: dg.DagsterRun, label: str | None) -> bool:
+    """Whether it was launched from another code location, whose own sensor looks after it."""
     origin = run.remote_job_origin
-    launched_from = None if origin is None else origin.repository_origin.get_label()
-    if launched_from is not None and launched_from != label:
-        return False
-    mark = mark_of(run)
-    if mark is not None:
-        return is_gone(instance, mark)
-    return launched_from is not None and _died_before_its_first_step(instance, record)
-
-
-def _died_before_its_first_step(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
-    """Whether the run had time enough to mark itself, has begun no step, and left only a number of which no process is here."""
-    if not isinstance(instance.run_launcher, dg.DefaultRunLauncher) or record.start_time is None:
-        return False
-    if wall_clock() - record.start_time < UNMARKED_SECONDS:
-        return False
-    kinds = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.ENGINE_EVENT}
-    entries = instance.get_records_for_run(record.dagster_run.run_id, of_type=kinds).records
-    events = [entry.event_log_entry.get_dagster_event() for entry in entries]
-    if any(event.event_type == dg.DagsterEventType.STEP_START for event in events):
-        return False
-    told = [event.engine_event_data.metadata.get("pid") for event in events]
-    numbers = [number.value for number in told if number is not None]
-    return bool(numbers) and not any(Path(f"/proc/{number}").exists() for number in numbers)
+    return origin is not None and origin.repository_origin.get_label() != label
 
 
 def end_run(instance: dg.DagsterInstance, seen: dg.DagsterRun) -> bool:
-    """End a dead run; False where it has ended well, as the last that its process did since it was `seen`."""
+    """End a dead run; False where it has ended well, or has marked itself after all, since it was `seen`."""
     run = instance.get_run_by_id(seen.run_id)
-    mark = mark_of(seen)
-    if run is None or run.is_finished:
+    if run is None or run.is_finished or mark_of(run) != mark_of(seen):
         return False
+    mark = mark_of(run)
     message = KILLED.format(process="it had no step begun" if mark is None else _told(mark))
     if run.status == dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message + WAS_CANCELED)
-    else:
+    elif is_launched(run):
         instance.report_run_failed(run, message + GOES_ON)
+    else:
+        instance.report_run_failed(run, message + IS_UNLAUNCHED)
+        instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "false"})  # Dagster has said "true", and can't
     if mark is not None:
         forget(instance, mark)
     return True

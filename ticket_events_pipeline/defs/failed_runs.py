@@ -9,7 +9,7 @@ import dagster as dg
 
 from ticket_events_pipeline.alerts.facts import run_subject
 from ticket_events_pipeline.alerts.state import FailedRun
-from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, RETRY_SECONDS, WILL_RETRY_TAG, touches
+from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, RETRY_SECONDS, WILL_RETRY_TAG, is_launched, touches
 
 LOOKED_BACK_SECONDS = 86_400
 """A run that failed before is old news, for whoever turns the sensor on."""
@@ -66,6 +66,8 @@ def _is_of(label: str | None, run: dg.DagsterRun) -> bool:
 def _is_for_good(instance: dg.DagsterInstance, run: dg.DagsterRun, seconds_ago: int) -> bool:
     if RETRIED_BY_TAG in run.tags:  # its retry speaks for it
         return False
+    if not is_launched(run):
+        return True
     will_retry = run.tags.get(WILL_RETRY_TAG)
     if will_retry is None:
         return seconds_ago > UNTAGGED_SECONDS or not instance.run_retries_enabled

@@ -14,6 +14,7 @@ from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
 from ticket_events_pipeline.defs.freshness import RAW_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
+from ticket_events_pipeline.defs.runs import NOTE_TAG
 from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.range_pass import fetch_days
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
@@ -43,6 +44,8 @@ def _fetcher(stream: Stream) -> MakeDays:
         settings = pipeline.settings()
         for warning in pipeline.new_warnings(settings):
             context.log.warning(warning)
+        if note := context.run.tags.get(NOTE_TAG):
+            log(note)
         store = pipeline.store()
         log(f"account {settings.account}, files below {store.location}")
         owner = ownership(settings, stream)

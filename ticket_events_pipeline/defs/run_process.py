@@ -17,9 +17,13 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock, Timeout
 
+from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.process import Process, host_name, this_process
 
 PROCESS_TAG = "ticket_events/process"
+
+UNMARKED_SECONDS = 60
+"""A run marks itself between its start and its first step, which are moments apart."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,17 @@ class Mark:
 
 
 def mark_run(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Say in the run's tags that it is executed by the calling process; to be called before its first step."""
+    """Say in the run's tags that it is executed by the calling process; to be called before its first step.
+
+    Raises:
+        dagster.Failure: the run was ended before it was marked, so its days may be another run's by now.
+    """
     # The lock first: whoever reads the mark must find it held.
     _hold(_lock_path(instance, this_process()))
     instance.add_run_tags(run_id, {PROCESS_TAG: str(Mark(run_id, host_name(), this_process()))})
+    run = instance.get_run_by_id(run_id)  # after the mark: whoever ends an unmarked run has looked for one just before
+    if run is not None and run.is_finished:
+        raise dg.Failure(description="This run was ended before its first step began. Start it again.", allow_retries=False)
 
 
 def mark_of(run: dg.DagsterRun) -> Mark | None:
@@ -67,6 +78,37 @@ def is_gone(instance: dg.DagsterInstance, mark: Mark) -> bool:
     # and one of the same name that has booted since, after a power loss, is taken for the same.
     is_same_machine = mark.host == host_name() or (process.boot != "" and process.boot == here.boot)
     return lock_is_free is True and is_same_machine
+
+
+def has_lost_its_process(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, record: dg.RunRecord) -> bool:
+    """Whether a started run of a job of the repository is executed by no process any more, for certain."""
+    run = record.dagster_run
+    # With another executor the steps have processes of their own: the mark says nothing of the run's.
+    if repository.get_job(run.job_name).executor_def != dg.in_process_executor:
+        return False
+    mark = mark_of(run)
+    return _died_before_its_first_step(instance, record) if mark is None else is_gone(instance, mark)
+
+
+def _died_before_its_first_step(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
+    """Whether the run had time enough to mark itself, has begun no step, and left no number of a process that is here.
+
+    That proves nothing of a process on another machine; but one that comes to its mark later finds its run ended, and stops.
+    """
+    was_launched = record.dagster_run.remote_job_origin is not None
+    if was_launched and not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
+        return False
+    if record.start_time is None or wall_clock() - record.start_time < UNMARKED_SECONDS:
+        return False
+    kinds = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.ENGINE_EVENT}
+    entries = instance.get_records_for_run(record.dagster_run.run_id, of_type=kinds).records
+    events = [entry.event_log_entry.get_dagster_event() for entry in entries]
+    if any(event.event_type == dg.DagsterEventType.STEP_START for event in events):
+        return False
+    told = [event.engine_event_data.metadata.get("pid") for event in events]
+    numbers = [number.value for number in told if number is not None]
+    # A launcher's process tells its number before the run starts; a command line's does so a moment later.
+    return bool(numbers or not was_launched) and not any(Path(f"/proc/{number}").exists() for number in numbers)
 
 
 def forget(instance: dg.DagsterInstance, mark: Mark) -> None:

@@ -8,10 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.defs.run_process import has_lost_its_process
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
+
+NOTE_TAG = "ticket_events/note"
+"""What a schedule has to say of the range that it asks for; the run logs it."""
 
 WILL_RETRY_TAG = "dagster/will_retry"
 RETRIED_BY_TAG = "dagster/auto_retry_run_id"
@@ -24,6 +28,9 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+"""A process executes those, or has done."""
 
 UNFINISHED_BACKFILLS = {"REQUESTED", "CANCELING", "FAILING"}
 
@@ -39,15 +46,38 @@ def range_tags(first: Day, last: Day) -> dict[str, str]:
     return {RANGE_START_TAG: str(first), RANGE_END_TAG: str(last)}
 
 
-def runs_in_progress(instance: dg.DagsterInstance, tags: Mapping[str, str] | None = None) -> Iterator[dg.DagsterRun]:
-    """The runs with these tags that are queued or running, or have died and will be started again in a moment."""
+def runs_in_progress(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, tags: Mapping[str, str] | None = None
+) -> Iterator[dg.DagsterRun]:
+    """The runs with these tags that are queued or running, or have died and will be started again in a moment.
+
+    One from a command line is over as soon as its process is gone, whether `dead_runs_sensor` has ended it by then or not.
+    """
     wanted = dict(tags or {})
-    yield from instance.get_runs(dg.RunsFilter(tags=wanted, statuses=UNFINISHED))
+    for record in instance.get_run_records(dg.RunsFilter(tags=wanted, statuses=UNFINISHED)):
+        if not _is_abandoned(instance, repository, record):
+            yield record.dagster_run
     recently = dt.datetime.fromtimestamp(wall_clock() - RETRY_SECONDS, dt.UTC)
     failed = dg.RunsFilter(
         tags={**wanted, WILL_RETRY_TAG: "true"}, statuses=[dg.DagsterRunStatus.FAILURE], updated_after=recently
     )
-    yield from (run for run in instance.get_runs(failed) if RETRIED_BY_TAG not in run.tags)
+    yield from (run for run in instance.get_runs(failed) if is_launched(run) and RETRIED_BY_TAG not in run.tags)
+
+
+def is_launched(run: dg.DagsterRun) -> bool:
+    """Whether Dagster launched the run, and so can start it again; a command line executes it by itself.
+
+    Dagster tags a run of a command line `will_retry` too when it is killed, but can't retry it: it doesn't know where from.
+    """
+    return run.remote_job_origin is not None
+
+
+def _is_abandoned(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, record: dg.RunRecord) -> bool:
+    """Whether a command line that is gone executed it: nothing will go on with it."""
+    run = record.dagster_run
+    if run.status not in STARTED or is_launched(run) or not repository.has_job(run.job_name):
+        return False
+    return has_lost_its_process(instance, repository, record)
 
 
 def touches(repository: dg.RepositoryDefinition, run: dg.DagsterRun, key_prefix: Sequence[str]) -> bool:
@@ -56,7 +86,8 @@ def touches(repository: dg.RepositoryDefinition, run: dg.DagsterRun, key_prefix:
         return False
     checked = {check.asset_key for check in run.asset_check_selection or ()}
     keys = {*(run.asset_selection or ()), *checked} or repository.get_job(run.job_name).asset_layer.executable_asset_keys
-    return any(key.path[: len(key_prefix)] == list(key_prefix) for key in keys)
+    ours = repository.asset_graph.get_all_asset_keys()  # every location has a job of the same name for its assets
+    return any(key in ours and key.path[: len(key_prefix)] == list(key_prefix) for key in keys)
 
 
 def days_in_progress(
@@ -66,7 +97,7 @@ def days_in_progress(
     keys = set(asset_keys)
     jobs = {job.name for job in repository.get_all_jobs() if keys & set(job.asset_layer.executable_asset_keys)}
     days: dict[Day, str] = {}
-    for run in runs_in_progress(instance):
+    for run in runs_in_progress(instance, repository):
         is_touched = keys & run.asset_selection if run.asset_selection else run.job_name in jobs
         if is_touched:
             days |= dict.fromkeys(_days_of_tags(run.tags, timezone), f"run {run.run_id}")

@@ -1,50 +1,69 @@
 """The two schedules: keep up with the account every hour, and re-read the last closed days once a day.
 
-Days that another run or backfill is fetching are left to it: a second pass over them would wait for it, and be refused.
+The hourly one fills the gaps that it finds among the last days (see `ingest.catch_up`), and passes over a day at which it
+fails again and again. Days that another run or backfill is fetching are left to it: a second pass over them would wait for it,
+and be refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from itertools import dropwhile, takewhile
+import datetime as dt
+from collections.abc import Container, Iterable, Mapping, Sequence
+from itertools import takewhile
 
 import dagster as dg
 
-from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.jobs import FETCH
-from ticket_events_pipeline.defs.runs import days_in_progress, range_tags, runs_in_progress
+from ticket_events_pipeline.defs.runs import NOTE_TAG, RANGE_START_TAG, days_in_progress, range_tags, runs_in_progress
 from ticket_events_pipeline.errors import TicketEventsError
-from ticket_events_pipeline.ingest.catch_up import first_day_to_fetch
+from ticket_events_pipeline.ingest.catch_up import (
+    ENOUGH_FAILURES,
+    MOST_GAP_DAYS,
+    MOST_WHOLE_DAYS,
+    Attempt,
+    WholeFiles,
+    catch_up,
+    is_stuck,
+)
+from ticket_events_pipeline.ingest.plan import stretches
 from ticket_events_pipeline.lake.store import open_store
 
 SCHEDULE_TAG = "dagster/schedule_name"
+
+LOOKED_BACK_SECONDS = 86_400
+"""Fetches that failed before that don't keep a day from being tried again."""
 
 RAW_ASSETS = ("ticket_events", "ticket_metric_events")
 
 
 def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
-    """One range run an hour, from the day after the newest complete one through today; none while the last is in progress."""
+    """One range run an hour, from the first day that isn't whole through today; none while the last is in progress."""
     name = scope.named("hourly_fetch")
+    files = WholeFiles()
 
     @dg.schedule(
         name=name,
         job_name=scope.named(FETCH),
         cron_schedule="7 * * * *",  # off the full hour, when everybody else's jobs ask
         execution_timezone=scope.timezone,
-        description="Fetches from the day after the newest complete one through today.",
+        description="Fetches through today: from the day after the newest complete one, or from a gap of the last days.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if next(runs_in_progress(context.instance, {SCHEDULE_TAG: name}), None) is not None:
+        if next(runs_in_progress(context.instance, _repository(context), {SCHEDULE_TAG: name}), None) is not None:
             return dg.SkipReason("The last hourly fetch is still queued or running.")
         today = _today(context, scope)
         if today < scope.first_day:
             return dg.SkipReason(f"The first partition, TICKET_EVENTS_START_DATE {scope.first_day}, has not begun yet.")
         try:
-            first = first_day_to_fetch(open_store(scope.settings().root), today)
+            found = catch_up(open_store(scope.settings().root), today, files)
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
-        return _request(context, scope, days_between(max(first, scope.first_day), today))
+        if left_out := [day for day in found.left_out if day >= scope.first_day]:
+            context.log.info(_left_out_text(left_out, scope))
+        days, stuck = _without_stuck(context, name, [day for day in found.days if day >= scope.first_day])
+        return _request(context, scope, days, gaps=found.gaps, stuck=stuck)
 
     return schedule
 
@@ -73,34 +92,97 @@ def daily_restatement(scope: AccountScope) -> dg.ScheduleDefinition:
     return schedule
 
 
-def _request(context: dg.ScheduleEvaluationContext, scope: AccountScope, days: list[Day]) -> dg.RunRequest | dg.SkipReason:
-    """One run over those of `days` that nobody else is fetching, which may be the days behind a long backfill."""
-    repository = context.repository_def
-    if repository is None:
-        raise dg.DagsterInvariantViolationError("the schedule needs its repository to know which backfills touch its assets")
+def _without_stuck(context: dg.ScheduleEvaluationContext, name: str, days: list[Day]) -> tuple[list[Day], list[Day]]:
+    """The days behind those at whose first one the schedule's fetches fail again and again, and those; never without today."""
+    since = dt.datetime.fromtimestamp(wall_clock() - LOOKED_BACK_SECONDS, dt.UTC)
+    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+    filters = dg.RunsFilter(tags={SCHEDULE_TAG: name}, statuses=ended, created_after=since)
+    runs = [run for run in context.instance.get_runs(filters, ascending=True) if RANGE_START_TAG in run.tags]
+    attempts = [
+        Attempt(Day.parse(run.tags[RANGE_START_TAG], days[0].timezone), run.status == dg.DagsterRunStatus.SUCCESS)
+        for run in runs
+    ]
+    stuck = list(takewhile(lambda day: is_stuck(day, attempts), days[:-1]))
+    return days[len(stuck) :], stuck
+
+
+def _request(
+    context: dg.ScheduleEvaluationContext,
+    scope: AccountScope,
+    days: list[Day],
+    *,
+    gaps: Container[Day] = (),
+    stuck: Sequence[Day] = (),
+) -> dg.RunRequest | dg.SkipReason:
+    """One run over those of `days` that nobody else is fetching, which may be the days behind a long backfill.
+
+    The run says which `gaps` it fills, and which `stuck` days it passes over.
+    """
     keys = [scope.key(asset) for asset in RAW_ASSETS]
-    held = days_in_progress(context.instance, repository, keys, timezone=scope.timezone)
-    told = _told([day for day in days if day in held], held)
+    held = days_in_progress(context.instance, _repository(context), keys, timezone=scope.timezone)
+    told = _held_text([day for day in days if day in held], held)
     free = first_free_stretch(days, held)
     if not free:
         return dg.SkipReason(told)
-    if told:
-        context.log.info(told)
-    return dg.RunRequest(tags=range_tags(free[0], free[-1]))
+    filled = [day for day in days if day in gaps and free[0] <= day <= free[-1]]
+    notes = [*_stuck_notes(stuck), *_gap_notes(filled)]
+    for line in [told, *notes]:
+        if line:
+            context.log.info(line)
+    return dg.RunRequest(tags={**range_tags(free[0], free[-1]), **({NOTE_TAG: " ".join(notes)} if notes else {})})
 
 
-def first_free_stretch(days: list[Day], held: Container[Day]) -> list[Day]:
-    """The first consecutive ones of `days` that are not `held`.
+def first_free_stretch(days: Sequence[Day], held: Container[Day]) -> list[Day]:
+    """The range to ask for: from the first of `days` that isn't `held` through the last before a held one.
 
-    Rejected: none at all while any is held would stop the hourly fetch for as long as a backfill of a year takes; the last
-    ones would leave a gap behind a newer complete day, which is not filled by itself.
+    Days between two of `days` are in it too, as a range is one pass.
+
+    Rejected: none at all while any is held would stop the hourly fetch for as long as a backfill of a year takes.
     """
-    return list(takewhile(lambda day: day not in held, dropwhile(lambda day: day in held, days)))
+    free = [day for day in days if day not in held]
+    if not free:
+        return []
+    reached = list(takewhile(lambda day: day not in held, days_between(free[0], free[-1])))
+    return days_between(free[0], max(day for day in free if day <= reached[-1]))
 
 
-def _told(days: list[Day], held: Mapping[Day, str]) -> str:
+def _gap_notes(days: list[Day]) -> list[str]:
+    return [f"Filled: a gap before newer complete days, {_days_text(days)}."] if days else []
+
+
+def _stuck_notes(days: Sequence[Day]) -> list[str]:
+    if not days:
+        return []
+    return [
+        f"Passed over for now: {_days_text(days)}; {ENOUGH_FAILURES} hourly fetches or more that began there have failed "
+        "within 24 hours. Look at why."
+    ]
+
+
+def _left_out_text(days: list[Day], scope: AccountScope) -> str:
+    """Names the newest stretch with the command that fetches it; the others will be named when it is fetched."""
+    first, last = stretches(days)[-1]
+    more = "" if first == days[0] else f" There are more such days since {days[0]}."
+    return (
+        f"Not fetched now: {first} to {last} is missing or incomplete. The hourly fetch fills gaps of {MOST_GAP_DAYS} days at "
+        f"most, and none before {MOST_WHOLE_DAYS} complete days or before the first complete one. To fetch it: "
+        f"dg launch --assets 'group:{scope.named('zendesk')}' --partition-range {first}...{last}{more}"
+    )
+
+
+def _days_text(days: Iterable[Day]) -> str:
+    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in stretches(list(days)))
+
+
+def _held_text(days: list[Day], held: Mapping[Day, str]) -> str:
     holders = sorted({held[day] for day in days})
     return f"{days[0]} to {days[-1]}: being fetched by {', '.join(holders)}." if days else ""
+
+
+def _repository(context: dg.ScheduleEvaluationContext) -> dg.RepositoryDefinition:
+    if context.repository_def is None:
+        raise dg.DagsterInvariantViolationError("the schedule needs its repository to know which runs touch its assets")
+    return context.repository_def
 
 
 def _today(context: dg.ScheduleEvaluationContext, scope: AccountScope) -> Day:

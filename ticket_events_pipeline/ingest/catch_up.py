@@ -1,30 +1,156 @@
-"""Where a scheduled fetch begins: what is stored already, told by the footers, decides."""
+"""Which days a scheduled fetch asks for: those that are not whole, as the listing and the footers tell.
+
+A day of a stream is whole when its file stands and its footer says complete. A file of a newer version of this program counts
+too: no fetch replaces it. Behind the newest whole day all is fetched. A gap before it, which a dead run has left, is fetched
+as well, within bounds: what lies behind a month of whole days, or is longer than a month, was left out on purpose or is too
+much to fetch unasked. That is only named.
+"""
 
 from __future__ import annotations
 
-from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.lake.partition_file import stored_days
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
+from ticket_events_pipeline.lake.partition_file import days_of, partition_path
 from ticket_events_pipeline.lake.raw_footer import read_raw_footer
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.lake.store import Store
 
+MOST_GAP_DAYS = 31
+"""Days of gaps that are fetched unasked, all gaps together."""
 
-def first_day_to_fetch(store: Store, today: Day) -> Day:
-    """The day after the newest complete one, of the stream that is behind; yesterday where nothing is stored."""
-    firsts = []
-    for stream in RAW_SCHEMAS:
-        newest = _newest_complete_day(store, stream, today)
-        firsts.append(today.plus(-1) if newest is None else newest.plus(1))
-    return min(*firsts, today)
+MOST_WHOLE_DAYS = 31
+"""Whole days that are looked back over. They are read again when a gap before them is filled, as one range is one pass."""
+
+ENOUGH_FAILURES = 3
+"""A fetch that has failed so often at the same first day may fail because of that day."""
 
 
-def _newest_complete_day(store: Store, stream: str, today: Day) -> Day | None:
-    for day in reversed(stored_days(store, stream, today.timezone)):
-        try:
-            footer = read_raw_footer(store, stream, day)
-        except DamagedFileError:
-            continue
-        if footer is not None and footer.complete:
-            return day
-    return None
+@dataclass(frozen=True)
+class CatchUp:
+    """What a scheduled fetch has to make whole.
+
+    Attributes:
+        days: those that aren't whole in both streams, in order; the last one is today.
+        gaps: those of them that lie before a newer whole day of their stream.
+        left_out: older days, since the first stored one, that are known not to be whole but are not to be fetched unasked.
+    """
+
+    days: tuple[Day, ...]
+    gaps: tuple[Day, ...] = ()
+    left_out: tuple[Day, ...] = ()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A scheduled fetch that has ended: the first day of its range, and whether all went well."""
+
+    first: Day
+    is_success: bool
+
+
+class WholeFiles:
+    """Tells whole days, and remembers the versions of their files: an hour later only what has changed is read again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def is_whole(self, store: Store, stream: str, day: Day, version: str | None) -> bool:
+        """Whether the stream's file of that version says complete; None is no file."""
+        url = store.url(partition_path(stream, day))
+        if version is None:
+            return False
+        if self._known.get(url) != version and _says_complete(store, stream, day):
+            self._known[url] = version  # listed before it was read: a file replaced since is read again
+        return self._known.get(url) == version
+
+
+def _says_complete(store: Store, stream: str, day: Day) -> bool:
+    try:
+        footer = read_raw_footer(store, stream, day)
+    except NewerFileError:
+        return True
+    except DamagedFileError:
+        return False
+    return footer is not None and footer.complete
+
+
+class _Listing:
+    """What is stored of both streams through `today`, and what their footers say where that is asked for."""
+
+    def __init__(self, store: Store, today: Day, files: WholeFiles) -> None:
+        self._store, self._files = store, files
+        self._versions = {stream: store.versions(stream) for stream in RAW_SCHEMAS}
+        self.today = today
+        self.days = {
+            stream: {day for day in days_of(versions, today.timezone) if day <= today}
+            for stream, versions in self._versions.items()
+        }
+        self.oldest = min(set[Day]().union(*self.days.values()), default=today)
+
+    def is_whole(self, stream: str, day: Day) -> bool:
+        version = self._versions[stream].get(partition_path(stream, day))
+        return self._files.is_whole(self._store, stream, day, version)
+
+    def is_begun(self, day: Day) -> bool:
+        """Whether the day is whole in one stream at least."""
+        return any(self.is_whole(stream, day) for stream in self.days)
+
+
+def catch_up(store: Store, today: Day, files: WholeFiles) -> CatchUp:
+    """What is to be fetched by now; of a stream that has no whole day, yesterday and today."""
+    listing = _Listing(store, today, files)
+    streams = [_of_stream(listing, stream) for stream in listing.days]
+    days = {day for stream in streams for day in stream.days}
+    gaps = {day for stream in streams for day in stream.gaps}
+    left_out = {day for stream in streams for day in stream.left_out} - days
+    return CatchUp(tuple(sorted(days)), tuple(sorted(gaps)), tuple(sorted(left_out)))
+
+
+def _of_stream(listing: _Listing, stream: str) -> CatchUp:
+    today, stored = listing.today, listing.days[stream]
+    newest = next((day for day in sorted(stored, reverse=True) if listing.is_whole(stream, day)), None)
+    if newest is None:
+        return CatchUp((today.plus(-1), today))
+    gaps, beyond = _gaps_before(newest, listing, stream)
+    missing = {day for day in days_between(listing.oldest, newest) if day not in stored}
+    tail = days_between(min(newest.plus(1), today), today)
+    return CatchUp((*gaps, *tail), tuple(gaps), tuple(missing.union(beyond) - set(gaps)))
+
+
+def _gaps_before(newest: Day, listing: _Listing, stream: str) -> tuple[list[Day], list[Day]]:
+    """The days of the gaps to fill, and those that aren't whole either but lie beyond."""
+    day, whole = newest, 1
+    gaps: list[Day] = []
+    pending: list[Day] = []
+    while day > listing.oldest and whole < MOST_WHOLE_DAYS:
+        day = day.plus(-1)
+        if listing.is_whole(stream, day):
+            whole += 1
+            gaps, pending = pending + gaps, []
+        else:
+            pending.insert(0, day)
+        if len(gaps) + len(pending) > MOST_GAP_DAYS:
+            return gaps, pending
+    # Down to the oldest day: those that the other stream has are no days before the beginning, but a backfill's that died in
+    # this stream, or before it.
+    before = list(takewhile(lambda day: not listing.is_begun(day), pending))
+    return pending[len(before) :] + gaps, before
+
+
+def is_stuck(first: Day, attempts: Sequence[Attempt]) -> bool:
+    """Whether the next fetch had better begin behind `first`, as far as the last day's `attempts` tell, oldest first.
+
+    Where a fetch that began behind it went well between two that failed at it, the day is at fault. Else everything may have
+    failed for another reason, as while Zendesk is down; then a fetch begins behind the day and at the day by turns.
+    """
+    successes = [place for place, attempt in enumerate(attempts) if attempt.is_success and attempt.first == first]
+    recent = attempts[successes[-1] + 1 :] if successes else attempts
+    failures = [place for place, attempt in enumerate(recent) if attempt.first == first]
+    if len(failures) < ENOUGH_FAILURES:
+        return False
+    between = recent[failures[0] : failures[-1]]
+    return any(attempt.is_success and attempt.first > first for attempt in between) or recent[-1].first == first

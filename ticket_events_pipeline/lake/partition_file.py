@@ -8,7 +8,7 @@ What the metadata of a raw file means is `raw_footer`'s; other assets bring thei
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -140,7 +140,12 @@ def read_partition_and_metadata(
 
 def stored_days(store: Store, asset: str, timezone: str) -> list[Day]:
     """The days of `asset` that have a file, in order."""
-    found = (_day_of(path, timezone) for path in store.paths(asset))
+    return days_of(store.paths(asset), timezone)
+
+
+def days_of(paths: Iterable[str], timezone: str) -> list[Day]:
+    """The days whose files lie at those `paths`, in order; other files are passed over."""
+    found = (_day_of(path, timezone) for path in paths)
     return sorted(day for day in found if day is not None)
 
 
