@@ -123,6 +123,8 @@ def test_an_hour_later_only_what_has_changed_is_read_again(root):
     assert set(root.store.read) == {partition_path(stream, days_ago(1)) for stream in STREAMS}
     root.store.lay(STREAMS[0], days_ago(3), OPEN)
     assert catch_up(root.store, TODAY, files) == CatchUp(ago(3, 1, 0), gaps=ago(3))
+    root.store.lay(STREAMS[0], days_ago(3), WHOLE)
+    assert catch_up(root.store, TODAY, files) == first
 
 
 def by_the_book(states, other):
