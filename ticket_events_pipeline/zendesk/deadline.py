@@ -2,7 +2,7 @@
 
 A socket's timeout starts anew with every byte. So a header or a chunk's size that comes byte by byte never ends, nor does what
 the library skips in loops of its own: answers of 100 Continue, trailers, compressed blocks without content. The deadline is
-kept from outside: a thread shuts the exchange's sockets down when the time is over, and whatever reads from them fails.
+kept from outside: another thread shuts the exchange's sockets down when the time is over, and whatever reads from them fails.
 
 It is real time, by a clock that nobody sets. What is bounded is how long a server keeps us waiting: a test's clock that stands
 still, or a machine's that is set back, would never end it.
@@ -35,19 +35,16 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._ends_at = time.monotonic() + seconds
+        self.ends_at = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._is_ended = False
-        # A thread for each costs a tenth of a millisecond. One that all share would have to outlive forks and faults.
-        self._timer = threading.Timer(seconds, self._shut_down)
-        self._timer.daemon = True
-        self._timer.start()
+        _watchdog.add(self)
 
     @property
     def remaining_seconds(self) -> float:
         """How long it lasts; zero once it has passed."""
-        return max(0.0, self._ends_at - time.monotonic())
+        return max(0.0, self.ends_at - time.monotonic())
 
     @property
     def has_passed(self) -> bool:
@@ -64,23 +61,59 @@ class Deadline:
                 # The family is not looked at: this one is never connected or read.
                 self._sockets.append(socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM))
         if self.has_passed:
-            self._shut_down()
+            self.shut_down()
 
-    def end(self) -> None:
-        """Watch no longer."""
-        self._timer.cancel()
-        with self._lock:
-            self._is_ended = True
-            while self._sockets:
-                self._sockets.pop().close()
-
-    def _shut_down(self) -> None:
+    def shut_down(self) -> None:
+        """Shut down what it watches: reading ends as if the server had hung up."""
         with self._lock:
             for watched in self._sockets:
                 with suppress(OSError):  # the other side may have been faster
                     watched.shutdown(socket.SHUT_RDWR)
 
+    def end(self) -> None:
+        """Watch no longer."""
+        _watchdog.remove(self)
+        with self._lock:
+            self._is_ended = True
+            while self._sockets:
+                self._sockets.pop().close()
 
+
+class _Watchdog:
+    """One thread for all deadlines, while there are any: a thread for each would make an exchange wait for its start."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._deadlines: set[Deadline] = set()
+        self._thread: threading.Thread | None = None
+        self._wakes_at = 0.0
+
+    def add(self, deadline: Deadline) -> None:
+        with self._changed:
+            self._deadlines.add(deadline)
+            if self._thread is None or not self._thread.is_alive():  # a fork leaves threads behind
+                self._wakes_at = deadline.ends_at
+                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
+                self._thread.start()
+            elif deadline.ends_at < self._wakes_at:
+                self._changed.notify()
+
+    def remove(self, deadline: Deadline) -> None:
+        with self._changed:
+            self._deadlines.discard(deadline)
+
+    def _run(self) -> None:
+        with self._changed:
+            while self._deadlines:
+                self._wakes_at = min(deadline.ends_at for deadline in self._deadlines)
+                self._changed.wait(self._wakes_at - time.monotonic())
+                for deadline in [deadline for deadline in self._deadlines if deadline.has_passed]:
+                    self._deadlines.remove(deadline)
+                    deadline.shut_down()
+            self._thread = None
+
+
+_watchdog = _Watchdog()
 _current: ContextVar[Deadline] = ContextVar("deadline of this thread's exchange")
 
 
