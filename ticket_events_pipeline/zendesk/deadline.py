@@ -170,6 +170,11 @@ class _Watched(HTTPConnection):
         deadline.watch(sock)
         return sock
 
+    def _tunnel(self) -> None:
+        super()._tunnel()
+        if _current.get().has_passed:  # a proxy's answer that was cut off looks whole; TLS over that socket would lose it
+            raise ConnectionError("the tunnel was shut down")
+
     def _connected(self, deadline: Deadline) -> socket.socket:
         """A connection to the first of the host's addresses that answers. None is waited for beyond the deadline."""
         host, longest = self._dns_host, float(self.timeout or deadline.seconds)
