@@ -21,20 +21,22 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True)
 class Recorded:
-    """A request as it arrived; header names in lower case."""
+    """A request as it arrived, from which port of the client's; header names in lower case."""
 
     method: str
     path: str
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    client_port: int
 
 
 @dataclass(frozen=True)
 class Misbehaviour:
     """Promise `body` in full, send its first `sent` bytes after `delay_seconds`, hang up. Raw: not even a status line.
 
-    A reset hangs up without a farewell; `between` is called before every byte, which then go out one by one.
+    A reset hangs up without a farewell; `between` is called before every byte, which then go out one by one. `again` is sent
+    after that, every other millisecond, for as long as the client and the test are there.
     """
 
     body: bytes = b""
@@ -43,6 +45,7 @@ class Misbehaviour:
     is_raw: bool = False
     is_reset: bool = False
     between: Callable[[], None] | None = None
+    again: bytes = b""
 
 
 Answer = tuple[int, Mapping[str, str | None], bytes | str | dict[str, Any] | list[Any]]
@@ -69,6 +72,11 @@ def reset(body: bytes = b"", sent: int = 0) -> Misbehaviour:
 def trickle(body: bytes, between: Callable[[], None]) -> Misbehaviour:
     """Sends `body` byte by byte, and calls `between` before each."""
     return Misbehaviour(body, len(body), between=between)
+
+
+def endless(beginning: bytes, again: bytes) -> Misbehaviour:
+    """Sends `beginning` where the status line should be, then `again` for ever."""
+    return Misbehaviour(beginning, len(beginning), is_raw=True, again=again)
 
 
 def hang(seconds: float) -> Misbehaviour:
@@ -123,8 +131,9 @@ class ScriptedServer:
             item = next(self._items, OVER)
         return item(request) if callable(item) else item
 
-    def pause(self, seconds: float) -> None:
-        self._released.wait(seconds)
+    def pause(self, seconds: float) -> bool:
+        """Wait so long; at once, and whether, the test is over."""
+        return self._released.wait(seconds)
 
 
 class _QuietServer(ThreadingHTTPServer):
@@ -145,14 +154,15 @@ def _handler_of(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
             url = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Recorded(self.command, url.path, dict(parse_qsl(url.query)), headers, body)
+            query = dict(parse_qsl(url.query))
+            request = Recorded(self.command, url.path, query, headers, body, self.client_address[1])
             answer = server.answer(request)
             if isinstance(answer, Misbehaviour):
                 _misbehave(self, server, answer)
             else:
                 self._send(*answer)
 
-        do_POST = do_GET  # noqa: N815 - http.server's name
+        do_POST = do_CONNECT = do_GET  # noqa: N815 - http.server's names
 
         def _send(
             self, status: int, headers: Mapping[str, str | None], content: bytes | str | dict[str, Any] | list[Any]
@@ -183,6 +193,8 @@ def _misbehave(handler: BaseHTTPRequestHandler, server: ScriptedServer, how: Mis
         if how.between is not None:
             how.between()
         handler.wfile.write(piece)
+    while how.again and not server.pause(0.002):
+        handler.wfile.write(how.again)
     if how.is_reset:
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         handler.connection.close()

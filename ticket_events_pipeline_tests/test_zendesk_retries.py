@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 from email.utils import formatdate
 
 import pytest
@@ -13,9 +12,7 @@ from ticket_events_pipeline.errors import (
     OverfullSecondError,
     TransientError,
 )
-from ticket_events_pipeline.zendesk.client import ZendeskClient
 from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
-from ticket_events_pipeline.zendesk.quota import Quota
 from ticket_events_pipeline_tests.client_bench import NOW, SECRET, Bench, T, bench, last_page, page
 from ticket_events_pipeline_tests.scripted_server import Item, ScriptedServer, cut, garbage, hang
 
@@ -109,18 +106,6 @@ def test_a_silent_server_times_out() -> None:
     with bench(hang(3), last_page(1), timeout_seconds=0.2) as b:
         assert b.walk()[0].requests == 2
         assert "no answer within" in b.log[0]
-
-
-def test_a_body_that_trickles_is_given_up() -> None:
-    """The read timeout starts anew with every byte: a deadline holds for the whole."""
-    with ScriptedServer([last_page(1)] * 12) as server:
-        minutes = itertools.count(NOW, 60.0)
-        quota = Quota(1000)
-        client = ZendeskClient(
-            server.url, BearerToken(SECRET), quota=quota, timeout_seconds=5, sleep=lambda _: None, clock=lambda: next(minutes)
-        )
-        with client, pytest.raises(TransientError, match="12 times an answer that was not complete after 50 s"):
-            list(client.pages(TICKET_METRIC_EVENTS, T))
 
 
 def test_zero_seconds_said_again_and_again_are_not_believed() -> None:

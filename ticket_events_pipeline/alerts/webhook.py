@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import requests
 
 from ticket_events_pipeline.account import is_loopback
-from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, innermost, read_body
 from ticket_events_pipeline.zendesk.headers import retry_after_seconds
+from ticket_events_pipeline.zendesk.refusals import Overtaxed
 
 TOTAL_SECONDS = 12.0
 """A tick of the sensor waits so long at most. Dagster gives one up after a minute, and what it would remember with it."""
@@ -55,17 +55,19 @@ def post(url: str, payload: Mapping[str, str], *, total_seconds: float = TOTAL_S
     Where the time is over, the message may have arrived all the same.
     """
     answers: list[Answer] = []
-    # A thread, as the library's timeouts start anew with every byte and address, and looking up a name has none.
+    # A thread, as looking up a name can't be interrupted.
     sender = threading.Thread(target=lambda: answers.append(_attempt(url, payload, total_seconds)), daemon=True)
     sender.start()
     sender.join(total_seconds)
-    return answers[0] if answers else Answer(is_accepted=False, reason=f"no answer within {total_seconds:g} s")
+    return answers[0] if answers else _late(total_seconds)
 
 
 def _attempt(url: str, payload: Mapping[str, str], seconds: float) -> Answer:
     try:
         with _unlogged():
-            return _send(url, payload, min(seconds, _SOCKET_SECONDS))
+            return _send(url, payload, seconds)
+    except Overtaxed:
+        return _late(seconds)
     except NETWORK_ERRORS as error:
         return _failure(error)
     except Exception as error:  # a thread's traceback would be printed, and quotes the URL
@@ -73,34 +75,28 @@ def _attempt(url: str, payload: Mapping[str, str], seconds: float) -> Answer:
 
 
 def _send(url: str, payload: Mapping[str, str], seconds: float) -> Answer:
-    with OneHostSession() as session:
+    socket_seconds = min(seconds, _SOCKET_SECONDS)
+    with OneHostSession(connect_seconds=socket_seconds, read_seconds=socket_seconds, exchange_seconds=seconds) as session:
         session.trust_env = not is_loopback(urlsplit(url).hostname or "")  # a proxy has no business with the loopback
         session.headers["User-Agent"] = "ticket_events_pipeline"
-        with session.post(
-            url,
-            json=payload,
-            auth=lambda request: request,  # else a .netrc's password would go along
-            timeout=(seconds, seconds),
-            stream=True,
-            allow_redirects=False,  # the message is for this address
-        ) as response:
-            return _answer(response, url, seconds)
+        with session.exchange("POST", url, json=payload) as response:
+            return _answer(response, url)
 
 
-def _answer(response: requests.Response, url: str, seconds: float) -> Answer:
+def _answer(response: requests.Response, url: str) -> Answer:
     status = response.status_code
     if 200 <= status < 300:
         return Answer(is_accepted=True)
-    reason = f"{status}{_told_reason(response, url, seconds)}"
+    reason = f"{status}{_told_reason(response, url)}"
     is_final = status < 500 and status not in (408, 425, 429)
     return Answer(is_accepted=False, is_final=is_final, reason=reason, wait_seconds=retry_after_seconds(response.headers))
 
 
-def _told_reason(response: requests.Response, url: str, seconds: float) -> str:
+def _told_reason(response: requests.Response, url: str) -> str:
     if 300 <= response.status_code < 400:
         return " (a redirect, which is not followed)"
     try:
-        body = read_body(response, most_bytes=1, seconds=seconds, clock=wall_clock).strip()
+        body = read_body(response, most_bytes=1).strip()
     except (*NETWORK_ERRORS, TicketEventsError):
         return ""
     is_word = len(body) <= _LONGEST_REASON and _REASON.fullmatch(body) and body.decode() not in url
@@ -117,6 +113,10 @@ def _failure(error: BaseException) -> Answer:
     if isinstance(error, requests.Timeout):
         return Answer(is_accepted=False, reason="no answer in time")
     return Answer(is_accepted=False, reason=f"no answer ({type(innermost(error)).__name__})")
+
+
+def _late(seconds: float) -> Answer:
+    return Answer(is_accepted=False, reason=f"no answer within {seconds:g} s")
 
 
 @contextmanager

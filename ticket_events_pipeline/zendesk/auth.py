@@ -33,7 +33,7 @@ from ticket_events_pipeline.account import (
 from ticket_events_pipeline.day import Clock
 from ticket_events_pipeline.errors import AuthenticationError, BlockedError, TicketEventsError, UsageError
 from ticket_events_pipeline.zendesk.bodies import WEB_PAGE, UnreadableJsonError, is_web_page, parse_json, short_reason
-from ticket_events_pipeline.zendesk.connection import BODY_TIMEOUTS, NETWORK_ERRORS, network_failure, read_body
+from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, network_failure, read_body
 from ticket_events_pipeline.zendesk.refusals import Asked, Busy, Retryable, TooLarge, Unreadable, error_with_200, refusal
 
 _SCOPE = "read"  # the narrowest that opens the exports; a misspelt one yields a token that gets 403 everywhere
@@ -57,8 +57,6 @@ a client end each other's: each gets on at the price of renewals, but not withou
 _RENEWAL_MARGIN_SECONDS = 60.0
 _VISIBLE_ASCII = re.compile(r"[!-~]+")  # all that a header carries
 _MOST_TOKEN_BYTES = 2**20
-
-Post = Callable[..., requests.Response]
 
 
 def variables_of(credentials: Credentials) -> str:
@@ -111,15 +109,12 @@ class ClientCredentialsAuth(AuthBase):
     It serves one client, which serves one thread: processes and threads share no token, so none waits for another's renewal.
     """
 
-    def __init__(
-        self, base_url: str, credentials: ClientCredentials, *, post: Post, clock: Clock, timeout: tuple[float, float]
-    ) -> None:
+    def __init__(self, base_url: str, credentials: ClientCredentials, *, session: OneHostSession, clock: Clock) -> None:
         self._url = base_url + _TOKEN_PATH
         self._host = urlsplit(base_url).hostname or ""
         self._credentials = credentials
-        self._post = post
+        self._session = session
         self._clock = clock
-        self._timeout = timeout
         self._token: str | None = None
         self._renew_at = 0.0
         self._refused_at: deque[float] = deque(maxlen=EARLY_RENEWALS)
@@ -170,22 +165,16 @@ class ClientCredentialsAuth(AuthBase):
 
     def _posted(self) -> tuple[int, Mapping[str, str], bytes]:
         """The answer to a request for a token: status, headers, body."""
-        read_seconds = self._timeout[1]
         try:
-            with self._post(
+            with self._session.exchange(
+                "POST",
                 self._url,
                 data=self._asked(),
                 headers={"Content-Type": "application/json", "Accept": "application/json"},
-                timeout=self._timeout,
-                stream=True,
-                allow_redirects=False,
-                auth=lambda request: request,  # or requests would take a password from a .netrc
             ) as answer:
-                seconds = BODY_TIMEOUTS * read_seconds
-                body = read_body(answer, most_bytes=_MOST_TOKEN_BYTES, seconds=seconds, clock=self._clock)
-                return answer.status_code, answer.headers, body
+                return answer.status_code, answer.headers, read_body(answer, most_bytes=_MOST_TOKEN_BYTES)
         except NETWORK_ERRORS as error:
-            failure = network_failure(f"POST {_TOKEN_PATH}", error, read_seconds=read_seconds)
+            failure = network_failure(f"POST {_TOKEN_PATH}", error, read_seconds=self._session.read_seconds)
         except TooLarge:
             failure = Unreadable("an answer that is no token")
         except Retryable as slow:
@@ -235,8 +224,8 @@ class ClientCredentialsAuth(AuthBase):
 Auth = HeaderAuth | ClientCredentialsAuth
 
 
-def auth_for(base_url: str, credentials: Credentials, *, post: Post, clock: Clock, timeout: tuple[float, float]) -> Auth:
-    """The requests auth for these credentials; `post` sends the token requests of an OAuth client.
+def auth_for(base_url: str, credentials: Credentials, *, session: OneHostSession, clock: Clock) -> Auth:
+    """The requests auth for these credentials; `session` sends the token requests of an OAuth client.
 
     Raises:
         UsageError: the credentials would travel in the open, or can't travel at all.
@@ -245,7 +234,7 @@ def auth_for(base_url: str, credentials: Credentials, *, post: Post, clock: Cloc
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
         raise UsageError("ZENDESK_BASE_URL must begin with https://, or credentials would travel in the open")
     if isinstance(credentials, ClientCredentials):
-        return ClientCredentialsAuth(base_url, credentials, post=post, clock=clock, timeout=timeout)
+        return ClientCredentialsAuth(base_url, credentials, session=session, clock=clock)
     if isinstance(credentials, BearerToken):
         if not _VISIBLE_ASCII.fullmatch(credentials.token):  # the HTTP library's complaint would quote it
             raise UsageError("ZENDESK_OAUTH_TOKEN holds a character that no token has (a space, a line end, non-ASCII)")

@@ -32,6 +32,10 @@ REPEATED_FIELDS = "repeated_fields"
 """Member that an object gets in which a name stands more than once: `[name, value]` of each but the last, which counts."""
 
 
+_ALL_BUT_MARKS = bytes(set(range(256)) - set(b",{["))
+_WINDOW_BYTES = 256 * 1024
+
+
 class UnreadableJsonError(ValueError):
     """A body that is no JSON. The message never quotes it."""
 
@@ -57,6 +61,32 @@ def parse_json(body: bytes) -> object:
         raise UnreadableJsonError(f"no {error.encoding} text from byte {error.start} of {len(body)} on") from None
     except RecursionError:
         raise UnreadableJsonError(f"JSON nested too deep, in {len(body)} bytes") from None
+
+
+def holds_more_values(body: bytes, most: int) -> bool:
+    """Whether the JSON in `body` may hold more than `most` values, found out without making any.
+
+    It takes a hundredth or two of the time that reading the JSON takes, and none for a body of few bytes; more only for one
+    that holds more commas and brackets than that, in its texts too.
+    Counted are commas and opening brackets, outside of texts: one of them stands before each value, so an empty object is two.
+    """
+    if len(body) <= most or _marks(body) <= most:
+        return False
+    if not json.detect_encoding(body).startswith("utf-8"):  # where texts end can't be told by its bytes
+        return True
+    body = body.replace(b"\\\\", b"").replace(b'\\"', b"")  # then each quote begins a text or ends one
+    found, in_text = 0, 0
+    for start in range(0, len(body), _WINDOW_BYTES):
+        parts = body[start : start + _WINDOW_BYTES].split(b'"')
+        found += _marks(b"".join(parts[in_text::2]))
+        in_text = (in_text + len(parts) - 1) % 2
+        if found > most:
+            return True
+    return False
+
+
+def _marks(json_bytes: bytes) -> int:
+    return len(json_bytes.translate(None, _ALL_BUT_MARKS))
 
 
 def short_reason(body: bytes) -> str:

@@ -14,15 +14,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Self
 from urllib.parse import urlsplit
 
-import requests
-
 from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials, is_loopback
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, TicketEventsError, TransientError
 from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
 from ticket_events_pipeline.zendesk.clocks import ClockComparison
 from ticket_events_pipeline.zendesk.connection import (
-    BODY_TIMEOUTS,
     NETWORK_ERRORS,
     OneHostSession,
     network_failure,
@@ -104,17 +101,18 @@ class ZendeskClient:
         self._host = urlsplit(base_url).hostname or ""
         self._variables, self._expiry_hint = variables_of(credentials), expiry_hint(credentials)
         self._quota = quota
-        self._timeout = (min(_CONNECT_SECONDS, timeout_seconds), float(timeout_seconds))
         self._include_comments = include_comments
         self._support_type_scope = support_type_scope
         self._max_page_bytes = max_page_bytes
         self._sleep, self._clock, self._log = sleep, clock, log
         self._requests_made = 0
         self._clocks = ClockComparison(self._host, log=log)
-        self._session = OneHostSession()
+        self._session = OneHostSession(
+            connect_seconds=min(_CONNECT_SECONDS, timeout_seconds), read_seconds=float(timeout_seconds)
+        )
         self._session.trust_env = not is_loopback(self._host)  # a proxy has no business with the loopback
         self._session.headers.update({"User-Agent": _user_agent(), "Accept": "application/json"})
-        self._auth = auth_for(self._base_url, credentials, post=self._session.post, clock=clock, timeout=self._timeout)
+        self._auth = auth_for(self._base_url, credentials, session=self._session, clock=clock)
 
     def __enter__(self) -> Self:
         return self
@@ -174,15 +172,8 @@ class ZendeskClient:
         Whatever goes wrong, the end is unknown: that is no reason to fail, since the exports are asked in any case.
         """
         try:
-            with self._session.get(
-                self._base_url + CURRENT_TOKEN_PATH,
-                auth=self._auth,
-                timeout=self._timeout,
-                stream=True,
-                allow_redirects=False,
-            ) as response:
-                seconds = BODY_TIMEOUTS * self._timeout[1]
-                body = read_body(response, most_bytes=_MOST_TOKEN_BYTES, seconds=seconds, clock=self._clock)
+            with self._session.exchange("GET", self._base_url + CURRENT_TOKEN_PATH, auth=self._auth) as response:
+                body = read_body(response, most_bytes=_MOST_TOKEN_BYTES)
                 return token_end(response.status_code, body)
         except (*NETWORK_ERRORS, TicketEventsError):
             return TokenEnd(is_known=False)
@@ -231,7 +222,7 @@ class ZendeskClient:
         try:
             return self._send(request, turn)
         except NETWORK_ERRORS as error:
-            raise network_failure(str(request), error, read_seconds=self._timeout[1]) from None
+            raise network_failure(str(request), error, read_seconds=self._session.read_seconds) from None
         finally:
             self._quota.release(turn)
 
@@ -244,17 +235,11 @@ class ZendeskClient:
         return turn
 
     def _send(self, request: PageRequest, turn: Turn) -> _Answer:
-        with self._session.get(
-            self._base_url + request.path,
-            params=request.params,
-            auth=self._auth,
-            timeout=self._timeout,
-            stream=True,
-            allow_redirects=False,  # credentials go to no other host
-        ) as response:
+        url = self._base_url + request.path
+        with self._session.exchange("GET", url, params=request.params, auth=self._auth) as response:
             headers, arrived_at = dict(response.headers), self._clock()
             self._quota.note(turn, headers, status=response.status_code)
-            body = self._read(response)
+            body = read_body(response, most_bytes=self._max_page_bytes)
         if response.status_code == 200:  # other answers may be a proxy's own
             self._clocks.note(headers, arrived_at)
         else:
@@ -262,10 +247,6 @@ class ZendeskClient:
         if response.status_code != 200 or f'"{request.stream.name}"'.encode() not in body:
             body = self._auth.hide(body)  # no page: it may be quoted
         return response.status_code, headers, body
-
-    def _read(self, response: requests.Response) -> bytes:
-        seconds = BODY_TIMEOUTS * self._timeout[1]
-        return read_body(response, most_bytes=self._max_page_bytes, seconds=seconds, clock=self._clock)
 
 
 def _user_agent() -> str:

@@ -1,4 +1,4 @@
-"""The connection: a session that follows nobody, bodies read within bounds, and what failures below HTTP mean.
+"""The connection: exchanges within bounds, by a session that follows nobody, and what failures below HTTP mean.
 
 Which requests are sent, and when, is `client`'s and `auth`'s; what answers say is `page`'s and `refusals`'.
 https://requests.readthedocs.io/en/latest/user/advanced/
@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 
 import requests
 import urllib3
 
-from ticket_events_pipeline.day import Clock
 from ticket_events_pipeline.errors import RequestRefusedError
 from ticket_events_pipeline.zendesk.bodies import one_line
+from ticket_events_pipeline.zendesk.deadline import WatchedAdapter, within
 from ticket_events_pipeline.zendesk.refusals import (
     Busy,
     Overtaxed,
@@ -28,8 +32,8 @@ from ticket_events_pipeline.zendesk.refusals import (
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError)
 """What a request may raise. Their texts are not repeated as a rule: some quote a header."""
 
-BODY_TIMEOUTS = 10
-"""A whole body may take that many read timeouts, since each starts anew with every byte: this is for one that trickles."""
+EXCHANGE_TIMEOUTS = 10
+"""A whole exchange may take that many read timeouts: each of these starts anew with every byte that comes."""
 
 # The library's words for a proxy that answered CONNECT with anything but 200.
 _TUNNEL_FAILED = re.compile(r"Tunnel connection failed: ([0-9]{3})\b(.*)", re.DOTALL)
@@ -39,24 +43,66 @@ _CHUNK_BYTES = 256 * 1024  # of an error's body, the first is far more than a me
 
 
 class OneHostSession(requests.Session):
-    """Takes redirects for answers like others.
+    """Exchanges one request for one answer, in bounded time. Takes redirects for answers like others, and no cookies.
 
     The library looks at a redirect's target even where it is told not to follow: it reads the whole body, however large, and
     stumbles over an address that is none.
+
+    `exchange_seconds` is by default EXCHANGE_TIMEOUTS times `read_seconds`.
     """
+
+    def __init__(self, *, connect_seconds: float, read_seconds: float, exchange_seconds: float | None = None) -> None:
+        super().__init__()
+        self.read_seconds = read_seconds
+        self._timeout = (connect_seconds, read_seconds)
+        self._exchange_seconds = EXCHANGE_TIMEOUTS * read_seconds if exchange_seconds is None else exchange_seconds
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, WatchedAdapter())
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None: nothing is ever followed."""
 
+    @contextmanager
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        auth: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None,
+        **what: Any,
+    ) -> Iterator[requests.Response]:
+        """The answer to one request, closed at the end; its body is to be read in here. `what` goes into the request.
 
-def read_body(response: requests.Response, *, most_bytes: int, seconds: float, clock: Clock) -> bytes:
+        Raises:
+            Overtaxed: it isn't complete after `exchange_seconds`, from the connection to the body's last byte.
+            requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError: NETWORK_ERRORS.
+        """
+        # Without any, the library would take a password from a .netrc.
+        asked = requests.Request(method, url, auth=auth or _no_credentials, **what)
+        request = self.prepare_request(asked)  # may fetch a token: an exchange of its own
+        settings = self.merge_environment_settings(request.url, {}, True, None, None)  # streamed: read by `read_body`
+        with (
+            within(self._exchange_seconds),
+            self.send(request, timeout=self._timeout, allow_redirects=False, **settings) as response,
+        ):
+            yield response
+
+
+def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def read_body(response: requests.Response, *, most_bytes: int) -> bytes:
     """The body, unpacked; of an error's, the beginning.
 
     Raises:
         TooLarge: it has more than `most_bytes`.
-        Overtaxed: it isn't complete after `seconds`.
+        Unreadable: it is packed more than once.
     """
-    deadline = clock() + seconds
+    if "," in response.headers.get("Content-Encoding", ""):
+        # A few bytes of the outer layer may unpack to hours of an inner one that holds nothing, with no byte read meanwhile.
+        raise Unreadable("an answer that is packed more than once")
     body = bytearray()
     # What has come, at once: the library's usual reading waits for a whole chunk, a byte at a time if need be.
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
@@ -65,8 +111,6 @@ def read_body(response: requests.Response, *, most_bytes: int, seconds: float, c
             break
         if len(body) > most_bytes:
             raise TooLarge(f"a page of more than {most_bytes} bytes")
-        if clock() > deadline:
-            raise Overtaxed(f"an answer that was not complete after {seconds:.0f} s")
     return bytes(body)
 
 

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
-from ticket_events_pipeline.zendesk.bodies import REPEATED_FIELDS, UnreadableJsonError, instead_of_json, parse_json
+from ticket_events_pipeline.zendesk.bodies import (
+    REPEATED_FIELDS,
+    UnreadableJsonError,
+    holds_more_values,
+    instead_of_json,
+    parse_json,
+)
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
 from ticket_events_pipeline.zendesk.refusals import (
     MINIMUM_AGE_SECONDS,
@@ -31,6 +37,12 @@ if TYPE_CHECKING:
 
 PAGE_LIMIT = 1000
 """Rows that the server puts on a page at most, unless a single second holds more."""
+
+MAX_ROWS = 100 * PAGE_LIMIT
+"""Rows of a page that are taken: far more than happen in a single second."""
+
+MAX_JSON_VALUES = 4_000_000
+"""Values of a page that are taken, four thousand a row: each takes about a hundred bytes of memory, three in the page."""
 
 _LAST_EPOCH_SECOND = 253_402_300_799  # the year 9999: beyond it a number is no epoch seconds (milliseconds, say)
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
@@ -152,6 +164,8 @@ def decode_page(
         raise error
     content = _envelope(request.stream, headers, body, asked)
     rows = content[request.stream.name]
+    if len(rows) > MAX_ROWS:
+        raise Unreadable(f"200 with {len(rows):,} rows on one page")
     if not len(rows) and (told := error_with_200(asked, headers, parse_json(body))) is not None:
         raise told  # an empty list beside an error is no end of the stream
     count = _whole(content.get("count"))
@@ -170,6 +184,8 @@ def decode_page(
 
 
 def _envelope(stream: Stream, headers: Mapping[str, str], body: bytes, asked: Asked) -> dict[str, Any]:
+    if holds_more_values(body, MAX_JSON_VALUES):
+        raise Unreadable(f"200 with more than {MAX_JSON_VALUES:,} JSON values on one page")
     if stream is TICKET_METRIC_EVENTS:
         from ticket_events_pipeline.zendesk.columnar import columnar_envelope  # Arrow: who only names streams needs none
 

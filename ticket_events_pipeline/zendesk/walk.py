@@ -8,6 +8,7 @@ https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -193,9 +194,9 @@ class Walk:
         return len({row_key(row) for row in page.rows} - known)
 
 
-def _likeness(row: dict[str, Any]) -> str:
+def _likeness(row: dict[str, Any]) -> bytes | str:
     try:
-        return repr(row)
+        return hashlib.blake2b(repr(row).encode(), digest_size=16).digest()  # a page's texts are not kept a second time
     except RecursionError:  # nested as deep as the stack; such rows can't be told apart, and needn't be
         return "nested too deep"
 
