@@ -142,6 +142,7 @@ FIELDS: dict[str, tuple[Callable[[str], str], str]] = {
     "next_start_time": (_plus(1), "the footer was changed"),
     "requests": (lambda _: "0", "0 requests for"),
     "rows": (_plus(1), "rows, but its footer counts"),
+    "metric_rows": (_plus(1), "metric events, but its footer counts"),
     "duplicates": (_plus(100_000), "replaced ones are counted"),
     "rejected": (lambda _: "3", "refused 3 rows, which are gone"),
     "fetched_at": (_plus(-90 * 86_400), "when rows of the day could still turn up"),

@@ -60,6 +60,11 @@ class StoredFile:
         """What the footer says of a row group; its columns are in the order of `own_schema`."""
         return self._file.metadata.row_group(number)
 
+    def null_count(self, group: int, column: str) -> int | None:
+        """How often a column is NULL in a row group; None where the file doesn't say."""
+        told = self.row_group(group).column(self.own_schema.get_field_index(column)).statistics
+        return int(told.null_count) if told is not None and told.has_null_count else None
+
     def columns_problem(self) -> str | None:
         """How the file's columns differ from those of its own version, as a sentence; None where they don't."""
         if self.table is None:
