@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
+from ticket_events_pipeline.lake.checksums import CHECKSUM_KEYS
 from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION, StoredTable
 
 VERSION_KEY = "schema_version"
@@ -141,9 +142,10 @@ class StoredFile:
 
 
 def metadata_of(file: pq.ParquetFile) -> dict[str, str]:
-    """The key-value metadata of an opened file."""
+    """The key-value metadata of an opened file, but for what Arrow and the checksums add of their own."""
     found = file.metadata.metadata or {}
-    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+    told = {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+    return {key: text for key, text in told.items() if key not in CHECKSUM_KEYS}
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
