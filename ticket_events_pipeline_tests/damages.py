@@ -79,6 +79,13 @@ def rows_exchanged(table: pa.Table) -> pa.Table:
     return pa.concat_tables([table.slice(1, 1), table.slice(0, 1), table.slice(2)])
 
 
+def flipped(content: bytes, bit: int) -> bytes:
+    """The content with one bit changed, counted from the start."""
+    changed = bytearray(content)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
 def truncated(root: Path, stream: str, day: Day) -> None:
     path = path_of(root, stream, day)
     path.write_bytes(path.read_bytes()[:-200])
