@@ -129,36 +129,26 @@ def open_checked(source: BinaryIO, **options: Any) -> pq.ParquetFile:
     """The Parquet file in `source`, whose bytes are checked as they are read; `options` are those of `pq.ParquetFile`.
 
     Raises:
-        ChecksumError: the footer isn't the one that was written, or this is no Parquet file. Reading raises it, too; Arrow may
-            wrap it.
+        ChecksumError: the footer isn't the one that was written, or this is no Parquet file. Reading raises it, too.
     """
-    start, footer = _read_footer(source)
-    if footer is None:
-        source.seek(0)
-        return pq.ParquetFile(source, **options)
-    # Handed in ready-made, the end of the file isn't read a second time; nor is what stands before it, to check whole blocks.
-    metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
-    block_bytes, _, crcs = metadata.metadata[CRCS_KEY.encode()].decode().partition(":")
-    checked = _Source(source, size=start, block_bytes=int(block_bytes), crcs=_decoded(crcs))
-    return pq.ParquetFile(checked, metadata=metadata, **options)
-
-
-def _read_footer(source: BinaryIO) -> tuple[int, bytes | None]:
-    """Where the footer starts, and all from there to the file's end, checked; None of a file without checksums."""
     size = source.seek(0, os.SEEK_END)
     tail = _read(source, max(0, size - _TAIL_BYTES), size)
     length = _footer_bytes(tail)
     if not tail.endswith(_MAGIC) or not _END_BYTES < length <= size - len(_MAGIC):
         raise ChecksumError("it doesn't end as a Parquet file does")
-    # Looked for in all of the tail: a footer of a wrong length may begin behind them.
-    has_checksums = any(key in tail for key in _KEYS)
-    start = size - length
-    if not has_checksums:
-        return start, None
-    footer = tail[-length:] if length <= len(tail) else _read(source, start, size - len(tail)) + tail
-    if not any(_is_digest_of(footer, found) for found in _DIGEST.finditer(footer)):
+    # Looked for in all of the tail: the footer may have lost its right length.
+    if not any(key in tail for key in _KEYS):
+        source.seek(0)
+        return pq.ParquetFile(source, **options)
+    if length > len(tail):
+        tail = _read(source, size - length, size - len(tail)) + tail
+    if not _bears_its_hash(tail[-length:]):
         raise ChecksumError("its footer isn't the one that was written: their checksums differ")
-    return start, footer
+    checked = _Source(source, size=size, tail=tail)
+    file = pq.ParquetFile(checked, **options)
+    block_bytes, _, crcs = file.metadata.metadata[CRCS_KEY.encode()].decode().partition(":")
+    checked.expect(_decoded(crcs), block_bytes=int(block_bytes), size=size - length)
+    return file
 
 
 def _footer_bytes(tail: bytes) -> int:
@@ -166,9 +156,13 @@ def _footer_bytes(tail: bytes) -> int:
     return int.from_bytes(tail[-_END_BYTES : -len(_MAGIC)], "little") + _END_BYTES
 
 
-def _is_digest_of(footer: bytes, found: re.Match[bytes]) -> bool:
-    blank = footer[: found.start(1)] + _NO_DIGEST + footer[found.end(1) :]
-    return hashlib.sha256(blank).hexdigest().encode() == found[1]
+def _bears_its_hash(footer: bytes) -> bool:
+    """Whether the footer is the one that was hashed; texts of the account in it may look like the hash, too."""
+    for found in _DIGEST.finditer(footer):
+        blank = footer[: found.start(1)] + _NO_DIGEST + footer[found.end(1) :]
+        if hashlib.sha256(blank).hexdigest().encode() == found[1]:
+            return True
+    return False
 
 
 def _read(source: BinaryIO, start: int, end: int) -> bytes:
@@ -180,16 +174,24 @@ def _read(source: BinaryIO, start: int, end: int) -> bytes:
 
 
 class _Source(io.RawIOBase):
-    """What stands before the footer, read in whole blocks, each of which is checked."""
+    """A file that Arrow reads: while it opens it, the tail as it is; then what stands before the footer, block by block.
 
-    def __init__(self, source: BinaryIO, *, size: int, block_bytes: int, crcs: Sequence[int]) -> None:
+    Of the tail, Arrow looks at nothing but the footer, which has been checked.
+    """
+
+    def __init__(self, source: BinaryIO, *, size: int, tail: bytes) -> None:
         super().__init__()
         self._source = source
         self._size = size
-        self._block_bytes = block_bytes
-        self._crcs = crcs
         self._position = 0
-        self._kept: tuple[int, pa.Buffer] = (0, pa.py_buffer(b""))
+        self._kept = (size - len(tail), pa.py_buffer(tail))
+        self._crcs: list[int] = []
+        self._block_bytes = BLOCK_BYTES
+
+    def expect(self, crcs: list[int], *, block_bytes: int, size: int) -> None:
+        """Check all that is read from now on: `size` bytes are left."""
+        self._crcs, self._block_bytes, self._size = crcs, block_bytes, size
+        self._kept = (0, pa.py_buffer(b""))
 
     def readable(self) -> bool:
         return True
@@ -227,7 +229,7 @@ class _Source(io.RawIOBase):
         view = memoryview(content)
         for number in range(first, behind):
             place = number * self._block_bytes - start
-            if zlib.crc32(view[place : place + self._block_bytes]) != self._crcs[number]:
+            if [zlib.crc32(view[place : place + self._block_bytes])] != self._crcs[number : number + 1]:
                 raise ChecksumError(f"the {self._block_bytes} bytes from {start + place} on aren't those that were written")
         return start, pa.py_buffer(content)
 
