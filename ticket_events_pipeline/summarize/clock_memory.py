@@ -31,7 +31,7 @@ from ticket_events_pipeline.summarize.stored_clocks import CLOCKS, MadeLayer, St
 HISTORY_DAYS = 30
 """Where the day before was never made, this many days of stored events are replayed to know the open clocks."""
 
-FILES_AT_ONCE = 8
+FILES_AT_ONCE = 16
 """A request to an object store takes some thirty milliseconds, and a file some requests."""
 
 CLOCKS_VERSION = 3
