@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from shutil import copy
+from shutil import copy, copytree
 
 import pytest
 
@@ -33,11 +33,18 @@ def put(root, events):
         put_audits(root, [], day)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("made")
+    put(root, AFTER)
+    make_sla_days(root, DAYS[0], DAYS[-1])
+    return root
+
+
 @pytest.fixture
-def root(tmp_path):
-    put(tmp_path, AFTER)
-    make_sla_days(tmp_path, DAYS[0], DAYS[-1])
-    return tmp_path
+def root(made, tmp_path):
+    copytree(made, tmp_path / "root")
+    return tmp_path / "root"
 
 
 @pytest.fixture(scope="module")
@@ -74,18 +81,15 @@ def test_days_that_were_just_made_agree(root):
         (SUMMARY, "daily_sla_breach_summary was made from another file of ticket_metric_events than lies there now."),
     ],
 )
-def test_an_old_backup_of_one_asset_alone_is_noticed_and_made_anew_in_one_run(root, backup, tmp_path_factory, asset, told):
+def test_an_old_backup_of_one_asset_alone_is_noticed_and_made_anew_in_one_run(root, made, backup, asset, told):
     copy(path_of(backup, asset, MIDDLE), path_of(root, asset, MIDDLE))
     found = problems(root)
     assert found[MIDDLE] == told
     assert set(found) == ({MIDDLE, DAYS[2]} if asset == CLOCKS else {MIDDLE})
     make_sla_days(root, min(found), DAYS[-1])
     assert problems(root) == {}
-    truth = tmp_path_factory.mktemp("truth")
-    put(truth, AFTER)
-    if asset == METRIC:  # what lies there is what counts
-        copy(path_of(backup, METRIC, MIDDLE), path_of(truth, METRIC, MIDDLE))
-    make_sla_days(truth, DAYS[0], DAYS[-1])
+    # Of raw files, what lies there is what counts: the middle day is the only one with events that the backup lacks.
+    truth = backup if asset == METRIC else made
     for day, table in product(DAYS, (TARGETS, SUMMARY)):
         assert read_partition(FolderStore(root), table, day) == read_partition(FolderStore(truth), table, day)
 
