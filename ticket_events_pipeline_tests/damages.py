@@ -79,6 +79,13 @@ def rows_exchanged(table: pa.Table) -> pa.Table:
     return pa.concat_tables([table.slice(1, 1), table.slice(0, 1), table.slice(2)])
 
 
+def flipped(content: bytes, bit: int) -> bytes:
+    """The content with one bit changed, counted from the start."""
+    changed = bytearray(content)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
 def truncated(root: Path, stream: str, day: Day) -> None:
     path = path_of(root, stream, day)
     path.write_bytes(path.read_bytes()[:-200])
@@ -142,6 +149,7 @@ FIELDS: dict[str, tuple[Callable[[str], str], str]] = {
     "next_start_time": (_plus(1), "the footer was changed"),
     "requests": (lambda _: "0", "0 requests for"),
     "rows": (_plus(1), "rows, but its footer counts"),
+    "metric_rows": (_plus(1), "metric events, but its footer counts"),
     "duplicates": (_plus(100_000), "replaced ones are counted"),
     "rejected": (lambda _: "3", "refused 3 rows, which are gone"),
     "fetched_at": (_plus(-90 * 86_400), "when rows of the day could still turn up"),

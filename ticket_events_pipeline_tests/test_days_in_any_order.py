@@ -18,7 +18,7 @@ from ticket_events_pipeline_tests.passes import Moment, fetching
 
 FOOTER = """
 schema_version account timezone sideload stream partition window_start window_end complete next_start_time requests rows
-duplicates rejected fetched_at content_hash pages pass_id support_type_scope begun_at missed
+duplicates rejected fetched_at content_hash pages pass_id support_type_scope begun_at missed metric_rows
 """
 HOUR = 3600
 

@@ -151,7 +151,7 @@ def test_a_file_replaced_while_it_is_read_is_no_mixture(server, store):
 def test_a_table_replaced_while_it_is_read_is_not_called_damaged(server, store):
     table = pa.table({"text": [os.urandom(40).hex() for _ in range(50_000)]})
     write_partition(store, "asset", DAY, table, {})
-    server.fail("bytes=4-", 412, code="PreconditionFailed")
+    server.fail("bytes=0-", 412, code="PreconditionFailed")
     with pytest.raises(TransientError, match="was replaced while it was read"):
         read_partition(store, "asset", DAY)
 

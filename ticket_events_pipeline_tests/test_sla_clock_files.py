@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from shutil import copytree
+from shutil import copy, copytree
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -201,6 +201,59 @@ def test_days_restated_without_those_after_them_count_from_now_on(root, tmp_path
     make_sla_days(tmp_path / "all", DAYS[MIDDLE], DAYS[-1])
     make_sla_days(root, DAYS[made_again[0]], DAYS[made_again[-1]])
     assert_goes_on_rightly(root, tmp_path / "all")
+
+
+@pytest.mark.parametrize("changed", [MADE - 1, MADE - 2, pytest.param(MADE - REACH_DAYS - 1, marks=pytest.mark.slow)])
+def test_a_layer_of_another_raw_file_than_is_stored_now_is_not_taken(root, tmp_path, changed):
+    """Whichever of the files that the memory is spread over it is; what comes out is what all days made anew will say."""
+    more = [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * changed + 1, 6000))]
+    put_raw_day(root, more, DAYS[changed])
+    copytree(root, tmp_path / "all")
+    make_sla_days(tmp_path / "all", DAYS[changed], DAYS[-1])
+    assert_goes_on_rightly(root, tmp_path / "all")
+
+
+@pytest.mark.slow
+def test_an_old_backup_of_a_raw_file_or_of_a_layer_makes_no_mixture(root, made, tmp_path):
+    put_raw_day(root, [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * MIDDLE + 1, 6000))], DAYS[MIDDLE])
+    make_sla_days(root, DAYS[MIDDLE], DAYS[MADE - 1])
+    copytree(root, tmp_path / "newer")
+    make_sla_days(tmp_path / "newer", NEXT, DAYS[-1])
+    copytree(root, tmp_path / "layer")
+    copy(path_of(made, CLOCKS, DAYS[MIDDLE]), path_of(tmp_path / "layer", CLOCKS, DAYS[MIDDLE]))
+    assert_goes_on_rightly(tmp_path / "layer", tmp_path / "newer")
+    copy(path_of(made, METRIC, DAYS[MIDDLE]), path_of(root, METRIC, DAYS[MIDDLE]))
+    copytree(root, tmp_path / "older")
+    make_sla_days(tmp_path / "older", DAYS[MIDDLE], DAYS[-1])
+    assert_goes_on_rightly(root, tmp_path / "older")
+
+
+@pytest.mark.slow
+def test_a_backup_of_a_layer_that_reaches_further_back_than_the_next_one_knows_is_not_taken(root, right):
+    """Its hash is that of the events; the file that it replaces held all that was remembered, and this one does not."""
+    backup = path_of(root, CLOCKS, DAYS[MIDDLE]).read_bytes()
+    removed(root, CLOCKS, DAYS[MIDDLE - 3])
+    make_sla_days(root, DAYS[MIDDLE], DAYS[MADE - 1])
+    assert footer(root, DAYS[MIDDLE])[REACHES_BACK] == "0"
+    path_of(root, CLOCKS, DAYS[MIDDLE]).write_bytes(backup)
+    assert_goes_on_rightly(root, right)
+
+
+@pytest.mark.parametrize("damage", [removed, truncated])
+def test_a_layer_whose_raw_files_are_gone_is_all_that_is_left_of_its_day(root, right, damage):
+    for stream in (METRIC, "ticket_events"):
+        damage(root, stream, DAYS[MIDDLE])
+    make_sla_days(root, NEXT, NEXT)
+    assert_as_right(root, right, NEXT)
+
+
+@pytest.mark.slow
+def test_where_all_files_are_of_other_raw_files_the_stored_events_of_thirty_days_count(root):
+    for day in DAYS[:MADE]:
+        put_raw_day(root, [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * (day.date - FIRST.date).days + 1, 6))], day)
+    (day,) = make_sla_days(root, NEXT, NEXT)
+    assert day.provenance.history_from == DAYS[MADE - 30].date
+    assert day.provenance.inputs.previous_clocks == "none"
 
 
 def test_a_day_before_that_was_never_made_is_not_made_up(root):

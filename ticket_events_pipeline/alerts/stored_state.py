@@ -52,8 +52,9 @@ def _attempted(read: Callable[[], _T | None], problems: list[str]) -> _T | None:
 
 
 def _summarised(store: Store, day: Day) -> DayState | None:
-    table, provenance = read_sla_day(store, SUMMARY, day)
-    return DayState(day, provenance.inputs.as_of, provenance.inputs.complete, metric_states(store, day, table))
+    stored = read_sla_day(store, SUMMARY, day)
+    inputs = stored.provenance.inputs
+    return DayState(day, inputs.as_of, inputs.complete, metric_states(store, day, stored.rows))
 
 
 def metric_states(store: Store, day: Day, summary: pa.Table) -> tuple[MetricState, ...]:

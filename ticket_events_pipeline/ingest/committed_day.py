@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -78,7 +78,7 @@ def write_day(
             facts.note(rows)
             writer.write(rows)
             del rows  # before the next chunk is made
-        footer = footer_of(running.hexdigest())
+        footer = replace(footer_of(running.hexdigest()), metric_rows=facts.metric_rows)
         size_bytes = writer.finish(footer.to_metadata())
     url = store.url(partition_path(stream, day))
     return CommittedDay(day, footer, size_bytes, url, facts.metric_rows, facts.oldest, facts.newest)

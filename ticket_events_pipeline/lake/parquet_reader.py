@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.checksums import ChecksumError, open_checked
 from ticket_events_pipeline.lake.store import Store
 
 
 @contextmanager
 def opened_parquet(store: Store, path: str, *, advice: str, coded: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
-    """The file at `path`, whose pages are checked against their checksums where they have some.
+    """The file at `path`, whose bytes and pages are checked against their checksums where it has some.
 
     Columns of strings that are `coded` are read as numbers into a dictionary: twice as fast where they have few values.
 
@@ -24,7 +25,7 @@ def opened_parquet(store: Store, path: str, *, advice: str, coded: Sequence[str]
     """
     with store.reader(path) as source:
         try:
-            with pq.ParquetFile(source, page_checksum_verification=True, read_dictionary=coded) as file:
+            with open_checked(source, page_checksum_verification=True, read_dictionary=coded) as file:
                 yield file
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError, ChecksumError) as error:
             raise DamagedFileError(f"{store.url(path)} can't be read as Parquet ({error}). {advice}") from error

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.lake.checksums import ChecksummedWriter
 from ticket_events_pipeline.lake.parquet_reader import opened_parquet
 from ticket_events_pipeline.lake.schemas import TABLES, StoredTable, repetitive_columns
 from ticket_events_pipeline.lake.store import Store
@@ -40,9 +40,9 @@ class Layout:
     coded: tuple[str, ...] | None = None
     sought: tuple[str, ...] | None = None
 
-    def writer(self, sink: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
+    def writer(self, sink: BinaryIO, schema: pa.Schema) -> ChecksummedWriter:
         """A writer of such files; the groups are its caller's."""
-        return pq.ParquetWriter(
+        return ChecksummedWriter(
             sink,
             schema,
             compression="zstd",
@@ -64,8 +64,7 @@ def partition_path(asset: str, day: Day) -> str:
 class PartitionWriter:
     """Fills a day's file; see `partition_writer`."""
 
-    def __init__(self, sink: BinaryIO, parquet: pq.ParquetWriter, rows_per_group: int) -> None:
-        self._sink = sink
+    def __init__(self, parquet: ChecksummedWriter, rows_per_group: int) -> None:
         self._parquet = parquet
         self._rows_per_group = rows_per_group
 
@@ -75,9 +74,7 @@ class PartitionWriter:
 
     def finish(self, metadata: Mapping[str, str]) -> int:
         """Close the file with `metadata` in its footer; its size in bytes. Nothing can be written any more."""
-        self._parquet.add_key_value_metadata(dict(metadata))
-        self._parquet.close()
-        return self._sink.tell()
+        return self._parquet.finish(metadata)
 
 
 @contextmanager
@@ -86,7 +83,7 @@ def partition_writer(
 ) -> Iterator[PartitionWriter]:
     """Replace the day's file by what the block writes and finishes, at once and whole; not if the block raises."""
     with store.writer(partition_path(asset, day)) as sink, layout.writer(sink, schema) as parquet:
-        yield PartitionWriter(sink, parquet, layout.rows_per_group)
+        yield PartitionWriter(parquet, layout.rows_per_group)
 
 
 def write_partition(

@@ -124,6 +124,7 @@ class RawFooter:
         begun_at: server time of the first page that the file's rows come from, epoch seconds; 0 in older files. A resumed day
             keeps that of its first reading.
         missed: events that earlier readings of the day delivered, and the newest one didn't.
+        metric_rows: rows of the metric-event shape; None in files that don't have it.
     """
 
     schema_version: int
@@ -147,13 +148,15 @@ class RawFooter:
     support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
     begun_at: int = 0
     missed: MissedEvents = MissedEvents()
+    metric_rows: int | None = None
 
     def to_metadata(self) -> dict[str, str]:
         """As the footer holds it."""
         shown: dict[str, str] = {}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            shown[item.name] = str(value).lower() if isinstance(value, bool) else str(value)
+            if value is not None:
+                shown[item.name] = str(value).lower() if isinstance(value, bool) else str(value)
         shown["pages"] = json.dumps([vars(page) for page in self.pages], separators=(",", ":"))
         shown["missed"] = self.missed.to_text()
         return shown
@@ -231,6 +234,7 @@ def _as_ledger(text: str) -> tuple[LedgerPage, ...]:
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "int": int,
+    "int | None": int,
     "bool": _as_bool,
     "str": str,
     "tuple[LedgerPage, ...]": _as_ledger,

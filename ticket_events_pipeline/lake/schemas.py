@@ -114,9 +114,14 @@ def repetitive_columns(schema: pa.Schema) -> list[str]:
     return [name for name in schema.names if name not in EVENT_KEY]
 
 
+METRIC_SHAPE = ["metric", "instance_id"]
+"""The columns that a row of the metric-event shape has both of, and an audit neither."""
+
+
 def metric_shaped(raw: pa.Table) -> pa.ChunkedArray:
-    """Which rows of a raw table, of either stream, have the metric-event shape; an audit has neither column."""
-    return pc.and_(pc.is_valid(raw["metric"]), pc.is_valid(raw["instance_id"]))
+    """Which rows of a raw table, of either stream, have the metric-event shape."""
+    metric, instance_id = (pc.is_valid(raw[name]) for name in METRIC_SHAPE)
+    return pc.and_(metric, instance_id)
 
 
 SLA_TARGETS_SCHEMA = pa.schema(

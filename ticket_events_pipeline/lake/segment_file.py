@@ -1,7 +1,7 @@
 """Segments: small files under `_inflight` that hold the rows of a few pages, by day, and how far their pass has come.
 
-They are journal, memory bound and sort runs at once. What the text beside the rows says is the pass's own affair. Pages carry
-checksums, so that a torn or flipped segment shows when it is read.
+They are journal, memory bound and sort runs at once. What the text beside the rows says is the pass's own affair. A torn or
+flipped segment shows when it is read.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.lake.checksums import ChecksummedWriter
 from ticket_events_pipeline.lake.parquet_reader import opened_parquet
 from ticket_events_pipeline.lake.schemas import EVENT_KEY, SCHEMA_VERSION, TABLES, repetitive_columns
 from ticket_events_pipeline.lake.sorted_runs import FileRun
@@ -63,14 +63,13 @@ class SegmentFolder:
         row_groups = 0
         with (
             self._store.writer(self._path(number)) as sink,
-            pq.ParquetWriter(
+            ChecksummedWriter(
                 sink,
                 schema,
                 compression="zstd",
                 use_dictionary=repetitive_columns(schema),
                 column_encoding=dict.fromkeys(EVENT_KEY, "DELTA_BINARY_PACKED"),  # not every reader of day files knows it
                 write_statistics=False,
-                write_page_checksum=True,
             ) as parquet,
         ):
             for table in rows:
@@ -78,7 +77,7 @@ class SegmentFolder:
                 parts.append(SegmentPart(number, (row_groups,), table.num_rows, table.nbytes))
                 row_groups += 1
             text = text_of(parts)
-            parquet.add_key_value_metadata({VERSION_KEY: str(SCHEMA_VERSION), _TEXT_KEY: text, _DIGEST_KEY: _digest(text)})
+            parquet.finish({VERSION_KEY: str(SCHEMA_VERSION), _TEXT_KEY: text, _DIGEST_KEY: _digest(text)})
         return parts
 
     def numbers(self) -> list[int]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
+from ticket_events_pipeline.lake.checksums import CHECKSUM_KEYS
 from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION, StoredTable
 
 VERSION_KEY = "schema_version"
@@ -59,6 +60,11 @@ class StoredFile:
     def row_group(self, number: int) -> pq.RowGroupMetaData:
         """What the footer says of a row group; its columns are in the order of `own_schema`."""
         return self._file.metadata.row_group(number)
+
+    def null_count(self, group: int, column: str) -> int | None:
+        """How often a column is NULL in a row group; None where the file doesn't say."""
+        told = self.row_group(group).column(self.own_schema.get_field_index(column)).statistics
+        return int(told.null_count) if told is not None and told.has_null_count else None
 
     def columns_problem(self) -> str | None:
         """How the file's columns differ from those of its own version, as a sentence; None where they don't."""
@@ -136,9 +142,10 @@ class StoredFile:
 
 
 def metadata_of(file: pq.ParquetFile) -> dict[str, str]:
-    """The key-value metadata of an opened file."""
+    """The key-value metadata of an opened file, but for what Arrow and the checksums add of their own."""
     found = file.metadata.metadata or {}
-    return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+    told = {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+    return {key: text for key, text in told.items() if key not in CHECKSUM_KEYS}
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:

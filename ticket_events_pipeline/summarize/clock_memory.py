@@ -1,10 +1,11 @@
 """What a day of `sla_clocks` goes on from: the memory at the end of the day before, out of the files of some thirty days.
 
-Files belong together if each was made from the one before it as that is stored now, which their footers tell. Where one is
-missing, damaged, or was made again without those after it, the days since the last sound one are made again from the stored
-events, in memory alone, as the sensor will have them made. Where those are gone as well, the history begins after the break:
-all that has been open or has moved since then is known. No mixture is ever taken for the memory. Where the day before was never
-made at all, a history begins with what thirty stored days of events tell.
+Files belong together if each was made from the one before it as that is stored now, and from the raw files of its day as they
+are stored now, which their footers tell. Where one is missing, damaged, an old backup, or was made again without those after
+it, the days since the last sound one are made again from the stored events, in memory alone, as the sensor will have them made.
+Where those are gone as well, the history begins after the break: all that has been open or has moved since then is known. No
+mixture is ever taken for the memory. Where the day before was never made at all, a history begins with what thirty stored days
+of events tell.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.sla.memory import REACH_DAYS, Layer, Memory
 from ticket_events_pipeline.sla.segments import union
-from ticket_events_pipeline.summarize.inputs import NOT_LANDED
+from ticket_events_pipeline.summarize.inputs import NOT_LANDED, day_inputs
 from ticket_events_pipeline.summarize.provenance import NO_AUDITS, AuditsKnown
-from ticket_events_pipeline.summarize.raw_days import RawDay, read_raw
+from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS, RawDay, raw_state, read_raw
 from ticket_events_pipeline.summarize.stored_clocks import CLOCKS, MadeLayer, StoredLayer, read_layer
 
 HISTORY_DAYS = 30
 """Where the day before was never made, this many days of stored events are replayed to know the open clocks."""
 
-FILES_AT_ONCE = 8
+FILES_AT_ONCE = 16
 """A request to an object store takes some thirty milliseconds, and a file some requests."""
 
 CLOCKS_VERSION = 3
@@ -111,10 +112,12 @@ def known_before(store: Store, day: Day, *, for_days: int) -> Known:
         return _replayed_from_nothing(store, day)
     files = _Files(store, newest)
     layers, broken = _belonging_together(files, before)
-    known = _known_from(layers, are_kept=for_days > 1)
     if broken is None:
-        return known
-    return _replayed(store, files, before) or _begun_after(broken, known)
+        return _known_from(layers, are_kept=for_days > 1)
+    replayed = _replayed(store, files, before)
+    if replayed is not None:
+        return replayed
+    return _begun_after(broken, _known_from(layers, are_kept=for_days > 1)) if layers else _replayed_from_nothing(store, day)
 
 
 class _Files:
@@ -122,24 +125,40 @@ class _Files:
 
     def __init__(self, store: Store, newest: StoredLayer) -> None:
         self._store = store
-        days = days_between(newest.day.plus(-newest.reaches_back_days), newest.day)[:-1]
+        self._newest = newest
+        days = days_between(newest.day.plus(-newest.reaches_back_days), newest.day)
         with ThreadPoolExecutor(FILES_AT_ONCE) as readers:
             self._layers = dict(zip(days, readers.map(self._read, days), strict=True))
-        self._layers[newest.day] = newest
 
     def layer(self, day: Day) -> StoredLayer | None:
-        """None where the day has no file that can be read."""
+        """None where the day has no file that can be read, or one that was made from other raw files than are stored now."""
         if day not in self._layers:
             self._layers[day] = self._read(day)
         return self._layers[day]
 
     def _read(self, day: Day) -> StoredLayer | None:
         try:
-            return read_layer(self._store, day)
+            layer = self._newest if day == self._newest.day else read_layer(self._store, day)
+            return layer if layer is None or _is_of_stored_files(self._store, layer) else None
         except NewerFileError:  # made anew without it, the memory would replace what this version can't write
             raise
         except DamagedFileError:
             return None
+
+
+def _is_of_stored_files(store: Store, layer: StoredLayer) -> bool:
+    """Whether the layer was made from the raw files of its day as they are stored now, by their footers.
+
+    Where those are gone or damaged, nothing could be made from them anew: the layer is all that is left of the day.
+    """
+    try:
+        ticket_events, ticket_metric_events = (raw_state(store, stream, layer.day) for stream in RAW_STREAMS)
+    except NewerFileError:
+        raise
+    except DamagedFileError:
+        return True
+    stored = day_inputs(layer.day, ticket_events=ticket_events, ticket_metric_events=ticket_metric_events, previous_clocks=None)
+    return stored is None or stored.has_equal_files(layer.provenance.inputs)
 
 
 def _belonging_together(files: _Files, last: Day) -> tuple[list[StoredLayer], Day | None]:
@@ -150,10 +169,19 @@ def _belonging_together(files: _Files, last: Day) -> tuple[list[StoredLayer], Da
     layers = [newest]
     for older_day in (last.plus(-offset) for offset in range(1, newest.reaches_back_days + 1)):
         older = files.layer(older_day)
-        if older is None or older.content_hash != layers[-1].provenance.inputs.previous_clocks:
+        if older is None or not _is_followed(older, layers[-1]):
             return layers, older_day
         layers.append(older)
     return layers, None
+
+
+def _is_followed(older: StoredLayer, newer: StoredLayer) -> bool:
+    """Whether the newer layer was made from the older one, and reaches back over all that the older one does.
+
+    A file that holds all that was remembered may be replaced by one of equal events that holds its own day alone.
+    """
+    reaches_over = newer.reaches_back_days >= min(older.reaches_back_days + 1, REACH_DAYS)
+    return reaches_over and newer.provenance.inputs.previous_clocks == older.content_hash
 
 
 def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> Known:
@@ -177,7 +205,7 @@ def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> Known:
 
 def _replayed(store: Store, files: _Files, before: Day) -> Known | None:
     """What is known once the days since the last sound one are made again; None where that one or their events are gone."""
-    for last in (before.plus(-offset) for offset in range(1, HISTORY_DAYS)):
+    for last in (before.plus(-offset) for offset in range(1, REACH_DAYS + 2)):  # where even the oldest layer isn't sound
         layers, broken = _belonging_together(files, last)
         if broken is None:
             return _replayed_from(store, _known_from(layers, are_kept=False), days_between(last.plus(1), before))

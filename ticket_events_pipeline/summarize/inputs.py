@@ -52,6 +52,10 @@ class DayInputs:
     as_of: int
     previous_clocks: str
 
+    def has_equal_files(self, other: DayInputs) -> bool:
+        """Whether both are of the same raw files, read equally far."""
+        return (self.ticket_events, self.ticket_metric_events) == (other.ticket_events, other.ticket_metric_events)
+
     def to_metadata(self) -> dict[str, str]:
         """As footers and materialisations hold it."""
         return {

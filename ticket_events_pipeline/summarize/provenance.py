@@ -6,6 +6,7 @@ What it was made from is `inputs`; how often a summary was restated is `restatem
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -79,7 +80,7 @@ class Provenance:
         }
 
     @classmethod
-    def from_metadata(cls, metadata: dict[str, str]) -> Provenance:
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Provenance:
         """The inverse of `to_metadata`.
 
         Raises:
@@ -106,10 +107,25 @@ def _text(value: int | dt.date | None) -> str:
     return "" if value is None else str(value)
 
 
+@dataclass(frozen=True)
+class StoredDay:
+    """A stored day of an SLA table.
+
+    Attributes:
+        rows: all of them, with the columns that were asked for.
+        provenance: how they were made.
+        content_hash: what tells the file's content from others, as its footer says it; empty where it says nothing.
+    """
+
+    rows: pa.Table
+    provenance: Provenance
+    content_hash: str
+
+
 def read_sla_day(
     store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: StoredTable | None = None
-) -> tuple[pa.Table, Provenance]:
-    """The rows of an SLA table's day, and how they were made; `table` is `opened_partition`'s.
+) -> StoredDay:
+    """A day of an SLA table; `table` is `opened_partition`'s.
 
     Raises:
         DayNotFetchedError: the day has not been made.
@@ -120,7 +136,7 @@ def read_sla_day(
         raise DayNotFetchedError(f"{asset} of {day} has not been made. Materialise {asset} of {day} first.")
     rows, metadata = found
     try:
-        return rows, Provenance.from_metadata(metadata)
+        return StoredDay(rows, Provenance.from_metadata(metadata), metadata.get("content_hash", ""))
     except (KeyError, ValueError) as error:
         raise DamagedFileError(
             f"{store.url(partition_path(asset, day))} bears no footer of this pipeline ({error!r}). "

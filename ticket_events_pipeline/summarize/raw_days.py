@@ -15,8 +15,9 @@ from ticket_events_pipeline.errors import ForeignRootError
 from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.event_batch import DELETED_IS_READ_SINCE, deleted_as_it_came
 from ticket_events_pipeline.lake.raw_footer import RawFooter, opened_raw_day
-from ticket_events_pipeline.lake.schemas import metric_shaped
+from ticket_events_pipeline.lake.schemas import METRIC_SHAPE, metric_shaped
 from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.lake.stored_file import StoredFile
 from ticket_events_pipeline.sla.deletions import AUDIT_COLUMNS, STATUS_CHANGES_SCHEMA, status_changes
 from ticket_events_pipeline.sla.events import has_metric_events, sla_events
 from ticket_events_pipeline.summarize.inputs import DayInputs, RawState, day_inputs
@@ -106,6 +107,35 @@ def read_raw(store: Store, day: Day) -> RawDay:
         times=[raw.rows["time"].filter(metric_shaped(raw.rows)).cast(pa.int64()) for raw in found],
         status_changes=pa.concat_tables([STATUS_CHANGES_SCHEMA.empty_table(), *(raw.status_changes for raw in found)]),
     )
+
+
+def raw_state(store: Store, stream: str, day: Day) -> RawState | None:
+    """The state of a day's raw file, from its footer alone; None where the day has no file.
+
+    Files of an earlier version don't say how many metric events they hold: of those, 1 stands for some.
+
+    Raises:
+        DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
+    """
+    with opened_raw_day(store, stream, day) as opened:
+        if opened is None:
+            return None
+        file, footer = opened
+        metric_rows = footer.metric_rows
+        if metric_rows is None:
+            metric_rows = int(any(_group_has_metric_events(file, group) for group in range(file.num_row_groups)))
+        return RawState(footer.content_hash, footer.complete, footer.fetched_at, metric_rows)
+
+
+def _group_has_metric_events(file: StoredFile, group: int) -> bool:
+    """Whether a row group holds a row of the metric-event shape; its rows are read only where its statistics can't tell."""
+    rows = file.row_group(group).num_rows
+    nulls = [file.null_count(group, column) for column in METRIC_SHAPE]
+    if any(count == rows for count in nulls):
+        return False
+    if None not in nulls and sum(count or 0 for count in nulls) < rows:
+        return True
+    return has_metric_events(file.read_row_groups([group], METRIC_SHAPE))
 
 
 @dataclass(frozen=True)

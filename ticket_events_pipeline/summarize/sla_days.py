@@ -22,10 +22,11 @@ from ticket_events_pipeline.lake.stored_file import VERSION_KEY
 from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA, CLOCKS_TABLE
 from ticket_events_pipeline.sla.daily_summary import daily_summary
 from ticket_events_pipeline.sla.targets import targets
+from ticket_events_pipeline.summarize.agreement import MADE_FROM_CLOCKS, MADE_FROM_TARGETS
 from ticket_events_pipeline.summarize.clock_memory import known_before
 from ticket_events_pipeline.summarize.provenance import RULES_VERSION, Provenance, read_sla_day
 from ticket_events_pipeline.summarize.raw_days import RawDay, read_raw
-from ticket_events_pipeline.summarize.restatements import RESTATEMENTS, restatements_with
+from ticket_events_pipeline.summarize.restatements import RESTATEMENTS, restatements_with, told_restatements
 from ticket_events_pipeline.summarize.stored_clocks import CLOCKS, MadeLayer, write_layer
 
 TARGETS, SUMMARY = "sla_targets", "daily_sla_breach_summary"
@@ -82,9 +83,10 @@ def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         DamagedFileError: a stored file can't be read.
     """
     stored = ahead(read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS, table=CLOCKS_TABLE) for day in days)
-    for day, (clocks, provenance) in zip(days, stored, strict=True):
-        table = targets(clocks, day=day, as_of=provenance.inputs.as_of)
-        yield _write(store, TARGETS, day, table, replace(provenance, rules_version=RULES_VERSION))
+    for day, clocks in zip(days, stored, strict=True):
+        table = targets(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
+        provenance = replace(clocks.provenance, rules_version=RULES_VERSION)
+        yield _write(store, TARGETS, day, table, provenance, {MADE_FROM_CLOCKS: clocks.content_hash})
 
 
 def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
@@ -95,15 +97,17 @@ def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         DamagedFileError: a stored file can't be read.
     """
     for day in days:
-        targets_of_day, provenance = read_sla_day(store, TARGETS, day)
+        stored = read_sla_day(store, TARGETS, day)
         summary = daily_summary(
-            targets_of_day,
+            stored.rows,
             day=day,
-            as_of=provenance.inputs.as_of,
-            events_through=provenance.events_through,
-            history_from=provenance.history_from,
+            as_of=stored.provenance.inputs.as_of,
+            events_through=stored.provenance.events_through,
+            history_from=stored.provenance.history_from,
         )
-        yield _write(store, SUMMARY, day, summary, provenance)
+        made_from = {MADE_FROM_TARGETS: stored.content_hash}
+        restatements = {RESTATEMENTS: str(restatements_with(store, SUMMARY, day, summary))}
+        yield _write(store, SUMMARY, day, summary, stored.provenance, {**made_from, **restatements})
 
 
 def _not_fetched(raw: RawDay) -> DayNotFetchedError:
@@ -114,20 +118,20 @@ def _not_fetched(raw: RawDay) -> DayNotFetchedError:
     )
 
 
-def _write(store: Store, asset: str, day: Day, table: pa.Table, provenance: Provenance) -> MadeDay:
+def _write(store: Store, asset: str, day: Day, table: pa.Table, provenance: Provenance, told: dict[str, str]) -> MadeDay:
+    """Replace the day's file; its footer says what is `told` besides."""
     digest = content_hash(table, added=TABLES[asset].added)
     footer = {
         VERSION_KEY: str(SCHEMA_VERSION),
         **provenance.to_metadata(),
         "partition": str(day),
         "content_hash": digest,
+        **told,
     }
-    restatements = restatements_with(store, asset, day, table) if asset == SUMMARY else None
-    if restatements is not None:
-        footer[RESTATEMENTS] = str(restatements)
     if "policy_title" in table.column_names:
         footer["policy_title"] = json.dumps(_titles(table), sort_keys=True)
     size = write_partition(store, asset, day, table, footer)
+    restatements = told_restatements(told) if asset == SUMMARY else None
     return MadeDay(day, table, provenance, digest, size, store.url(partition_path(asset, day)), restatements)
 
 

@@ -15,7 +15,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.content_hash import ContentHash
 from ticket_events_pipeline.lake.raw_footer import RawFooter
-from ticket_events_pipeline.lake.schemas import TABLES, StoredTable
+from ticket_events_pipeline.lake.schemas import TABLES, StoredTable, metric_shaped
 from ticket_events_pipeline.lake.stored_file import StoredFile
 from ticket_events_pipeline.verify.ledger import pages_within
 from ticket_events_pipeline.zendesk.page import utc_text
@@ -47,6 +47,7 @@ class _Reading:
         self._keyless = self._outside = self._disordered = 0
         self._outsider: int | None = None
         self.rows = 0
+        self.metric_rows = 0
 
     @property
     def content_hash(self) -> str:
@@ -55,6 +56,7 @@ class _Reading:
     def take(self, batch: pa.RecordBatch) -> None:
         self._hash.update(batch)
         self.rows += batch.num_rows
+        self.metric_rows += pc.sum(metric_shaped(pa.Table.from_batches([batch])), min_count=0).as_py()
         placed = batch.filter(pc.and_(batch["id"].is_valid(), batch["time"].is_valid()))
         self._keyless += batch.num_rows - placed.num_rows
         ids, times = placed["id"].to_numpy(), placed["time"].cast(pa.int64()).to_numpy()
@@ -92,6 +94,8 @@ class _Reading:
 def _footer_problems(footer: RawFooter, reading: _Reading) -> Iterator[str]:
     if reading.rows != footer.rows:
         yield f"It holds {reading.rows} rows, but its footer counts {footer.rows}."
+    if footer.metric_rows not in (None, reading.metric_rows):
+        yield f"It holds {reading.metric_rows} metric events, but its footer counts {footer.metric_rows}."
     if reading.content_hash != footer.content_hash:
         yield "Its rows are not those that were stored: their content_hash differs from the footer's."
     told = {found: page for page in pages_within(footer) for found in (page.first_id, page.last_id) if found is not None}
