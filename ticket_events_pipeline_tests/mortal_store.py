@@ -28,20 +28,22 @@ class MortalStore(FolderStore):
         self._steps -= 1
 
     @contextmanager
-    def writer(self, path):
+    def writer(self, path, **fence):
         self.step()
-        with super().writer(path) as file:
+        with super().writer(path, **fence) as file:
             yield file
             self.step()
         self.step()
 
-    def delete(self, path):
+    def delete(self, *paths, **fence):
+        for path in paths:
+            self.step()
+            super().delete(path, **fence)
         self.step()
-        super().delete(path)
 
-    def exchange(self, path, change):
+    def exchange(self, path, change, **log):
         self.step()
-        super().exchange(path, change)
+        super().exchange(path, change, **log)
         self.step()
 
     def sweep(self):
@@ -64,8 +66,8 @@ class FullFolder(FolderStore):
         self._room = room_bytes
 
     @contextmanager
-    def writer(self, path):
-        with super().writer(path) as file:
+    def writer(self, path, **fence):
+        with super().writer(path, **fence) as file:
             write = file.write
 
             def until_full(content):

@@ -266,11 +266,11 @@ class Stuck(FolderStore):
         self.is_writing, self.may_write = threading.Event(), threading.Event()
 
     @contextmanager
-    def writer(self, path):
+    def writer(self, path, **fence):
         if "/segments/" in path and not self.is_writing.is_set():
             self.is_writing.set()
             assert self.may_write.wait(30)
-        with super().writer(path) as file:
+        with super().writer(path, **fence) as file:
             yield file
 
 
@@ -431,10 +431,10 @@ def test_what_another_pass_goes_on_from_is_not_thrown_away(big_day, tmp_path):
 class NoRoomForDays(FolderStore):
     """Takes segments, but not a day."""
 
-    def writer(self, path):
+    def writer(self, path, **fence):
         if path.startswith(METRIC):
             raise UsageError("TICKET_EVENTS_ROOT: no room for a day")
-        return super().writer(path)
+        return super().writer(path, **fence)
 
 
 def test_a_day_that_can_not_be_written_is_not_read_again(big_day, tmp_path):
@@ -504,7 +504,7 @@ def test_another_days_open_file_is_not_gone_on_from(tmp_path):
 class DiesAtTheEnd(MortalStore):
     """Dies when everything is written, and the first thing is to be cleaned up."""
 
-    def delete(self, path):
+    def delete(self, *_, **__):
         self._steps = 0
         self.step()
 
