@@ -76,11 +76,11 @@ class FullFolder(FolderStore):
                     raise OSError(errno.ENOSPC, "No space left on device")
                 return write(content)
 
-            with _Sink(file, until_full) as sink:
+            with Sink(file, until_full) as sink:
                 yield sink
 
 
-class _Sink(io.BufferedIOBase):
+class Sink(io.BufferedIOBase):
     """A file whose `write` is another."""
 
     def __init__(self, file, write) -> None:

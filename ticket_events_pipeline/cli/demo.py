@@ -17,8 +17,8 @@ from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.resources import PIPELINE, TicketEventsPipeline, pipeline_resource
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
-from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
 from ticket_events_pipeline.lake.fence import Fence
+from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
 from ticket_events_pipeline.lake.store import Store, open_store
 from ticket_events_pipeline.report.files import report_path
 from ticket_events_pipeline.settings import load_settings

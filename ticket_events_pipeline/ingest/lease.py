@@ -63,6 +63,7 @@ class Holder:
         token: whose the days are: no other process, and no other time of this one, has it. Entries of the first versions have
             none; those processes know each other by `pass_id`.
         heir_of: tokens and passes that it has taken over.
+        instead_of: passes that it has taken over and whose days are all among its own.
         ended: FINISHED or HALF_WAY, how it ended; empty while it holds its days.
     """
 
@@ -75,6 +76,7 @@ class Holder:
     beat: int = 0
     token: str = ""
     heir_of: tuple[str, ...] = ()
+    instead_of: tuple[str, ...] = ()
     ended: str = ""
 
     @classmethod
@@ -84,7 +86,8 @@ class Holder:
         Raises:
             TypeError, ValueError, KeyError: it is none.
         """
-        return cls(**{**entry, "token": entry.get("token") or entry["pass_id"], "heir_of": tuple(entry.get("heir_of", ()))})
+        lists = {name: tuple(entry.get(name, ())) for name in ("heir_of", "instead_of")}
+        return cls(**{**entry, **lists, "token": entry.get("token") or entry["pass_id"]})
 
     @property
     def is_gone(self) -> bool:
@@ -125,6 +128,11 @@ class Lease:
     def pass_id(self) -> str:
         """The pass that the days are held for."""
         return self._holder.pass_id
+
+    @property
+    def is_heir(self) -> bool:
+        """Whether another pass, or what it had left, was taken over."""
+        return bool(self._holder.heir_of)
 
     def fenced(self) -> FencedStore:
         """The store to write to as the holder: once another pass has taken over, writing and removing raise DaysHeldError."""
@@ -268,7 +276,7 @@ def known_passes(store: Store, stream: str) -> Passes:
     holders = _exchange(store, stream, lambda holders: holders, log=lambda _: None)
     return Passes(
         alive={one.pass_id for one in holders if not (one.ended or one.is_gone)},
-        over={one.pass_id for one in holders if one.ended == FINISHED},
+        over={pass_id for one in holders if one.ended == FINISHED for pass_id in (one.pass_id, *one.instead_of)},
     )
 
 
@@ -280,7 +288,8 @@ def _with_own(own: Holder, dead: set[tuple[str, int]], holders: list[Holder]) ->
     dropped = [one for one in holders if one not in living]
     # Who is provably gone never wakes, and need not be told; but others may whom it had taken over.
     heir_of = [name for one in dropped for name in (*(() if one.is_gone else (one.token,)), *one.heir_of)]
-    return [*living, replace(own, heir_of=_newest(heir_of))]
+    instead_of = [one.pass_id for one in dropped if own.first <= one.first and one.last <= own.last and not one.is_gone]
+    return [*living, replace(own, heir_of=_newest(heir_of), instead_of=tuple(instead_of))]
 
 
 def _living(holders: list[Holder], dead: set[tuple[str, int]]) -> list[Holder]:

@@ -108,6 +108,8 @@ def fetch_days(
         raise
     finally:
         lease.release(is_finished=is_finished)
+    if lease.is_heir:
+        remove_late_segments(store, stream.name)
 
 
 def _explain_if_taken_over(store: Store, stream: str, lease: Lease) -> None:

@@ -59,7 +59,7 @@ def _acquire(lock: FileLock, target: Path, holder: Path, log: Log) -> None:
         process = _parsed(holder)[0]
         go_on = f" (kill -CONT {process.pid})" if process else ""
         raise LockHeldError(
-            f"{target} has been held by {_named(holder)} for more than {WAIT_SECONDS:.0f} s: it stands still, or the disk "
+            f"{target} has been held by {_named(holder)} for more than {WAIT_SECONDS:g} s: it stands still, or the disk "
             f"hangs. Let it go on{go_on}, or end it; then run this again."
         ) from None
 
