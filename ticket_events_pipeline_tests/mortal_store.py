@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,20 @@ class MortalStore(FolderStore):
     def sweep(self):
         self.step()
         super().sweep()
+
+
+class HaltingStore(MortalStore):
+    """Stands still after `steps` steps, until it may go on: a process that is stopped, or whose machine sleeps."""
+
+    def __init__(self, root: Path, *, steps: int) -> None:
+        super().__init__(root, steps=steps)
+        self.stands_still, self.may_go_on = threading.Event(), threading.Event()
+
+    def step(self) -> None:
+        self._steps -= 1
+        if self._steps < 0:
+            self.stands_still.set()
+            self.may_go_on.wait(60)
 
 
 def bury(root: Path) -> None:
