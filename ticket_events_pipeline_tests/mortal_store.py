@@ -37,9 +37,9 @@ class MortalStore(FolderStore):
         self.step()
 
     def delete(self, *paths, **fence):
-        for path in paths:
+        for one in [[path] for path in paths] or [[]]:
             self.step()
-            super().delete(path, **fence)
+            super().delete(*one, **fence)
         self.step()
 
     def exchange(self, path, change, **log):

@@ -51,10 +51,11 @@ class Resume:
 
     def beginning(self) -> Beginning:
         """Where to begin. Journals that nobody can go on from are removed."""
-        remove_late_segments(self._store, self._stream.name)
-        alive = known_passes(self._store, self._stream.name).alive
+        known = known_passes(self._store, self._stream.name)
         for pass_id in passes_with_segments(self._store, self._stream.name):
-            if pass_id not in alive:
+            if pass_id in known.over:
+                _remove_segments(self._store, self._stream.name, pass_id)
+            elif pass_id not in known.alive:
                 begun = self._go_on_for(self._journal(pass_id))
                 if begun is not None:
                     return begun
@@ -179,5 +180,9 @@ def remove_late_segments(store: Store, stream: str) -> None:
     over = known_passes(store, stream).over
     for pass_id in passes_with_segments(store, stream) if over else []:
         if pass_id in over:
-            late = SegmentFolder(store, stream, pass_id)
-            late.delete(late.names())
+            _remove_segments(store, stream, pass_id)
+
+
+def _remove_segments(store: Store, stream: str, pass_id: str) -> None:
+    segments = SegmentFolder(store, stream, pass_id)
+    segments.delete(segments.names())
