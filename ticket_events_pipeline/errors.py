@@ -68,6 +68,10 @@ class DaysHeldError(TransientError):
     """Another pass reads the same days of the same stream."""
 
 
+class LockHeldError(TransientError):
+    """Another process holds the lock of a small file, and doesn't let go: it stands still, or the disk hangs."""
+
+
 class DataError(TicketEventsError):
     """What was sent or stored cannot be taken as it is."""
 

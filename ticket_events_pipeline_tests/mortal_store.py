@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,25 +29,41 @@ class MortalStore(FolderStore):
         self._steps -= 1
 
     @contextmanager
-    def writer(self, path):
+    def writer(self, path, **fence):
         self.step()
-        with super().writer(path) as file:
+        with super().writer(path, **fence) as file:
             yield file
             self.step()
         self.step()
 
-    def delete(self, path):
+    def delete(self, *paths, **fence):
+        for one in [[path] for path in paths] or [[]]:
+            self.step()
+            super().delete(*one, **fence)
         self.step()
-        super().delete(path)
 
-    def exchange(self, path, change):
+    def exchange(self, path, change, **log):
         self.step()
-        super().exchange(path, change)
+        super().exchange(path, change, **log)
         self.step()
 
     def sweep(self):
         self.step()
         super().sweep()
+
+
+class HaltingStore(MortalStore):
+    """Stands still after `steps` steps, until it may go on: a process that is stopped, or whose machine sleeps."""
+
+    def __init__(self, root: Path, *, steps: int) -> None:
+        super().__init__(root, steps=steps)
+        self.stands_still, self.may_go_on = threading.Event(), threading.Event()
+
+    def step(self) -> None:
+        self._steps -= 1
+        if self._steps < 0:
+            self.stands_still.set()
+            self.may_go_on.wait(60)
 
 
 def bury(root: Path) -> None:
@@ -64,8 +81,8 @@ class FullFolder(FolderStore):
         self._room = room_bytes
 
     @contextmanager
-    def writer(self, path):
-        with super().writer(path) as file:
+    def writer(self, path, **fence):
+        with super().writer(path, **fence) as file:
             write = file.write
 
             def until_full(content):
@@ -74,11 +91,11 @@ class FullFolder(FolderStore):
                     raise OSError(errno.ENOSPC, "No space left on device")
                 return write(content)
 
-            with _Sink(file, until_full) as sink:
+            with Sink(file, until_full) as sink:
                 yield sink
 
 
-class _Sink(io.BufferedIOBase):
+class Sink(io.BufferedIOBase):
     """A file whose `write` is another."""
 
     def __init__(self, file, write) -> None:

@@ -1,6 +1,7 @@
-"""A pass may be killed at any moment, and the same question goes on where it stopped: exact, and at most 12 requests twice."""
+"""A pass may be killed, or stand still, at any moment; the same question goes on where it stopped: exact, 12 requests twice."""
 
 import datetime as dt
+import json
 import os
 import tempfile
 import threading
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.errors import ForbiddenError, UsageError
+from ticket_events_pipeline.errors import DaysHeldError, ForbiddenError, TicketEventsError, UsageError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.journal import PAGES_PER_SEGMENT, Journal, PassState
 from ticket_events_pipeline.ingest.lease import hold_days
@@ -29,7 +30,7 @@ from ticket_events_pipeline.sandbox.answers import Answer, json_answer, over_quo
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.zendesk.page import STREAMS
-from ticket_events_pipeline_tests.mortal_store import FullFolder, KilledError, MortalStore, bury
+from ticket_events_pipeline_tests.mortal_store import FullFolder, HaltingStore, KilledError, MortalStore, bury
 from ticket_events_pipeline_tests.passes import Moment, client_at, fetch, ownership_of, stored_ids
 from ticket_events_pipeline_tests.test_ingest_properties import DAYS, FIRST, LAG, metric_event, row_time, streams, truth
 
@@ -79,11 +80,10 @@ class MortalSource:
             yield walked
 
 
-def mortal_pass(server, root, stream, days, *, steps):
-    """Whether the pass lived to its end; what it committed before it died, if it did."""
-    store, committed = MortalStore(root, steps=steps), []
+def passing(server, store, stream, days):
+    """The days of a pass whose every step is its store's."""
     with client_at(server.base_url, clock=clock) as client:
-        pass_ = fetch_days(
+        for done in fetch_days(
             MortalSource(client, store),
             store,
             stream=STREAMS[stream],
@@ -91,13 +91,66 @@ def mortal_pass(server, root, stream, days, *, steps):
             ownership=ownership_of(days[0]),
             clock=clock,
             log=lambda _: None,
-        )
-        try:
-            committed.extend(done.day for done in pass_)
-        except KilledError:
-            bury(root)
-            return False, committed
+            sleep=lambda _: None,  # the 90 s of a standing beat pass at once
+        ):
+            yield done.day
+
+
+def mortal_pass(server, root, stream, days, *, steps):
+    """Whether the pass lived to its end; what it committed before it died, if it did."""
+    committed = []
+    try:
+        committed.extend(passing(server, MortalStore(root, steps=steps), stream, days))
+    except KilledError:
+        bury(root)
+        return False, committed
     return True, committed
+
+
+class StandingPass:
+    """A pass that stands still somewhere, or has ended before it came so far."""
+
+    def __init__(self, server, root, stream, days, *, steps):
+        self.store = HaltingStore(root, steps=steps)
+        self.committed, self.error = [], None
+        self._root, self._stream, self._days = root, stream, days
+        self._thread = threading.Thread(target=self._run, args=(server, stream))
+        self._thread.start()
+        while self._thread.is_alive() and not self.store.stands_still.wait(0.001):
+            pass
+        self.has_ended = not self._thread.is_alive()
+        self.had_committed = list(self.committed)
+        self._tokens = self._holding()
+
+    def _holding(self):
+        (file,) = (self._root / "_inflight" / "passes").glob(f"{self._stream}.json")
+        return {holder["token"] for holder in json.loads(file.read_text()) if not holder["ended"]}
+
+    def is_taken_over(self):
+        return not self._tokens & self._holding()
+
+    def _run(self, server, stream):
+        try:
+            for day in passing(server, self.store, stream, self._days):
+                self.committed.append(day)
+        except TicketEventsError as error:
+            self.error = error
+
+    def go_on(self):
+        """Where others have taken over, and have ended, it changes nothing any more, and says why."""
+        before, is_taken_over = contents(self._root), self.is_taken_over()
+        self.store.may_go_on.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        if is_taken_over:
+            assert contents(self._root) == before
+            assert self.had_committed == self._days or isinstance(self.error, DaysHeldError)
+
+
+def contents(root):
+    """Of every finished file, but for who holds what."""
+    paths = [path for path in root.rglob("*.*") if not {"passes", "half_written"}.intersection(path.parts)]
+    return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
 def passed(source, store, days):
@@ -136,10 +189,19 @@ def test_a_range_is_exact_whatever_kills_it_and_whatever_fails(servers, drawn, s
         root, before = Path(folder), len(server.requests)
         faults = data.draw(st.lists(st.none() | st.none() | st.sampled_from(FAULTS), max_size=12))
         server.script(*faults)
-        deaths, lived = 0, False
+        deaths, stood, lived, standing = 0, 0, False, []
         while not lived:
             steps = 1_000_000 if deaths >= 4 else data.draw(st.integers(0, 60))
-            lived, committed = mortal_pass(server, root, stream, days, steps=steps)
+            if steps >= 2 and data.draw(st.booleans()):  # less, and it has no lease yet
+                stopped = StandingPass(server, root, stream, days, steps=steps)
+                lived, committed = stopped.has_ended, stopped.committed
+                standing.append(stopped)
+                stood += 1
+            else:
+                lived, committed = mortal_pass(server, root, stream, days, steps=steps)
+                for stopped in [one for one in standing if one.is_taken_over() and data.draw(st.booleans())]:
+                    stopped.go_on()
+                    standing.remove(stopped)
             # Dead only as it let its lease go: it had ended, and the same question again would be a new one.
             lived = lived or (committed == days and not segments(root))
             deaths += not lived
@@ -148,6 +210,8 @@ def test_a_range_is_exact_whatever_kills_it_and_whatever_fails(servers, drawn, s
                 if footer is not None and footer.complete:
                     assert stored_ids(root, stream, day) == expected[day]
         assert committed == days
+        for stopped in standing:
+            stopped.go_on()
         for day in days:
             assert stored_ids(root, stream, day) == [
                 number for number in expected[day] if number in stored_ids(root, stream, day)
@@ -157,7 +221,7 @@ def test_a_range_is_exact_whatever_kills_it_and_whatever_fails(servers, drawn, s
                 assert stored_ids(root, stream, day) == expected[day]
         met = faults[: len(faults) - len(server.unscript())]
         made = len(server.requests) - before
-        assert made <= undisturbed + TWICE * deaths + sum(fault is not None for fault in met)
+        assert made <= undisturbed + TWICE * (deaths + stood) + sum(fault is not None for fault in met)
         left = FolderStore(root).paths("_inflight/segments") + FolderStore(root).paths("_inflight/half_written")
         assert left == []
 
@@ -266,11 +330,11 @@ class Stuck(FolderStore):
         self.is_writing, self.may_write = threading.Event(), threading.Event()
 
     @contextmanager
-    def writer(self, path):
+    def writer(self, path, **fence):
         if "/segments/" in path and not self.is_writing.is_set():
             self.is_writing.set()
             assert self.may_write.wait(30)
-        with super().writer(path) as file:
+        with super().writer(path, **fence) as file:
             yield file
 
 
@@ -431,10 +495,10 @@ def test_what_another_pass_goes_on_from_is_not_thrown_away(big_day, tmp_path):
 class NoRoomForDays(FolderStore):
     """Takes segments, but not a day."""
 
-    def writer(self, path):
+    def writer(self, path, **fence):
         if path.startswith(METRIC):
             raise UsageError("TICKET_EVENTS_ROOT: no room for a day")
-        return super().writer(path)
+        return super().writer(path, **fence)
 
 
 def test_a_day_that_can_not_be_written_is_not_read_again(big_day, tmp_path):
@@ -504,7 +568,7 @@ def test_another_days_open_file_is_not_gone_on_from(tmp_path):
 class DiesAtTheEnd(MortalStore):
     """Dies when everything is written, and the first thing is to be cleaned up."""
 
-    def delete(self, path):
+    def delete(self, *_, **__):
         self._steps = 0
         self.step()
 

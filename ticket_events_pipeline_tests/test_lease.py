@@ -9,7 +9,7 @@ import pytest
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DaysHeldError
 from ticket_events_pipeline.ingest import lease as leases
-from ticket_events_pipeline.ingest.lease import Lease, hold_days, passes_alive
+from ticket_events_pipeline.ingest.lease import Lease, hold_days, known_passes
 from ticket_events_pipeline.ingest.range_pass import fetch_days
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.process import this_process
@@ -59,10 +59,10 @@ ELSEWHERE = {"process": "0-1_7_4711_99", "host": "another"}
 def test_passes_over_other_days_do_not_meet(tmp_path):
     store = FolderStore(tmp_path)
     first, second = hold(store, days(1, 3)), hold(store, days(4, 9))
-    assert passes_alive(store, STREAM) == {first.pass_id, second.pass_id}
+    assert known_passes(store, STREAM).alive == {first.pass_id, second.pass_id}
     first.release()
     second.release()
-    assert holders(tmp_path) == []
+    assert [one for one in holders(tmp_path) if not one["ended"]] == []
 
 
 def test_the_other_stream_is_another_matter(tmp_path):
@@ -111,7 +111,7 @@ def test_a_process_that_is_gone_holds_nothing(tmp_path):
     waits = Waits()
     second = hold(store, days(1, 3), sleep=waits)
     assert waits.seconds == 0
-    assert passes_alive(store, STREAM) == {second.pass_id}
+    assert known_passes(store, STREAM).alive == {second.pass_id}
     second.release()
     first.release()
 
@@ -180,11 +180,11 @@ def test_a_dead_pass_is_gone_on_for_by_one_only(tmp_path):
     first, second = hold(store, days(1, 3)), hold(store, days(4, 6))
     assert first.take_over("dead")
     assert not second.take_over("dead")
-    assert passes_alive(store, STREAM) == {"dead", second.pass_id}
+    assert known_passes(store, STREAM).alive == {"dead", second.pass_id}
     first.release()
     assert second.take_over("dead")
     second.release()
-    assert holders(tmp_path) == []
+    assert [one for one in holders(tmp_path) if not one["ended"]] == []
 
 
 def test_of_two_passes_over_a_day_the_second_begins_when_the_first_has_ended(tmp_path):
@@ -218,7 +218,7 @@ def test_of_two_passes_over_a_day_the_second_begins_when_the_first_has_ended(tmp
     assert "are being fetched by process" in told[0]
     assert stored_ids(tmp_path, STREAM, DAY) == list(range(1, 60))
     bury(tmp_path)
-    assert passes_alive(FolderStore(tmp_path), STREAM) == set()
+    assert known_passes(FolderStore(tmp_path), STREAM).alive == set()
 
 
 def hourly(day, count=30):
@@ -282,3 +282,104 @@ def test_a_pass_that_has_lost_its_days_leaves_them_as_they_are(tmp_path, monkeyp
                 )
             )
     assert FolderStore(tmp_path).paths(STREAM) == []
+
+
+def put(store, path, content=b"content"):
+    with store.writer(path) as file:
+        file.write(content)
+
+
+def stands_still(root):
+    """The pass that holds days looks as if its process were stopped, on another machine."""
+    rewrite(root, **ELSEWHERE)
+
+
+def test_every_acquisition_and_take_over_draws_another_token(tmp_path):
+    store, tokens = FolderStore(tmp_path), []
+    for _ in range(2):
+        lease = hold(store, days(1, 3))
+        for pass_id in (lease.pass_id, "dead", lease.pass_id):
+            tokens.append(holders(tmp_path)[-1]["token"])
+            assert lease.take_over(pass_id)
+        lease.release()
+    assert len(set(tokens)) == len(tokens) == 6
+
+
+def test_who_was_taken_over_writes_and_removes_nothing_more_and_is_told_by_whom(tmp_path):
+    """Before the heir has done anything, and after it has ended; also where the heir has the dead pass's id."""
+    store = FolderStore(tmp_path)
+    first = hold(store, days(1, 3), label="the first")
+    put(first.fenced(), "file")
+    stands_still(tmp_path)
+    second = hold(store, days(2, 2), label="the second")
+    assert second.take_over(first.pass_id)
+    put(second.fenced(), "file", b"the heir's")
+    for has_ended in (False, True):
+        told = rf"{STREAM}: this pass stood still .* process \d+ on \S+ \(the second\) has taken over its days"
+        for attempt in (lambda: put(first.fenced(), "file"), lambda: first.fenced().delete("file"), first.fenced().delete):
+            with pytest.raises(DaysHeldError, match=rf"{told}{' and has ended by now' if has_ended else ''}\. Nothing more"):
+                attempt()
+        second.release(is_finished=True)
+    assert (tmp_path / "file").read_bytes() == b"the heir's"
+    assert store.paths("_inflight/half_written") == []
+    first.release()
+
+
+def test_who_was_taken_over_twice_is_told_the_last_heir(tmp_path):
+    store, leases_ = FolderStore(tmp_path), []
+    for number in range(3):
+        leases_.append(hold(store, days(1, 3), label=f"pass {number}"))
+        stands_still(tmp_path)
+    with pytest.raises(DaysHeldError, match=r"\(pass 2\) has taken over"):
+        leases_[0].look()
+    for lease in leases_:
+        lease.release()
+
+
+def test_the_journal_of_a_pass_whose_heir_has_finished_its_days_is_over(tmp_path):
+    store = FolderStore(tmp_path)
+    for wanted, is_finished in ((days(2, 2), True), (days(1, 3), False), (days(1, 4), True)):
+        first = hold(store, days(1, 3))
+        stands_still(tmp_path)
+        heir = hold(store, wanted)
+        heir.release(is_finished=is_finished)
+        assert (first.pass_id in known_passes(store, STREAM).over) == (is_finished and len(wanted) == 4)
+        first.release()
+
+
+def test_the_file_of_leases_does_not_grow(tmp_path):
+    store = FolderStore(tmp_path)
+    for number in range(15):
+        heir = hold(store, days(1, 3))
+        assert heir.take_over(f"dead {number}")
+        heir.release(is_finished=True)
+    assert [one["pass_id"] for one in holders(tmp_path)] == [f"dead {number}" for number in range(5, 15)]
+
+
+def test_a_lease_of_the_first_versions_holds_its_days_and_may_be_taken_over(tmp_path):
+    store = FolderStore(tmp_path)
+    first = hold(store, days(1, 3))
+    path = tmp_path / "_inflight" / "passes" / f"{STREAM}.json"
+    (entry,) = holders(tmp_path)
+    path.write_text(
+        json.dumps([{name: entry[name] for name in entry if name not in ("token", "heir_of", "instead_of", "ended")}])
+    )
+    stands_still(tmp_path)
+    waits = Waits()
+    second = hold(store, days(1, 3), sleep=waits)
+    assert waits.seconds == leases.DEAD_AFTER_SECONDS
+    with pytest.raises(DaysHeldError, match="has taken over its days"):
+        first.look()
+    second.release()
+    first.release()
+
+
+def test_a_lease_whose_file_is_lost_or_damaged_allows_nothing(tmp_path):
+    for damage in (None, "[{"):
+        first = hold(FolderStore(tmp_path), days(1, 3))
+        path = tmp_path / "_inflight" / "passes" / f"{STREAM}.json"
+        path.unlink() if damage is None else path.write_text(damage)
+        with pytest.raises(DaysHeldError, match="another pass has taken over its days and has ended by now"):
+            put(first.fenced(), "file")
+        first.release()
+    assert not (tmp_path / "file").exists()

@@ -17,6 +17,7 @@ from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.resources import PIPELINE, TicketEventsPipeline, pipeline_resource
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
+from ticket_events_pipeline.lake.fence import Fence
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
 from ticket_events_pipeline.lake.store import Store, open_store
 from ticket_events_pipeline.report.files import report_path
@@ -89,8 +90,8 @@ def _watched_pipeline(scope: AccountScope, written: Callable[[str], None]) -> dg
             write = store.writer
 
             @contextmanager
-            def writer(path: str) -> Iterator[BinaryIO]:
-                with write(path) as file:
+            def writer(path: str, *, fence: Fence | None = None) -> Iterator[BinaryIO]:
+                with write(path, fence=fence) as file:
                     yield file
                 written(path)
 

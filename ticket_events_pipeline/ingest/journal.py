@@ -1,6 +1,7 @@
 """The journal of a pass: what it has fetched survives the process, and the same question goes on where it stopped.
 
-Every few pages a segment is put: the rows of the unfinished days, and how far the pass has come. The newest segment rules. A
+Every few pages a segment is put: the rows of the unfinished days, and how far the pass has come. The newest segment rules.
+Who goes on for a pass writes under names of its own: a process that was taken over can't replace what its heir has put. A
 journal of another account, zone, support type scope or choice about comments, one that is older than a day, or one that can't
 be read to its last row, is never resumed. One of an older schema version is: its rows are read in today's columns.
 """
@@ -8,8 +9,10 @@ be read to its last row, is never resumed. One of an older schema version is: it
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +24,7 @@ from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.lake.raw_footer import LedgerPage
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.lake.segment_file import SegmentFolder, SegmentPart
+from ticket_events_pipeline.lake.segment_file import SegmentFolder, SegmentPart, segment_name, segment_number
 from ticket_events_pipeline.lake.sorted_runs import Keys
 from ticket_events_pipeline.lake.store import Store
 
@@ -77,8 +80,9 @@ class Journal:
         owner = dataclasses.asdict(ownership)
         del owner["former_accounts"]  # says which journals are taken up, not whose this one is
         self._identity = {"format": _FORMAT, "stream": stream, **owner}
+        self._writer = uuid.uuid4().hex
         self._number = 0
-        self._standing: list[int] = []
+        self._standing: list[str] = []
 
     def save(self, state: PassState) -> None:
         """Put a segment: what lies in memory of the unfinished days moves there.
@@ -86,9 +90,10 @@ class Journal:
         Raises:
             UsageError: the store can't be written; the memory holds everything still.
         """
+        name = segment_name(self._number + 1, self._writer)
         runs = {day: run for day, progress in state.days.items() if (run := progress.run_in_memory())}
         parts = self.segments.write(
-            self._number + 1,
+            name,
             RAW_SCHEMAS[self._stream],
             [run.rows for run in runs.values()],
             lambda parts: self._text(state, dict(zip(runs, parts, strict=True))),
@@ -97,17 +102,28 @@ class Journal:
             state.days[day].parts.append(part)
             state.days[day].deliveries = []
         self._number += 1
-        needed = {self._number, *(part.segment for progress in state.days.values() for part in progress.parts)}
-        self.segments.delete([number for number in self._standing if number not in needed])
+        needed = {name, *(part.segment for progress in state.days.values() for part in progress.parts)}
+        stale = [one for one in self._standing if one not in needed]
         self._standing = sorted(needed)
+        if stale:  # only now: who takes over from here on finds the new segment, which doesn't need them
+            self.segments.delete(stale)
 
     def states(self, timezone: str) -> Iterator[PassState]:
         """How far the pass had come, as its segments tell, the newest first; those that can't be read are passed over."""
-        self._standing = self.segments.numbers()
-        self._number = self._standing[-1] if self._standing else 0
-        for number in reversed(self._standing):
+        self._standing = self.segments.names()
+        self._number = segment_number(self._standing[-1]) if self._standing else 0
+        for _, names in itertools.groupby(reversed(self._standing), key=segment_number):
+            # Two of one number are an heir's and that of the process which it took over in this very moment.
+            yield from sorted(
+                self._readable_states(list(names), timezone),
+                key=lambda state: (state.next_start_time, state.server_time),
+                reverse=True,
+            )
+
+    def _readable_states(self, names: Sequence[str], timezone: str) -> Iterator[PassState]:
+        for name in names:
             with suppress(DamagedFileError):
-                yield self._state_of(self.segments.text(number), timezone)
+                yield self._state_of(self.segments.text(name), timezone)
 
     def holds(self, state: PassState) -> bool:
         """Whether every row that the state speaks of can be read, each part a sorted run."""
@@ -118,7 +134,7 @@ class Journal:
 
     def remove(self) -> None:
         """Remove all segments: the pass has finished, or nobody can go on from it."""
-        self.segments.delete(self.segments.numbers())
+        self.segments.delete(self.segments.names())
 
     def _text(self, state: PassState, parts: dict[Day, SegmentPart]) -> str:
         days = {}
@@ -171,7 +187,14 @@ def _progress_of(told: dict[str, Any]) -> DayInProgress:
         ledger=[LedgerPage(*page) for page in told["ledger"]],
         requests=int(told["requests"]),
         duplicates=int(told["duplicates"]),
-        parts=[SegmentPart(**{**part, "row_groups": tuple(part["row_groups"])}) for part in told["parts"]],
+        parts=[_part_of(part) for part in told["parts"]],
         stored_hash=told["stored_hash"],
         begun_at=int(told.get("begun_at", 0)),
     )
+
+
+def _part_of(told: dict[str, Any]) -> SegmentPart:
+    name = told["segment"]
+    name = segment_name(name) if isinstance(name, int) else name  # journals of the first versions tell the number
+    segment_number(name)
+    return SegmentPart(**{**told, "segment": name, "row_groups": tuple(told["row_groups"])})

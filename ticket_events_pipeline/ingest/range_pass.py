@@ -16,17 +16,18 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.beside import Beside
 from ticket_events_pipeline.day import Clock, Day
-from ticket_events_pipeline.errors import DamagedFileError, OverfullSecondError, TicketEventsError
+from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, OverfullSecondError, TicketEventsError
 from ticket_events_pipeline.ingest.committed_day import CommittedDay, write_day
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
 from ticket_events_pipeline.ingest.estimate import estimate_from_stored
 from ticket_events_pipeline.ingest.journal import BYTES_PER_SEGMENT, PAGES_PER_SEGMENT
-from ticket_events_pipeline.ingest.lease import Lease, Log, hold_days
+from ticket_events_pipeline.ingest.lease import Lease, Sleep, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.ingest.progress import Progress
 from ticket_events_pipeline.ingest.replaced_day import ReplacedDay
-from ticket_events_pipeline.ingest.resume import Beginning, Resume
+from ticket_events_pipeline.ingest.resume import Beginning, Resume, remove_late_segments
 from ticket_events_pipeline.lake.event_batch import decode_rows
+from ticket_events_pipeline.lake.file_lock import Log
 from ticket_events_pipeline.lake.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.lake.rejected_rows import RejectedRows
 from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION
@@ -67,24 +68,28 @@ def fetch_days(
     log: Log,
     label: str = "",
     requests_per_minute: int | None = None,
+    sleep: Sleep | None = None,
 ) -> Iterator[CommittedDay]:
     """Read `stream` once over the contiguous, ascending `days` and yield each day when its file stands.
 
     A first day that is open is resumed where its reading ended; every other day is read anew and replaced. If the days were
     asked for before by a pass that ended half-way, less than a day ago, this one goes on where that one stopped, and yields the
     days first that it had written. What was yielded stands, whatever becomes of the rest. `label` tells other passes who this
-    one is; `requests_per_minute`, the quota, is for what the log foretells.
+    one is; `requests_per_minute`, the quota, is for what the log foretells; `sleep` waits for another pass.
 
     Raises:
         ForeignRootError: the root holds files of another account, timezone, sideload or support type scope.
-        DaysHeldError: another pass is reading one of the days, and went on doing so for some minutes.
+        DaysHeldError: another pass is reading one of the days, and went on doing so for some minutes; or it has taken over
+            from this one, which had stood still.
+        LockHeldError: another process stands still in the middle of a write.
         AccountError, TransientError, DataError: from the source; no file has been touched by the failing page.
     """
     refuse_foreign_files(store, stream.name, days, ownership, log)
-    lease = hold_days(store, stream.name, days, label=label, log=log)
+    lease, is_finished = hold_days(store, stream.name, days, label=label, log=log, sleep=sleep), False
     try:
         store.sweep()
-        begun = Resume(store, stream, days, ownership, lease=lease, clock=clock, log=log).beginning()
+        fenced = lease.fenced()
+        begun = Resume(fenced, stream, days, ownership, lease=lease, clock=clock, log=log).beginning()
         yield from begun.finished
         if begun.state.days:
             remaining = list(begun.state.days)
@@ -93,12 +98,32 @@ def fetch_days(
                 stream.name, remaining, clock=clock, log=log, expected=expected, requests_per_minute=requests_per_minute
             )
             walk = _RangePass(
-                store, begun, stream=stream, ownership=ownership, lease=lease, progress=progress, clock=clock, log=log
+                fenced, begun, stream=stream, ownership=ownership, lease=lease, progress=progress, clock=clock, log=log
             )
             yield from walk.run(source)
         begun.journal.remove()
+        is_finished = True
+    except TicketEventsError:
+        _explain_if_taken_over(store, stream.name, lease)
+        raise
     finally:
-        lease.release()
+        lease.release(is_finished=is_finished)
+    if lease.is_heir:
+        remove_late_segments(store, stream.name)
+
+
+def _explain_if_taken_over(store: Store, stream: str, lease: Lease) -> None:
+    """Whatever failed, the reason is told: an heir removes the segments that it needs no more, for one.
+
+    Raises:
+        DaysHeldError: another pass has taken over.
+    """
+    try:
+        lease.look()
+    except DaysHeldError:
+        with suppress(TicketEventsError):
+            remove_late_segments(store, stream)
+        raise
 
 
 class _RangePass:
@@ -140,6 +165,7 @@ class _RangePass:
         with Beside(most=PAGES_AHEAD) as beside:
             try:
                 for walked in source.pages(self._stream, self._state.next_start_time):
+                    self._lease.check()
                     if self._is_amid_a_day(walked):
                         beside.start(partial(self._take_and_save, walked))
                         continue
@@ -224,7 +250,6 @@ class _RangePass:
             self._save()
 
     def _save(self) -> None:
-        self._lease.check()
         self._journal.save(self._state)
         self._pages_in_memory = self._bytes_in_memory = 0
 
@@ -255,7 +280,6 @@ class _RangePass:
             yield committed
 
     def _commit(self, day: Day, walked: WalkedPage, *, complete: bool) -> CommittedDay:
-        self._lease.check()
         progress = self._unfinished[day]
         merge = progress.merged(self._journal.segments, read_from=self._state.start_time, read_through=self._state.read_through)
         read_to = day.end if complete else walked.checkpoint

@@ -10,10 +10,11 @@ from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.ingest.committed_day import CommittedDay, read_day, stored_run
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.journal import OLDEST_SECONDS, Journal, PassState
-from ticket_events_pipeline.ingest.lease import Lease, Log, passes_alive
+from ticket_events_pipeline.ingest.lease import Lease, known_passes
 from ticket_events_pipeline.ingest.ownership import Ownership
+from ticket_events_pipeline.lake.file_lock import Log
 from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
-from ticket_events_pipeline.lake.segment_file import passes_with_segments
+from ticket_events_pipeline.lake.segment_file import SegmentFolder, passes_with_segments
 from ticket_events_pipeline.lake.sorted_runs import Run
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.zendesk.page import Stream, utc_text
@@ -35,7 +36,7 @@ class Beginning:
 
 
 class Resume:
-    """Finds the beginning of a pass over the contiguous, ascending `days`, whose lease is held."""
+    """Finds the beginning of a pass over the contiguous, ascending `days`, whose lease is held; `store` is fenced by it."""
 
     def __init__(
         self, store: Store, stream: Stream, days: list[Day], ownership: Ownership, *, lease: Lease, clock: Clock, log: Log
@@ -50,9 +51,11 @@ class Resume:
 
     def beginning(self) -> Beginning:
         """Where to begin. Journals that nobody can go on from are removed."""
-        alive = passes_alive(self._store, self._stream.name)
+        known = known_passes(self._store, self._stream.name)
         for pass_id in passes_with_segments(self._store, self._stream.name):
-            if pass_id not in alive:
+            if pass_id in known.over:
+                _remove_segments(self._store, self._stream.name, pass_id)
+            elif pass_id not in known.alive:
                 begun = self._go_on_for(self._journal(pass_id))
                 if begun is not None:
                     return begun
@@ -170,3 +173,16 @@ class Resume:
         except DamagedFileError as error:
             self._log(f"{error} The day is read anew.")
             return None
+
+
+def remove_late_segments(store: Store, stream: str) -> None:
+    """Remove what lies of passes that an heir has finished: a process that was taken over had begun to put it, in a bucket."""
+    over = known_passes(store, stream).over
+    for pass_id in passes_with_segments(store, stream) if over else []:
+        if pass_id in over:
+            _remove_segments(store, stream, pass_id)
+
+
+def _remove_segments(store: Store, stream: str, pass_id: str) -> None:
+    segments = SegmentFolder(store, stream, pass_id)
+    segments.delete(segments.names())

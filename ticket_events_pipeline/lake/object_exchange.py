@@ -75,6 +75,15 @@ class Exchanges:
                 f"{self._root}/{path} was changed by others {self._attempts} times in between. Run it again."
             ) from None
 
+    def content(self, path: str) -> bytes | None:
+        """What a small file holds; None where it isn't there.
+
+        Raises:
+            UsageError: the store refuses.
+            TransientError: the store can't be reached.
+        """
+        return self._held(path).content
+
     def try_out(self, trial: str) -> None:
         """Be sure that the store refuses a put whose condition doesn't hold; nothing is left at `trial`.
 

@@ -5,13 +5,14 @@ refuses if somebody else was faster. pyarrow.fs has no conditional put, s3fs no 
 https://developmentseed.org/obstore/
 
 A file is collected on this machine, in memory or in a file without a name, and put when it is whole. How the store is reached
-is `object_connection`'s, what its errors mean `object_errors`', how a file is read and exchanged `object_reader`'s and
-`object_exchange`'s.
+is `object_connection`'s, what its errors mean `object_errors`', how a file is read, exchanged and put behind a fence
+`object_reader`'s, `object_exchange`'s and `object_fence`'s.
 """
 
 from __future__ import annotations
 
 import mimetypes
+import mmap
 import os
 import tempfile
 import uuid
@@ -22,9 +23,12 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from obstore.exceptions import BaseError, PreconditionError
 
 from ticket_events_pipeline.errors import TransientError, UsageError
-from ticket_events_pipeline.lake.object_connection import connect
+from ticket_events_pipeline.lake.fence import Fence
+from ticket_events_pipeline.lake.file_lock import Log
+from ticket_events_pipeline.lake.object_connection import PATIENT, connect
 from ticket_events_pipeline.lake.object_errors import UNSUPPORTED, explained
 from ticket_events_pipeline.lake.object_exchange import Exchanges
+from ticket_events_pipeline.lake.object_fence import FencedPuts
 from ticket_events_pipeline.lake.object_reader import TAIL_BYTES, Block, ObjectReader
 from ticket_events_pipeline.lake.store import HALF_WRITTEN, Change, remove_half_written
 from ticket_events_pipeline.process import this_process
@@ -32,6 +36,7 @@ from ticket_events_pipeline.root import ObjectRoot
 
 if TYPE_CHECKING:
     from obstore import GetResult
+    from obstore.store import ObjectStoreMethods
 
 _BYTES_IN_MEMORY = 8 * 2**20
 
@@ -39,6 +44,9 @@ _PART_BYTES = 8 * 2**20
 """A larger file is put in parts of this size: a failing one is sent again, not the whole; 10,000 parts are 80 GB."""
 
 _PARTS_AT_ONCE = 4
+
+_SLOWEST_BYTES_PER_SECOND = 280_000
+"""At which four parts at once pass within the patience for one request; a file put in one piece gets the time for the same."""
 
 
 class ObjectStore:
@@ -49,9 +57,10 @@ class ObjectStore:
         self.location = str(root)
         self._patient, self._prompt = connect(root)
         self._exchanges = Exchanges(root, self._prompt)
+        self._fenced = FencedPuts(root, self._exchanges, self.versions)
 
     @contextmanager
-    def writer(self, path: str) -> Iterator[BinaryIO]:
+    def writer(self, path: str, *, fence: Fence | None = None) -> Iterator[BinaryIO]:
         """See `Store.writer`. A put that fails in the middle is taken back; a killed process may leave parts of one, invisible.
 
         Raises:
@@ -62,7 +71,10 @@ class ObjectStore:
             with tempfile.SpooledTemporaryFile(max_size=_BYTES_IN_MEMORY) as spooled:
                 file = cast(BinaryIO, spooled)
                 yield file
-                self._put(path, file)
+                if fence is None:
+                    self._put(path, file)
+                else:
+                    self._put_fenced(path, file, fence)
         except OSError as error:
             if error.errno is None:  # the store's, not this machine's
                 raise
@@ -103,12 +115,15 @@ class ObjectStore:
             found = self._patient.list(prefix or None).collect()
         return {one["path"]: one["e_tag"] or f"{one['size']} {one['last_modified'].isoformat()}" for one in found}
 
-    def delete(self, path: str) -> None:
+    def delete(self, *paths: str, fence: Fence | None = None) -> None:
         """See `Store.delete`."""
-        with suppress(FileNotFoundError), self._explained("remove", path):  # S3 doesn't tell what is missing, others do
-            self._prompt.delete(path)
+        if fence is not None:
+            self._fenced.check(fence)
+        for path in paths:
+            with suppress(FileNotFoundError), self._explained("remove", path):  # S3 doesn't tell what is missing, others do
+                self._prompt.delete(path)
 
-    def exchange(self, path: str, change: Change) -> None:
+    def exchange(self, path: str, change: Change, *, log: Log | None = None) -> None:
         """See `Store.exchange`, and `object_exchange`.
 
         Raises:
@@ -151,6 +166,27 @@ class ObjectStore:
                 # Else a browser that is sent to a page keeps it as a file.
                 attributes={"Content-Type": kind} if kind == "text/html" else None,
             )
+
+    def _put_fenced(self, path: str, file: BinaryIO, fence: Fence) -> None:
+        if not path.startswith(f"{fence.replaces}/"):  # a name of its own: there is nothing to replace
+            self._fenced.check(fence)
+            self._put(path, file)
+            return
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if size <= _BYTES_IN_MEMORY:
+            self._fenced.put(self._patient, path, file.read(), fence)
+            return
+        file.flush()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # in no memory that couldn't be taken back
+            self._fenced.put(self._patient_for(size), path, content, fence)
+
+    def _patient_for(self, size: int) -> ObjectStoreMethods:
+        """A way to the store that waits long enough for a file of that size in one piece."""
+        seconds = size // _SLOWEST_BYTES_PER_SECOND
+        if seconds <= PATIENT.request_seconds:
+            return self._patient
+        return connect(self._root, patient=PATIENT._replace(request_seconds=seconds)).patient
 
     def _end_of(self, path: str) -> GetResult:
         """The size, the version and the last bytes, with one request where the store can tell them at once."""

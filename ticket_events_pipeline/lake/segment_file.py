@@ -7,6 +7,7 @@ flipped segment shows when it is read.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from ticket_events_pipeline.lake.stored_file import VERSION_KEY, StoredFile
 SEGMENTS = f"{INFLIGHT}/segments"
 
 _TEXT_KEY, _DIGEST_KEY = "pass", "pass_sha256"
+_NAME = re.compile(r"(\d{6,})(-[0-9a-f]+)?")
 _ADVICE = "It is thrown away; what it held is fetched again."
 
 
@@ -32,16 +34,36 @@ class SegmentPart:
     """The rows of one day in one segment.
 
     Attributes:
-        segment: the segment's number within its pass.
+        segment: the segment's name within its pass.
         row_groups: of its file, in order.
         rows: how many.
         size_bytes: about what they take in memory.
     """
 
-    segment: int
+    segment: str
     row_groups: tuple[int, ...]
     rows: int
     size_bytes: int
+
+
+def segment_name(number: int, writer: str = "") -> str:
+    """The name of a segment: its number within the pass, and its `writer`, hexadecimal, whose name nobody else writes.
+
+    The first versions named the number alone.
+    """
+    return f"{number:06}{writer and '-'}{writer}"
+
+
+def segment_number(name: str) -> int:
+    """The inverse of `segment_name`, as to the number.
+
+    Raises:
+        ValueError: it names no segment.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name} names no segment")
+    return int(found[1])
 
 
 class SegmentFolder:
@@ -53,16 +75,16 @@ class SegmentFolder:
         self._folder = f"{SEGMENTS}/{stream}/{pass_id}"
 
     def write(
-        self, number: int, schema: pa.Schema, rows: Sequence[pa.Table], text_of: Callable[[list[SegmentPart]], str]
+        self, name: str, schema: pa.Schema, rows: Sequence[pa.Table], text_of: Callable[[list[SegmentPart]], str]
     ) -> list[SegmentPart]:
-        """Write the segment `number`: a table a day, each a sorted run, and the text that `text_of` makes of the parts.
+        """Write the segment `name`: a table a day, each a sorted run, and the text that `text_of` makes of the parts.
 
         It stands whole and durable when this returns, or not at all.
         """
         parts: list[SegmentPart] = []
         row_groups = 0
         with (
-            self._store.writer(self._path(number)) as sink,
+            self._store.writer(self._path(name)) as sink,
             ChecksummedWriter(
                 sink,
                 schema,
@@ -74,50 +96,49 @@ class SegmentFolder:
         ):
             for table in rows:
                 parquet.write_table(table, row_group_size=max(1, table.num_rows))
-                parts.append(SegmentPart(number, (row_groups,), table.num_rows, table.nbytes))
+                parts.append(SegmentPart(name, (row_groups,), table.num_rows, table.nbytes))
                 row_groups += 1
             text = text_of(parts)
             parquet.finish({VERSION_KEY: str(SCHEMA_VERSION), _TEXT_KEY: text, _DIGEST_KEY: _digest(text)})
         return parts
 
-    def numbers(self) -> list[int]:
-        """The numbers of the segments that stand, in order."""
+    def names(self) -> list[str]:
+        """The names of the segments that stand, by number."""
         names = (path.rpartition("/")[2].removesuffix(".parquet") for path in self._store.paths(self._folder))
-        return sorted(int(name) for name in names if name.isdigit())
+        return sorted(filter(_NAME.fullmatch, names), key=lambda name: (segment_number(name), name))
 
-    def text(self, number: int) -> str:
+    def text(self, name: str) -> str:
         """The text beside the rows of a segment.
 
         Raises:
             DamagedFileError: it can't be read, or is gone.
         """
-        with self._opened(number) as file:
+        with self._opened(name) as file:
             found = file.metadata
         text = found.get(_TEXT_KEY, "")
         if found.get(_DIGEST_KEY) != _digest(text):
-            raise DamagedFileError(f"{self._store.url(self._path(number))} tells of no pass. {_ADVICE}")
+            raise DamagedFileError(f"{self._store.url(self._path(name))} tells of no pass. {_ADVICE}")
         return text
 
     def run(self, part: SegmentPart) -> FileRun:
         """The rows of a part."""
         return FileRun(lambda: self._opened(part.segment), part.row_groups, size_bytes=part.size_bytes)
 
-    def delete(self, numbers: Sequence[int]) -> None:
+    def delete(self, names: Sequence[str]) -> None:
         """Remove segments that are needed no more."""
-        for number in numbers:
-            self._store.delete(self._path(number))
+        self._store.delete(*map(self._path, names))
 
     @contextmanager
-    def _opened(self, number: int) -> Iterator[StoredFile]:
-        path = self._path(number)
+    def _opened(self, name: str) -> Iterator[StoredFile]:
+        path = self._path(name)
         try:
             with opened_parquet(self._store, path, advice=_ADVICE) as file:
                 yield StoredFile(file, self._store.url(path), self._table, advice=_ADVICE)
         except FileNotFoundError as error:
             raise DamagedFileError(f"{self._store.url(path)} is gone. {_ADVICE}") from error
 
-    def _path(self, number: int) -> str:
-        return f"{self._folder}/{number:06}.parquet"
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name}.parquet"
 
 
 def _digest(text: str) -> str:

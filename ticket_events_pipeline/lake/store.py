@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from filelock import FileLock
-
 from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.lake.fence import Fence
+from ticket_events_pipeline.lake.file_lock import Log, locked
 from ticket_events_pipeline.process import Process, this_process
 from ticket_events_pipeline.root import ObjectRoot, is_object_store
 
@@ -35,8 +35,8 @@ class Store(Protocol):
     location: str
     """The root in full, for messages and the UI."""
 
-    def writer(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A binary file to fill; it appears at `path` when the block ends, and not if the block raises."""
+    def writer(self, path: str, *, fence: Fence | None = None) -> AbstractContextManager[BinaryIO]:
+        """A binary file to fill; it appears at `path` when the block ends, and not if the block or the `fence` raises."""
 
     def reader(self, path: str) -> BinaryIO:
         """The file, opened for reading and seeking.
@@ -55,14 +55,18 @@ class Store(Protocol):
         but the listing.
         """
 
-    def delete(self, path: str) -> None:
-        """Remove the file, if it is there."""
+    def delete(self, *paths: str, fence: Fence | None = None) -> None:
+        """Remove the files, those that are there; none if the `fence` raises, which is asked once, also for no files."""
 
-    def exchange(self, path: str, change: Change) -> None:
+    def exchange(self, path: str, change: Change, *, log: Log | None = None) -> None:
         """Change a small file so that no other process's change is lost in between.
 
         `change` may be called again, with what another process has put there meanwhile; what it raises leaves the file as it
-        is. A power loss may take the last changes back, or damage the file: it is for what only running processes need.
+        is. A power loss may take the last changes back, or damage the file: it is for what only running processes need. `log`
+        is told for whom it is waited.
+
+        Raises:
+            LockHeldError: another process is in the middle of a change, and doesn't end it.
         """
 
     def sweep(self) -> None:
@@ -87,11 +91,12 @@ class FolderStore:
         self.location = str(root)
 
     @contextmanager
-    def writer(self, path: str) -> Iterator[BinaryIO]:
+    def writer(self, path: str, *, fence: Fence | None = None) -> Iterator[BinaryIO]:
         """See `Store.writer`. The bytes are on the disk before the name is.
 
         Raises:
             UsageError: the folder can't be written, or is full.
+            LockHeldError: see `exchange`; with a fence only.
         """
         target = self._root / path
         inflight = self._half_written(target)
@@ -102,7 +107,8 @@ class FolderStore:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(inflight, target)
+            with self._allowed(fence):
+                os.replace(inflight, target)
             _sync_folder(target.parent)
         except OSError as error:
             reason = f"{error.strerror or error} ({error.filename or target})"
@@ -134,14 +140,17 @@ class FolderStore:
         """See `Store.versions`."""
         return dict(_versions(self._root / prefix, prefix))
 
-    def delete(self, path: str) -> None:
+    def delete(self, *paths: str, fence: Fence | None = None) -> None:
         """See `Store.delete`."""
         try:
-            (self._root / path).unlink(missing_ok=True)
+            with self._allowed(fence):
+                for path in paths:
+                    (self._root / path).unlink(missing_ok=True)
         except OSError as error:
-            raise UsageError(f"TICKET_EVENTS_ROOT: can't remove {self._root / path}: {error.strerror}.") from error
+            where = error.filename or self._root
+            raise UsageError(f"TICKET_EVENTS_ROOT: can't remove {where}: {error.strerror}.") from error
 
-    def exchange(self, path: str, change: Change) -> None:
+    def exchange(self, path: str, change: Change, *, log: Log | None = None) -> None:
         """See `Store.exchange`.
 
         Raises:
@@ -151,8 +160,7 @@ class FolderStore:
         half_written = self._half_written(target)
         try:
             _make_folders(half_written.parent)
-            _make_folders(target.parent)
-            with FileLock(target.with_name(f"{target.name}.lock"), mode=0o600):
+            with self._locked(target, log):
                 after = change(target.read_bytes() if target.exists() else None)
                 if after is not None:
                     with open(os.open(half_written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -175,8 +183,29 @@ class FolderStore:
         """See `Store.url`."""
         return str(self._root / path)
 
+    @contextmanager
+    def _allowed(self, fence: Fence | None) -> Iterator[None]:
+        """While the block runs, nobody else can become who may write."""
+        if fence is None:
+            yield
+            return
+        target = self._root / fence.path
+        with self._locked(target, fence.log):
+            fence.check(target.read_bytes() if target.exists() else None)
+            yield
+
+    @contextmanager
+    def _locked(self, target: Path, log: Log | None) -> Iterator[None]:
+        _make_folders(target.parent)
+        with locked(target, log=log or _unheard):
+            yield
+
     def _half_written(self, target: Path) -> Path:
         return self._root / HALF_WRITTEN / f"{this_process()}.{uuid.uuid4().hex}.{target.name}"
+
+
+def _unheard(_: str) -> None:
+    """Nobody wants to know what is waited for."""
 
 
 class _TrialOverError(Exception):

@@ -1,0 +1,77 @@
+"""Locks of files in a folder: waited for with a bound, and never without a word about who holds them.
+
+The system takes a lock back from a process that has ended, but not from one that stands still.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ticket_events_pipeline.errors import LockHeldError
+from ticket_events_pipeline.process import Process, host_name, this_process
+
+Log = Callable[[str], None]
+
+WAIT_SECONDS = 60.0
+"""A lock is held for milliseconds: a small file is read and replaced. Longer than a network share takes to move to another
+server, and shorter than the time after which a pass without a beat is taken for dead."""
+
+TELL_AFTER_SECONDS = 5.0
+"""Of waiting, the log says for whom."""
+
+
+@contextmanager
+def locked(target: Path, *, log: Log) -> Iterator[None]:
+    """Hold the lock of the file `target`, whose folder stands; `log` is told for whom it is waited.
+
+    Raises:
+        LockHeldError: another process has held it for WAIT_SECONDS; says which.
+        OSError: the file system can't lock, or the folder can't be written.
+    """
+    lock = FileLock(target.with_name(f"{target.name}.lock"), mode=0o600)
+    # Beside the lock, not in it: opening a lock empties it.
+    holder = target.with_name(f"{target.name}.lock.holder")
+    _acquire(lock, target, holder, log)
+    try:
+        with open(os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(f"{this_process()} {host_name()}")
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, target: Path, holder: Path, log: Log) -> None:
+    begun_at = time.monotonic()
+    with suppress(Timeout):
+        lock.acquire(timeout=min(TELL_AFTER_SECONDS, WAIT_SECONDS))
+        return
+    left_seconds = max(0.0, WAIT_SECONDS - (time.monotonic() - begun_at))
+    log(f"{target} is held by {_named(holder)}; waiting for it, up to {left_seconds:.0f} s")
+    try:
+        lock.acquire(timeout=left_seconds)
+    except Timeout:
+        process = _parsed(holder)[0]
+        go_on = f" (kill -CONT {process.pid})" if process else ""
+        raise LockHeldError(
+            f"{target} has been held by {_named(holder)} for more than {WAIT_SECONDS:g} s: it stands still, or the disk "
+            f"hangs. Let it go on{go_on}, or end it; then run this again."
+        ) from None
+
+
+def _named(holder: Path) -> str:
+    process, host = _parsed(holder)
+    return f"process {process.pid} on {host}" if process else "another process"
+
+
+def _parsed(holder: Path) -> tuple[Process | None, str]:
+    try:
+        told, _, host = holder.read_text().partition(" ")
+    except (OSError, ValueError):  # it took the lock a moment ago
+        return None, ""
+    return Process.parse(told), host
