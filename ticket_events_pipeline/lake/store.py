@@ -249,7 +249,8 @@ def _versions(folder: Path, prefix: str, now: float) -> Iterator[tuple[str, str]
 
 def _versions_named(folder: Path, prefix: str, name: str) -> dict[str, str]:
     """Those of the files `prefix/*/name`. A file that can't be looked at has a version too: its reader will tell why."""
-    found, now, tail = {}, wall_clock(), f"/{name}"
+    found: dict[str, str] = {}
+    now, tail = wall_clock(), f"/{name}"
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):

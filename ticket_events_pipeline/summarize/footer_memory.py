@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import json
 import re
-import time
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -121,7 +120,7 @@ class FooterMemory:
 
     def _look(self, store: Store, timezone: str) -> Look:
         root = self._root(store, timezone)
-        versions = {}
+        versions: dict[str, str] = {}
         for table in TABLES:
             versions |= store.versions(table, named=f"{table}.parquet")
         is_settled = root.look is not None and not root.look.unread and not any(root.look.unreadable.values())
@@ -160,9 +159,7 @@ class FooterMemory:
                     root.known[path] = wanted[path][0], footer
                     root.unsaved += 1
 
-        in_time(
-            {path: _reading(store, table, day) for path, (_, table, day) in wanted.items()}, take, seconds=self._seconds
-        )
+        in_time({path: _reading(store, table, day) for path, (_, table, day) in wanted.items()}, take, seconds=self._seconds)
         return unreadable
 
 
