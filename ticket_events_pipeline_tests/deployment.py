@@ -63,6 +63,10 @@ class Deployment:
             run_config=QUIET, instance=self.instance, tags={**span, **tags}, raise_on_error=False
         )
 
+    def job(self, name: str) -> dg.JobDefinition:
+        """A job of the definitions."""
+        return defs.resolve_job_def(name)
+
     def materialize(self, asset: str, first: str, last: str | None = None) -> dg.ExecuteInProcessResult:
         """One asset alone, as the UI does it."""
         job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(asset)})

@@ -43,10 +43,12 @@ class Mark:
     Attributes:
         newest_id: the greatest id of a record. Ids are used again once the newest records are deleted.
         runs: how many runs there are.
+        assets: how many assets have a record: a wiped one has none, though it takes no record away.
     """
 
     newest_id: int
     runs: int
+    assets: int
 
     def is_behind(self, earlier: Mark) -> bool:
         """Whether something was certainly deleted since `earlier`."""
@@ -59,7 +61,7 @@ def mark_of(instance: dg.DagsterInstance) -> Mark | None:
         newest = instance.event_log_storage.get_maximum_record_id()
     except NotImplementedError:
         return None
-    return Mark(newest or 0, instance.get_runs_count())
+    return Mark(newest or 0, instance.get_runs_count(), len(instance.get_asset_keys()))
 
 
 @dataclass
