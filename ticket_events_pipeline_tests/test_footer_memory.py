@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from ticket_events_pipeline.day import days_between, wall_clock
+from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.lake.partition_file import partition_path
 from ticket_events_pipeline.lake.store import FolderStore, open_store
 from ticket_events_pipeline.summarize import footer_memory
@@ -121,10 +122,31 @@ def test_without_time_nothing_is_known_and_the_next_look_goes_on(store):
     assert (look.unread, stale(look)) == (0, {})
 
 
+def test_a_file_that_cannot_be_reached_is_not_taken_for_a_damaged_one(root):
+    class Unsteady(CountedStore):
+        def reader(self, path):
+            if path.startswith(SLA[0]) and path not in self.read:
+                self.read.append(path)
+                raise TransientError("503")
+            return super().reader(path)
+
+    store, memory = Unsteady(root), FooterMemory()
+    look = memory.look(store, "UTC")
+    assert (look.unread, list(look.unreadable[SLA[0]])) == (len(DAYS), [])
+    look = memory.look(store, "UTC")
+    assert (look.unread, stale(look)) == (0, {})
+
+
 def test_a_new_process_reads_what_another_has_remembered_and_only_what_has_changed_since(root, store, monkeypatch):
     monkeypatch.setattr(footer_memory, "SAVED_AFTER", 1)
     before = FooterMemory().look(store, "UTC")
     store.news()
+    FooterMemory().look(store, "Europe/Berlin")
+    assert len(store.news()) == FILES
+    put_raw_day(root, EVENTS[:1], DAYS[1])
+    FooterMemory().look(store, "UTC")  # what is remembered now is of UTC again
+    store.news()
+    put_raw_day(root, EVENTS, DAYS[1])
     put_raw_day(root, EVENTS[:1], DAYS[1])
     look = FooterMemory().look(store, "UTC")
     assert store.news() == [partition_path(METRIC, DAYS[1])]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import dagster as dg
 
@@ -54,7 +55,8 @@ def new_event_partitions_sensor(scope: AccountScope) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         try:
-            return _tick(context, scope, memory)
+            with memory.lock:
+                return _tick(context, scope, memory)
         except TicketEventsError as error:  # the root is set wrong, or can't be reached
             return dg.SensorResult(skip_reason=f"Nothing was compared. {error}")
 
@@ -80,6 +82,7 @@ class Memory:
     """What the process remembers from tick to tick: it saves work, and losing it loses nothing.
 
     Attributes:
+        lock: to be held for a tick: somebody may try the sensor in the UI meanwhile.
         log: the newest records.
         untellable: files that couldn't be recorded, since the files have last changed.
     """
@@ -89,6 +92,7 @@ class Memory:
         self._footers = FooterMemory()
         self._found: Found | None = None
         self._today: Day | None = None
+        self.lock = Lock()
         self.log = EventLog(scope)
         self.untellable: set[AssetDay] = set()
 

@@ -15,10 +15,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Lock
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import NewerFileError, TicketEventsError
+from ticket_events_pipeline.errors import NewerFileError, TicketEventsError, TransientError
 from ticket_events_pipeline.lake.partition_file import read_metadata
 from ticket_events_pipeline.lake.store import INFLIGHT, Store
 from ticket_events_pipeline.summarize.inputs import RawState
@@ -101,13 +100,12 @@ class _Root:
 
 
 class FooterMemory:
-    """The footers that a process has read, of each root that it looks at."""
+    """The footers that a process has read, of each root that it looks at. One thread may look at a time."""
 
     def __init__(self, *, seconds: float = READ_SECONDS) -> None:
         """`seconds` is how long one look may read."""
         self._seconds = seconds
         self._roots: dict[str, _Root] = {}
-        self._lock = Lock()
 
     def look(self, store: Store, timezone: str) -> Look:
         """What stands in the root now. The same object as the last time, if nothing has changed.
@@ -115,10 +113,6 @@ class FooterMemory:
         Raises:
             UsageError, TransientError: the root can't be listed.
         """
-        with self._lock:
-            return self._look(store, timezone)
-
-    def _look(self, store: Store, timezone: str) -> Look:
         root = self._root(store, timezone)
         versions: dict[str, str] = {}
         for table in TABLES:
@@ -134,12 +128,12 @@ class FooterMemory:
         root.versions = versions
         root.look = _look_of(root, places, unreadable, versions)
         if root.unsaved >= SAVED_AFTER:
-            _save(store, root)
+            _save(store, root, timezone)
         return root.look
 
     def _root(self, store: Store, timezone: str) -> _Root:
         name = f"{store.location} {timezone}"
-        root = self._roots.pop(name, None) or _Root(_saved(store))
+        root = self._roots.pop(name, None) or _Root(_saved(store, timezone))
         self._roots[name] = root  # the newest is the last
         for old in list(self._roots)[:-MOST_ROOTS]:
             del self._roots[old]
@@ -152,6 +146,8 @@ class FooterMemory:
         def take(path: str, read: Future[Footer | None]) -> None:
             try:
                 footer = read.result()
+            except TransientError:  # the next look reads it
+                pass
             except TicketEventsError as error:
                 unreadable[path] = Unreadable(str(error), not isinstance(error, NewerFileError))
             else:
@@ -238,22 +234,22 @@ def _look_of(
     return Look(footers, problems, unread, len(places))
 
 
-def _saved(store: Store) -> dict[str, tuple[str, Footer]]:
+def _saved(store: Store, timezone: str) -> dict[str, tuple[str, Footer]]:
     """What another process has remembered; nothing if that can't be had, whatever the reason."""
     try:
         with store.reader(CACHE) as file:
             content = gzip.decompress(file.read())
         digest, _, text = content.partition(b"\n")
         told = json.loads(text) if digest.decode() == hashlib.sha256(text).hexdigest() else {}
-        if told.get("format") != CACHE_FORMAT:
+        if (told.get("format"), told.get("timezone")) != (CACHE_FORMAT, timezone):
             return {}
         return {path: (version, footer) for path, (version, footer) in told["files"].items()}
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TicketEventsError):
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, TicketEventsError):
         return {}
 
 
-def _save(store: Store, root: _Root) -> None:
-    text = json.dumps({"format": CACHE_FORMAT, "files": root.known}, separators=(",", ":")).encode()
+def _save(store: Store, root: _Root, timezone: str) -> None:
+    text = json.dumps({"format": CACHE_FORMAT, "timezone": timezone, "files": root.known}, separators=(",", ":")).encode()
     content = gzip.compress(hashlib.sha256(text).hexdigest().encode() + b"\n" + text, compresslevel=3, mtime=0)
     with suppress(TicketEventsError), store.writer(CACHE) as file:  # a root that can't be written can still be compared
         file.write(content)
