@@ -1,133 +1,206 @@
 """What ticks of the sensors and schedules take: many changed days against few, and years of days behind them.
 
     python benchmarks/sensor_ticks.py [--rounds N]     prints a Markdown table
+    python benchmarks/sensor_ticks.py --against DIR    a line: a tick over WIDE unchanged days here and in another checkout
 
-In one process, alternately, on instances of their own (SQLite below a DAGSTER_HOME): NARROW days, all landed and summarised, of
-which every second has landed again with other rows; and WIDE of them. Then the others over five years of stored days.
+In one process, alternately, on roots and instances of their own (SQLite below a DAGSTER_HOME): NARROW days, all landed,
+summarised and recorded, of which every second has landed again with other rows; and WIDE of them. Then the other ticks, over
+five years of days.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import os
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import dagster as dg
 from measuring import ROUNDS, table
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.sensors import WATCHED
+from ticket_events_pipeline.defs.sla_assets import sla_metadata
 from ticket_events_pipeline.lake.partition_file import partition_path, write_partition
 from ticket_events_pipeline.lake.raw_footer import RawFooter
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.lake.schemas import (
+    DAILY_SLA_BREACH_SUMMARY_SCHEMA,
+    RAW_SCHEMAS,
+    SCHEMA_VERSION,
+    SLA_TARGETS_SCHEMA,
+)
 from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA
+from ticket_events_pipeline.summarize.footer_memory import CACHE
 from ticket_events_pipeline.summarize.inputs import RawState, day_inputs
+from ticket_events_pipeline.summarize.provenance import Provenance
 
 NARROW, WIDE = 20, 2000
 FIVE_YEARS = 1825
 STREAMS = ("ticket_events", "ticket_metric_events")
+SLA = {
+    "sla_clocks": CLOCKS_SCHEMA,
+    "sla_targets": SLA_TARGETS_SCHEMA,
+    "daily_sla_breach_summary": DAILY_SLA_BREACH_SUMMARY_SCHEMA,
+}
 FIRST = Day(dt.date(2020, 1, 1))
-CLOCKS_HASH = "c" * 64
 HEAD = ["a tick of", "over", "wall, s", "÷ first", "CPU, s", "÷ first", "to be shown"]
 NEW_DAYS = "new_event_partitions_sensor"
 
 Tick = Callable[[], object]
 
 
-@dataclass(frozen=True)
-class Landed:
-    """An instance whose days have landed.
+class QuickStore(FolderStore):
+    """A folder whose files needn't outlast a power loss."""
 
-    Attributes:
-        cursor: of the sensor, when all was summarised.
-    """
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._folder = root
 
-    instance: dg.DagsterInstance
-    cursor: str
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
+        """Write the file where it belongs."""
+        target = self._folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            yield file
 
 
 def _moment(epoch_seconds: int) -> dg.TimestampMetadataValue:
     return dg.MetadataValue.timestamp(float(epoch_seconds))
 
 
-def _state(day: Day, version: str) -> RawState:
-    return RawState(content_hash=version * 64, complete=True, fetched_at=day.end + 3600, metric_rows=137)
+def _hash(letter: str, day: Day) -> str:
+    return letter * 54 + str(day)
 
 
-def _raw_metadata(day: Day, version: str) -> Mapping[str, Any]:
+def _raw_footer(stream: str, day: Day, version: str, *, is_complete: bool = True) -> RawFooter:
+    return RawFooter(
+        schema_version=SCHEMA_VERSION,
+        account="127.0.0.1",
+        timezone="UTC",
+        sideload=False,
+        stream=stream,
+        partition=str(day),
+        window_start=day.start,
+        window_end=day.end,
+        complete=is_complete,
+        next_start_time=day.end,
+        requests=1,
+        rows=0,
+        duplicates=0,
+        rejected=0,
+        fetched_at=day.end + 3600,
+        content_hash=_hash(version, day),
+        pages=(),
+        metric_rows=0,
+    )
+
+
+def _raw_metadata(footer: RawFooter) -> Mapping[str, Any]:
     """As many values as the pipeline records."""
-    state = _state(day, version)
-    url = f"/data/ticket_metric_events/date={day}/ticket_metric_events.parquet"
+    url = f"/data/{footer.stream}/date={footer.partition}/{footer.stream}.parquet"
     return {
-        "dagster/row_count": 137,
+        "dagster/row_count": 0,
         "dagster/uri": url,
         "file": dg.MetadataValue.path(url),
         "size_bytes": 9000,
-        "window_start": _moment(day.start),
-        "window_end": _moment(day.end),
-        "complete": state.complete,
+        "window_start": _moment(footer.window_start),
+        "window_end": _moment(footer.window_end),
+        "complete": footer.complete,
         "requests": 1,
         "duplicates": 0,
         "rejected": 0,
-        "metric_rows": state.metric_rows,
-        "fetched_at": _moment(state.fetched_at),
-        "content_hash": state.content_hash,
-        "oldest_event": _moment(day.start),
-        "newest_event": _moment(day.end - 1),
+        "metric_rows": 0,
+        "fetched_at": _moment(footer.fetched_at),
+        "content_hash": footer.content_hash,
         "duration_seconds": 0.1,
     }
 
 
-def _sla_metadata(day: Day) -> Mapping[str, Any]:
-    inputs = day_inputs(
-        day,
-        ticket_events=_state(day, "a"),
-        ticket_metric_events=_state(day, "a"),
-        previous_clocks=None if day == FIRST else CLOCKS_HASH,
-    )
+def _provenance(day: Day) -> Provenance:
+    state = RawState(_hash("a", day), complete=True, fetched_at=day.end + 3600, metric_rows=0)
+    previous = None if day == FIRST else _hash("sla_clocks"[-1], day.plus(-1))
+    inputs = day_inputs(day, ticket_events=state, ticket_metric_events=state, previous_clocks=previous)
     assert inputs is not None
-    made_from = {name: text for name, text in inputs.to_metadata().items() if name.startswith("made_from_")}
-    return {**made_from, "complete": inputs.complete, "as_of": _moment(inputs.as_of), "content_hash": CLOCKS_HASH}
+    return Provenance(inputs, None, FIRST.date)
 
 
 def _tell(instance: dg.DagsterInstance, asset: str, day: Day, metadata: Mapping[str, Any]) -> None:
     instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=str(day), metadata=metadata))
 
 
-def landed(home: Path, repository: dg.RepositoryDefinition, days: list[Day]) -> Landed:
-    """An instance in which the days were summarised, and then every second has landed again."""
+def store_raw(store: FolderStore, stream: str, footer: RawFooter) -> None:
+    """The empty raw file of a day."""
+    day = Day.parse(footer.partition)
+    write_partition(store, stream, day, RAW_SCHEMAS[stream].empty_table(), footer.to_metadata())
+
+
+def landed(home: Path, root: Path, days: list[Day]) -> dg.DagsterInstance:
+    """An instance and a root in which the days were fetched, summarised and recorded."""
     home.mkdir()
-    instance = dg.DagsterInstance.local_temp(str(home))
+    instance, store = dg.DagsterInstance.local_temp(str(home)), QuickStore(root)
     for number, day in enumerate(days):
         if number % 500 == 0 and number:
             print(f"{number} of {len(days)} days told", file=sys.stderr, flush=True)
         for stream in STREAMS:
-            _tell(instance, stream, day, _raw_metadata(day, "a"))
-        for asset in ("sla_clocks", "daily_sla_breach_summary"):
-            _tell(instance, asset, day, _sla_metadata(day))
-    settled = sensor_tick(repository, NEW_DAYS, instance, None)()
-    assert not settled.run_requests, "all was summarised"
+            footer = _raw_footer(stream, day, "a")
+            store_raw(store, stream, footer)
+            _tell(instance, stream, day, _raw_metadata(footer))
+        provenance = _provenance(day)
+        for asset, schema in SLA.items():
+            content_hash = _hash(asset[-1], day)
+            told = {"schema_version": str(SCHEMA_VERSION), "partition": str(day), "content_hash": content_hash}
+            write_partition(store, asset, day, schema.empty_table(), {**provenance.to_metadata(), **told})
+            url = store.url(partition_path(asset, day))
+            metadata = sla_metadata(provenance, rows=0, url=url, size_bytes=9000, content_hash=content_hash)
+            _tell(instance, asset, day, metadata)
+        _tell(instance, "sla_breach_report", day, {})
+    return instance
+
+
+def changed(root: Path, days: list[Day]) -> None:
+    """Every second day lands again."""
     for day in days[::2]:
-        _tell(instance, "ticket_metric_events", day, _raw_metadata(day, "b"))
-    return Landed(instance, settled.cursor)
+        store_raw(QuickStore(root), STREAMS[1], _raw_footer(STREAMS[1], day, "b"))
 
 
 def sensor_tick(
-    repository: dg.RepositoryDefinition, name: str, instance: dg.DagsterInstance, cursor: str | None
+    repository: dg.RepositoryDefinition, name: str, instance: dg.DagsterInstance, *, root: Path | None = None
 ) -> Callable[[], dg.SensorResult]:
     """A tick of the sensor, to be called as often as wished."""
-    sensor = repository.get_sensor_def(name)
-    return lambda: sensor(dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository))
+    sensor, cursor = repository.get_sensor_def(name), None
+
+    def tick() -> dg.SensorResult:
+        nonlocal cursor
+        if root is not None:
+            os.environ["TICKET_EVENTS_ROOT"] = str(root)
+        result = sensor(dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository))
+        cursor = getattr(result, "cursor", None)
+        return result
+
+    return tick
+
+
+def restarted_tick(instance: dg.DagsterInstance, root: Path, *, forgets: bool) -> Tick:
+    """The first tick of a new code server; one that also `forgets` finds nothing of what others remembered in the root."""
+    from ticket_events_pipeline.defs.account_definitions import account_definitions
+    from ticket_events_pipeline.defs.account_scope import account_scope
+
+    def tick() -> object:
+        if forgets:
+            (root / CACHE).unlink(missing_ok=True)
+        return sensor_tick(account_definitions(account_scope()).get_repository_def(), NEW_DAYS, instance, root=root)()
+
+    return tick
 
 
 def schedule_tick(repository: dg.RepositoryDefinition, name: str, instance: dg.DagsterInstance) -> Tick:
@@ -140,29 +213,9 @@ def schedule_tick(repository: dg.RepositoryDefinition, name: str, instance: dg.D
 
 def store_days(root: Path, days: list[Day]) -> None:
     """Empty raw files, complete but for the last day."""
-    store = FolderStore(root)
     for stream in STREAMS:
         for day in days:
-            footer = RawFooter(
-                schema_version=SCHEMA_VERSION,
-                account="127.0.0.1",
-                timezone="UTC",
-                sideload=False,
-                stream=stream,
-                partition=str(day),
-                window_start=day.start,
-                window_end=day.end,
-                complete=day != days[-1],
-                next_start_time=day.end,
-                requests=1,
-                rows=0,
-                duplicates=0,
-                rejected=0,
-                fetched_at=int(wall_clock()),
-                content_hash="a" * 64,
-                pages=(),
-            )
-            write_partition(store, stream, day, RAW_SCHEMAS[stream].empty_table(), footer.to_metadata())
+            store_raw(QuickStore(root), stream, _raw_footer(stream, day, "a", is_complete=day != days[-1]))
         assert (root / partition_path(stream, days[0])).exists()
 
 
@@ -214,36 +267,96 @@ def lines(ticks: Mapping[tuple[str, str], Tick], *, rounds: int) -> list[list[ob
     ]
 
 
-def _figures(seconds: float, first: float) -> list[str]:
-    return [f"{seconds:.3f}", f"{seconds / first:.1f}"]
-
-
 def main(*, rounds: int = ROUNDS) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as name, environment(Path(name) / "root", FIRST):
         from ticket_events_pipeline.definitions import defs  # reads the first day as it is imported
 
-        repository = defs.get_repository_def()
-        narrow = landed(Path(name) / "narrow", repository, days_between(FIRST, FIRST.plus(NARROW - 1)))
-        wide = landed(Path(name) / "wide", repository, days_between(FIRST, FIRST.plus(WIDE - 1)))
+        repository, folder = defs.get_repository_def(), Path(name)
+        narrow_days, wide_days = (days_between(FIRST, FIRST.plus(number - 1)) for number in (NARROW, WIDE))
+        narrow = landed(folder / "narrow", folder / "narrow_root", narrow_days)
+        wide = landed(folder / "wide", folder / "wide_root", wide_days)
+        shutil.copytree(folder / "wide_root", folder / "changed_root")
+        changed(folder / "narrow_root", narrow_days)
+        changed(folder / "changed_root", wide_days)
         today = Day.containing(wall_clock())
-        store_days(Path(name) / "root", days_between(today.plus(1 - FIVE_YEARS), today))
+        store_days(folder / "root", days_between(today.plus(1 - FIVE_YEARS), today))
         stored = f"{FIVE_YEARS} stored days"
-        behind_all = json.dumps(dict.fromkeys(WATCHED, 10**9))
+        wide_root = folder / "wide_root"
         ticks: dict[tuple[str, str], Tick] = {
-            (NEW_DAYS, f"{NARROW // 2} changed of {NARROW}"): sensor_tick(repository, NEW_DAYS, narrow.instance, narrow.cursor),
-            (NEW_DAYS, f"{WIDE // 2} changed of {WIDE}"): sensor_tick(repository, NEW_DAYS, wide.instance, wide.cursor),
-            (NEW_DAYS, f"{WIDE} days, nothing new"): sensor_tick(repository, NEW_DAYS, wide.instance, behind_all),
-            (NEW_DAYS, f"{WIDE} days, the cursor lost"): sensor_tick(repository, NEW_DAYS, wide.instance, None),
+            (NEW_DAYS, f"{NARROW // 2} changed of {NARROW}"): sensor_tick(
+                definitions(), NEW_DAYS, narrow, root=folder / "narrow_root"
+            ),
+            (NEW_DAYS, f"{WIDE // 2} changed of {WIDE}"): sensor_tick(
+                definitions(), NEW_DAYS, wide, root=folder / "changed_root"
+            ),
+            (NEW_DAYS, f"{WIDE} days, nothing new"): sensor_tick(definitions(), NEW_DAYS, wide, root=wide_root),
+            (NEW_DAYS, f"{WIDE} days, a new code server"): restarted_tick(wide, wide_root, forgets=False),
+            (NEW_DAYS, f"{WIDE} days, and no footer remembered"): restarted_tick(wide, wide_root, forgets=True),
         }
         for sensor in ("sla_breach_alert_sensor", "dead_runs_sensor"):
-            ticks[sensor, stored] = sensor_tick(repository, sensor, wide.instance, None)
+            ticks[sensor, stored] = sensor_tick(repository, sensor, wide, root=folder / "root")
         for schedule in ("hourly_fetch", "daily_restatement"):
-            ticks[schedule, stored] = schedule_tick(repository, schedule, wide.instance)
+            ticks[schedule, stored] = schedule_tick(repository, schedule, wide)
         print(table(HEAD, lines(ticks, rounds=rounds)))
+
+
+def definitions() -> dg.RepositoryDefinition:
+    """The definitions, as a code server of its own loads them."""
+    from ticket_events_pipeline.defs.account_definitions import account_definitions
+    from ticket_events_pipeline.defs.account_scope import account_scope
+
+    return account_definitions(account_scope()).get_repository_def()
+
+
+def against(other: Path, *, rounds: int) -> None:
+    """Print what a tick over WIDE unchanged days takes here and in another checkout, on the same files and instance."""
+    with tempfile.TemporaryDirectory() as name, environment(Path(name) / "root", FIRST):
+        landed(Path(name) / "home", Path(name) / "root", days_between(FIRST, FIRST.plus(WIDE - 1)))
+        servers = {checkout: _server(checkout, Path(name) / "home") for checkout in (Path(__file__).parent.parent, other)}
+        found: dict[Path, list[float]] = {checkout: [] for checkout in servers}
+        for number in range(rounds + 3):  # the first ones read what the later ones remember
+            for checkout, server in servers.items():
+                assert server.stdin is not None
+                assert server.stdout is not None
+                print(file=server.stdin, flush=True)
+                seconds = float(server.stdout.readline())
+                found[checkout] += [seconds] if number >= 3 else []
+        for server in servers.values():
+            server.kill()
+            server.wait()
+        here, there = (statistics.median(times) for times in found.values())
+        print(f"{WIDE} days, nothing new: {here:.3f} s here, {there:.3f} s in {other.name}, {here / there:.1f} times")
+
+
+def _server(checkout: Path, home: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "ignore", "-c", _SERVER, str(home)]
+    env = {**os.environ, "PYTHONPATH": str(checkout)}
+    return subprocess.Popen(command, env=env, cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+_SERVER = """
+import sys, time
+import dagster as dg
+from ticket_events_pipeline.definitions import defs
+repository = defs.get_repository_def()
+sensor, cursor = repository.get_sensor_def("new_event_partitions_sensor"), None
+instance = dg.DagsterInstance.local_temp(sys.argv[1])
+for _ in sys.stdin:
+    begun = time.monotonic()
+    result = sensor(dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=repository))
+    print(time.monotonic() - begun, flush=True)
+    assert not result.run_requests and not result.asset_events
+    cursor = result.cursor
+"""
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    main(**vars(parser.parse_args()))
+    parser.add_argument("--against", type=Path)
+    arguments = parser.parse_args()
+    if arguments.against is None:
+        main(rounds=arguments.rounds)
+    else:
+        against(arguments.against.resolve(), rounds=arguments.rounds)

@@ -7,11 +7,15 @@ that waits for it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Self, TypeVar
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+_AT_ONCE = 16
+"""Requests to a server take most of their time to travel."""
 
 
 class Beside:
@@ -72,3 +76,9 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
         while (item := coming.result()) is not end:
             coming = beside.submit(next, remaining, end)
             yield item  # type: ignore[misc]  # what is not the end is an item
+
+
+def at_once(make: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:
+    """What is made of each of the items, in their order, some at a time. Raises what the first that fails raises."""
+    with ThreadPoolExecutor(_AT_ONCE) as workers:
+        return list(workers.map(make, items))

@@ -1,9 +1,10 @@
 """A Dagster deployment in one process: the real definitions, an instance of its own, and a server that plays the account."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
+from ticket_events_pipeline.defs.account_definitions import account_definitions
+from ticket_events_pipeline.defs.account_scope import account_scope
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.lake.partition_file import read_metadata, read_partition
 from ticket_events_pipeline.lake.store import Store, open_store
@@ -43,6 +46,17 @@ def sensor_context(
     )
 
 
+class _Logged(logging.Handler):
+    """What is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
 @dataclass
 class Deployment:
     root: Path
@@ -52,7 +66,8 @@ class Deployment:
     clock: Moment
     url: str | None = None
     cursor: str | None = None
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    told: str = ""
+    repository: dg.RepositoryDefinition = REPOSITORY
 
     @property
     def store(self) -> Store:
@@ -64,6 +79,10 @@ class Deployment:
             run_config=QUIET, instance=self.instance, tags={**span, **tags}, raise_on_error=False
         )
 
+    def job(self, name: str) -> dg.JobDefinition:
+        """A job of the definitions."""
+        return defs.resolve_job_def(name)
+
     def materialize(self, asset: str, first: str, last: str | None = None) -> dg.ExecuteInProcessResult:
         """One asset alone, as the UI does it."""
         job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(asset)})
@@ -74,12 +93,20 @@ class Deployment:
         assert self.run("fetch_ticket_events", first, last).success
 
     def tick(self) -> dg.SensorResult:
-        """One tick of the sensor, as the daemon would make it."""
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, repository_def=REPOSITORY)
-        result = REPOSITORY.get_sensor_def("new_event_partitions_sensor")(context)
+        """One tick of the sensor, as the daemon would make it; `told` is what it said."""
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, repository_def=self.repository)
+        logged = _Logged()
+        context.log.addHandler(logged)
+        result = self.repository.get_sensor_def("new_event_partitions_sensor")(context)
         assert isinstance(result, dg.SensorResult)
-        self.cursor = result.cursor
+        for event in result.asset_events:
+            self.instance.report_runless_asset_event(event)
+        self.told = result.skip_reason.skip_message if result.skip_reason else " ".join(logged.messages)
         return result
+
+    def restart(self) -> None:
+        """A new code server: it remembers nothing."""
+        self.repository = account_definitions(account_scope()).get_repository_def()
 
     def settle(self, *, most_ticks: int = 10) -> list[tuple[str, str]]:
         """Tick, and run what is asked for, until nothing is; the ranges that were asked for."""

@@ -70,7 +70,7 @@ def _fetcher(stream: Stream) -> MakeDays:
 
 
 def committed_metadata(committed: CommittedDay) -> dict[str, Any]:
-    """What the UI shows of a raw day, and the sensor compares (`content_hash`, `complete`, `fetched_at`, `metric_rows`)."""
+    """What the UI shows of a raw day."""
     footer = committed.footer
     metadata: dict[str, Any] = {
         "dagster/row_count": footer.rows,

@@ -100,15 +100,19 @@ def days_in_progress(
     for run in runs_in_progress(instance, repository):
         is_touched = keys & run.asset_selection if run.asset_selection else run.job_name in jobs
         if is_touched:
-            days |= dict.fromkeys(_days_of_tags(run.tags, timezone), f"run {run.run_id}")
+            days |= dict.fromkeys(days_of_tags(run.tags, timezone), f"run {run.run_id}")
     return days | _days_of_backfills(instance, repository, keys, timezone)
 
 
-def _days_of_tags(tags: Mapping[str, str], timezone: str) -> list[Day]:
-    if RANGE_START_TAG in tags and RANGE_END_TAG in tags:
-        first, last = Day.parse(tags[RANGE_START_TAG], timezone), Day.parse(tags[RANGE_END_TAG], timezone)
-        return days_between(first, last)
-    return [Day.parse(tags[PARTITION_TAG], timezone)] if PARTITION_TAG in tags else []
+def days_of_tags(tags: Mapping[str, str], timezone: str) -> list[Day]:
+    """The days that a run covers, by its tags; none where one of them is no date, as tags may be anybody's text."""
+    try:
+        if RANGE_START_TAG in tags and RANGE_END_TAG in tags:
+            first, last = Day.parse(tags[RANGE_START_TAG], timezone), Day.parse(tags[RANGE_END_TAG], timezone)
+            return days_between(first, last)
+        return [Day.parse(tags[PARTITION_TAG], timezone)] if PARTITION_TAG in tags else []
+    except ValueError:
+        return []
 
 
 def _days_of_backfills(

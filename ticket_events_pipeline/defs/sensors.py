@@ -1,152 +1,207 @@
 """`new_event_partitions_sensor`: asks for the SLA tables of days whose raw files have landed or changed.
 
-Wiring only: what is stale is `staleness`'s, what is in progress is `runs`'s. Rejected: `@asset_sensor` sees only the newest of
-many partitions (dagster#32853); an automation condition can't make one range run from the earliest stale day on.
+It compares what the files say of themselves. Dagster's log is written, for the UI, and never believed. Wiring only: what is
+stale is `summarize.staleness`'s, what has come of earlier runs `asked_runs`', what the log has to be told `stored_days`'.
+Rejected: `@asset_sensor` sees only the newest of many partitions (dagster#32853); an automation condition can't make one range
+run from the earliest stale day on; both believe the log.
 """
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from itertools import takewhile
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from threading import Lock
 
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
-from ticket_events_pipeline.defs.event_log import EventLog
+from ticket_events_pipeline.defs.asked_runs import note, request, tried, unnoted_runs
+from ticket_events_pipeline.defs.event_log import EventLog, mark_of
 from ticket_events_pipeline.defs.jobs import SUMMARIZE
-from ticket_events_pipeline.defs.runs import WILL_RETRY_TAG, days_in_progress, range_tags
-from ticket_events_pipeline.defs.staleness import (
-    CLOCKS,
-    SUMMARY,
-    TICKET_EVENTS,
-    TICKET_METRIC_EVENTS,
-    Stretch,
-    stale_days,
-    stretches,
+from ticket_events_pipeline.defs.runs import days_in_progress
+from ticket_events_pipeline.defs.stored_days import (
+    RECORDED_A_TICK,
+    AssetDay,
+    recorded,
+    standing_days,
+    unrecorded_days,
+    unrecorded_reports,
 )
+from ticket_events_pipeline.defs.tick_report import TickReport, Told, given_up_reason, settled_reason
+from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.lake.partition_file import partition_path
+from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.report.files import REPORT
+from ticket_events_pipeline.summarize.footer_memory import TABLES, FooterMemory
+from ticket_events_pipeline.summarize.staleness import SUMMARY, Comparison, Stretch, compared, stretches
 
-ASKED_TAG = "ticket_events/asked_by_sensor"
-STATE_TAG = "ticket_events/state"
-MOST_ATTEMPTS = 3
-"""A state that could not be summarised so often will not be the next time either; it is asked for again when it changes."""
-
-RUNS_LOOKED_AT = 50
-"""More than one state can have while its attempts are counted: each may be killed and retried ten times (dagster.yaml)."""
-
-WATCHED = {
-    # An event of the asset may make these days stale, counted from its own: a day's memory is an input of the next day.
-    TICKET_EVENTS: (0,),
-    TICKET_METRIC_EVENTS: (0,),
-    CLOCKS: (1,),
-    SUMMARY: (0,),
-}
-
-DAILY_ASSETS = (TICKET_EVENTS, TICKET_METRIC_EVENTS, CLOCKS, "sla_targets", SUMMARY, "sla_breach_report")
+DAILY_ASSETS = (*TABLES, REPORT)
 """A run or backfill over any of them holds its days."""
-
-Cursor = dict[str, int]
-"""By asset, the place in the event log up to which no day is stale. It only saves work: without it, all is compared again."""
 
 
 def new_event_partitions_sensor(scope: AccountScope) -> dg.SensorDefinition:
     """The account's sensor: one range run of the SLA tables per stretch of days whose raw files have landed or changed."""
+    memory = Memory(scope)
 
     @dg.sensor(
         name=scope.named("new_event_partitions_sensor"),
         job_name=scope.named(SUMMARIZE),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
-        description="Asks for one range run of the SLA tables per stretch of days whose raw files have landed or changed.",
+        description="Compares what the stored files say of themselves, asks for one range run of the SLA tables per stretch of "
+        "days whose raw files have landed or changed, and records stored days that Dagster's log doesn't tell.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return _tick(context, scope)
+        try:
+            with memory.lock:
+                return _tick(context, scope, memory)
+        except TicketEventsError as error:  # the root is set wrong, or can't be reached
+            return dg.SensorResult(skip_reason=f"Nothing was compared. {error}")
 
     return sensor
 
 
-def _tick(context: dg.SensorEvaluationContext, scope: AccountScope) -> dg.SensorResult:
-    """Compare what every summary was made from with what is stored, and ask for a run where they differ."""
-    repository = context.repository_def
+@dataclass(frozen=True)
+class Found:
+    """What a look at the files and at the log has found.
+
+    Attributes:
+        comparison: of the files.
+        standing: by table, the days whose files can be recorded.
+        unrecorded: the files that the log has to be told of.
+    """
+
+    comparison: Comparison
+    standing: Mapping[str, list[Day]]
+    unrecorded: list[AssetDay]
+
+
+class Memory:
+    """What the process remembers from tick to tick: it saves work, and losing it loses nothing.
+
+    Attributes:
+        lock: to be held for a tick: somebody may try the sensor in the UI meanwhile.
+        log: the newest records.
+        untellable: files that couldn't be recorded, since the files have last changed.
+    """
+
+    def __init__(self, scope: AccountScope) -> None:
+        self._scope = scope
+        self._footers = FooterMemory()
+        self._found: Found | None = None
+        self._today: Day | None = None
+        self.lock = Lock()
+        self.log = EventLog(scope)
+        self.untellable: set[AssetDay] = set()
+
+    def look(self, instance: dg.DagsterInstance, store: Store) -> Found:
+        """What stands, and what of it the log doesn't tell. The same object as the last time, if nothing has changed.
+
+        Raises:
+            UsageError, TransientError: the root can't be listed.
+        """
+        mark = mark_of(instance)  # first: what is recorded from now on is seen by the next look
+        found = self._compared(store)
+        is_told_anew = self.log.look(instance, mark, found.standing)
+        if is_told_anew or found is not self._found or found.unrecorded:
+            unrecorded = unrecorded_days(found.comparison.look, found.standing, self.log)
+            unrecorded += unrecorded_reports(store, self._scope, found.standing[SUMMARY], self.log)
+            self._found = Found(found.comparison, found.standing, [one for one in unrecorded if one not in self.untellable])
+        return self._found
+
+    def _compared(self, store: Store) -> Found:
+        """The files, compared; what was found the last time, if none has changed."""
+        first, today = self._scope.first_day, self._scope.day_containing(wall_clock())
+        look = self._footers.look(store, self._scope.timezone)
+        if self._found is not None and look is self._found.comparison.look and today == self._today:
+            return self._found
+
+        def is_partition(day: Day) -> bool:
+            return first <= day <= today
+
+        self._today, self.untellable = today, set()
+        return Found(compared(look, is_partition), {**standing_days(look, is_partition), REPORT: []}, [])
+
+
+def _tick(context: dg.SensorEvaluationContext, scope: AccountScope, memory: Memory) -> dg.SensorResult:
+    """Compare what every summary was made from with what is stored, ask for runs where they differ, and tell the log."""
+    repository, instance, store = context.repository_def, context.instance, scope.store()
     if repository is None:
         raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which backfills touch its assets")
-    instance = context.instance
-    log = EventLog(instance, scope)
-    touched, reached = _touched_since(log, _read_cursor(context.cursor))
-    # A day that landed before TICKET_EVENTS_START_DATE was moved is no partition any more: a range with it can't be run.
-    stale = {day for day in stale_days(log, touched) if scope.is_partition(day)}
-    newest = scope.day_containing(wall_clock())
-    keys = [scope.key(asset) for asset in DAILY_ASSETS]
-    busy = set(days_in_progress(instance, repository, keys, timezone=scope.timezone)) if stale else set()
-    asked, given_up = [], set()
-    for stretch in stretches(log, stale, max({newest, *stale}), fresh=lambda day: day not in touched):
-        if len(_attempts(instance, scope, stretch)) >= MOST_ATTEMPTS:
-            given_up |= set(stretch.days)
-            context.log.warning(f"{_told(stretch)}: {MOST_ATTEMPTS} runs have made no summary; look at why they failed.")
-        elif busy.isdisjoint(stretch.days):
-            asked.append(_request(instance, scope, stretch))
-    # Those given up too: a change of any later day of their stretch makes the whole stretch worth another try.
-    held = {day: places for day, places in touched.items() if day in stale}
-    skipped = None if asked else _why_nothing(stale, given_up)
-    return dg.SensorResult(run_requests=asked, skip_reason=skipped, cursor=json.dumps(_advanced(reached, held)))
+    ended = unnoted_runs(instance, scope)  # before the files are looked at: what stands then is what they left
+    found, busy = memory.look(instance, store), {}
+    if not found.comparison.look.unread:
+        note(instance, scope, ended, found.comparison)
+    if found.comparison.stale or found.unrecorded:
+        keys = [scope.key(asset) for asset in DAILY_ASSETS]
+        busy = days_in_progress(instance, repository, keys, timezone=scope.timezone)
+        found = memory.look(instance, store)  # again: a run may have ended in between
+    answer = _Answer(instance, scope, store, memory.log, found, busy)
+    requests, report = answer.asked()
+    events = answer.recorded(memory.untellable)
+    report = replace(report, recorded=len(events), unrecorded=len(answer.to_be_recorded) - len(events))
+    if requests or report.is_trouble:  # a tick that asks for runs shows no reason in the UI, but its log
+        context.log.log(logging.WARNING if report.is_trouble else logging.INFO, str(report))
+    return dg.SensorResult(run_requests=requests, asset_events=events, skip_reason=None if requests else str(report))
 
 
-def _read_cursor(text: str | None) -> Cursor:
-    try:
-        read = json.loads(text or "{}")
-        return {name: int(place) for name, place in read.items()}
-    except (ValueError, AttributeError, TypeError):
-        return {}
+@dataclass(frozen=True)
+class _Answer:
+    """What follows from what was found.
 
-
-def _touched_since(log: EventLog, cursor: Cursor) -> tuple[dict[Day, Cursor], Cursor]:
-    """The days that events behind the cursor may have made stale, each with the newest by asset; and the newest of all."""
-    touched: dict[Day, Cursor] = defaultdict(dict)
-    reached = dict(cursor)
-    for name, offsets in WATCHED.items():
-        places = log.materialised_after(name, cursor.get(name, 0))
-        reached[name] = max([cursor.get(name, 0), *places.values()])
-        for day, place in places.items():
-            for offset in offsets:
-                touched[day.plus(offset)][name] = place
-    return touched, reached
-
-
-def _advanced(reached: Cursor, held: dict[Day, Cursor]) -> Cursor:
-    """The cursor behind everything seen, but before the newest event of any day that is still to be made."""
-    advanced = dict(reached)
-    for places in held.values():
-        for name, storage_id in places.items():
-            advanced[name] = min(advanced[name], storage_id - 1)
-    return advanced
-
-
-def _attempts(instance: dg.DagsterInstance, scope: AccountScope, stretch: Stretch) -> list[dg.DagsterRun]:
-    """The runs that were asked for this state since those days were last in another, newest first.
-
-    Those that were killed don't count: the state is not at fault, and Dagster has started each again.
+    Attributes:
+        instance, scope, store, log: where.
+        found: what was found.
+        busy: days that a run or backfill in progress covers, each with its name.
     """
-    tags = range_tags(stretch.days[0], stretch.days[-1]) | {ASKED_TAG: "true"}
-    newest = instance.get_runs(dg.RunsFilter(tags=tags, job_name=scope.named(SUMMARIZE)), limit=RUNS_LOOKED_AT)
-    same = takewhile(lambda run: run.tags.get(STATE_TAG) == stretch.state, newest)
-    return [run for run in same if run.tags.get(WILL_RETRY_TAG) != "true"]
 
+    instance: dg.DagsterInstance
+    scope: AccountScope
+    store: Store
+    log: EventLog
+    found: Found
+    busy: Mapping[Day, str]
 
-def _request(instance: dg.DagsterInstance, scope: AccountScope, stretch: Stretch) -> dg.RunRequest:
-    tags = range_tags(stretch.days[0], stretch.days[-1]) | {ASKED_TAG: "true", STATE_TAG: stretch.state}
-    # The count is in the key: a key dedupes for ever, and a failed run, or a state that comes back, has to be asked for again.
-    before = instance.get_runs_count(dg.RunsFilter(tags={STATE_TAG: stretch.state}, job_name=scope.named(SUMMARIZE)))
-    return dg.RunRequest(run_key=f"{stretch.state}:{before + 1}", tags=tags)
+    def asked(self) -> tuple[list[dg.RunRequest], TickReport]:
+        """The runs to be asked for, and what there is to say of every stretch; no run before all files have been compared."""
+        comparison = self.found.comparison
+        look = comparison.look
+        report = TickReport(self.store.location, look.files, look.unread, landed=len(comparison.landed))
+        if look.unread:
+            return [], report
+        requests: list[dg.RunRequest] = []
+        asked, waiting, given_up, settled = [], [], [], []
+        for stretch in stretches(comparison, self.store.location):
+            so_far = tried(self.instance, self.scope, stretch)
+            holders = sorted({self.busy[day] for day in stretch.days if day in self.busy})
+            if holders:
+                waiting.append(Told(stretch.days, f"{stretch.reason} {', '.join(holders)} is not over yet."))
+            elif so_far.is_given_up:
+                given_up.append(Told(stretch.days, given_up_reason(stretch.reason, so_far.attempts)))
+            elif so_far.is_settled:
+                settled.append(Told(stretch.days, self._settled(stretch)))
+            else:
+                requests.append(request(self.instance, self.scope, stretch, so_far.attempts + 1))
+                asked.append(Told(stretch.days, stretch.reason))
+        blocked = [Told([day], reason) for day, reason in comparison.blocked.items()]
+        return requests, replace(report, asked=asked, waiting=waiting, given_up=given_up, settled=settled, blocked=blocked)
 
+    def _settled(self, stretch: Stretch) -> str:
+        day = stretch.days[0]
+        here = self.store.url(partition_path(SUMMARY, day))
+        record = self.log.record_now(self.instance, SUMMARY, day) or {}
+        return settled_reason(stretch.reason, here=here, there=record.get("dagster/uri", here))
 
-def _told(stretch: Stretch) -> str:
-    return f"{stretch.days[0]} to {stretch.days[-1]}"
+    @property
+    def to_be_recorded(self) -> list[AssetDay]:
+        """Files that the log doesn't tell; a run in progress tells of its days itself."""
+        return [(asset, day) for asset, day in self.found.unrecorded if day not in self.busy]
 
-
-def _why_nothing(stale: set[Day], given_up: set[Day]) -> str:
-    if not stale:
-        return "Every landed day's summary was made from what is stored now."
-    if stale <= given_up:
-        return f"{len(stale)} days could not be summarised in {MOST_ATTEMPTS} runs each; they wait for a change."
-    return f"{len(stale - given_up)} days are to be summarised; a run or backfill over them is queued or in progress."
+    def recorded(self, untellable: set[AssetDay]) -> list[dg.AssetMaterialization]:
+        """Records of some of them; those of which none can be made are added to `untellable`."""
+        wanted = self.to_be_recorded[:RECORDED_A_TICK]
+        made = recorded(self.scope, self.store, wanted)
+        untellable |= {asset_day for asset_day, event in zip(wanted, made, strict=True) if event is None}
+        return [event for event in made if event is not None]

@@ -22,6 +22,7 @@ from ticket_events_pipeline.report.charts import breach_chart_image, chart_text
 from ticket_events_pipeline.report.markdown import summary_markdown
 from ticket_events_pipeline.report.reading import report_reader
 from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA
+from ticket_events_pipeline.summarize.provenance import Provenance
 from ticket_events_pipeline.summarize.sla_days import MadeDay, make_clocks, make_summaries, make_targets
 
 SUMMED_COLUMNS = (
@@ -61,18 +62,23 @@ def _maker(make: Callable[[Store, list[Day]], Iterator[MadeDay]], facts_of: Fact
 
 
 def made_metadata(made: MadeDay) -> dict[str, Any]:
-    """What the UI shows of every SLA day, and the sensor compares (`made_from_…`, `complete`, `as_of`, `content_hash`)."""
-    provenance = made.provenance
+    """What the UI shows of every SLA day that was just made."""
+    rows, content_hash = made.table.num_rows, made.content_hash
+    return sla_metadata(made.provenance, rows=rows, url=made.url, size_bytes=made.size_bytes, content_hash=content_hash)
+
+
+def sla_metadata(provenance: Provenance, *, rows: int, url: str, size_bytes: int, content_hash: str) -> dict[str, Any]:
+    """What the UI shows of every SLA day, all of it told by its file's footer."""
     metadata: dict[str, Any] = {
-        "dagster/row_count": made.table.num_rows,
-        "dagster/uri": made.url,
-        "file": dg.MetadataValue.path(made.url),
-        "size_bytes": made.size_bytes,
+        "dagster/row_count": rows,
+        "dagster/uri": url,
+        "file": dg.MetadataValue.path(url),
+        "size_bytes": size_bytes,
         "complete": provenance.inputs.complete,
         "as_of": moment(provenance.inputs.as_of),
         "history_from": provenance.history_from.isoformat(),
         "rules_version": provenance.rules_version,
-        "content_hash": made.content_hash,
+        "content_hash": content_hash,
         **{name: text for name, text in provenance.inputs.to_metadata().items() if name.startswith("made_from_")},
     }
     if provenance.events_through is not None:
@@ -98,7 +104,7 @@ def _summary_facts(scope: AccountScope) -> FactsOf:
             return {
                 "breaches_by_policy": dg.MetadataValue.md(summary_markdown(report)),
                 "last_30_days": dg.MetadataValue.md(f"![{chart_text(report.chart)}]({breach_chart_image(report.chart)})"),
-                **_sums(made.table),
+                **summary_sums(made.table),
                 "restatements": made.restatements or 0,
             }
 
@@ -107,7 +113,8 @@ def _summary_facts(scope: AccountScope) -> FactsOf:
     return facts_of
 
 
-def _sums(summary: pa.Table) -> dict[str, Any]:
+def summary_sums(summary: pa.Table) -> dict[str, Any]:
+    """The sums of a day's summary, and the rate that they make."""
     sums = {column: pc.sum(summary[column]).as_py() or 0 for column in SUMMED_COLUMNS}
     decided = sums["achieved"] + sums["breaches"]
     return {**sums, "achievement_rate": sums["achieved"] / decided} if decided else sums

@@ -60,9 +60,9 @@ class FencedStore:
         """See `Store.paths`."""
         return self._store.paths(prefix)
 
-    def versions(self, prefix: str) -> dict[str, str]:
+    def versions(self, prefix: str, *, named: str = "") -> dict[str, str]:
         """See `Store.versions`."""
-        return self._store.versions(prefix)
+        return self._store.versions(prefix, named=named)
 
     def exchange(self, path: str, change: Change, *, log: Log | None = None) -> None:
         """See `Store.exchange`."""

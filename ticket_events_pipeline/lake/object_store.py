@@ -109,11 +109,12 @@ class ObjectStore:
         with self._explained("list", prefix):
             return sorted(found["path"] for found in self._patient.list(prefix or None).collect())
 
-    def versions(self, prefix: str) -> dict[str, str]:
+    def versions(self, prefix: str, *, named: str = "") -> dict[str, str]:
         """See `Store.versions`. A thousand files a request."""
         with self._explained("list", prefix):
             found = self._patient.list(prefix or None).collect()
-        return {one["path"]: one["e_tag"] or f"{one['size']} {one['last_modified'].isoformat()}" for one in found}
+        wanted = [one for one in found if not named or one["path"].endswith(f"/{named}")]
+        return {one["path"]: one["e_tag"] or f"{one['size']} {one['last_modified'].isoformat()}" for one in wanted}
 
     def delete(self, *paths: str, fence: Fence | None = None) -> None:
         """See `Store.delete`."""

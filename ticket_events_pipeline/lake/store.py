@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.lake.fence import Fence
 from ticket_events_pipeline.lake.file_lock import Log, locked
@@ -24,6 +25,9 @@ INFLIGHT = "_inflight"
 """Folder of what is under way. A leading underscore keeps it out of what readers take for the table."""
 
 HALF_WRITTEN = f"{INFLIGHT}/half_written"
+
+YOUNG_SECONDS = 2
+"""File systems count time in ticks, of milliseconds as a rule and of two seconds at most (FAT)."""
 
 Change = Callable[[bytes | None], bytes | None]
 """From what a small file holds (None: it isn't there) to what it shall hold; None leaves it as it is."""
@@ -48,11 +52,19 @@ class Store(Protocol):
     def paths(self, prefix: str) -> list[str]:
         """Every finished file below the folder `prefix`, sorted."""
 
-    def versions(self, prefix: str) -> dict[str, str]:
+    def versions(self, prefix: str, *, named: str = "") -> dict[str, str]:
         """Every finished file below the folder `prefix`, each with its version: a text that another content doesn't have.
 
-        In a folder it is size and modification time, in a bucket the ETag, which is a condition of puts there. Nothing is read
-        but the listing.
+        In a folder it is size and times, in a bucket the ETag, which is a condition of puts there. Nothing is read but the
+        listing. Of a file that has just been written, a folder tells another version a moment later, once: two writes within
+        a tick of the file system's clock look alike.
+
+        Args:
+            prefix: the folder.
+            named: only the files of that name in the folders right below it, which a folder finds many times faster.
+
+        Raises:
+            UsageError, TransientError: the folder can't be listed.
         """
 
     def delete(self, *paths: str, fence: Fence | None = None) -> None:
@@ -136,9 +148,18 @@ class FolderStore:
         found = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
         return sorted(path.relative_to(self._root).as_posix() for path in found)
 
-    def versions(self, prefix: str) -> dict[str, str]:
-        """See `Store.versions`."""
-        return dict(_versions(self._root / prefix, prefix))
+    def versions(self, prefix: str, *, named: str = "") -> dict[str, str]:
+        """See `Store.versions`.
+
+        Raises:
+            UsageError: the folder can't be listed.
+        """
+        try:
+            if named:
+                return _versions_named(self._root / prefix, prefix, named)
+            return dict(_versions(self._root / prefix, prefix, wall_clock()))
+        except OSError as error:
+            raise UsageError(f"TICKET_EVENTS_ROOT: can't list {self._root / prefix}: {error.strerror or error}.") from error
 
     def delete(self, *paths: str, fence: Fence | None = None) -> None:
         """See `Store.delete`."""
@@ -245,15 +266,43 @@ def remove_half_written(store: Store) -> None:
             store.delete(path)
 
 
-def _versions(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+def _versions(folder: Path, prefix: str, now: float) -> Iterator[tuple[str, str]]:
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
             path = f"{prefix}/{entry.name}" if prefix else entry.name
             if entry.is_dir():
-                yield from _versions(Path(entry.path), path)
+                yield from _versions(Path(entry.path), path, now)
             else:
-                found = entry.stat()
-                yield path, f"{found.st_size} {found.st_mtime_ns}"
+                yield path, _version(entry.stat(), now)
+
+
+def _versions_named(folder: Path, prefix: str, name: str) -> dict[str, str]:
+    """Those of the files `prefix/*/name`. A file that can't be looked at has a version too: its reader will tell why."""
+    found: dict[str, str] = {}
+    now, tail = wall_clock(), f"/{name}"
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return found
+    try:
+        for parent in os.listdir(descriptor):
+            path = parent + tail
+            try:
+                found[f"{prefix}/{path}"] = _version(os.stat(path, dir_fd=descriptor), now)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                found[f"{prefix}/{path}"] = str(error.errno)
+    finally:
+        os.close(descriptor)
+    return found
+
+
+def _version(found: os.stat_result, now: float) -> str:
+    """The time of the last change of anything tells a copy whose modification time was set back."""
+    changed = found.st_ctime_ns
+    is_young = now - changed / 1e9 < YOUNG_SECONDS
+    return f"{found.st_size} {found.st_mtime_ns} {changed}{' new' if is_young else ''}"
 
 
 def _make_folders(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """What an SLA day is made from: which raw files speak for it, whether they are whole, and up to when they were read.
 
-Told from the raw files' footers when a day is made, and from Dagster's metadata when the sensor asks whether it is stale: both
-by the one rule here.
+Told from the raw files' footers, when a day is made and when the sensor asks whether it is stale: both by the one rule here.
 """
 
 from __future__ import annotations

@@ -115,12 +115,15 @@ def raw_state(store: Store, stream: str, day: Day) -> RawState | None:
     Files of an earlier version don't say how many metric events they hold: of those, 1 stands for some.
 
     Raises:
+        ForeignRootError: the file is filed under the days of another timezone.
         DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
     """
     with opened_raw_day(store, stream, day) as opened:
         if opened is None:
             return None
         file, footer = opened
+        if footer.timezone != day.timezone:
+            raise _of_another_timezone(store, footer, day)
         metric_rows = footer.metric_rows
         if metric_rows is None:
             metric_rows = int(any(_group_has_metric_events(file, group) for group in range(file.num_row_groups)))

@@ -1,0 +1,152 @@
+"""Days that stand in the root and not in Dagster's log: they are recorded from their files' footers, so that the UI shows them.
+
+A day's newest record tells its file, or the day is recorded once more; never more than once for a file, as the record then
+tells it. Some at a time: each takes the daemon some milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import dagster as dg
+
+from ticket_events_pipeline.beside import at_once
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.defs.account_scope import AccountScope
+from ticket_events_pipeline.defs.event_log import EventLog, Record
+from ticket_events_pipeline.defs.raw_assets import committed_metadata
+from ticket_events_pipeline.defs.sla_assets import sla_metadata, summary_sums
+from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.ingest.committed_day import CommittedDay
+from ticket_events_pipeline.lake.partition_file import opened_partition, partition_path
+from ticket_events_pipeline.lake.raw_footer import opened_raw_day
+from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.lake.stored_file import StoredFile
+from ticket_events_pipeline.report.files import LATEST, REPORT, report_days, report_path
+from ticket_events_pipeline.summarize.footer_memory import SLA_TABLES, Footer, Look
+from ticket_events_pipeline.summarize.provenance import Provenance
+from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS
+from ticket_events_pipeline.summarize.restatements import RESTATEMENTS, told_restatements
+
+RECORDED_A_TICK = 200
+"""The daemon writes one in some ten milliseconds, and does nothing else meanwhile: two seconds."""
+
+COMPARED = (
+    "content_hash",
+    "complete",
+    "made_from_ticket_events",
+    "made_from_ticket_metric_events",
+    "made_from_previous_clocks",
+)
+"""What tells two files of a day apart. Records of earlier versions have not all of them."""
+
+DESCRIPTION = "Recorded from what the stored file says of itself: Dagster's log didn't tell this file."
+
+AssetDay = tuple[str, Day]
+
+
+def standing_days(look: Look, is_partition: Callable[[Day], bool]) -> dict[str, list[Day]]:
+    """By table, the days whose files can be recorded."""
+    return {
+        table: [day for day, footer in footers.items() if "content_hash" in footer and is_partition(day)]
+        for table, footers in look.footers.items()
+    }
+
+
+def unrecorded_days(look: Look, standing: Mapping[str, Collection[Day]], log: EventLog) -> list[AssetDay]:
+    """The files that the newest record of their day doesn't tell, as far as the records have been read; oldest day first."""
+    found = [
+        (table, day)
+        for table, days in standing.items()
+        for day in days
+        if not log.has_record(table, day) or _tells_another(log.record(table, day), look.footers[table][day])
+    ]
+    return sorted(found, key=lambda asset_day: asset_day[1])
+
+
+def _tells_another(record: Record | None, footer: Footer) -> bool:
+    """Whether the record, if it has been read, tells another file than the footer."""
+    if record is None:
+        return False
+    return "content_hash" not in record or any(record.get(name, footer.get(name)) != footer.get(name) for name in COMPARED)
+
+
+def unrecorded_reports(store: Store, scope: AccountScope, summarised: Collection[Day], log: EventLog) -> list[AssetDay]:
+    """The pages that have no record; whether there are any is looked for only where a summarised day has none."""
+    missing = [day for day in summarised if not log.has_record(REPORT, day)]
+    if not missing:
+        return []
+    stored = set(report_days(store, scope.timezone))
+    return [(REPORT, day) for day in sorted(stored.intersection(missing))]
+
+
+def recorded(scope: AccountScope, store: Store, days: Sequence[AssetDay]) -> list[dg.AssetMaterialization | None]:
+    """A record of each, from what its file says now; None of those whose file has gone or can't be read."""
+
+    def record(asset_day: AssetDay) -> dg.AssetMaterialization | None:
+        asset, day = asset_day
+        with suppress(TicketEventsError, FileNotFoundError, KeyError, ValueError):
+            metadata = _metadata(store, asset, day)
+            if metadata is not None:
+                key = scope.key(asset)
+                return dg.AssetMaterialization(key, description=DESCRIPTION, partition=str(day), metadata=metadata)
+        return None
+
+    return at_once(record, days)
+
+
+def _metadata(store: Store, asset: str, day: Day) -> Mapping[str, Any] | None:
+    if asset == REPORT:
+        url = store.url(report_path(day))
+        latest = dg.MetadataValue.path(store.url(LATEST))
+        return {"dagster/uri": url, "file": dg.MetadataValue.path(url), "latest": latest}
+    return _raw_metadata(store, asset, day) if asset in RAW_STREAMS else _sla_metadata(store, asset, day)
+
+
+def _raw_metadata(store: Store, stream: str, day: Day) -> Mapping[str, Any] | None:
+    with opened_raw_day(store, stream, day) as opened:
+        if opened is None:
+            return None
+        file, footer = opened
+        oldest, newest = _times(file)
+        rows = footer.metric_rows or 0
+        committed = CommittedDay(day, footer, _size(store, stream, day), file.url, rows, oldest, newest)
+    metadata = committed_metadata(committed)
+    if footer.metric_rows is None:
+        del metadata["metric_rows"]
+    return metadata
+
+
+def _times(file: StoredFile) -> tuple[int | None, int | None]:
+    """The first and the last event, epoch seconds, as the statistics of the row groups tell; None where they don't."""
+    place = file.own_schema.get_field_index("time")
+    told = [file.row_group(number).column(place).statistics for number in range(file.num_row_groups)]
+    known = [statistics for statistics in told if statistics is not None and statistics.has_min_max]
+    if not known or len(known) < len(told):
+        return None, None
+    return int(min(one.min for one in known).timestamp()), int(max(one.max for one in known).timestamp())
+
+
+def _sla_metadata(store: Store, table: str, day: Day) -> Mapping[str, Any] | None:
+    with opened_partition(store, table, day) as file:
+        if file is None:
+            return None
+        footer = file.metadata
+        metadata = sla_metadata(
+            Provenance.from_metadata(footer),
+            rows=file.num_rows,
+            url=file.url,
+            size_bytes=_size(store, table, day),
+            content_hash=footer["content_hash"],
+        )
+        if table == SLA_TABLES[-1]:
+            metadata |= {**summary_sums(file.read()), RESTATEMENTS: told_restatements(footer)}
+    return metadata
+
+
+def _size(store: Store, asset: str, day: Day) -> int:
+    with store.reader(partition_path(asset, day)) as source:
+        return source.seek(0, os.SEEK_END)

@@ -1,0 +1,159 @@
+"""Which landed days have no SLA tables, or some that were made from something else than what is stored now.
+
+States are compared, told by the files' footers alone; events are not counted. So nothing is lost with a log, a cursor or a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.summarize.agreement import sla_day_problem
+from ticket_events_pipeline.summarize.footer_memory import SLA_TABLES, Look, state_of
+from ticket_events_pipeline.summarize.inputs import DayInputs, day_inputs
+from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS
+
+CLOCKS, _, SUMMARY = SLA_TABLES
+
+UNREADABLE = "unreadable"
+"""Stands for the hash of a file that can't be read: no file has been made from that."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What stands, compared.
+
+    Attributes:
+        look: what stands.
+        landed: what the SLA tables of each landed day would be made from now.
+        stale: the landed days whose SLA tables have to be made again, each with the reason as a sentence.
+        blocked: of days that can't be made, because a file can't be read: the reasons.
+    """
+
+    look: Look
+    landed: Mapping[Day, DayInputs]
+    stale: Mapping[Day, str]
+    blocked: Mapping[Day, str]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive landed days to be summarised in one run: from the earliest stale one to the end of the landed ones.
+
+    Attributes:
+        days: in order.
+        reason: why the first of them is stale, as a sentence.
+        state: fingerprint of everything that the run would be made from.
+        stands: fingerprint of the SLA files that stand now.
+    """
+
+    days: list[Day]
+    reason: str
+    state: str
+    stands: str
+
+
+def compared(look: Look, is_partition: Callable[[Day], bool]) -> Comparison:
+    """Compare what the SLA tables of each day were made from with what is stored; only of days that are partitions."""
+    raw = [*(look.footers[stream] for stream in RAW_STREAMS), *(look.unreadable[stream] for stream in RAW_STREAMS)]
+    landed: dict[Day, DayInputs] = {}
+    stale: dict[Day, str] = {}
+    blocked: dict[Day, str] = {}
+    for day in sorted({day for days in raw for day in days if is_partition(day)}):
+        obstacle = _obstacle(look, day)
+        if obstacle is not None:
+            blocked[day] = obstacle
+            continue
+        inputs = _inputs(look, day)
+        if inputs is not None:
+            landed[day] = inputs
+            problem = _problem(look, day, inputs)
+            if problem is not None:
+                stale[day] = problem
+    return Comparison(look, landed, stale, blocked)
+
+
+def _obstacle(look: Look, day: Day) -> str | None:
+    """Why the SLA tables of a day can't be made, though it has landed."""
+    for stream in RAW_STREAMS:
+        if day in look.unreadable[stream]:
+            return look.unreadable[stream][day].reason
+    for table in SLA_TABLES:
+        stands = look.unreadable[table].get(day)
+        if stands is not None and not stands.may_be_replaced:
+            return stands.reason
+    return None
+
+
+def _inputs(look: Look, day: Day) -> DayInputs | None:
+    ticket_events, ticket_metric_events = (
+        None if (footer := look.footers[stream].get(day)) is None else state_of(footer) for stream in RAW_STREAMS
+    )
+    return day_inputs(
+        day,
+        ticket_events=ticket_events,
+        ticket_metric_events=ticket_metric_events,
+        previous_clocks=_clocks_hash(look, day.plus(-1)),
+    )
+
+
+def _clocks_hash(look: Look, day: Day) -> str | None:
+    if day in look.unreadable[CLOCKS]:
+        return UNREADABLE
+    footer = look.footers[CLOCKS].get(day)
+    return None if footer is None else footer.get("content_hash", UNREADABLE)
+
+
+def _problem(look: Look, day: Day, inputs: DayInputs) -> str | None:
+    for table in SLA_TABLES:
+        if day in look.unreadable[table]:
+            return look.unreadable[table][day].reason
+    clocks, targets, summary = (look.footers[table].get(day) for table in SLA_TABLES)
+    return sla_day_problem(inputs, clocks=clocks, targets=targets, summary=summary)
+
+
+def stretches(comparison: Comparison, root: str) -> list[Stretch]:
+    """The runs that make all stale days anew: one per stretch of landed days with a stale one.
+
+    `root` tells the states of one root from those of another.
+    """
+    found: list[list[Day]] = []
+    for day in sorted(comparison.stale):
+        if found and day <= found[-1][-1]:
+            continue
+        last = day
+        while last.plus(1) in comparison.landed:
+            last = last.plus(1)
+        found.append(days_between(day, last))
+    return [
+        Stretch(days, comparison.stale[days[0]], _state(comparison, days, root), standing(comparison.look, days))
+        for days in found
+    ]
+
+
+def _state(comparison: Comparison, days: list[Day], root: str) -> str:
+    """Of the memory before the first day and the raw files of all.
+
+    The memory between the days is left out: the run itself makes it, and a run that fails half-way would look like a new state.
+    """
+    inputs = comparison.landed
+    told = [root, inputs[days[0]].previous_clocks]
+    told += [f"{day} {inputs[day].ticket_events} {inputs[day].ticket_metric_events} {inputs[day].as_of}" for day in days]
+    return _fingerprint(told)
+
+
+def standing(look: Look, days: list[Day]) -> str:
+    """Fingerprint of the SLA files of the days, as their footers tell them."""
+    told = []
+    for table in SLA_TABLES:
+        for day in days:
+            footer = look.footers[table].get(day)
+            unreadable = "unreadable" if day in look.unreadable[table] else "missing"
+            told.append(f"{table} {day} {unreadable if footer is None else sorted(footer.items())}")
+    return _fingerprint(told)
+
+
+def _fingerprint(told: list[str]) -> str:
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
