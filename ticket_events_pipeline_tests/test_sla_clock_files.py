@@ -40,6 +40,8 @@ MADE, MIDDLE = 37, 20
 
 NEXT = DAYS[MADE]
 
+SLOW = pytest.mark.slow
+
 
 def account(seed):
     """Clocks of many kinds of lives, some that come long after their ticket was last heard of; and the tickets' audits."""
@@ -203,7 +205,7 @@ def test_days_restated_without_those_after_them_count_from_now_on(root, tmp_path
     assert_goes_on_rightly(root, tmp_path / "all")
 
 
-@pytest.mark.parametrize("changed", [MADE - 1, MADE - 2, pytest.param(MADE - REACH_DAYS - 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("changed", [MADE - 2, *(pytest.param(n, marks=SLOW) for n in (MADE - 1, MADE - REACH_DAYS - 1))])
 def test_a_layer_of_another_raw_file_than_is_stored_now_is_not_taken(root, tmp_path, changed):
     """Whichever of the files that the memory is spread over it is; what comes out is what all days made anew will say."""
     more = [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * changed + 1, 6000))]
@@ -239,7 +241,7 @@ def test_a_backup_of_a_layer_that_reaches_further_back_than_the_next_one_knows_i
     assert_goes_on_rightly(root, right)
 
 
-@pytest.mark.parametrize("damage", [removed, truncated])
+@pytest.mark.parametrize("damage", [removed, pytest.param(truncated, marks=SLOW)])
 def test_a_layer_whose_raw_files_are_gone_is_all_that_is_left_of_its_day(root, right, damage):
     for stream in (METRIC, "ticket_events"):
         damage(root, stream, DAYS[MIDDLE])
