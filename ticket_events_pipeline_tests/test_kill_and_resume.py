@@ -619,3 +619,30 @@ def test_rows_told_late_while_nobody_read_are_found_by_who_goes_on(tmp_path):
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
         assert len(server.requests) - before <= 4
     assert sorted(stored_ids(tmp_path, METRIC, DAY)) == [*range(1, 291), 1000]
+
+
+def test_of_two_segments_of_one_number_the_one_that_has_come_further_is_gone_on_from(tmp_path):
+    """An heir's, and the late one of the process which it took over in that moment."""
+    store = FolderStore(tmp_path)
+    for number, come_to in enumerate([2000, 3000, 1000]):
+        journal = Journal(store, METRIC, ownership_of(DAY), pass_id="dead")
+        rows = decode_rows(METRIC, many_rows(10 + number)).table
+        journal.save(PassState(DAY, DAY, DAY.start, come_to, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])}))
+    heir = Journal(store, METRIC, ownership_of(DAY), pass_id="dead")
+    states = list(heir.states("UTC"))
+    assert [state.next_start_time for state in states] == [3000, 2000, 1000]
+    assert all(heir.holds(state) for state in states)
+    heir.save(states[0])
+    assert [segment.name[:7] for segment in segments(tmp_path)] == ["000001-", "000002-"]  # what the newest needs
+
+
+def test_a_pass_does_not_touch_the_segments_that_its_heir_has_put(tmp_path):
+    """Not even those of the same number, when it goes on."""
+    store = FolderStore(tmp_path)
+    first, heir = (Journal(store, METRIC, ownership_of(DAY), pass_id="dead") for _ in range(2))
+    for journal in (first, heir, heir):
+        rows = decode_rows(METRIC, many_rows(10)).table
+        journal.save(PassState(DAY, DAY, DAY.start, 1000, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])}))
+    stand = [(path, path.read_bytes()) for path in segments(tmp_path)[1:]]
+    first.save(PassState(DAY, DAY, DAY.start, 1000, server_time=DAY.end, days={}))
+    assert {path: path.read_bytes() for path in segments(tmp_path)}.items() >= dict(stand).items()
