@@ -133,11 +133,13 @@ def when_the_heir_has_finished(world, process):
 ORDERS = [while_the_heir_reads, at_the_same_time, when_the_heir_has_finished]
 
 
+# In a folder, who puts holds the lock: the tests below.
+CASES = [("bucket", point) for point in POINTS] + [("folder", point) for point in POINTS if not point.endswith(" is put")]
+
+
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.__name__)
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(("world", "point"), CASES, indirect=["world"])
 def test_what_the_heir_saw_is_what_stands(world, point, order):
-    if point.endswith(" is put") and not world.env:
-        pytest.skip("in a folder it holds the lock then: the tests below")
     with world.stopped_at(point) as process:
         told = order(world, process)
     assert told.startswith("DaysHeldError: "), told

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.beside import Beside
 from ticket_events_pipeline.day import Clock, Day
-from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, OverfullSecondError, TicketEventsError
+from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, LockHeldError, OverfullSecondError, TicketEventsError
 from ticket_events_pipeline.ingest.committed_day import CommittedDay, write_day
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
 from ticket_events_pipeline.ingest.estimate import estimate_from_stored
@@ -103,13 +103,16 @@ def fetch_days(
             yield from walk.run(source)
         begun.journal.remove()
         is_finished = True
+    except LockHeldError:  # to look would be to wait for the same lock
+        raise
     except TicketEventsError:
         _explain_if_taken_over(store, stream.name, lease)
         raise
     finally:
         lease.release(is_finished=is_finished)
     if lease.is_heir:
-        remove_late_segments(store, stream.name)
+        with suppress(TicketEventsError):  # they do no harm where they lie, and the next pass removes them
+            remove_late_segments(store, stream.name)
 
 
 def _explain_if_taken_over(store: Store, stream: str, lease: Lease) -> None:

@@ -39,8 +39,8 @@ def locked(target: Path, *, log: Log) -> Iterator[None]:
     holder = target.with_name(f"{target.name}.lock.holder")
     _acquire(lock, target, holder, log)
     try:
-        with open(os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(f"{this_process()} {host_name()}")
+        with suppress(OSError):  # on a full disk, files can be removed still
+            _write_own_name(holder)
         yield
     finally:
         lock.release()
@@ -62,6 +62,11 @@ def _acquire(lock: FileLock, target: Path, holder: Path, log: Log) -> None:
             f"{target} has been held by {_named(holder)} for more than {WAIT_SECONDS:g} s: it stands still, or the disk "
             f"hangs. Let it go on{go_on}, or end it; then run this again."
         ) from None
+
+
+def _write_own_name(holder: Path) -> None:
+    with open(os.open(holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(f"{this_process()} {host_name()}")
 
 
 def _named(holder: Path) -> str:
