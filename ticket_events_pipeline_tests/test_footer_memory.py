@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+import threading
 
 import pytest
 
@@ -111,11 +112,20 @@ def test_a_file_that_was_just_written_is_read_once_more_when_it_is_two_seconds_o
     assert store.news() == []
 
 
-def test_without_time_nothing_is_known_and_the_next_look_goes_on(store):
-    look = FooterMemory(seconds=0).look(store, "UTC")
-    assert look.unread > 0
-    memory = FooterMemory(seconds=0)
-    for _ in range(1000):
+def test_what_is_not_read_in_time_is_not_known_and_the_next_look_goes_on(root):
+    class SlowStore(CountedStore):
+        answers = threading.Event()
+
+        def reader(self, path):
+            if path.startswith(SLA[0]):
+                self.answers.wait(20)
+            return super().reader(path)
+
+    store = SlowStore(root)
+    memory = FooterMemory(seconds=0.1)
+    assert memory.look(store, "UTC").unread >= len(DAYS)
+    store.answers.set()
+    for _ in range(100):
         look = memory.look(store, "UTC")
         if not look.unread:
             break

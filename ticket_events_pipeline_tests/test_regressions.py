@@ -2,7 +2,6 @@
 
 import resource
 
-import dagster as dg
 import pytest
 
 from ticket_events_pipeline.day import Day
@@ -21,6 +20,7 @@ from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS, EventPage
 from ticket_events_pipeline_tests.commands import new_place
 from ticket_events_pipeline_tests.deployment import deployed
 from ticket_events_pipeline_tests.passes import Moment, fetch, stored_ids
+from ticket_events_pipeline_tests.sla_roots import put_raw_day
 from ticket_events_pipeline_tests.test_sensor import event
 
 DAY, NEXT_DAY = "2026-03-02", "2026-03-03"
@@ -142,11 +142,9 @@ def test_a_range_that_ends_before_it_begins_is_named(tmp_path):
 def test_the_sensor_asks_for_no_day_before_the_first_partition(tmp_path):
     """A day that landed before TICKET_EVENTS_START_DATE was moved would make every range with it fail."""
     first = SCOPE.first_day
+    for day in (first.plus(-1), first):
+        put_raw_day(tmp_path, [], day)
     with deployed(tmp_path, now=LATER) as deployment:
-        for day in (first.plus(-1), first):
-            facts = {"content_hash": "x", "complete": True, "fetched_at": float(day.end), "metric_rows": 1}
-            landed = dg.AssetMaterialization("ticket_metric_events", partition=str(day), metadata=facts)
-            deployment.instance.report_runless_asset_event(landed)
         (request,) = deployment.tick().run_requests
         assert request.tags["dagster/asset_partition_range_start"] == str(first)
 

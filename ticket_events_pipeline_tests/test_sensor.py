@@ -1,12 +1,19 @@
 """The sensor: every landed or changed day gets its summary, nothing else asks for anything, and no failure is forgotten."""
 
+import shutil
+
 import dagster as dg
 import pytest
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs.runs import range_tags
+from ticket_events_pipeline.defs.account_scope import AccountScope
+from ticket_events_pipeline.defs.runs import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, range_tags
+from ticket_events_pipeline.errors import TransientError
+from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline_tests.deployment import deployed
+from ticket_events_pipeline_tests.sla_cases import Clock
+from ticket_events_pipeline_tests.sla_roots import sla_root
 
 DAYS = ["2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05", "2026-03-06"]
 LATER = Day.parse("2026-03-20").start
@@ -235,3 +242,98 @@ def test_audits_that_land_after_the_summary_make_it_again_with_the_deletions_tha
     still_open = [sum(deployment.table("daily_sla_breach_summary", day)["active_eod"].to_pylist()) for day in DAYS[:3]]
     assert (deleted, still_open) == ([0, 1, 0], [1, 1, 2])
     assert deployment.footer("daily_sla_breach_summary", DAYS[2])["deletions_from"] == DAYS[0]
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A deployment whose days were made without Dagster: its log tells none of them."""
+    first, last = Day.parse(DAYS[0]), Day.parse(DAYS[-1])
+    sla_root(tmp_path, Clock(1).apply(9, 60).events, first, last)
+    with deployed(tmp_path, now=LATER) as running:
+        yield running
+
+
+def test_days_that_the_log_does_not_tell_are_recorded_from_their_files_and_nothing_is_made(made):
+    """The records are those of a run, as far as footers tell."""
+    assert made.tick().run_requests == []
+    assert made.told == (
+        "Every landed day's summary was made from what is stored now. "
+        "20 files that Dagster's log didn't tell were recorded in it."
+    )
+    for asset in ("ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary"):
+        assert made.recorded(asset) == set(DAYS)
+        record = made.instance.get_latest_materialization_event(dg.AssetKey(asset)).asset_materialization
+        assert record.metadata["content_hash"].value == made.footer(asset, record.partition)["content_hash"]
+        assert record.metadata["dagster/row_count"].value == made.table(asset, record.partition).num_rows
+        assert record.metadata["dagster/uri"].value.startswith(str(made.root))
+        assert record.metadata["complete"].value is True
+    assert record.metadata["breaches"].value == 0
+    assert made.tick().asset_events == []
+    assert made.told == "Every landed day's summary was made from what is stored now."
+
+
+def test_many_files_are_recorded_some_at_a_time(made, monkeypatch):
+    monkeypatch.setattr("ticket_events_pipeline.defs.sensors.RECORDED_A_TICK", 8)
+    told = []
+    for _ in range(4):
+        made.tick()
+        told.append(made.told.partition(" were")[0].rpartition(".")[2].strip().partition(" ")[0])
+    assert told[:3] == ["8", "8", "4"]
+    assert made.recorded("sla_clocks") == set(DAYS)
+
+
+def test_a_run_whose_tags_are_no_dates_holds_no_day(made):
+    for tags in (
+        {PARTITION_TAG: "not a date"},
+        range_tags(Day.parse(DAYS[0]), Day.parse(DAYS[1])) | {RANGE_END_TAG: "2026-02-30"},
+    ):
+        run = made.instance.create_run_for_job(job_def=made.job("fetch_ticket_events"), status=dg.DagsterRunStatus.STARTED)
+        made.instance.add_run_tags(run.run_id, tags)
+    remove(made, "daily_sla_breach_summary", DAYS[-1])
+    assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
+    assert made.told.startswith(f"{DAYS[-1]}: daily_sla_breach_summary has not been made. A run is asked for.")
+
+
+def test_a_root_that_is_set_wrong_is_told(made, monkeypatch):
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", "ftp://nowhere")
+    assert made.tick().run_requests == []
+    assert made.told.startswith("Nothing was compared. ")
+    assert "TICKET_EVENTS_ROOT" in made.told
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(made.root / "empty"))
+    assert made.tick().run_requests == []
+    assert made.told == f"No day has landed below {made.root / 'empty'}."
+
+
+def test_the_sensor_needs_no_credentials(made, monkeypatch):
+    monkeypatch.delenv("ZENDESK_OAUTH_TOKEN")
+    remove(made, "daily_sla_breach_summary", DAYS[-1])
+    assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
+
+
+class HalfReachedStore(FolderStore):
+    """A root of which the files of one table can't be reached."""
+
+    def reader(self, path):
+        if path.startswith("sla_clocks"):
+            raise TransientError("503")
+        return super().reader(path)
+
+
+def test_nothing_is_asked_for_before_all_files_have_been_compared(made, monkeypatch):
+    remove(made, "daily_sla_breach_summary", DAYS[-1])
+    with monkeypatch.context() as patched:
+        patched.setattr(AccountScope, "store", lambda _: HalfReachedStore(made.root))
+        assert made.tick().run_requests == []
+    assert made.told.startswith(
+        f"14 of 19 files below {made.root} have been compared; the next tick goes on, and nothing is asked for until all are."
+    )
+    assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
+
+
+def remove(deployment, asset, day):
+    shutil.rmtree(deployment.root / asset / f"date={day}")
+
+
+def asked(result):
+    spans = ((request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) for request in result.run_requests)
+    return sorted(spans)

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import dagster as dg
 import pytest
 
-from ticket_events_pipeline.defs.runs import RANGE_END_TAG, RANGE_START_TAG
 from ticket_events_pipeline_tests.deployment import ASSETS, REPORT, deployed
 from ticket_events_pipeline_tests.test_sensor import DAYS, LATER, event
 
@@ -20,7 +19,7 @@ SLA = ["sla_clocks", "sla_targets", SUMMARY]
 ALL_MADE = "Every landed day's summary was made from what is stored now."
 NOT_TOLD = "that Dagster's log didn't tell"
 
-slow = pytest.mark.slow
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,6 @@ def remove(deployment, asset, day):
     shutil.rmtree(deployment.root / asset / f"date={day}")
 
 
-@slow
 def test_a_lost_dagster_home_is_filled_again_from_the_files(world):
     with running(world, home="another home") as deployment:
         truth = figures(deployment)
@@ -119,7 +117,6 @@ ACCIDENTS_OF_THE_LOG = {
 }
 
 
-@slow
 @pytest.mark.parametrize("accident", ACCIDENTS_OF_THE_LOG)
 @pytest.mark.parametrize("remembers", [True, False], ids=["the same code server", "a new code server"])
 def test_what_the_log_has_lost_is_recorded_again_and_nothing_is_made_again(deployment, accident, remembers):
@@ -138,7 +135,6 @@ def test_what_the_log_has_lost_is_recorded_again_and_nothing_is_made_again(deplo
     assert figures(deployment) == truth
 
 
-@slow
 def test_another_root_under_the_same_home_and_back(world):
     with running(world, root="another root") as other:
         other.account.deliver("ticket_metric_events", [event(101, f"{DAYS[1]}T10:00:00Z", "breach", ticket_id=1)])
@@ -161,7 +157,6 @@ def test_another_root_under_the_same_home_and_back(world):
         assert sum(deployment.table(SUMMARY, DAYS[1])["breaches"].to_pylist()) == 0
 
 
-@slow
 def test_days_that_a_killed_command_line_left_unrecorded_are_summarised_and_recorded(world):
     """Its files stand; whatever it would have written to DAGSTER_HOME is not there. So it is with a full one."""
     day = "2026-03-07"
@@ -175,7 +170,6 @@ def test_days_that_a_killed_command_line_left_unrecorded_are_summarised_and_reco
         assert is_recorded(deployment, [*DAYS, day])
 
 
-@slow
 def test_raw_days_reported_by_hand_have_not_landed(deployment):
     """Neither one without a file, nor one whose key is no date; and over a day that stands, the file is recorded again."""
     for asset in ASSETS:
@@ -188,19 +182,6 @@ def test_raw_days_reported_by_hand_have_not_landed(deployment):
     assert is_recorded(deployment)
 
 
-def test_a_run_whose_tags_are_no_dates_holds_no_day(deployment):
-    for tags in ({"dagster/partition": "not a date"}, {RANGE_START_TAG: "2026-02-30", RANGE_END_TAG: DAYS[-1]}):
-        run = deployment.instance.create_run_for_job(
-            job_def=deployment.job("fetch_ticket_events"), status=dg.DagsterRunStatus.STARTED
-        )
-        deployment.instance.add_run_tags(run.run_id, tags)
-    remove(deployment, SUMMARY, DAYS[-1])
-    (request,) = deployment.tick().run_requests
-    assert request.tags["dagster/asset_partition_range_start"] == DAYS[-1]
-    assert deployment.told == f"{DAYS[-1]}: daily_sla_breach_summary has not been made. A run is asked for."
-
-
-@slow
 def test_when_all_folders_of_a_day_are_deleted_the_stretches_on_both_sides_are_made(deployment):
     for asset in (*ASSETS, REPORT):
         remove(deployment, asset, DAYS[2])
@@ -218,7 +199,6 @@ def test_when_all_folders_of_a_day_are_deleted_the_stretches_on_both_sides_are_m
     assert sum(deployment.table(SUMMARY, DAYS[-1])["active_eod"].to_pylist()) == 4
 
 
-@slow
 def test_sla_files_that_are_deleted_by_hand_are_made_again_however_often(deployment):
     truth = figures(deployment)
     for _ in range(3):
@@ -230,7 +210,6 @@ def test_sla_files_that_are_deleted_by_hand_are_made_again_however_often(deploym
         assert figures(deployment) == truth
 
 
-@slow
 def test_an_old_backup_of_one_asset_alone_is_made_anew(deployment):
     """Whichever it is; its modification times are those of the backup."""
     backup = shutil.copytree(deployment.root, deployment.root.parent / "backup")
@@ -248,7 +227,6 @@ def test_an_old_backup_of_one_asset_alone_is_made_anew(deployment):
         assert is_recorded(deployment)
 
 
-@slow
 def test_a_damaged_raw_file_is_named_and_holds_up_no_other_day(deployment):
     path = deployment.root / "ticket_metric_events" / f"date={DAYS[2]}" / "ticket_metric_events.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
@@ -265,7 +243,6 @@ def test_a_damaged_raw_file_is_named_and_holds_up_no_other_day(deployment):
     assert deployment.told == ALL_MADE
 
 
-@slow
 def test_a_damaged_sla_file_is_made_again(deployment):
     truth = figures(deployment)
     path = deployment.root / "sla_targets" / f"date={DAYS[2]}" / "sla_targets.parquet"
@@ -277,7 +254,6 @@ def test_a_damaged_sla_file_is_made_again(deployment):
     assert figures(deployment) == truth
 
 
-@slow
 def test_runs_that_write_to_another_root_than_the_sensor_reads_are_asked_for_twice_and_not_again(deployment, world):
     remove(deployment, SUMMARY, DAYS[-1])
     elsewhere = shutil.copytree(world / "root", world / "elsewhere")
@@ -300,7 +276,6 @@ def test_runs_that_write_to_another_root_than_the_sensor_reads_are_asked_for_twi
     assert deployment.told.startswith(ALL_MADE)
 
 
-@slow
 def test_files_that_are_deleted_before_the_sensor_has_seen_them_are_made_once_more(deployment):
     remove(deployment, SUMMARY, DAYS[-1])
     (request,) = deployment.tick().run_requests
@@ -311,7 +286,6 @@ def test_files_that_are_deleted_before_the_sensor_has_seen_them_are_made_once_mo
     assert in_the_end == ALL_MADE
 
 
-@slow
 def test_what_a_run_in_progress_covers_is_neither_asked_for_nor_recorded(deployment):
     remove(deployment, SUMMARY, DAYS[-1])
     deployment.instance.wipe_assets([dg.AssetKey("sla_targets")])
@@ -326,19 +300,3 @@ def test_what_a_run_in_progress_covers_is_neither_asked_for_nor_recorded(deploym
     deployment.instance.delete_run(run.run_id)
     assert deployment.settle() == [(DAYS[-1], DAYS[-1])]
     assert is_recorded(deployment)
-
-
-def test_a_root_that_cannot_be_read_or_is_set_wrong_is_told(deployment):
-    os.environ["TICKET_EVENTS_ROOT"] = "ftp://nowhere"
-    assert deployment.tick().run_requests == []
-    assert deployment.told.startswith("Nothing was compared. ")
-    assert "TICKET_EVENTS_ROOT" in deployment.told
-    os.environ["TICKET_EVENTS_ROOT"] = str(deployment.root / "empty")
-    assert deployment.tick().run_requests == []
-    assert deployment.told == f"No day has landed below {deployment.root / 'empty'}."
-
-
-def test_the_sensor_needs_no_credentials(deployment):
-    del os.environ["ZENDESK_OAUTH_TOKEN"]
-    remove(deployment, SUMMARY, DAYS[-1])
-    assert len(deployment.tick().run_requests) == 1
