@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
+from ticket_events_pipeline.defs.asked_runs import MOST_ATTEMPTS
 from ticket_events_pipeline.defs.dead_runs import dead_runs, end_run
 from ticket_events_pipeline.defs.run_process import PROCESS_TAG, Mark, is_gone, mark_of, mark_run
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, days_in_progress, range_tags
@@ -416,8 +417,9 @@ def test_runs_that_were_killed_are_no_attempts(summarised):
     deployment, tags = summarised
     for _ in range(5):
         a_failed_run(deployment, tags, **{WILL_RETRY_TAG: "true", RETRIED_BY_TAG: "its-retry"})
-    for _ in range(2):
-        a_failed_run(deployment, tags, **{WILL_RETRY_TAG: "false"})
-    assert len(deployment.tick().run_requests) == 1
-    a_failed_run(deployment, tags)
+    for _ in range(MOST_ATTEMPTS - 1):
+        (request,) = deployment.tick().run_requests
+        a_failed_run(deployment, request.tags, **{WILL_RETRY_TAG: "false"})
+    (request,) = deployment.tick().run_requests
+    a_failed_run(deployment, request.tags)
     assert not deployment.tick().run_requests
