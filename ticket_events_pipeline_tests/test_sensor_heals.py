@@ -11,7 +11,10 @@ from contextlib import contextmanager
 import dagster as dg
 import pytest
 
+from ticket_events_pipeline.day import Day
 from ticket_events_pipeline_tests.deployment import ASSETS, REPORT, deployed
+from ticket_events_pipeline_tests.sla_cases import Clock
+from ticket_events_pipeline_tests.sla_roots import make_sla_days, put_raw_day
 from ticket_events_pipeline_tests.test_sensor import DAYS, LATER, event
 
 SUMMARY = "daily_sla_breach_summary"
@@ -213,9 +216,9 @@ def test_sla_files_that_are_deleted_by_hand_are_made_again_however_often(deploym
 def test_an_old_backup_of_one_asset_alone_is_made_anew(deployment):
     """Whichever it is; its modification times are those of the backup."""
     backup = shutil.copytree(deployment.root, deployment.root.parent / "backup")
-    deployment.account.deliver("ticket_metric_events", [event(101, f"{DAYS[1]}T10:00:00Z", "breach", ticket_id=1)])
-    deployment.fetch(DAYS[1])
-    assert deployment.settle() == [(DAYS[1], DAYS[-1])]
+    second, last = Day.parse(DAYS[1]), Day.parse(DAYS[-1])
+    put_raw_day(deployment.root, Clock(9, first_id=900).apply(33, 60).events, second)
+    make_sla_days(deployment.root, second, last)
     truth = figures(deployment)
     for asset in SLA:
         shutil.rmtree(deployment.root / asset)
