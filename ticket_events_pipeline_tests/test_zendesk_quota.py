@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.errors import LockHeldError, UsageError
 from ticket_events_pipeline.zendesk.pace import Wait
-from ticket_events_pipeline.zendesk.quota import Change, Exchange, Quota, Turn, in_memory_exchange
+from ticket_events_pipeline.zendesk.quota import ALONE_SECONDS, Change, Exchange, Quota, Turn, in_memory_exchange
 from ticket_events_pipeline_tests.quota_simulation import HEADER, FixedWindow, Simulation, SlidingWindow, T
 
 
@@ -364,6 +364,22 @@ def test_where_nothing_can_be_shared_the_process_counts_for_itself() -> None:
     [line] = log
     assert "No space left" in line
     assert "counts for itself" in line
+
+
+def test_a_process_that_stands_still_with_the_quota_is_waited_for_once_in_ten_minutes() -> None:
+    """Not with every request: each try waits a minute for the lock."""
+    tries: list[float] = []
+
+    def held(change: Change) -> None:
+        tries.append(hand.now)
+        raise LockHeldError("quota.json has been held by process 7 for more than 60 s")
+
+    hand = Hand()
+    quota = Quota(1000, exchange=held, clock=hand)
+    for _ in range(20):
+        quota.release(gone(quota))
+        hand.now += ALONE_SECONDS / 10
+    assert tries == [T, T + ALONE_SECONDS]
 
 
 GOOD = {

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ticket_events_pipeline.day import Clock, wall_clock
-from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.errors import LockHeldError, TicketEventsError
 from ticket_events_pipeline.zendesk import pace
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, retry_after_seconds
 from ticket_events_pipeline.zendesk.pace import Heard, Wait
@@ -30,6 +30,9 @@ Exchange = Callable[[Change], None]
 _BLOCK_SECONDS = 5.0
 # A block is spent without asking anybody while the server has that many blocks more to give.
 _BLOCKS_LEFT = 32
+
+ALONE_SECONDS = 600.0
+"""After another process was found to stand still with the lock of the exchange: each try to share waits a minute for it."""
 
 TOO_MANY_REQUESTS = 429
 
@@ -75,6 +78,7 @@ class Quota:
         self._lock = threading.Lock()
         self._block: _Block | None = None
         self._has_told = False
+        self._alone_until = -math.inf
         self._name = uuid.uuid4().hex[:12]
         self._numbers = itertools.count()
 
@@ -153,9 +157,14 @@ class Quota:
             after = change(state, now)
             return None if after == before else state_bytes(after, now)
 
+        if self._clock() < self._alone_until:
+            self._own(change_bytes)
+            return
         try:
             self._exchange(change_bytes)
         except TicketEventsError as error:
+            if isinstance(error, LockHeldError):
+                self._alone_until = self._clock() + ALONE_SECONDS
             if not self._has_told:
                 self._log(f"the export quota can't be shared with other processes, this one counts for itself: {error}")
             self._has_told = True
