@@ -7,7 +7,6 @@ import gc
 import gzip
 import json
 import re
-import time
 from collections import Counter
 from contextlib import contextmanager
 from email.utils import formatdate
@@ -71,10 +70,6 @@ def faults_of(stream: str, account: FaultyAccount) -> list[Fault]:
     """All of them; those that a smaller page helps against come with the log of its halving."""
     page = json.dumps({**PAGE, stream: []}).encode()
 
-    def slowly() -> None:
-        account.time.now += 6
-        time.sleep(0.001)
-
     statuses = [408, 409, 500, 502, 503, 504]
     every = [refused(status, body) for status in statuses for body in SHAPES]
     every += [refused(429, body, {"Retry-After": "17"}, waits="17") for body in SHAPES]
@@ -96,7 +91,6 @@ def faults_of(stream: str, account: FaultyAccount) -> list[Fault]:
         once(reset(page, 9), "the answer broke off or can't be unpacked"),
         once(cut(page, 9), "the answer broke off or can't be unpacked"),
         once(garbage(b"\x00\x01\x02\r\n\r\n"), r"no connection \(\w+: .*\)"),
-        once(trickle(b" " * 2000, slowly), "an answer that was not complete after 10 s"),
         once(too_recent(400, TEXT), "400 start_time is younger than 300 seconds, though by .* it is far older"),
         once(too_recent(422, None), "422 start_time is younger than 300 seconds, though by .* it is far older"),
     ]  # fmt: skip
@@ -187,21 +181,6 @@ def test_a_pass_with_every_fault_between_its_pages_ends_exact_and_tells_of_each(
     assert made.asked("per_page")[-1] == ("1000" if stream == EVENTS else None), "pages didn't grow back"
     retries = [int(found[1]) for line in made.log if (found := re.search(WAITING, line))]
     assert not Counter(retries) - Counter(round(seconds) for seconds in made.time.waits), "told and not waited"
-
-
-def test_a_body_that_trickles_is_given_up_in_the_middle():
-    """Not only once it is complete: at a byte a minute that would be weeks."""
-    sent = []
-
-    def slowly() -> None:
-        sent.append(made.time.now)
-        made.time.now += 6
-        time.sleep(0.001)
-
-    with bench(trickle(b" " * 3000, slowly), last_page(1), timeout_seconds=1) as made:
-        assert [walked.requests for walked in made.walk()] == [2]
-        assert "an answer that was not complete after 10 s; waiting" in made.log[0]
-        assert len(sent) < 2000
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # the library leaves such an answer's socket to itself

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -48,7 +49,8 @@ def test_a_lock_that_another_process_does_not_let_go_is_an_error_that_names_it(t
             attempt()
         assert str(caught.value) == (
             f"{tmp_path}/small has been held by process {held.pid} on {host_name()} for more than 0.3 s: it stands still, or "
-            f"the disk hangs. Let it go on (kill -CONT {held.pid}), or end it; then run this again."
+            f"the disk hangs. Let it go on (kill -CONT {held.pid}), or end it; then run this again. Leave the lock file where "
+            "it is: without it, that process would replace what others have written."
         )
     assert log == [f"{tmp_path}/small is held by process {held.pid} on {host_name()}; waiting for it, up to 0 s"] * 3
     assert seen == []
@@ -67,7 +69,15 @@ def test_a_lock_that_is_let_go_in_time_is_taken(tmp_path, held):
     FolderStore(tmp_path).exchange("small", lambda _: b"changed", log=log.append)
     assert (tmp_path / "small").read_bytes() == b"changed"
     assert len(log) == 1
-    assert (tmp_path / "small.lock.holder").read_text() == f"{this_process()} {host_name()}"
+    assert not (tmp_path / "small.lock.holder").exists()
+
+
+def test_who_held_a_lock_before_is_not_named_for_who_holds_it(tmp_path, held):
+    """The name is written a moment after the lock is taken: until then, nobody is known. Nor is it ever the waiting one."""
+    for name in (f"{this_process()} here", f"{replace(this_process(), began='1')} here"):
+        (tmp_path / "small.lock.holder").write_text(name)
+        with pytest.raises(LockHeldError, match="has been held by another process for more than"):
+            FolderStore(tmp_path).exchange("small", lambda _: b"changed")
 
 
 def test_a_fence_is_asked_while_nobody_else_can_change_its_file(tmp_path):

@@ -17,7 +17,7 @@ import pytest
 from ticket_events_pipeline.alerts.stored_state import reading_times, summarised_days
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.ingest.catch_up import first_day_to_fetch
+from ticket_events_pipeline.ingest.catch_up import WholeFiles, catch_up
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
 from ticket_events_pipeline.lake.raw_footer import read_raw_footer
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
@@ -117,7 +117,7 @@ def footer(root, stream):
 
 
 def next_fetch(root):
-    return first_day_to_fetch(FolderStore(root), LAST.plus(1))
+    return catch_up(FolderStore(root), LAST.plus(1), WholeFiles())
 
 
 def segment(root):

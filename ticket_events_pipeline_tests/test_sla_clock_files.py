@@ -255,14 +255,14 @@ def test_where_all_files_are_of_other_raw_files_the_stored_events_of_thirty_days
         put_raw_day(root, [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * (day.date - FIRST.date).days + 1, 6))], day)
     (day,) = make_sla_days(root, NEXT, NEXT)
     assert day.provenance.history_from == DAYS[MADE - 30].date
-    assert day.provenance.inputs.previous_clocks == "none"
+    assert day.provenance.inputs.begins_anew
 
 
 def test_a_day_before_that_was_never_made_is_not_made_up(root):
     """The stored events of thirty days are what there is, as ever; the file says that it comes from no memory."""
     removed(root, CLOCKS, DAYS[MADE - 1])
     (day,) = make_sla_days(root, NEXT, NEXT)
-    assert day.provenance.inputs.previous_clocks == "none"
+    assert day.provenance.inputs.begins_anew
     assert day.provenance.history_from == DAYS[MADE - 30].date
     assert footer(root, NEXT)[REACHES_BACK] == "0"
 

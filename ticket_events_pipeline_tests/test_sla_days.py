@@ -39,7 +39,8 @@ def test_a_day_whose_day_before_was_never_made_knows_the_stored_days_before_it(d
     assert deployment.run("summarize_sla_breaches", THIRD).success
     assert open_tickets(deployment, THIRD) == [1, 2]
     footer = deployment.footer("daily_sla_breach_summary", THIRD)
-    assert (footer["history_from"], footer["made_from_previous_clocks"]) == (FIRST, NONE)
+    assert footer["history_from"] == FIRST
+    assert footer["made_from_previous_clocks"].startswith("history ")
 
 
 def test_what_is_stored_longer_than_thirty_days_before_is_not_looked_for(deployment):

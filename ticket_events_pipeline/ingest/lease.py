@@ -16,7 +16,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -81,13 +81,14 @@ class Holder:
 
     @classmethod
     def parse(cls, entry: dict[str, Any]) -> Holder:
-        """The inverse of `asdict`, also from an entry of a version that knew less.
+        """The inverse of `asdict`, also from an entry of a version that knew less, or more.
 
         Raises:
             TypeError, ValueError, KeyError: it is none.
         """
         lists = {name: tuple(entry.get(name, ())) for name in ("heir_of", "instead_of")}
-        return cls(**{**entry, **lists, "token": entry.get("token") or entry["pass_id"]})
+        known = {field.name: entry[field.name] for field in fields(cls) if field.name in entry}
+        return cls(**{**known, **lists, "token": entry.get("token") or entry["pass_id"]})
 
     @property
     def is_gone(self) -> bool:
@@ -217,10 +218,15 @@ class Lease:
     def _told_lost(self, holders: list[Holder]) -> str:
         lost = {self._holder.token, self._holder.pass_id}
         heir = next((one for one in reversed(holders) if lost.intersection(one.heir_of)), None)
-        told = "another pass" if heir is None else str(heir)
-        has_ended = " and has ended by now" if heir is None or heir.ended else ""
+        if heir is None:
+            return (
+                f"{self._stream}: this pass stands no more in {self._store.url(_path(self._stream))}: another pass has taken "
+                "over its days and has ended by now, or the file was removed or damaged. Nothing more is written by this one. "
+                "Run it again if days are missing."
+            )
+        has_ended = " and has ended by now" if heir.ended else ""
         return (
-            f"{self._stream}: this pass stood still for so long that {told} has taken over its days{has_ended}. Nothing more "
+            f"{self._stream}: this pass stood still for so long that {heir} has taken over its days{has_ended}. Nothing more "
             "is written by this one. Run it again when the other has ended, if days are missing."
         )
 

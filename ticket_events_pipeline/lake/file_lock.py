@@ -43,6 +43,8 @@ def locked(target: Path, *, log: Log) -> Iterator[None]:
             _write_own_name(holder)
         yield
     finally:
+        with suppress(OSError):
+            holder.unlink()  # or the next error would name one that has let go
         lock.release()
 
 
@@ -60,7 +62,8 @@ def _acquire(lock: FileLock, target: Path, holder: Path, log: Log) -> None:
         go_on = f" (kill -CONT {process.pid})" if process else ""
         raise LockHeldError(
             f"{target} has been held by {_named(holder)} for more than {WAIT_SECONDS:g} s: it stands still, or the disk "
-            f"hangs. Let it go on{go_on}, or end it; then run this again."
+            f"hangs. Let it go on{go_on}, or end it; then run this again. Leave the lock file where it is: without it, that "
+            "process would replace what others have written."
         ) from None
 
 
@@ -79,4 +82,5 @@ def _parsed(holder: Path) -> tuple[Process | None, str]:
         told, _, host = holder.read_text().partition(" ")
     except (OSError, ValueError):  # it took the lock a moment ago
         return None, ""
-    return Process.parse(told), host
+    process = Process.parse(told)
+    return (None, "") if process is None or process.is_gone or process == this_process() else (process, host)

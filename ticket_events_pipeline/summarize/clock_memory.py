@@ -23,13 +23,10 @@ from ticket_events_pipeline.lake.content_hash import content_hash
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.sla.memory import REACH_DAYS, Layer, Memory
 from ticket_events_pipeline.sla.segments import union
-from ticket_events_pipeline.summarize.inputs import NOT_LANDED, day_inputs
+from ticket_events_pipeline.summarize.inputs import HISTORY_DAYS, NOT_LANDED, DayInputs, day_inputs, history_before
 from ticket_events_pipeline.summarize.provenance import NO_AUDITS, AuditsKnown
 from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS, RawDay, raw_state, read_raw
 from ticket_events_pipeline.summarize.stored_clocks import CLOCKS, MadeLayer, StoredLayer, read_layer
-
-HISTORY_DAYS = 30
-"""Where the day before was never made, this many days of stored events are replayed to know the open clocks."""
 
 FILES_AT_ONCE = 16
 """A request to an object store takes some thirty milliseconds, and a file some requests."""
@@ -45,7 +42,7 @@ class Known:
     Attributes:
         memory: the remembered clocks.
         content_hash: tells the memory from every other: of all events that it was made from, day by day; None of an empty one.
-        previous_clocks: the same where `sla_clocks` of the day was made, else None: the next day's input.
+        previous_clocks: the next day's input: the same where `sla_clocks` of the day was made, else see `history_before`.
         reaches_back_days: over how many days before its own the memory is spread; None where not all of it is stored.
         events_through: newest event read, epoch seconds; None before the first.
         history_from: the first day whose events are known.
@@ -234,10 +231,13 @@ def _replayed_from_nothing(store: Store, day: Day) -> Known:
     known = Known(
         Memory(), content_hash=None, previous_clocks=None, reaches_back_days=None, events_through=None, history_from=day.date
     )
+    replayed: dict[Day, DayInputs] = {}
     for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1)):
         raw = read_raw(store, past)
-        if raw.inputs(None) is None:
+        inputs = raw.inputs(None)
+        if inputs is None:
             continue
+        replayed[past] = inputs
         known, _ = known.followed_by(raw, as_of=past.end)
         known = replace(known, history_from=min(known.history_from, past.date))
-    return replace(known, previous_clocks=None, reaches_back_days=None)
+    return replace(known, previous_clocks=history_before(day, replayed.get), reaches_back_days=None)

@@ -5,12 +5,19 @@ Told from the raw files' footers, when a day is made and when the sensor asks wh
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ticket_events_pipeline.day import Day
 
 NOT_LANDED = "none"
 """Stands for the hash of a file that isn't there."""
+
+HISTORY_DAYS = 30
+"""Where the day before was never made, this many days of stored events are replayed to know the open clocks."""
+
+_HISTORY = "history "
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,8 @@ class DayInputs:
         ticket_events, ticket_metric_events: hash of the raw file and `complete` or `open`; NOT_LANDED without one.
         complete: whether every file that speaks for the day is.
         as_of: the end of the day, or while it is open the server time up to which it was read; epoch seconds.
-        previous_clocks: hash of `sla_clocks` of the day before; NOT_LANDED without one.
+        previous_clocks: hash of `sla_clocks` of the day before. Without one, fingerprint of the raw files whose events were
+            replayed instead, see `history_before`; NOT_LANDED without those, too.
     """
 
     ticket_events: str
@@ -50,6 +58,11 @@ class DayInputs:
     complete: bool
     as_of: int
     previous_clocks: str
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether there was no `sla_clocks` of the day before."""
+        return self.previous_clocks == NOT_LANDED or self.previous_clocks.startswith(_HISTORY)
 
     def has_equal_files(self, other: DayInputs) -> bool:
         """Whether both are of the same raw files, read equally far."""
@@ -87,6 +100,19 @@ def day_inputs(
         as_of=max(day.start, min(read_up_to)),
         previous_clocks=previous_clocks or NOT_LANDED,
     )
+
+
+def history_before(day: Day, inputs_of: Callable[[Day], DayInputs | None]) -> str | None:
+    """What stands for `sla_clocks` of the day before where it was never made: the raw files of the HISTORY_DAYS before.
+
+    `inputs_of` a day is None while that day can't be summarised. None if that holds of all of them.
+    """
+    told = []
+    for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1)):
+        inputs = inputs_of(past)
+        if inputs is not None:
+            told.append(f"{past} {inputs.ticket_events} {inputs.ticket_metric_events}")
+    return _HISTORY + hashlib.sha256("\n".join(told).encode()).hexdigest() if told else None
 
 
 def _told(state: RawState | None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.summarize.agreement import sla_day_problem
 from ticket_events_pipeline.summarize.footer_memory import SLA_TABLES, Look, state_of
-from ticket_events_pipeline.summarize.inputs import DayInputs, day_inputs
+from ticket_events_pipeline.summarize.inputs import DayInputs, day_inputs, history_before
 from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS
 
 CLOCKS, _, SUMMARY = SLA_TABLES
@@ -88,6 +88,14 @@ def _obstacle(look: Look, day: Day) -> str | None:
 
 
 def _inputs(look: Look, day: Day) -> DayInputs | None:
+    before = day.plus(-1)
+    clocks = _clocks_hash(look, before)
+    if clocks is None and _raw_inputs(look, before) is None:  # else the run that makes this day makes that one first
+        clocks = history_before(day, lambda past: _raw_inputs(look, past))
+    return _raw_inputs(look, day, previous_clocks=clocks)
+
+
+def _raw_inputs(look: Look, day: Day, *, previous_clocks: str | None = None) -> DayInputs | None:
     ticket_events, ticket_metric_events = (
         None if (footer := look.footers[stream].get(day)) is None else state_of(footer) for stream in RAW_STREAMS
     )
@@ -95,7 +103,7 @@ def _inputs(look: Look, day: Day) -> DayInputs | None:
         day,
         ticket_events=ticket_events,
         ticket_metric_events=ticket_metric_events,
-        previous_clocks=_clocks_hash(look, day.plus(-1)),
+        previous_clocks=previous_clocks,
     )
 
 

@@ -15,7 +15,6 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.lake.partition_file import read_metadata
 from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.summarize.inputs import NOT_LANDED
 from ticket_events_pipeline.summarize.provenance import Provenance
 from ticket_events_pipeline.summarize.sla_days import SUMMARY
 from ticket_events_pipeline.summarize.stored_clocks import CLOCKS
@@ -61,7 +60,7 @@ def _checked(store: Store, day: Day, before: SlaDay | Finding | None, current: S
 
 def _why_unrelated(store: Store, day: Day, before: Provenance, current: Provenance) -> str | None:
     """Why the day needn't follow from the stored day before; None if it must."""
-    if current.inputs.previous_clocks == NOT_LANDED:
+    if current.inputs.begins_anew:
         return "it was made without a memory of the day before"
     if not before.inputs.complete:
         return "the day before was still open when it was summarised"

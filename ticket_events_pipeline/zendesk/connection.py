@@ -126,7 +126,7 @@ def network_failure(what: str, error: BaseException, *, read_seconds: float) -> 
     if isinstance(error, requests.ConnectTimeout):
         return Busy("no connection in time")
     if isinstance(error, requests.Timeout | urllib3.exceptions.ReadTimeoutError):
-        return Overtaxed(f"no answer within {read_seconds:.0f} s")
+        return Overtaxed(f"no answer within {read_seconds:g} s")
     if isinstance(error, urllib3.exceptions.ProtocolError | urllib3.exceptions.DecodeError):
         return Overtaxed("the answer broke off or can't be unpacked")
     if isinstance(error, requests.exceptions.ProxyError):
@@ -152,7 +152,7 @@ def _proxy_failure(what: str, cause: BaseException) -> Retryable | RequestRefuse
     status, told = int(found[1]), one_line(f"{found[1]}{found[2][:100]}")
     if status == 407:
         return proxy_wants_authentication(what, told)
-    if status >= 500 or status in _PROXY_STATUSES_THAT_PASS:
+    if status < 200 or status >= 500 or status in _PROXY_STATUSES_THAT_PASS:
         return Busy(f"no connection through the proxy that HTTPS_PROXY names ({told})")
     return RequestRefusedError(
         f"{what}: the proxy that HTTPS_PROXY names refuses to connect to that host ({told}). Zendesk was not reached, and "
