@@ -246,6 +246,39 @@ def test_a_damaged_raw_file_is_named_and_holds_up_no_other_day(deployment):
     assert deployment.told == ALL_MADE
 
 
+def test_rows_that_are_damaged_hold_up_no_day_before_and_are_named(deployment):
+    """The footer is sound, so the sensor can't see it; the run that reads the rows fails at that day."""
+    truth = figures(deployment, DAYS[:2])
+    path = deployment.root / "ticket_metric_events" / f"date={DAYS[2]}" / "ticket_metric_events.parquet"
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    for asset in SLA:
+        for day in DAYS:
+            remove(deployment, asset, day)
+    assert deployment.settle() == [(DAYS[0], DAYS[-1]), (DAYS[0], DAYS[1]), *[(DAYS[2], DAYS[-1])] * 3]
+    assert f"{DAYS[2]} to {DAYS[-1]}: sla_clocks has not been made. 3 runs have failed on it" in deployment.told
+    assert figures(deployment, DAYS[:2]) == truth
+    deployment.fetch(DAYS[2])
+    deployment.settle()
+    assert deployment.told.startswith(ALL_MADE)
+
+
+def test_days_after_a_gap_are_made_again_when_the_days_that_their_history_was_replayed_from_change(deployment):
+    """Their memory comes from stored events: no file of the day before says what it was made from."""
+    for asset in (*ASSETS, REPORT):
+        remove(deployment, asset, DAYS[2])
+    deployment.settle()
+    put_raw_day(deployment.root, Clock(9, first_id=900).apply(33, 60).events, Day.parse(DAYS[1]))
+    asked, told, in_the_end = heal(deployment)
+    assert asked == [(DAYS[1], DAYS[1]), (DAYS[3], DAYS[4])]
+    assert f"{DAYS[3]} to {DAYS[4]}: sla_clocks was made from" in told[0]
+    assert in_the_end == ALL_MADE
+    healed = figures(deployment, DAYS[3:])
+    make_sla_days(deployment.root, Day.parse(DAYS[3]), Day.parse(DAYS[4]))
+    assert figures(deployment, DAYS[3:]) == healed
+
+
 def test_a_damaged_sla_file_is_made_again(deployment):
     truth = figures(deployment)
     path = deployment.root / "sla_targets" / f"date={DAYS[2]}" / "sla_targets.parquet"

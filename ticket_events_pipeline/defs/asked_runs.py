@@ -50,6 +50,11 @@ class Tried:
     has_succeeded: bool
 
     @property
+    def has_failed(self) -> bool:
+        """Whether the newest run has failed."""
+        return self.attempts > 0 and not self.has_succeeded
+
+    @property
     def is_settled(self) -> bool:
         """Whether runs succeed and still leave the days stale: another one would do the same."""
         return self.has_succeeded and self.attempts >= MOST_SUCCESSES
@@ -57,7 +62,7 @@ class Tried:
     @property
     def is_given_up(self) -> bool:
         """Whether runs have failed so often that another one is of no use."""
-        return not self.has_succeeded and self.attempts >= MOST_ATTEMPTS
+        return self.has_failed and self.attempts >= MOST_ATTEMPTS
 
 
 def unnoted_runs(instance: dg.DagsterInstance, scope: AccountScope) -> list[dg.DagsterRun]:

@@ -17,7 +17,7 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
-from ticket_events_pipeline.defs.asked_runs import note, request, tried, unnoted_runs
+from ticket_events_pipeline.defs.asked_runs import Tried, note, request, tried, unnoted_runs
 from ticket_events_pipeline.defs.event_log import EventLog, mark_of
 from ticket_events_pipeline.defs.jobs import SUMMARIZE
 from ticket_events_pipeline.defs.runs import days_in_progress
@@ -35,7 +35,7 @@ from ticket_events_pipeline.lake.partition_file import partition_path
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.summarize.footer_memory import TABLES, FooterMemory
-from ticket_events_pipeline.summarize.staleness import SUMMARY, Comparison, Stretch, compared, stretches
+from ticket_events_pipeline.summarize.staleness import SUMMARY, Comparison, Stretch, before_obstacle, compared, stretches
 
 DAILY_ASSETS = (*TABLES, REPORT)
 """A run or backfill over any of them holds its days."""
@@ -173,8 +173,7 @@ class _Answer:
             return [], report
         requests: list[dg.RunRequest] = []
         asked, waiting, given_up, settled = [], [], [], []
-        for stretch in stretches(comparison, self.store.location):
-            so_far = tried(self.instance, self.scope, stretch)
+        for stretch, so_far in map(self._tried, stretches(comparison, self.store.location)):
             holders = sorted({self.busy[day] for day in stretch.days if day in self.busy})
             if holders:
                 waiting.append(Told(stretch.days, f"{stretch.reason} {', '.join(holders)} is not over yet."))
@@ -187,6 +186,15 @@ class _Answer:
                 asked.append(Told(stretch.days, stretch.reason))
         blocked = [Told([day], reason) for day, reason in comparison.blocked.items()]
         return requests, replace(report, asked=asked, waiting=waiting, given_up=given_up, settled=settled, blocked=blocked)
+
+    def _tried(self, stretch: Stretch) -> tuple[Stretch, Tried]:
+        """What is to be asked for of a stretch, and how often it was; of one whose runs fail, the days before the obstacle."""
+        so_far = tried(self.instance, self.scope, stretch)
+        if so_far.has_failed:
+            before = before_obstacle(self.found.comparison, stretch, self.store.location)
+            if before is not None:
+                return before, tried(self.instance, self.scope, before)
+        return stretch, so_far
 
     def _settled(self, stretch: Stretch) -> str:
         day = stretch.days[0]

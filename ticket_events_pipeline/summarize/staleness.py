@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.summarize.agreement import sla_day_problem
 from ticket_events_pipeline.summarize.footer_memory import SLA_TABLES, Look, state_of
-from ticket_events_pipeline.summarize.inputs import DayInputs, day_inputs, history_before
+from ticket_events_pipeline.summarize.inputs import NOT_LANDED, DayInputs, day_inputs, history_before
+from ticket_events_pipeline.summarize.provenance import Provenance
 from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS
 
 CLOCKS, _, SUMMARY = SLA_TABLES
@@ -135,20 +137,42 @@ def stretches(comparison: Comparison, root: str) -> list[Stretch]:
         while last.plus(1) in comparison.landed:
             last = last.plus(1)
         found.append(days_between(day, last))
-    return [
-        Stretch(days, comparison.stale[days[0]], _state(comparison, days, root), standing(comparison.look, days))
-        for days in found
-    ]
+    return [_stretch(comparison, days, root) for days in found]
+
+
+def before_obstacle(comparison: Comparison, stretch: Stretch, root: str) -> Stretch | None:
+    """The first days of a stretch whose runs fail, up to the day at which they stop; None where they stop at the first one.
+
+    `sla_clocks` of those days stands, but a run that fails makes no other table of any of its days.
+    """
+    made = list(takewhile(lambda day: _are_clocks_made(comparison, day), stretch.days))
+    if not made or made == stretch.days:
+        return None
+    found = _stretch(comparison, made, root)
+    return replace(found, reason=f"{found.reason} A run through {stretch.days[-1]} has failed at {made[-1].plus(1)}.")
+
+
+def _are_clocks_made(comparison: Comparison, day: Day) -> bool:
+    try:
+        return Provenance.from_metadata(comparison.look.footers[CLOCKS][day]).inputs == comparison.landed[day]
+    except (KeyError, ValueError):
+        return False
+
+
+def _stretch(comparison: Comparison, days: list[Day], root: str) -> Stretch:
+    return Stretch(days, comparison.stale[days[0]], _state(comparison, days, root), standing(comparison.look, days))
 
 
 def _state(comparison: Comparison, days: list[Day], root: str) -> str:
-    """Of the memory before the first day and the raw files of all.
+    """Of the memory before the first day and the raw files of all; a file that was fetched again is another one.
 
-    The memory between the days is left out: the run itself makes it, and a run that fails half-way would look like a new state.
+    Its rows may be the same, and yet the run that failed at the damaged file may go well. The memory between the days is left out: the run itself makes it, and a run that fails half-way would look like a new state.
     """
     inputs = comparison.landed
     told = [root, inputs[days[0]].previous_clocks]
     told += [f"{day} {inputs[day].ticket_events} {inputs[day].ticket_metric_events} {inputs[day].as_of}" for day in days]
+    raw = [comparison.look.footers[stream].get(day, {}) for stream in RAW_STREAMS for day in days]
+    told += [footer.get("fetched_at", NOT_LANDED) for footer in raw]
     return _fingerprint(told)
 
 
