@@ -59,7 +59,12 @@ def ago(*days):
 def test_without_any_whole_day_it_is_yesterday_and_today(root):
     assert root.catch_up() == CatchUp(ago(1, 0))
     root.lay("OD")
-    assert root.catch_up() == CatchUp(ago(1, 0))
+    assert root.catch_up() == CatchUp(ago(1, 0), left_out=ago(2))
+
+
+def test_of_a_stream_without_any_whole_day_the_older_days_of_the_other_one_are_named(root):
+    root.lay("WOWWW", STREAMS[:1])
+    assert root.catch_up() == CatchUp(ago(4, 1, 0), gaps=ago(4), left_out=ago(5, 3, 2))
 
 
 def test_it_is_the_days_behind_the_newest_whole_one(root):
@@ -186,11 +191,11 @@ def test_the_days_are_those_by_the_book_whatever_is_stored(one, other):
     assert [(TODAY.date - day.date).days for day in found.days] == sorted(expected_days, reverse=True)
     assert {(TODAY.date - day.date).days for day in found.gaps} == expected_gaps
     assert not set(found.left_out) & set(found.days)
-    # What is missing before a newer whole day is fetched or named.
+    # What is missing since the first stored day is fetched or named.
     for states in (one, other):
         begun = len(max(one, other, key=lambda text: len(text.lstrip(MISSING))).lstrip(MISSING))
         newest = states[::-1].find(WHOLE) + 1
-        missing = {age for age in range(newest, begun) if newest and states.rjust(begun, MISSING)[-age] == MISSING}
+        missing = {age for age in range(max(newest, 1), begun + 1) if states.rjust(begun, MISSING)[-age] == MISSING}
         assert missing <= {(TODAY.date - day.date).days for day in found.days + found.left_out}
 
 

@@ -286,6 +286,51 @@ def test_a_run_that_died_before_its_first_step_is_ended_when_it_had_time_enough(
     assert {status_of(instance, run) for run in (just_started, theirs, at_work, alive)} == {"STARTED"}
 
 
+def created_ago(instance, seconds, status=dg.DagsterRunStatus.NOT_STARTED, origin=None):
+    """A run over one day that was created so long ago, and has got no further."""
+    run = dg.DagsterRun(job_name=JOB, status=status, remote_job_origin=origin, tags=range_tags(*[Day.parse("2026-03-02")] * 2))
+    created = dt.datetime.fromtimestamp(wall_clock() - seconds, dt.UTC)
+    return instance.run_storage.add_historical_run(run, created)
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING])
+def test_a_command_killed_before_its_run_started_frees_its_days_after_a_minute(instance, status):
+    run = created_ago(instance, 30, status)
+    assert (held(instance), tick(instance)) == (["2026-03-02"], "No run has lost its process.")
+    instance.delete_run(run.run_id)
+    run = created_ago(instance, 90, status)
+    assert held(instance) == []
+    assert tick(instance) == f"Ended: {run.run_id}."
+    assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "false"
+    assert "it had no step begun" in instance.all_logs(run.run_id)[-1].dagster_event.message
+    assert tick(instance) == "No run has lost its process."
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING])
+def test_a_run_that_dagster_is_to_start_is_left_to_run_monitoring(instance, status):
+    created_ago(instance, 90, status, launched_from(OURS, JOB))
+    assert dead_runs(instance, REPOSITORY, f"{REPOSITORY.name}@{OURS}") == []
+    assert held(instance) == ["2026-03-02"]
+
+
+@linux_only
+def test_a_run_that_has_not_started_but_told_a_process_that_is_here_is_left_alone(instance):
+    run = created_ago(instance, 90)
+    instance.report_engine_event("Executing steps in process", run, EngineEventData.in_process(os.getpid()))
+    assert (held(instance), tick(instance)) == (["2026-03-02"], "No run has lost its process.")
+
+
+def test_a_run_that_was_ended_before_its_start_and_starts_late_does_not_begin(instance):
+    """Dagster calls it started again, whatever was said of it meanwhile."""
+    run = created_ago(instance, 90)
+    assert tick(instance) == f"Ended: {run.run_id}."
+    begun = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=JOB)
+    instance.report_dagster_event(begun, run.run_id)
+    assert status_of(instance, run) == "STARTED"
+    with pytest.raises(dg.Failure, match="This run was ended before its first step began"):
+        mark_run(instance, run.run_id)
+
+
 def test_without_the_default_launcher_a_run_has_all_the_time_to_start(tmp_path, ended_process):
     launcher = {"module": "dagster._core.launcher.sync_in_memory_run_launcher", "class": "SyncInMemoryRunLauncher"}
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"run_launcher": launcher}) as instance:

@@ -164,8 +164,34 @@ def test_a_day_at_which_every_fetch_fails_does_not_hold_up_those_behind_it(deplo
     assert answered(hourly_fetch, deployment).tags == {
         **range_tags(Day.parse("2026-03-10"), Day.parse("2026-03-10")),
         "ticket_events/note": "Passed over for now: 2026-03-05; 3 hourly fetches or more that began there have failed within "
-        "24 hours. Look at why.",
+        "24 hours. A fetch begins there again within the next 24 hours. Look at why.",
     }
+
+
+def test_a_fetch_with_tags_that_are_no_days_is_no_attempt(deployment):
+    lay(deployment, "2026-03-03", "WWMWWWW")
+    for tags in (range_tags("2026-03-05", "soon"), range_tags("yesterday", "2026-03-05"), {}):
+        tags = {**tags, "dagster/schedule_name": "hourly_fetch"}
+        deployment.instance.add_run(
+            dg.DagsterRun(job_name="fetch_ticket_events", tags=tags, status=dg.DagsterRunStatus.FAILURE)
+        )
+    assert asked(hourly_fetch, deployment) == ("2026-03-05", "2026-03-10")
+
+
+def test_a_note_names_many_gaps_by_their_first_and_last_day_and_their_number(deployment):
+    lay(deployment, "2026-02-25", "WMWMWMWMWMMWW")
+    note = "Filled: a gap before newer complete days, {}."
+    named = "2026-02-26, 2026-02-28, 2026-03-02, 2026-03-04, 2026-03-06 to 2026-03-07"
+    assert answered(hourly_fetch, deployment).tags["ticket_events/note"] == note.format(named)
+    lay(deployment, "2026-02-23", "WM")
+    named = "7 days from 2026-02-24 to 2026-03-07"
+    assert answered(hourly_fetch, deployment).tags["ticket_events/note"] == note.format(named)
+
+
+def test_one_day_that_is_left_out_is_named_as_one_day(deployment, capfd):
+    lay(deployment, "2026-03-06", "OWWW")
+    assert asked(hourly_fetch, deployment) == ("2026-03-10", "2026-03-10")
+    assert "Not fetched now: 2026-03-06 is missing or incomplete." in capfd.readouterr().err
 
 
 def test_the_restatement_re_reads_the_last_closed_days(deployment, monkeypatch):

@@ -3,8 +3,8 @@
 Dagster's default launcher never notices those: they stay "started", hold their place in the pool, and the schedules and the
 other sensor wait for them. Here they are reported as failed; Dagster's run retries (dagster.yaml) start them again, but for
 those that a command line executed: they can't be retried, and hold no day as soon as their process is gone (`runs`). It is a
-sensor of its own, as the other one asks for runs of one job and can be turned off without this. Runs that don't start in time
-or don't end when canceled are run monitoring's, and so are launchers that know their containers.
+sensor of its own, as the other one asks for runs of one job and can be turned off without this. Launched runs that don't start
+in time, and runs that don't end when canceled, are run monitoring's, and so are launchers that know their containers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import dagster as dg
 
 from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.run_process import Mark, forget, has_lost_its_process, mark_of
-from ticket_events_pipeline.defs.runs import STARTED, WILL_RETRY_TAG, is_launched, touches
+from ticket_events_pipeline.defs.runs import NOT_YET_STARTED, STARTED, WILL_RETRY_TAG, is_launched, may_have_died, touches
 
 KILLED = (
     "The process of this run is gone: it was killed, or the machine went down ({process}). Every finished day is stored. "
@@ -69,8 +69,9 @@ def dead_runs(
         label: `repository@location`, by which Dagster tells apart equal jobs of several code locations.
         key_prefix: only runs over assets whose keys begin with it.
     """
-    found = instance.get_run_records(dg.RunsFilter(statuses=STARTED))
-    ours = [record for record in found if touches(repository, record.dagster_run, key_prefix)]
+    found = instance.get_run_records(dg.RunsFilter(statuses=[*STARTED, *NOT_YET_STARTED]))
+    begun = [record for record in found if may_have_died(record.dagster_run)]
+    ours = [record for record in begun if touches(repository, record.dagster_run, key_prefix)]
     here = [record for record in ours if not _is_elsewhere(record.dagster_run, label)]
     return [record.dagster_run for record in here if has_lost_its_process(instance, repository, record)]
 

@@ -23,7 +23,7 @@ from ticket_events_pipeline.process import Process, host_name, this_process
 PROCESS_TAG = "ticket_events/process"
 
 UNMARKED_SECONDS = 60
-"""A run marks itself between its start and its first step, which are moments apart."""
+"""A run marks itself between its start and its first step, which are moments apart; a command line starts its run at once."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,10 @@ def mark_run(instance: dg.DagsterInstance, run_id: str) -> None:
     # The lock first: whoever reads the mark must find it held.
     _hold(_lock_path(instance, this_process()))
     instance.add_run_tags(run_id, {PROCESS_TAG: str(Mark(run_id, host_name(), this_process()))})
-    run = instance.get_run_by_id(run_id)  # after the mark: whoever ends an unmarked run has looked for one just before
-    if run is not None and run.is_finished:
+    # After the mark: whoever ends an unmarked run has looked for one just before. Its status doesn't tell: a run that was ended
+    # before its start counts as started again as soon as its process comes to that.
+    ends = {dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED}
+    if instance.get_records_for_run(run_id, of_type=ends, limit=1).records:
         raise dg.Failure(description="This run was ended before its first step began. Start it again.", allow_retries=False)
 
 
@@ -81,7 +83,7 @@ def is_gone(instance: dg.DagsterInstance, mark: Mark) -> bool:
 
 
 def has_lost_its_process(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, record: dg.RunRecord) -> bool:
-    """Whether a started run of a job of the repository is executed by no process any more, for certain."""
+    """Whether a run of a job of the repository, which should be executed by now, is so by no process any more, for certain."""
     run = record.dagster_run
     # With another executor the steps have processes of their own: the mark says nothing of the run's.
     if repository.get_job(run.job_name).executor_def != dg.in_process_executor:
@@ -98,7 +100,8 @@ def _died_before_its_first_step(instance: dg.DagsterInstance, record: dg.RunReco
     was_launched = record.dagster_run.remote_job_origin is not None
     if was_launched and not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
         return False
-    if record.start_time is None or wall_clock() - record.start_time < UNMARKED_SECONDS:
+    since = record.create_timestamp.timestamp() if record.start_time is None and not was_launched else record.start_time
+    if since is None or wall_clock() - since < UNMARKED_SECONDS:
         return False
     kinds = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.ENGINE_EVENT}
     entries = instance.get_records_for_run(record.dagster_run.run_id, of_type=kinds).records

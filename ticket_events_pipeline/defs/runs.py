@@ -32,6 +32,9 @@ UNFINISHED = [
 STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 """A process executes those, or has done."""
 
+NOT_YET_STARTED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
+"""A command line executes those by itself, or was killed in its first seconds; the others wait for Dagster."""
+
 UNFINISHED_BACKFILLS = {"REQUESTED", "CANCELING", "FAILING"}
 
 RECENT_BACKFILLS = 100
@@ -51,7 +54,8 @@ def runs_in_progress(
 ) -> Iterator[dg.DagsterRun]:
     """The runs with these tags that are queued or running, or have died and will be started again in a moment.
 
-    One from a command line is over as soon as its process is gone, whether `dead_runs_sensor` has ended it by then or not.
+    One from a command line is over as soon as its process is gone, whether `dead_runs_sensor` has ended it by then or not;
+    one killed before it marked itself, after a minute.
     """
     wanted = dict(tags or {})
     for record in instance.get_run_records(dg.RunsFilter(tags=wanted, statuses=UNFINISHED)):
@@ -75,9 +79,14 @@ def is_launched(run: dg.DagsterRun) -> bool:
 def _is_abandoned(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, record: dg.RunRecord) -> bool:
     """Whether a command line that is gone executed it: nothing will go on with it."""
     run = record.dagster_run
-    if run.status not in STARTED or is_launched(run) or not repository.has_job(run.job_name):
+    if is_launched(run) or not may_have_died(run) or not touches(repository, run, ()):
         return False
     return has_lost_its_process(instance, repository, record)
+
+
+def may_have_died(run: dg.DagsterRun) -> bool:
+    """Whether a process should be executing the run by now: it has started, or its command line was to start it at once."""
+    return run.status in STARTED or (run.status in NOT_YET_STARTED and not is_launched(run))
 
 
 def touches(repository: dg.RepositoryDefinition, run: dg.DagsterRun, key_prefix: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ import dagster as dg
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.jobs import FETCH
-from ticket_events_pipeline.defs.runs import NOTE_TAG, RANGE_START_TAG, days_in_progress, range_tags, runs_in_progress
+from ticket_events_pipeline.defs.runs import NOTE_TAG, days_in_progress, days_of_tags, range_tags, runs_in_progress
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest.catch_up import (
     ENOUGH_FAILURES,
@@ -34,6 +34,9 @@ SCHEDULE_TAG = "dagster/schedule_name"
 
 LOOKED_BACK_SECONDS = 86_400
 """Fetches that failed before that don't keep a day from being tried again."""
+
+MOST_STRETCHES = 5
+"""Stretches of days that a text names one by one."""
 
 RAW_ASSETS = ("ticket_events", "ticket_metric_events")
 
@@ -97,10 +100,10 @@ def _without_stuck(context: dg.ScheduleEvaluationContext, name: str, days: list[
     since = dt.datetime.fromtimestamp(wall_clock() - LOOKED_BACK_SECONDS, dt.UTC)
     ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
     filters = dg.RunsFilter(tags={SCHEDULE_TAG: name}, statuses=ended, created_after=since)
-    runs = [run for run in context.instance.get_runs(filters, ascending=True) if RANGE_START_TAG in run.tags]
     attempts = [
-        Attempt(Day.parse(run.tags[RANGE_START_TAG], days[0].timezone), run.status == dg.DagsterRunStatus.SUCCESS)
-        for run in runs
+        Attempt(fetched[0], run.status == dg.DagsterRunStatus.SUCCESS)
+        for run in context.instance.get_runs(filters, ascending=True)
+        if (fetched := days_of_tags(run.tags, days[0].timezone))
     ]
     stuck = list(takewhile(lambda day: is_stuck(day, attempts), days[:-1]))
     return days[len(stuck) :], stuck
@@ -155,7 +158,7 @@ def _stuck_notes(days: Sequence[Day]) -> list[str]:
         return []
     return [
         f"Passed over for now: {_days_text(days)}; {ENOUGH_FAILURES} hourly fetches or more that began there have failed "
-        "within 24 hours. Look at why."
+        "within 24 hours. A fetch begins there again within the next 24 hours. Look at why."
     ]
 
 
@@ -164,14 +167,18 @@ def _left_out_text(days: list[Day], scope: AccountScope) -> str:
     first, last = stretches(days)[-1]
     more = "" if first == days[0] else f" There are more such days since {days[0]}."
     return (
-        f"Not fetched now: {first} to {last} is missing or incomplete. The hourly fetch fills gaps of {MOST_GAP_DAYS} days at "
-        f"most, and none before {MOST_WHOLE_DAYS} complete days or before the first complete one. To fetch it: "
-        f"dg launch --assets 'group:{scope.named('zendesk')}' --partition-range {first}...{last}{more}"
+        f"Not fetched now: {_days_text(days_between(first, last))} is missing or incomplete. The hourly fetch fills gaps of "
+        f"{MOST_GAP_DAYS} days at most, and none before {MOST_WHOLE_DAYS} complete days or before the first complete one. "
+        f"To fetch it: dg launch --assets 'group:{scope.named('zendesk')}' --partition-range {first}...{last}{more}"
     )
 
 
 def _days_text(days: Iterable[Day]) -> str:
-    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in stretches(list(days)))
+    """Every stretch of the ascending `days`; of many only the first and last day and the number, as a tag has to hold it."""
+    found = stretches(list(days))
+    if len(found) > MOST_STRETCHES:
+        return f"{sum(len(days_between(*stretch)) for stretch in found)} days from {found[0][0]} to {found[-1][1]}"
+    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in found)
 
 
 def _held_text(days: list[Day], held: Mapping[Day, str]) -> str:

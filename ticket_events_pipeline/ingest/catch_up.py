@@ -114,7 +114,7 @@ def _of_stream(listing: _Listing, stream: str) -> CatchUp:
     today, stored = listing.today, listing.days[stream]
     newest = next((day for day in sorted(stored, reverse=True) if listing.is_whole(stream, day)), None)
     if newest is None:
-        return CatchUp((today.plus(-1), today))
+        return CatchUp((today.plus(-1), today), left_out=tuple(days_between(listing.oldest, today.plus(-2))))
     gaps, beyond = _gaps_before(newest, listing, stream)
     missing = {day for day in days_between(listing.oldest, newest) if day not in stored}
     tail = days_between(min(newest.plus(1), today), today)
