@@ -8,12 +8,12 @@ import threading
 import pytest
 
 from ticket_events_pipeline.day import days_between, wall_clock
-from ticket_events_pipeline.errors import TransientError
+from ticket_events_pipeline.errors import TransientError, UsageError
 from ticket_events_pipeline.lake.partition_file import partition_path
 from ticket_events_pipeline.lake.store import FolderStore, open_store
 from ticket_events_pipeline.summarize import footer_memory
 from ticket_events_pipeline.summarize.footer_memory import CACHE, TABLES, FooterMemory
-from ticket_events_pipeline.summarize.staleness import compared, stretches
+from ticket_events_pipeline.summarize.staleness import READ_BEFORE, compared, stretches
 from ticket_events_pipeline_tests.object_server import object_server
 from ticket_events_pipeline_tests.sla_cases import Clock
 from ticket_events_pipeline_tests.sla_roots import METRIC, make_sla_days, put_audits, put_raw_day
@@ -142,9 +142,48 @@ def test_a_file_that_cannot_be_reached_is_not_taken_for_a_damaged_one(root):
 
     store, memory = Unsteady(root), FooterMemory()
     look = memory.look(store, "UTC")
-    assert (look.unread, list(look.unreadable[SLA[0]])) == (len(DAYS), [])
+    assert look.unread == 0
+    for day in DAYS:
+        found = look.unreadable[SLA[0]][day]
+        assert (found.reason, found.may_be_replaced) == (f"{root / partition_path(SLA[0], day)} can't be read now: 503", False)
+    found = compared(look, lambda _: True)
+    assert (list(found.blocked), found.stale) == (DAYS, {})
     look = memory.look(store, "UTC")
-    assert (look.unread, stale(look)) == (0, {})
+    assert (look.unread, dict(look.unreadable[SLA[0]]), stale(look)) == (0, {}, {})
+
+
+def test_files_that_do_not_answer_are_named_and_take_no_time_from_the_others(root, monkeypatch):
+    monkeypatch.setattr(footer_memory, "FILES_AT_ONCE", 2)
+    answers = threading.Event()
+
+    class Hanging(CountedStore):
+        def reader(self, path):
+            if path.startswith(METRIC):
+                answers.wait(20)
+            return super().reader(path)
+
+    store, memory = Hanging(root), FooterMemory(seconds=10, hangs_seconds=0.1)
+    assert memory.look(store, "UTC").unread == FILES - 2  # those that hang have held all up
+    look = memory.look(store, "UTC")  # not any more: they are tried last
+    assert (look.unread, sorted(look.unreadable[METRIC])) == (0, DAYS)
+    assert "has not answered for 0.1 seconds" in look.unreadable[METRIC][DAYS[0]].reason
+    answers.set()
+    assert memory.look(store, "UTC").unreadable[METRIC] == {}
+
+
+@pytest.mark.parametrize("error", [UsageError("403"), TransientError("503")])
+def test_a_file_that_the_store_does_not_give_out_is_not_made_again_and_the_other_days_go_on(root, error):
+    class Refusing(CountedStore):
+        def reader(self, path):
+            if path == partition_path(SLA[1], DAYS[1]):
+                raise error
+            return super().reader(path)
+
+    shutil.rmtree(root / SLA[2] / f"date={DAYS[0]}")
+    shutil.rmtree(root / SLA[2] / f"date={DAYS[2]}")
+    found = compared(FooterMemory().look(Refusing(root), "UTC"), lambda _: True)
+    assert {day: str(root) in reason for day, reason in found.blocked.items()} == {DAYS[1]: True}
+    assert [stretch.days for stretch in stretches(found, "root")] == [[DAYS[0]], [DAYS[2]]]
 
 
 def test_a_new_process_reads_what_another_has_remembered_and_only_what_has_changed_since(root, store, monkeypatch):
@@ -211,6 +250,25 @@ def test_a_file_of_a_newer_version_is_never_replaced(root, store):
     found = compared(FooterMemory().look(store, "UTC"), lambda _: True)
     assert "Upgrade this program" in found.blocked[DAYS[1]]
     assert found.stale == {}
+
+
+@pytest.mark.parametrize("table", [METRIC, SLA[0]])
+def test_days_whose_run_would_have_to_read_a_file_of_a_newer_version_wait_for_the_upgrade(root, store, table):
+    put_raw_day(root, EVENTS, DAYS[0], told={"schema_version": "99"})
+    if table != METRIC:
+        path = root / partition_path(table, DAYS[0])
+        shutil.copy(root / partition_path(METRIC, DAYS[0]), path)
+        put_raw_day(root, EVENTS, DAYS[0])
+    shutil.rmtree(root / SLA[2] / f"date={DAYS[2]}")
+    near, far = DAYS[0].plus(READ_BEFORE), DAYS[0].plus(READ_BEFORE + 1)
+    put_raw_day(root, EVENTS, near)
+    put_raw_day(root, EVENTS, far)
+    found = compared(FooterMemory().look(store, "UTC"), lambda _: True)
+    held_up = [day for day in found.blocked if table == METRIC or day != DAYS[1]]
+    assert held_up == [DAYS[0], DAYS[2], near]
+    assert len({*found.blocked.values()}) == 1
+    assert "Upgrade this program" in found.blocked[near]
+    assert [stretch.days for stretch in stretches(found, "root")] == [[far]]
 
 
 def test_audits_alone_are_no_landed_day(root, store):

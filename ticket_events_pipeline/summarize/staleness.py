@@ -6,16 +6,21 @@ States are compared, told by the files' footers alone; events are not counted. S
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.sla.memory import REACH_DAYS
 from ticket_events_pipeline.summarize.agreement import sla_day_problem
+from ticket_events_pipeline.summarize.clock_memory import HISTORY_DAYS
 from ticket_events_pipeline.summarize.footer_memory import SLA_TABLES, Look, state_of
 from ticket_events_pipeline.summarize.inputs import DayInputs, day_inputs, history_before
 from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS
 
 CLOCKS, _, SUMMARY = SLA_TABLES
+
+READ_BEFORE = max(REACH_DAYS + 1, HISTORY_DAYS)
+"""The files of so many days before are read to make a day: the newest memory, and what it reaches back over."""
 
 UNREADABLE = "unreadable"
 """Stands for the hash of a file that can't be read: no file has been made from that."""
@@ -29,7 +34,7 @@ class Comparison:
         look: what stands.
         landed: what the SLA tables of each landed day would be made from now.
         stale: the landed days whose SLA tables have to be made again, each with the reason as a sentence.
-        blocked: of days that can't be made, because a file can't be read: the reasons.
+        blocked: of days that can't be made, because a file of theirs or of the days before can't be read: the reasons.
     """
 
     look: Look
@@ -72,7 +77,26 @@ def compared(look: Look, is_partition: Callable[[Day], bool]) -> Comparison:
             problem = _problem(look, day, inputs)
             if problem is not None:
                 stale[day] = problem
-    return Comparison(look, landed, stale, blocked)
+    for day, obstacle in _held_up(look, stale).items():
+        blocked[day] = obstacle
+        del stale[day], landed[day]
+    return Comparison(look, landed, stale, dict(sorted(blocked.items())))
+
+
+def _held_up(look: Look, stale: Iterable[Day]) -> dict[Day, str]:
+    """The stale days whose run would fail at a file of the days before that it can neither read nor make up for; and why."""
+    unreplaceable = {
+        day: file.reason
+        for table in (CLOCKS, *RAW_STREAMS)
+        for day, file in look.unreadable[table].items()
+        if not file.may_be_replaced
+    }
+    held_up = {}
+    for day in stale if unreplaceable else ():
+        before = max((other for other in unreplaceable if day.plus(-READ_BEFORE) <= other < day), default=None)
+        if before is not None:
+            held_up[day] = unreplaceable[before]
+    return held_up
 
 
 def _obstacle(look: Look, day: Day) -> str | None:
