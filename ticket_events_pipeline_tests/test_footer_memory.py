@@ -8,12 +8,13 @@ import threading
 import pytest
 
 from ticket_events_pipeline.day import days_between, wall_clock
-from ticket_events_pipeline.errors import TransientError, UsageError
+from ticket_events_pipeline.errors import DamagedFileError, TransientError, UsageError
 from ticket_events_pipeline.lake.partition_file import partition_path
 from ticket_events_pipeline.lake.store import FolderStore, open_store
 from ticket_events_pipeline.summarize import footer_memory
 from ticket_events_pipeline.summarize.footer_memory import CACHE, TABLES, FooterMemory
-from ticket_events_pipeline.summarize.staleness import READ_BEFORE, compared, stretches
+from ticket_events_pipeline.summarize.inputs import HISTORY_DAYS
+from ticket_events_pipeline.summarize.staleness import compared, stretches
 from ticket_events_pipeline_tests.object_server import object_server
 from ticket_events_pipeline_tests.sla_cases import Clock
 from ticket_events_pipeline_tests.sla_roots import METRIC, make_sla_days, put_audits, put_raw_day
@@ -256,19 +257,28 @@ def test_a_file_of_a_newer_version_is_never_replaced(root, store):
 def test_days_whose_run_would_have_to_read_a_file_of_a_newer_version_wait_for_the_upgrade(root, store, table):
     put_raw_day(root, EVENTS, DAYS[0], told={"schema_version": "99"})
     if table != METRIC:
-        path = root / partition_path(table, DAYS[0])
-        shutil.copy(root / partition_path(METRIC, DAYS[0]), path)
+        shutil.copy(root / partition_path(METRIC, DAYS[0]), root / partition_path(table, DAYS[0]))
         put_raw_day(root, EVENTS, DAYS[0])
     shutil.rmtree(root / SLA[2] / f"date={DAYS[2]}")
-    near, far = DAYS[0].plus(READ_BEFORE), DAYS[0].plus(READ_BEFORE + 1)
-    put_raw_day(root, EVENTS, near)
-    put_raw_day(root, EVENTS, far)
     found = compared(FooterMemory().look(store, "UTC"), lambda _: True)
-    held_up = [day for day in found.blocked if table == METRIC or day != DAYS[1]]
-    assert held_up == [DAYS[0], DAYS[2], near]
-    assert len({*found.blocked.values()}) == 1
-    assert "Upgrade this program" in found.blocked[near]
+    assert DAYS[0] in found.blocked
+    assert DAYS[2] in found.blocked
+    assert all("Upgrade this program" in reason for reason in found.blocked.values())
+    assert stretches(found, "root") == []
+
+
+@pytest.mark.parametrize("version", ["99", "damaged"])
+def test_a_day_without_a_memory_waits_until_the_thirty_raw_days_before_it_can_be_read(tmp_path, version):
+    put_raw_day(tmp_path, EVENTS, FIRST, told={"schema_version": version})
+    near, far = FIRST.plus(HISTORY_DAYS), FIRST.plus(HISTORY_DAYS + 1)
+    put_raw_day(tmp_path, EVENTS, near)
+    put_raw_day(tmp_path, EVENTS, far)
+    found = compared(FooterMemory().look(FolderStore(tmp_path), "UTC"), lambda _: True)
+    assert list(found.blocked) == [FIRST, near]
     assert [stretch.days for stretch in stretches(found, "root")] == [[far]]
+    with pytest.raises(DamagedFileError):
+        make_sla_days(tmp_path, near, near)
+    make_sla_days(tmp_path, far, far)
 
 
 def test_audits_alone_are_no_landed_day(root, store):
@@ -305,14 +315,16 @@ def test_a_state_is_told_from_others_by_the_root_the_raw_files_and_the_memory_be
 
 
 @pytest.mark.slow
-def test_in_a_bucket_an_unchanged_root_costs_one_list_request_per_table_and_thousand_days_and_no_read(made):
+def test_in_a_bucket_an_unchanged_root_costs_one_list_request_per_table_and_thousand_days_and_no_read(made, tmp_path):
     with object_server() as server, server.exported():
         store, path = open_store(server.root("lake")), partition_path(METRIC, DAYS[0])
         for table in TABLES:
             number = 1005 if table == METRIC else 2
-            source = table if table in (METRIC, *SLA) else METRIC
-            content = (made / partition_path(source, DAYS[0])).read_bytes()
+            content = (made / partition_path(table, DAYS[0])).read_bytes() if table in SLA else b""
             for day in days_between(FIRST, FIRST.plus(number - 1)):
+                if table not in SLA:
+                    put_raw_day(tmp_path, [], day, stream=table)
+                    content = (tmp_path / partition_path(table, day)).read_bytes()
                 with store.writer(partition_path(table, day)) as file:
                     file.write(content)
         memory = FooterMemory()
@@ -329,7 +341,7 @@ def test_in_a_bucket_an_unchanged_root_costs_one_list_request_per_table_and_thou
         (read,) = [line for line in server.requests() if "list-type=2" not in line]
         assert CACHE in read
         with store.writer(path) as file:
-            file.write((made / partition_path(METRIC, DAYS[1])).read_bytes())
+            file.write((made / path).read_bytes())
         server.heal()
         assert memory.look(store, "UTC") is not look
         (read,) = [line for line in server.requests() if "list-type=2" not in line]

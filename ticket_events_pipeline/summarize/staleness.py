@@ -6,21 +6,17 @@ States are compared, told by the files' footers alone; events are not counted. S
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sla.memory import REACH_DAYS
 from ticket_events_pipeline.summarize.agreement import sla_day_problem
-from ticket_events_pipeline.summarize.clock_memory import HISTORY_DAYS
 from ticket_events_pipeline.summarize.footer_memory import SLA_TABLES, Look, state_of
-from ticket_events_pipeline.summarize.inputs import DayInputs, day_inputs, history_before
+from ticket_events_pipeline.summarize.inputs import HISTORY_DAYS, DayInputs, day_inputs, history_before
 from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS
 
 CLOCKS, _, SUMMARY = SLA_TABLES
-
-READ_BEFORE = max(REACH_DAYS + 1, HISTORY_DAYS)
-"""The files of so many days before are read to make a day: the newest memory, and what it reaches back over."""
 
 UNREADABLE = "unreadable"
 """Stands for the hash of a file that can't be read: no file has been made from that."""
@@ -77,25 +73,29 @@ def compared(look: Look, is_partition: Callable[[Day], bool]) -> Comparison:
             problem = _problem(look, day, inputs)
             if problem is not None:
                 stale[day] = problem
-    for day, obstacle in _held_up(look, stale).items():
+    for day, obstacle in _held_up(look, landed, stale).items():
         blocked[day] = obstacle
         del stale[day], landed[day]
     return Comparison(look, landed, stale, dict(sorted(blocked.items())))
 
 
-def _held_up(look: Look, stale: Iterable[Day]) -> dict[Day, str]:
-    """The stale days whose run would fail at a file of the days before that it can neither read nor make up for; and why."""
-    unreplaceable = {
-        day: file.reason
-        for table in (CLOCKS, *RAW_STREAMS)
-        for day, file in look.unreadable[table].items()
-        if not file.may_be_replaced
-    }
-    held_up = {}
-    for day in stale if unreplaceable else ():
-        before = max((other for other in unreplaceable if day.plus(-READ_BEFORE) <= other < day), default=None)
-        if before is not None:
-            held_up[day] = unreplaceable[before]
+def _held_up(look: Look, landed: Collection[Day], stale: Iterable[Day]) -> dict[Day, str]:
+    """The stale days, handed in in order, whose run would fail at a file of the days before; and why.
+
+    A run goes on from the memory, and can make up for damaged files of it, but for no others. Where there is no memory, it
+    replays the raw files, and needs them all.
+    """
+    raw = {day: file for stream in RAW_STREAMS for day, file in look.unreadable[stream].items()}
+    of_memory = {day: file for day, file in [*raw.items(), *look.unreadable[CLOCKS].items()] if not file.may_be_replaced}
+    held_up: dict[Day, str] = {}
+    for day in stale if raw or of_memory else ():
+        before = day.plus(-1)
+        is_made_before = before in landed and before not in held_up
+        has_memory = is_made_before or before in look.footers[CLOCKS] or before in look.unreadable[CLOCKS]
+        files, first = (of_memory, before.plus(-REACH_DAYS)) if has_memory else (raw, day.plus(-HISTORY_DAYS))
+        newest = max((other for other in files if first <= other < day), default=None)
+        if newest is not None:
+            held_up[day] = files[newest].reason
     return held_up
 
 
