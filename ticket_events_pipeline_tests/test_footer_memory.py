@@ -8,11 +8,12 @@ import threading
 import pytest
 
 from ticket_events_pipeline.day import days_between, wall_clock
-from ticket_events_pipeline.errors import TransientError
+from ticket_events_pipeline.errors import DamagedFileError, TransientError, UsageError
 from ticket_events_pipeline.lake.partition_file import partition_path
 from ticket_events_pipeline.lake.store import FolderStore, open_store
 from ticket_events_pipeline.summarize import footer_memory
 from ticket_events_pipeline.summarize.footer_memory import CACHE, TABLES, FooterMemory
+from ticket_events_pipeline.summarize.inputs import HISTORY_DAYS
 from ticket_events_pipeline.summarize.staleness import compared, stretches
 from ticket_events_pipeline_tests.object_server import object_server
 from ticket_events_pipeline_tests.sla_cases import Clock
@@ -142,9 +143,48 @@ def test_a_file_that_cannot_be_reached_is_not_taken_for_a_damaged_one(root):
 
     store, memory = Unsteady(root), FooterMemory()
     look = memory.look(store, "UTC")
-    assert (look.unread, list(look.unreadable[SLA[0]])) == (len(DAYS), [])
+    assert look.unread == 0
+    for day in DAYS:
+        found = look.unreadable[SLA[0]][day]
+        assert (found.reason, found.may_be_replaced) == (f"{root / partition_path(SLA[0], day)} can't be read now: 503", False)
+    found = compared(look, lambda _: True)
+    assert (list(found.blocked), found.stale) == (DAYS, {})
     look = memory.look(store, "UTC")
-    assert (look.unread, stale(look)) == (0, {})
+    assert (look.unread, dict(look.unreadable[SLA[0]]), stale(look)) == (0, {}, {})
+
+
+def test_files_that_do_not_answer_are_named_and_take_no_time_from_the_others(root, monkeypatch):
+    monkeypatch.setattr(footer_memory, "FILES_AT_ONCE", 2)
+    answers = threading.Event()
+
+    class Hanging(CountedStore):
+        def reader(self, path):
+            if path.startswith(METRIC):
+                answers.wait(20)
+            return super().reader(path)
+
+    store, memory = Hanging(root), FooterMemory(seconds=10, hangs_seconds=0.1)
+    assert memory.look(store, "UTC").unread == FILES - 2  # those that hang have held all up
+    look = memory.look(store, "UTC")  # not any more: they are tried last
+    assert (look.unread, sorted(look.unreadable[METRIC])) == (0, DAYS)
+    assert "has not answered for 0.1 seconds" in look.unreadable[METRIC][DAYS[0]].reason
+    answers.set()
+    assert memory.look(store, "UTC").unreadable[METRIC] == {}
+
+
+@pytest.mark.parametrize("error", [UsageError("403"), TransientError("503")])
+def test_a_file_that_the_store_does_not_give_out_is_not_made_again_and_the_other_days_go_on(root, error):
+    class Refusing(CountedStore):
+        def reader(self, path):
+            if path == partition_path(SLA[1], DAYS[1]):
+                raise error
+            return super().reader(path)
+
+    shutil.rmtree(root / SLA[2] / f"date={DAYS[0]}")
+    shutil.rmtree(root / SLA[2] / f"date={DAYS[2]}")
+    found = compared(FooterMemory().look(Refusing(root), "UTC"), lambda _: True)
+    assert {day: str(root) in reason for day, reason in found.blocked.items()} == {DAYS[1]: True}
+    assert [stretch.days for stretch in stretches(found, "root")] == [[DAYS[0]], [DAYS[2]]]
 
 
 def test_a_new_process_reads_what_another_has_remembered_and_only_what_has_changed_since(root, store, monkeypatch):
@@ -213,6 +253,34 @@ def test_a_file_of_a_newer_version_is_never_replaced(root, store):
     assert found.stale == {}
 
 
+@pytest.mark.parametrize("table", [METRIC, SLA[0]])
+def test_days_whose_run_would_have_to_read_a_file_of_a_newer_version_wait_for_the_upgrade(root, store, table):
+    put_raw_day(root, EVENTS, DAYS[0], told={"schema_version": "99"})
+    if table != METRIC:
+        shutil.copy(root / partition_path(METRIC, DAYS[0]), root / partition_path(table, DAYS[0]))
+        put_raw_day(root, EVENTS, DAYS[0])
+    shutil.rmtree(root / SLA[2] / f"date={DAYS[2]}")
+    found = compared(FooterMemory().look(store, "UTC"), lambda _: True)
+    assert DAYS[0] in found.blocked
+    assert DAYS[2] in found.blocked
+    assert all("Upgrade this program" in reason for reason in found.blocked.values())
+    assert stretches(found, "root") == []
+
+
+@pytest.mark.parametrize("version", ["99", "damaged"])
+def test_a_day_without_a_memory_waits_until_the_thirty_raw_days_before_it_can_be_read(tmp_path, version):
+    put_raw_day(tmp_path, EVENTS, FIRST, told={"schema_version": version})
+    near, far = FIRST.plus(HISTORY_DAYS), FIRST.plus(HISTORY_DAYS + 1)
+    put_raw_day(tmp_path, EVENTS, near)
+    put_raw_day(tmp_path, EVENTS, far)
+    found = compared(FooterMemory().look(FolderStore(tmp_path), "UTC"), lambda _: True)
+    assert list(found.blocked) == [FIRST, near]
+    assert [stretch.days for stretch in stretches(found, "root")] == [[far]]
+    with pytest.raises(DamagedFileError):
+        make_sla_days(tmp_path, near, near)
+    make_sla_days(tmp_path, far, far)
+
+
 def test_audits_alone_are_no_landed_day(root, store):
     put_audits(root, Clock().ticket(3, "deleted").audits, DAYS[-1].plus(1))
     found = compared(FooterMemory().look(store, "UTC"), lambda _: True)
@@ -247,14 +315,16 @@ def test_a_state_is_told_from_others_by_the_root_the_raw_files_and_the_memory_be
 
 
 @pytest.mark.slow
-def test_in_a_bucket_an_unchanged_root_costs_one_list_request_per_table_and_thousand_days_and_no_read(made):
+def test_in_a_bucket_an_unchanged_root_costs_one_list_request_per_table_and_thousand_days_and_no_read(made, tmp_path):
     with object_server() as server, server.exported():
         store, path = open_store(server.root("lake")), partition_path(METRIC, DAYS[0])
         for table in TABLES:
             number = 1005 if table == METRIC else 2
-            source = table if table in (METRIC, *SLA) else METRIC
-            content = (made / partition_path(source, DAYS[0])).read_bytes()
+            content = (made / partition_path(table, DAYS[0])).read_bytes() if table in SLA else b""
             for day in days_between(FIRST, FIRST.plus(number - 1)):
+                if table not in SLA:
+                    put_raw_day(tmp_path, [], day, stream=table)
+                    content = (tmp_path / partition_path(table, day)).read_bytes()
                 with store.writer(partition_path(table, day)) as file:
                     file.write(content)
         memory = FooterMemory()
@@ -271,7 +341,7 @@ def test_in_a_bucket_an_unchanged_root_costs_one_list_request_per_table_and_thou
         (read,) = [line for line in server.requests() if "list-type=2" not in line]
         assert CACHE in read
         with store.writer(path) as file:
-            file.write((made / partition_path(METRIC, DAYS[1])).read_bytes())
+            file.write((made / path).read_bytes())
         server.heal()
         assert memory.look(store, "UTC") is not look
         (read,) = [line for line in server.requests() if "list-type=2" not in line]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pyarrow as pa
 import pytest
 
-from ticket_events_pipeline.lake.partition_file import read_partition
+from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.ingest.catch_up import WholeFiles
+from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS, raw_state, read_raw
 from ticket_events_pipeline_tests.damages import rewrite
@@ -54,3 +58,20 @@ def test_rows_are_looked_at_where_statistics_cannot_tell(tmp_path):
 def test_the_footers_own_count_is_taken(tmp_path):
     put_raw_day(tmp_path, EVENTS, DAY, told={"metric_rows": "7"})
     assert raw_state(FolderStore(tmp_path), METRIC, DAY).metric_rows == 7
+
+
+@pytest.mark.parametrize(("stream", "of"), [(METRIC, DAY.plus(-1)), ("ticket_events", DAY)])
+def test_a_file_of_another_day_or_stream_is_not_believed(tmp_path, stream, of):
+    """Neither by the sensor nor by a run; and the hourly fetch takes the day for one that isn't whole."""
+    put_raw_day(tmp_path, [], of, stream=stream)
+    store, path = FolderStore(tmp_path), tmp_path / partition_path(METRIC, DAY)
+    path.parent.mkdir(parents=True)
+    shutil.copy(tmp_path / partition_path(stream, of), path)
+    told = f"{path} holds {stream} of {of}, not {METRIC} of {DAY}. Materialise it again"
+    with pytest.raises(DamagedFileError, match=told):
+        raw_state(store, METRIC, DAY)
+    with pytest.raises(DamagedFileError, match=told):
+        read_raw(store, DAY)
+    assert not WholeFiles().is_whole(store, METRIC, DAY, "1")
+    put_raw_day(tmp_path, [], DAY)
+    assert WholeFiles().is_whole(store, METRIC, DAY, "2")

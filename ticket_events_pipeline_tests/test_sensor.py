@@ -310,24 +310,42 @@ def test_the_sensor_needs_no_credentials(made, monkeypatch):
     assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
 
 
-class HalfReachedStore(FolderStore):
-    """A root of which the files of one table can't be reached."""
+class Refusing(FolderStore):
+    """A root of which one file can't be reached."""
 
     def reader(self, path):
-        if path.startswith("sla_clocks"):
+        if path == f"sla_clocks/date={DAYS[1]}/sla_clocks.parquet":
             raise TransientError("503")
         return super().reader(path)
 
 
-def test_nothing_is_asked_for_before_all_files_have_been_compared(made, monkeypatch):
+def test_a_file_that_cannot_be_reached_is_named_and_holds_up_only_the_days_that_need_it(made, monkeypatch):
+    for day in (DAYS[0], DAYS[-1]):
+        remove(made, "daily_sla_breach_summary", day)
+    with monkeypatch.context() as patched:
+        patched.setattr(AccountScope, "store", lambda _: Refusing(made.root))
+        for _ in range(2):
+            assert asked(made.tick()) == [(DAYS[0], DAYS[0])]
+        path = made.root / "sla_clocks" / f"date={DAYS[1]}" / "sla_clocks.parquet"
+        assert f"{DAYS[1]} to {DAYS[2]}: {path} can't be read now: 503" in made.told
+    assert asked(made.tick()) == [(DAYS[0], DAYS[-1])]
+
+
+def test_nothing_is_asked_for_before_there_was_time_for_all_files(made, monkeypatch):
     remove(made, "daily_sla_breach_summary", DAYS[-1])
     with monkeypatch.context() as patched:
-        patched.setattr(AccountScope, "store", lambda _: HalfReachedStore(made.root))
+        patched.setattr("ticket_events_pipeline.summarize.footer_memory.in_time", lambda *_, **__: [])
         assert made.tick().run_requests == []
     assert made.told.startswith(
-        f"14 of 19 files below {made.root} have been compared; the next tick goes on, and nothing is asked for until all are."
+        f"0 of 19 files below {made.root} have been compared; the next tick goes on, and nothing is asked for until all are."
     )
     assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
+
+
+def test_raw_files_that_cannot_be_summarised_are_told(deployment):
+    assert deployment.materialize("ticket_events", DAYS[0]).success
+    deployment.tick()
+    assert deployment.told.startswith(f"No day below {deployment.root} can be summarised yet: of {DAYS[0]}, only ticket_events")
 
 
 def remove(deployment, asset, day):

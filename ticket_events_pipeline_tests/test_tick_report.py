@@ -1,7 +1,7 @@
 """What a tick says is true, whatever it has found."""
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.tick_report import TickReport, Told, given_up_reason, settled_reason
+from ticket_events_pipeline.defs.tick_report import TickReport, Told, given_up_reason, settled_reason, together, unusable_reason
 
 DAY = Day.parse("2026-03-02")
 MISSING = "sla_clocks has not been made."
@@ -60,3 +60,22 @@ def test_what_is_given_up_or_settled_says_what_to_look_at():
     alike = settled_reason(MISSING, here="/a/x.parquet", there="/a/x.parquet")
     assert "removes or replaces /a/x.parquet" in alike
     assert TickReport("/data", 25, settled=told(reason=alike)).is_trouble
+
+
+def test_raw_files_that_cannot_be_summarised_are_not_denied():
+    days, bounds = [DAY, DAY.plus(2)], {"first": DAY, "last": DAY.plus(9)}
+    assert str(TickReport("/data", 2, unusable=unusable_reason(days, **bounds))) == (
+        "No day below /data can be summarised yet: of 2 days from 2026-03-02 to 2026-03-04, only ticket_events has landed, "
+        "without metric events. Materialise ticket_metric_events of those days."
+    )
+    assert str(TickReport("/data", 2, unusable=unusable_reason([DAY.plus(-1)], **bounds))) == (
+        "No day below /data can be summarised yet: raw files lie there of 2026-03-01, and the days of this pipeline are "
+        "2026-03-02 to 2026-03-11. Check the start date."
+    )
+    assert unusable_reason([], **bounds) == ""
+
+
+def test_consecutive_days_that_one_file_holds_up_are_told_as_one():
+    reasons = {DAY: "x.", DAY.plus(1): "x.", DAY.plus(2): "y.", DAY.plus(4): "y."}
+    days = [[DAY, DAY.plus(1)], [DAY.plus(2)], [DAY.plus(4)]]
+    assert together(reasons) == [Told(*one) for one in zip(days, ["x.", "y.", "y."], strict=True)]

@@ -29,12 +29,13 @@ from ticket_events_pipeline.defs.stored_days import (
     unrecorded_days,
     unrecorded_reports,
 )
-from ticket_events_pipeline.defs.tick_report import TickReport, Told, given_up_reason, settled_reason
+from ticket_events_pipeline.defs.tick_report import TickReport, Told, given_up_reason, settled_reason, together, unusable_reason
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.lake.partition_file import partition_path
 from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.summarize.footer_memory import TABLES, FooterMemory
+from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS
 from ticket_events_pipeline.summarize.staleness import SUMMARY, Comparison, Stretch, before_obstacle, compared, stretches
 
 DAILY_ASSETS = (*TABLES, REPORT)
@@ -165,10 +166,11 @@ class _Answer:
     busy: Mapping[Day, str]
 
     def asked(self) -> tuple[list[dg.RunRequest], TickReport]:
-        """The runs to be asked for, and what there is to say of every stretch; no run before all files have been compared."""
+        """The runs to be asked for, and what there is to say of every stretch; no run before there was time for all files."""
         comparison = self.found.comparison
         look = comparison.look
-        report = TickReport(self.store.location, look.files, look.unread, landed=len(comparison.landed))
+        landed, unusable = len(comparison.landed), "" if comparison.landed else self._unusable()
+        report = TickReport(self.store.location, look.files, look.unread, landed=landed, unusable=unusable)
         if look.unread:
             return [], report
         requests: list[dg.RunRequest] = []
@@ -184,7 +186,7 @@ class _Answer:
             else:
                 requests.append(request(self.instance, self.scope, stretch, so_far.attempts + 1))
                 asked.append(Told(stretch.days, stretch.reason))
-        blocked = [Told([day], reason) for day, reason in comparison.blocked.items()]
+        blocked = together(comparison.blocked)
         return requests, replace(report, asked=asked, waiting=waiting, given_up=given_up, settled=settled, blocked=blocked)
 
     def _tried(self, stretch: Stretch) -> tuple[Stretch, Tried]:
@@ -195,6 +197,11 @@ class _Answer:
             if before is not None:
                 return before, tried(self.instance, self.scope, before)
         return stretch, so_far
+
+    def _unusable(self) -> str:
+        footers = self.found.comparison.look.footers
+        days = sorted({day for stream in RAW_STREAMS for day in footers[stream]})
+        return unusable_reason(days, first=self.scope.first_day, last=self.scope.day_containing(wall_clock()))
 
     def _settled(self, stretch: Stretch) -> str:
         day = stretch.days[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ticket_events_pipeline.day import Day
@@ -31,12 +31,13 @@ class TickReport:
     Attributes:
         root: where it looked.
         files, unread: how many files stand, and how many of them have not been read yet.
-        landed: how many days have landed.
+        landed: how many days have landed, and can be summarised.
+        unusable: why none of the days with raw files can be summarised yet; empty if there is none.
         asked: stretches for which a run was asked, and why.
         waiting: stretches that a run or backfill in progress overlaps, and which.
         given_up: stretches whose runs have failed too often.
         settled: stretches whose runs succeed and leave them stale.
-        blocked: landed days that can't be made, and why.
+        blocked: landed days that can't be made, as a file can't be read or reached, and why.
         recorded: how many files were recorded in Dagster's log.
         unrecorded: how many are still to be recorded.
     """
@@ -45,6 +46,7 @@ class TickReport:
     files: int
     unread: int = 0
     landed: int = 0
+    unusable: str = ""
     asked: Sequence[Told] = ()
     waiting: Sequence[Told] = ()
     given_up: Sequence[Told] = ()
@@ -77,6 +79,8 @@ class TickReport:
         return found or [self._all_is_made()]
 
     def _all_is_made(self) -> str:
+        if not self.landed and self.unusable:
+            return f"No day below {self.root} can be summarised yet: {self.unusable}"
         if not self.landed:
             return f"No day has landed below {self.root}."
         return "Every landed day's summary was made from what is stored now."
@@ -109,6 +113,41 @@ def settled_reason(reason: str, *, here: str, there: str) -> str:
     if here != there:
         return told + f"They wrote {there}, and the sensor reads {here}: set TICKET_EVENTS_ROOT alike for both."
     return told + f"Look whether something removes or replaces {here}, and whether the runs see the same folder."
+
+
+def unusable_reason(days: Sequence[Day], *, first: Day, last: Day) -> str:
+    """Why none of the days that have raw files can be summarised, though all can be read; empty if there are no days.
+
+    Args:
+        days: that have raw files, in order.
+        first: the first partition.
+        last: today.
+    """
+    if not days:
+        return ""
+    usable = [day for day in days if first <= day <= last]
+    if not usable:
+        bounds = f"the days of this pipeline are {first} to {last}"
+        return f"raw files lie there of {_extent(days)}, and {bounds}. Check the start date."
+    return (
+        f"of {_extent(usable)}, only ticket_events has landed, without metric events. Materialise ticket_metric_events of "
+        f"{'that day' if len(usable) == 1 else 'those days'}."
+    )
+
+
+def _extent(days: Sequence[Day]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"
+
+
+def together(reasons: Mapping[Day, str]) -> list[Told]:
+    """Days and their reasons, in order: consecutive days with the same reason are told as one."""
+    found: list[Told] = []
+    for day, reason in reasons.items():
+        if found and found[-1].reason == reason and found[-1].days[-1].plus(1) == day:
+            found[-1] = Told([*found[-1].days, day], reason)
+        else:
+            found.append(Told([day], reason))
+    return found
 
 
 def named(days: Sequence[Day]) -> str:

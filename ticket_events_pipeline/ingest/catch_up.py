@@ -1,9 +1,9 @@
 """Which days a scheduled fetch asks for: those that are not whole, as the listing and the footers tell.
 
-A day of a stream is whole when its file stands and its footer says complete. A file of a newer version of this program counts
-too: no fetch replaces it. Behind the newest whole day all is fetched. A gap before it, which a dead run has left, is fetched
-as well, within bounds: what lies behind a month of whole days, or is longer than a month, was left out on purpose or is too
-much to fetch unasked. That is only named.
+A day of a stream is whole when its file stands and its footer says that day and complete. A file of a newer version of this
+program counts too: no fetch replaces it. Behind the newest whole day all is fetched. A gap before it, which a dead run has
+left, is fetched as well, within bounds: what lies behind a month of whole days, or is longer than a month, was left out on
+purpose or is too much to fetch unasked. That is only named.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _says_complete(store: Store, stream: str, day: Day) -> bool:
         return True
     except DamagedFileError:
         return False
-    return footer is not None and footer.complete
+    return footer is not None and footer.is_of(stream, day) and footer.complete
 
 
 class _Listing:

@@ -150,6 +150,10 @@ class RawFooter:
     missed: MissedEvents = MissedEvents()
     metric_rows: int | None = None
 
+    def is_of(self, stream: str, day: Day) -> bool:
+        """Whether the file is of that stream and day; one that was copied to another day's place isn't."""
+        return (self.stream, self.partition) == (stream, str(day))
+
     def to_metadata(self) -> dict[str, str]:
         """As the footer holds it."""
         shown: dict[str, str] = {}

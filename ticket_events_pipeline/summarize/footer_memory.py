@@ -12,12 +12,14 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from time import monotonic
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import NewerFileError, TicketEventsError, TransientError
+from ticket_events_pipeline.errors import DamagedFileError, NewerFileError, TicketEventsError, TransientError
 from ticket_events_pipeline.lake.partition_file import read_metadata
 from ticket_events_pipeline.lake.store import INFLIGHT, Store
 from ticket_events_pipeline.summarize.inputs import RawState
@@ -32,6 +34,9 @@ CACHE_FORMAT = 1
 
 READ_SECONDS = 25.0
 """Dagster ends a tick after 60 seconds; a first look at years of days in a bucket may take longer, and goes on in the next."""
+
+HANGS_SECONDS = 15.0
+"""A file that has not answered for so long counts as one that can't be reached: the store's client tries for minutes."""
 
 FILES_AT_ONCE = 16
 """A request to an object store takes some thirty milliseconds, in which others can be made."""
@@ -57,11 +62,17 @@ class Unreadable:
 
     Attributes:
         reason: names the file, and says what to do.
-        may_be_replaced: whether making the day again replaces it; not a file of a newer version.
+        may_be_replaced: whether making the day again replaces it: it is damaged, and not of a newer version.
     """
 
     reason: str
     may_be_replaced: bool
+
+    @classmethod
+    def because_of(cls, error: TicketEventsError, url: str) -> Unreadable:
+        """Of what reading the file at `url` has raised. A store that fails or refuses says nothing about the file."""
+        reason = str(error) if url in str(error) else f"{url} can't be read now: {error}"
+        return cls(reason, isinstance(error, DamagedFileError) and not isinstance(error, NewerFileError))
 
 
 @dataclass(frozen=True)
@@ -70,8 +81,8 @@ class Look:
 
     Attributes:
         footers: by table and day.
-        unreadable: by table and day, those that can't be read.
-        unread: how many files have not been read yet: of their days nothing is known.
+        unreadable: by table and day, those that can't be read or reached; the next look tries again.
+        unread: how many files there was no time to read: of their days nothing is known.
         files: how many files stand.
     """
 
@@ -89,6 +100,7 @@ class _Root:
         known: by path, the version that was read, and its footer.
         days: the table and the day of each path.
         versions, look: of the last look.
+        unreached: by path, the version that couldn't be reached when it was last tried, and why.
         unsaved: how many footers have been read since the file was written.
     """
 
@@ -96,15 +108,16 @@ class _Root:
     days: dict[str, tuple[str, Day] | None] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     look: Look | None = None
+    unreached: dict[str, tuple[str, Unreadable]] = field(default_factory=dict)
     unsaved: int = 0
 
 
 class FooterMemory:
     """The footers that a process has read, of each root that it looks at. One thread may look at a time."""
 
-    def __init__(self, *, seconds: float = READ_SECONDS) -> None:
-        """`seconds` is how long one look may read."""
-        self._seconds = seconds
+    def __init__(self, *, seconds: float = READ_SECONDS, hangs_seconds: float = HANGS_SECONDS) -> None:
+        """`seconds` is how long one look may read, `hangs_seconds` how long one file may take to answer."""
+        self._seconds, self._hangs_seconds = seconds, hangs_seconds
         self._roots: dict[str, _Root] = {}
 
     def look(self, store: Store, timezone: str) -> Look:
@@ -124,6 +137,7 @@ class FooterMemory:
         # Without those that are gone: a file that comes back is read again, whatever its version.
         root.known = {path: root.known[path] for path in places if path in root.known}
         changed = [path for path in places if root.known.get(path, ("", {}))[0] != versions[path]]
+        changed.sort(key=root.unreached.__contains__)  # last: they may hang, and the others must have their time
         unreadable = self._read(store, root, {path: (versions[path], *places[path]) for path in changed})
         root.versions = versions
         root.look = _look_of(root, places, unreadable, versions)
@@ -140,38 +154,68 @@ class FooterMemory:
         return root
 
     def _read(self, store: Store, root: _Root, wanted: Mapping[str, tuple[str, str, Day]]) -> dict[str, Unreadable]:
-        """Read what can be read in the time that there is; the files that can't be read at all."""
+        """Read what can be read in the time that there is; the files that can't be read or reached."""
         unreadable: dict[str, Unreadable] = {}
+        # Of a file that isn't come to this time, what was found the last time holds.
+        before = {path: found for path, found in root.unreached.items() if path in wanted and found[0] == wanted[path][0]}
+        root.unreached = {}
 
         def take(path: str, read: Future[Footer | None]) -> None:
+            before.pop(path, None)
             try:
                 footer = read.result()
-            except TransientError:  # the next look reads it
-                pass
+            except TransientError as error:
+                root.unreached[path] = wanted[path][0], Unreadable.because_of(error, store.url(path))
             except TicketEventsError as error:
-                unreadable[path] = Unreadable(str(error), not isinstance(error, NewerFileError))
+                unreadable[path] = Unreadable.because_of(error, store.url(path))
             else:
                 if footer is not None:  # None: it was removed since it was listed
                     root.known[path] = wanted[path][0], footer
                     root.unsaved += 1
 
-        in_time({path: _reading(store, table, day) for path, (_, table, day) in wanted.items()}, take, seconds=self._seconds)
-        return unreadable
+        work = {path: _reading(store, table, day) for path, (_, table, day) in wanted.items()}
+        for path in in_time(work, take, seconds=self._seconds, hangs_seconds=self._hangs_seconds):
+            error = TransientError(f"it has not answered for {self._hangs_seconds:g} seconds. Look at the store.")
+            before[path] = wanted[path][0], Unreadable.because_of(error, store.url(path))
+        root.unreached |= before
+        return unreadable | {path: found for path, (_, found) in root.unreached.items()}
 
 
 def in_time(
-    work: Mapping[str, Callable[[], Footer | None]], take: Callable[[str, Future[Footer | None]], None], *, seconds: float
-) -> None:
-    """Do pieces of `work`, some at once, and `take` each as it is done; those that aren't begun in that time are left."""
+    work: Mapping[str, Callable[[], Footer | None]],
+    take: Callable[[str, Future[Footer | None]], None],
+    *,
+    seconds: float,
+    hangs_seconds: float,
+) -> list[str]:
+    """Do pieces of `work`, some at once, and `take` each as it is done; those that aren't begun in that time are left.
+
+    Returns those that were begun and hang. It ends early where nothing else goes on.
+    """
     if not work:
-        return
+        return []
+    begun: dict[str, float] = {}
+    done: SimpleQueue[Future[Footer | None]] = SimpleQueue()
+
+    def do(name: str) -> Footer | None:
+        begun[name] = monotonic()
+        return work[name]()
+
     pool = ThreadPoolExecutor(min(FILES_AT_ONCE, len(work)))
-    futures = {pool.submit(piece): name for name, piece in work.items()}
-    with suppress(TimeoutError):
-        for done in as_completed(futures, timeout=seconds):
-            take(futures[done], done)
+    names = {pool.submit(do, name): name for name in work}
+    for future in names:
+        future.add_done_callback(done.put)
+    end, left, hanging = monotonic() + seconds, len(work), list[str]()
+    while len(hanging) < min(left, FILES_AT_ONCE) and monotonic() < end:
+        with suppress(Empty):
+            future = done.get(timeout=max(0.0, min(end - monotonic(), hangs_seconds / 10)))
+            take(names[future], future)
+            del begun[names[future]]
+            left -= 1
+        hanging = [name for name, since in begun.copy().items() if monotonic() - since >= hangs_seconds]
     # A request that hangs must not hold the look up: its thread ends by itself.
     pool.shutdown(wait=False, cancel_futures=True)
+    return hanging
 
 
 def _place(root: _Root, path: str, timezone: str) -> tuple[str, Day] | None:

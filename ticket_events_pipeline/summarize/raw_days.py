@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import ForeignRootError
+from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
 from ticket_events_pipeline.lake.batches import batches_of
 from ticket_events_pipeline.lake.event_batch import DELETED_IS_READ_SINCE, deleted_as_it_came
+from ticket_events_pipeline.lake.partition_file import partition_path
 from ticket_events_pipeline.lake.raw_footer import RawFooter, opened_raw_day
 from ticket_events_pipeline.lake.schemas import METRIC_SHAPE, metric_shaped
 from ticket_events_pipeline.lake.store import Store
@@ -92,12 +93,9 @@ def read_raw(store: Store, day: Day) -> RawDay:
 
     Raises:
         ForeignRootError: they are filed under the days of another timezone.
-        DamagedFileError: a file can't be read.
+        DamagedFileError: a file can't be read, or holds another day.
     """
     found = [raw for raw in (_read(store, stream, day) for stream in RAW_STREAMS) if raw is not None]
-    for raw in found:
-        if raw.footer.timezone != day.timezone:
-            raise _of_another_timezone(store, raw.footer, day)
     # The later fetch wins where an event came in both streams; in one and the same second, the metric stream does.
     found.sort(key=lambda raw: (raw.footer.fetched_at, raw.footer.stream))
     return RawDay(
@@ -116,14 +114,13 @@ def raw_state(store: Store, stream: str, day: Day) -> RawState | None:
 
     Raises:
         ForeignRootError: the file is filed under the days of another timezone.
-        DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
+        DamagedFileError: the file can't be read, isn't a raw file of this pipeline, or holds another day.
     """
     with opened_raw_day(store, stream, day) as opened:
         if opened is None:
             return None
         file, footer = opened
-        if footer.timezone != day.timezone:
-            raise _of_another_timezone(store, footer, day)
+        _require(store, stream, day, footer)
         metric_rows = footer.metric_rows
         if metric_rows is None:
             metric_rows = int(any(_group_has_metric_events(file, group) for group in range(file.num_row_groups)))
@@ -154,6 +151,7 @@ def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
         if opened is None:
             return None
         file, footer = opened
+        _require(store, stream, day, footer)
         rows = file.read(RAW_COLUMNS)
         if file.version < DELETED_IS_READ_SINCE:
             deleted = deleted_as_it_came(rows["deleted"], file.read(["extra"])["extra"])
@@ -167,8 +165,15 @@ def _state(raw: _RawFile) -> RawState:
     return RawState(footer.content_hash, footer.complete, footer.fetched_at, int(has_metric_events(raw.rows)))
 
 
-def _of_another_timezone(store: Store, footer: RawFooter, day: Day) -> ForeignRootError:
-    return ForeignRootError(
-        f"{store.location} holds {footer.stream} of {day} as a day of {footer.timezone}, but TICKET_EVENTS_TIMEZONE is "
-        f"{day.timezone}. Set it back, or start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it."
-    )
+def _require(store: Store, stream: str, day: Day, footer: RawFooter) -> None:
+    """That the file is the one that its path names, filed under the days of this timezone."""
+    if footer.timezone != day.timezone:
+        raise ForeignRootError(
+            f"{store.location} holds {stream} of {day} as a day of {footer.timezone}, but TICKET_EVENTS_TIMEZONE is "
+            f"{day.timezone}. Set it back, or start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it."
+        )
+    if not footer.is_of(stream, day):
+        raise DamagedFileError(
+            f"{store.url(partition_path(stream, day))} holds {footer.stream} of {footer.partition}, not {stream} of {day}. "
+            "Materialise it again to replace it."
+        )

@@ -6,14 +6,15 @@ States are compared, told by the files' footers alone; events are not counted. S
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.sla.memory import REACH_DAYS
 from ticket_events_pipeline.summarize.agreement import sla_day_problem
 from ticket_events_pipeline.summarize.footer_memory import SLA_TABLES, Look, state_of
-from ticket_events_pipeline.summarize.inputs import NOT_LANDED, DayInputs, day_inputs, history_before
+from ticket_events_pipeline.summarize.inputs import HISTORY_DAYS, NOT_LANDED, DayInputs, day_inputs, history_before
 from ticket_events_pipeline.summarize.provenance import Provenance
 from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS
 
@@ -31,7 +32,7 @@ class Comparison:
         look: what stands.
         landed: what the SLA tables of each landed day would be made from now.
         stale: the landed days whose SLA tables have to be made again, each with the reason as a sentence.
-        blocked: of days that can't be made, because a file can't be read: the reasons.
+        blocked: of days that can't be made, because a file of theirs or of the days before can't be read: the reasons.
     """
 
     look: Look
@@ -74,7 +75,30 @@ def compared(look: Look, is_partition: Callable[[Day], bool]) -> Comparison:
             problem = _problem(look, day, inputs)
             if problem is not None:
                 stale[day] = problem
-    return Comparison(look, landed, stale, blocked)
+    for day, obstacle in _held_up(look, landed, stale).items():
+        blocked[day] = obstacle
+        del stale[day], landed[day]
+    return Comparison(look, landed, stale, dict(sorted(blocked.items())))
+
+
+def _held_up(look: Look, landed: Collection[Day], stale: Iterable[Day]) -> dict[Day, str]:
+    """The stale days, handed in in order, whose run would fail at a file of the days before; and why.
+
+    A run goes on from the memory, and can make up for damaged files of it, but for no others. Where there is no memory, it
+    replays the raw files, and needs them all.
+    """
+    raw = {day: file for stream in RAW_STREAMS for day, file in look.unreadable[stream].items()}
+    of_memory = {day: file for day, file in [*raw.items(), *look.unreadable[CLOCKS].items()] if not file.may_be_replaced}
+    held_up: dict[Day, str] = {}
+    for day in stale if raw or of_memory else ():
+        before = day.plus(-1)
+        is_made_before = before in landed and before not in held_up
+        has_memory = is_made_before or before in look.footers[CLOCKS] or before in look.unreadable[CLOCKS]
+        files, first = (of_memory, before.plus(-REACH_DAYS)) if has_memory else (raw, day.plus(-HISTORY_DAYS))
+        newest = max((other for other in files if first <= other < day), default=None)
+        if newest is not None:
+            held_up[day] = files[newest].reason
+    return held_up
 
 
 def _obstacle(look: Look, day: Day) -> str | None:
@@ -166,7 +190,8 @@ def _stretch(comparison: Comparison, days: list[Day], root: str) -> Stretch:
 def _state(comparison: Comparison, days: list[Day], root: str) -> str:
     """Of the memory before the first day and the raw files of all; a file that was fetched again is another one.
 
-    Its rows may be the same, and yet the run that failed at the damaged file may go well. The memory between the days is left out: the run itself makes it, and a run that fails half-way would look like a new state.
+    Its rows may be the same, and yet the run that failed at the damaged file may go well. The memory between the days is left
+    out: the run itself makes it, and a run that fails half-way would look like a new state.
     """
     inputs = comparison.landed
     told = [root, inputs[days[0]].previous_clocks]
