@@ -99,6 +99,7 @@ def test_it_is_off_until_it_is_turned_on_and_asks_for_no_run():
     assert sensor.targets == []
 
 
+@pytest.mark.slow
 def test_a_bad_day_is_told_as_it_gets_worse_and_not_again_when_it_closes(deployment, watch, webhook):
     deliver(deployment, 1, 2, 9)
     summarise(deployment)

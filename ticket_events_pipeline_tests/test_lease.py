@@ -187,6 +187,7 @@ def test_a_dead_pass_is_gone_on_for_by_one_only(tmp_path):
     assert [one for one in holders(tmp_path) if not one["ended"]] == []
 
 
+@pytest.mark.slow
 def test_of_two_passes_over_a_day_the_second_begins_when_the_first_has_ended(tmp_path):
     """Both in earnest, over HTTP: the second one's first request comes after the first one's last."""
     clock, told = Moment(DAY.end + 5000), []
@@ -225,6 +226,7 @@ def hourly(day, count=30):
     return [metric_event(number, day.start + number * 60) for number in range(1, count)]
 
 
+@pytest.mark.slow
 def test_a_day_that_a_pass_has_written_can_be_read_by_another_while_it_reads_on(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
     clock = Moment(DAY.end + 100_000)

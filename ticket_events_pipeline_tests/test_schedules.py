@@ -86,6 +86,7 @@ def in_progress(deployment, first, last, job="fetch_ticket_events", status=dg.Da
     return deployment.instance.create_run_for_job(job_def=job_def, tags=tags, status=status).run_id
 
 
+@pytest.mark.slow
 def test_days_that_another_run_fetches_are_not_fetched_by_the_hour(deployment):
     run = in_progress(deployment, "2026-01-01", "2026-03-10")
     assert asked(hourly_fetch, deployment) == f"2026-03-09 to 2026-03-10: being fetched by run {run}."
@@ -112,6 +113,7 @@ def test_runs_that_fetch_nothing_or_other_days_are_no_hindrance(deployment):
     assert asked(daily_restatement, deployment) == ("2026-03-07", "2026-03-09")
 
 
+@pytest.mark.slow
 def test_the_restatement_leaves_days_to_the_run_that_fetches_them(deployment):
     other = in_progress(deployment, "2026-03-09", "2026-03-10")
     assert asked(daily_restatement, deployment) == ("2026-03-07", "2026-03-08")

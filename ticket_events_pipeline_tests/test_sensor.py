@@ -108,6 +108,7 @@ def test_losing_the_cursor_loses_nothing_and_asks_for_nothing(deployment):
     assert deployment.settle() == [(DAYS[2], DAYS[2])]
 
 
+@pytest.mark.slow
 def test_days_apart_are_summarised_in_a_run_each(deployment):
     deployment.fetch(DAYS[0])
     deployment.fetch(DAYS[2], DAYS[3])

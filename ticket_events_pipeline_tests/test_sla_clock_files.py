@@ -123,6 +123,7 @@ def assert_goes_on_rightly(root, right):
     assert_as_right(root, right, *DAYS[MADE + 1 :], assets=(TARGETS, SUMMARY))
 
 
+@pytest.mark.slow
 def test_days_made_one_by_one_from_files_are_those_of_one_range(root, right):
     for day in DAYS[MADE:]:
         make_sla_days(root, day, day)
