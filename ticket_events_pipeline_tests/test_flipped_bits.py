@@ -21,7 +21,7 @@ from ticket_events_pipeline.ingest.catch_up import WholeFiles, catch_up
 from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
 from ticket_events_pipeline.lake.raw_footer import read_raw_footer
 from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.lake.segment_file import SegmentFolder
+from ticket_events_pipeline.lake.segment_file import SegmentFolder, segment_name
 from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.report.markdown import summary_markdown
 from ticket_events_pipeline.report.reading import read_day_report
@@ -55,7 +55,7 @@ def stored(tmp_path_factory):
             fetch(server, root, stream, str(FIRST), str(LAST), clock=clock)
     make_sla_days(root, FIRST, LAST)
     rows = read_partition(FolderStore(root), METRIC, DAY)
-    segment_of(root).write(1, rows.schema, [rows], lambda parts: str(len(parts)))
+    segment_of(root).write(segment_name(1), rows.schema, [rows], lambda parts: str(len(parts)))
     return root
 
 
@@ -116,22 +116,26 @@ def footer(root, stream):
     return read_raw_footer(FolderStore(root), stream, DAY), raw_state(FolderStore(root), stream, DAY)
 
 
-def next_fetch(root):
-    return catch_up(FolderStore(root), LAST.plus(1), WholeFiles())
+def next_fetch(root, stream):
+    """A damaged day is no error to the next fetch: it is fetched again."""
+    found = catch_up(FolderStore(root), LAST.plus(1), WholeFiles())
+    if DAY in found.days:
+        raise DamagedFileError(f"{root}: {stream} of {DAY} is fetched again")
+    return found
 
 
 def segment(root):
     folder = segment_of(root)
-    (part,) = folder.write(2, RAW_SCHEMAS[METRIC], [RAW_SCHEMAS[METRIC].empty_table()], lambda _: "")
-    run = folder.run(type(part)(1, (0,), part.rows, 1000))
-    return folder.text(1), [table.to_pylist() for table in run.tables()]
+    (part,) = folder.write(segment_name(2), RAW_SCHEMAS[METRIC], [RAW_SCHEMAS[METRIC].empty_table()], lambda _: "")
+    run = folder.run(type(part)(segment_name(1), (0,), part.rows, 1000))
+    return folder.text(segment_name(1)), [table.to_pylist() for table in run.tables()]
 
 
-RAW_READERS = [partial(sla_days, first=DAY, last=DAY), partial(sla_days, first=NEXT, last=NEXT), next_fetch, alerts]
+RAW_READERS = [partial(sla_days, first=DAY, last=DAY), partial(sla_days, first=NEXT, last=NEXT), alerts]
 
 READERS = {
-    METRIC: [*RAW_READERS, partial(verify, stream=METRIC), partial(footer, stream=METRIC)],
-    AUDITS: [*RAW_READERS, partial(verify, stream=AUDITS), partial(footer, stream=AUDITS)],
+    METRIC: [*RAW_READERS, partial(next_fetch, stream=METRIC), partial(verify, stream=METRIC), partial(footer, stream=METRIC)],
+    AUDITS: [*RAW_READERS, partial(next_fetch, stream=AUDITS), partial(verify, stream=AUDITS), partial(footer, stream=AUDITS)],
     CLOCKS: [
         partial(sla_days, first=NEXT, last=NEXT),
         partial(sla_days, first=DAY, last=NEXT),
