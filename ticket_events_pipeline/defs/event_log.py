@@ -1,6 +1,6 @@
 """What the newest record of each day in Dagster's event log says; remembered from tick to tick.
 
-It is read only to know which days the log has to be told of, never to know what is stored. To read a record takes half a
+It is read only to know which days to record, never to know what is stored. To read a record takes half a
 millisecond, to read its place in the log next to nothing: so of the records of a day only the newest is read, once.
 """
 
@@ -139,7 +139,7 @@ class EventLog:
         return {day: place for partition, place in newest.items() if (day := self._day(partition)) is not None}
 
     def _day(self, partition: str) -> Day | None:
-        """None of a key that is no date: whoever reports an event may give it any."""
+        """None for a key that is no date: an event reported by hand may have any key."""
         if partition not in self._days:
             self._days[partition] = None
             with suppress(ValueError):

@@ -1,7 +1,7 @@
 """`new_event_partitions_sensor`: asks for the SLA tables of days whose raw files have landed or changed.
 
 It compares what the files say of themselves. Dagster's log is written, for the UI, and never believed. Wiring only: what is
-stale is `summarize.staleness`'s, what has come of earlier runs `asked_runs`', what the log has to be told `stored_days`'.
+stale is `summarize.staleness`'s, what has come of earlier runs `asked_runs`', what to record in the log `stored_days`'.
 Rejected: `@asset_sensor` sees only the newest of many partitions (dagster#32853); an automation condition can't make one range
 run from the earliest stale day on; both believe the log.
 """
@@ -71,7 +71,7 @@ class Found:
     Attributes:
         comparison: of the files.
         standing: by table, the days whose files can be recorded.
-        unrecorded: the files that the log has to be told of.
+        unrecorded: the files to be recorded in the log.
     """
 
     comparison: Comparison

@@ -140,7 +140,7 @@ def _extent(days: Sequence[Day]) -> str:
 
 
 def together(reasons: Mapping[Day, str]) -> list[Told]:
-    """Days and their reasons, in order: consecutive days with the same reason are told as one."""
+    """Days and their reasons, in order: consecutive days with the same reason are one entry."""
     found: list[Told] = []
     for day, reason in reasons.items():
         if found and found[-1].reason == reason and found[-1].days[-1].plus(1) == day:

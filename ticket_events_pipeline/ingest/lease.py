@@ -142,7 +142,7 @@ class Lease:
     def check(self) -> None:
         """Look whether the days are still held, where that is in doubt; costs nothing while the beats go on.
 
-        It spares a process that stood still the requests which it would make in vain. Nothing is proved by it: what is written
+        It spares a process that stood still requests that would be wasted. Nothing is proved by it: what is written
         goes through `fenced`.
 
         Raises:
@@ -219,10 +219,10 @@ class Lease:
         lost = {self._holder.token, self._holder.pass_id}
         heir = next((one for one in reversed(holders) if lost.intersection(one.heir_of)), None)
         if heir is None:
+            url = self._store.url(_path(self._stream))
             return (
-                f"{self._stream}: this pass stands no more in {self._store.url(_path(self._stream))}: another pass has taken "
-                "over its days and has ended by now, or the file was removed or damaged. Nothing more is written by this one. "
-                "Run it again if days are missing."
+                f"{self._stream}: this pass is no longer named in {url}: another pass has taken over its days and has ended by now, or "
+                "the file was removed or damaged. Nothing more is written by this one. Run it again if days are missing."
             )
         has_ended = " and has ended by now" if heir.ended else ""
         return (
@@ -292,7 +292,7 @@ def _with_own(own: Holder, dead: set[tuple[str, int]], holders: list[Holder]) ->
     if any(one.overlaps(own) for one in living):
         return holders
     dropped = [one for one in holders if one not in living]
-    # Who is provably gone never wakes, and need not be told; but others may whom it had taken over.
+    # A process that is provably gone never wakes; but those from which it had taken over may.
     heir_of = [name for one in dropped for name in (*(() if one.is_gone else (one.token,)), *one.heir_of)]
     instead_of = [one.pass_id for one in dropped if own.first <= one.first and one.last <= own.last and not one.is_gone]
     return [*living, replace(own, heir_of=_newest(heir_of), instead_of=tuple(instead_of))]

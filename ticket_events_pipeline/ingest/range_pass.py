@@ -116,7 +116,7 @@ def fetch_days(
 
 
 def _explain_if_taken_over(store: Store, stream: str, lease: Lease) -> None:
-    """Whatever failed, the reason is told: an heir removes the segments that it needs no more, for one.
+    """Whatever failed, the take-over is the reason to report: an heir removes the segments that it needs no more, for one.
 
     Raises:
         DaysHeldError: another pass has taken over.

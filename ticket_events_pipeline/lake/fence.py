@@ -25,7 +25,7 @@ class Fence:
         path: of the small file that says it.
         check: given what that file holds (None: it isn't there), raises where another process may write, not this one.
         replaces: the folder whose files are replaced by the holder alone. What it writes elsewhere has a name of its own.
-        log: is told what is waited for.
+        log: gets a line about what is waited for.
         versions: of the files in that folder, as a bucket listed them at first; the bucket's own.
     """
 

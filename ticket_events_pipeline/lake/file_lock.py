@@ -28,7 +28,7 @@ TELL_AFTER_SECONDS = 5.0
 
 @contextmanager
 def locked(target: Path, *, log: Log) -> Iterator[None]:
-    """Hold the lock of the file `target`, whose folder stands; `log` is told for whom it is waited.
+    """Hold the lock of the file `target`, whose folder stands; `log` gets a line that names the holder.
 
     Raises:
         LockHeldError: another process has held it for WAIT_SECONDS; says which.

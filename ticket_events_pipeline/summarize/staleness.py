@@ -84,7 +84,7 @@ def compared(look: Look, is_partition: Callable[[Day], bool]) -> Comparison:
 def _held_up(look: Look, landed: Collection[Day], stale: Iterable[Day]) -> dict[Day, str]:
     """The stale days, handed in in order, whose run would fail at a file of the days before; and why.
 
-    A run goes on from the memory, and can make up for damaged files of it, but for no others. Where there is no memory, it
+    A run continues from the memory, and can make up for damaged files of it, but for no others. Where there is no memory, it
     replays the raw files, and needs them all.
     """
     raw = {day: file for stream in RAW_STREAMS for day, file in look.unreadable[stream].items()}

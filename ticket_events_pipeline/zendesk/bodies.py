@@ -72,7 +72,7 @@ def holds_more_values(body: bytes, most: int) -> bool:
     """
     if len(body) <= most or _marks(body) <= most:
         return False
-    if not json.detect_encoding(body).startswith("utf-8"):  # where texts end can't be told by its bytes
+    if not json.detect_encoding(body).startswith("utf-8"):  # its bytes don't show where texts end
         return True
     body = body.replace(b"\\\\", b"").replace(b'\\"', b"")  # then each quote begins a text or ends one
     found, in_text = 0, 0
