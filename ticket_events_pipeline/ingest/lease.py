@@ -221,8 +221,9 @@ class Lease:
         if heir is None:
             url = self._store.url(_path(self._stream))
             return (
-                f"{self._stream}: this pass is no longer named in {url}: another pass has taken over its days and has ended by now, or "
-                "the file was removed or damaged. Nothing more is written by this one. Run it again if days are missing."
+                f"{self._stream}: this pass is no longer named in {url}: another pass has taken over its days and has "
+                "ended by now, or the file was removed or damaged. Nothing more is written by this one. "
+                "Run it again if days are missing."
             )
         has_ended = " and has ended by now" if heir.ended else ""
         return (
