@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ticket_events_pipeline.account import BearerToken
+from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.ingest.range_pass import fetch_days
-from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.zendesk.client import ZendeskClient
 from ticket_events_pipeline.zendesk.page import STREAMS
-from ticket_events_pipeline.zendesk.quota import Quota
+from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
 
 def main(url: str, stream: str, first: str, last: str, root: str, *, comments: bool) -> None:

@@ -28,20 +28,20 @@ import dagster as dg
 from measuring import ROUNDS, table
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.sla_assets import sla_metadata
-from ticket_events_pipeline.lake.partition_file import partition_path, write_partition
-from ticket_events_pipeline.lake.raw_footer import RawFooter
-from ticket_events_pipeline.lake.schemas import (
+from ticket_events_pipeline.defs.assets.sla import sla_metadata
+from ticket_events_pipeline.sla.footer_cache import CACHE
+from ticket_events_pipeline.sla.inputs import RawState, day_inputs
+from ticket_events_pipeline.sla.provenance import Provenance
+from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA
+from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
+from ticket_events_pipeline.storage.raw_footer import RawFooter
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.tables.schemas import (
     DAILY_SLA_BREACH_SUMMARY_SCHEMA,
     RAW_SCHEMAS,
     SCHEMA_VERSION,
     SLA_TARGETS_SCHEMA,
 )
-from ticket_events_pipeline.lake.store import FolderStore
-from ticket_events_pipeline.sla.clocks import CLOCKS_SCHEMA
-from ticket_events_pipeline.summarize.footer_memory import CACHE
-from ticket_events_pipeline.summarize.inputs import RawState, day_inputs
-from ticket_events_pipeline.summarize.provenance import Provenance
 
 NARROW, WIDE = 20, 2000
 FIVE_YEARS = 1825
@@ -192,8 +192,8 @@ def sensor_tick(
 
 def restarted_tick(instance: dg.DagsterInstance, root: Path, *, forgets: bool) -> Tick:
     """The first tick of a new code server; one that also `forgets` finds nothing of what others remembered in the root."""
-    from ticket_events_pipeline.defs.account_definitions import account_definitions
-    from ticket_events_pipeline.defs.account_scope import account_scope
+    from ticket_events_pipeline.defs.definitions import account_definitions
+    from ticket_events_pipeline.defs.scope import account_scope
 
     def tick() -> object:
         if forgets:
@@ -303,8 +303,8 @@ def main(*, rounds: int = ROUNDS) -> None:
 
 def definitions() -> dg.RepositoryDefinition:
     """The definitions, as a code server of its own loads them."""
-    from ticket_events_pipeline.defs.account_definitions import account_definitions
-    from ticket_events_pipeline.defs.account_scope import account_scope
+    from ticket_events_pipeline.defs.definitions import account_definitions
+    from ticket_events_pipeline.defs.scope import account_scope
 
     return account_definitions(account_scope()).get_repository_def()
 

@@ -20,11 +20,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.lake.content_hash import content_hash
-from ticket_events_pipeline.lake.partition_file import write_partition
-from ticket_events_pipeline.lake.raw_footer import RawFooter
-from ticket_events_pipeline.lake.schemas import SCHEMA_VERSION, TICKET_METRIC_EVENTS_SCHEMA
-from ticket_events_pipeline.lake.store import FolderStore
+from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.partition_file import write_partition
+from ticket_events_pipeline.storage.raw_footer import RawFooter
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION, TICKET_METRIC_EVENTS_SCHEMA
 
 STREAM = "ticket_metric_events"
 TYPES = ["activate", "apply_sla", "breach", "pause", "fulfill", "update_status"]

@@ -22,8 +22,8 @@ from measuring import ROUNDS, Measured, cpu, measured, median, peak, side_by_sid
 from sla_account import STREAM, write_account
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.lake.store import FolderStore
-from ticket_events_pipeline.summarize.sla_days import make_clocks, make_summaries, make_targets
+from ticket_events_pipeline.sla.build import make_clocks, make_summaries, make_targets
+from ticket_events_pipeline.storage.store import FolderStore
 
 HISTORIES = [3, 30, 365]
 LAST = Day.parse("2026-06-30")

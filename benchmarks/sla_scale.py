@@ -21,9 +21,9 @@ from measuring import ROUNDS, Measured, cpu, measured, median, peak, side_by_sid
 from sla_account import STREAM, write_account
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.lake.store import FolderStore
-from ticket_events_pipeline.summarize.raw_days import RAW_COLUMNS
-from ticket_events_pipeline.summarize.sla_days import make_clocks, make_summaries, make_targets
+from ticket_events_pipeline.sla.build import make_clocks, make_summaries, make_targets
+from ticket_events_pipeline.sla.sources import RAW_COLUMNS
+from ticket_events_pipeline.storage.store import FolderStore
 
 FIRST = Day.parse("2026-01-01")
 CORES = 2

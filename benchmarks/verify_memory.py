@@ -20,9 +20,9 @@ VERIFY = """
 import sys, time
 from pathlib import Path
 from ticket_events_pipeline.day import Day, wall_clock
-from ticket_events_pipeline.lake.store import FolderStore
-from ticket_events_pipeline.verify.days import owner_of, verify_days
-from ticket_events_pipeline.verify.drift import find_oddities
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
+from ticket_events_pipeline.quality.schema_drift import find_oddities
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
 store, days = FolderStore(Path(sys.argv[1])), [Day.parse("2026-03-02")]
 begun = time.monotonic()

@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 import dagster as dg
 from pydantic import AfterValidator, Field
 
-from ticket_events_pipeline.alerts.alert_settings import WEBHOOK
-from ticket_events_pipeline.defs.account_definitions import account_definitions
-from ticket_events_pipeline.defs.account_scope import AccountScope, account_scope
+from ticket_events_pipeline.alerts.settings import WEBHOOK
+from ticket_events_pipeline.defs.definitions import account_definitions
+from ticket_events_pipeline.defs.scope import AccountScope, account_scope
 
 
 def _variable_name(text: str) -> str:

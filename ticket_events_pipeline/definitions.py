@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from ticket_events_pipeline.defs.account_definitions import account_definitions
-from ticket_events_pipeline.defs.account_scope import account_scope
+from ticket_events_pipeline.defs.definitions import account_definitions
+from ticket_events_pipeline.defs.scope import account_scope
 
 SCOPE = account_scope()
 

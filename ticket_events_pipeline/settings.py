@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from ticket_events_pipeline.account import (
+from ticket_events_pipeline.credentials import (
     DEFAULT_SUPPORT_TYPE_SCOPE,
     FORMER_SUBDOMAINS,
     HOW_TO_SET_CREDENTIALS,

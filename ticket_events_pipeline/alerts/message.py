@@ -6,7 +6,7 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 
 from __future__ import annotations
 
-from ticket_events_pipeline.alerts.memory import INTERESTING_SECONDS, Memory
+from ticket_events_pipeline.alerts.state import INTERESTING_SECONDS, Memory
 from ticket_events_pipeline.alerts.wording import moment, quoted
 
 LONGEST_TEXT = 3500

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ticket_events_pipeline.alerts.alert_settings import WEBHOOK, AlertSettings
-from ticket_events_pipeline.alerts.facts import present_facts
-from ticket_events_pipeline.alerts.memory import Memory, Outage
 from ticket_events_pipeline.alerts.message import message
-from ticket_events_pipeline.alerts.state import Observed
+from ticket_events_pipeline.alerts.observation import Observed
+from ticket_events_pipeline.alerts.rules import present_facts
+from ticket_events_pipeline.alerts.settings import WEBHOOK, AlertSettings
+from ticket_events_pipeline.alerts.state import Memory, Outage
 from ticket_events_pipeline.alerts.wording import moment
 
 if TYPE_CHECKING:

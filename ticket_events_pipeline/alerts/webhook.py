@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from ticket_events_pipeline.account import is_loopback
+from ticket_events_pipeline.credentials import is_loopback
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, innermost, read_body
 from ticket_events_pipeline.zendesk.headers import retry_after_seconds

@@ -10,8 +10,8 @@ from __future__ import annotations
 import datetime as dt
 from urllib.parse import quote
 
-from ticket_events_pipeline.alerts.alert_settings import AlertSettings
-from ticket_events_pipeline.alerts.state import DayState, FailedRun, MetricState, Observed
+from ticket_events_pipeline.alerts.observation import DayState, FailedRun, MetricState, Observed
+from ticket_events_pipeline.alerts.settings import AlertSettings
 from ticket_events_pipeline.day import zone
 
 LONGEST_NAME = 80

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report.wording import rate_text
+from ticket_events_pipeline.report.formats import rate_text
 
 _POLICY = "policy (hours)"
 _POLICY_WIDTH = 10  # a policy may be broken into lines as narrow as that: (calendar)

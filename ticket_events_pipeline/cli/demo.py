@@ -14,14 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ticket_events_pipeline.cli.breach_table import print_breaches
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.resources import PIPELINE, TicketEventsPipeline, pipeline_resource
+from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
-from ticket_events_pipeline.lake.fence import Fence
-from ticket_events_pipeline.lake.partition_file import partition_path, read_partition
-from ticket_events_pipeline.lake.store import Store, open_store
 from ticket_events_pipeline.report.files import report_path
 from ticket_events_pipeline.settings import load_settings
+from ticket_events_pipeline.storage.fence import Fence
+from ticket_events_pipeline.storage.partition_file import partition_path, read_partition
+from ticket_events_pipeline.storage.store import Store, open_store
 
 DEMO_DAYS = 30
 ASSETS = ("ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary")

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import click
 
-from ticket_events_pipeline.account import BearerToken
+from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import wall_clock
-from ticket_events_pipeline.defs.account_scope import account_scope
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
+from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
-from ticket_events_pipeline.lake.store import open_store
 from ticket_events_pipeline.settings import Settings, load_settings
+from ticket_events_pipeline.storage.store import open_store
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
 from ticket_events_pipeline.zendesk.token_end import TokenEnd
 

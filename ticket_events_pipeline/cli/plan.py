@@ -11,8 +11,8 @@ from contextlib import ExitStack
 import click
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.account_scope import account_scope
 from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, stretches
 from ticket_events_pipeline.ingest.progress import duration_text
 from ticket_events_pipeline.settings import Settings

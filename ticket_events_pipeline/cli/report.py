@@ -16,14 +16,14 @@ import click
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError, UsageError
-from ticket_events_pipeline.lake.partition_file import read_metadata, stored_days
-from ticket_events_pipeline.lake.store import FolderStore, Store, open_store
-from ticket_events_pipeline.report.figures import DayReport
+from ticket_events_pipeline.report.builder import report_reader
 from ticket_events_pipeline.report.files import read_report, report_days, report_path, write_report
-from ticket_events_pipeline.report.reading import report_reader
+from ticket_events_pipeline.report.model import DayReport
 from ticket_events_pipeline.root import is_object_store
 from ticket_events_pipeline.settings import LakeSettings, lake_settings
-from ticket_events_pipeline.summarize.sla_days import SUMMARY
+from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
+from ticket_events_pipeline.storage.store import FolderStore, Store, open_store
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from ticket_events_pipeline.cli.breach_table import print_breaches, visible
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.ingest.plan import stretches
-from ticket_events_pipeline.lake.partition_file import read_partition, stored_days
-from ticket_events_pipeline.lake.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
-from ticket_events_pipeline.lake.store import Store, open_store
 from ticket_events_pipeline.settings import lake_settings
-from ticket_events_pipeline.summarize.sla_days import SUMMARY
+from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
+from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
 
 Summaries = Mapping[Day, pa.Table]
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import click
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.lake.store import Store, open_store
+from ticket_events_pipeline.quality.against_api import compare_with_api, draw_sample
+from ticket_events_pipeline.quality.findings import Finding, Verdict
+from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
+from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.settings import LakeSettings, lake_settings
-from ticket_events_pipeline.verify.against_api import compare_with_api, draw_sample
-from ticket_events_pipeline.verify.days import owner_of, verify_days
-from ticket_events_pipeline.verify.moved import NEARBY_DAYS
-from ticket_events_pipeline.verify.verdict import Finding, Verdict
+from ticket_events_pipeline.storage.store import Store, open_store
 from ticket_events_pipeline.zendesk.page import STREAMS, Stream, utc_text
 
 
@@ -84,8 +84,8 @@ def _styled(mark: str, colour: str) -> str:
 
 
 def _compare(store: Store, whole: dict[str, list[Day]], *, sample: int, seed: int) -> set[tuple[Day, str]]:
-    from ticket_events_pipeline.defs.account_scope import account_scope
     from ticket_events_pipeline.defs.resources import TicketEventsPipeline
+    from ticket_events_pipeline.defs.scope import account_scope
 
     pipeline = TicketEventsPipeline(account_scope())
     broken = set()

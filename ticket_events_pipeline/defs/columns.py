@@ -7,9 +7,9 @@ from itertools import groupby
 import dagster as dg
 import pyarrow as pa
 
-from ticket_events_pipeline.defs.account_scope import AccountScope
-from ticket_events_pipeline.lake.column_docs import COLUMN_DOCS
-from ticket_events_pipeline.sla.column_lineage import COLUMN_LINEAGE
+from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.tables.column_docs import COLUMN_DOCS
+from ticket_events_pipeline.tables.column_lineage import COLUMN_LINEAGE
 
 
 def column_schema(asset: str, schema: pa.Schema) -> dict[str, dg.TableSchema]:

@@ -11,9 +11,9 @@ from typing import Any
 import dagster as dg
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.recording import DayMetadata, record_days
 from ticket_events_pipeline.defs.resources import PIPELINE, TicketEventsPipeline, pipeline_of
+from ticket_events_pipeline.defs.scope import AccountScope
 
 MakeDays = Callable[[dg.AssetExecutionContext, TicketEventsPipeline, list[Day]], Iterator[DayMetadata]]
 """Makes the days in order, and yields each with its metadata as soon as its file stands."""

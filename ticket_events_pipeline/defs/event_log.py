@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.account_scope import AccountScope
+from ticket_events_pipeline.defs.scope import AccountScope
 
 RECORDS_PER_READ = 500
 """Databases bound how many values one query may name."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from ticket_events_pipeline.alerts.facts import run_subject
-from ticket_events_pipeline.alerts.state import FailedRun
+from ticket_events_pipeline.alerts.observation import FailedRun
+from ticket_events_pipeline.alerts.rules import run_subject
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, RETRY_SECONDS, WILL_RETRY_TAG, is_launched, touches
 
 LOOKED_BACK_SECONDS = 86_400

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from ticket_events_pipeline.defs.account_scope import AccountScope
+from ticket_events_pipeline.defs.scope import AccountScope
 
 FETCH, SUMMARIZE = "fetch_ticket_events", "summarize_sla_breaches"
 

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
-from ticket_events_pipeline.account import BearerToken
+from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import wall_clock
-from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.run_process import mark_run
+from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import AuthenticationError
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.lake.store import INFLIGHT, Store
 from ticket_events_pipeline.settings import Settings
+from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, Stream
-from ticket_events_pipeline.zendesk.quota import Quota
+from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.sandbox.server import SandboxServer

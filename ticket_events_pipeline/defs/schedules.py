@@ -14,9 +14,9 @@ from itertools import takewhile
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.account_scope import AccountScope
 from ticket_events_pipeline.defs.jobs import FETCH
 from ticket_events_pipeline.defs.runs import NOTE_TAG, days_in_progress, days_of_tags, range_tags, runs_in_progress
+from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest.catch_up import (
     ENOUGH_FAILURES,
@@ -28,7 +28,7 @@ from ticket_events_pipeline.ingest.catch_up import (
     is_stuck,
 )
 from ticket_events_pipeline.ingest.plan import stretches
-from ticket_events_pipeline.lake.store import open_store
+from ticket_events_pipeline.storage.store import open_store
 
 SCHEDULE_TAG = "dagster/schedule_name"
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.account_scope import AccountScope
-from ticket_events_pipeline.defs.day_checks import DayCheck, checks_of_asset
-from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.summarize.sla_days import SUMMARY, TARGETS
-from ticket_events_pipeline.verify.contradictions import outcomes_agree_with_durations
-from ticket_events_pipeline.verify.policies import policies_are_known
-from ticket_events_pipeline.verify.sla_counts import counts_match_targets
-from ticket_events_pipeline.verify.sla_flow import open_targets_add_up
+from ticket_events_pipeline.defs.day_check import DayCheck, checks_of_asset
+from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.quality.contradictions import outcomes_agree_with_durations
+from ticket_events_pipeline.quality.policies import policies_are_known
+from ticket_events_pipeline.quality.sla_counts import counts_match_targets
+from ticket_events_pipeline.quality.sla_flow import open_targets_add_up
+from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
+from ticket_events_pipeline.storage.store import Store
 
 REMEMBERED_DAYS = 7
 """Fetched again or not: after a week, newer days tell whether it goes on."""

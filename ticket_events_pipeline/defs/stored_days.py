@@ -13,23 +13,23 @@ from typing import Any
 
 import dagster as dg
 
-from ticket_events_pipeline.beside import at_once
+from ticket_events_pipeline.background_worker import map_concurrently
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.account_scope import AccountScope
+from ticket_events_pipeline.defs.assets.raw import committed_metadata
+from ticket_events_pipeline.defs.assets.sla import sla_metadata, summary_sums
 from ticket_events_pipeline.defs.event_log import EventLog, Record
-from ticket_events_pipeline.defs.raw_assets import committed_metadata
-from ticket_events_pipeline.defs.sla_assets import sla_metadata, summary_sums
+from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest.committed_day import CommittedDay
-from ticket_events_pipeline.lake.partition_file import opened_partition, partition_path
-from ticket_events_pipeline.lake.raw_footer import opened_raw_day
-from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.lake.stored_file import StoredFile
 from ticket_events_pipeline.report.files import LATEST, REPORT, report_days, report_path
-from ticket_events_pipeline.summarize.footer_memory import SLA_TABLES, Footer, Look
-from ticket_events_pipeline.summarize.provenance import Provenance
-from ticket_events_pipeline.summarize.raw_days import RAW_STREAMS
-from ticket_events_pipeline.summarize.restatements import RESTATEMENTS, told_restatements
+from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, Footer, Look
+from ticket_events_pipeline.sla.provenance import Provenance
+from ticket_events_pipeline.sla.restatements import RESTATEMENTS, told_restatements
+from ticket_events_pipeline.sla.sources import RAW_STREAMS
+from ticket_events_pipeline.storage.partition_file import opened_partition, partition_path
+from ticket_events_pipeline.storage.raw_footer import opened_raw_day
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.storage.stored_file import StoredFile
 
 RECORDED_A_TICK = 200
 """The daemon writes one in some ten milliseconds, and does nothing else meanwhile: two seconds."""
@@ -95,7 +95,7 @@ def recorded(scope: AccountScope, store: Store, days: Sequence[AssetDay]) -> lis
                 return dg.AssetMaterialization(key, description=DESCRIPTION, partition=str(day), metadata=metadata)
         return None
 
-    return at_once(record, days)
+    return map_concurrently(record, days)
 
 
 def _metadata(store: Store, asset: str, day: Day) -> Mapping[str, Any] | None:

@@ -14,10 +14,10 @@ from itertools import takewhile
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
-from ticket_events_pipeline.lake.partition_file import days_of, partition_path
-from ticket_events_pipeline.lake.raw_footer import read_raw_footer
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.storage.partition_file import days_of, partition_path
+from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
 
 MOST_GAP_DAYS = 31
 """Days of gaps that are fetched unasked, all gaps together."""

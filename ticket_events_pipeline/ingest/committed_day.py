@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.lake.batches import batches_of
-from ticket_events_pipeline.lake.content_hash import ContentHash
-from ticket_events_pipeline.lake.partition_file import opened_partition, partition_path, partition_writer
-from ticket_events_pipeline.lake.raw_footer import RawFooter
-from ticket_events_pipeline.lake.schemas import TABLES, metric_shaped
-from ticket_events_pipeline.lake.sorted_runs import FileRun
-from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.lake.stored_file import StoredFile
+from ticket_events_pipeline.storage.batches import batches_of
+from ticket_events_pipeline.storage.content_hash import ContentHash
+from ticket_events_pipeline.storage.partition_file import opened_partition, partition_path, partition_writer
+from ticket_events_pipeline.storage.raw_footer import RawFooter
+from ticket_events_pipeline.storage.sorted_runs import FileRun
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.storage.stored_file import StoredFile
+from ticket_events_pipeline.tables.schemas import TABLES, metric_shaped
 
 
 @dataclass(frozen=True)

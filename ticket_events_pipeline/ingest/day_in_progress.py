@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.lake.raw_footer import LedgerPage
-from ticket_events_pipeline.lake.segment_file import SegmentFolder, SegmentPart
-from ticket_events_pipeline.lake.sorted_runs import MemoryRun, Merge, Run
+from ticket_events_pipeline.storage.journal_file import SegmentFolder, SegmentPart
+from ticket_events_pipeline.storage.raw_footer import LedgerPage
+from ticket_events_pipeline.storage.sorted_runs import MemoryRun, Merge, Run
 
 
 @dataclass

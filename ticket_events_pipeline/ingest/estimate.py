@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.lake.partition_file import stored_days
-from ticket_events_pipeline.lake.raw_footer import read_raw_footer
-from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.storage.partition_file import stored_days
+from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, Stream
 
 if TYPE_CHECKING:

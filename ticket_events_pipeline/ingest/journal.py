@@ -17,16 +17,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
+from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.lake.raw_footer import LedgerPage
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.lake.segment_file import SegmentFolder, SegmentPart, segment_name, segment_number
-from ticket_events_pipeline.lake.sorted_runs import Keys
-from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.storage.journal_file import SegmentFolder, SegmentPart, segment_name, segment_number
+from ticket_events_pipeline.storage.raw_footer import LedgerPage
+from ticket_events_pipeline.storage.sorted_runs import Keys
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
 
 PAGES_PER_SEGMENT = 9
 """A killed pass makes the requests since the last segment again, and those for the PAGES_AHEAD of `range_pass`: 12 at most."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE, AccountNames
+from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, AccountNames
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError, NewerFileError
-from ticket_events_pipeline.lake.partition_file import stored_days
-from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
-from ticket_events_pipeline.lake.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.storage.partition_file import stored_days
+from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
 
 
 @dataclass(frozen=True)

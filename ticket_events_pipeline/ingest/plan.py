@@ -21,9 +21,9 @@ from ticket_events_pipeline.ingest.estimate import (
     nearest,
     requests_for,
 )
-from ticket_events_pipeline.lake.partition_file import partition_path, stored_days
-from ticket_events_pipeline.lake.raw_footer import read_raw_footer
-from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.storage.partition_file import partition_path, stored_days
+from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
 
 # The simulated account's, without comments; real audits are up to some times as long.

@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.lake.event_ids import SHAPES, IdsByShape, id_columns, ids_by_shape, is_among, read_event_ids
-from ticket_events_pipeline.lake.partition_file import opened_partition
-from ticket_events_pipeline.lake.raw_footer import MOST_MISSED_IDS, MissedEvents, RawFooter
-from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.lake.stored_file import StoredFile
+from ticket_events_pipeline.storage.event_ids import SHAPES, IdsByShape, id_columns, ids_by_shape, is_among, read_event_ids
+from ticket_events_pipeline.storage.partition_file import opened_partition
+from ticket_events_pipeline.storage.raw_footer import MOST_MISSED_IDS, MissedEvents, RawFooter
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.storage.stored_file import StoredFile
 
 
 class ReplacedDay:

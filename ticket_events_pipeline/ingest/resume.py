@@ -12,11 +12,11 @@ from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.journal import OLDEST_SECONDS, Journal, PassState
 from ticket_events_pipeline.ingest.lease import Lease, known_passes
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.lake.file_lock import Log
-from ticket_events_pipeline.lake.raw_footer import RawFooter, read_raw_footer
-from ticket_events_pipeline.lake.segment_file import SegmentFolder, passes_with_segments
-from ticket_events_pipeline.lake.sorted_runs import Run
-from ticket_events_pipeline.lake.store import Store
+from ticket_events_pipeline.storage.file_lock import Log
+from ticket_events_pipeline.storage.journal_file import SegmentFolder, passes_with_segments
+from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
+from ticket_events_pipeline.storage.sorted_runs import Run
+from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.zendesk.page import Stream, utc_text
 
 

@@ -11,10 +11,10 @@ from functools import lru_cache
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import TransientError
-from ticket_events_pipeline.lake.store import Store
 from ticket_events_pipeline.report.explained import explained_page
-from ticket_events_pipeline.report.figures import DayReport
+from ticket_events_pipeline.report.model import DayReport
 from ticket_events_pipeline.report.page import report_page
+from ticket_events_pipeline.storage.store import Store
 
 REPORT = "sla_breach_report"
 LATEST = f"{REPORT}/latest.html"

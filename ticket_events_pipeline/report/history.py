@@ -10,12 +10,12 @@ from typing import Any
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
-from ticket_events_pipeline.lake.partition_file import partition_path, read_partition_and_metadata
-from ticket_events_pipeline.lake.store import Store
-from ticket_events_pipeline.report.figures import CHART_DAYS, MEAN_DAYS, Counted, Flow, Overdue
-from ticket_events_pipeline.summarize.provenance import Provenance
-from ticket_events_pipeline.summarize.restatements import told_restatements
-from ticket_events_pipeline.summarize.sla_days import SUMMARY
+from ticket_events_pipeline.report.model import CHART_DAYS, MEAN_DAYS, Counted, Flow, Overdue
+from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.sla.provenance import Provenance
+from ticket_events_pipeline.sla.restatements import told_restatements
+from ticket_events_pipeline.storage.partition_file import partition_path, read_partition_and_metadata
+from ticket_events_pipeline.storage.store import Store
 
 PolicyKey = tuple[str, str | None, bool | None]
 """sla_metric, policy_id, business_hours: the key of a summary's rows."""

@@ -9,10 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ticket_events_pipeline.lake.json_values import as_text
-from ticket_events_pipeline.report.figures import MEAN_DAYS, Counted, DayReport, Mean, PolicyFigures
-from ticket_events_pipeline.report.trust_words import MAKE_AGAIN, notices
-from ticket_events_pipeline.report.wording import (
+from ticket_events_pipeline.report.data_quality_texts import MAKE_AGAIN, notices
+from ticket_events_pipeline.report.formats import (
     count_text,
     date_text,
     days_text,
@@ -23,7 +21,9 @@ from ticket_events_pipeline.report.wording import (
     policy_name,
     rate_text,
 )
-from ticket_events_pipeline.summarize.provenance import RULES_VERSION
+from ticket_events_pipeline.report.model import MEAN_DAYS, Counted, DayReport, Mean, PolicyFigures
+from ticket_events_pipeline.sla.provenance import RULES_VERSION
+from ticket_events_pipeline.storage.json_values import as_text
 
 UNKNOWN = "-"
 """Stands where there is no figure."""

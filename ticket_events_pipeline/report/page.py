@@ -13,11 +13,11 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report import wording
+from ticket_events_pipeline.report import formats
+from ticket_events_pipeline.report.aggregates import total_flow
 from ticket_events_pipeline.report.charts import breach_chart_svg
-from ticket_events_pipeline.report.figures import MEAN_DAYS, DayReport, OpenTarget
-from ticket_events_pipeline.report.measures import total_flow
-from ticket_events_pipeline.report.trust_words import notices, trust_facts
+from ticket_events_pipeline.report.data_quality_texts import notices, trust_facts
+from ticket_events_pipeline.report.model import MEAN_DAYS, DayReport, OpenTarget
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -56,8 +56,8 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
             notices=notices(report),
             trust_facts=trust_facts(report),
             chart_svg=Markup(breach_chart_svg(report.chart)),  # noqa: S704  # made of dates and counts
-            moment=partial(wording.moment_text, day=day),
-            iso=lambda seconds: wording.local(seconds, day.timezone).isoformat(),
+            moment=partial(formats.moment_text, day=day),
+            iso=lambda seconds: formats.local(seconds, day.timezone).isoformat(),
             time_left=partial(_time_left, as_of=report.trust.as_of),
         )
     )
@@ -83,24 +83,24 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "count": wording.count_text,
-        "date": wording.date_text,
-        "duration": _known(wording.duration_text),
-        "hours": wording.hours_name,
-        "metric": wording.metric_name,
-        "policy": lambda target: wording.policy_name(target.policy_id, target.policy_title),
-        "rate": _known(wording.rate_text),
-        "short_date": wording.short_date_text,
-        "target": _known(wording.target_text),
+        "count": formats.count_text,
+        "date": formats.date_text,
+        "duration": _known(formats.duration_text),
+        "hours": formats.hours_name,
+        "metric": formats.metric_name,
+        "policy": lambda target: formats.policy_name(target.policy_id, target.policy_title),
+        "rate": _known(formats.rate_text),
+        "short_date": formats.short_date_text,
+        "target": _known(formats.target_text),
     }
     environment.globals |= {
-        "breaches_against": wording.breaches_against,
-        "is_far_above": wording.is_far_above,
+        "breaches_against": formats.breaches_against,
+        "is_far_above": formats.is_far_above,
         "lines": LINES,
         "mean_days": MEAN_DAYS,
-        "plural": wording.plural,
-        "policy_name": wording.policy_name,
-        "rate_against": wording.rate_against,
+        "plural": formats.plural,
+        "policy_name": formats.policy_name,
+        "rate_against": formats.rate_against,
         "shown_of": _shown_of,
     }
     return environment
@@ -118,4 +118,4 @@ def _shown_of(shown: Sequence[OpenTarget], count: int) -> str:
 
 def _time_left(due_at: int, *, as_of: int) -> str:
     """Up to when an open target breaches; Zendesk may have yet to deliver a breach that is due."""
-    return wording.duration_text(due_at - as_of) if due_at > as_of else "due already"
+    return formats.duration_text(due_at - as_of) if due_at > as_of else "due already"

@@ -1,1 +1,1 @@
-"""The SLA rules: pure functions from tables to tables, without files, Dagster or the wall clock."""
+"""The SLA tables: stored events into clocks, targets and summaries, one file a day each."""

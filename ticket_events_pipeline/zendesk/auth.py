@@ -20,7 +20,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 import requests
 from requests.auth import AuthBase
 
-from ticket_events_pipeline.account import (
+from ticket_events_pipeline.credentials import (
     API_TOKENS_END,
     CLIENT_CREDENTIALS,
     ApiToken,

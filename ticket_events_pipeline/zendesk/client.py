@@ -14,18 +14,16 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Self
 from urllib.parse import urlsplit
 
-from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials, is_loopback
+from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials, is_loopback
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, TicketEventsError, TransientError
 from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
-from ticket_events_pipeline.zendesk.clocks import ClockComparison
 from ticket_events_pipeline.zendesk.connection import (
     NETWORK_ERRORS,
     OneHostSession,
     network_failure,
     read_body,
 )
-from ticket_events_pipeline.zendesk.pace import Wait
 from ticket_events_pipeline.zendesk.page import (
     TICKET_EVENTS,
     EventPage,
@@ -36,9 +34,11 @@ from ticket_events_pipeline.zendesk.page import (
     utc_text,
 )
 from ticket_events_pipeline.zendesk.page_size import PageSize
-from ticket_events_pipeline.zendesk.quota import Quota, Turn
+from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.refusals import Asked, Retryable, TooRecent
 from ticket_events_pipeline.zendesk.retry import Log, Sleep, call_with_retries
+from ticket_events_pipeline.zendesk.server_time import ClockComparison
+from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, Turn
 from ticket_events_pipeline.zendesk.token_end import CURRENT_TOKEN_PATH, TokenEnd, token_end
 from ticket_events_pipeline.zendesk.walk import Continue, End, Walk, read_for_good
 

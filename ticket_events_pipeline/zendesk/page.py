@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from ticket_events_pipeline.account import DEFAULT_SUPPORT_TYPE_SCOPE
+from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE
 from ticket_events_pipeline.zendesk.bodies import (
     REPEATED_FIELDS,
     UnreadableJsonError,

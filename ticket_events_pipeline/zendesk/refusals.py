@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ticket_events_pipeline.account import FORMER_SUBDOMAINS, zendesk_subdomain
+from ticket_events_pipeline.credentials import FORMER_SUBDOMAINS, zendesk_subdomain
 from ticket_events_pipeline.errors import (
     AccountNotFoundError,
     AuthenticationError,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from ticket_events_pipeline.account import CLIENT_CREDENTIALS
+from ticket_events_pipeline.credentials import CLIENT_CREDENTIALS
 from ticket_events_pipeline.zendesk.bodies import UnreadableJsonError, parse_json
 from ticket_events_pipeline.zendesk.page import utc_text
 

@@ -18,15 +18,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.ingest.range_pass import fetch_days
-from ticket_events_pipeline.lake.store import FolderStore
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.zendesk.page import STREAMS
-from ticket_events_pipeline_tests.mortal_store import KilledError, MortalStore
-from ticket_events_pipeline_tests.passes import Moment, client_at
-from ticket_events_pipeline_tests.sla_roots import make_sla_days
+from ticket_events_pipeline_tests.support.fault_injection import KilledError, MortalStore
+from ticket_events_pipeline_tests.support.fetches import Moment, client_at
+from ticket_events_pipeline_tests.support.sla_roots import make_sla_days
 
 FIRST, OPEN = Day.parse("2026-03-01"), Day.parse("2026-03-31")
 READ_AT, KILLED_AT, SERVED_AT = OPEN.start + 14 * 3600, OPEN.start + 18 * 3600, OPEN.end + 3 * 3600

@@ -1,0 +1,99 @@
+"""What the stored files say: the summaries of today and yesterday, and when each stream was last read.
+
+Older days are not looked at, and Dagster's log isn't either: a backfill of last year changes nothing that anybody has to hear
+of, and would make a stalled stream look fresh. What can't be read is told as a problem, and hides nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from ticket_events_pipeline.alerts.observation import DayState, MetricState
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError, TicketEventsError
+from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.sla.provenance import read_sla_day
+from ticket_events_pipeline.storage.partition_file import stored_days
+from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+
+MOST_METRICS = 50
+"""Of a day. Zendesk has nine; a name that it makes up is one too, and what is remembered must not grow with them."""
+
+_T = TypeVar("_T")
+
+
+def summarised_days(store: Store, today: Day, problems: list[str]) -> tuple[DayState, ...]:
+    """The summaries of yesterday and today, as far as there are any; what can't be read goes to `problems`."""
+    found = [_attempted(partial(_summarised, store, day), problems) for day in (today.plus(-1), today)]
+    return tuple(state for state in found if state is not None)
+
+
+def reading_times(store: Store, today: Day, problems: list[str]) -> dict[str, int]:
+    """When the newest day of each stream was last read, epoch seconds; what can't be read goes to `problems`."""
+    found = {stream: _attempted(partial(_read_at, store, stream, today), problems) for stream in RAW_SCHEMAS}
+    return {stream: read_at for stream, read_at in found.items() if read_at is not None}
+
+
+def _attempted(read: Callable[[], _T | None], problems: list[str]) -> _T | None:
+    try:
+        return read()
+    except DayNotFetchedError:
+        return None
+    except TicketEventsError as error:
+        problems.append(str(error))
+        return None
+
+
+def _summarised(store: Store, day: Day) -> DayState | None:
+    stored = read_sla_day(store, SUMMARY, day)
+    inputs = stored.provenance.inputs
+    return DayState(day, inputs.as_of, inputs.complete, metric_states(store, day, stored.rows))
+
+
+def metric_states(store: Store, day: Day, summary: pa.Table) -> tuple[MetricState, ...]:
+    """The figures of a day's summary per metric, sorted by name.
+
+    Raises:
+        DamagedFileError: the table has not the columns of a summary.
+    """
+    try:
+        rows = summary.select(["sla_metric", "policy_id", "policy_title", "breaches", "achieved"]).to_pylist()
+    except KeyError as error:
+        raise DamagedFileError(
+            f"{SUMMARY} of {day} in {store.location} is no summary ({error}). Materialise it again."
+        ) from error
+    by_metric = defaultdict(list)
+    for row in rows:
+        by_metric[row["sla_metric"] or ""].append(row)
+    return tuple(_metric_state(name, by_metric[name]) for name in sorted(by_metric)[:MOST_METRICS])
+
+
+def _metric_state(name: str, rows: list[dict[str, Any]]) -> MetricState:
+    by_policy: dict[str | None, int] = defaultdict(int)
+    for row in rows:
+        by_policy[row["policy_title"] or row["policy_id"]] += row["breaches"] or 0
+    worst = max(by_policy, key=lambda policy: by_policy[policy])
+    return MetricState(
+        sla_metric=name,
+        breaches=sum(by_policy.values()),
+        achieved=sum(row["achieved"] or 0 for row in rows),
+        worst_policy=worst if by_policy[worst] else None,
+        worst_policy_breaches=by_policy[worst],
+    )
+
+
+def _read_at(store: Store, stream: str, today: Day) -> int | None:
+    for day in (today, today.plus(-1)):
+        footer = read_raw_footer(store, stream, day)
+        if footer is not None:
+            return footer.fetched_at
+    older = [day for day in stored_days(store, stream, today.timezone) if day < today]
+    footer = read_raw_footer(store, stream, older[-1]) if older else None
+    return None if footer is None else footer.fetched_at

@@ -1,0 +1,80 @@
+"""A bounded background worker, and iterators that prefetch: Arrow, numpy and sockets let other threads run while they work."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Self, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CONCURRENT_CALLS = 16
+"""Requests to a server take most of their time to travel."""
+
+
+class BackgroundWorker:
+    """Runs jobs in submission order, one at a time, in a thread of its own, and re-raises their exceptions.
+
+    After a job has failed, no later job runs. Leaving the block waits for the running one.
+    """
+
+    def __init__(self, *, limit: int) -> None:
+        """Submitting waits while `limit` jobs are pending, the running one included."""
+        self._limit = limit
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._pending: deque[Future[None]] = deque()
+        self._has_failed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Queue a job, once fewer than `limit` are pending. Raises what an earlier job raised, once."""
+        self._collect(down_to=self._limit - 1)
+        self._pending.append(self._thread.submit(self._run_unless_failed, job))
+
+    def finish(self) -> None:
+        """Wait for all jobs. Raises what one of them raised, once."""
+        self._collect(down_to=0)
+
+    def wait(self) -> None:
+        """Wait for all jobs, whether they fail or not."""
+        wait(self._pending)
+
+    def _collect(self, *, down_to: int) -> None:
+        while self._pending and (self._has_failed or len(self._pending) > down_to):
+            self._pending.popleft().result()
+
+    def _run_unless_failed(self, job: Callable[[], None]) -> None:
+        if self._has_failed:
+            return
+        try:
+            job()
+        except BaseException:
+            self._has_failed = True
+            raise
+
+
+def prefetch(items: Iterable[Item]) -> Iterator[Item]:
+    """The items; while one is in use, the next is made in another thread.
+
+    An exception from making an item is raised in its place, after the items before it.
+    """
+    remaining = iter(items)
+    end = object()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(next, remaining, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, remaining, end)
+            yield item  # type: ignore[misc]  # what is not the end is an item
+
+
+def map_concurrently(make: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """`make` of each item, in their order, several at a time. Raises the exception of the first item that fails."""
+    with ThreadPoolExecutor(_CONCURRENT_CALLS) as threads:
+        return list(threads.map(make, items))

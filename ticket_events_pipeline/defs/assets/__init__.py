@@ -1,0 +1,1 @@
+"""The assets: raw events, SLA tables and the report."""

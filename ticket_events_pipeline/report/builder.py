@@ -1,0 +1,111 @@
+"""One day's report, or those of a range of days, from the stored files alone.
+
+Here: which files, in which order, each once. What they tell is `history`'s, `open_targets`', `trust`'s, `ticket_facts`'
+and `measures`'; how it looks is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
+from ticket_events_pipeline.quality.raw_day import owner_of
+from ticket_events_pipeline.report.aggregates import chart_day, mean_days, metric_figures, policy_figures
+from ticket_events_pipeline.report.data_quality import event_counts, trust_in
+from ticket_events_pipeline.report.history import SummaryHistory
+from ticket_events_pipeline.report.model import CHART_DAYS, UNKNOWN_ACCOUNT, DayReport, OpenTarget, TicketFacts
+from ticket_events_pipeline.report.stored_targets import DayTargets, read_targets
+from ticket_events_pipeline.report.tickets import TicketFactsReader
+from ticket_events_pipeline.settings import LakeSettings
+from ticket_events_pipeline.storage.store import Store
+
+METRIC_EVENTS = "ticket_metric_events"
+
+DAYS_AHEAD = 30
+"""So many days' lists are known ahead: their tickets are looked for together, and memory doesn't grow with the range."""
+
+
+def read_day_report(store: Store, day: Day, *, account: str, tickets_url: str | None) -> DayReport:
+    """The day's report.
+
+    Args:
+        store: the root.
+        day: which.
+        account: its name, for the heading.
+        tickets_url: what a ticket's number is put behind; None where there is no such page.
+
+    Raises:
+        DayNotFetchedError: its summary or its targets have not been made.
+        DamagedFileError: one of their files can't be read.
+    """
+    return ReportReader(store, account=account, tickets_url=tickets_url).read(day)
+
+
+def report_reader(store: Store, settings: LakeSettings, days: Sequence[Day]) -> ReportReader:
+    """A reader of the reports of these days; where no setting names the account, the stored files do."""
+    newest = list(days[-1:])
+    former = settings.former_accounts
+    owner = owner_of(store, METRIC_EVENTS, newest, account=settings.account, former=former, timezone=settings.timezone)
+    return ReportReader(store, account=owner.account or UNKNOWN_ACCOUNT, tickets_url=settings.tickets_url, days=days)
+
+
+class ReportReader:
+    """Reads the reports of several days, best in ascending order: then a raw file is read at most twice, any other once.
+
+    `days` are those that will be asked for. Another day's report is right too, and takes more reading.
+    """
+
+    def __init__(self, store: Store, *, account: str, tickets_url: str | None, days: Sequence[Day] = ()) -> None:
+        self._store = store
+        self._account = account
+        self._tickets_url = tickets_url
+        self._days = sorted(days)
+        self._history = SummaryHistory(store)
+        self._tickets = TicketFactsReader(store)
+        self._ahead: dict[Day, DayTargets] = {}
+
+    def read(self, day: Day, *, with_tickets: bool = True) -> DayReport:
+        """The day's report, see `read_day_report`; without what the tickets are about where only figures are wanted."""
+        summary = self._history.of(day)
+        before = self._history.before(day)
+        targets = self._targets(day)
+        chart = {past: before.get(past) for past in (day.plus(-offset) for offset in range(CHART_DAYS - 1, 0, -1))}
+        chart[day] = summary
+        measured_against = mean_days(before, day)
+        facts = self._facts(day, targets) if with_tickets else {}
+        return DayReport(
+            day=day,
+            account=self._account,
+            tickets_url=self._tickets_url,
+            metrics=metric_figures(summary, measured_against, targets.overdue),
+            policies=policy_figures(summary, measured_against),
+            chart=tuple(chart_day(past, found) for past, found in chart.items()),
+            late=_with_facts(targets.late, facts),
+            late_count=targets.late_count,
+            next_breaches=_with_facts(targets.next_breaches, facts),
+            next_count=targets.next_count,
+            unforecast=targets.unforecast,
+            deleted=targets.deleted,
+            deleted_count=targets.deleted_count,
+            trust=trust_in(summary, chart, targets, event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)),
+        )
+
+    def _targets(self, day: Day) -> DayTargets:
+        if day not in self._ahead:
+            self._ahead = {day: read_targets(self._store, day)}
+            for ahead in [known for known in self._days if known > day][: DAYS_AHEAD - 1]:
+                try:
+                    self._ahead[ahead] = read_targets(self._store, ahead)
+                except (DayNotFetchedError, DamagedFileError):
+                    break  # told when its turn comes
+        return self._ahead.pop(day)
+
+    def _facts(self, day: Day, targets: DayTargets) -> dict[int, TicketFacts]:
+        expected = frozenset[int]().union(*(ahead.ticket_ids for ahead in self._ahead.values()))
+        return self._tickets.facts(day, targets.ticket_ids, expected=expected)
+
+
+def _with_facts(targets: Sequence[OpenTarget], facts: dict[int, TicketFacts]) -> tuple[OpenTarget, ...]:
+    return tuple(replace(target, ticket=facts.get(target.ticket_id, target.ticket)) for target in targets)

@@ -1,0 +1,143 @@
+"""The three SLA tables of a range of days: read what is stored, apply the rules of `sla/`, write one file a day each.
+
+What a day is made from is told in every file's footer; the rules themselves are `sla/`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from ticket_events_pipeline.background_worker import prefetch
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DayNotFetchedError
+from ticket_events_pipeline.sla.agreement import MADE_FROM_CLOCKS, MADE_FROM_TARGETS
+from ticket_events_pipeline.sla.carry_over_files import known_before
+from ticket_events_pipeline.sla.clock_files import CLOCKS, MadeLayer, write_layer
+from ticket_events_pipeline.sla.provenance import RULES_VERSION, Provenance, read_sla_day
+from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_with, told_restatements
+from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA, CLOCKS_TABLE
+from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
+from ticket_events_pipeline.sla.rules.targets import targets
+from ticket_events_pipeline.sla.sources import RawDay, read_raw
+from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.storage.stored_file import VERSION_KEY
+from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION, TABLES
+
+TARGETS, SUMMARY = "sla_targets", "daily_sla_breach_summary"
+
+TARGETS_FROM_CLOCKS = [name for name in CLOCKS_SCHEMA.names if name not in ("position", "is_fulfilled")]
+
+
+@dataclass(frozen=True)
+class MadeDay:
+    """A day of an SLA table that has been written: its rows, how they were made, and their file.
+
+    Attributes:
+        restatements: of a summary, how often its figures changed after the day had been complete; None of other tables.
+    """
+
+    day: Day
+    table: pa.Table
+    provenance: Provenance
+    content_hash: str
+    size_bytes: int
+    url: str
+    restatements: int | None = None
+
+
+def make_clocks(store: Store, days: list[Day]) -> Iterator[MadeDay]:
+    """Make `sla_clocks` of contiguous, ascending days in order, the clocks carried in memory.
+
+    Raises:
+        DayNotFetchedError: a day's raw events have not landed.
+        ForeignRootError: they are filed under the days of another timezone.
+        DamagedFileError: a stored file can't be read.
+    """
+    for made, provenance in prefetch(_layers(store, days)):
+        day, size_bytes = made.layer.day, write_layer(store, made, provenance)
+        url = store.url(partition_path(CLOCKS, day))
+        yield MadeDay(day, made.layer.clocks.table, provenance, made.content_hash, size_bytes, url)
+
+
+def _layers(store: Store, days: list[Day]) -> Iterator[tuple[MadeLayer, Provenance]]:
+    known = known_before(store, days[0], for_days=len(days))
+    for raw in prefetch(read_raw(store, day) for day in days):
+        inputs = raw.inputs(known.previous_clocks)
+        if inputs is None:
+            raise _not_fetched(raw)
+        known, made = known.followed_by(raw, as_of=inputs.as_of)
+        yield made, Provenance(inputs, known.events_through, known.history_from, known.deletions)
+
+
+def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
+    """Make `sla_targets` of the days, each from its `sla_clocks`.
+
+    Raises:
+        DayNotFetchedError: a day has no `sla_clocks` yet.
+        DamagedFileError: a stored file can't be read.
+    """
+    stored = prefetch(read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS, table=CLOCKS_TABLE) for day in days)
+    for day, clocks in zip(days, stored, strict=True):
+        table = targets(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
+        provenance = replace(clocks.provenance, rules_version=RULES_VERSION)
+        yield _write(store, TARGETS, day, table, provenance, {MADE_FROM_CLOCKS: clocks.content_hash})
+
+
+def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
+    """Make `daily_sla_breach_summary` of the days, each from its `sla_targets`.
+
+    Raises:
+        DayNotFetchedError: a day has no `sla_targets` yet.
+        DamagedFileError: a stored file can't be read.
+    """
+    for day in days:
+        stored = read_sla_day(store, TARGETS, day)
+        summary = daily_summary(
+            stored.rows,
+            day=day,
+            as_of=stored.provenance.inputs.as_of,
+            events_through=stored.provenance.events_through,
+            history_from=stored.provenance.history_from,
+        )
+        made_from = {MADE_FROM_TARGETS: stored.content_hash}
+        restatements = {RESTATEMENTS: str(restatements_with(store, SUMMARY, day, summary))}
+        yield _write(store, SUMMARY, day, summary, stored.provenance, {**made_from, **restatements})
+
+
+def _not_fetched(raw: RawDay) -> DayNotFetchedError:
+    audits_only = " (ticket_events has, but holds no metric events, and audits say nothing of SLAs)" if raw.states else ""
+    return DayNotFetchedError(
+        f"{raw.day} can't be summarised: ticket_metric_events of that day has not landed{audits_only}. "
+        f"Materialise ticket_metric_events of {raw.day} first."
+    )
+
+
+def _write(store: Store, asset: str, day: Day, table: pa.Table, provenance: Provenance, told: dict[str, str]) -> MadeDay:
+    """Replace the day's file; its footer says what is `told` besides."""
+    digest = content_hash(table, added=TABLES[asset].added)
+    footer = {
+        VERSION_KEY: str(SCHEMA_VERSION),
+        **provenance.to_metadata(),
+        "partition": str(day),
+        "content_hash": digest,
+        **told,
+    }
+    if "policy_title" in table.column_names:
+        footer["policy_title"] = json.dumps(_titles(table), sort_keys=True)
+    size = write_partition(store, asset, day, table, footer)
+    restatements = told_restatements(told) if asset == SUMMARY else None
+    return MadeDay(day, table, provenance, digest, size, store.url(partition_path(asset, day)), restatements)
+
+
+def _titles(table: pa.Table) -> dict[str, str]:
+    """By policy, the title that the last row with one carries."""
+    names = ["policy_id", "policy_title"]
+    known = table.select(names).drop_null()
+    titles = known.group_by(names[0], use_threads=False).aggregate([(names[1], "last")])
+    return dict(zip(*(column.to_pylist() for column in titles.columns), strict=True))

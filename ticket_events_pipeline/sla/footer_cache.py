@@ -1,0 +1,300 @@
+"""What the footers of a root's raw and SLA files say. Only the files that have changed since the last look are read again.
+
+A file is known by its path and version, which a listing tells. What is remembered only saves work: it is in the memory of the
+process, and in a file of the root for the next process. Losing either, or a damaged file, costs reading the footers again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError, NewerFileError, TicketEventsError, TransientError
+from ticket_events_pipeline.sla.inputs import RawState
+from ticket_events_pipeline.sla.sources import RAW_STREAMS, raw_state
+from ticket_events_pipeline.storage.partition_file import read_metadata
+from ticket_events_pipeline.storage.store import INFLIGHT, Store
+
+SLA_TABLES = ("sla_clocks", "sla_targets", "daily_sla_breach_summary")
+TABLES = (*RAW_STREAMS, *SLA_TABLES)
+
+CACHE = f"{INFLIGHT}/footers.json.gz"
+CACHE_FORMAT = 1
+"""Counts up when other things are remembered of a footer than before."""
+
+READ_SECONDS = 25.0
+"""Dagster ends a tick after 60 seconds; a first look at years of days in a bucket may take longer, and goes on in the next."""
+
+HANGS_SECONDS = 15.0
+"""A file that has not answered for so long counts as one that can't be reached: the store's client tries for minutes."""
+
+FILES_AT_ONCE = 16
+"""A request to an object store takes some thirty milliseconds, in which others can be made."""
+
+SAVED_AFTER = 100
+"""So many footers are read in a second or two: fewer aren't worth writing the file of all again."""
+
+LONGEST_ENTRY = 100
+"""Characters. What decides is short: hashes, times, flags. The ids of tickets and the titles of policies aren't needed."""
+
+MOST_ROOTS = 8
+"""A process looks at one root, or at one for each of its accounts."""
+
+_DAY = re.compile(r"(\w+)/date=(\d{4}-\d{2}-\d{2})/\1\.parquet")
+
+Footer = Mapping[str, str]
+"""The entries of a file's footer that are short."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file whose footer can't be read.
+
+    Attributes:
+        reason: names the file, and says what to do.
+        may_be_replaced: whether making the day again replaces it: it is damaged, and not of a newer version.
+    """
+
+    reason: str
+    may_be_replaced: bool
+
+    @classmethod
+    def because_of(cls, error: TicketEventsError, url: str) -> Unreadable:
+        """Of what reading the file at `url` has raised. A store that fails or refuses says nothing about the file."""
+        reason = str(error) if url in str(error) else f"{url} can't be read now: {error}"
+        return cls(reason, isinstance(error, DamagedFileError) and not isinstance(error, NewerFileError))
+
+
+@dataclass(frozen=True)
+class Look:
+    """What stands in a root.
+
+    Attributes:
+        footers: by table and day.
+        unreadable: by table and day, those that can't be read or reached; the next look tries again.
+        unread: how many files there was no time to read: of their days nothing is known.
+        files: how many files stand.
+    """
+
+    footers: Mapping[str, Mapping[Day, Footer]]
+    unreadable: Mapping[str, Mapping[Day, Unreadable]]
+    unread: int
+    files: int
+
+
+@dataclass
+class _Root:
+    """What is remembered of one root.
+
+    Attributes:
+        known: by path, the version that was read, and its footer.
+        days: the table and the day of each path.
+        versions, look: of the last look.
+        unreached: by path, the version that couldn't be reached when it was last tried, and why.
+        unsaved: how many footers have been read since the file was written.
+    """
+
+    known: dict[str, tuple[str, Footer]]
+    days: dict[str, tuple[str, Day] | None] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    look: Look | None = None
+    unreached: dict[str, tuple[str, Unreadable]] = field(default_factory=dict)
+    unsaved: int = 0
+
+
+class FooterMemory:
+    """The footers that a process has read, of each root that it looks at. One thread may look at a time."""
+
+    def __init__(self, *, seconds: float = READ_SECONDS, hangs_seconds: float = HANGS_SECONDS) -> None:
+        """`seconds` is how long one look may read, `hangs_seconds` how long one file may take to answer."""
+        self._seconds, self._hangs_seconds = seconds, hangs_seconds
+        self._roots: dict[str, _Root] = {}
+
+    def look(self, store: Store, timezone: str) -> Look:
+        """What stands in the root now. The same object as the last time, if nothing has changed.
+
+        Raises:
+            UsageError, TransientError: the root can't be listed.
+        """
+        root = self._root(store, timezone)
+        versions: dict[str, str] = {}
+        for table in TABLES:
+            versions |= store.versions(table, named=f"{table}.parquet")
+        is_settled = root.look is not None and not root.look.unread and not any(root.look.unreadable.values())
+        if root.look is not None and is_settled and versions == root.versions:
+            return root.look
+        places = {path: place for path in versions if (place := _place(root, path, timezone)) is not None}
+        # Without those that are gone: a file that comes back is read again, whatever its version.
+        root.known = {path: root.known[path] for path in places if path in root.known}
+        changed = [path for path in places if root.known.get(path, ("", {}))[0] != versions[path]]
+        changed.sort(key=root.unreached.__contains__)  # last: they may hang, and the others must have their time
+        unreadable = self._read(store, root, {path: (versions[path], *places[path]) for path in changed})
+        root.versions = versions
+        root.look = _look_of(root, places, unreadable, versions)
+        if root.unsaved >= SAVED_AFTER:
+            _save(store, root, timezone)
+        return root.look
+
+    def _root(self, store: Store, timezone: str) -> _Root:
+        name = f"{store.location} {timezone}"
+        root = self._roots.pop(name, None) or _Root(_saved(store, timezone))
+        self._roots[name] = root  # the newest is the last
+        for old in list(self._roots)[:-MOST_ROOTS]:
+            del self._roots[old]
+        return root
+
+    def _read(self, store: Store, root: _Root, wanted: Mapping[str, tuple[str, str, Day]]) -> dict[str, Unreadable]:
+        """Read what can be read in the time that there is; the files that can't be read or reached."""
+        unreadable: dict[str, Unreadable] = {}
+        # Of a file that isn't come to this time, what was found the last time holds.
+        before = {path: found for path, found in root.unreached.items() if path in wanted and found[0] == wanted[path][0]}
+        root.unreached = {}
+
+        def take(path: str, read: Future[Footer | None]) -> None:
+            before.pop(path, None)
+            try:
+                footer = read.result()
+            except TransientError as error:
+                root.unreached[path] = wanted[path][0], Unreadable.because_of(error, store.url(path))
+            except TicketEventsError as error:
+                unreadable[path] = Unreadable.because_of(error, store.url(path))
+            else:
+                if footer is not None:  # None: it was removed since it was listed
+                    root.known[path] = wanted[path][0], footer
+                    root.unsaved += 1
+
+        work = {path: _reading(store, table, day) for path, (_, table, day) in wanted.items()}
+        for path in in_time(work, take, seconds=self._seconds, hangs_seconds=self._hangs_seconds):
+            error = TransientError(f"it has not answered for {self._hangs_seconds:g} seconds. Look at the store.")
+            before[path] = wanted[path][0], Unreadable.because_of(error, store.url(path))
+        root.unreached |= before
+        return unreadable | {path: found for path, (_, found) in root.unreached.items()}
+
+
+def in_time(
+    work: Mapping[str, Callable[[], Footer | None]],
+    take: Callable[[str, Future[Footer | None]], None],
+    *,
+    seconds: float,
+    hangs_seconds: float,
+) -> list[str]:
+    """Do pieces of `work`, some at once, and `take` each as it is done; those that aren't begun in that time are left.
+
+    Returns those that were begun and hang. It ends early where nothing else goes on.
+    """
+    if not work:
+        return []
+    begun: dict[str, float] = {}
+    done: SimpleQueue[Future[Footer | None]] = SimpleQueue()
+
+    def do(name: str) -> Footer | None:
+        begun[name] = monotonic()
+        return work[name]()
+
+    pool = ThreadPoolExecutor(min(FILES_AT_ONCE, len(work)))
+    names = {pool.submit(do, name): name for name in work}
+    for future in names:
+        future.add_done_callback(done.put)
+    end, left, hanging = monotonic() + seconds, len(work), list[str]()
+    while len(hanging) < min(left, FILES_AT_ONCE) and monotonic() < end:
+        with suppress(Empty):
+            future = done.get(timeout=max(0.0, min(end - monotonic(), hangs_seconds / 10)))
+            take(names[future], future)
+            del begun[names[future]]
+            left -= 1
+        hanging = [name for name, since in begun.copy().items() if monotonic() - since >= hangs_seconds]
+    # A request that hangs must not hold the look up: its thread ends by itself.
+    pool.shutdown(wait=False, cancel_futures=True)
+    return hanging
+
+
+def _place(root: _Root, path: str, timezone: str) -> tuple[str, Day] | None:
+    """The table and the day of a file; None of a file that isn't one of them."""
+    if path not in root.days:
+        found = _DAY.fullmatch(path)
+        root.days[path] = None
+        with suppress(ValueError):  # date=2026-02-30: somebody else's
+            root.days[path] = (found[1], Day.parse(found[2], timezone)) if found else None
+    return root.days[path]
+
+
+def _reading(store: Store, table: str, day: Day) -> Callable[[], Footer | None]:
+    if table in RAW_STREAMS:
+        return lambda: _of_state(raw_state(store, table, day))
+    return lambda: _short(read_metadata(store, table, day))
+
+
+def _of_state(state: RawState | None) -> Footer | None:
+    if state is None:
+        return None
+    return {
+        "content_hash": state.content_hash,
+        "complete": str(state.complete).lower(),
+        "fetched_at": str(state.fetched_at),
+        "metric_rows": str(state.metric_rows),
+    }
+
+
+def state_of(footer: Footer) -> RawState:
+    """The state of a raw file, as it is remembered."""
+    return RawState(
+        content_hash=footer["content_hash"],
+        complete=footer["complete"] == "true",
+        fetched_at=int(footer["fetched_at"]),
+        metric_rows=int(footer["metric_rows"]),
+    )
+
+
+def _short(metadata: dict[str, str] | None) -> Footer | None:
+    if metadata is None:
+        return None
+    return {name: text for name, text in metadata.items() if len(text) <= LONGEST_ENTRY}
+
+
+def _look_of(
+    root: _Root, places: Mapping[str, tuple[str, Day]], unreadable: Mapping[str, Unreadable], versions: Mapping[str, str]
+) -> Look:
+    footers: dict[str, dict[Day, Footer]] = {table: {} for table in TABLES}
+    problems: dict[str, dict[Day, Unreadable]] = {table: {} for table in TABLES}
+    unread = 0
+    for path, (table, day) in places.items():
+        known = root.known.get(path)
+        if path in unreadable:
+            problems[table][day] = unreadable[path]
+        elif known is not None and known[0] == versions[path]:
+            footers[table][day] = known[1]
+        else:
+            unread += 1
+    return Look(footers, problems, unread, len(places))
+
+
+def _saved(store: Store, timezone: str) -> dict[str, tuple[str, Footer]]:
+    """What another process has remembered; nothing if that can't be had, whatever the reason."""
+    try:
+        with store.reader(CACHE) as file:
+            content = gzip.decompress(file.read())
+        digest, _, text = content.partition(b"\n")
+        told = json.loads(text) if digest.decode() == hashlib.sha256(text).hexdigest() else {}
+        if (told.get("format"), told.get("timezone")) != (CACHE_FORMAT, timezone):
+            return {}
+        return {path: (version, footer) for path, (version, footer) in told["files"].items()}
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, TicketEventsError):
+        return {}
+
+
+def _save(store: Store, root: _Root, timezone: str) -> None:
+    text = json.dumps({"format": CACHE_FORMAT, "timezone": timezone, "files": root.known}, separators=(",", ":")).encode()
+    content = gzip.compress(hashlib.sha256(text).hexdigest().encode() + b"\n" + text, compresslevel=3, mtime=0)
+    with suppress(TicketEventsError), store.writer(CACHE) as file:  # a root that can't be written can still be compared
+        file.write(content)
+        root.unsaved = 0

@@ -1,0 +1,1 @@
+"""The SLA rules: pure functions from tables to tables, without files, Dagster or the wall clock."""

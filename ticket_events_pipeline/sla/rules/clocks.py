@@ -1,0 +1,158 @@
+"""Every remembered clock with its own SLA events so far (SLA.md part 2): adding a day's events, and forgetting.
+
+Not here: what the events mean for a target (`targets`), which day's file holds which clocks (`memory`).
+
+Clocks depend on events of their own ticket alone. So all of this holds for the clocks of some tickets as for those of all, as
+long as each ticket is there whole. The rows of a ticket stand together, and in it those of a clock, in the order of rule 2.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sla.rules.deletions import STATUS_CHANGES_SCHEMA, copies, metric_rows, ticket_rows
+from ticket_events_pipeline.sla.rules.events import DELETE, SLA_EVENTS_SCHEMA, merge
+from ticket_events_pipeline.sla.rules.replay import Timeline, replay
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, Segments, once, order_of
+from ticket_events_pipeline.tables.schemas import StoredTable
+
+REMEMBERED_SECONDS = 30 * 86_400
+"""How long after a ticket's last event its clocks are remembered: Zendesk closes a solved ticket for good within 28 days, and
+removes a deleted one for good after 30. A deletion or restoration is an event, too."""
+
+UNSOLVED_METRIC = "resolution_time"
+"""A ticket with a clock of this metric that is not fulfilled is unsolved."""
+
+NEVER = np.iinfo(np.int64).min
+"""The time of the last event of a clock that has only deleted ones."""
+
+CLOCK_KEY = ["ticket_id", "metric", "instance_id"]
+
+CLOCKS_SCHEMA = pa.schema(
+    [
+        *SLA_EVENTS_SCHEMA,
+        ("clock", pa.int32()),  # numbers the (ticket_id, metric, instance_id) from 0, without gaps
+        ("is_fulfilled", pa.bool_()),  # of the clock, after this event
+        ("is_open", pa.bool_()),  # of the target, after this event
+    ]
+)
+
+CLOCKS_TABLE = StoredTable("sla_clocks", CLOCKS_SCHEMA, since={"position": 2})
+
+
+def empty_clocks() -> pa.Table:
+    """The memory before the first day."""
+    return CLOCKS_SCHEMA.empty_table()
+
+
+def advance(clocks: pa.Table, events: pa.Table, day: Day, changes: pa.Table | None = None) -> pa.Table:
+    """The clocks remembered at the end of a day, sorted by (ticket_id, metric, instance_id), then by rule 2.
+
+    Args:
+        clocks: those at the end of the day before, of at least the tickets that the events are of.
+        events: all stored events of the day (`SLA_EVENTS_SCHEMA`, unique by id), those later than an `as_of` included.
+            An id that `clocks` knows too is replaced by the day's event.
+        day: the day that ends.
+        changes: of the tickets' status on the day (`STATUS_CHANGES_SCHEMA`); those of tickets that aren't known to be or
+            have been deleted mean nothing.
+    """
+    rows = merge([metric_rows(clocks), events])
+    own = ticket_rows(clocks, STATUS_CHANGES_SCHEMA.empty_table() if changes is None else changes)
+    if own.num_rows:
+        rows = pa.concat_tables([rows, own, copies(rows, own)])
+    rows = _in_order(rows)
+    numbers = _clocks_in(rows).run_of_row.astype(np.int32)
+    states = replay(timeline_of(rows.append_column("clock", pa.array(numbers))))
+    states_after = [pa.array(numbers), pa.array(states.is_fulfilled), pa.array(states.is_open)]
+    return without_forgotten(pa.table([*rows.columns, *states_after], schema=CLOCKS_SCHEMA), day)
+
+
+def without_forgotten(clocks: pa.Table, day: Day) -> pa.Table:
+    """Those of the clocks that are remembered at the end of `day`, their numbers without gaps."""
+    if not clocks.num_rows:
+        return clocks
+    runs = _clocks_in(clocks)
+    is_remembered = _remembered(clocks, runs, day)
+    kept = clocks if is_remembered.all() else clocks.filter(pa.array(np.repeat(is_remembered, runs.lengths)))
+    return _numbered(kept, np.repeat(np.arange(np.count_nonzero(is_remembered)), runs.lengths[is_remembered]))
+
+
+def in_clock_order(clocks: pa.Table) -> pa.Table:
+    """The same rows as `advance` sorts them: files of earlier versions hold them as they came, day by day."""
+    rows = _in_order(clocks)
+    return _numbered(rows, _clocks_in(rows).run_of_row)
+
+
+def _numbered(clocks: pa.Table, numbers: Ints) -> pa.Table:
+    column = CLOCKS_SCHEMA.field("clock")
+    return clocks.set_column(CLOCKS_SCHEMA.get_field_index("clock"), column, pa.array(numbers, column.type))
+
+
+def _in_order(rows: pa.Table) -> pa.Table:
+    """Sorted by clock, within a clock by rule 2: (time, rank, id), never the order of arrival."""
+    rows = rows.unify_dictionaries().combine_chunks()
+    clock = [rows["ticket_id"].to_numpy(), alphabetic_codes(rows["metric"]), rows["instance_id"].to_numpy()]
+    rank, position = rows["rank"].to_numpy(), rows["position"].fill_null(0).to_numpy()
+    # Deletions and restorations of one second come as their audits do, and in an audit as its child events do.
+    moment = [rows["time"].cast(pa.int64()).to_numpy(), np.minimum(rank, DELETE), rows["id"].to_numpy(), position]
+    return rows.take(pa.array(order_of(*clock, *moment)))
+
+
+def alphabetic_codes(column: pa.ChunkedArray) -> Ints:
+    """Numbers that sort as the strings of a coded column do."""
+    coded = column.combine_chunks()
+    rank_of_code = np.argsort(np.argsort(coded.dictionary.to_numpy(zero_copy_only=False)))
+    codes: Ints = rank_of_code[coded.indices.to_numpy()]
+    return codes
+
+
+def _clocks_in(rows: pa.Table) -> Segments:
+    """The runs of rows of one clock."""
+    metric = rows["metric"].combine_chunks().indices
+    return Segments.of(rows["ticket_id"].to_numpy(), metric.to_numpy(), rows["instance_id"].to_numpy())
+
+
+def deleted_tickets(clocks: pa.Table) -> Ints:
+    """The tickets that are known to be or to have been deleted, ascending."""
+    return once(clocks["ticket_id"].filter(pc.equal(clocks["instance_id"], 0)).to_numpy())
+
+
+def open_tickets(clocks: pa.Table) -> Ints:
+    """The tickets with an open target, ascending."""
+    last = clocks.select(["ticket_id", "is_open"]).take(pa.array(_clocks_in(clocks).lasts))
+    return once(last["ticket_id"].filter(last["is_open"]).to_numpy())
+
+
+def timeline_of(rows: pa.Table) -> Timeline:
+    """Rows sorted by (clock, time, rank, id), as `replay` wants them."""
+    return Timeline(
+        clocks=Segments.of(rows["clock"].to_numpy()),
+        rank=rows["rank"].to_numpy(),
+        deleted=rows["deleted"].to_numpy(),
+        has_policy=rows["has_policy"].to_numpy(),
+    )
+
+
+def _remembered(clocks: pa.Table, runs: Segments, day: Day) -> Bools:
+    """Per clock: its target is open, its ticket unsolved, or the ticket's last event not yet 30 days ago.
+
+    A deleted ticket is not unsolved. The ticket's own clock, which says so, is remembered as long as any other.
+    """
+    columns = ["ticket_id", "metric", "instance_id", "rank", "is_fulfilled", "is_open"]
+    last = clocks.select(columns).take(pa.array(runs.lasts))
+    tickets = Segments.of(last["ticket_id"].to_numpy())
+    is_event, rank = ~clocks["deleted"].to_numpy(), clocks["rank"].to_numpy()
+    is_alive = runs.count(is_event & (rank < DELETE)) > 0  # a clock that has not only withdrawn events
+    runs_on = ~last["is_fulfilled"].to_numpy() & pc.equal(last["metric"], UNSOLVED_METRIC).to_numpy() & is_alive
+    lived = runs.last(is_event)
+    seconds = np.where(lived >= 0, clocks["time"].cast(pa.int64()).to_numpy()[lived] // 1000, NEVER)
+    is_recent = np.maximum.reduceat(seconds, tickets.starts) >= day.end - REMEMBERED_SECONDS
+    is_own: Bools = last["instance_id"].to_numpy() == 0
+    is_deleted = tickets.count(is_own & (last["rank"].to_numpy() == DELETE)) > 0
+    is_unsolved = (tickets.count(runs_on) > 0) & ~is_deleted
+    is_open: Bools = last["is_open"].to_numpy()
+    is_remembered = is_open | (is_unsolved | is_recent)[tickets.run_of_row]
+    return is_remembered | (is_own & (tickets.count(is_remembered) > 0)[tickets.run_of_row])

@@ -1,0 +1,142 @@
+"""What the SLA rules need of an event, taken out of raw tables of either stream.
+
+Here: SLA.md rule 1 (which rows take part, one row per event id) and the half of rule 4 that reads a policy object. Not
+here: deletions, which audits tell (`deletions`), or anything that looks at more than one event of a clock (`replay`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ticket_events_pipeline.tables.schemas import TIMESTAMP, metric_shaped
+
+ACTIVATE, APPLY, BREACH, PAUSE, FULFILL, UPDATE_STATUS, DELETE, RESTORE = range(8)
+"""Rule 2: events of one second happen in this order; but a ticket's deletions and restorations in that of its audits."""
+
+RANK_BY_TYPE = {
+    "activate": ACTIVATE,
+    "apply_sla": APPLY,
+    "apply_group_sla": APPLY,
+    "breach": BREACH,
+    "pause": PAUSE,
+    "fulfill": FULFILL,
+    "update_status": UPDATE_STATUS,
+}
+"""Every type that takes part; `measure` and types yet unknown are not here, and so are dropped."""
+
+CODED_STRING = pa.dictionary(pa.int32(), pa.string())
+"""Few values, many rows: a month of remembered clocks has to fit into memory."""
+
+SLA_EVENTS_SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("ticket_id", pa.int64()),
+        ("metric", CODED_STRING),
+        ("instance_id", pa.int64()),
+        ("rank", pa.int8()),  # the type, as RANK_BY_TYPE has it, or DELETE or RESTORE; the two applies differ in `is_group`
+        ("time", TIMESTAMP),
+        ("deleted", pa.bool_()),  # true on breaches only
+        ("has_policy", pa.bool_()),  # an apply without takes the policy away; one with may still lack a policy id
+        ("is_group", pa.bool_()),
+        ("target_seconds", pa.int64()),
+        ("business_hours", pa.bool_()),
+        ("policy_id", CODED_STRING),
+        ("policy_title", CODED_STRING),
+        ("status_calendar_minutes", pa.int64()),
+        ("status_business_minutes", pa.int64()),
+        ("position", pa.int32()),  # of a DELETE or RESTORE, the place of the child event in its audit; else 0
+    ]
+)
+
+MINUTES_IN_INT64 = (2**63 - 1) // 60
+"""More of them, as seconds, leave int64."""
+
+
+def has_metric_events(raw: pa.Table) -> bool:
+    """Whether a raw table of either stream holds a row of the metric-event shape, of whatever type; audits are none."""
+    return bool(pc.any(metric_shaped(raw), min_count=0).as_py())
+
+
+def sla_events(*raw: pa.Table) -> pa.Table:
+    """The events of raw tables that take part in the SLA rules.
+
+    Args:
+        raw: tables of either raw schema, in the order in which they were fetched: an event id in several of them is one
+            event, and the last delivery wins, even where it says that the event doesn't count.
+
+    Returns:
+        Rows of `SLA_EVENTS_SCHEMA`, unique by `id`, in no particular order; times in whole seconds.
+    """
+    shaped = merge([_project(table) for table in raw])
+    takes_part = pc.and_(
+        # Zendesk counts instances from 1; 0 is that of `measure` rows.
+        pc.and_(pc.is_valid(shaped["rank"]), pc.greater(shaped["instance_id"], 0)),
+        # B6 wants the withdrawn breaches. An unreadable `deleted` is null, and its event takes no part (rule 1).
+        pc.fill_null(pc.or_(pc.invert(shaped["deleted"]), pc.equal(shaped["rank"], BREACH)), False),
+    )
+    return _only(shaped, pc.and_(takes_part, pc.is_valid(shaped["ticket_id"])))
+
+
+def merge(tables: Sequence[pa.Table]) -> pa.Table:
+    """One row per event id out of tables of `SLA_EVENTS_SCHEMA`; the table given later wins, and within one the later row."""
+    if not tables:
+        return SLA_EVENTS_SCHEMA.empty_table()
+    every = pa.concat_tables(tables).unify_dictionaries()
+    ids = every["id"].to_numpy()
+    ascending = np.sort(ids)
+    if (ascending[1:] != ascending[:-1]).all():
+        return every
+    by_id = np.argsort(ids, kind="stable")
+    is_last = np.append(np.diff(ids[by_id]) != 0, True)
+    return every.take(pa.array(np.sort(by_id[is_last])))
+
+
+def _project(raw: pa.Table) -> pa.Table:
+    """The metric-shaped rows in the columns of `SLA_EVENTS_SCHEMA`, all of them; unknown types without a rank."""
+    rows = _only(raw, metric_shaped(raw))
+    columns = {
+        **{name: rows[name] for name in ("id", "ticket_id", "instance_id")},
+        "metric": rows["metric"],
+        "rank": _ranks(rows["type"]),
+        # "The same second" (B3) is equality from here on. Zendesk's times have no fractions anyway.
+        "time": pa.chunked_array([pa.array(rows["time"].cast(pa.int64()).to_numpy() // 1000 * 1000)]),
+        "deleted": rows["deleted"],
+        "has_policy": pc.is_valid(rows["sla_is_group"]),
+        "is_group": rows["sla_is_group"],
+        "target_seconds": pc.coalesce(rows["sla_target_seconds"], as_seconds(rows["sla_target_minutes"])),
+        "business_hours": rows["sla_business_hours"],
+        "policy_id": rows["sla_policy_id"],
+        "policy_title": rows["sla_policy_title"],
+        "status_calendar_minutes": rows["status_calendar_minutes"],
+        "status_business_minutes": rows["status_business_minutes"],
+        "position": pa.chunked_array([pa.repeat(pa.scalar(0, pa.int32()), rows.num_rows)]),
+    }
+    arrays = [_typed(columns[field.name], field.type) for field in SLA_EVENTS_SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=SLA_EVENTS_SCHEMA)
+
+
+def as_seconds(minutes: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Minutes in seconds; null where they leave int64."""
+    is_held = pc.and_(pc.less_equal(minutes, MINUTES_IN_INT64), pc.greater_equal(minutes, -MINUTES_IN_INT64))
+    return pc.multiply(pc.if_else(is_held, minutes, None), 60)
+
+
+def _only(rows: pa.Table, is_wanted: pa.ChunkedArray) -> pa.Table:
+    return rows if pc.all(is_wanted, min_count=0, skip_nulls=False).as_py() else rows.filter(is_wanted)
+
+
+def _ranks(types: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What RANK_BY_TYPE says of each; null of types that it doesn't know."""
+    coded = _typed(types, CODED_STRING).unify_dictionaries().combine_chunks()
+    ranks = pa.array([RANK_BY_TYPE.get(name) for name in coded.dictionary.to_pylist()], pa.int8())
+    return pa.chunked_array([ranks.take(coded.indices)])
+
+
+def _typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_dictionary(wanted) and not pa.types.is_dictionary(column.type):
+        return pc.dictionary_encode(column)
+    return column.cast(wanted)

@@ -1,0 +1,99 @@
+"""The state of every clock after each of its events: SLA.md rules 2, 4, 5, 6, 9 and B3.
+
+Here: what an event does to its clock, for all clocks at once; a state depends on the clock's earlier events alone. Not
+here: what becomes of a target (`targets`), which clocks are remembered (`clocks`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from ticket_events_pipeline.sla.rules.events import ACTIVATE, APPLY, BREACH, DELETE, FULFILL
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, Segments
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Events sorted by clock, then by rule 2, among them its ticket's deletions and restorations; one run of `clocks` each."""
+
+    clocks: Segments
+    rank: npt.NDArray[np.int8]
+    deleted: Bools
+    has_policy: Bools
+
+
+@dataclass(frozen=True)
+class States:
+    """Per event, the state of its clock once it has happened.
+
+    Attributes:
+        is_fulfilled: the clock stands still until the next activate.
+        policy: the row of the apply whose policy is in force; -1 without one.
+        is_counting: the event is a breach that counts.
+        is_open: the target is open.
+    """
+
+    is_fulfilled: Bools
+    policy: Ints
+    is_counting: Bools
+    is_open: Bools
+
+    def at(self, events: Ints) -> States:
+        """The states after those events alone."""
+        return States(*(getattr(self, field.name)[events] for field in fields(self)))
+
+
+def replay(timeline: Timeline) -> States:
+    """The states after each event."""
+    is_fulfilled = _fulfilled(timeline)
+    policy = _policy_in_force(timeline, is_fulfilled)
+    is_deleted = _ticket_deleted(timeline)
+    is_counting = _counting_breaches(timeline, is_fulfilled | is_deleted)
+    # Rule 5, with B4: a target breaches once, so a breach keeps its clock's target open in later cycles too.
+    is_open = ~is_fulfilled & ~is_deleted & ((policy >= 0) | (timeline.clocks.latest(is_counting) >= 0))
+    return States(is_fulfilled=is_fulfilled, policy=policy, is_counting=is_counting, is_open=is_open)
+
+
+def was(timeline: Timeline, states_after: Bools) -> Bools:
+    """Per event, a state just before it; false before the clock's first."""
+    return timeline.clocks.previous(states_after, at_start=False).astype(bool)
+
+
+def _fulfilled(timeline: Timeline) -> Bools:
+    """Rule 6: fulfill stops the clock, activate starts it again; a clock runs from its first event on."""
+    is_fulfill: Bools = timeline.rank == FULFILL
+    latest = timeline.clocks.latest(is_fulfill | (timeline.rank == ACTIVATE))
+    return (latest >= 0) & is_fulfill[latest]
+
+
+def _policy_in_force(timeline: Timeline, is_fulfilled: Bools) -> Ints:
+    """Rule 4: the last apply's, but while the clock is fulfilled, the one at the fulfil.
+
+    An apply on a fulfilled clock so waits for the activate. Where Zendesk sends none such, nothing waits.
+    """
+    last_apply = timeline.clocks.latest(timeline.rank == APPLY)
+    fulfil = timeline.clocks.latest(is_fulfilled & ~was(timeline, is_fulfilled))
+    apply = np.where(is_fulfilled, last_apply[fulfil], last_apply)
+    return np.where((apply >= 0) & timeline.has_policy[apply], apply, -1)
+
+
+def _ticket_deleted(timeline: Timeline) -> Bools:
+    """Rule 9: from a deletion of the ticket to its restoration."""
+    is_change: Bools = timeline.rank >= DELETE
+    if not is_change.any():
+        return is_change
+    latest = timeline.clocks.latest(is_change)
+    is_deletion: Bools = timeline.rank[latest] == DELETE
+    return (latest >= 0) & is_deletion
+
+
+def _counting_breaches(timeline: Timeline, stands_still: Bools) -> Bools:
+    """B1, B3 and rule 9: Zendesk's own breach events, but none after the fulfil of their cycle or while the ticket is deleted.
+
+    In the same second the breach ranks before either, and counts.
+    """
+    is_breach: Bools = timeline.rank == BREACH
+    return is_breach & ~timeline.deleted & ~was(timeline, stands_still)

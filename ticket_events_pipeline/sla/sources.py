@@ -1,0 +1,179 @@
+"""What the SLA tables are made from: a day's metric-shaped events of both streams, and the deletions that audits tell.
+
+Not here: whether a day may be summarised (`inputs`), what its events mean (`sla`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
+from ticket_events_pipeline.sla.inputs import DayInputs, RawState, day_inputs
+from ticket_events_pipeline.sla.rules.deletions import AUDIT_COLUMNS, STATUS_CHANGES_SCHEMA, status_changes
+from ticket_events_pipeline.sla.rules.events import has_metric_events, sla_events
+from ticket_events_pipeline.storage.batches import batches_of
+from ticket_events_pipeline.storage.decode import DELETED_IS_READ_SINCE, deleted_as_it_came
+from ticket_events_pipeline.storage.partition_file import partition_path
+from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.storage.stored_file import StoredFile
+from ticket_events_pipeline.tables.schemas import METRIC_SHAPE, metric_shaped
+
+TICKET_EVENTS = "ticket_events"
+
+RAW_STREAMS = (TICKET_EVENTS, "ticket_metric_events")
+
+RAW_COLUMNS = [
+    "id",
+    "ticket_id",
+    "metric",
+    "instance_id",
+    "type",
+    "time",
+    "deleted",
+    "sla_target_minutes",
+    "sla_target_seconds",
+    "sla_business_hours",
+    "sla_policy_id",
+    "sla_policy_title",
+    "sla_is_group",
+    "status_calendar_minutes",
+    "status_business_minutes",
+]
+"""What the rules need of metric events: a day of audits with comments is large, and is never held as a whole."""
+
+CODED_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
+
+
+@dataclass(frozen=True)
+class RawDay:
+    """The metric-shaped events of a day from both streams, and the state of the files.
+
+    Attributes:
+        states: of the files that have landed, by stream, in the order of their fetches: the later one has the last word.
+        events: those that take part in the rules, in `SLA_EVENTS_SCHEMA`.
+        times: of all metric-shaped rows, a column per file, epoch milliseconds.
+        status_changes: of tickets, from the audits (`STATUS_CHANGES_SCHEMA`).
+    """
+
+    day: Day
+    states: dict[str, RawState]
+    events: pa.Table
+    times: list[pa.ChunkedArray]
+    status_changes: pa.Table
+
+    @property
+    def audits_through(self) -> int | None:
+        """Up to when the day's audits were read, epoch seconds; None if not at all."""
+        audits = self.states.get(TICKET_EVENTS)
+        return None if audits is None else audits.read_up_to(self.day)
+
+    def inputs(self, previous_clocks: str | None) -> DayInputs | None:
+        """What the day's SLA tables are made from, see `inputs.day_inputs`."""
+        ticket_events, ticket_metric_events = (self.states.get(stream) for stream in RAW_STREAMS)
+        return day_inputs(
+            self.day,
+            ticket_events=ticket_events,
+            ticket_metric_events=ticket_metric_events,
+            previous_clocks=previous_clocks,
+        )
+
+    def newest_before(self, as_of: int) -> int | None:
+        """Newest event time before `as_of`, epoch seconds."""
+        seen = (times.filter(pc.less(times, pa.scalar(as_of * 1000))) for times in self.times)
+        return max((pc.max(times).as_py() // 1000 for times in seen if len(times)), default=None)
+
+
+def read_raw(store: Store, day: Day) -> RawDay:
+    """The events of the day, as far as they have landed.
+
+    Raises:
+        ForeignRootError: they are filed under the days of another timezone.
+        DamagedFileError: a file can't be read, or holds another day.
+    """
+    found = [raw for raw in (_read(store, stream, day) for stream in RAW_STREAMS) if raw is not None]
+    # The later fetch wins where an event came in both streams; in one and the same second, the metric stream does.
+    found.sort(key=lambda raw: (raw.footer.fetched_at, raw.footer.stream))
+    return RawDay(
+        day,
+        states={raw.footer.stream: _state(raw) for raw in found},
+        events=sla_events(*(raw.rows for raw in found)),
+        times=[raw.rows["time"].filter(metric_shaped(raw.rows)).cast(pa.int64()) for raw in found],
+        status_changes=pa.concat_tables([STATUS_CHANGES_SCHEMA.empty_table(), *(raw.status_changes for raw in found)]),
+    )
+
+
+def raw_state(store: Store, stream: str, day: Day) -> RawState | None:
+    """The state of a day's raw file, from its footer alone; None where the day has no file.
+
+    Files of an earlier version don't say how many metric events they hold: of those, 1 stands for some.
+
+    Raises:
+        ForeignRootError: the file is filed under the days of another timezone.
+        DamagedFileError: the file can't be read, isn't a raw file of this pipeline, or holds another day.
+    """
+    with opened_raw_day(store, stream, day) as opened:
+        if opened is None:
+            return None
+        file, footer = opened
+        _require(store, stream, day, footer)
+        metric_rows = footer.metric_rows
+        if metric_rows is None:
+            metric_rows = int(any(_group_has_metric_events(file, group) for group in range(file.num_row_groups)))
+        return RawState(footer.content_hash, footer.complete, footer.fetched_at, metric_rows)
+
+
+def _group_has_metric_events(file: StoredFile, group: int) -> bool:
+    """Whether a row group holds a row of the metric-event shape; its rows are read only where its statistics can't tell."""
+    rows = file.row_group(group).num_rows
+    nulls = [file.null_count(group, column) for column in METRIC_SHAPE]
+    if any(count == rows for count in nulls):
+        return False
+    if None not in nulls and sum(count or 0 for count in nulls) < rows:
+        return True
+    return has_metric_events(file.read_row_groups([group], METRIC_SHAPE))
+
+
+@dataclass(frozen=True)
+class _RawFile:
+    rows: pa.Table
+    footer: RawFooter
+    status_changes: pa.Table
+
+
+def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
+    """All from one version of the file; what is large of it is read some rows at a time."""
+    with opened_raw_day(store, stream, day, coded=CODED_COLUMNS) as opened:
+        if opened is None:
+            return None
+        file, footer = opened
+        _require(store, stream, day, footer)
+        rows = file.read(RAW_COLUMNS)
+        if file.version < DELETED_IS_READ_SINCE:
+            deleted = deleted_as_it_came(rows["deleted"], file.read(["extra"])["extra"])
+            rows = rows.set_column(RAW_COLUMNS.index("deleted"), "deleted", deleted)
+        audits = batches_of(file, AUDIT_COLUMNS) if stream == TICKET_EVENTS else ()
+        return _RawFile(rows, footer, status_changes(audits))
+
+
+def _state(raw: _RawFile) -> RawState:
+    footer = raw.footer
+    return RawState(footer.content_hash, footer.complete, footer.fetched_at, int(has_metric_events(raw.rows)))
+
+
+def _require(store: Store, stream: str, day: Day, footer: RawFooter) -> None:
+    """That the file is the one that its path names, filed under the days of this timezone."""
+    if footer.timezone != day.timezone:
+        raise ForeignRootError(
+            f"{store.location} holds {stream} of {day} as a day of {footer.timezone}, but TICKET_EVENTS_TIMEZONE is "
+            f"{day.timezone}. Set it back, or start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it."
+        )
+    if not footer.is_of(stream, day):
+        raise DamagedFileError(
+            f"{store.url(partition_path(stream, day))} holds {footer.stream} of {footer.partition}, not {stream} of {day}. "
+            "Materialise it again to replace it."
+        )

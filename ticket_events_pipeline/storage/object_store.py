@@ -1,0 +1,209 @@
+"""A store in a bucket: S3 and what speaks its language; Google's and Azure's by the same library, untested.
+
+Built on obstore, because two things are needed of a library: a put that becomes visible whole, and one that the store itself
+refuses if somebody else was faster. pyarrow.fs has no conditional put, s3fs no If-Match.
+https://developmentseed.org/obstore/
+
+A file is collected on this machine, in memory or in a file without a name, and put when it is whole. How the store is reached
+is `object_connection`'s, what its errors mean `object_errors`', how a file is read, exchanged and put behind a fence
+`object_reader`'s, `object_exchange`'s and `object_fence`'s.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import mmap
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from obstore.exceptions import BaseError, PreconditionError
+
+from ticket_events_pipeline.errors import TransientError, UsageError
+from ticket_events_pipeline.process import this_process
+from ticket_events_pipeline.root import ObjectRoot
+from ticket_events_pipeline.storage.conditional_put import Exchanges
+from ticket_events_pipeline.storage.fence import Fence
+from ticket_events_pipeline.storage.file_lock import Log
+from ticket_events_pipeline.storage.object_connection import PATIENT, connect
+from ticket_events_pipeline.storage.object_errors import UNSUPPORTED, explained
+from ticket_events_pipeline.storage.object_fence import FencedPuts
+from ticket_events_pipeline.storage.range_reader import TAIL_BYTES, Block, ObjectReader
+from ticket_events_pipeline.storage.store import HALF_WRITTEN, Change, remove_half_written
+
+if TYPE_CHECKING:
+    from obstore import GetResult
+    from obstore.store import ObjectStoreMethods
+
+_BYTES_IN_MEMORY = 8 * 2**20
+
+_PART_BYTES = 8 * 2**20
+"""A larger file is put in parts of this size: a failing one is sent again, not the whole; 10,000 parts are 80 GB."""
+
+_PARTS_AT_ONCE = 4
+
+_SLOWEST_BYTES_PER_SECOND = 280_000
+"""At which four parts at once pass within the patience for one request; a file put in one piece gets the time for the same."""
+
+
+class ObjectStore:
+    """Everything below a root in a bucket. Who may read it is the bucket's to say."""
+
+    def __init__(self, root: ObjectRoot) -> None:
+        self._root = root
+        self.location = str(root)
+        self._patient, self._prompt = connect(root)
+        self._exchanges = Exchanges(root, self._prompt)
+        self._fenced = FencedPuts(root, self._exchanges, self.versions)
+
+    @contextmanager
+    def writer(self, path: str, *, fence: Fence | None = None) -> Iterator[BinaryIO]:
+        """See `Store.writer`. A put that fails in the middle is taken back; a killed process may leave parts of one, invisible.
+
+        Raises:
+            UsageError: the store refuses, or this machine has no room for the file.
+            TransientError: the store can't be reached.
+        """
+        try:
+            with tempfile.SpooledTemporaryFile(max_size=_BYTES_IN_MEMORY) as spooled:
+                file = cast(BinaryIO, spooled)
+                yield file
+                if fence is None:
+                    self._put(path, file)
+                else:
+                    self._put_fenced(path, file, fence)
+        except OSError as error:
+            if error.errno is None:  # the store's, not this machine's
+                raise
+            raise UsageError(
+                f"{self.url(path)} can't be collected in {tempfile.gettempdir()}: {error.strerror}. Make room there, or set "
+                "TMPDIR to another folder."
+            ) from error
+
+    def reader(self, path: str) -> BinaryIO:
+        """See `Store.reader`. All that is read is of one version.
+
+        Raises:
+            UsageError: the store refuses.
+            TransientError: the store can't be reached; while reading, also if the file was replaced meanwhile.
+        """
+        with self._explained("read", path):
+            end = self._end_of(path)
+            meta, tail = end.meta, Block(end.range[0], bytes(end.bytes()))
+
+        def fetch(start: int, stop: int) -> bytes:
+            try:
+                with self._explained("read", path):
+                    found = self._patient.get(path, options={"range": (start, stop), "if_match": meta["e_tag"]})
+                    return bytes(found.bytes())
+            except (PreconditionError, FileNotFoundError):
+                raise TransientError(f"{self.url(path)} was replaced while it was read. Run it again.") from None
+
+        return cast(BinaryIO, ObjectReader(fetch, size=meta["size"], tail=tail))
+
+    def paths(self, prefix: str) -> list[str]:
+        """See `Store.paths`. A thousand files a request."""
+        with self._explained("list", prefix):
+            return sorted(found["path"] for found in self._patient.list(prefix or None).collect())
+
+    def versions(self, prefix: str, *, named: str = "") -> dict[str, str]:
+        """See `Store.versions`. A thousand files a request."""
+        with self._explained("list", prefix):
+            found = self._patient.list(prefix or None).collect()
+        wanted = [one for one in found if not named or one["path"].endswith(f"/{named}")]
+        return {one["path"]: one["e_tag"] or f"{one['size']} {one['last_modified'].isoformat()}" for one in wanted}
+
+    def delete(self, *paths: str, fence: Fence | None = None) -> None:
+        """See `Store.delete`."""
+        if fence is not None:
+            self._fenced.check(fence)
+        for path in paths:
+            with suppress(FileNotFoundError), self._explained("remove", path):  # S3 doesn't tell what is missing, others do
+                self._prompt.delete(path)
+
+    def exchange(self, path: str, change: Change, *, log: Log | None = None) -> None:
+        """See `Store.exchange`, and `object_exchange`.
+
+        Raises:
+            UsageError: the store refuses, or knows no conditions.
+            TransientError: the store can't be reached, or others don't stop changing the file.
+        """
+        self._exchanges.exchange(path, change, trial=self._trial())
+
+    def sweep(self) -> None:
+        """See `Store.sweep`. The parts that a killed put left are invisible here: a rule of the bucket removes them."""
+        remove_half_written(self)
+
+    def check(self) -> None:
+        """See `Store.check`."""
+        trial = self._trial()
+        with self._explained("write", trial):
+            self._prompt.put(trial, b"trial", use_multipart=False)
+        try:
+            self.reader(trial).read()
+            self.paths(HALF_WRITTEN)
+        finally:
+            self.delete(trial)
+        self._exchanges.try_out(trial)
+
+    def url(self, path: str) -> str:
+        """See `Store.url`."""
+        return f"{self.location}/{path}"
+
+    def _put(self, path: str, file: BinaryIO) -> None:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        kind, _ = mimetypes.guess_type(path)
+        with self._explained("write", path):
+            self._patient.put(
+                path,
+                file,
+                use_multipart=size > _PART_BYTES,
+                chunk_size=_PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+                # Else a browser that is sent to a page keeps it as a file.
+                attributes={"Content-Type": kind} if kind == "text/html" else None,
+            )
+
+    def _put_fenced(self, path: str, file: BinaryIO, fence: Fence) -> None:
+        if not path.startswith(f"{fence.replaces}/"):  # a name of its own: there is nothing to replace
+            self._fenced.check(fence)
+            self._put(path, file)
+            return
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if size <= _BYTES_IN_MEMORY:
+            self._fenced.put(self._patient, path, file.read(), fence)
+            return
+        file.flush()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # in no memory that couldn't be taken back
+            self._fenced.put(self._patient_for(size), path, content, fence)
+
+    def _patient_for(self, size: int) -> ObjectStoreMethods:
+        """A way to the store that waits long enough for a file of that size in one piece."""
+        seconds = size // _SLOWEST_BYTES_PER_SECOND
+        if seconds <= PATIENT.request_seconds:
+            return self._patient
+        return connect(self._root, patient=PATIENT._replace(request_seconds=seconds)).patient
+
+    def _end_of(self, path: str) -> GetResult:
+        """The size, the version and the last bytes, with one request where the store can tell them at once."""
+        try:
+            return self._patient.get(path, options={"range": {"suffix": TAIL_BYTES}})
+        except UNSUPPORTED:  # Azure
+            size = self._patient.head(path)["size"]
+        except BaseError as error:
+            # An empty object has no last bytes; S3 says 416 to that, others send what is there: nothing.
+            if not any(words in str(error) for words in ("416 Range", "non-partial response")):
+                raise
+            size = 0
+        return self._patient.get(path, options={"range": (max(0, size - TAIL_BYTES), size)} if size else {})
+
+    def _trial(self) -> str:
+        return f"{HALF_WRITTEN}/{this_process()}.{uuid.uuid4().hex}.trial"
+
+    def _explained(self, verb: str, path: str) -> AbstractContextManager[None]:
+        return explained(self._root, f"{verb} {self.url(path)}", may_be_missing=verb in ("read", "remove"))

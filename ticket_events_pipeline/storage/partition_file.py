@@ -1,0 +1,182 @@
+"""One Parquet file a day and asset: its path, its writing and reading, and its footer's key-value metadata.
+
+Rows are read in today's columns, whichever version wrote the file: see `stored_file`.
+
+What the metadata of a raw file means is `raw_footer`'s; other assets bring their own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.storage.checksums import ChecksummedWriter
+from ticket_events_pipeline.storage.parquet_reader import opened_parquet
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.storage.stored_file import StoredFile
+from ticket_events_pipeline.tables.schemas import TABLES, StoredTable, repetitive_columns
+
+ROWS_PER_GROUP = 128 * 1024
+"""Large enough to compress and scan well; small enough that a reader of one ticket skips most of a big day."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How rows lie in a file.
+
+    Attributes:
+        rows_per_group: what a reader of some rows reads at least.
+        coded: the columns written with a dictionary of their values; None: all that may have few.
+        sought: the columns whose least and greatest values each group tells, so that readers skip it; None: all.
+    """
+
+    rows_per_group: int = ROWS_PER_GROUP
+    coded: tuple[str, ...] | None = None
+    sought: tuple[str, ...] | None = None
+
+    def writer(self, sink: BinaryIO, schema: pa.Schema) -> ChecksummedWriter:
+        """A writer of such files; the groups are its caller's."""
+        return ChecksummedWriter(
+            sink,
+            schema,
+            compression="zstd",
+            use_dictionary=repetitive_columns(schema) if self.coded is None else list(self.coded),
+            write_statistics=True if self.sought is None else list(self.sought),
+        )
+
+
+LAYOUT = Layout()
+
+_PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/[^/]+\.parquet$")
+
+
+def partition_path(asset: str, day: Day) -> str:
+    """Where the day's file lies below the root."""
+    return f"{asset}/date={day}/{asset}.parquet"
+
+
+class PartitionWriter:
+    """Fills a day's file; see `partition_writer`."""
+
+    def __init__(self, parquet: ChecksummedWriter, rows_per_group: int) -> None:
+        self._parquet = parquet
+        self._rows_per_group = rows_per_group
+
+    def write(self, rows: pa.Table) -> None:
+        """Append rows, as row groups of their own."""
+        self._parquet.write_table(rows, row_group_size=self._rows_per_group)
+
+    def finish(self, metadata: Mapping[str, str]) -> int:
+        """Close the file with `metadata` in its footer; its size in bytes. Nothing can be written any more."""
+        return self._parquet.finish(metadata)
+
+
+@contextmanager
+def partition_writer(
+    store: Store, asset: str, day: Day, schema: pa.Schema, *, layout: Layout = LAYOUT
+) -> Iterator[PartitionWriter]:
+    """Replace the day's file by what the block writes and finishes, at once and whole; not if the block raises."""
+    with store.writer(partition_path(asset, day)) as sink, layout.writer(sink, schema) as parquet:
+        yield PartitionWriter(parquet, layout.rows_per_group)
+
+
+def write_partition(
+    store: Store, asset: str, day: Day, table: pa.Table, metadata: Mapping[str, str], *, layout: Layout = LAYOUT
+) -> int:
+    """Replace the day's file by `table`, at once and whole; the file's size in bytes."""
+    with partition_writer(store, asset, day, table.schema, layout=layout) as writer:
+        writer.write(table)
+        return writer.finish(metadata)
+
+
+def read_partition(store: Store, asset: str, day: Day, columns: list[str] | None = None) -> pa.Table | None:
+    """The day's rows, or None where the day has no file.
+
+    Raises:
+        DamagedFileError: the file can't be read.
+    """
+    found = read_partition_and_metadata(store, asset, day, columns)
+    return None if found is None else found[0]
+
+
+def read_metadata(store: Store, asset: str, day: Day) -> dict[str, str] | None:
+    """The footer's key-value metadata, or None where the day has no file.
+
+    Raises:
+        DamagedFileError: the file can't be read.
+    """
+    with opened_partition(store, asset, day) as file:
+        return None if file is None else file.metadata
+
+
+def read_partition_and_metadata(
+    store: Store,
+    asset: str,
+    day: Day,
+    columns: list[str] | None = None,
+    *,
+    coded: Sequence[str] = (),
+    table: StoredTable | None = None,
+) -> tuple[pa.Table, dict[str, str]] | None:
+    """Both from one version of the day's file, whoever replaces it meanwhile; None where the day has no file.
+
+    `coded` is `opened_parquet`'s, `table` is `opened_partition`'s.
+
+    Raises:
+        DamagedFileError: the file can't be read.
+    """
+    with opened_partition(store, asset, day, coded=coded, table=table) as file:
+        return None if file is None else (file.read(columns), file.metadata)
+
+
+def stored_days(store: Store, asset: str, timezone: str) -> list[Day]:
+    """The days of `asset` that have a file, in order."""
+    return days_of(store.paths(asset), timezone)
+
+
+def days_of(paths: Iterable[str], timezone: str) -> list[Day]:
+    """The days whose files lie at those `paths`, in order; other files are passed over."""
+    found = (_day_of(path, timezone) for path in paths)
+    return sorted(day for day in found if day is not None)
+
+
+def _day_of(path: str, timezone: str) -> Day | None:
+    match = _PARTITION.search(path)
+    try:
+        return Day.parse(match.group(1), timezone) if match else None
+    except ValueError:  # date=2026-02-30: somebody else's
+        return None
+
+
+@contextmanager
+def opened_partition(
+    store: Store, asset: str, day: Day, *, coded: Sequence[str] = (), table: StoredTable | None = None
+) -> Iterator[StoredFile | None]:
+    """The day's file, to be read in parts, footer and rows from one version; None where the day has no file.
+
+    Args:
+        store: the root.
+        asset: which table.
+        day: which partition.
+        coded: see `opened_parquet`.
+        table: the declaration of the asset's columns; by default that of `schemas.TABLES`.
+
+    Raises:
+        NewerFileError: a newer version of this program wrote the file.
+        DamagedFileError: the file can't be read, also where that shows only in the block.
+    """
+    path, declared = partition_path(asset, day), table or TABLES.get(asset)
+    advice = f"Materialise {asset} of {day} again to replace it."
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(opened_parquet(store, path, advice=advice, coded=coded))
+        except FileNotFoundError:
+            yield None
+        else:
+            yield StoredFile(opened, store.url(path), declared, advice=advice)

@@ -1,1 +1,0 @@
-"""SLA days in order: stored events into clocks, targets and summaries, one file a day each."""

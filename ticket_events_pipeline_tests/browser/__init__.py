@@ -1,0 +1,1 @@
+"""Browser tests: pages in a real Chromium."""

@@ -1,0 +1,82 @@
+"""In a real browser: the report and Dagster's UI say the same of yesterday, which is what the stored table says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.storage.partition_file import read_partition
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline_tests.support.browser import opened_browser
+from ticket_events_pipeline_tests.support.commands import new_place
+from ticket_events_pipeline_tests.support.dev_server import running_ui
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+SUMMARY = "daily_sla_breach_summary"
+
+
+@pytest.fixture(scope="module")
+def yesterday():
+    return Day.containing(wall_clock()).plus(-1)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """The demo's thirty days, and the instance that knows them."""
+    place = new_place(tmp_path_factory.mktemp("browser"), ZENDESK_SANDBOX="1")
+    ended = place.ticket_events("demo")
+    assert ended.code == 0, ended.told
+    return place
+
+
+@pytest.fixture(scope="module")
+def ui(place):
+    with running_ui(place) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def breaches(place, yesterday):
+    """Of the stored table, by metric."""
+    table = read_partition(FolderStore(place.root / "sandbox"), SUMMARY, yesterday)
+    counted = table.group_by("sla_metric").aggregate([("breaches", "sum")]).to_pylist()
+    return {row["sla_metric"]: row["breaches_sum"] for row in counted}
+
+
+def test_the_report_tells_yesterdays_breaches(place, yesterday, breaches):
+    made = place.ticket_events("report", "--date", str(yesterday))
+    assert made.code == 0, made.told
+    with opened_browser() as page:
+        page.goto(Path(made.told.splitlines()[0]).as_uri())
+        assert page.locator(".lede [data-figure=breaches]").inner_text() == str(sum(breaches.values()))
+        tiles = page.locator("article.tile").all()
+        shown = {tile.get_attribute("data-metric"): tile.locator("[data-figure=breaches]").inner_text() for tile in tiles}
+        assert shown == {metric: str(count) for metric, count in breaches.items()}
+
+
+def test_the_ui_tells_yesterdays_breaches_as_a_number_and_in_its_table(ui, yesterday, breaches):
+    total = str(sum(breaches.values()))
+    with opened_browser(width=1500, height=1400) as page:
+        page.goto(f"{ui.url}/assets/{SUMMARY}?view=partitions&partition={yesterday}")
+        row = page.get_by_role("row").filter(has=page.get_by_text("breaches", exact=True))
+        row.first.wait_for(timeout=60_000)
+        assert row.first.get_by_role("cell").nth(1).inner_text().strip() == total
+        page.get_by_text("[Show Markdown]").first.click()
+        page.get_by_text(re.compile(rf"^{total} breach(es)?$")).wait_for()
+        told = dict.fromkeys(breaches, 0)
+        for line in page.locator("tr").filter(has_text="hours").all():
+            cells = line.get_by_role("cell").all_inner_texts()
+            if len(cells) > 3 and cells[0].lower().replace(" ", "_") in told:
+                told[cells[0].lower().replace(" ", "_")] += int(cells[2])
+        assert told == breaches
+
+
+def test_the_ui_shows_the_chart_of_the_last_thirty_days(ui, yesterday):
+    with opened_browser(width=1500, height=1400) as page:
+        page.goto(f"{ui.url}/assets/{SUMMARY}?view=partitions&partition={yesterday}")
+        page.get_by_text("[Show Markdown]").nth(1).click(timeout=60_000)
+        picture = page.get_by_role("img", name=re.compile("Targets achieved and breached per day"))
+        picture.wait_for()
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 300")

@@ -1,0 +1,143 @@
+"""The morning report as a browser shows it: the simulated account's thirty days, hostile texts, the dark, a phone and paper."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ticket_events_pipeline.report.files import write_report
+from ticket_events_pipeline.report.page import LINES
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline_tests.support.browser import faults, is_wider_than_its_window, opened_browser
+from ticket_events_pipeline_tests.support.commands import new_place
+from ticket_events_pipeline_tests.support.hand_made_reports import DAY, LATE, day_report, with_texts
+from ticket_events_pipeline_tests.unit.report.test_page import HOSTILE
+
+pytestmark = pytest.mark.slow
+
+MARKER = "window.pwned"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The folder of the reports, and the path of yesterday's."""
+    place = new_place(tmp_path_factory.mktemp("demo"))
+    assert place.ticket_events("demo").code == 0
+    ended = place.ticket_events("report", ZENDESK_SANDBOX="1")
+    assert ended.code == 0, ended.told
+    return Path(ended.told.strip())
+
+
+def watched(page):
+    """What the page asks for, and what it complains of, from now on."""
+    seen = []
+    page.on("request", lambda request: seen.append(request.url))
+    page.on("console", lambda message: seen.append(message.text))
+    page.on("pageerror", lambda error: seen.append(str(error)))
+    page.on("dialog", lambda dialog: seen.append(dialog.message))
+    return seen
+
+
+def unfolded(page):
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "light"), (1400, "dark"), (400, "dark")])
+def test_everybody_can_read_thirty_days_of_the_simulated_account(demo, width, scheme):
+    """No grave fault that axe-core knows, with everything unfolded; nothing wider than the window; nothing asked for."""
+    with opened_browser(width=width, scheme=scheme) as page:
+        seen = watched(page)
+        for path in (demo, demo.parents[1] / "explained.html"):
+            page.goto(path.as_uri())
+            assert page.locator("h1").is_visible()
+            assert not is_wider_than_its_window(page)
+            unfolded(page)
+            assert faults(page) == []
+            assert not is_wider_than_its_window(page)
+        is_dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+        assert is_dark is (scheme == "dark")
+        assert [url.rpartition("/")[2] for url in seen] == ["sla_breach_report.html", "explained.html"]
+
+
+def test_the_page_shows_the_breaches_that_a_query_counts(demo):
+    summary = demo.parents[2] / "daily_sla_breach_summary" / demo.parent.name / "daily_sla_breach_summary.parquet"
+    counted = dict(duckdb.sql(f"SELECT sla_metric, sum(breaches) FROM '{summary}' GROUP BY 1").fetchall())  # noqa: S608
+    with opened_browser() as page:
+        page.goto(demo.as_uri())
+        tiles = page.locator("article.tile").all()
+        shown = {tile.get_attribute("data-metric"): int(tile.locator("[data-figure=breaches]").inner_text()) for tile in tiles}
+        assert {metric: breaches for metric, breaches in shown.items() if metric in counted} == counted
+        assert int(page.locator(".lede [data-figure=breaches]").inner_text()) == sum(counted.values()) > 0
+        assert page.locator("#late-table tbody tr").count() > 0
+
+
+def test_from_one_day_to_the_next_and_to_the_explanation(tmp_path):
+    store = FolderStore(tmp_path)
+    for number in (0, 1):
+        write_report(store, replace(day_report(), day=DAY.plus(number)))
+    with opened_browser(width=400) as page:
+        page.goto((tmp_path / "sla_breach_report/latest.html").as_uri())
+        page.get_by_role("link", name="Mon 23 Nov").click()
+        assert page.get_by_role("heading", level=1).inner_text() == "Monday, 23 November 2026"
+        page.get_by_role("link", name="Newest day").click()
+        assert page.get_by_role("heading", level=1).inner_text() == "Tuesday, 24 November 2026"
+        page.get_by_role("link", name="What the numbers mean").click()
+        assert page.url.endswith("/sla_breach_report/explained.html")
+        assert page.get_by_role("heading", level=1).is_visible()
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A page on which every text of the account is one of the hostile ones, or all of them."""
+    late = tuple(with_texts(text).late[0] for text in HOSTILE)
+    report = replace(with_texts(" ".join(HOSTILE)), late=late, late_count=len(late))
+    write_report(FolderStore(tmp_path), report)
+    return tmp_path / "sla_breach_report/latest.html"
+
+
+def test_no_text_of_the_account_runs_reaches_out_or_breaks_the_page(hostile):
+    """Even with the page's own policy off, on a phone."""
+    with opened_browser(width=400, runs_any_script=True) as page:
+        seen = watched(page)
+        page.goto(hostile.as_uri())
+        unfolded(page)
+        page.mouse.move(200, 300)
+        assert page.evaluate(f"typeof {MARKER}") == "undefined"
+        shown = page.locator("#late-table .subject").all_text_contents()
+        assert shown[0] == "<script>window.pwned = 1</script>"
+        assert len(shown) == len(HOSTILE)
+        assert "a\ufffdb\ufffd[31mc\ufffd\ufffdd\ufffdz" in shown
+        assert "{{ 7 * 7 }}" in " ".join(shown)
+        assert not is_wider_than_its_window(page)
+        assert page.locator("h1").all_inner_texts() == ["Monday, 23 November 2026"]
+        assert seen == [hostile.as_uri()]
+        assert faults(page) == []
+
+
+def test_the_pages_own_policy_keeps_a_script_from_running(hostile):
+    """The same script runs without the policy: the test would notice."""
+    slipped = "<main><script>window.pwned = 1</script><img src='https://127.0.0.1:9/' onerror='window.pwned = 2'>"
+    hostile.write_text(hostile.read_text(encoding="utf-8").replace("<main>", slipped), encoding="utf-8")
+    ran = {}
+    for is_off in (False, True):
+        with opened_browser(runs_any_script=is_off) as page:
+            page.goto(hostile.as_uri())
+            ran[is_off] = page.evaluate(f"typeof {MARKER}")
+    assert ran == {False: "undefined", True: "number"}
+
+
+def test_paper_is_white_shows_what_is_folded_and_where_links_lead(tmp_path):
+    late = tuple(replace(LATE, ticket_id=number) for number in range(1, LINES + 6))
+    write_report(FolderStore(tmp_path), replace(day_report(), late=late, late_count=len(late)))
+    with opened_browser(scheme="dark") as page:
+        page.goto((tmp_path / "sla_breach_report/latest.html").as_uri())
+        last = page.locator("#late-table-more tbody tr").last
+        assert not last.is_visible()
+        page.emulate_media(media="print")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert last.bounding_box()["height"] > 0
+        shown = page.evaluate("getComputedStyle(document.querySelector('#late-table a'), '::after').content")
+        assert "tickets/" in shown or "attr(href)" in shown
+        assert not page.locator("nav").first.is_visible()
+        assert page.pdf().startswith(b"%PDF")

@@ -1,0 +1,1 @@
+"""Integration tests: real Dagster instances, processes, HTTP servers and buckets together."""

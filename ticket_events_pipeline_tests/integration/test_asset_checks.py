@@ -1,0 +1,311 @@
+"""The asset checks say of a run what `verify` says of its days: in runs of one day and of a range, and by themselves."""
+
+import re
+
+import dagster as dg
+import pytest
+
+from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.definitions import defs
+from ticket_events_pipeline.defs.day_check import MOST_TOLD, NAMED_DAYS
+from ticket_events_pipeline.defs.raw_checks import KNOWN, PLACED, TYPES, WHOLE
+from ticket_events_pipeline.defs.runs import range_tags
+from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT
+from ticket_events_pipeline_tests.support.commands import new_place
+from ticket_events_pipeline_tests.support.damages import DAMAGES, cell_flipped, with_rows
+from ticket_events_pipeline_tests.support.deployment import ASSETS, deployed
+from ticket_events_pipeline_tests.support.dev_server import running_ui, wait_for
+
+EVENTS, METRIC = "ticket_events", "ticket_metric_events"
+SPECS = {spec.key: spec for asset in defs.resolve_asset_graph().assets_defs for spec in asset.check_specs}
+RAW_CHECKS = {key: spec for key, spec in SPECS.items() if spec.asset_key.to_user_string() in (EVENTS, METRIC)}
+NAMES = {key.name for key in RAW_CHECKS}
+FIRST, SECOND, THIRD = "2026-03-02", "2026-03-03", "2026-03-04"
+DAY = Day.parse(SECOND)
+LATER = Day.parse("2026-03-20").start
+GREEN = "all whole as far as they can be by now; compared with the stored days up to 7 days away."
+
+
+def metric_event(number, day, **more):
+    row = {"id": number, "ticket_id": 7, "metric": "reply_time", "instance_id": 1, "type": "breach"}
+    return {**row, "time": f"{day}T{number % 24:02}:{number % 60:02}:00Z", **more}
+
+
+def audit(number, day, **more):
+    return {"id": number, "ticket_id": 7, "created_at": f"{day}T09:00:00Z", "event_type": "Audit", "child_events": [], **more}
+
+
+@pytest.fixture
+def deployment(tmp_path):
+    with deployed(tmp_path / "root", now=LATER, page_limit=8) as deployment:
+        for number, day in enumerate((FIRST, SECOND, THIRD)):
+            deployment.account.deliver(METRIC, [metric_event(100 * number + nth, day) for nth in range(1, 40)])
+            deployment.account.deliver(EVENTS, [audit(100 * number + nth, day) for nth in range(1, 4)])
+        yield deployment
+
+
+def results(run):
+    """By asset and check: passed, severity, description."""
+    return {
+        (evaluation.asset_key.to_user_string(), evaluation.check_name): (
+            evaluation.passed,
+            evaluation.severity.value,
+            evaluation.description,
+        )
+        for evaluation in run.get_asset_check_evaluations()
+    }
+
+
+def checked(deployment, *span):
+    """A run of the checks alone, over the days of `span`; without, as the UI's button for a single check makes it."""
+    keys = set(RAW_CHECKS)
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(), asset_check_selection=keys)
+    tags = {}
+    if span:
+        tags = range_tags(*map(Day.parse, span)) if len(span) == 2 else {"dagster/partition": span[0]}
+    run = job.execute_in_process(instance=deployment.instance, tags=tags, raise_on_error=False)
+    assert run.success  # a red check is not a failed run
+    return results(run)
+
+
+def named_days(deployment):
+    record = deployment.instance.get_latest_asset_check_evaluation_record(dg.AssetCheckKey(dg.AssetKey(METRIC), WHOLE))
+    return record.event.asset_check_evaluation.metadata[NAMED_DAYS].value
+
+
+def forget(deployment):
+    """As if nothing had ever been named."""
+    deployment.instance.wipe_assets([dg.AssetKey(METRIC)])
+
+
+@pytest.mark.parametrize("span", [(SECOND,), (FIRST, THIRD)], ids=["a day", "a range"])
+def test_the_checks_run_with_their_assets_and_are_green_on_what_is_whole(deployment, span):
+    run = deployment.run("fetch_ticket_events", *span)
+    assert run.success
+    told = results(run)
+    assert {key: passed for key, (passed, _, _) in told.items()} == {
+        (stream, name): True for stream in RAW_SCHEMAS for name in NAMES
+    }
+    days = {1: 1, 2: 3}[len(span)]
+    assert told[METRIC, WHOLE][2] == f"{days} verified, {GREEN}"
+    steps = [event.step_key for event in run.all_events if event.event_type_value == "STEP_SUCCESS"]
+    assert steps == [EVENTS, METRIC, f"{EVENTS}_checks", f"{METRIC}_checks"]
+
+
+@pytest.mark.slow
+def test_every_damage_is_red_in_a_run_of_the_day_and_of_a_range_and_names_it(deployment):
+    """Each damage on a day of its own, with a whole day between."""
+    days = dict(zip(DAMAGES, range(5, 5 + 2 * len(DAMAGES), 2), strict=True))
+    last = DAY.plus(2 * len(DAMAGES) + 3)
+    for number in range(2, 2 * len(DAMAGES) + 4):
+        rows = [metric_event(100 * number + nth, DAY.plus(number)) for nth in range(1, 24)]
+        deployment.account.deliver(METRIC, rows)
+    deployment.clock.now = last.end + 86_400
+    deployment.fetch(SECOND, str(last))
+    for name, (damage, _) in DAMAGES.items():
+        damage(deployment.root, METRIC, DAY.plus(days[name]))
+    found = checked(deployment, SECOND, str(last))
+    passed, severity, description = found[METRIC, WHOLE]
+    assert (passed, severity) == (False, "ERROR")
+    assert description.startswith(f"- {DAY.plus(5)}: ")
+    assert named_days(deployment) == [str(DAY.plus(number)) for number in days.values()]
+    assert found[EVENTS, WHOLE][0]
+    for name, (_, told) in DAMAGES.items():
+        forget(deployment)
+        passed, severity, description = checked(deployment, str(DAY.plus(days[name])))[METRIC, WHOLE]
+        assert (passed, severity) == (False, "ERROR")
+        assert told in description
+        assert {line[:13] for line in description.splitlines()} == {f"- {DAY.plus(days[name])}:"}
+
+
+def test_a_red_day_stays_red_in_later_runs_until_it_is_mended(deployment):
+    """A check has one state in the UI: an hourly run over today must not paint over yesterday's red.
+
+    However many days the later run has: each of them stands as planned before what is looked for.
+    """
+    deployment.fetch(FIRST, SECOND)
+    with_rows(cell_flipped)(deployment.root, METRIC, DAY)
+    assert not checked(deployment, SECOND)[METRIC, WHOLE][0]
+    run = deployment.run("fetch_ticket_events", THIRD, str(DAY.plus(4)))
+    assert run.success
+    passed, _, description = results(run)[METRIC, WHOLE]
+    assert (passed, description[:12]) == (False, f"- {SECOND}")
+    assert results(deployment.run("fetch_ticket_events", SECOND))[METRIC, WHOLE][0]
+    assert results(deployment.run("fetch_ticket_events", THIRD))[METRIC, WHOLE][2].startswith("1 verified")
+
+
+def test_a_run_whose_asset_failed_does_not_make_a_red_day_forgotten(deployment, monkeypatch):
+    deployment.fetch(FIRST, SECOND)
+    with_rows(cell_flipped)(deployment.root, METRIC, DAY)
+    assert not checked(deployment, SECOND)[METRIC, WHOLE][0]
+    monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "nobodys")
+    assert not deployment.run("fetch_ticket_events", THIRD).success
+    assert not checked(deployment, FIRST)[METRIC, WHOLE][0]
+
+
+def test_checks_by_themselves_without_a_day_look_at_every_stored_day(deployment):
+    assert checked(deployment)[METRIC, WHOLE] == (True, "ERROR", f"0 verified, {GREEN}")
+    deployment.fetch(FIRST, THIRD)
+    with_rows(cell_flipped)(deployment.root, METRIC, DAY)
+    assert checked(deployment)[METRIC, WHOLE][2].startswith(f"- {SECOND}")
+    assert checked(deployment)[EVENTS, WHOLE][2].startswith("3 verified")
+
+
+RESTATED = ("2026-03-03", "2026-03-05")
+"""The last three closed days, as the daily restatement reads them on the 6th."""
+
+
+def moved(deployment, old, new):
+    """A stored event, whose time changes from day `old` to day `new`, and the restatement behind that."""
+    deployment.account.deliver(METRIC, [metric_event(900, old)])
+    deployment.clock.now = Day.parse("2026-03-06").start + 3600
+    deployment.fetch("2026-03-01", "2026-03-05")
+    deployment.account.deliver(METRIC, [metric_event(900, new)])
+    deployment.clock.now += 3600
+    return results(deployment.run("fetch_ticket_events", *RESTATED))
+
+
+def obeyed(deployment, told):
+    """The checks of the run that a check's description asks for."""
+    ((asset, first, last),) = set(re.findall(r"--select (\S+) --partition-range ([\d-]+)\.\.\.([\d-]+)`", told))
+    assert asset == METRIC
+    deployment.clock.now += 3600
+    return results(deployment.run("fetch_ticket_events", first, last))
+
+
+def test_the_restatement_is_red_by_an_event_that_stands_on_a_day_before_it_too_and_green_after_the_command(deployment):
+    found = moved(deployment, "2026-03-02", "2026-03-03")
+    passed, severity, description = found[METRIC, WHOLE]
+    assert (passed, severity) == (False, "ERROR")
+    assert description == (
+        "- 2026-03-03: 1 events (id 900) are stored on 2026-03-02 as well. Their times changed, and only one of the two days "
+        "was read since. Read both in one run: `dagster asset materialize -m ticket_events_pipeline.definitions "
+        "--select ticket_metric_events --partition-range 2026-03-02...2026-03-03`."
+    )
+    assert found[EVENTS, WHOLE][0]
+    later = results(deployment.run("fetch_ticket_events", "2026-03-01"))
+    assert later[METRIC, WHOLE] == found[METRIC, WHOLE], "a later run doesn't paint over it"
+    assert obeyed(deployment, description)[METRIC, WHOLE] == (True, "ERROR", f"2 verified, {GREEN}")
+
+
+def test_the_restatement_is_red_by_an_event_that_stands_on_no_day_any_more_and_green_after_the_command(deployment):
+    passed, severity, description = moved(deployment, "2026-03-03", "2026-03-02")[METRIC, WHOLE]
+    assert (passed, severity) == (False, "ERROR")
+    assert description == (
+        "- 2026-03-03: 1 events (id 900) that it held before were missing when it was read again, at 2026-03-06T02:00:00Z, and "
+        "are stored on no day within 7 days: they moved to a day that was not read since (2 days from 2026-03-01 to "
+        "2026-03-02), or are gone at Zendesk. Read these days together with 2026-03-03: `dagster asset materialize "
+        "-m ticket_events_pipeline.definitions --select ticket_metric_events --partition-range 2026-03-01...2026-03-03`."
+    )
+    assert obeyed(deployment, description)[METRIC, WHOLE][0]
+    assert 900 in deployment.table(METRIC, "2026-03-02")["id"].to_pylist()
+
+
+def test_events_that_are_gone_at_zendesk_stand_in_the_metadata_of_a_green_check(deployment):
+    deployment.account.deliver(METRIC, [metric_event(900, SECOND)])
+    deployment.fetch(FIRST, THIRD)
+    deployment.account.clear(METRIC)
+    for number, day in enumerate((FIRST, SECOND, THIRD)):
+        deployment.account.deliver(METRIC, [metric_event(100 * number + nth, day) for nth in range(1, 40)])
+    run = deployment.run("fetch_ticket_events", FIRST, THIRD)
+    assert results(run)[METRIC, WHOLE][0]
+    (notes,) = [
+        evaluation.metadata["notes"].value
+        for evaluation in run.get_asset_check_evaluations()
+        if evaluation.asset_key == dg.AssetKey(METRIC) and evaluation.check_name == WHOLE
+    ]
+    assert notes.startswith(
+        f"- {SECOND}: 1 events (id 900) that it held before are gone at Zendesk, or lie more than 7 days away"
+    )
+
+
+def test_rows_that_were_set_aside_are_a_warning_with_their_count_and_place(deployment):
+    deployment.account.deliver(METRIC, [metric_event(77, SECOND), {"ticket_id": 5, "time": f"{SECOND}T10:00:00Z"}])
+    run = deployment.run("fetch_ticket_events", FIRST, THIRD)
+    assert run.success
+    passed, severity, description = results(run)[METRIC, PLACED]
+    assert (passed, severity) == (False, "WARN")
+    assert description.startswith("1 rows have no id or no readable time.")
+    assert f"{deployment.root}/_rejected/{METRIC}" in description
+    assert results(run)[METRIC, WHOLE][0]
+    assert results(run)[EVENTS, PLACED][0]
+
+
+def test_a_field_that_changed_its_type_is_a_warning_with_its_count_and_an_example(deployment):
+    deployment.account.deliver(EVENTS, [audit(500 + nth, SECOND, via={"channel": "web"}) for nth in range(3)])
+    deployment.account.deliver(METRIC, [metric_event(600, THIRD, sla="Gold")])
+    run = deployment.run("fetch_ticket_events", FIRST, THIRD)
+    assert run.success
+    told = results(run)
+    assert told[EVENTS, TYPES][:2] == (False, "WARN")
+    assert told[EVENTS, TYPES][2].splitlines()[2:] == [f"- `via`: 3 rows, for example id 500 of {SECOND}"]
+    assert told[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 rows, for example id 600 of {THIRD}"]
+    assert "takes no part in the SLA tables" not in told[METRIC, TYPES][2]
+    assert told[EVENTS, WHOLE][0]
+    assert told[EVENTS, KNOWN][0]
+
+
+def test_an_event_whose_deleted_cannot_be_read_is_named_with_what_it_means(deployment):
+    deployment.account.deliver(METRIC, [metric_event(600, THIRD, deleted="no"), metric_event(601, THIRD, deleted="1")])
+    passed, severity, description = results(deployment.run("fetch_ticket_events", FIRST, THIRD))[METRIC, TYPES]
+    assert (passed, severity) == (False, "WARN")
+    assert "An event whose `deleted` can't be read takes no part in the SLA tables" in description
+    assert description.splitlines()[2:] == [f"- `deleted`: 1 rows, for example id 600 of {THIRD}"]
+
+
+def test_what_is_unknown_is_a_warning_and_a_flood_of_it_a_short_one(deployment):
+    deployment.account.deliver(METRIC, [metric_event(600, SECOND, metric="mood_time", colour="red")])
+    told = results(deployment.run("fetch_ticket_events", SECOND))
+    assert told[METRIC, KNOWN][:2] == (False, "WARN")
+    assert told[METRIC, KNOWN][2].splitlines()[2:] == [
+        f"- `colour`: 1 rows, for example id 600 of {SECOND}",
+        f"- `metric mood_time`: 1 rows, for example id 600 of {SECOND}",
+    ]
+    deployment.account.deliver(METRIC, [metric_event(700 + nth, THIRD, **{f"field_{nth}": 1}) for nth in range(50)])
+    told = results(deployment.run("fetch_ticket_events", THIRD))
+    assert len(told[METRIC, KNOWN][2].splitlines()) == 2 + MOST_TOLD + 1
+    assert told[METRIC, KNOWN][2].endswith(f"… and {50 - MOST_TOLD} more")
+
+
+def test_every_check_says_what_it_is_about_stops_nothing_and_stands_in_the_readme():
+    readme = (CHECKOUT / "README.md").read_text()
+    assert len(SPECS) == 16
+    for spec in SPECS.values():
+        assert spec.description.endswith(".")
+        assert not spec.blocking
+        assert f"| `{spec.name}` (" in readme
+    assert {(spec.asset_key.to_user_string(), spec.name) for spec in RAW_CHECKS.values()} == {
+        (stream, name) for stream in RAW_SCHEMAS for name in NAMES
+    }
+
+
+def by_command_line(place, days):
+    ended = place.materialize("*", days[0], days[-1])
+    assert ended.code == 0, ended.told
+
+
+def by_backfill(place, days):
+    with running_ui(place) as ui:
+        backfill = ui.launch_backfill(ASSETS, days)
+        wait_for(lambda: ui.backfill_status(backfill) != "REQUESTED", 300, "the backfill ends")
+        assert ui.backfill_status(backfill) == "COMPLETED_SUCCESS"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("way", [by_command_line, by_backfill])
+def test_a_range_is_checked_once_and_as_a_whole_whichever_way_it_is_asked_for(tmp_path, way):
+    place = new_place(tmp_path, ZENDESK_SANDBOX="1")
+    today = Day.containing(wall_clock())
+    way(place, [str(day) for day in days_between(today.plus(-4), today.plus(-2))])
+    with dg.DagsterInstance.from_config(str(place.home)) as instance:
+        for key in SPECS:
+            records = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+            told = [record.event.asset_check_evaluation for record in records]
+            (evaluation,) = [evaluation for evaluation in told if evaluation is not None]
+            # The sandbox makes a contradicted target a week, perhaps on these days.
+            assert evaluation.passed or key.name == "outcomes_agree_with_durations", evaluation
+            if key.name in (WHOLE, "slas_are_applied", "counts_match_targets"):
+                assert evaluation.metadata["verified_days"].value == 3
+                assert instance.get_latest_asset_check_evaluation_record(key).event.asset_check_evaluation == evaluation

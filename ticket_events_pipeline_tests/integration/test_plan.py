@@ -1,0 +1,200 @@
+"""What a backfill would take: from stored days without a request, else by a few probes; and the command that tells it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from ticket_events_pipeline.cli.plan import run_plan
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.ingest.estimate import (
+    RowsEstimate,
+    estimate_by_probes,
+    estimate_from_rows,
+    estimate_from_stored,
+    nearest,
+    probe_places,
+    requests_for,
+)
+from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, stretches
+from ticket_events_pipeline.sandbox.account import SimulatedAccount
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.partition_file import partition_path
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline_tests.support.commands import new_place
+from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch
+
+METRIC = "ticket_metric_events"
+TODAY = Day.parse("2026-03-31")
+NOW = TODAY.start + 12 * 3600
+
+
+def march(first: int, last: int) -> list[Day]:
+    return days_between(Day.parse(f"2026-03-{first:02d}"), Day.parse(f"2026-03-{last:02d}"))
+
+
+def rows_on(day: Day, count: int) -> list[dict]:
+    """So many metric events, evenly over the day."""
+    event = {"ticket_id": 1, "metric": "reply_time", "instance_id": 1, "type": "activate"}
+    return [{**event, "id": day.start * 10 + number, "time": day.start + number * 86_400 // count} for number in range(count)]
+
+
+def account(days: list[Day], count: int) -> RecordedAccount:
+    return RecordedAccount({METRIC: [row for day in days for row in rows_on(day, count)]})
+
+
+def no_source() -> None:
+    raise AssertionError("nobody is to be asked")
+
+
+def planned(root: Path, days: list[Day], source=no_source) -> StreamPlan:
+    return plan_stream(FolderStore(root), STREAMS[METRIC], days, now=NOW, source=source)
+
+
+def test_stored_days_are_told_as_they_are_and_the_others_as_those_around_them(tmp_path: Path) -> None:
+    """Without a request; what would be read again is named."""
+    with SandboxServer(account(march(1, 31), 700), clock=Moment(NOW)) as server:
+        fetch(server, tmp_path, METRIC, "2026-03-05", "2026-03-10", clock=Moment(NOW))
+    path = tmp_path / partition_path(METRIC, march(10, 10)[0])
+    path.write_bytes(b"damaged")
+    plan = planned(tmp_path, march(1, 20))
+    assert list(plan.stored.complete) == march(5, 9)
+    assert plan.stored.damaged == march(10, 10)
+    assert plan.rows == RowsEstimate(
+        14_000, "as stored on 5 of the days; the rest as on 5 stored days, 2026-03-05 to 2026-03-09"
+    )
+    assert plan.requests == 16
+    size = sum((tmp_path / partition_path(METRIC, day)).stat().st_size for day in march(5, 9))
+    assert plan.size_bytes == round(14_000 * size / 3500)
+    assert plan.size_basis.endswith("bytes a row, as stored on 5 days")
+
+
+def test_a_range_that_is_stored_whole_is_known_to_the_row(tmp_path: Path) -> None:
+    """An open day is not."""
+    with SandboxServer(account(march(30, 31), 10), clock=Moment(NOW)) as server:
+        fetch(server, tmp_path, METRIC, "2026-03-30", "2026-03-31", clock=Moment(NOW))
+        assert planned(tmp_path, march(30, 30)).rows == RowsEstimate(10, "as stored on all 1 days")
+        with client_at(server.base_url, clock=Moment(NOW)) as client:
+            both = planned(tmp_path, march(30, 31), source=lambda: client)
+    assert both.stored.open == march(31, 31)
+    assert both.size_basis.startswith("a typical figure")
+
+
+@pytest.mark.parametrize(("count", "probes"), [(3, 1), (500, 2), (8_000, 4)])
+def test_where_nothing_is_stored_a_few_pages_tell(tmp_path: Path, count: int, probes: int) -> None:
+    """At most four; fewer where a page tells of the next place too. Of an even stream the estimate is right."""
+    days = march(1, 4)
+    with SandboxServer(account(days, count), clock=Moment(days[-1].end)) as server:
+        with client_at(server.base_url, clock=Moment(days[-1].end)) as client:
+            plan = plan_stream(FolderStore(tmp_path), STREAMS[METRIC], days, now=days[-1].end, source=lambda: client)
+        asked = len(server.requests)
+    assert asked == probes
+    assert plan.rows.rows == pytest.approx(4 * count, rel=0.1)
+    assert plan.rows.basis == f"by {asked} probe request{'' if asked == 1 else 's'}"
+    assert plan.size_bytes == plan.rows.rows * 10
+
+
+def test_an_account_that_has_gone_silent_is_asked_once() -> None:
+    """The end of the stream tells of all that follows: nothing."""
+    days = march(1, 4)
+    silent, clock = account(days[:1], 300), Moment(days[-1].end)
+    with SandboxServer(silent, clock=clock) as server, client_at(server.base_url, clock=clock) as client:
+        estimate = estimate_by_probes(client, STREAMS[METRIC], days, now=days[-1].end)
+        assert len(server.requests) == 1
+    assert estimate == RowsEstimate(270, "by 1 probe request")
+
+
+@pytest.mark.slow
+def test_probes_of_a_lifelike_account_come_near() -> None:
+    """Nights, weekends and bursts included: within a third, for four requests."""
+    simulated = SimulatedAccount()
+    days = days_between(Day.parse("2026-01-05"), Day.parse("2026-03-29"))
+    truth = sum(1 for row in simulated.rows(METRIC, days[0].start, now=days[-1].end) if row.time < days[-1].end)
+    with SandboxServer(simulated, clock=Moment(NOW)) as server, client_at(server.base_url, clock=Moment(NOW)) as client:
+        estimate = estimate_by_probes(client, STREAMS[METRIC], days, now=NOW)
+        assert len(server.requests) == 4
+    assert estimate.rows == pytest.approx(truth, rel=0.33)
+
+
+def test_weekdays_are_taken_by_weekday() -> None:
+    """A month of quiet Sundays says so of the next one; half a day has half of it."""
+    known = {day: 100 if day.date.weekday() == 6 else 1000 for day in march(2, 22)}
+    estimate = estimate_from_rows(known, march(28, 31), now=NOW)
+    assert estimate == RowsEstimate(1000 + 100 + 1000 + 500, "as on 21 stored days, 2026-03-02 to 2026-03-22")
+
+
+def test_few_or_far_days_say_nothing() -> None:
+    """Then the account is asked."""
+    known = dict.fromkeys(march(1, 3), 100)
+    assert estimate_from_rows({}, march(4, 5), now=NOW) is None
+    assert estimate_from_rows(dict.fromkeys(march(1, 2), 100), march(4, 5), now=NOW) is None
+    assert estimate_from_rows(known, march(4, 31), now=NOW) is not None
+    assert estimate_from_rows(known, [*march(4, 31), TODAY.plus(1)], now=NOW) is None
+
+
+def test_a_forecast_reads_no_more_than_four_weeks_of_footers(tmp_path: Path) -> None:
+    """Those in the range, evenly spread, and then the nearest."""
+    stored = days_between(Day.parse("2025-01-01"), Day.parse("2026-03-20"))
+    assert nearest(stored, march(25, 31)) == stored[-28:]
+    assert nearest(stored, stored[100:200]) == [stored[100 + number * 100 // 28] for number in range(28)]
+    assert nearest(stored, march(19, 31)) == stored[-28:]
+    assert estimate_from_stored(FolderStore(tmp_path), METRIC, march(1, 2), now=NOW) is None
+
+
+def test_probes_lie_at_different_hours_and_one_on_a_weekend() -> None:
+    """And none where the server has nothing yet."""
+    days = days_between(Day.parse("2026-01-01"), Day.parse("2026-03-30"))
+    moments = [dt.datetime.fromtimestamp(place, dt.UTC) for place in probe_places(days, now=NOW)]
+    assert [moment.hour for moment in moments] == [3, 9, 15, 21]
+    assert [moment.weekday() >= 5 for moment in moments] == [False, True, False, False]
+    assert moments == sorted(moments)
+    assert probe_places([TODAY], now=TODAY.start + 5) == [TODAY.start + 5 - 600]
+    assert probe_places([TODAY], now=NOW) == [TODAY.start + 3 * 3600, TODAY.start + 9 * 3600]
+
+
+def test_days_are_told_in_stretches_and_requests_by_the_thousand() -> None:
+    """And a handful."""
+    assert stretches([]) == []
+    assert stretches([*march(1, 3), *march(5, 5)]) == [(march(1, 1)[0], march(3, 3)[0]), (march(5, 5)[0], march(5, 5)[0])]
+    assert [requests_for(rows) for rows in (0, 1, 1000, 1001)] == [2, 3, 3, 4]
+
+
+def test_the_command_tells_what_it_takes_and_how_to_start_it(tmp_path: Path) -> None:
+    """At the quota that the server's header tells; the command it names works as it stands."""
+    days = march(1, 4)
+    with SandboxServer(account(days, 500), requests_per_minute=30) as server:
+        place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="10")
+        ended = place.ticket_events("plan", "2026-03-01", "2026-03-04")
+        assert ended.code == 0, ended.told
+        assert len(server.requests) <= 8
+        assert re.search(r"ticket_metric_events +[\d,]+ rows +\d requests +\d+ kB", ended.told)
+        assert "30 requests a minute" in ended.told
+        started = re.search(r"^  dagster (asset materialize .*)$", ended.told, re.MULTILINE)
+        assert started is not None
+        assert "--partition-range 2026-03-01...2026-03-04" in started[1]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "words"),
+    [
+        ("2026-03-04", "2026-03-01", "2026-03-01 lies before 2026-03-04"),
+        ("2026-3-4", "2026-03-05", "'2026-3-4' is no date of the form YYYY-MM-DD"),
+        ("2020-03-04", "2026-03-01", "set TICKET_EVENTS_START_DATE, now 2025-01-01, to it"),
+        ("2199-03-04", "2199-03-05", "has not begun yet"),
+    ],
+)
+def test_a_range_that_cant_be_fetched_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, last: str, words: str
+) -> None:
+    """And asks nobody."""
+    account_variables = {"ZENDESK_BASE_URL": "http://127.0.0.1:1", "ZENDESK_OAUTH_TOKEN": "sandbox"}
+    for name, value in {**account_variables, "TICKET_EVENTS_ROOT": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(click.UsageError, match=words):
+        run_plan(first, last)

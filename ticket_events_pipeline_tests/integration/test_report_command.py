@@ -1,0 +1,164 @@
+"""`ticket-events report` as a user runs it: without credentials, the path and nothing else on the standard output."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.report.files import report_path
+from ticket_events_pipeline.storage.store import FolderStore, open_store
+from ticket_events_pipeline_tests.support.commands import BIN, new_place
+from ticket_events_pipeline_tests.support.html_page import parsed
+from ticket_events_pipeline_tests.support.object_server import object_server
+from ticket_events_pipeline_tests.support.sla_roots import sla_root
+
+FIRST, CLOSED, TODAY = (Day.parse(f"2026-03-0{number}") for number in (2, 3, 4))
+LATEST = "sla_breach_report/latest.html"
+
+
+def events():
+    """A ticket a day that breaches an hour after its policy was applied, and stays late."""
+    sla = {"target": 60, "business_hours": False, "policy": {"id": 11, "title": "Standard"}}
+    told = []
+    for number, day in enumerate((FIRST, CLOSED, TODAY), start=1):
+        base = {"ticket_id": 100 + number, "metric": "reply_time", "instance_id": 1, "deleted": False}
+        told.append({**base, "id": 10 * number, "type": "apply_sla", "time": day.start + 3600, "sla": sla})
+        told.append({**base, "id": 10 * number + 1, "type": "breach", "time": day.start + 7200})
+    return told
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Three SLA days, of which the last is open."""
+    root = tmp_path_factory.mktemp("made") / "root"
+    sla_root(root, events(), FIRST, TODAY, now=TODAY.start + 43_200)
+    return root
+
+
+@pytest.fixture
+def place(tmp_path, made):
+    shutil.copytree(made, tmp_path / "root")
+    return new_place(tmp_path)
+
+
+def page_at(path):
+    return parsed(Path(path).read_text(encoding="utf-8"))
+
+
+def test_the_newest_complete_day_is_made_and_its_path_alone_is_told(place):
+    ended = place.ticket_events("report")
+    path = place.root / report_path(CLOSED)
+    assert (ended.code, ended.told) == (0, f"{path}\n")
+    page = page_at(path)
+    assert page.one("h1").text == "Tuesday, 3 March 2026"
+    assert page.figure("late_count") == "2"
+    assert "recorded" in page.one("header").text  # no variable names the account: the raw files do
+    assert page_at(place.root / LATEST).one("h1").text == "Tuesday, 3 March 2026"
+
+
+def test_a_day_that_is_asked_for_is_made_and_the_newest_stays_the_latest(place):
+    assert place.ticket_events("report", "--date", str(TODAY)).code == 0
+    ended = place.ticket_events("report", "--date", str(FIRST), ZENDESK_SUBDOMAIN="acme")
+    assert (ended.code, ended.told) == (0, f"{place.root / report_path(FIRST)}\n")
+    page = page_at(place.root / report_path(FIRST))
+    assert "acme" in page.one("header").text
+    assert page.one("table", id="late-table").one("a").attributes["href"] == "https://acme.zendesk.com/agent/tickets/101"
+    assert page_at(place.root / LATEST).one("h1").text == "Wednesday, 4 March 2026"
+    assert page_at(place.root / LATEST).figure("state") == "Day still open"
+
+
+def test_where_no_day_is_complete_the_newest_is_taken(place):
+    for day in (FIRST, CLOSED):
+        shutil.rmtree(place.root / f"daily_sla_breach_summary/date={day}")
+    ended = place.ticket_events("report")
+    assert (ended.code, ended.told) == (0, f"{place.root / report_path(TODAY)}\n")
+
+
+def test_a_report_outlives_the_tables_that_it_was_made_of(place):
+    place.ticket_events("report")
+    before = (place.root / report_path(CLOSED)).read_bytes()
+    for table in ("daily_sla_breach_summary", "sla_targets"):
+        shutil.rmtree(place.root / table)
+    command = [BIN / "ticket-events", "report"]
+    ended = subprocess.run(command, cwd=place.folder, env=place.env(), capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == f"{place.root / report_path(CLOSED)}\n"
+    assert ended.stderr == "The SLA tables of 2026-03-03 are no longer stored: this report was made before.\n"
+    assert (place.root / report_path(CLOSED)).read_bytes() == before
+
+
+def test_a_day_without_a_summary_is_an_error_that_says_what_to_run(place):
+    ended = place.ticket_events("report", "--date", "2026-03-05")
+    assert ended.code == 1
+    assert ended.told == (
+        f"There is no summary of 2026-03-05 with its targets below {place.root}. Make it in the UI, or run: "
+        "dagster asset materialize -m ticket_events_pipeline.definitions --select '*' --partition 2026-03-05\n"
+    )
+    assert not (place.root / "sla_breach_report").exists()
+
+
+def test_a_root_without_any_summary_is_an_error_that_points_at_the_sandbox_if_there_is_one(tmp_path, made):
+    place = new_place(tmp_path)
+    ended = place.ticket_events("report")
+    assert ended.code == 1
+    assert f"There is no summary of any day below {place.root}." in ended.told
+    assert "Traceback" not in ended.told
+    assert "sandbox" not in ended.told
+    shutil.copytree(made, place.root / "sandbox")
+    assert "The sandbox's reports need ZENDESK_SANDBOX=1." in place.ticket_events("report").told
+    assert place.ticket_events("report", ZENDESK_SANDBOX="1").told == f"{place.root}/sandbox/{report_path(CLOSED)}\n"
+
+
+def test_a_date_that_is_none_is_wrong_usage(place):
+    ended = place.ticket_events("report", "--date", "2026-3-4")
+    assert ended.code == 2
+    assert "--date: '2026-3-4' is no date of the form YYYY-MM-DD." in ended.told
+    assert "Traceback" not in ended.told
+
+
+def recording_browser(folder):
+    """The value of BROWSER for a program that writes down what it was to open."""
+    browser = folder / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {folder}/opened\n')
+    browser.chmod(0o700)
+    return f"{browser} %s"
+
+
+def opened_path(folder):
+    url = urlsplit((folder / "opened").read_text())
+    assert url.scheme == "file"
+    return Path(unquote(url.path))
+
+
+def test_open_opens_the_page_in_the_browser(place):
+    ended = place.ticket_events("report", "--open", BROWSER=recording_browser(place.folder))
+    assert (ended.code, ended.told) == (0, f"{place.root / report_path(CLOSED)}\n")
+    assert opened_path(place.folder) == place.root / report_path(CLOSED)
+
+
+@pytest.mark.slow
+def test_open_opens_a_private_copy_of_what_lies_in_a_bucket(tmp_path, made):
+    """With the pages that it links to; and a page that was found, too."""
+    with object_server() as server:
+        with server.exported():
+            bucket = open_store(server.root("prefix"))
+            for path in FolderStore(made).paths(""):
+                with bucket.writer(path) as file:
+                    file.write((made / path).read_bytes())
+        place = new_place(tmp_path, **server.env, TMPDIR=str(tmp_path / "tmp"))
+        (tmp_path / "tmp").mkdir()
+        place.variables["TICKET_EVENTS_ROOT"] = server.root("prefix")
+        for said in ("Opening a copy", "no longer stored"):
+            ended = place.ticket_events("report", "--open", BROWSER=recording_browser(tmp_path))
+            assert ended.code == 0, ended.told
+            assert f"{server.root('prefix')}/{report_path(CLOSED)}" in ended.told.splitlines()
+            assert said in ended.told
+            copy = opened_path(tmp_path)
+            assert page_at(copy).one("h1").text == "Tuesday, 3 March 2026"
+            assert copy.is_relative_to(tmp_path / "tmp")
+            assert copy.stat().st_mode & 0o777 == 0o600
+            with server.exported():
+                for path in [path for path in bucket.paths("") if path.startswith(("daily_sla", "sla_targets"))]:
+                    bucket.delete(path)

@@ -1,0 +1,231 @@
+"""One quota over real HTTP: a client alone, several processes at once, one that is killed. The server says who was refused."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+import textwrap
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from ticket_events_pipeline.credentials import BearerToken
+from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.errors import TransientError
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.zendesk.client import ZendeskClient
+from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
+from ticket_events_pipeline.zendesk.rate_limit import Wait
+from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, Turn, in_memory_exchange
+from ticket_events_pipeline_tests.support.client_bench import FakeTime, T, bench, last_page, page
+from ticket_events_pipeline_tests.support.commands import Place, new_place
+from ticket_events_pipeline_tests.support.fetches import stored_ids
+from ticket_events_pipeline_tests.support.quota_simulation import HEADER
+from ticket_events_pipeline_tests.support.scripted_server import garbage
+
+STREAMS = ("ticket_events", "ticket_metric_events")
+DAY = Day.parse("2026-03-02")
+ROWS_PER_PAGE = 10
+STATE = "_inflight/quota-127.0.0.1.json"
+
+slow = pytest.mark.slow
+
+
+def account(pages: int) -> RecordedAccount:
+    """Rows for that many pages of each stream, a second apart. Edges repeat a row: nine of ten on a page are new."""
+    moments = [DAY.start + number for number in range(pages * (ROWS_PER_PAGE - 1))]
+    audits = [{"id": moment, "ticket_id": 1, "timestamp": moment, "child_events": []} for moment in moments]
+    metric_events = [
+        {"id": moment, "ticket_id": 1, "metric": "reply_time", "instance_id": 1, "type": "activate", "time": moment}
+        for moment in moments
+    ]
+    return RecordedAccount({"ticket_events": audits, "ticket_metric_events": metric_events})
+
+
+def refused(server: SandboxServer) -> int:
+    return sum(seen.status == 429 for seen in server.requests)
+
+
+def most_in_a_window(server: SandboxServer, seconds: float) -> int:
+    """The most requests let through in any stretch of that many seconds."""
+    times = sorted(seen.at for seen in server.requests if seen.status == 200)
+    return max(sum(start <= at < start + seconds for at in times) for start in times)
+
+
+@pytest.mark.parametrize("quota_headers", [True, False])
+def test_a_hundred_requests_of_ten_in_four_seconds_are_refused_once_at_most(quota_headers: bool) -> None:
+    """By the server's header; without one, by the 150 a minute that were set. On a clock that only waits move."""
+    fake = FakeTime()
+    server = SandboxServer(
+        account(100),
+        clock=fake.clock,
+        requests_per_minute=10,
+        quota_window_seconds=4,
+        quota_headers=quota_headers,
+        page_limit=ROWS_PER_PAGE,
+    )
+    log: list[str] = []
+    quota = Quota(150, clock=fake.clock)
+    with (
+        server,
+        ZendeskClient(
+            server.base_url, BearerToken("sandbox"), quota=quota, clock=fake.clock, sleep=fake.sleep, log=log.append
+        ) as client,
+    ):
+        pages = list(client.pages(TICKET_METRIC_EVENTS, DAY.start))
+    assert len(server.requests) == len(pages) >= 100
+    assert refused(server) == 0
+    assert sum(fake.waits) < 60
+    assert all("waiting" in line for line in log)
+    assert 9 <= len(log) <= 11
+
+
+def ten_in_four_seconds(account: RecordedAccount, quota_headers: bool) -> SandboxServer:
+    return SandboxServer(
+        account, requests_per_minute=10, quota_window_seconds=4, quota_headers=quota_headers, page_limit=ROWS_PER_PAGE
+    )
+
+
+@slow
+@pytest.mark.parametrize("quota_headers", [True, False])
+def test_a_hundred_requests_in_real_time_are_refused_once_at_most(tmp_path: Path, quota_headers: bool) -> None:
+    """The whole command, with nothing but the variables that a user sets."""
+    with ten_in_four_seconds(account(100), quota_headers) as server:
+        place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="150")
+        ended = place.materialize("ticket_metric_events", str(DAY))
+        assert ended.code == 0, ended.told[-3000:]
+    assert len(server.requests) >= 100
+    assert refused(server) <= 1
+    assert len(stored_ids(place.root, "ticket_metric_events", DAY)) == 900
+
+
+@slow
+@pytest.mark.parametrize("quota_headers", [True, False])
+def test_two_processes_at_once_share_one_quota(tmp_path: Path, quota_headers: bool) -> None:
+    """A stream each: their sum stays within it, one in a hundred is refused at most, and both have every row."""
+    with ten_in_four_seconds(account(50), quota_headers) as server:
+        place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="150")
+        place.recorded_days("ticket_events")  # Dagster's databases are there by then: it can't make them twice at once
+        processes = [started(place, stream) for stream in STREAMS]
+        told = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "".join(text[-3000:] for text in told)
+    assert len(server.requests) >= 100
+    assert refused(server) <= 1
+    if quota_headers:
+        paths = [seen.path for seen in server.requests]
+        assert sum(one != other for one, other in pairwise(paths)) > 1  # they did run at once
+    else:
+        assert most_in_a_window(server, 4) <= 10
+    expected = [DAY.start + number for number in range(450)]
+    assert [stored_ids(place.root, stream, DAY) for stream in STREAMS] == [expected, expected]
+
+
+def started(place: Place, stream: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "ticket_events_pipeline.definitions"]
+    return subprocess.Popen(
+        [*command, "--select", stream, "--partition", str(DAY)],
+        cwd=place.folder,
+        env=place.env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_processes_that_start_together_share_what_is_left(tmp_path: Path) -> None:
+    """Four of them, three requests each, of a server that allows ten a minute: it refuses none, and the rest wait."""
+    program = f"""
+        import functools, sys
+        from pathlib import Path
+        from ticket_events_pipeline.credentials import BearerToken
+        from ticket_events_pipeline.storage.store import FolderStore
+        from ticket_events_pipeline.zendesk.client import ZendeskClient
+        from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
+        from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
+
+        class Enough(Exception):
+            pass
+
+        def sleep(seconds):
+            if seconds > 30:
+                raise Enough
+            import time
+            time.sleep(seconds)
+
+        exchange = functools.partial(FolderStore(Path(sys.argv[2])).exchange, {STATE!r})
+        quota = Quota(10, exchange=exchange)
+        with ZendeskClient(sys.argv[1], BearerToken("sandbox"), quota=quota, sleep=sleep, log=print) as client:
+            try:
+                for number, _ in enumerate(client.pages(TICKET_METRIC_EVENTS, {DAY.start}), 1):
+                    if number == 3:
+                        break
+            except Enough:
+                print("used up")
+    """
+    with SandboxServer(account(5), requests_per_minute=10, page_limit=ROWS_PER_PAGE) as server:
+        command = [sys.executable, "-c", textwrap.dedent(program), server.base_url, str(tmp_path)]
+        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]
+        told = "".join(process.communicate(timeout=100)[0] for process in processes)
+    assert [seen.status for seen in server.requests] == [200] * 10, told
+    assert told.count("used up") >= 1
+    assert "Traceback" not in told
+
+
+def test_a_process_killed_between_claim_and_answer_holds_nobody_up(tmp_path: Path) -> None:
+    """Its claim lies in the root, and is passed over after ten seconds."""
+    program = f"""
+        import functools, os, signal, sys
+        from pathlib import Path
+        from ticket_events_pipeline.storage.store import FolderStore
+        from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
+
+        Quota(10, exchange=functools.partial(FolderStore(Path(sys.argv[1])).exchange, {STATE!r})).claim()
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(tmp_path)], check=False, timeout=60)
+    assert ended.returncode == -9
+    late = [0.0]
+    exchange = functools.partial(FolderStore(tmp_path).exchange, STATE)
+    quota = Quota(10, exchange=exchange, clock=lambda: wall_clock() + late[0])
+    assert isinstance(quota.claim(), Wait)
+    late[0] = 11
+    turn = quota.claim()
+    assert isinstance(turn, Turn)
+    quota.note(turn, {HEADER: "total=2; remaining=1; resets=9"})
+    late[0] = 61
+    assert isinstance(quota.claim(), Turn)
+
+
+def test_a_request_that_breaks_off_is_settled() -> None:
+    """It may have been the last that remained: the reset is waited for, not its answer."""
+    left = {HEADER: "total=10; remaining=1; resets=40"}
+    with bench(page(1, end_time=T + 1, headers=left), garbage(b""), last_page()) as b:
+        b.walk()
+    assert any("the export quota is used up (0 of 10 requests left); waiting" in line for line in b.log)
+
+
+def test_a_refusal_is_everybodys() -> None:
+    """Another process waits as long as this one was told to."""
+    exchange = in_memory_exchange()
+    time = FakeTime()
+    quota, other = (Quota(100, exchange=exchange, clock=time.clock) for _ in range(2))
+    with bench((429, {"Retry-After": "17"}, "no"), quota=quota) as b, pytest.raises(TransientError, match="429 no"):
+        b.client.check()
+    wait = other.claim()
+    assert isinstance(wait, Wait)
+    assert (wait.seconds, "asks everybody to wait" in wait.reason) == (17, True)
+
+
+def test_garbage_in_the_shared_file_is_overwritten(tmp_path: Path) -> None:
+    """Half a file, after a power loss."""
+    store = FolderStore(tmp_path)
+    store.exchange(STATE, lambda _: b'{"version":1,"written_at":17')
+    quota = Quota(10, exchange=functools.partial(store.exchange, STATE))
+    turn = quota.claim()
+    assert isinstance(turn, Turn)
+    quota.note(turn, {HEADER: "total=30; remaining=29; resets=9"})
+    assert Quota(10, exchange=functools.partial(store.exchange, STATE)).known_per_minute() == 30

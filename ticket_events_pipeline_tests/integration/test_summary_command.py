@@ -1,0 +1,249 @@
+"""`ticket-events summary`: the stored summaries for people and for scripts, whatever the account's policies are called."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+from collections import namedtuple
+
+import pytest
+from click.testing import CliRunner
+
+from ticket_events_pipeline.cli.breach_table import visible
+from ticket_events_pipeline.cli.main import commands
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.storage.partition_file import read_partition
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
+from ticket_events_pipeline_tests.support.commands import BIN, new_place
+from ticket_events_pipeline_tests.support.sla_cases import Clock
+from ticket_events_pipeline_tests.support.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
+
+FIRST, SECOND, THIRD = (Clock.DAY.plus(number) for number in range(3))
+COMMAND = str(BIN / "ticket-events")
+HOSTILE = "\x1b[2J\x1b]0;owned\x07[red]red[/red] \u202eright to left"
+FORMULA = "=cmd|' /C calc'!A0, \"quoted\"\r\nand a new line"
+
+Ended = namedtuple("Ended", ["code", "out", "err"])
+
+
+def summary(place, *arguments, **variables):
+    """The command in this process, without anything of its environment."""
+    everything = {**dict.fromkeys(os.environ), **place.env(**variables)}
+    result = CliRunner().invoke(commands, ["summary", *arguments], env=everything)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return Ended(result.exit_code, result.stdout_bytes.decode(), result.stderr)
+
+
+def summary_process(place, *arguments, **variables):
+    ended = subprocess.run(
+        [COMMAND, "summary", *arguments],
+        cwd=place.folder,
+        env=place.env(**variables),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+
+def on_a_terminal(place, *arguments, columns=100):
+    """What the command sends to a terminal."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "summary", *arguments],
+        cwd=place.folder,
+        env=place.env(COLUMNS=str(columns), TERM="xterm"),
+        stdin=subprocess.DEVNULL,
+        stdout=its,
+        stderr=its,
+    )
+    os.close(its)
+    sent = b""
+    while True:
+        try:
+            part = os.read(ours, 65_536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        sent += part
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    return sent.decode()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Two days with targets and one without, and no account set."""
+    clocks = [
+        Clock().apply(9, 60).add("breach", 10).add("fulfill", 11),
+        Clock(ticket_id=2, first_id=11).apply(9, 60, title="Standard").add("fulfill", 9.5),
+        Clock(ticket_id=3, first_id=21, metric="agent_work_time").add("breach", 26).add("fulfill", 27),
+        Clock(ticket_id=4, first_id=31, metric="resolution_time").apply(26, 60, 12, title=HOSTILE).add("fulfill", 27),
+        Clock(ticket_id=5, first_id=41, metric="resolution_time").apply(26, 60, 13, title=FORMULA).add("fulfill", 27),
+    ]
+    found = new_place(tmp_path_factory.mktemp("place"))
+    sla_root(found.root, all_events(*clocks), FIRST, THIRD)
+    return found
+
+
+def stored(place, day):
+    return read_partition(FolderStore(place.root), "daily_sla_breach_summary", day).to_pylist()
+
+
+def test_by_default_the_newest_stored_day_is_shown(place):
+    """It has no targets, which is said: an empty day is not a missing one."""
+    assert summary(place) == Ended(0, f"{THIRD}: no SLA target was open.\n", "")
+    assert json.loads(summary(place, "--format", "json").out) == []
+
+
+def test_the_table_shows_every_row_and_figure_of_its_days(place):
+    told = summary(place, "--from", str(FIRST), "--to", str(SECOND))
+    assert (told.code, told.err) == (0, "")
+    assert re.search(r"^03-02 +requester_wait_time +Standard \(calendar\) +1 +1 +50.0% +0", told.out, re.MULTILINE)
+    assert re.search(r"^03-03 +agent_work_time +unknown \(unknown\) +1 +0 +0% +0", told.out, re.MULTILINE)
+    assert len(re.findall(r"^03-0\d ", told.out, re.MULTILINE)) == len(stored(place, FIRST) + stored(place, SECOND)) == 4
+
+
+def test_from_alone_goes_through_the_newest_stored_day(place):
+    told = summary(place, "--from", str(SECOND))
+    assert f"SLA breaches of {SECOND}" in told.out
+    assert f"{THIRD}: no SLA target was open." in told.out
+
+
+def test_json_holds_every_column_of_every_row(place):
+    rows = json.loads(summary(place, "--from", str(FIRST), "--to", str(SECOND), "--format", "json").out)
+    expected = [{"date": str(day), **row} for day in (FIRST, SECOND) for row in stored(place, day)]
+    for row in expected:
+        row["as_of"] = row["as_of"].strftime("%Y-%m-%dT%H:%M:%SZ")
+        row["events_through"] = row["events_through"].strftime("%Y-%m-%dT%H:%M:%SZ")
+        row["history_from"] = row["history_from"].isoformat()
+    assert rows == expected
+    assert [type(rows[0][name]) for name in ("breaches", "achievement_rate", "business_hours")] == [int, float, bool]
+    assert [rows[1][name] for name in ("policy_id", "business_hours", "policy_title")] == [None, None, None]
+    assert {HOSTILE, FORMULA} <= {row["policy_title"] for row in rows}
+
+
+def test_csv_holds_the_same_by_rfc_4180(place):
+    asked = ("--from", str(FIRST), "--to", str(SECOND), "--format")
+    told = summary(place, *asked, "csv")
+    rows = list(csv.reader(io.StringIO(told.out, newline=""), strict=True))
+    assert rows[0] == ["date", *DAILY_SLA_BREACH_SUMMARY_SCHEMA.names]
+    spelled = {None: "", True: "true", False: "false"}
+    expected = json.loads(summary(place, *asked, "json").out)
+    assert rows[1:] == [
+        [spelled[value] if value is None or isinstance(value, bool) else str(value) for value in row.values()]
+        for row in expected
+    ]
+    assert told.out.count("\r\n") == len(rows) + 1  # one of them in a title
+    assert "\n" not in told.out.replace("\r\n", "")
+
+
+def test_csv_leaves_a_formula_as_it_is_and_says_so(place):
+    told = summary(place, "--from", str(SECOND), "--to", str(SECOND), "--format", "csv")
+    assert told.code == 0
+    assert told.err.startswith("A text begins with =, +, -, @ or a control character: import the file's columns as text")
+    assert summary(place, "--from", str(FIRST), "--to", str(FIRST), "--format", "csv").err == ""
+
+
+@pytest.mark.parametrize("output", ["table", "csv", "json"])
+def test_on_a_terminal_the_accounts_text_is_text(place, output):
+    """It clears no screen, sets no title, writes in no other colour or direction, and ends no line."""
+    told = on_a_terminal(place, "--from", str(SECOND), "--to", str(SECOND), "--format", output, columns=200)
+    assert "\x1b[2J" not in told
+    assert "\x1b]" not in told
+    assert "\x07" not in told
+    assert "\u202e" not in told
+    assert "\x1b[31m" not in told
+    assert (r"\u001b[2J\u001b]0;owned\u0007" if output == "json" else r"\x1b[2J\x1b]0;owned\x07") in told
+    assert "[red]red[/red]" in told
+    assert r"\r\nand a new line" in told
+
+
+@pytest.mark.parametrize("columns", [30, 80])
+def test_a_narrow_terminal_cuts_no_figure(place, columns):
+    told = summary(place, "--from", str(FIRST), "--to", str(SECOND), COLUMNS=str(columns)).out
+    assert len(re.findall(r"^03-0\d  \w+ .* \d+ +\d+ +[\d.]+% +\d+ ?$", told, re.MULTILINE)) == 4
+    assert "…" not in told
+    assert max(len(line) for line in told.splitlines()) <= 80
+    assert "".join(re.findall(r"^ {30}(\S+)", told, re.MULTILINE)).count("(calendar)") >= 1
+
+
+def test_days_without_a_summary_are_named_and_the_others_shown(place):
+    begin, end = str(FIRST.plus(-3)), str(THIRD.plus(1))
+    told = summary(place, "--from", begin, "--to", end, "--format", "csv")
+    assert told.code == 1
+    missing = f"No summary is stored of {begin} to {FIRST.plus(-1)}, {end}. Materialise daily_sla_breach_summary of these days"
+    assert missing in told.err
+    assert len(list(csv.DictReader(io.StringIO(told.out)))) == 4
+
+
+def test_a_day_that_is_still_open_is_named(tmp_path):
+    place = new_place(tmp_path)
+    sla_root(place.root, Clock().apply(9, 60).events, FIRST, FIRST, now=FIRST.start + 12 * 3600)
+    told = summary(place, "--format", "csv")
+    assert told.code == 0
+    assert told.err == f"{FIRST} has not been read to its end: its figures are as of {FIRST}T12:00:00Z.\n"
+
+
+def test_days_are_those_of_the_accounts_timezone(tmp_path):
+    place = new_place(tmp_path, TICKET_EVENTS_TIMEZONE="America/New_York")
+    day = Day(FIRST.date, "America/New_York")
+    put_raw_day(place.root, Clock().apply(9, 60).events, day)
+    make_sla_days(place.root, day, day)
+    told = summary(place, "--format", "json")
+    assert (told.code, told.err) == (0, "")
+    assert [(row["date"], row["as_of"]) for row in json.loads(told.out)] == [(str(FIRST), "2026-03-03T05:00:00Z")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--from", "2026-3-2"], "--from, --to: '2026-3-2' is no date of the form YYYY-MM-DD"),
+        (["--from", str(SECOND), "--to", str(FIRST)], f"--from {SECOND} lies after --to, {FIRST}"),
+        (["--from", str(THIRD.plus(1))], f"--from {THIRD.plus(1)} lies after the newest stored day, {THIRD}"),
+        (["--to", str(FIRST)], "--to needs --from"),
+        (["--format", "xml"], "'xml' is not one of"),
+    ],
+)
+def test_wrong_usage_is_told_and_exits_with_2(place, arguments, complaint):
+    told = summary(place, *arguments)
+    assert (told.code, told.out) == (2, "")
+    assert complaint in told.err
+
+
+def test_an_empty_root_says_what_to_do(tmp_path):
+    """As a process of its own, where an error of ours is shown as its message alone."""
+    place = new_place(tmp_path)
+    sla_root(place.root / "sandbox", Clock().apply(9, 60).events, FIRST, FIRST)
+    told = summary_process(place)
+    assert (told.code, told.out) == (1, "")
+    assert told.err.startswith(f"No summary is stored below {place.root}. Materialise daily_sla_breach_summary")
+    assert "Those of the sandbox are shown with ZENDESK_SANDBOX=1." in told.err
+    assert "requester_wait_time" in summary(place, ZENDESK_SANDBOX="1").out
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Bürozeiten 標準", "Bürozeiten 標準"),
+        ("👩\u200d💻 \u00a0ok", "👩\u200d💻 \u00a0ok"),
+        ("\x1b[31m\x9b31m\x7f", r"\x1b[31m\x9b31m\x7f"),
+        ("a\nb\tc\u2028d", r"a\nb\tc\u2028d"),
+        ("\u202eabc\u2066\ufeff", r"\u202eabc\u2066\ufeff"),
+    ],
+)
+def test_visible_writes_out_what_would_act_on_a_terminal(text, shown):
+    assert visible(text) == shown
+
+
+def test_the_days_shown_are_all_of_the_range(place):
+    days = [str(day) for day in days_between(FIRST, THIRD)]
+    rows = json.loads(summary(place, "--from", days[0], "--to", days[-1], "--format", "json").out)
+    assert sorted({row["date"] for row in rows}) == days[:2]

@@ -1,0 +1,1 @@
+"""Property tests: drawn inputs against a slow, plain second implementation."""

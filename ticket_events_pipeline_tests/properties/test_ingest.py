@@ -1,0 +1,137 @@
+"""Any stream, cut into pages anyhow, read in any order of days, gives the same files: every event once, in its own day.
+
+The second implementation is a dict: the last delivery of each event, filed under its local date.
+"""
+
+import datetime as dt
+import os
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline_tests.support.fetches import Moment, fetching, stored_ids
+
+STREAMS = ["ticket_events", "ticket_metric_events"]
+LAG = {"ticket_events": 120, "ticket_metric_events": 300}
+ZONES = ["UTC", "America/New_York", "Asia/Kolkata"]
+FIRST = "2026-03-07"  # New York's clock changes on the 8th
+DAYS = 3
+
+EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "50"))
+"""By hand, some thousands."""
+
+account = RecordedAccount()
+clock = Moment(0)
+
+
+@pytest.fixture(scope="module")
+def servers():
+    """A server per size of page and way to end a stream, all of the same account."""
+    worlds = [(limit, end) for limit in (2, 7, 1000) for end in ("present", "absent")]
+    running = {
+        world: SandboxServer(account, clock=clock, page_limit=world[0], end_of_stream=world[1]).start() for world in worlds
+    }
+    yield running
+    for server in running.values():
+        server.stop()
+
+
+def metric_event(number, time):
+    return {"id": number, "ticket_id": 1, "metric": "reply_time", "instance_id": 1, "type": "activate", "time": iso(time)}
+
+
+def audit(number, time):
+    return {"id": number, "ticket_id": 1, "timestamp": time, "created_at": iso(time), "event_type": "Audit", "child_events": []}
+
+
+def iso(time):
+    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+@st.composite
+def streams(draw):
+    """A zone, and rows around its three days: spread, in bursts of one second, and right at the midnights."""
+    timezone = draw(st.sampled_from(ZONES))
+    first = Day.parse(FIRST, timezone)
+    start, end = first.plus(-1).start, first.plus(DAYS + 1).end
+    midnights = [first.plus(offset).start for offset in range(DAYS + 1)]
+    bursts = draw(st.lists(st.integers(start, end), min_size=1, max_size=3))
+    around = st.sampled_from(midnights).flatmap(lambda midnight: st.integers(midnight - 400, midnight + 400))
+    times = draw(st.lists(st.integers(start, end) | st.sampled_from(bursts) | st.sampled_from(midnights) | around, max_size=40))
+    ids = draw(st.permutations(range(1, len(times) + 1)))
+    shapes = draw(st.lists(st.booleans(), min_size=len(times), max_size=len(times)))
+    rows = [(metric_event if shape else audit)(*pair) for pair, shape in zip(zip(ids, times, strict=True), shapes, strict=True)]
+    return timezone, rows
+
+
+def row_time(row):
+    return row.get("timestamp") or int(dt.datetime.fromisoformat(row["time"]).timestamp())
+
+
+def truth(rows, timezone):
+    """Ids by local date, in the order (time, id)."""
+    days = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (row_time(row), row["id"])):
+        days[Day.containing(row_time(row), timezone)].append(row["id"])
+    return days
+
+
+@given(streams(), st.sampled_from(STREAMS), st.data())
+@settings(max_examples=EXAMPLES)
+def test_a_closed_range_is_exact_in_any_pages_and_any_order_of_days(servers, drawn, stream, data):
+    timezone, rows = drawn
+    server = servers[data.draw(st.sampled_from(sorted(servers)))]
+    account.clear(stream)
+    account.deliver(stream, rows)
+    days = days_between(Day.parse(FIRST, timezone), Day.parse(FIRST, timezone).plus(DAYS - 1))
+    clock.now = days[-1].end + data.draw(st.integers(LAG[stream] + 60, 90_000))
+    expected = truth(rows, timezone)
+    with tempfile.TemporaryDirectory() as folder:
+        together, apart = Path(folder, "together"), Path(folder, "apart")
+        before = len(server.requests)
+        committed = list(fetching(server, together, stream, days, clock=clock))
+        requests = len(server.requests) - before
+        one_by_one = {}
+        for day in data.draw(st.permutations(days)):
+            (one_by_one[day],) = fetching(server, apart, stream, [day], clock=clock)
+        for done in committed:
+            assert stored_ids(together, stream, done.day) == expected[done.day]
+            assert stored_ids(apart, stream, done.day) == expected[done.day]
+            assert done.footer.complete
+            assert done.footer.content_hash == one_by_one[done.day].footer.content_hash
+        assert [done.day for done in committed] == days
+        assert sum(done.footer.requests for done in committed) == requests
+
+
+@given(streams(), st.sampled_from(STREAMS), st.data())
+@settings(max_examples=EXAMPLES)
+def test_an_open_day_is_resumed_until_it_is_complete_and_then_exact(servers, drawn, stream, data):
+    timezone, rows = drawn
+    server = servers[data.draw(st.sampled_from(sorted(servers)))]
+    first = Day.parse(FIRST, timezone)
+    around_the_end = st.integers(first.end - 100, first.end + LAG[stream] + 100)
+    moments = sorted(data.draw(st.lists(st.integers(first.start, first.end) | around_the_end, min_size=1, max_size=4)))
+    # Rows that are told just behind a reading: the next one has to go back for them.
+    behind = data.draw(st.lists(st.tuples(st.sampled_from(moments), st.integers(0, LAG[stream])), max_size=6))
+    rows = rows + [metric_event(1000 + number, moment - ago) for number, (moment, ago) in enumerate(behind)]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for moment in [*moments, first.end + LAG[stream] + 61]:
+            clock.now = moment
+            # What has happened by now is told with a delay of less than the lag; what is dated ahead is told at once.
+            delays = {row["id"]: row["id"] * 37 % LAG[stream] for row in rows}
+            account.clear(stream)
+            account.deliver(stream, [row for row in rows if not 0 <= clock.now - row_time(row) < delays[row["id"]]])
+            (done,) = fetching(server, root, stream, [first], clock=clock)
+            assert done.footer.complete == (clock.now >= first.end + LAG[stream] + 60)
+        assert stored_ids(root, stream, first) == truth(rows, timezone)[first]
+        chained = [page.start_time for page in done.footer.pages]
+        assert chained[0] == first.start
+        assert done.footer.rows == len(truth(rows, timezone)[first])

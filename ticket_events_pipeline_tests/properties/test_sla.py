@@ -1,0 +1,193 @@
+"""Any history: the implementation agrees with the plain oracle, day by day, in whole tables."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sla.rules.clocks import advance, empty_clocks
+from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
+from ticket_events_pipeline.sla.rules.deletions import metric_rows, own_rows
+from ticket_events_pipeline.sla.rules.events import sla_events
+from ticket_events_pipeline.sla.rules.targets import targets
+from ticket_events_pipeline_tests.support import sla_oracle
+from ticket_events_pipeline_tests.support.sla_cases import changes_of, clocks_by_day, of_day, raw_table, rows_of
+
+FIRST = dt.date(2026, 3, 7)  # New York's clocks go forward on the 8th
+HISTORY_FROM = dt.date(2026, 3, 7)
+DAYS = 4
+MONTHS = [0, 1, 28, 29, 30, 31, 32, 60, 61, 62]
+# More of them by hand after a change of the rules: SLA_EXAMPLES=5000.
+EXAMPLES = int(os.environ.get("SLA_EXAMPLES", "40"))
+TYPES = [
+    "activate",
+    "apply_sla",
+    "apply_sla",
+    "apply_group_sla",
+    "breach",
+    "breach",
+    "pause",
+    "fulfill",
+    "fulfill",
+    "update_status",
+]
+
+
+DELETED = [False] * 8 + [True, True, None, 0, 1, "true", "TRUE", "t", "1", "0", "false", "no", "", 2, [True]]
+"""Rule 1: `deleted` as accounts may send it."""
+
+MINUTES = [0, 29, 30, 31, 60, 61, 62, -1, -(10**6), 2**63 - 1, (2**63 - 1) // 60, (2**63 - 1) // 60 + 1, 2**63, None]
+"""Durations, some of which no clock has ever measured; as targets, some that no calendar holds."""
+
+
+def slas():
+    policy = st.fixed_dictionaries({"id": st.sampled_from([11, 12, "g1"]), "title": st.sampled_from(["Standard", "VIP", None])})
+    return st.none() | st.fixed_dictionaries(
+        {
+            "target": st.sampled_from([30, 60, None, 30, 60, *MINUTES]),
+            "target_in_seconds": st.sampled_from([1800, 1830, None, None, None, -(2**63), 2**63 - 1]),
+            "business_hours": st.sampled_from([False, True, None]),
+            "policy": st.none() | policy | policy,
+        }
+    )
+
+
+@st.composite
+def event(draw, starts, crowded):
+    kind = draw(st.sampled_from([*TYPES, "measure", "unheard_of"] if draw(st.integers(0, 9)) == 0 else TYPES))
+    row = {
+        "id": draw(st.integers(1, 10_000)),
+        "ticket_id": draw(st.sampled_from([1, 2])),
+        "metric": "reply_time" if crowded else draw(st.sampled_from(["reply_time", "resolution_time"])),
+        "instance_id": 1 if crowded else draw(st.sampled_from([1, 1, 1, 2, 2, 0])),
+        "type": kind,
+        # Few moments, midnights among them, so that events meet in one second.
+        "time": draw(st.sampled_from(starts)) + draw(st.sampled_from([0, 0, 1, 3600, 7200, 7201, 40_000, 82_799])),
+        "deleted": draw(st.sampled_from(DELETED)),
+    }
+    if kind == "apply_sla":
+        row["sla"] = draw(slas())
+    if kind == "apply_group_sla":
+        row["group_sla"] = draw(slas())
+    if kind == "update_status":
+        duration = st.fixed_dictionaries({"calendar": st.sampled_from(MINUTES), "business": st.sampled_from(MINUTES)})
+        row["status"] = draw(st.none() | duration)
+    return row
+
+
+@st.composite
+def audit(draw, starts):
+    """An audit of one of the tickets that mostly sets its status, at moments at which metric events come, too."""
+    status = st.sampled_from(["deleted", "deleted", "open", "solved", None, 7])
+    child = st.fixed_dictionaries({"event_type": st.sampled_from(["Change", "Change", "Create", "Comment"]), "status": status})
+    other = st.just({"event_type": "Change", "priority": "high", "previous_value": '"status":"deleted"'})
+    return {
+        "id": draw(st.integers(1, 10_000)),  # of another kind than metric events, with the same ids
+        "ticket_id": draw(st.sampled_from([1, 2, 3])),
+        "time": draw(st.sampled_from(starts)) + draw(st.sampled_from([0, 0, 1, 3600, 7200, 7201, 40_000, 82_799])),
+        "child_events": draw(st.lists(child | child | other, max_size=3)),
+    }
+
+
+@st.composite
+def audits(draw, timezone="UTC", days=range(DAYS)):
+    """None for half the histories, so that all other rules are seen undisturbed."""
+    starts = [Day(FIRST, timezone).plus(offset).start for offset in days]
+    size = draw(st.sampled_from([0, 0, 4, 8]))
+    return draw(st.lists(audit(starts), min_size=size // 2, max_size=size, unique_by=lambda row: row["id"]))
+
+
+@st.composite
+def histories(draw, timezone="UTC", days=range(DAYS)):
+    """Deliveries of unique ids, in order of arrival; half the histories crowd their events on two clocks."""
+    starts = [Day(FIRST, timezone).plus(offset).start for offset in days]
+    crowded = draw(st.booleans())
+    size = draw(st.sampled_from([0, 10, 25]))
+    events = st.lists(event(starts, crowded), min_size=size, max_size=size + 15, unique_by=lambda row: row["id"])
+    return draw(events)
+
+
+def approximately(rows):
+    """Percentiles and rates may differ in the last bit."""
+    return [{name: pytest.approx(value) if isinstance(value, float) else value for name, value in row.items()} for row in rows]
+
+
+def check_day(clocks, history, day, as_of, deletions=()):
+    table = targets(clocks, day=day, as_of=as_of)
+    expected = sla_oracle.targets(history, date=day.date, timezone=day.timezone, as_of=as_of, audits=deletions)
+    assert rows_of(table) == expected
+    more = {"as_of": as_of, "events_through": as_of - 1, "history_from": HISTORY_FROM}
+    summary = rows_of(daily_summary(table, day=day, **more))
+    assert summary == approximately(sla_oracle.daily_summary(expected, date=day.date, timezone=day.timezone, **more))
+    return summary
+
+
+def of_metric(summary, metric, columns):
+    return sum(row[column] for row in summary for column in columns if row["sla_metric"] == metric)
+
+
+def check_invariant(before, summary):
+    """Open targets of D = of D-1 + started + discovered + reopened - achieved - completed_breached - cancelled - deleted."""
+    more = ["targets_started", "targets_discovered", "targets_reopened"]
+    less = ["achieved", "completed_breached", "targets_cancelled", "targets_deleted"]
+    for metric in {row["sla_metric"] for row in before + summary}:
+        flow = of_metric(summary, metric, more) - of_metric(summary, metric, less)
+        assert of_metric(summary, metric, ["active_eod"]) == of_metric(before, metric, ["active_eod"]) + flow
+
+
+@pytest.mark.parametrize("timezone", ["UTC", pytest.param("America/New_York", marks=pytest.mark.slow)])
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(data=st.data(), share=st.floats(0, 1))
+def test_every_day_equals_the_oracle_and_the_invariant_holds(timezone, data, share):
+    history, deletions = data.draw(histories(timezone)), data.draw(audits(timezone))
+    first = Day(FIRST, timezone)
+    before = []
+    for day, clocks in clocks_by_day(history, first, first.plus(DAYS - 1), audits=deletions).items():
+        # While a day is open, later events of it may be stored already.
+        check_day(clocks, history, day, day.start + round(share * (day.end - day.start)), deletions)
+        summary = check_day(clocks, history, day, day.end, deletions)
+        check_invariant(before, summary)
+        before = summary
+
+
+@settings(max_examples=EXAMPLES // 2, deadline=None)
+@given(history=histories(), deletions=audits(), data=st.data())
+def test_order_of_arrival_and_repeated_deliveries_change_nothing(history, deletions, data):
+    first = Day(FIRST)
+    last = first.plus(DAYS - 1)
+    outdated = [{**row, "type": "fulfill", "deleted": True} for row in history[::3]]
+    arrivals = outdated + data.draw(st.permutations(history))
+    again = clocks_by_day(arrivals, first, last, audits=data.draw(st.permutations(deletions)))
+    for day, clocks in clocks_by_day(history, first, last, audits=deletions).items():
+        assert again[day].to_pylist() == clocks.to_pylist()
+
+
+@settings(max_examples=EXAMPLES // 4, deadline=None)
+@given(history=histories(days=MONTHS), deletions=audits(days=MONTHS))
+@pytest.mark.slow
+def test_memory_over_months_equals_an_oracle_that_forgets_whole_clocks(history, deletions):
+    first = Day(FIRST)
+    last = first.plus(64)
+    known, audits_known = [], []
+    for day, clocks in clocks_by_day(history, first, last, audits=deletions).items():
+        known, audits_known = sla_oracle.without_forgotten(
+            known + of_day(history, day), day.end, audits_known + of_day(deletions, day)
+        )
+        assert sorted(metric_rows(clocks)["id"].to_pylist()) == sorted(row["id"] for row in known)
+        assert set(clocks.filter(own_rows(clocks))["id"].to_pylist()) == {row["id"] for row in audits_known}
+        if day.date.day % 7 < 2:  # enough to see what was remembered rightly, at a quarter of the time
+            check_day(clocks, known, day, day.end, audits_known)
+
+
+@settings(max_examples=EXAMPLES // 4, deadline=None)
+@given(history=histories(), deletions=audits())
+def test_whole_history_at_once_makes_the_same_targets_as_day_by_day(history, deletions):
+    last = Day(FIRST).plus(DAYS - 1)
+    at_once = advance(empty_clocks(), sla_events(raw_table(history)), last, changes_of(deletions))
+    day_by_day = clocks_by_day(history, Day(FIRST), last, audits=deletions)[last]
+    assert targets(at_once, day=last, as_of=last.end) == targets(day_by_day, day=last, as_of=last.end)

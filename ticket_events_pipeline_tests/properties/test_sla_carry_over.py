@@ -1,0 +1,140 @@
+"""The memory in layers is the memory: whatever happens, and however long ago it was."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sla.rules.carry_over import Memory
+from ticket_events_pipeline.sla.rules.clocks import advance, empty_clocks, in_clock_order
+from ticket_events_pipeline.sla.rules.deletions import metric_rows, own_rows
+from ticket_events_pipeline.sla.rules.events import sla_events
+from ticket_events_pipeline.sla.rules.targets import targets
+from ticket_events_pipeline_tests.properties.test_sla import FIRST, TYPES, audit, slas
+from ticket_events_pipeline_tests.support import sla_oracle
+from ticket_events_pipeline_tests.support.sla_cases import Clock, changes_of, raw_table, rows_of
+
+EXAMPLES = int(os.environ.get("SLA_EXAMPLES", "80")) // 8
+OFFSETS = [0, 1, 2, 28, 29, 30, 31, 32, 33, 60, 61, 62]
+DAY = Clock.DAY
+
+
+@st.composite
+def event(draw, start):
+    kind = draw(st.sampled_from(TYPES))
+    row = {
+        "id": draw(st.integers(1, 15)),  # so few that many come again, on another day, clock or ticket
+        "ticket_id": draw(st.sampled_from([1, 2, 3])),
+        "metric": draw(st.sampled_from(["reply_time", "reply_time", "resolution_time"])),
+        "instance_id": 1,
+        "type": kind,
+        "time": start + draw(st.sampled_from([0, 1, 1800, 3600, 7200, 40_000, 82_799])),
+        "deleted": kind == "breach" and draw(st.booleans()),
+    }
+    if kind == "apply_sla":
+        row["sla"] = draw(slas())
+    if kind == "apply_group_sla":
+        row["group_sla"] = draw(slas())
+    return row
+
+
+@st.composite
+def days_of_events(draw, timezone):
+    """By day, the events delivered that day."""
+    days = [Day(FIRST, timezone).plus(offset) for offset in OFFSETS]
+    drawn = {day: (draw(once_each(event(day.start))), draw(once_each(audit([day.start])))) for day in days}
+    return {day: (events, numbered(audits, place)) for place, (day, (events, audits)) in enumerate(drawn.items())}
+
+
+def numbered(audits, place):
+    """With ids that no other day's audits have: an audit never moves to another ticket."""
+    return [{**row, "id": row["id"] * len(OFFSETS) + place} for row in audits]
+
+
+def once_each(rows):
+    return st.lists(rows, max_size=4, unique_by=lambda row: row["id"])
+
+
+def with_new(known, rows):
+    ids = {row["id"] for row in rows}
+    return [*(row for row in known if row["id"] not in ids), *rows]
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.sampled_from(["UTC", "America/New_York"]).flatmap(days_of_events), st.integers(0, len(OFFSETS)))
+def test_layers_remember_what_one_table_and_the_oracle_remember(by_day, gathered_on):
+    """Over a night when the clocks are changed; ids come again; one of the days may gather all in its layer."""
+    whole, memory, known, audits_known = empty_clocks(), Memory(), [], []
+    for number, (day, (delivered, audits)) in enumerate(by_day.items()):
+        events, changes = sla_events(raw_table(delivered)), changes_of(audits)
+        whole = advance(whole, events, day, changes)
+        relevant = memory.of_deleted(changes)
+        memory, layer = (memory.gathered if number == gathered_on else memory.advanced)(events, day, relevant)
+        assert in_clock_order(memory.clocks()).to_pylist() == whole.to_pylist()
+        assert targets(layer.clocks.table, day=day, as_of=day.end) == targets(whole, day=day, as_of=day.end)
+        known, audits_known = with_new(known, sla_oracle.live_events(delivered)), audits_known + audits
+        known, audits_known = sla_oracle.without_forgotten(known, day.end, audits_known)
+        assert sorted(metric_rows(whole)["id"].to_pylist()) == sorted(row["id"] for row in known)
+        assert set(whole.filter(own_rows(whole))["id"].to_pylist()) == {row["id"] for row in audits_known}
+
+
+def memory_after(by_day):
+    """The memory after days of events, and the last layer."""
+    memory, layer = Memory(), None
+    for day, clocks in sorted(by_day.items()):
+        events = [event for clock in clocks for event in clock.events if day.start <= event["time"] < day.end]
+        memory, layer = memory.advanced(sla_events(raw_table(events)), day)
+    return memory, layer
+
+
+def tickets_in(layer):
+    return sorted(set(layer.clocks.table["ticket_id"].to_pylist()))
+
+
+def test_a_days_layer_holds_what_moved_and_what_is_open_and_nothing_else():
+    is_open, is_closed = Clock(1).apply(9, 60), Clock(2, first_id=21).apply(9, 60).add("fulfill", 10)
+    moves = Clock(3, first_id=31).add("activate", 9).add("pause", 33)
+    every = [is_open, is_closed, moves]
+    memory, layer = memory_after({DAY: every, DAY.plus(1): every})
+    assert tickets_in(layer) == [1, 3]
+    assert rows_of(layer.clocks.table.select(["id"])) == [{"id": 1}, {"id": 31}, {"id": 32}]  # whole histories
+    assert sorted(set(memory.clocks()["ticket_id"].to_pylist())) == [1, 2, 3]
+
+
+def test_what_is_still_remembered_moves_on_before_its_layer_goes():
+    unsolved, solved = Clock(1, "resolution_time").add("activate", 9), Clock(2, first_id=21).add("activate", 9)
+    by_day = {DAY.plus(offset): [unsolved, solved] for offset in range(32)}
+    memory, layer = memory_after(by_day)
+    assert tickets_in(layer) == [1]
+    assert len(memory.layers) == 31
+    assert memory.clocks()["id"].to_pylist() == [1]
+
+
+def test_a_ticket_whose_only_event_went_to_another_is_not_found_again():
+    moved = Clock(2, first_id=1).add("activate", 33)
+    memory, layer = memory_after({DAY: [Clock(1).add("activate", 9)], DAY.plus(1): [moved]})
+    assert layer.forgotten.tolist() == [1]
+    assert memory.clocks()["ticket_id"].to_pylist() == [2]
+    again, _ = memory.advanced(sla_events(raw_table(Clock(1, first_id=5).add("pause", 60).events)), DAY.plus(2))
+    assert sorted(again.clocks()["id"].to_pylist()) == [1, 5]
+
+
+def test_an_id_that_comes_again_moves_the_tickets_alone_that_have_it_now():
+    """Of the ticket that had it once, an old layer still has the row."""
+    others = [Clock(number, first_id=10 * number).add("activate", 9) for number in range(3, 9)]
+    moved, once_more = Clock(2, first_id=1).add("activate", 33), Clock(2, first_id=1).add("activate", 57)
+    memory, _ = memory_after({DAY: [Clock(1).add("activate", 9), *others], DAY.plus(1): [moved]})
+    assert 1 in memory.layers[0].clocks.table["id"].to_pylist()
+    _, layer = memory.advanced(sla_events(raw_table(once_more.events)), DAY.plus(2))
+    assert layer.tickets.tolist() == [2]
+
+
+def test_rows_that_newer_layers_have_are_given_back():
+    clocks = [Clock(number, first_id=10 * number).add("activate", 9).add("fulfill", 33) for number in range(1, 9)]
+    memory, _ = memory_after({DAY: clocks, DAY.plus(1): clocks[:4]})
+    first, second = memory.layers
+    assert (first.clocks.table.num_rows, second.clocks.table.num_rows) == (4, 8)
+    assert first.tickets.tolist() == [5, 6, 7, 8]

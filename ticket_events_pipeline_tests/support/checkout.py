@@ -1,0 +1,9 @@
+"""Where the checkout and the samples lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+
+SAMPLES = CHECKOUT / "ticket_events_pipeline_tests" / "samples"

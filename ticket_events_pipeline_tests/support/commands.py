@@ -1,0 +1,89 @@
+"""What the tests of the command line share: a folder with nothing in it but Dagster's home, and commands run there.
+
+Every command is a process of its own with an environment built from scratch, so that nothing leaks in from the machine.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT
+
+BIN = Path(sys.executable).parent
+DEFINITIONS = "ticket_events_pipeline.definitions"
+NOBODYS_TOKEN = "not-the-token-7c1e"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that has ended: its exit code, and everything it said."""
+
+    code: int
+    told: str
+
+
+@dataclass
+class Place:
+    """An empty working folder with a home for Dagster, and the variables that commands run with."""
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    def env(self, **more: str) -> dict[str, str]:
+        machine = {"PATH": f"{BIN}{os.pathsep}{os.defpath}", "HOME": str(self.folder), "LANG": "C.UTF-8", "COLUMNS": "120"}
+        return {**machine, "DAGSTER_HOME": str(self.home), **self.variables, **more}
+
+    def run(self, *command: str, cwd: Path | None = None, **more: str) -> Ended:
+        ended = subprocess.run(
+            command, cwd=cwd or self.folder, env=self.env(**more), capture_output=True, text=True, timeout=600, check=False
+        )
+        return Ended(ended.returncode, ended.stdout + ended.stderr)
+
+    def materialize(self, select: str, first: str, last: str | None = None, **more: str) -> Ended:
+        """`dagster asset materialize` of a day, or of a range of days."""
+        days = ("--partition", first) if last is None else ("--partition-range", f"{first}...{last}")
+        dagster = (sys.executable, "-m", "dagster")
+        return self.run(*dagster, "asset", "materialize", "-m", DEFINITIONS, "--select", select, *days, **more)
+
+    def ticket_events(self, *arguments: str, **more: str) -> Ended:
+        """The console script."""
+        return self.run(str(BIN / "ticket-events"), *arguments, **more)
+
+    def recorded_days(self, asset: str) -> set[str]:
+        """The days that Dagster's event log knows as materialised."""
+        with dg.DagsterInstance.from_config(str(self.home)) as instance:
+            return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+    def files(self) -> dict[str, bytes]:
+        """Every finished file of the root."""
+        paths = FolderStore(self.root).paths("")
+        return {path: (self.root / path).read_bytes() for path in paths if not path.startswith("_inflight/")}
+
+    def holds(self, text: str) -> list[str]:
+        """The files of the working folder, Dagster's included, that hold `text` anywhere."""
+        found = (path for path in self.folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes())
+        return [str(path.relative_to(self.folder)) for path in found]
+
+
+def new_place(folder: Path, server: SandboxServer | None = None, **variables: str) -> Place:
+    """A place in `folder` with the shipped dagster.yaml; with a `server`, the variables that lead to it."""
+    account = {} if server is None else {"ZENDESK_BASE_URL": server.base_url, "ZENDESK_OAUTH_TOKEN": "sandbox"}
+    place = Place(folder, {"TICKET_EVENTS_ROOT": str(folder / "root"), **account, **variables})
+    place.home.mkdir(parents=True)
+    shutil.copy(CHECKOUT / "dagster.yaml", place.home)
+    return place

@@ -1,0 +1,176 @@
+"""A Dagster deployment in one process: the real definitions, an instance of its own, and a server that plays the account."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.definitions import defs
+from ticket_events_pipeline.defs.definitions import account_definitions
+from ticket_events_pipeline.defs.runs import range_tags
+from ticket_events_pipeline.defs.scope import account_scope
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
+from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline_tests.support.fetches import Moment
+
+ASSETS = ["ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary"]
+"""Those that are tables."""
+
+REPORT = "sla_breach_report"
+REPOSITORY = defs.get_repository_def()
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def launched_from(location: str, job: str) -> RemoteJobOrigin:
+    """What Dagster knows of a run that it launched, and not of one that a command line executes."""
+    return RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), REPOSITORY.name), job)
+
+
+def sensor_context(
+    instance: dg.DagsterInstance, location: str, *, cursor: str | None = None, repository: dg.RepositoryDefinition = REPOSITORY
+) -> dg.SensorEvaluationContext:
+    """As the daemon makes it for a sensor of the code location `location`."""
+    origin = RegisteredCodeLocationOrigin(location)
+    return dg.SensorEvaluationContext(
+        None, instance=instance, cursor=cursor, repository_def=repository, code_location_origin=origin
+    )
+
+
+class _Logged(logging.Handler):
+    """What is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+@dataclass
+class Deployment:
+    root: Path
+    instance: dg.DagsterInstance
+    account: RecordedAccount
+    server: SandboxServer
+    clock: Moment
+    url: str | None = None
+    cursor: str | None = None
+    told: str = ""
+    repository: dg.RepositoryDefinition = REPOSITORY
+
+    @property
+    def store(self) -> Store:
+        return open_store(self.url or str(self.root))
+
+    def run(self, job: str, first: str, last: str | None = None, **tags: str) -> dg.ExecuteInProcessResult:
+        span = range_tags(Day.parse(first), Day.parse(last or first))
+        return defs.resolve_job_def(job).execute_in_process(
+            run_config=QUIET, instance=self.instance, tags={**span, **tags}, raise_on_error=False
+        )
+
+    def job(self, name: str) -> dg.JobDefinition:
+        """A job of the definitions."""
+        return defs.resolve_job_def(name)
+
+    def materialize(self, asset: str, first: str, last: str | None = None) -> dg.ExecuteInProcessResult:
+        """One asset alone, as the UI does it."""
+        job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(asset)})
+        tags = range_tags(Day.parse(first), Day.parse(last or first))
+        return job.execute_in_process(run_config=QUIET, instance=self.instance, tags=tags, raise_on_error=False)
+
+    def fetch(self, first: str, last: str | None = None) -> None:
+        assert self.run("fetch_ticket_events", first, last).success
+
+    def tick(self) -> dg.SensorResult:
+        """One tick of the sensor, as the daemon would make it; `told` is what it said."""
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, repository_def=self.repository)
+        logged = _Logged()
+        context.log.addHandler(logged)
+        result = self.repository.get_sensor_def("new_event_partitions_sensor")(context)
+        assert isinstance(result, dg.SensorResult)
+        for event in result.asset_events:
+            self.instance.report_runless_asset_event(event)
+        self.told = result.skip_reason.skip_message if result.skip_reason else " ".join(logged.messages)
+        return result
+
+    def restart(self) -> None:
+        """A new code server: it remembers nothing."""
+        self.repository = account_definitions(account_scope()).get_repository_def()
+
+    def settle(self, *, most_ticks: int = 10) -> list[tuple[str, str]]:
+        """Tick, and run what is asked for, until nothing is; the ranges that were asked for."""
+        asked = []
+        for _ in range(most_ticks):
+            requests = self.tick().run_requests or []
+            if not requests:
+                return asked
+            for request in requests:
+                span = request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
+                asked.append(span)
+                self.run("summarize_sla_breaches", *span, **request.tags)
+        raise AssertionError(f"the sensor never settles: {asked}")
+
+    def table(self, asset: str, day: str) -> pa.Table:
+        table = read_partition(self.store, asset, Day.parse(day))
+        assert table is not None, f"{asset} of {day} has no file"
+        return table
+
+    def footer(self, asset: str, day: str) -> dict[str, str]:
+        footer = read_metadata(self.store, asset, Day.parse(day))
+        assert footer is not None, f"{asset} of {day} has no file"
+        return footer
+
+    def recorded(self, asset: str) -> set[str]:
+        """The days that Dagster's event log has as materialised."""
+        return self.instance.get_materialized_partitions(dg.AssetKey(asset))
+
+    def files(self) -> dict[str, bytes]:
+        """Every finished file of the root."""
+        return {path: self._content(path) for path in self.store.paths("") if not path.startswith("_inflight")}
+
+    def _content(self, path: str) -> bytes:
+        with self.store.reader(path) as file:
+            return file.read()
+
+
+def _instance(home: Path | None) -> dg.DagsterInstance:
+    return dg.DagsterInstance.ephemeral() if home is None else dg.DagsterInstance.local_temp(str(home))
+
+
+@contextmanager
+def deployed(root: Path, *, now: float, home: Path | None = None, url: str | None = None, **world: Any) -> Iterator[Deployment]:
+    """A deployment whose environment is set to a server of its own; both are gone afterwards.
+
+    With a `url` its files lie there, and not in the folder `root`.
+
+    With a `home` its instance lies in that folder, which schedules insist on; else in memory, which is faster.
+    """
+    account, clock = RecordedAccount(), Moment(now)
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("ZENDESK_", "TICKET_EVENTS_"))}
+    for name in kept:
+        del os.environ[name]
+    with SandboxServer(account, clock=clock, **world) as server, _instance(home) as instance:
+        set_here = {
+            "ZENDESK_BASE_URL": server.base_url,
+            "ZENDESK_OAUTH_TOKEN": "sandbox",
+            "ZENDESK_REQUESTS_PER_MINUTE": "100000",
+            "TICKET_EVENTS_ROOT": url or str(root),
+        }
+        os.environ.update(set_here)
+        try:
+            yield Deployment(root, instance, account, server, clock, url)
+        finally:
+            for name in set_here:
+                os.environ.pop(name, None)
+            os.environ.update(kept)

@@ -1,0 +1,112 @@
+"""Folders that fail: one whose process dies at a chosen moment, in the middle of anything; and one that is full."""
+
+import errno
+import io
+import json
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ticket_events_pipeline.process import this_process
+from ticket_events_pipeline.storage.store import FolderStore
+
+
+class KilledError(BaseException):
+    """What a process that is killed would not even notice."""
+
+
+class MortalStore(FolderStore):
+    """Dies after `steps` steps, and does nothing more after that: whatever the dying pass tries in its agony is in vain."""
+
+    def __init__(self, root: Path, *, steps: int) -> None:
+        super().__init__(root)
+        self._steps = steps
+
+    def step(self) -> None:
+        if self._steps <= 0:
+            raise KilledError
+        self._steps -= 1
+
+    @contextmanager
+    def writer(self, path, **fence):
+        self.step()
+        with super().writer(path, **fence) as file:
+            yield file
+            self.step()
+        self.step()
+
+    def delete(self, *paths, **fence):
+        for one in [[path] for path in paths] or [[]]:
+            self.step()
+            super().delete(*one, **fence)
+        self.step()
+
+    def exchange(self, path, change, **log):
+        self.step()
+        super().exchange(path, change, **log)
+        self.step()
+
+    def sweep(self):
+        self.step()
+        super().sweep()
+
+
+class HaltingStore(MortalStore):
+    """Stands still after `steps` steps, until it may go on: a process that is stopped, or whose machine sleeps."""
+
+    def __init__(self, root: Path, *, steps: int) -> None:
+        super().__init__(root, steps=steps)
+        self.stands_still, self.may_go_on = threading.Event(), threading.Event()
+
+    def step(self) -> None:
+        self._steps -= 1
+        if self._steps < 0:
+            self.stands_still.set()
+            self.may_go_on.wait(60)
+
+
+def bury(root: Path) -> None:
+    """Make the passes that hold days of the root those of a process that has ended: the test's own goes on living."""
+    for path in (root / "_inflight" / "passes").glob("*.json"):
+        holders = json.loads(path.read_text())
+        path.write_text(json.dumps([{**holder, "process": str(replace(this_process(), began="1"))} for holder in holders]))
+
+
+class FullFolder(FolderStore):
+    """Takes `room_bytes` in all, and then says what a full disk says."""
+
+    def __init__(self, root: Path, *, room_bytes: int) -> None:
+        super().__init__(root)
+        self._room = room_bytes
+
+    @contextmanager
+    def writer(self, path, **fence):
+        with super().writer(path, **fence) as file:
+            write = file.write
+
+            def until_full(content):
+                self._room -= len(memoryview(content))
+                if self._room < 0:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return write(content)
+
+            with Sink(file, until_full) as sink:
+                yield sink
+
+
+class Sink(io.BufferedIOBase):
+    """A file whose `write` is another."""
+
+    def __init__(self, file, write) -> None:
+        self._file = file
+        self._write = write
+
+    def writable(self):
+        return True
+
+    def write(self, content):
+        return self._write(content)
+
+    def tell(self):
+        return self._file.tell()

@@ -1,0 +1,168 @@
+"""Several clients of one quota and a server that counts, on a clock that jumps from event to event. No sockets, no threads."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ticket_events_pipeline.zendesk.rate_limit import Wait
+from ticket_events_pipeline.zendesk.shared_rate_limit import Exchange, Quota, Turn, in_memory_exchange
+
+HEADER = "zendesk-ratelimit-incremental-exports"
+T = 1_800_000_000.0
+
+
+class Counter(Protocol):
+    """A server's count: whether a request at `now` is let through, how many are left after it, and the seconds to the reset."""
+
+    def take(self, now: float) -> tuple[bool, int, float]: ...
+
+    def opens_at(self, now: float) -> float:
+        """The earliest moment from `now` on at which a request would be let through."""
+
+
+@dataclass
+class FixedWindow:
+    """Renewed as a whole, `window` seconds after its first request; or by the clock, at multiples of it."""
+
+    total: int
+    window: float
+    is_aligned: bool = False
+    used: int = 0
+    ends_at: float = -math.inf
+
+    def take(self, now: float) -> tuple[bool, int, float]:
+        if now >= self.ends_at:
+            begin = now // self.window * self.window if self.is_aligned else now
+            self.used, self.ends_at = 0, begin + self.window
+        allowed = self.used < self.total
+        self.used += allowed
+        return allowed, self.total - self.used, self.ends_at - now
+
+    def opens_at(self, now: float) -> float:
+        return now if now >= self.ends_at or self.used < self.total else self.ends_at
+
+
+@dataclass
+class SlidingWindow:
+    """No more than `total` in any `window` seconds; the reset is when the oldest leaves."""
+
+    total: int
+    window: float
+    taken: list[float] = field(default_factory=list)
+
+    def take(self, now: float) -> tuple[bool, int, float]:
+        self.taken = [at for at in self.taken if at > now - self.window]
+        allowed = len(self.taken) < self.total
+        if allowed:
+            self.taken.append(now)
+        return allowed, self.total - len(self.taken), self.taken[0] + self.window - now
+
+    def opens_at(self, now: float) -> float:
+        taken = [at for at in self.taken if at > now - self.window]
+        return now if len(taken) < self.total else taken[-self.total] + self.window
+
+
+@dataclass
+class Request:
+    client: int
+    sent_at: float
+    handled_at: float = 0.0
+    allowed: bool = False
+
+
+@dataclass
+class Simulation:
+    """`latencies` gives the seconds to the server and back, alternately; `round_` makes the header's whole seconds."""
+
+    counter: Counter
+    requests_per_minute: int
+    latencies: Iterator[float]
+    round_: Callable[[float], int] = math.ceil
+    has_headers: bool = True
+    exchange: Exchange = field(default_factory=in_memory_exchange)
+    now: float = T
+    requests: list[Request] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+    longest_idle_seconds: float = 0.0
+    """In which somebody waited, nothing was under way, and the server would have let a request through."""
+
+    def __post_init__(self) -> None:
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._waiting: set[int] = set()
+        self._under_way: set[int] = set()
+        self._idle_since: float | None = None
+
+    def at(self, moment: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (moment, next(self._order), action))
+
+    def client(self, pauses: list[float], *, dies_at: int | None = None, skew: float = 0.0) -> None:
+        """A client that sends a request after each pause, one after the other; the one numbered `dies_at` is never answered."""
+        number = next(self._order)
+        quota = Quota(self.requests_per_minute, exchange=self.exchange, clock=lambda: self.now + skew)
+        left = list(enumerate(pauses))
+
+        def go_on() -> None:
+            if left:
+                index, pause = left.pop(0)
+                self.at(self.now + pause, lambda: ask(index))
+
+        def ask(index: int) -> None:
+            turn = quota.claim()
+            if isinstance(turn, Wait):
+                self._waiting.add(number)
+                self.waits.append(turn)
+                self.at(self.now + turn.seconds, lambda: ask(index))
+                return
+            self._waiting.discard(number)
+            self._under_way.add(number)
+            request = Request(number, self.now)
+            self.requests.append(request)
+            self.at(self.now + next(self.latencies), lambda: handle(request, turn, index))
+
+        def handle(request: Request, turn: Turn, index: int) -> None:
+            request.handled_at = self.now
+            request.allowed, remaining, resets = self.counter.take(self.now)
+            if index != dies_at:
+                self.at(self.now + next(self.latencies), lambda: hear(request, turn, remaining, resets))
+
+        def hear(request: Request, turn: Turn, remaining: int, resets: float) -> None:
+            self._under_way.discard(number)
+            told = {HEADER: f"total={self.counter.total}; remaining={remaining}; resets={self.round_(resets)}"}
+            refused = {} if request.allowed else {"Retry-After": str(math.ceil(resets))}
+            status = 200 if request.allowed else 429
+            quota.note(turn, {**(told if self.has_headers else {}), **refused}, status=status)
+            go_on()
+
+        go_on()
+
+    def run(self, *, most_events: int = 20_000) -> None:
+        for _ in range(most_events):
+            if not self._events:
+                return
+            moment, _, action = heapq.heappop(self._events)
+            self._measure_idleness(moment)
+            self.now = max(self.now, moment)
+            action()
+        raise AssertionError("it never ends: somebody waits for ever")
+
+    def _measure_idleness(self, until: float) -> None:
+        if self._under_way or not self._waiting:
+            self._idle_since = None
+            return
+        if self._idle_since is None:
+            self._idle_since = max(self.now, self.counter.opens_at(self.now))
+        self.longest_idle_seconds = max(self.longest_idle_seconds, until - self._idle_since)
+
+    @property
+    def refused(self) -> int:
+        return sum(not request.allowed for request in self.requests)
+
+    @property
+    def seconds(self) -> float:
+        return self.now - T

@@ -1,0 +1,1 @@
+"""Unit tests, in the tree of the package: one module a test module."""

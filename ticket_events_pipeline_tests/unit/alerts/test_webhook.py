@@ -1,0 +1,184 @@
+"""The webhook's client against a real server: what counts as taken, how long it waits, and that nothing tells the URL."""
+
+import logging
+import socket
+import traceback
+import warnings
+from dataclasses import replace
+
+import pytest
+
+from ticket_events_pipeline.alerts.webhook import Answer, post
+from ticket_events_pipeline_tests.support.alert_receiver import OK, PATH, SECRET, receiving
+from ticket_events_pipeline_tests.support.scripted_server import ScriptedServer, cut, garbage, hang, reset, trickle
+from ticket_events_pipeline_tests.support.tls import HOST, certificate, proxy_to, speak_tls
+
+PAYLOAD = {"text": "*SLA alert* of `acme`\n• ü"}
+
+
+def failed(reason, **more):
+    return Answer(is_accepted=False, reason=reason, **more)
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_any_2xx_is_an_acceptance(status):
+    with receiving((status, {}, "" if status == 204 else "<html>")) as webhook:
+        assert post(webhook.url, PAYLOAD) == Answer(is_accepted=True)
+        assert webhook.texts == [PAYLOAD["text"]]
+        (request,) = webhook.server.requests
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["user-agent"] == "ticket_events_pipeline"
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ((404, {}, "no_service"), failed("404 no_service", is_final=True)),
+        ((410, {}, "channel_is_archived"), failed("410 channel_is_archived", is_final=True)),
+        ((403, {}, b"\xff\xfe"), failed("403", is_final=True)),
+        ((400, {}, "<h1>invalid_payload</h1>"), failed("400", is_final=True)),
+        ((404, {}, f"no_{SECRET}"), failed("404", is_final=True)),
+        ((404, {}, ""), failed("404", is_final=True)),
+        ((404, {}, "a_" * 100 + "b"), failed("404", is_final=True)),
+        ((408, {}, ""), failed("408")),
+        ((429, {"Retry-After": "30"}, "rate_limited"), failed("429 rate_limited", wait_seconds=30.0)),
+        ((429, {}, ""), failed("429")),
+        ((500, {}, "rollup_error"), failed("500 rollup_error")),
+        ((503, {"Retry-After": "120"}, ""), failed("503", wait_seconds=120.0)),
+        ((503, {"Retry-After": "soon"}, ""), failed("503")),
+    ],
+)
+def test_any_other_answer_says_what_came_and_whether_it_will_change(answer, expected):
+    with receiving(answer) as webhook:
+        assert post(webhook.url, PAYLOAD) == expected
+        assert len(webhook.texts) == 1
+
+
+def test_a_word_of_the_url_is_not_repeated_even_if_it_looks_like_a_reason():
+    with ScriptedServer([(404, {}, "hush_hush")]) as server:
+        assert post(f"{server.url}/hooks/hush_hush", PAYLOAD) == failed("404", is_final=True)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(status):
+    with receiving() as elsewhere, receiving((status, {"Location": elsewhere.url}, "")) as webhook:
+        expected = failed(f"{status} (a redirect, which is not followed)", is_final=True)
+        assert post(webhook.url, PAYLOAD) == expected
+        assert (len(webhook.texts), elsewhere.texts) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (reset(), "ConnectionResetError"),
+        (garbage(b"\x00\r\n\r\n"), "BadStatusLine"),
+        (garbage(b""), "RemoteDisconnected"),
+        (garbage(b"HTTP/1.1 404 No\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"), "InvalidHeader"),
+    ],
+)
+def test_what_is_no_answer_is_a_failure(answer, kind):
+    with receiving(answer) as webhook:
+        assert post(webhook.url, PAYLOAD) == failed(f"no answer ({kind})")
+
+
+def test_a_body_that_breaks_off_after_its_status_is_taken_or_not_by_the_status():
+    with receiving(cut(b"okokok", 2)) as webhook:
+        assert post(webhook.url, PAYLOAD) == Answer(is_accepted=True)
+
+
+def test_nobody_there_is_a_failure_and_the_next_message_is_taken_when_he_is_back():
+    with receiving(is_deaf=True) as webhook:
+        assert post(webhook.url, PAYLOAD) == failed("no answer (ConnectionRefusedError)")
+        webhook.come_back()
+        assert post(webhook.url, PAYLOAD).is_accepted
+
+
+@pytest.mark.parametrize("url", ["https://" + "x" * 64 + ".example/", "https://[::1", "https://a..b/", "nothing"])
+def test_an_address_that_is_none_raises_nothing(url):
+    assert not post(url, PAYLOAD).is_accepted
+
+
+def test_a_webhook_that_hangs_holds_nobody_for_long():
+    with receiving(hang(600)) as webhook:
+        assert post(webhook.url, PAYLOAD, total_seconds=0.3).reason in ("no answer in time", "no answer within 0.3 s")
+        assert len(webhook.texts) == 1
+
+
+def test_a_webhook_that_trickles_does_not_begin_the_wait_anew_with_every_byte():
+    """The library's timeout would: each of these bytes comes in time."""
+    answer = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 60_000
+    with receiving() as webhook:
+        webhook.answer = replace(trickle(answer, lambda: webhook.server.pause(0.05)), is_raw=True)
+        assert post(webhook.url, PAYLOAD, total_seconds=0.5) == failed("no answer within 0.5 s")
+
+
+def test_a_host_that_cannot_prove_its_name_gets_nothing(tmp_path, monkeypatch):
+    paths = certificate(tmp_path)
+    with speak_tls(ScriptedServer([OK]), paths) as server, proxy_to(server) as way:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{way.port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        answer = post(f"https://{HOST}{PATH}", PAYLOAD)
+        assert (answer.is_accepted, answer.is_final, server.requests) == (False, True, [])
+        assert "its certificate is not trusted" in answer.reason
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(paths[0]))
+        netrc = tmp_path / "netrc"
+        netrc.write_text(f"machine {HOST} login me password from-netrc\n")
+        monkeypatch.setenv("NETRC", str(netrc))
+        assert post(f"https://{HOST}{PATH}", PAYLOAD).is_accepted
+        assert "authorization" not in server.requests[0].headers
+        assert SECRET not in "".join(way.heads)
+
+
+def test_a_proxy_has_no_business_with_the_loopback(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as nobody, receiving() as webhook:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        assert post(webhook.url, PAYLOAD).is_accepted
+
+
+FAILURES = [
+    OK,
+    (404, {}, f"Not Found: {PATH}"),
+    (404, {"Location": PATH}, SECRET),
+    (500, {"X": SECRET}, f"no_{SECRET}"),
+    (302, {"Location": f"http://[{SECRET}"}, ""),
+    garbage(b"HTTP/1.1 200 OK\r\n" + SECRET.encode() + b"\r\nX: 1\r\n\r\n"),
+    garbage(SECRET.encode()),
+    cut(SECRET.encode(), 3),
+    reset(),
+]
+
+
+@pytest.mark.parametrize("answer", FAILURES, ids=range(len(FAILURES)))
+def test_nothing_of_the_url_is_told_logged_warned_or_printed(answer, caplog, capfd):
+    """The library's own lines quote the path, some of them as warnings; all of its loggers are on here."""
+    caplog.set_level(logging.DEBUG)
+    with receiving(answer) as webhook, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        answers = [post(webhook.url, PAYLOAD), post(webhook.url.replace("http://127", "https://127"), PAYLOAD)]
+    told = repr(answers) + caplog.text + "".join(capfd.readouterr()) + "".join(str(warning.message) for warning in warned)
+    assert SECRET not in told
+    assert "/services/" not in told
+
+
+def test_other_threads_go_on_logging(caplog):
+    caplog.set_level(logging.DEBUG)
+    logger = logging.getLogger("urllib3.connectionpool")
+    heard = []
+
+    def answer(_):
+        logger.debug("another thread speaks")
+        heard.append(caplog.text)
+        return OK
+
+    with receiving(answer) as webhook:
+        assert post(webhook.url, PAYLOAD).is_accepted
+    assert "another thread speaks" in heard[0]
+    assert logger.filters == []
+
+
+def test_an_error_of_ours_in_the_sender_tells_its_kind_alone(capfd):
+    answer = post("http://127.0.0.1:1" + PATH, {"text": object()})
+    assert answer == failed("can't be sent (TypeError)")
+    assert SECRET not in "".join(capfd.readouterr()) + traceback.format_exc()

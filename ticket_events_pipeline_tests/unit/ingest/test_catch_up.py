@@ -1,0 +1,238 @@
+"""Where a scheduled fetch begins: whatever lies in the root, the days that it has to make whole, and no others."""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.ingest.catch_up import (
+    ENOUGH_FAILURES,
+    MOST_GAP_DAYS,
+    MOST_WHOLE_DAYS,
+    Attempt,
+    CatchUp,
+    WholeFiles,
+    catch_up,
+    is_stuck,
+)
+from ticket_events_pipeline.storage.partition_file import partition_path
+from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline_tests.support.empty_days import DAMAGED, MISSING, OPEN, WHOLE, Shelf
+
+TODAY = Day.parse("2026-03-10")
+STREAMS = tuple(RAW_SCHEMAS)
+
+
+def days_ago(count: int) -> Day:
+    return TODAY.plus(-count)
+
+
+@dataclass
+class Root:
+    """A shelf on which a text lays both streams: a letter a day, the last one is yesterday's."""
+
+    store: Shelf
+
+    def lay(self, states, streams=STREAMS):
+        for stream in streams:
+            for ago, state in enumerate(reversed(states), 1):
+                if state != MISSING:
+                    self.store.lay(stream, days_ago(ago), state)
+
+    def catch_up(self):
+        return catch_up(self.store, TODAY, WholeFiles())
+
+
+@pytest.fixture
+def root(tmp_path):
+    return Root(Shelf(tmp_path))
+
+
+def ago(*days):
+    return tuple(days_ago(number) for number in days)
+
+
+def test_without_any_whole_day_it_is_yesterday_and_today(root):
+    assert root.catch_up() == CatchUp(ago(1, 0))
+    root.lay("OD")
+    assert root.catch_up() == CatchUp(ago(1, 0), left_out=ago(2))
+
+
+def test_of_a_stream_without_any_whole_day_the_older_days_of_the_other_one_are_named(root):
+    root.lay("WOWWW", STREAMS[:1])
+    assert root.catch_up() == CatchUp(ago(4, 1, 0), gaps=ago(4), left_out=ago(5, 3, 2))
+
+
+def test_it_is_the_days_behind_the_newest_whole_one(root):
+    root.lay("WWWOM")
+    assert root.catch_up() == CatchUp(ago(2, 1, 0))
+
+
+@pytest.mark.parametrize("gap", ["MMM", "OOO", "DDD", "MOD"])
+def test_a_gap_before_newer_whole_days_is_filled(root, gap):
+    root.lay(f"WW{gap}WW")
+    assert root.catch_up() == CatchUp(ago(5, 4, 3, 0), gaps=ago(5, 4, 3))
+
+
+def test_days_before_the_first_whole_one_are_no_gap(root):
+    root.lay("OMWW")
+    assert root.catch_up() == CatchUp(ago(0), left_out=ago(4, 3))
+
+
+def test_a_gap_in_one_stream_is_enough(root):
+    root.lay("WWMWWM", STREAMS[:1])
+    root.lay("WWWWWW", STREAMS[1:])
+    assert root.catch_up() == CatchUp(ago(4, 1, 0), gaps=ago(4))
+
+
+def test_days_that_only_the_other_stream_has_are_a_gap_too(root):
+    """A backfill reads one stream after the other: killed in the first one, it leaves the second without a beginning."""
+    root.lay("OWWMMWW", STREAMS[:1])
+    root.lay("MMMMMWW", STREAMS[1:])
+    assert root.catch_up() == CatchUp(ago(6, 5, 4, 3, 0), gaps=ago(6, 5, 4, 3), left_out=ago(7))
+
+
+def test_a_gap_of_a_month_is_filled_and_a_longer_one_is_only_named(root):
+    root.lay("W" + MISSING * MOST_GAP_DAYS + "W")
+    gap = tuple(days_between(days_ago(MOST_GAP_DAYS + 1), days_ago(2)))
+    assert root.catch_up() == CatchUp((*gap, TODAY), gaps=gap)
+    for stream in STREAMS:
+        root.store.delete(partition_path(stream, days_ago(1)))
+        root.store.lay(stream, days_ago(0), WHOLE)
+    longer = (*gap, days_ago(1))
+    assert root.catch_up() == CatchUp(ago(0), left_out=longer)
+
+
+def test_what_lies_behind_a_month_of_whole_days_is_not_read_and_missing_days_there_are_named(root):
+    root.lay("WWMMO" + WHOLE * MOST_WHOLE_DAYS)
+    assert root.catch_up() == CatchUp(ago(0), left_out=ago(MOST_WHOLE_DAYS + 3, MOST_WHOLE_DAYS + 2))
+    assert len(root.store.read) == MOST_WHOLE_DAYS * len(STREAMS)
+
+
+def test_a_file_of_a_newer_version_is_not_fetched_again(root):
+    root.lay("WW")
+    root.store.lay(STREAMS[0], days_ago(1), OPEN, schema_version=SCHEMA_VERSION + 1)
+    assert root.catch_up() == CatchUp(ago(0))
+
+
+def test_an_hour_later_only_what_has_changed_is_read_again(root):
+    files = WholeFiles()
+    root.lay("WWWWO")
+    first = catch_up(root.store, TODAY, files)
+    root.store.read.clear()
+    assert catch_up(root.store, TODAY, files) == first
+    assert set(root.store.read) == {partition_path(stream, days_ago(1)) for stream in STREAMS}
+    root.store.lay(STREAMS[0], days_ago(3), OPEN)
+    assert catch_up(root.store, TODAY, files) == CatchUp(ago(3, 1, 0), gaps=ago(3))
+    root.store.lay(STREAMS[0], days_ago(3), WHOLE)
+    assert catch_up(root.store, TODAY, files) == first
+
+
+def by_the_book(states, other):
+    """The same from the texts of a stream and the other one, without a walk: ages of days to fetch, and of gaps."""
+    if WHOLE not in states:
+        return {1, 0}, set()
+    length = max(len(states), len(other))
+    states, other = states.rjust(length, MISSING), other.rjust(length, MISSING)
+    seen = [place for place, state in enumerate(states) if state == WHOLE][-MOST_WHOLE_DAYS:]
+    holes = [range(earlier + 1, later) for earlier, later in pairwise(seen)]
+    if len(seen) < MOST_WHOLE_DAYS:
+        holes.insert(0, range(re.search(f"[^{MISSING}]", both := merged(states, other)).start(), seen[0]))
+    gaps = []
+    for hole in reversed(holes):
+        if len(gaps) + len(hole) > MOST_GAP_DAYS:
+            break
+        is_last = hole is holes[0] and len(seen) < MOST_WHOLE_DAYS
+        gaps += [place for place in hole if not is_last or place >= both.index(WHOLE)]
+    return {length - place for place in [*gaps, *range(seen[-1] + 1, length + 1)]}, {length - place for place in gaps}
+
+
+def merged(one, other):
+    """What is stored of a day in any stream: whole, if it is in one."""
+    return "".join(min(pair, key=(WHOLE, OPEN, DAMAGED, MISSING).index) for pair in zip(one, other, strict=True))
+
+
+class Imagined:
+    """A root whose footers need no file: its states are texts."""
+
+    def __init__(self, texts):
+        self.texts = texts
+
+    def versions(self, prefix):
+        states = self.texts[prefix]
+        ages = range(len(states), 0, -1)
+        return {
+            partition_path(prefix, days_ago(age)): state for age, state in zip(ages, states, strict=True) if state != MISSING
+        }
+
+
+class ToldFiles(WholeFiles):
+    """Takes the version for the footer."""
+
+    def is_whole(self, store, stream, day, version):
+        return version == WHOLE
+
+
+stretches_of_states = st.lists(
+    st.tuples(st.sampled_from([WHOLE, WHOLE, OPEN, DAMAGED, MISSING]), st.integers(1, 40)), max_size=6
+).map(lambda parts: "".join(state * length for state, length in parts))
+any_states = st.one_of(stretches_of_states, st.text(alphabet=WHOLE + OPEN + DAMAGED + MISSING, max_size=90))
+
+
+@given(any_states, any_states)
+def test_the_days_are_those_by_the_book_whatever_is_stored(one, other):
+    found = catch_up(Imagined(dict(zip(STREAMS, (one, other), strict=True))), TODAY, ToldFiles())
+    told = [by_the_book(one, other), by_the_book(other, one)]
+    expected_days, expected_gaps = ({age for ages in kind for age in ages} for kind in zip(*told, strict=True))
+    assert [(TODAY.date - day.date).days for day in found.days] == sorted(expected_days, reverse=True)
+    assert {(TODAY.date - day.date).days for day in found.gaps} == expected_gaps
+    assert not set(found.left_out) & set(found.days)
+    # What is missing since the first stored day is fetched or named.
+    for states in (one, other):
+        begun = len(max(one, other, key=lambda text: len(text.lstrip(MISSING))).lstrip(MISSING))
+        newest = states[::-1].find(WHOLE) + 1
+        missing = {age for age in range(max(newest, 1), begun + 1) if states.rjust(begun, MISSING)[-age] == MISSING}
+        assert missing <= {(TODAY.date - day.date).days for day in found.days + found.left_out}
+
+
+@given(any_states)
+def test_fetching_what_is_asked_for_hour_after_hour_leaves_only_today(states):
+    for _ in range(5):
+        found = catch_up(Imagined(dict.fromkeys(STREAMS, states)), TODAY, ToldFiles())
+        fetched = {(TODAY.date - day.date).days for day in found.days}
+        ages = range(max(len(states), 1), 0, -1)
+        states = "".join(WHOLE if age in fetched else state for age, state in zip(ages, states or MISSING, strict=True))
+    assert found.days == (TODAY,)
+
+
+def attempts(text):
+    """`4-` is a fetch that began four days ago and failed, `4+` one that went well."""
+    return [Attempt(days_ago(int(word[:-1])), word[-1] == "+") for word in text.split()]
+
+
+@pytest.mark.parametrize(
+    ("text", "stuck"),
+    [
+        ("", False),
+        ("4- 4-", False),
+        ("4- 4- 4-", True),
+        # By turns, as long as everything fails.
+        ("4- 4- 4- 3-", False),
+        ("4- 4- 4- 3- 4-", True),
+        # Zendesk is back: the day is tried once more.
+        ("4- 4- 4- 3+", False),
+        # It is the day.
+        ("4- 4- 4- 3+ 4-", True),
+        ("4- 4- 4- 3+ 4- 0+ 0+ 0-", True),
+        # It went well since: it was not the day.
+        ("4- 4- 4- 3+ 4+ 0-", False),
+        ("3- 3- 3-", False),
+    ],
+)
+def test_a_day_is_passed_over_when_three_fetches_have_failed_at_it(text, stuck):
+    assert ENOUGH_FAILURES == 3
+    assert is_stuck(days_ago(4), attempts(text)) is stuck

@@ -1,0 +1,295 @@
+"""The summary as Markdown: its figures, and that text from the account shows as text whatever it holds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.report.markdown import markdown_text, summary_markdown
+from ticket_events_pipeline.report.model import (
+    ChartDay,
+    ContradictedTarget,
+    Counted,
+    DayReport,
+    Flow,
+    Mean,
+    MetricFigures,
+    Overdue,
+    PolicyFigures,
+    Trust,
+)
+from ticket_events_pipeline.sla.provenance import RULES_VERSION
+from ticket_events_pipeline.storage.json_values import as_text
+
+DAY = Day.parse("2026-11-23", "Europe/Berlin")
+NEVER = Overdue(None, None, None)
+RENDERER = MarkdownIt("gfm-like", {"html": True, "linkify": True})
+
+
+def metric(name: str, day: Counted, *, mean: Mean | None = None, deleted: int | None = 0) -> MetricFigures:
+    flow = Flow(
+        started=40,
+        discovered=0,
+        reopened=0,
+        achieved=day.achieved,
+        completed_breached=day.completed_breached,
+        cancelled=0,
+        deleted=deleted,
+        active=9,
+    )
+    return MetricFigures(name, day, active=9, breached_open=2, mean=mean, overdue=NEVER, flow=flow)
+
+
+def policy(title: str | None = "Standard", **more) -> PolicyFigures:
+    values = {
+        "sla_metric": "first_reply_time",
+        "policy_id": "11",
+        "business_hours": False,
+        "day": Counted(3, 33, 1),
+        "active": 12,
+        "breached_open": 1,
+        "mean": Mean(7, 20 / 7, 160 / 7, 160 / 180),
+        "overdue": NEVER,
+    }
+    return PolicyFigures(policy_title=title, **(values | more))
+
+
+def report(*policies: PolicyFigures, **more) -> DayReport:
+    trust = Trust(
+        as_of=DAY.end,
+        is_complete=True,
+        events_through=DAY.end - 60,
+        history_from=DAY.plus(-40).date,
+        missing_days=(),
+        open_days=(),
+        targets=50,
+        unknown_policies=0,
+        withdrawn_breaches=0,
+        superseded_breaches=0,
+        restated_days=(),
+        applied_events=40,
+        metric_events=300,
+        contradicted=0,
+        contradicted_targets=(),
+        rules_version=RULES_VERSION,
+        older_days=(),
+        deletions_from=DAY.plus(-40).date,
+        deletions_through=DAY.end,
+    )
+    values = {
+        "day": DAY,
+        "account": "acme",
+        "tickets_url": None,
+        "metrics": (metric("first_reply_time", Counted(3, 33, 1), mean=Mean(6, 2.5, 20, 0.9)),),
+        "policies": policies,
+        "chart": tuple(ChartDay(DAY.plus(-offset), None) for offset in range(29, -1, -1)),
+        "late": (),
+        "late_count": 22,
+        "next_breaches": (),
+        "next_count": 0,
+        "unforecast": 0,
+        "deleted": (),
+        "deleted_count": 0,
+        "trust": replace(trust, **more.pop("trust", {})),
+    }
+    return DayReport(**(values | more))
+
+
+class Rendered(HTMLParser):
+    """The elements and the text of each cell of the table, and the text beside it."""
+
+    def __init__(self, markdown: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[str] = []
+        self.rows: list[list[str]] = []
+        self.beside = ""
+        self._in_cell = False
+        self.feed(RENDERER.render(markdown))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.elements.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_cell = self._in_cell and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._in_cell:
+            self.rows[-1][-1] += data
+        else:
+            self.beside += data
+
+
+def test_table_has_a_row_per_metric_and_policy():
+    hours = policy(
+        "Bürozeiten", sla_metric="next_reply_time", business_hours=True, mean=None, day=Counted(0, 0, 0), active=1234
+    )
+    unknown = policy(None, policy_id=None, business_hours=None, day=Counted(1, 0, 0), mean=Mean(2, 0.5, 0, None))
+    assert Rendered(summary_markdown(report(policy(), hours, unknown))).rows == [
+        ["Metric", "Policy", "Breaches", "7-day mean", "Achieved", "Rate", "7-day rate", "Late, open", "Active"],
+        ["First reply time", "Standard, calendar hours", "3", "2.9", "33", "91.7%", "88.9%", "1", "12"],
+        ["Next reply time", "Bürozeiten, business hours", "0", "-", "0", "-", "-", "1", "1,234"],
+        ["First reply time", "no known policy, hours unknown", "1", "0.5", "0", "0%", "-", "1", "12"],
+    ]
+
+
+def test_totals_stand_above_and_state_below():
+    metrics = (
+        metric("first_reply_time", Counted(3, 33, 1), mean=Mean(6, 2.5, 20, 0.9)),
+        metric("next_reply_time", Counted(1, 1000, 0), mean=Mean(6, 1, 9, 0.9)),
+    )
+    text = summary_markdown(report(policy(), metrics=metrics))
+    assert text.split("\n\n")[0] == (
+        "**4 breaches** (7-day mean 3.5), 1,033 achieved, 22 late and still open on Monday, 23 November 2026."
+    )
+    assert text.split("\n\n")[-1] == (
+        "The day is complete; figures as of Tue 24 Nov, 00:00 (Europe/Berlin). 6 days of the 7 before stand behind the means."
+    )
+
+
+def test_day_without_earlier_ones_has_no_means():
+    text = summary_markdown(report(policy(mean=None), metrics=(metric("x", Counted(1, 1, 0)),)))
+    assert text.startswith("**1 breach**, 1 achieved,")
+    assert text.endswith("0 days of the 7 before stand behind the means.")
+
+
+def test_open_day_missing_days_and_a_broken_feed_are_told():
+    trust = {
+        "is_complete": False,
+        "as_of": DAY.start + 45_000,
+        "missing_days": (DAY.plus(-3), DAY.plus(-2)),
+        "applied_events": 0,
+    }
+    told = Rendered(summary_markdown(report(policy(), trust=trust))).beside
+    assert "The day is open; figures as of Mon 23 Nov, 12:30 (Europe/Berlin)." in told
+    assert "Of the last 30 days, these have no summary: 20 to 21 Nov." in told
+    assert "The feed is broken: these figures are not the day's." in told
+    assert "its figures will change" not in told  # said already
+
+
+def test_deleted_and_contradicted_targets_and_older_rules_are_told():
+    odd = {"contradicted": 2, "contradicted_targets": (ContradictedTarget(41, "reply_time"), ContradictedTarget(42, "x"))}
+    deleted = (metric("first_reply_time", Counted(3, 33, 1), deleted=4), metric("agent_work_time", Counted(0, 0, 0), deleted=1))
+    told = Rendered(summary_markdown(report(metrics=deleted, trust={**odd, "rules_version": 1}))).beside
+    assert "5 targets closed because their ticket was deleted." in told
+    assert "2 targets with an outcome that the measured duration contradicts (tickets 41, 42)" in told
+    assert "Made under the rules of version 1: make the SLA tables of the day again to apply the current rules." in told
+
+
+def test_nothing_is_told_of_deletions_and_contradictions_where_there_are_none():
+    told = summary_markdown(report(metrics=(metric("first_reply_time", Counted(3, 33, 1), deleted=None),)))
+    assert not [word for word in ("deleted", "contradict", "rules") if word in told]
+
+
+def test_whole_feed_is_not_called_broken():
+    assert "broken" not in summary_markdown(report(policy()))
+
+
+def test_day_without_targets_has_no_table():
+    text = summary_markdown(report())
+    assert "No target was open on this day." in text
+    assert "|" not in text
+
+
+NASTY = [
+    "<script>alert(1)</script>",
+    "<b onmouseover=x>b</b>",
+    "a | b || c",
+    "`code` ``` *bold* _i_ __b__ ~~gone~~",
+    "[here](javascript:alert(1)) ![x](data:x) [^1] [ref] [x]: /y",
+    "&lt;b&gt; &amp; &#60; &nbsp;",
+    "# head",
+    "1. one",
+    "- [ ] do",
+    "> quote",
+    "---",
+    "    code",
+    "  two  spaces  ",
+    "line\nline\r\nline\n\nparagraph",
+    "\ttab\t",
+    "https://evil.example/x?y=z&a#b",
+    "see www.evil.example, or HTTP://EVIL.EXAMPLE.",
+    "mail a.b+c@evil.example or mailto:a@b.example",
+    "//evil.example evil.com ftp://evil.example xmpp:a@b.example",
+    "<https://evil.example> <a@b.example>",
+    "<!-- --> --> <![CDATA[ <? ?> <!x>",
+    "\\| \\\\ \\",
+    "$x^2$ :smile: @user #1",
+    "\u2028\u2029\u00a0\u3000x\u200b\u202ey",
+    "注文 Zażółć 😕 é",
+    "",
+    " ",
+]
+
+TEXT = st.one_of(
+    st.text(st.characters(exclude_categories=["Cc"], include_characters="\t\n\r")),
+    st.lists(
+        st.sampled_from([*NASTY, "http", "://", "www", ".", "@", "a", " ", "|", "\\", "<", "&", "#", "\n"]), max_size=6
+    ).map("".join),
+)
+
+ADDRESSES = [re.compile(r"https?://|www(?=\.)", re.IGNORECASE), re.compile(r"[-.\w+]@[-\w]+\.[-\w]")]
+"""What the UI makes links of, looked for in each text of the finished page."""
+
+
+def texts(markdown: str) -> list[str]:
+    """The texts that a renderer looks for addresses in: what stands between two tags or comments."""
+    return [piece for piece in re.split(r"<[^>]*>", RENDERER.render(markdown)) if piece.strip()]
+
+
+def same(one: str, other: str) -> bool:
+    """Line ends are written in one way by whoever parses HTML."""
+    return re.sub(r"\r\n?", "\n", one) == re.sub(r"\r\n?", "\n", other)
+
+
+@given(TEXT)
+@example("www.a.b")
+@example("a@b.c")
+@example("WWW.")
+@example("\ud800")
+def test_any_text_shows_letter_by_letter_and_makes_no_element(text):
+    cell = markdown_text(text)
+    assert "\n" not in cell
+    shown = Rendered(f"| x | y |\n| --- | --- |\n| {cell} | z |")
+    assert shown.elements == ["table", "thead", "tr", "th", "th", "tbody", "tr", "td", "td"]
+    assert same(shown.rows[1][0], as_text(text))  # half a character shows as U+FFFD
+    assert shown.rows[1][1] == "z"
+    assert not [found for piece in texts(cell) for pattern in ADDRESSES if (found := pattern.search(piece))]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_nasty_titles_show_as_text_in_the_table(text):
+    title = f"x{text}"
+    shown = Rendered(summary_markdown(report(policy(title), policy(title, sla_metric=text))))
+    assert len(shown.rows) == 3
+    assert {len(row) for row in shown.rows} == {9}
+    assert same(shown.rows[1][1], f"{title}, calendar hours")
+    assert set(shown.elements) == {"p", "strong", "table", "thead", "tbody", "tr", "th", "td"}
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_text_shows_as_text_in_a_line_too(text):
+    shown = Rendered(f"x {markdown_text(text)} y")
+    assert shown.elements == ["p"]
+    assert same(shown.beside.removesuffix("\n"), f"x {text} y")
+
+
+@given(st.characters(categories=["Cc", "Cs"], exclude_characters="\t\n\r"))
+def test_what_no_page_can_show_becomes_the_replacement_character(character):
+    assert Rendered(f"x{markdown_text(f'a{character}b')}y").beside == "xa\N{REPLACEMENT CHARACTER}by\n"
+
+
+def test_ordinary_titles_stay_readable_in_the_source():
+    assert markdown_text("Büro 24 VIP Łódź") == "Büro 24 VIP Łódź"

@@ -1,0 +1,505 @@
+"""The morning report's page, read as a tree: every figure in its place, every text as text, and nothing that it needs."""
+
+import datetime as dt
+import re
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.report.model import ChartDay, ContradictedTarget, Counted, Mean, Overdue, TicketFacts
+from ticket_events_pipeline.report.page import LINES, UNKNOWN, report_page
+from ticket_events_pipeline_tests.support.hand_made_reports import (
+    CHART,
+    DAY,
+    DUE,
+    FIRST_REPLY,
+    LATE,
+    TICKETS,
+    TRUST,
+    day_report,
+    with_deleted_tickets,
+    with_texts,
+    with_trust,
+)
+from ticket_events_pipeline_tests.support.html_page import parsed
+
+HOSTILE = [
+    "<script>window.pwned = 1</script>",
+    '"><img src=x onerror="window.pwned = 1">',
+    "' onmouseover='window.pwned = 1",
+    "javascript:window.pwned = 1",
+    "</style></title></table><h1>owned",
+    "&lt;b&gt; &amp; {{ 7 * 7 }} {% raw %}",
+    "**bold** _it_ | pipe | [link](https://example.org) `code`",
+    "W" * 500,
+    "\u202eright to left\u2069 مرحبا",
+    "👩🏽‍🚒🔥",
+    "a\x00b\x1b[31mc\x7f\x85d\rz",
+    "\ud83d and \udc00 alone",
+    '" href="../latest.html',
+]
+
+
+def page_of(report, **rest):
+    return parsed(report_page(report, **rest))
+
+
+def tile(page, metric):
+    return page.one("article", data_metric=metric)
+
+
+def test_the_heading_tells_account_day_and_up_to_when():
+    page = page_of(day_report())
+    assert page.one("h1").text == "Monday, 23 November 2026"
+    assert page.one("header").one("p", class_="quiet").text == "SLA breaches of acme"
+    assert page.one("p", class_="state").text == "Complete day as of Tue 24 Nov, 00:00 (Europe/Berlin)"
+    assert page.one("time", data_figure="as_of").attributes["datetime"] == "2026-11-24T00:00:00+01:00"
+    assert page.one("p", class_="lede").text == (
+        "7 targets breached on this day. 1 is late and still open, the oldest for 2 d 3 h. "
+        "Of those still in time, 1 can be forecast: the first breaches on Tue 24 Nov, 00:40 unless somebody acts (an estimate)."
+    )
+
+
+def test_a_tile_tells_a_metric_against_the_mean_in_words():
+    shown = tile(page_of(day_report()), "first_reply_time")
+    assert shown.one("h3").text == "First reply time"
+    names = ["breaches", "against", "achieved", "usually_achieved", "rate", "rate_against", "breached_open", "active"]
+    names += ["completed_breached", "overdue_p50", "overdue_p90", "overdue_max"]
+    assert {name: shown.figure(name) for name in names} == {
+        "breaches": "7",
+        "against": "1.9 more than usual (5.1)",
+        "achieved": "1,234",
+        "usually_achieved": "41",
+        "rate": "99.4%",
+        "rate_against": "10.6 points above usual (88.8%)",
+        "breached_open": "11",
+        "active": "210",
+        "completed_breached": "3",
+        "overdue_p50": "16 min",
+        "overdue_p90": "2 h 30 min",
+        "overdue_max": "2 d 3 h",
+    }
+
+
+def test_a_tile_without_anything_to_tell_shows_zeros_and_no_mean():
+    shown = tile(page_of(day_report()), "group_ownership_time")
+    assert shown.figure("breaches") == "0"
+    assert shown.figure("against") == "no earlier day to compare with"
+    assert shown.figure("rate") == UNKNOWN
+    assert "overdue" not in shown.text
+    assert "usually" not in shown.text
+
+
+@pytest.mark.parametrize(
+    ("mean", "breaches", "said", "is_marked"),
+    [
+        (5.0, 7, "2 more than usual (5)", True),
+        (8.6, 7, "1.6 fewer than usual (8.6)", False),
+        (7.0, 7, "as usual (7)", False),
+        (7.04, 7, "as usual (7)", False),
+        (6.94, 7, "0.1 more than usual (6.9)", False),
+        (6.3, 8, "1.7 more than usual (6.3)", True),
+        (6.5, 8, "1.5 more than usual (6.5)", False),
+        (0.0, 1, "1 more than usual (0)", True),
+        (0.1, 1, "0.9 more than usual (0.1)", False),
+    ],
+)
+def test_many_more_than_usual_are_marked_by_a_sign_and_any_difference_is_said_in_words(mean, breaches, said, is_marked):
+    metric = replace(FIRST_REPLY, day=Counted(breaches, 1, 0), mean=Mean(7, mean, 1, None))
+    shown = tile(page_of(day_report(metrics=(metric,))), "first_reply_time")
+    assert shown.figure("against") == said
+    assert ("▲" in shown.text) is is_marked
+
+
+def test_a_mean_of_fewer_days_says_so():
+    metric = replace(FIRST_REPLY, mean=Mean(1, 2.0, 3.0, 0.5))
+    text = tile(page_of(day_report(metrics=(metric,))), "first_reply_time").text
+    assert "usual: the mean of 1 day, the others have no summary" in text
+    assert "the others have no summary" not in tile(page_of(day_report()), "first_reply_time").text
+
+
+counts = st.integers(min_value=0, max_value=10**7)
+
+
+@settings(max_examples=40)
+@given(
+    day=st.builds(Counted, counts, counts, counts),
+    active=counts,
+    late=counts,
+    mean=st.none() | st.builds(Mean, st.integers(1, 7), st.floats(0, 1e6), st.floats(0, 1e6), st.none() | st.floats(0, 1)),
+    overdue=st.just(Overdue(None, None, None)) | st.builds(Overdue, st.floats(0, 1e7), st.floats(0, 1e7), counts),
+)
+def test_any_figures_stand_in_their_places(day, active, late, mean, overdue):
+    metric = replace(FIRST_REPLY, day=day, active=active, breached_open=late, mean=mean, overdue=overdue)
+    shown = tile(page_of(day_report(metrics=(metric,), chart=CHART[-1:])), "first_reply_time")
+    figures = {"breaches": day.breaches, "achieved": day.achieved, "completed_breached": day.completed_breached}
+    figures |= {"active": active, "breached_open": late}
+    assert {name: shown.figure(name) for name in figures} == {name: f"{count:,}" for name, count in figures.items()}
+    rate = shown.figure("rate")
+    assert (rate == UNKNOWN) is (day.achievement_rate is None)
+    assert (rate == "100%") is (day.achievement_rate == 1)
+    assert (rate == "0%") is (day.achievement_rate == 0)
+
+
+def test_the_chart_stands_in_the_page_with_the_same_numbers_as_a_table():
+    chart = (ChartDay(DAY.plus(-2), None), ChartDay(DAY.plus(-1), Counted(3, 44, 5), True), ChartDay(DAY, Counted(6, 77, 8)))
+    page = page_of(day_report(chart=chart))
+    assert page.one("svg").attributes["role"] == "img"
+    assert page.one("h2", id="days").text == "The last 3 days"
+    assert page.one("table", id="days-table").rows() == [
+        ["Mon 23 Nov", "6", "77", "8", "open"],
+        ["Sun 22 Nov", "3", "44", "5", "complete"],
+        ["Sat 21 Nov", UNKNOWN, UNKNOWN, UNKNOWN, "no summary"],
+    ]
+
+
+def test_the_work_list_tells_each_late_target():
+    page = page_of(day_report())
+    assert page.one("h2", id="late").text == "Late and still open: 1"
+    assert page.one("table", id="late-table").rows() == [
+        [
+            "#35436 My printer is on fire urgent · group 360003311090",
+            "2 d 3 h paused",
+            "Next reply time no. 2 Bürozeiten (business hours)",
+            "target 28 h 30 min",
+            "Sat 21 Nov, 21:00",
+        ]
+    ]
+    link = page.one("table", id="late-table").one("a")
+    assert link.attributes["href"] == "https://acme.zendesk.com/agent/tickets/35436"
+    assert link.attributes["rel"] == "noopener noreferrer"
+
+
+def test_a_ticket_of_which_nothing_is_known_is_its_number_alone():
+    bare = replace(LATE, ticket=TicketFacts(), policy_title=None, policy_id=None, business_hours=None, target_seconds=None)
+    page = page_of(day_report(late=(replace(bare, is_paused=False, instance_id=1),), tickets_url=None))
+    assert page.one("table", id="late-table").rows() == [
+        ["#35436", "2 d 3 h", "Next reply time no known policy (hours unknown)", f"target {UNKNOWN}", "Sat 21 Nov, 21:00"]
+    ]
+    assert page.one("table", id="late-table").all("a") == []
+
+
+def test_a_list_that_was_cut_says_so_and_a_long_one_is_folded():
+    late = tuple(replace(LATE, ticket_id=number) for number in range(1, LINES + 4))
+    page = page_of(day_report(late=late, late_count=1234, next_breaches=(DUE,) * 2, next_count=5))
+    assert page.one("h2", id="late").text == f"Late and still open: {LINES + 3} of 1,234"
+    assert page.figure("late_count") == "1,234"
+    numbers = [row[0].split()[0] for table in ("late-table", "late-table-more") for row in page.one("table", id=table).rows()]
+    assert numbers == [f"#{number}" for number in range(1, LINES + 4)]
+    assert len(page.one("table", id="late-table").rows()) == LINES
+    assert page.one("details", class_="more").one("summary").text == "3 more"
+    assert page.one("h2", id="next").text == "What breaches next, an estimate: 2 of 5"
+
+
+def test_what_breaches_next_is_marked_an_estimate_and_says_what_cannot_be_known():
+    page = page_of(day_report(next_breaches=(replace(DUE, due_at=DAY.end - 5), DUE), next_count=2))
+    section = page.one("section", aria_labelledby="next")
+    assert section.one("h2").text == "What breaches next, an estimate: 2"
+    assert [cell.text for cell in section.all("th", scope="col")] == [
+        "Ticket",
+        "Time left (estimate)",
+        "Metric and policy",
+        "Target",
+        "Due (estimate)",
+    ]
+    assert [[row[1], row[4]] for row in section.one("table").rows()] == [
+        ["due already", "Mon 23 Nov, 23:59"],
+        ["40 min", "Tue 24 Nov, 00:40"],
+    ]
+    assert section.figure("unforecast") == "33"
+    assert (
+        "Targets in business hours, paused ones and those of unknown length can't be forecast from these streams: "
+        "33 more open targets may breach at any time." in section.text
+    )
+
+
+def test_the_splits_by_policy_stand_under_their_metric():
+    table = page_of(day_report()).one("table", id="policies-table")
+    assert table.rows() == [
+        ["First reply time"],
+        ["Standard (calendar hours)", "5", "3.3", "1,200", "99.6%", "90.0%", "190", "9", "2", "10 min", "20 min", "30 min"],
+        ["no known policy (hours unknown)", "2", UNKNOWN, "0", "0%", UNKNOWN, "20", "2", "0", UNKNOWN, UNKNOWN, UNKNOWN],
+    ]
+
+
+def test_the_trust_strip_tells_everything_that_is_known():
+    report = with_trust(missing_days=(DAY.plus(-5), DAY.plus(-4), DAY.plus(-2)), restated_days=(DAY.plus(-23),))
+    strip = page_of(report).one("dl", class_="trust")
+    figures = [element for element in strip.all("dd") if "data-figure" in element.attributes]
+    assert {element.attributes["data-figure"]: element.text for element in figures} == {
+        "is_complete": "complete",
+        "as_of": "Tue 24 Nov, 00:00",
+        "events_through": "Mon 23 Nov, 23:58",
+        "history_from": "Tuesday, 1 September 2026",
+        "missing_days": "⚠ 3 (18 to 19 Nov, 21 Nov)",
+        "open_days": "none",
+        "restated_days": "1 (31 Oct)",
+        "unknown_policies": "3 of 615 targets (0.5%)",
+        "withdrawn_breaches": "4",
+        "superseded_breaches": "2",
+        "applied_events": "476 of 3,205 metric events",
+    }
+
+
+def test_no_word_of_deletions_contradictions_and_rules_where_there_is_nothing_to_say():
+    page = page_of(day_report())
+    shown = [
+        fact.attributes["data-figure"] for fact in page.one("dl", class_="trust").all("dd") if "data-figure" in fact.attributes
+    ]
+    assert not {"contradicted", "rules_version", "deletions"} & set(shown)
+    assert "deleted" not in page.one("p", class_="sum").text
+    assert page.all("p", class_="deleted") == []
+
+
+def test_contradicted_targets_are_named_with_what_may_cause_them_and_what_to_do():
+    named = (ContradictedTarget(41, "first_reply_time"), ContradictedTarget(42, "agent_work_time"))
+    page = page_of(with_trust(contradicted=7, contradicted_targets=named))
+    assert page.figure("contradicted") == "⚠ 7 targets, 2 of them here"
+    strip = page.one("dl", class_="trust")
+    assert [link.attributes["href"] for link in strip.all("a")] == [f"{TICKETS}41", f"{TICKETS}42"]
+    assert "#41 (First reply time), #42 (Agent work time). Their outcome and their measured duration disagree" in strip.text
+    assert "fetch the tickets' days again" in strip.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "value", "meaning"),
+    [
+        ({"deletions_from": None, "deletions_through": None}, "⚠ not known", "Fetch ticket_events of these days"),
+        ({"deletions_from": dt.date(2026, 9, 2)}, "⚠ known from Wednesday, 2 September 2026", "before that day count as open"),
+        ({"deletions_through": DAY.end - 7200}, "⚠ known through Mon 23 Nov, 22:00", "are not read yet: fetch ticket_events"),
+        (
+            {"deletions_from": DAY.date, "deletions_through": DAY.start},
+            "⚠ known from Monday, 23 November 2026 through Mon 23 Nov, 00:00",
+            "count as open; the audits of the time after",
+        ),
+    ],
+)
+def test_deletions_that_are_not_known_for_the_whole_history_are_said(changes, value, meaning):
+    page = page_of(with_trust(**changes))
+    assert page.figure("deletions") == value
+    assert meaning in page.one("dl", class_="trust").text
+
+
+def test_a_day_made_under_older_rules_says_so_and_how_to_apply_the_current_ones():
+    flow = replace(FIRST_REPLY.flow, deleted=None)
+    changed = replace(TRUST, rules_version=1, contradicted=None, deletions_from=None, deletions_through=None, older_days=(DAY,))
+    page = page_of(day_report(metrics=(replace(FIRST_REPLY, flow=flow),), trust=changed))
+    assert page.figure("rules_version") == "⚠ version 1"
+    said = page.one("dl", class_="trust").text
+    assert "made under the rules of version 1, by which targets of deleted tickets stay open" in said
+    assert "make the SLA tables of the day again to apply the current rules" in said
+    assert "Deleted tickets were not counted" in page.one("section", class_="flow").text
+    assert "not counted" in page.one("table", id="flow-table").text
+    assert page.all("dd", data_figure="deletions") == page.all("dd", data_figure="contradicted") == []
+
+
+def test_older_rules_on_other_days_of_the_chart_are_said():
+    page = page_of(with_trust(older_days=(DAY.plus(-3), DAY.plus(-2))))
+    assert page.figure("rules_version") == "older on 2 days (20 to 21 Nov)"
+
+
+def test_the_open_targets_add_up_from_the_days_beginning_to_its_end():
+    page = page_of(with_deleted_tickets())
+    assert page.one("p", class_="sum").text.replace("\N{MINUS SIGN}", "-") == (
+        "190 open when the day began + 1,261 started + 8 discovered + 12 re-opened - 1,234 achieved - 3 done late "
+        "- 13 cancelled - 5 closed with their deleted tickets = 216 open at Tue 24 Nov, 00:00."
+    )
+    row = page.one("table", id="flow-table").one("tr", data_metric="first_reply_time")
+    assert [cell.text for cell in row.all("td")] == ["185", "1,260", "8", "12", "1,234", "3", "13", "5", "210"]
+
+
+def test_targets_closed_by_a_deletion_are_explained_and_their_tickets_linked():
+    shown = page_of(with_deleted_tickets()).one("p", class_="deleted")
+    assert shown.text.startswith(
+        "5 targets of 2 tickets were closed because the ticket was deleted: #35440 (1 late), #35441. They"
+    )
+    assert [link.attributes["href"] for link in shown.all("a")] == [f"{TICKETS}35440", f"{TICKETS}35441"]
+    cut = page_of(replace(with_deleted_tickets(), deleted_count=3)).one("p", class_="deleted")
+    assert "#35441 and 1 more ticket." in cut.text
+
+
+def notices(page):
+    shown = [element for element in page.all("div") if "notice" in (element.attributes.get("class") or "")]
+    return [(notice.attributes["class"], notice.one("strong").text) for notice in shown]
+
+
+def test_an_ordinary_day_has_no_notice_and_no_warning_sign():
+    page = page_of(day_report())
+    assert notices(page) == []
+    assert "⚠" not in page.text
+
+
+def test_traffic_without_any_applied_policy_is_called_a_broken_feed():
+    page = page_of(with_trust(applied_events=0, metric_events=812))
+    assert notices(page) == [("notice alarm", "The feed is broken: these figures are not the day's.")]
+    assert "Among 812 metric events none applied an SLA policy." in page.text
+    assert page.figure("applied_events") == "⚠ 0 of 812 metric events"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"is_complete": False, "as_of": DAY.end - 36_000}, "This day is still open."),
+        ({"applied_events": 0, "metric_events": 0}, "Nothing happened on this day."),
+        ({"applied_events": None, "metric_events": None}, "The events of this day can't be counted."),
+        ({"unknown_policies": 31}, "Many targets have no known policy."),
+    ],
+)
+def test_what_takes_something_from_the_figures_is_said_before_them(changes, said):
+    page = page_of(with_trust(**changes))
+    assert notices(page) == [("notice note", said)]
+    assert page.text.index(said) < page.text.index("Breaches by metric")
+
+
+def test_an_open_day_says_so_and_up_to_when_it_was_read():
+    page = page_of(with_trust(is_complete=False, as_of=DAY.end - 36_000))
+    assert page.figure("state") == "Day still open"
+    assert (
+        "It was read up to Mon 23 Nov, 14:00; its figures will change, and the usual ones are those of whole days." in page.text
+    )
+
+
+def test_an_open_day_leads_to_the_last_complete_one():
+    """`latest.html` is today's until midnight; in the morning it is yesterday's that is wanted."""
+    chart = (*CHART[:-1], replace(CHART[-1], is_complete=False))
+    report = replace(with_trust(is_complete=False), chart=chart)
+    yesterday = DAY.plus(-1)
+
+    def leads_to(page):
+        return [link.attributes["href"] for link in page.one("p", class_="state").all("a")]
+
+    assert leads_to(page_of(report, previous=yesterday)) == [f"../date={yesterday}/sla_breach_report.html"]
+    assert "the last complete day: Sunday, 22 November 2026" in page_of(report, previous=yesterday).text
+    assert leads_to(page_of(report)) == []
+    assert leads_to(page_of(report, previous=yesterday.plus(-1))) == []
+    assert leads_to(page_of(day_report(), previous=yesterday)) == []
+
+
+def test_an_empty_day_reads_sensibly():
+    page = page_of(
+        day_report(
+            metrics=(), policies=(), late=(), late_count=0, next_breaches=(), next_count=0, unforecast=0,
+            chart=tuple(ChartDay(DAY.plus(-offset), None) for offset in range(29, -1, -1)),
+            trust=replace(TRUST, targets=0, unknown_policies=0, events_through=None, applied_events=0, metric_events=0),
+        )
+    )  # fmt: skip
+    assert page.one("p", class_="lede").text == "0 targets breached on this day. None is late and still open."
+    assert "No SLA target was open on this day, nor on the 7 days before." in page.text
+    assert "No target was late and open at Tue 24 Nov, 00:00." in page.text
+    assert "No open target has a known time to breach." in page.text
+    assert "No policy has a figure on this day." in page.text
+    assert page.figure("unknown_policies") == "0 of 0 targets"
+    assert page.figure("events_through") == "⚠ none yet"
+    assert [table.attributes["id"] for table in page.all("table")] == ["days-table"]
+
+
+def test_the_neighbours_that_are_stored_are_linked_and_no_others():
+    def links(**rest):
+        nav = page_of(day_report(), **rest).one("nav")
+        return {link.text: link.attributes["href"] for link in nav.all("a")}
+
+    always = {"Newest day": "../latest.html", "What the numbers mean": "../explained.html"}
+    assert links() == always
+    assert links(previous=DAY.plus(-1), following=DAY.plus(3)) == {
+        "\u2039 Sun 22 Nov": "../date=2026-11-22/sla_breach_report.html",
+        "Thu 26 Nov \u203a": "../date=2026-11-26/sla_breach_report.html",
+        **always,
+    }
+
+
+def test_equal_figures_make_equal_bytes():
+    assert report_page(day_report()) == report_page(day_report())
+
+
+def test_the_page_needs_nothing_and_runs_nothing():
+    """No script, no frame, no form; no address but the tickets' and its neighbours'; and a policy that forbids the rest."""
+    page = page_of(day_report())
+    policy = page.one("meta", http_equiv="Content-Security-Policy").attributes["content"]
+    assert policy.split("; ")[:3] == ["default-src 'none'", "style-src 'unsafe-inline'", "img-src data:"]
+    assert {element.tag for element in page.elements()} & {
+        "script",
+        "iframe",
+        "object",
+        "embed",
+        "form",
+        "base",
+        "link",
+        "img",
+    } == set()
+    addresses = {element.attributes["href"] for element in page.elements() if "href" in element.attributes}
+    assert addresses == {
+        "../latest.html", "../explained.html", "#late", "#next",
+        "https://acme.zendesk.com/agent/tickets/35436", "https://acme.zendesk.com/agent/tickets/35437",
+    }  # fmt: skip
+    assert [element for element in page.elements() if "src" in element.attributes] == []
+    style = page.one("style").content[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_page_can_be_read_by_everybody():
+    """A language, a title, landmarks, headings that skip no level, tables whose headers say what they head, unique ids."""
+    page = page_of(day_report())
+    assert page.one("html").attributes["lang"] == "en"
+    assert page.one("head").one("title").content == ["SLA breaches of 2026-11-23 \u2013 acme"]
+    assert [len(page.all(tag)) for tag in ("header", "main", "footer", "h1")] == [1, 1, 1, 1]
+    levels = [int(element.tag[1]) for element in page.elements() if re.fullmatch("h[1-6]", element.tag)]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert [header.text for header in page.all("th") if "scope" not in header.attributes] == []
+    ids = [element.attributes["id"] for element in page.elements() if "id" in element.attributes]
+    assert len(ids) == len(set(ids))
+    assert {
+        element.attributes["aria-labelledby"] for element in page.elements() if "aria-labelledby" in element.attributes
+    } <= set(ids)
+    boxes = [element for element in page.all("div") if element.attributes.get("class") == "scroll"]
+    assert all(box.attributes["tabindex"] == "0" and box.attributes["role"] == "region" for box in boxes)
+
+
+def test_the_look_knows_the_dark_the_paper_and_the_phone():
+    style = page_of(day_report()).one("style").content[0]
+    assert "@media screen and (prefers-color-scheme: dark)" in style
+    assert "@media print" in style
+    assert "@media screen and (max-width:" in style
+    assert page_of(day_report()).one("meta", name="viewport").attributes["content"] == "width=device-width, initial-scale=1"
+
+
+def shape(page):
+    """Everything in a page but its texts: elements, and their attributes' names."""
+    return [(element.tag, sorted(element.attributes)) for element in page.elements()]
+
+
+TAME = page_of(with_texts("tame"))
+
+texts = st.lists(
+    st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=()), min_size=1, max_size=20), min_size=1, max_size=3
+).map(" ".join)
+
+
+@settings(max_examples=60)
+@given(text=texts)
+@example(text="".join(HOSTILE))
+def test_whatever_the_account_writes_is_text(text):
+    """The same elements as with a tame text, in which the text stands as it is; what can't be shown is U+FFFD."""
+    text = f"a{text}z"
+    told = report_page(with_texts(text))
+    told.encode("utf-8")
+    assert set(re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f]", told)) == set()
+    page = parsed(told)
+    assert shape(page) == shape(TAME)
+    shown = " ".join(re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\ufffd", text).split())
+    for element in page.all("bdi", class_="subject"):
+        assert element.text == shown
+    assert f"SLA breaches of {shown}" in page.text
+    assert f"{shown} (calendar hours)" in page.text
+    assert " ".join(page.one("head").one("title").content[0].split()) == f"SLA breaches of 2026-11-23 \u2013 {shown}"
+    assert {link.attributes["href"] for link in page.all("a")} == {link.attributes["href"] for link in TAME.all("a")}
+
+
+def test_a_ticket_address_cannot_leave_its_attribute():
+    page = page_of(day_report(tickets_url='https://acme.zendesk.com/"onmouseover="x'))
+    link = page.one("table", id="late-table").one("a")
+    assert set(link.attributes) == {"class", "href", "rel"}
+    assert link.attributes["href"] == 'https://acme.zendesk.com/"onmouseover="x35436'

@@ -1,0 +1,51 @@
+"""Sorting and looking up: the quick ways give what the plain ones give."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.sla.rules.row_runs import among, between, once, order_of, ranges, union
+
+NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3) | st.integers(0, 2**40)
+
+
+def ints(values):
+    return np.array(values, np.int64)
+
+
+@st.composite
+def keys(draw):
+    size, kinds = (
+        draw(st.integers(0, 25)),
+        draw(st.lists(st.sampled_from([NUMBERS, st.integers(0, 2)]), min_size=1, max_size=5)),
+    )
+    return [ints(draw(st.lists(kind, min_size=size, max_size=size))) for kind in kinds]
+
+
+@given(keys())
+def test_rows_are_sorted_by_the_first_key_then_by_the_next_and_equal_ones_stay(columns):
+    rows = range(len(columns[0]))
+    assert order_of(*columns).tolist() == sorted(rows, key=lambda row: [int(column[row]) for column in columns])
+
+
+@given(st.lists(NUMBERS), st.lists(NUMBERS))
+def test_among_tells_which_values_are_in_the_other_list(values, others):
+    assert among(ints(values), union(ints(others))).tolist() == [value in others for value in values]
+
+
+@given(st.lists(NUMBERS), st.lists(NUMBERS))
+def test_union_holds_every_value_once_in_order(values, others):
+    assert union(ints(values), ints(others)).tolist() == sorted({*values, *others})
+    assert once(np.sort(ints(values))).tolist() == sorted(set(values))
+
+
+@given(st.lists(NUMBERS), NUMBERS, NUMBERS)
+def test_between_holds_both_ends(values, one, other):
+    least, greatest = sorted([one, other])
+    assert between(np.sort(ints(values)), least, greatest).tolist() == sorted(v for v in values if least <= v <= greatest)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5))))
+def test_ranges_come_one_after_the_other(spans):
+    starts, lengths = ints([start for start, _ in spans]), ints([length for _, length in spans])
+    assert ranges(starts, starts + lengths).tolist() == [n for start, length in spans for n in range(start, start + length)]

@@ -1,0 +1,122 @@
+"""SLA days from stored files: where the memory comes from when it was never made, and what a file says of its making."""
+
+import json
+
+import pyarrow.compute as pc
+import pytest
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sandbox.answers import json_answer
+from ticket_events_pipeline.sla.build import TARGETS
+from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline_tests.integration.test_sensor import event
+from ticket_events_pipeline_tests.support.deployment import deployed
+from ticket_events_pipeline_tests.support.sla_cases import Clock
+from ticket_events_pipeline_tests.support.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
+
+FIRST, SECOND, THIRD, LAST = "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-06"
+LATER = Day.parse("2026-03-20").start
+NONE = "none"
+
+
+@pytest.fixture
+def deployment(tmp_path):
+    with deployed(tmp_path, now=LATER) as running:
+        yield running
+
+
+def open_tickets(deployment, day):
+    targets = deployment.table("sla_targets", day)
+    return targets.filter(pc.field("outcome") == "active")["ticket_id"].to_pylist()
+
+
+def test_a_day_whose_day_before_was_never_made_knows_the_stored_days_before_it(deployment):
+    """The day between was never fetched: what is stored is known, and history_from says since when."""
+    deployment.account.deliver("ticket_metric_events", [event(1, f"{FIRST}T09:00:00Z"), event(2, f"{THIRD}T09:00:00Z")])
+    deployment.fetch(FIRST)
+    deployment.fetch(THIRD)
+    assert deployment.run("summarize_sla_breaches", THIRD).success
+    assert open_tickets(deployment, THIRD) == [1, 2]
+    footer = deployment.footer("daily_sla_breach_summary", THIRD)
+    assert footer["history_from"] == FIRST
+    assert footer["made_from_previous_clocks"].startswith("history ")
+
+
+def test_what_is_stored_longer_than_thirty_days_before_is_not_looked_for(deployment):
+    early = str(Day.parse(THIRD).plus(-31))
+    deployment.account.deliver("ticket_metric_events", [event(1, f"{early}T09:00:00Z"), event(2, f"{THIRD}T09:00:00Z")])
+    deployment.fetch(early)
+    deployment.fetch(THIRD)
+    assert deployment.run("summarize_sla_breaches", THIRD).success
+    assert open_tickets(deployment, THIRD) == [2]
+    assert deployment.footer("daily_sla_breach_summary", THIRD)["history_from"] == THIRD
+
+
+def test_history_and_newest_event_are_handed_on_from_day_to_day(deployment):
+    """Days without events keep what the days before them knew."""
+    deployment.account.deliver("ticket_metric_events", [event(1, f"{FIRST}T09:00:00Z")])
+    deployment.fetch(FIRST, THIRD)
+    assert deployment.run("summarize_sla_breaches", FIRST, SECOND).success
+    assert deployment.run("summarize_sla_breaches", THIRD).success
+    for day in (FIRST, SECOND, THIRD):
+        footer = deployment.footer("daily_sla_breach_summary", day)
+        assert footer["history_from"] == FIRST
+        assert footer["events_through"] == str(Day.parse(FIRST).start + 9 * 3600)
+        summary = deployment.table("daily_sla_breach_summary", day)
+        assert [str(date) for date in summary["history_from"].to_pylist()] == [FIRST]
+    assert deployment.footer("sla_clocks", SECOND)["content_hash"] == footer["made_from_previous_clocks"]
+
+
+def test_an_event_that_lies_ahead_of_an_open_day_is_neither_counted_nor_the_newest(deployment):
+    """The breach is announced for the evening; at noon it has not happened."""
+    noon = Day.parse(THIRD).start + 12 * 3600
+    planned = event(2, f"{THIRD}T20:00:00Z", "breach", ticket_id=1)
+    deployment.account.deliver("ticket_metric_events", [event(1, f"{THIRD}T09:00:00Z"), planned])
+    deployment.clock.now = noon
+    deployment.fetch(THIRD)
+    deployment.settle()
+    assert deployment.table("daily_sla_breach_summary", THIRD)["breaches"].to_pylist() == [0]
+    assert deployment.footer("daily_sla_breach_summary", THIRD)["events_through"] == str(noon - 3 * 3600)
+    deployment.clock.now = LATER
+    deployment.fetch(THIRD)
+    deployment.settle()
+    assert deployment.table("daily_sla_breach_summary", THIRD)["breaches"].to_pylist() == [1]
+    assert deployment.footer("daily_sla_breach_summary", THIRD)["events_through"] == str(noon + 8 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("fetched_later", "outcome"), [("ticket_events", "achieved"), ("ticket_metric_events", "active"), ("", "active")]
+)
+def test_of_an_event_in_both_streams_the_later_fetch_is_what_counts(tmp_path, fetched_later, outcome):
+    """And of two in one second the metric stream's."""
+    told = {
+        "ticket_metric_events": Clock().apply(9, 60).add("pause", 10),
+        "ticket_events": Clock().apply(9, 60).add("fulfill", 10),
+    }
+    for stream, clock in told.items():
+        fetched_at = str(Clock.DAY.end + 3600 + (stream == fetched_later))
+        put_raw_day(tmp_path, clock.events, Clock.DAY, stream=stream, told={"fetched_at": fetched_at})
+    make_sla_days(tmp_path, Clock.DAY, Clock.DAY)
+    assert read_partition(FolderStore(tmp_path), TARGETS, Clock.DAY)["outcome"].to_pylist() == [outcome]
+
+
+def test_the_footer_gives_every_policy_the_title_that_its_last_row_carries(tmp_path):
+    titled = [("11", "Old"), ("12", "Other"), ("11", None), ("11", "New")]
+    clocks = [Clock(n, first_id=10 * n).apply(9, 60, policy, title=title) for n, (policy, title) in enumerate(titled, 1)]
+    sla_root(tmp_path, all_events(*clocks), Clock.DAY, Clock.DAY)
+    footer = read_metadata(FolderStore(tmp_path), TARGETS, Clock.DAY)
+    assert json.loads(footer["policy_title"]) == {"11": "New", "12": "Other"}
+
+
+def test_a_day_that_fails_leaves_the_days_before_it_recorded(deployment):
+    """Raw days where the account refuses half-way, and SLA days where one was never fetched."""
+    busy = [event(1000 * n + m, f"{day}T10:00:{m % 60:02}Z") for n, day in enumerate((FIRST, SECOND), 1) for m in range(999)]
+    deployment.account.deliver("ticket_metric_events", busy)
+    # The first answer is the other stream's, the second goes past the first day.
+    deployment.server.script(None, None, json_answer(403, {"error": "Forbidden"}))
+    assert not deployment.run("fetch_ticket_events", FIRST, LAST).success
+    assert deployment.recorded("ticket_metric_events") == {FIRST}
+    assert not deployment.run("summarize_sla_breaches", FIRST, LAST).success
+    assert deployment.recorded("sla_clocks") == {FIRST}
+    assert deployment.recorded("sla_targets") == set()

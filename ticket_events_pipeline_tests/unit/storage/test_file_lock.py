@@ -1,0 +1,98 @@
+"""A lock is waited for with a bound, and whoever waits says for whom."""
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+
+from ticket_events_pipeline.errors import LockHeldError
+from ticket_events_pipeline.process import host_name, this_process
+from ticket_events_pipeline.storage import file_lock
+from ticket_events_pipeline.storage.fence import Fence
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline_tests.integration.test_stores import put
+
+HOLDING = """
+import sys
+from pathlib import Path
+from ticket_events_pipeline.storage.file_lock import locked
+with locked(Path(sys.argv[1]), log=print):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def held(tmp_path, monkeypatch):
+    """The lock of a small file, held by another process for as long as the test runs."""
+    monkeypatch.setattr(file_lock, "WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(file_lock, "TELL_AFTER_SECONDS", 0.1)
+    command = [sys.executable, "-c", HOLDING, str(tmp_path / "small")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+
+
+def test_a_lock_that_another_process_does_not_let_go_is_an_error_that_names_it(tmp_path, held):
+    store, log, seen = FolderStore(tmp_path), [], []
+    fence = Fence("small", seen.append, "asset", log.append)
+    put(store, "asset/file", b"as it was")
+    attempts = [
+        lambda: store.exchange("small", lambda _: b"changed", log=log.append),
+        lambda: store.delete("asset/file", fence=fence),
+        lambda: _fill(store, fence),
+    ]
+    for attempt in attempts:
+        with pytest.raises(LockHeldError) as caught:
+            attempt()
+        assert str(caught.value) == (
+            f"{tmp_path}/small has been held by process {held.pid} on {host_name()} for more than 0.3 s: it stands still, or "
+            f"the disk hangs. Let it go on (kill -CONT {held.pid}), or end it; then run this again. Leave the lock file where "
+            "it is: without it, that process would replace what others have written."
+        )
+    assert log == [f"{tmp_path}/small is held by process {held.pid} on {host_name()}; waiting for it, up to 0 s"] * 3
+    assert seen == []
+    assert (tmp_path / "asset" / "file").read_bytes() == b"as it was"
+    assert store.paths("_inflight/half_written") == []
+
+
+def _fill(store, fence):
+    with store.writer("asset/file", fence=fence) as file:
+        file.write(b"changed")
+
+
+def test_a_lock_that_is_let_go_in_time_is_taken(tmp_path, held):
+    threading.Timer(0.15, held.stdin.close).start()
+    log = []
+    FolderStore(tmp_path).exchange("small", lambda _: b"changed", log=log.append)
+    assert (tmp_path / "small").read_bytes() == b"changed"
+    assert len(log) == 1
+    assert not (tmp_path / "small.lock.holder").exists()
+
+
+def test_who_held_a_lock_before_is_not_named_for_who_holds_it(tmp_path, held):
+    """The name is written a moment after the lock is taken: until then, nobody is known. Nor is it ever the waiting one."""
+    for name in (f"{this_process()} here", f"{replace(this_process(), began='1')} here"):
+        (tmp_path / "small.lock.holder").write_text(name)
+        with pytest.raises(LockHeldError, match="has been held by another process for more than"):
+            FolderStore(tmp_path).exchange("small", lambda _: b"changed")
+
+
+def test_a_fence_is_asked_while_nobody_else_can_change_its_file(tmp_path):
+    """Behind the bytes of the file, before its name."""
+    store = FolderStore(tmp_path)
+    store.exchange("small", lambda _: b"mine")
+    seen = []
+
+    def check(content):
+        others = threading.Thread(target=store.exchange, args=("small", lambda _: b"theirs"))
+        others.start()
+        others.join(0.1)
+        seen.append((content, (tmp_path / "small").read_bytes(), (tmp_path / "file").exists()))
+
+    with store.writer("file", fence=Fence("small", check, "asset", print)) as file:
+        file.write(b"content")
+    assert seen == [(b"mine", b"mine", False)]
+    assert (tmp_path / "file").read_bytes() == b"content"

@@ -1,0 +1,70 @@
+"""The columns of the stored tables, version by version: files of every released version lie in users' roots.
+
+A failure here means that files of a released version can't be read as they are any more. Columns may be added, with a version
+of their own; see `lake.schemas` for what any other change needs. This list changes only together with a migration.
+"""
+
+import pytest
+
+from ticket_events_pipeline.sla.rules.clocks import CLOCKS_TABLE
+from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION, TABLES
+
+METRIC = (
+    "instance_id:int64 type:string time:TIME deleted:bool sla_target_minutes:int64 sla_target_seconds:int64 "
+    "sla_business_hours:bool sla_policy_id:string sla_policy_title:string sla_is_group:bool status_calendar_minutes:int64 "
+    "status_business_minutes:int64 extra:string"
+)
+RELEASED = {
+    ("ticket_events", 1): "id:int64 ticket_id:int64 time:TIME created_at:TIME updater_id:int64 via:string event_type:string "
+    "via_reference_id:int64 child_events:string system:string metadata:string merged_ticket_ids:string child_event_count:int32 "
+    f"comment_present:bool comment_public:bool metric:string {METRIC.replace(' time:TIME', '')}",
+    ("ticket_metric_events", 1): f"id:int64 ticket_id:int64 metric:string {METRIC}",
+    ("sla_targets", 0): "ticket_id:int64 metric:string instance_id:int64 sla_metric:string is_group_sla:bool policy_id:string "
+    "policy_title:string target_seconds:int64 business_hours:bool target_changes:int32 activated_at:TIME applied_at:TIME "
+    "entered_at:TIME entered_by:string entry_policy_id:string entry_policy_title:string entry_business_hours:bool "
+    "breached_at:TIME breach_policy_id:string breach_policy_title:string breach_business_hours:bool fulfilled_at:TIME "
+    "closed_at:TIME reopened_on_day:bool outcome:string was_open_at_start:bool is_paused:bool superseded:bool "
+    "reopen_count:int32 breach_events:int32 withdrawn_breaches:int32 breach_events_on_day:int32 "
+    "withdrawn_breaches_on_day:int32 overdue_seconds:int64 overdue_clock_seconds:int64 last_event_at:TIME as_of:TIME",
+    ("daily_sla_breach_summary", 1): "sla_metric:string policy_id:string business_hours:bool policy_title:string "
+    "targets_started:int64 targets_discovered:int64 targets_reopened:int64 targets_cancelled:int64 breaches:int64 "
+    "breached_tickets:int64 breach_events:int64 achieved:int64 completed_breached:int64 superseded_breaches:int64 "
+    "withdrawn_breaches:int64 active_eod:int64 breached_open_eod:int64 paused_eod:int64 achievement_rate:double "
+    "overdue_p50_seconds:double overdue_p90_seconds:double overdue_max_seconds:int64 as_of:TIME events_through:TIME "
+    "history_from:date32[day]",
+    ("sla_clocks", 1): "id:int64 ticket_id:int64 metric:CODED instance_id:int64 rank:int8 time:TIME deleted:bool "
+    "has_policy:bool is_group:bool target_seconds:int64 business_hours:bool policy_id:CODED policy_title:CODED "
+    "status_calendar_minutes:int64 status_business_minutes:int64 clock:int32 is_fulfilled:bool is_open:bool",
+}
+TIME, CODED = "timestamp[ms, tz=UTC]", "dictionary<values=string, indices=int32, ordered=0>"
+DECLARED = {**TABLES, CLOCKS_TABLE.name: CLOCKS_TABLE}
+
+
+def columns_of(schema):
+    return [f"{column.name}:{column.type}" for column in schema]
+
+
+def released(asset, version):
+    return [text.replace("TIME", TIME).replace("CODED", CODED) for text in RELEASED[asset, version].split()]
+
+
+@pytest.mark.parametrize(("asset", "version"), RELEASED)
+def test_the_columns_of_a_released_version_stay_in_their_order_and_types(asset, version):
+    assert columns_of(DECLARED[asset].at(version)) == released(asset, version)
+
+
+def test_targets_of_version_1_have_the_estimate_before_the_last_two_columns():
+    before = released("sla_targets", 0)
+    assert columns_of(TABLES["sla_targets"].at(1)) == [*before[:-2], f"due_at:{TIME}", *before[-2:]]
+
+
+def test_every_table_is_frozen_here():
+    assert {asset for asset, _ in RELEASED} == DECLARED.keys()
+
+
+@pytest.mark.parametrize("table", DECLARED.values(), ids=list(DECLARED))
+def test_an_added_column_exists_is_nullable_and_has_a_version_that_there_is(table):
+    for name, version in table.since.items():
+        assert table.schema.field(name).nullable
+        assert 1 <= version <= SCHEMA_VERSION
+    assert table.at(SCHEMA_VERSION) == table.schema

@@ -1,0 +1,152 @@
+"""Work beside other work: in order, bounded, waited for, and never failing unheard."""
+
+import threading
+from functools import partial
+
+import pytest
+
+from ticket_events_pipeline.background_worker import BackgroundWorker, prefetch
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.ingest.fetch import fetch_days
+from ticket_events_pipeline.ingest.ownership import Ownership
+from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.zendesk.client import WalkedPage
+from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS, EventPage
+
+DAY = Day.parse("2026-03-02")
+
+
+def failing():
+    raise ValueError("the work")
+
+
+def test_the_work_goes_on_while_something_else_is_done():
+    other_is_done, seen = threading.Event(), []
+    with BackgroundWorker(limit=3) as worker:
+        worker.submit(lambda: seen.append(other_is_done.wait(10)))
+        other_is_done.set()
+        worker.finish()
+        assert seen == [True]
+
+
+def test_leaving_waits_for_the_work():
+    may_end, seen = threading.Event(), []
+    with BackgroundWorker(limit=3) as worker:
+        worker.submit(lambda: seen.append(may_end.wait(10)))
+        threading.Timer(0.05, may_end.set).start()
+    assert seen == [True]
+
+
+def test_pieces_are_done_in_order():
+    done = []
+    with BackgroundWorker(limit=3) as worker:
+        for number in range(50):
+            worker.submit(partial(done.append, number))
+        worker.finish()
+        assert done == list(range(50))
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_no_more_pieces_are_under_way_than_may_be(limit):
+    may_end, begun = threading.Event(), 0
+    with BackgroundWorker(limit=limit) as worker:
+
+        def begin_all():
+            nonlocal begun
+            for _ in range(limit + 2):
+                worker.submit(lambda: may_end.wait(10))
+                begun += 1
+
+        beginner = threading.Thread(target=begin_all)
+        beginner.start()
+        beginner.join(0.2)
+        assert begun == limit
+        may_end.set()
+        beginner.join(10)
+        assert begun == limit + 2
+
+
+def test_what_was_begun_behind_a_piece_that_fails_is_never_done():
+    """A page behind one that could not be taken in would be remembered as read up to, and the failing one's rows be lost."""
+    may_fail, done = threading.Event(), []
+
+    def fail():
+        may_fail.wait(10)
+        raise ValueError("the work")
+
+    with BackgroundWorker(limit=3) as worker:
+        worker.submit(fail)
+        worker.submit(lambda: done.append("behind it"))
+        may_fail.set()
+        with pytest.raises(ValueError, match="the work"):
+            worker.finish()
+        worker.submit(lambda: done.append("begun later"))
+    assert done == []
+
+
+def test_what_goes_wrong_is_raised_once_where_it_is_waited_for():
+    with BackgroundWorker(limit=3) as worker:
+        worker.finish()
+        worker.submit(failing)
+        worker.wait()
+        with pytest.raises(ValueError, match="the work"):
+            worker.finish()
+        worker.finish()
+
+
+def test_items_come_in_order_and_all():
+    assert list(prefetch(iter([]))) == []
+    assert list(prefetch([1, None, 3])) == [1, None, 3]
+
+
+def test_the_next_item_is_made_while_one_is_in_use():
+    is_made = {number: threading.Event() for number in range(3)}
+
+    def items():
+        for number, made in is_made.items():
+            made.set()
+            yield number
+
+    for number in prefetch(items()):
+        assert is_made[min(number + 1, 2)].wait(10)
+
+
+def test_no_item_is_made_before_the_one_two_before_it_was_taken():
+    made = []
+    items = prefetch(made.append(number) or number for number in range(10))
+    assert next(items) == 0
+    items.close()
+    assert made in ([0], [0, 1])
+
+
+def test_what_goes_wrong_with_an_item_is_raised_after_the_items_before_it():
+    def items():
+        yield 1
+        yield 2
+        raise ValueError("the third")
+
+    seen = []
+    with pytest.raises(ValueError, match="the third"):
+        seen.extend(prefetch(items()))
+    assert seen == [1, 2]
+
+
+class Source:
+    """One page in the middle of the day, and then nothing."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def pages(self, stream, start_time):
+        page = EventPage(stream, start_time, self.rows, 1, start_time + 60, False, None, DAY.end + 9999)
+        yield WalkedPage(page, watermark=start_time + 60, at_end=False, requests=1)
+
+
+def test_a_page_that_cannot_be_taken_in_fails_the_pass_though_no_other_follows(tmp_path):
+    """A source that ends without its last page would else leave the day unwritten, and say nothing."""
+    days = fetch_days(
+        Source(7), FolderStore(tmp_path), stream=TICKET_METRIC_EVENTS, days=[DAY], ownership=Ownership("acme", "UTC", False),
+        clock=lambda: DAY.end + 9999.0, log=print,
+    )  # fmt: skip
+    with pytest.raises(TypeError):
+        list(days)
