@@ -28,7 +28,6 @@ from ticket_events_pipeline.ingest.catch_up import (
     is_stuck,
 )
 from ticket_events_pipeline.ingest.plan import stretches
-from ticket_events_pipeline.storage.store import open_store
 
 SCHEDULE_TAG = "dagster/schedule_name"
 
@@ -60,7 +59,7 @@ def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
         if today < scope.first_day:
             return dg.SkipReason(f"The first partition, TICKET_EVENTS_START_DATE {scope.first_day}, has not begun yet.")
         try:
-            found = catch_up(open_store(scope.settings().root), today, files)
+            found = catch_up(scope.pipeline().checked().store, today, files)
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
         if left_out := [day for day in found.left_out if day >= scope.first_day]:
@@ -83,7 +82,7 @@ def daily_restatement(scope: AccountScope) -> dg.ScheduleDefinition:
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            restate_days = scope.settings().restate_days
+            restate_days = scope.pipeline().settings.restate_days
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
         yesterday = _today(context, scope).plus(-1)

@@ -12,11 +12,11 @@ from ticket_events_pipeline.defs.columns import column_schema
 from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
 from ticket_events_pipeline.defs.freshness import RAW_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
 from ticket_events_pipeline.defs.runs import NOTE_TAG
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.fetch import fetch_days
+from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
 
@@ -39,30 +39,27 @@ API_PAGES = {
 
 
 def _fetcher(stream: Stream) -> MakeDays:
-    def fetch(context: dg.AssetExecutionContext, pipeline: TicketEventsPipeline, days: list[Day]) -> Iterator[DayMetadata]:
+    def fetch(context: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
         log = context.log.info
-        settings = pipeline.settings()
-        for warning in pipeline.new_warnings(settings):
+        for warning in pipeline.new_warnings():
             context.log.warning(warning)
         if note := context.run.tags.get(NOTE_TAG):
             log(note)
-        store = pipeline.store()
-        log(f"account {settings.account}, files below {store.location}")
-        owner = ownership(settings, stream)
-        with pipeline.client(settings, log) as client:
-            passed = fetch_days(
+        log(f"account {pipeline.settings.account}, files below {pipeline.store.location}")
+        with pipeline.client(log) as client:
+            fetched = fetch_days(
                 client,
-                store,
+                pipeline.store,
                 stream=stream,
                 days=days,
-                ownership=owner,
+                ownership=pipeline.ownership(stream),
                 clock=wall_clock,
                 log=log,
                 label=f"Dagster run {context.run.run_id}",
-                requests_per_minute=pipeline.quota(settings, log).known_per_minute(),
+                requests_per_minute=pipeline.quota.known_per_minute(),
             )
-            for day in passed:
-                if token_warning := pipeline.token_warning(settings, client):
+            for day in fetched:
+                if token_warning := pipeline.token_warning(client):
                     context.log.warning(token_warning)
                 yield str(day.day), committed_metadata(day)
 

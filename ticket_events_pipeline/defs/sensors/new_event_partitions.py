@@ -128,7 +128,7 @@ class Memory:
 
 def _tick(context: dg.SensorEvaluationContext, scope: AccountScope, memory: Memory) -> dg.SensorResult:
     """Compare what every summary was made from with what is stored, ask for runs where they differ, and tell the log."""
-    repository, instance, store = context.repository_def, context.instance, scope.store()
+    repository, instance, store = context.repository_def, context.instance, scope.pipeline().store
     if repository is None:
         raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which backfills touch its assets")
     ended = unnoted_runs(instance, scope)  # before the files are looked at: what stands then is what they left
