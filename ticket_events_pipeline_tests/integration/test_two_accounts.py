@@ -25,7 +25,7 @@ from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.zendesk.quota_state import read_state
 from ticket_events_pipeline_tests.integration.test_sensor import event
-from ticket_events_pipeline_tests.support.commands import CHECKOUT
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.fetches import Moment
 
 EXAMPLE = CHECKOUT / "deploy" / "two_accounts"
@@ -241,8 +241,8 @@ def test_alerts_go_to_the_common_webhook_or_to_the_accounts_own(monkeypatch):
         own.scope().read(alert_settings)
 
 
-def test_the_readmes_yaml_is_an_account():
-    (yaml,) = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+def test_the_yaml_of_the_docs_is_an_account():
+    (yaml,) = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "docs/how-to/several-accounts.md").read_text(), re.DOTALL)
     kind, _, attributes = yaml.partition("attributes:\n")
     assert kind.strip() == f"type: {ZendeskTicketEvents.__module__}.{ZendeskTicketEvents.__name__}"
     account = ZendeskTicketEvents.resolve_from_yaml(textwrap.dedent(attributes))
