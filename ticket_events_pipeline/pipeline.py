@@ -107,7 +107,7 @@ class Pipeline:
         """
         settings = self.settings
         name = re.sub(r"[^a-z0-9.-]", "-", settings.account.lower())  # it may be a host's address
-        exchange = functools.partial(self.store.exchange, f"{INFLIGHT}/quota-{name}.json", log=self._log)
+        exchange = functools.partial(self.store.update, f"{INFLIGHT}/quota-{name}.json", log=self._log)
         return Quota(settings.requests_per_minute, exchange=exchange, log=self._log)
 
     @property

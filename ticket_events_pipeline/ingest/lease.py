@@ -333,7 +333,7 @@ def _exchange(store: Store, stream: str, change: Callable[[list[Holder]], list[H
         after[:] = change(before)
         return None if after == before else json.dumps([asdict(holder) for holder in after]).encode()
 
-    store.exchange(_path(stream), change_text, log=log)
+    store.update(_path(stream), change_text, log=log)
     return after
 
 

@@ -46,7 +46,7 @@ RAW_COLUMNS = [
 ]
 """What the rules need of metric events: a day of audits with comments is large, and is never held as a whole."""
 
-CODED_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
+DICTIONARY_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class _RawFile:
 
 def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
     """All from one version of the file; what is large of it is read some rows at a time."""
-    with opened_raw_day(store, stream, day, coded=CODED_COLUMNS) as opened:
+    with opened_raw_day(store, stream, day, dictionary_columns=DICTIONARY_COLUMNS) as opened:
         if opened is None:
             return None
         file, footer = opened

@@ -64,9 +64,9 @@ class FencedStore:
         """See `Store.versions`."""
         return self._store.versions(prefix, named=named)
 
-    def exchange(self, path: str, change: Change, *, log: Log | None = None) -> None:
-        """See `Store.exchange`."""
-        self._store.exchange(path, change, log=log or self._fence.log)
+    def update(self, path: str, change: Change, *, log: Log | None = None) -> None:
+        """See `Store.update`."""
+        self._store.update(path, change, log=log or self._fence.log)
 
     def sweep(self) -> None:
         """See `Store.sweep`."""

@@ -14,10 +14,10 @@ from ticket_events_pipeline.storage.store import Store
 
 
 @contextmanager
-def opened_parquet(store: Store, path: str, *, advice: str, coded: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+def opened_parquet(store: Store, path: str, *, advice: str, dictionary_columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """The file at `path`, whose bytes and pages are checked against their checksums where it has some.
 
-    Columns of strings that are `coded` are read as numbers into a dictionary: twice as fast where they have few values.
+    The string columns in `dictionary_columns` are read as dictionaries: twice as fast where they have few values.
 
     Raises:
         FileNotFoundError: nothing lies there.
@@ -25,7 +25,7 @@ def opened_parquet(store: Store, path: str, *, advice: str, coded: Sequence[str]
     """
     with store.reader(path) as source:
         try:
-            with open_checked(source, page_checksum_verification=True, read_dictionary=coded) as file:
+            with open_checked(source, page_checksum_verification=True, read_dictionary=dictionary_columns) as file:
                 yield file
         except (pa.ArrowException, OSError, UnicodeDecodeError, ChecksumError) as error:
             raise DamagedFileError(f"{store.url(path)} can't be read as Parquet ({error}). {advice}") from error

@@ -163,10 +163,10 @@ class Merge:
         replaced: how many rows of earlier runs a later one's replaced.
     """
 
-    def __init__(self, runs: Sequence[Run], *, told_anew_ms: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, runs: Sequence[Run], *, reread_span_ms: tuple[int, int] = (0, 0)) -> None:
         """Read the keys and decide.
 
-        `told_anew_ms` is a span [from, to) of epoch milliseconds of which the runs behind the first tell everything: a row of
+        `reread_span_ms` is a span [from, to) of epoch milliseconds of which the runs behind the first tell everything: a row of
         the first run that lies there, and that none of them has, is left out.
         """
         parts = [run.keys() for run in runs]
@@ -176,7 +176,7 @@ class Merge:
         latest = keys.latest()
         self.replaced = len(keys.ids) - len(latest)
         times_ms = keys.times_ms[latest]
-        is_gone = (latest < starts[min(1, len(runs))]) & (times_ms >= told_anew_ms[0]) & (times_ms < told_anew_ms[1])
+        is_gone = (latest < starts[min(1, len(runs))]) & (times_ms >= reread_span_ms[0]) & (times_ms < reread_span_ms[1])
         self._positions = latest[~is_gone]
         self.rows = len(self._positions)
         self._starts = starts

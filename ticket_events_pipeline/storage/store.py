@@ -70,7 +70,7 @@ class Store(Protocol):
     def delete(self, *paths: str, fence: Fence | None = None) -> None:
         """Remove the files, those that are there; none if the `fence` raises, which is asked once, also for no files."""
 
-    def exchange(self, path: str, change: Change, *, log: Log | None = None) -> None:
+    def update(self, path: str, change: Change, *, log: Log | None = None) -> None:
         """Change a small file so that no other process's change is lost in between.
 
         `change` may be called again, with what another process has put there meanwhile; what it raises leaves the file as it
@@ -171,8 +171,8 @@ class FolderStore:
             where = error.filename or self._root
             raise UsageError(f"TICKET_EVENTS_ROOT: can't remove {where}: {error.strerror}.") from error
 
-    def exchange(self, path: str, change: Change, *, log: Log | None = None) -> None:
-        """See `Store.exchange`.
+    def update(self, path: str, change: Change, *, log: Log | None = None) -> None:
+        """See `Store.update`.
 
         Raises:
             UsageError: the folder can't be written, or is full.

@@ -41,7 +41,7 @@ def fence_of(name):
 
 
 def hold(store, name):
-    store.exchange(LEASE, lambda _: name.encode())
+    store.update(LEASE, lambda _: name.encode())
     return fence_of(name)
 
 

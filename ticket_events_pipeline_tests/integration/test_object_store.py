@@ -15,7 +15,7 @@ import pytest
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import TransientError, UsageError
 from ticket_events_pipeline.root import ObjectRoot
-from ticket_events_pipeline.storage.conditional_put import Exchanges
+from ticket_events_pipeline.storage.conditional_put import ConditionalPuts
 from ticket_events_pipeline.storage.object_connection import Patience, connect
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, write_partition
 from ticket_events_pipeline.storage.store import open_store
@@ -227,10 +227,10 @@ def test_a_root_may_be_a_bucket_or_lie_deep_in_one(server, prefix):
 @pytest.mark.parametrize("gives_up", [False, True])
 def test_an_exchange_whose_answer_got_lost_is_made_once(server, store, gives_up):
     """The put is carried out, the answer is an error: once, or for as long as anybody asks."""
-    store.exchange("count", one_more)
+    store.update("count", one_more)
     calls = []
     server.fail("PUT", 500, code="InternalError", after=True, times=100 if gives_up else 1)
-    store.exchange("count", lambda before: calls.append(before) or one_more(before))
+    store.update("count", lambda before: calls.append(before) or one_more(before))
     assert read(store, "count") == b"2"
     assert calls == [b"1"]
 
@@ -240,22 +240,22 @@ def test_an_exchange_that_was_overtaken_changes_what_the_other_put(server, root,
 
     def change(before):
         if not seen:
-            other.exchange("list", lambda _: b"the other's")
+            other.update("list", lambda _: b"the other's")
         seen.append(before)
         return (before or b"") + b", mine"
 
-    store.exchange("list", change)
+    store.update("list", change)
     assert (seen, read(store, "list")) == ([None, b"the other's"], b"the other's, mine")
 
 
 def test_an_exchange_that_is_always_overtaken_ends(server, root, store):
-    store.exchange("count", one_more)
+    store.update("count", one_more)
     parsed = ObjectRoot.parse(root)
-    exchanges = Exchanges(parsed, connect(parsed).prompt, attempts=3)
-    exchanges.exchange("other", one_more, trial="trial")
+    exchanges = ConditionalPuts(parsed, connect(parsed).prompt, attempts=3)
+    exchanges.update("other", one_more, trial="trial")
     server.fail("PUT", 412, code="PreconditionFailed")
     with pytest.raises(TransientError, match=r"count was changed by others 3 times in between\. Run it again"):
-        exchanges.exchange("count", one_more, trial="trial")
+        exchanges.update("count", one_more, trial="trial")
     server.heal()
     assert read(store, "count") == b"1"
 
@@ -265,11 +265,11 @@ def test_a_store_that_cannot_keep_passes_apart_is_refused(server, store, how):
     """Before anything is changed: one that ignores conditions, and one that says it doesn't know them."""
     put(store, "shared", b"as it was")
     server.fail("PUT", **how)
-    for attempt in (store.check if how.get("drop") else lambda: store.exchange("other", one_more),) * 2:
+    for attempt in (store.check if how.get("drop") else lambda: store.update("other", one_more),) * 2:
         with pytest.raises(UsageError, match=r"conditional puts|\(If-Match, If-None-Match\) \(501: NotImplemented"):
             attempt()
     with pytest.raises(UsageError):
-        store.exchange("shared", one_more)
+        store.update("shared", one_more)
     server.heal()
     assert store.paths("") == ["shared"]
     assert read(store, "shared") == b"as it was"
@@ -283,7 +283,7 @@ def test_conditions_that_are_switched_off_are_told(server, root):
             match=r"under a condition .*\(it is not supported\)\. The store doesn't know how to do that: use another one",
         ),
     ):
-        open_store(root).exchange("count", one_more)
+        open_store(root).update("count", one_more)
 
 
 EVERYTHING = {
@@ -291,7 +291,7 @@ EVERYTHING = {
     "reader": lambda store: store.reader("file"),
     "paths": lambda store: store.paths("folder"),
     "delete": lambda store: store.delete("file"),
-    "exchange": lambda store: store.exchange("file", one_more),
+    "exchange": lambda store: store.update("file", one_more),
     "check": lambda store: store.check(),
 }
 
@@ -340,7 +340,7 @@ def test_a_bucket_in_another_region_is_told(server, store):
 def test_a_store_that_stays_out_of_order_is_not_waited_for_without_end(server, store, status):
     server.fail("/lake", status)
     with pytest.raises(TransientError, match=rf"\({status}: SlowDown: As told\.\)\. It was tried again for a while") as caught:
-        store.exchange("file", one_more)
+        store.update("file", one_more)
     assert_tells_no_secret(caught)
 
 
@@ -356,7 +356,7 @@ def test_a_store_that_hangs_is_given_up(server, root):
     impatient = connect(parsed, prompt=Patience(request_seconds=1, retries=1, retry_seconds=5)).prompt
     server.fail("/lake", seconds=3)
     with pytest.raises(TransientError, match="it didn't answer in time"):
-        Exchanges(parsed, impatient).try_out("trial")
+        ConditionalPuts(parsed, impatient).try_out("trial")
 
 
 def test_events_go_over_plain_http_only_within_the_machine(server, root):

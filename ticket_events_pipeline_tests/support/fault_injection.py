@@ -42,9 +42,9 @@ class MortalStore(FolderStore):
             super().delete(*one, **fence)
         self.step()
 
-    def exchange(self, path, change, **log):
+    def update(self, path, change, **log):
         self.step()
-        super().exchange(path, change, **log)
+        super().update(path, change, **log)
         self.step()
 
     def sweep(self):
