@@ -20,7 +20,7 @@ from ticket_events_pipeline.errors import AuthenticationError
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.settings import LakeSettings, Settings, lake_settings, load_settings
 from ticket_events_pipeline.storage.store import INFLIGHT, Store, open_store
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, Stream
+from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Pipeline:
         """
         settings = self.settings
         owner = Ownership(settings.account, settings.timezone, sideload=False, former_accounts=settings.former_accounts)
-        if stream is not TICKET_EVENTS:  # the choices below are about that stream alone
+        if not stream.takes_choices:
             return owner
         return replace(owner, sideload=settings.include_comments, support_type_scope=settings.support_type_scope)
 

@@ -16,9 +16,10 @@ from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.files import report_path
-from ticket_events_pipeline.sla.footer_cache import TABLES
+from ticket_events_pipeline.sla.footer_cache import SLA_TABLES
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import STREAMS
 
 DEMO_DAYS = 30
 
@@ -45,7 +46,7 @@ def run_demo() -> None:
     days = days_between(first, today)
     console = Console()
     console.print(f"A simulated Zendesk account, {first} to {today}, through Dagster into {store.location}", soft_wrap=True)
-    with _instance() as instance, _progress(console, total=(len(TABLES) + 1) * len(days)) as made:
+    with _instance() as instance, _progress(console, total=(len(STREAMS) + len(SLA_TABLES) + 1) * len(days)) as made:
         for name in (FETCH, SUMMARIZE):
             _run(defs.resolve_job_def(name), instance, range_tags(first, today), made)
     _show_breaches(console, store, today.plus(-1))

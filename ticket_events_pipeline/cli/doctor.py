@@ -12,7 +12,7 @@ from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.token_end import TokenEnd
 
 
@@ -35,8 +35,9 @@ def run_doctor() -> bool:
 def _check_root(pipeline: Pipeline) -> str:
     store = pipeline.store
     store.check()
-    # The newest file of either stream, as the first fetch will: it must not be the one that finds out.
-    refuse_foreign_files(store, TICKET_EVENTS.name, [], pipeline.ownership(TICKET_EVENTS), _note)
+    for stream in STREAMS.values():
+        if stream.takes_choices:  # the newest file of every stream, as the first fetch will: it must not be the one to find out
+            refuse_foreign_files(store, stream.name, [], pipeline.ownership(stream), _note)
     return f"root: {store.location} can be written"
 
 

@@ -16,8 +16,8 @@ from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, stretche
 from ticket_events_pipeline.ingest.progress import duration_text
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.settings import Settings
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.client import ZendeskClient
-from ticket_events_pipeline.zendesk.page import STREAMS
 
 _MOST_STRETCHES = 5
 
@@ -111,8 +111,7 @@ def _tell_start(days: list[Day]) -> None:
         f"--partition-range {days[0]}...{days[-1]}"
     )
     click.echo(
-        "  or in the UI: Lineage, select ticket_events and ticket_metric_events, Materialize selected, "
-        f"partitions {days[0]} to {days[-1]}"
+        f"  or in the UI: Lineage, select {' and '.join(STREAMS)}, Materialize selected, partitions {days[0]} to {days[-1]}"
     )
 
 

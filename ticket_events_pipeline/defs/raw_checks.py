@@ -22,7 +22,7 @@ from ticket_events_pipeline.quality.schema_drift import DELETED, TYPE_CHANGED, U
 from ticket_events_pipeline.quality.sla_feed import slas_are_applied
 from ticket_events_pipeline.quality.volume import volume_is_usual
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 
 WHOLE, APPLIED, USUAL = "days_are_whole", "slas_are_applied", "volume_is_usual"
 PLACED, TYPES, KNOWN = "rows_are_placed", "field_types_are_kept", "nothing_is_unknown"

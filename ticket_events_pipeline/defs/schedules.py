@@ -28,6 +28,7 @@ from ticket_events_pipeline.ingest.catch_up import (
     is_stuck,
 )
 from ticket_events_pipeline.ingest.plan import stretches
+from ticket_events_pipeline.tables.streams import STREAMS
 
 SCHEDULE_TAG = "dagster/schedule_name"
 
@@ -36,8 +37,6 @@ LOOKED_BACK_SECONDS = 86_400
 
 MOST_STRETCHES = 5
 """Stretches of days that a text names one by one."""
-
-RAW_ASSETS = ("ticket_events", "ticket_metric_events")
 
 
 def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
@@ -120,7 +119,7 @@ def _request(
 
     The run says which `gaps` it fills, and which `stuck` days it passes over.
     """
-    keys = [scope.key(asset) for asset in RAW_ASSETS]
+    keys = [scope.key(asset) for asset in STREAMS]
     held = days_in_progress(context.instance, _repository(context), keys, timezone=scope.timezone)
     told = _held_text([day for day in days if day in held], held)
     free = first_free_stretch(days, held)

@@ -12,7 +12,7 @@ from ticket_events_pipeline.quality.against_api import compare_with_api, draw_sa
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS, TICKET_METRIC_EVENTS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.fetches import client_at, fetching
 from ticket_events_pipeline_tests.support.quality_cases import (
     DAY,
@@ -28,6 +28,7 @@ from ticket_events_pipeline_tests.support.quality_cases import (
     running_servers,
     streams,
 )
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 
 @pytest.fixture(scope="module")

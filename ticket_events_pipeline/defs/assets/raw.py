@@ -1,4 +1,4 @@
-"""`ticket_events` and `ticket_metric_events`: what the account's two streams delivered, one file a day."""
+"""The raw assets: what each of the account's streams delivered, one file a day."""
 
 from __future__ import annotations
 
@@ -18,24 +18,10 @@ from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
+from ticket_events_pipeline.tables.streams import STREAMS, Stream
 
 ZENDESK_POOL = "zendesk_api"
 """At most two runs at a time fetch (dagster.yaml): a long backfill must not starve the hourly fetch."""
-
-
-DESCRIPTIONS = {
-    "ticket_events": "Audits of the account's tickets, and rows of the documented metric-event shape if the endpoint sends "
-    "them; from `/api/v2/incremental/ticket_events`.",
-    "ticket_metric_events": "Metric events of the account's tickets: SLA policies applied, breaches, fulfilments; "
-    "from `/api/v2/incremental/ticket_metric_events`.",
-}
-
-API_PAGES = {
-    "ticket_events": "https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/"
-    "#incremental-ticket-event-export",
-    "ticket_metric_events": "https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_events/",
-}
 
 
 def _fetcher(stream: Stream) -> MakeDays:
@@ -91,7 +77,7 @@ def committed_metadata(committed: CommittedDay) -> dict[str, Any]:
 
 
 def raw_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
-    """Both raw assets of the account, `ticket_events` first."""
+    """The raw assets of the account, one a stream."""
     return [
         daily_asset(
             scope,
@@ -101,16 +87,16 @@ def raw_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
             freshness=RAW_FRESHNESS,
             shown=Shown(
                 group="zendesk",
-                description=DESCRIPTIONS[stream.name],
+                description=f"{stream.doc}; from `/api/v2/incremental/{stream.name}`.",
                 kinds={"zendesk", "parquet"},
                 made_by=fetch_days,
                 team="data_engineering",
-                tags={"source": "zendesk", "personal_data": "yes" if stream is TICKET_EVENTS else "no"},
+                tags={"source": "zendesk", "personal_data": "yes" if stream.has_personal_data else "no"},
                 metadata={
                     **column_schema(stream.name, RAW_SCHEMAS[stream.name]),
-                    "zendesk_api": dg.MetadataValue.url(API_PAGES[stream.name]),
+                    "zendesk_api": dg.MetadataValue.url(stream.api_page),
                 },
             ),
         )
-        for stream in (TICKET_EVENTS, TICKET_METRIC_EVENTS)
+        for stream in STREAMS.values()
     ]

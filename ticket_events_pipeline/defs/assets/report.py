@@ -16,10 +16,11 @@ from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.report.builder import report_reader
 from ticket_events_pipeline.report.files import MadeReport, write_report
 from ticket_events_pipeline.report.model import DayReport
+from ticket_events_pipeline.tables.streams import AUDITS
 
 REPORT = "sla_breach_report"
 
-UPSTREAM = ("daily_sla_breach_summary", "sla_targets", "ticket_events")
+UPSTREAM = ("daily_sla_breach_summary", "sla_targets", AUDITS)
 """Of its own day. The thirty days before are read too, but their change makes all later summaries anew, and so the reports; a
 dependency on them would keep the report out of the run that makes its summary."""
 

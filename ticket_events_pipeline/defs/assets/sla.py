@@ -24,6 +24,7 @@ from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 SUMMED_COLUMNS = (
     "breaches",
@@ -125,7 +126,7 @@ def sla_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
         scope,
         "sla_clocks",
         _maker(make_clocks, lambda *_: lambda _: {}),
-        deps=[scope.key("ticket_events"), scope.key("ticket_metric_events"), own_previous_day],
+        deps=[*(scope.key(stream) for stream in SLA_STREAMS), own_previous_day],
         shown=_shown(scope, "sla_clocks", make_clocks, CLOCKS_SCHEMA),
     )
     targets = daily_asset(
