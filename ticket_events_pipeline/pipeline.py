@@ -19,7 +19,8 @@ from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import AuthenticationError
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.settings import LakeSettings, Settings, lake_settings, load_settings
-from ticket_events_pipeline.storage.store import INFLIGHT, Store, open_store
+from ticket_events_pipeline.storage.open_store import open_store
+from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 

@@ -23,8 +23,9 @@ from ticket_events_pipeline.report.model import DayReport
 from ticket_events_pipeline.root import is_object_store
 from ticket_events_pipeline.settings import LakeSettings
 from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
-from ticket_events_pipeline.storage.store import FolderStore, Store
+from ticket_events_pipeline.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
 from ticket_events_pipeline.sla.inputs import DayInputs, RawState, day_inputs
 from ticket_events_pipeline.sla.rules.deletions import AUDIT_COLUMNS, STATUS_CHANGES_SCHEMA, status_changes
 from ticket_events_pipeline.sla.rules.events import has_metric_events, sla_events
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.decode import DELETED_IS_READ_SINCE, deleted_as_it_came
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
@@ -147,7 +146,7 @@ def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
         if file.version < DELETED_IS_READ_SINCE:
             deleted = deleted_as_it_came(rows["deleted"], file.read(["extra"])["extra"])
             rows = rows.set_column(RAW_COLUMNS.index("deleted"), "deleted", deleted)
-        audits = batches_of(file, AUDIT_COLUMNS) if stream == AUDITS else ()
+        audits = file.batches(AUDIT_COLUMNS) if stream == AUDITS else ()
         return _RawFile(rows, footer, status_changes(audits))
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.storage.checksums import ChecksummedWriter
-from ticket_events_pipeline.storage.parquet_reader import opened_parquet
+from ticket_events_pipeline.storage.partition_file import opened_parquet
 from ticket_events_pipeline.storage.sorted_runs import FileRun
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY, StoredFile

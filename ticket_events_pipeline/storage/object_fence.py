@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from obstore import PutMode
     from obstore.store import ObjectStoreMethods
 
-    from ticket_events_pipeline.storage.fence import Fence
+    from ticket_events_pipeline.storage.store import Fence
 
 ATTEMPTS = 5
 """One late put of a process that was taken over explains one; more are a stranger's, who doesn't ask for a lease."""
@@ -77,7 +77,7 @@ class FencedPuts:
 
     def _first_mode(self, objects: ObjectStoreMethods, path: str, fence: Fence) -> PutMode:
         """The condition that what lies there is what was seen before the fence was asked."""
-        if self._root.scheme == "gs":  # its listing lacks the generation, which is the condition there
+        if not self._root.provider.lists_put_conditions:
             return self._found(objects, path).mode
         if fence.versions is None:
             fence.versions = self._versions(fence.replaces)

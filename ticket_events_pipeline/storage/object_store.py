@@ -26,13 +26,12 @@ from ticket_events_pipeline.errors import TransientError, UsageError
 from ticket_events_pipeline.process import this_process
 from ticket_events_pipeline.root import ObjectRoot
 from ticket_events_pipeline.storage.conditional_put import ConditionalPuts
-from ticket_events_pipeline.storage.fence import Fence
 from ticket_events_pipeline.storage.file_lock import Log
 from ticket_events_pipeline.storage.object_connection import PATIENT, connect
 from ticket_events_pipeline.storage.object_errors import UNSUPPORTED, explained
 from ticket_events_pipeline.storage.object_fence import FencedPuts
 from ticket_events_pipeline.storage.range_reader import TAIL_BYTES, Block, ObjectReader
-from ticket_events_pipeline.storage.store import HALF_WRITTEN, Change, remove_half_written
+from ticket_events_pipeline.storage.store import HALF_WRITTEN, Change, Fence, remove_half_written
 
 if TYPE_CHECKING:
     from obstore import GetResult

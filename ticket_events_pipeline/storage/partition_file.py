@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.storage.checksums import ChecksummedWriter
-from ticket_events_pipeline.storage.parquet_reader import opened_parquet
+from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.storage.checksums import ChecksumError, ChecksummedWriter, open_checked
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.schemas import TABLES, StoredTable, repetitive_columns
@@ -152,6 +153,24 @@ def _day_of(path: str, timezone: str) -> Day | None:
         return Day.parse(match.group(1), timezone) if match else None
     except ValueError:  # date=2026-02-30: somebody else's
         return None
+
+
+@contextmanager
+def opened_parquet(store: Store, path: str, *, advice: str, dictionary_columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    """The file at `path`, whose bytes and pages are checked against their checksums where it has some.
+
+    The string columns in `dictionary_columns` are read as dictionaries: twice as fast where they have few values.
+
+    Raises:
+        FileNotFoundError: nothing lies there.
+        DamagedFileError: the file can't be read, also where that shows only in the block; ends with `advice`.
+    """
+    with store.reader(path) as source:
+        try:
+            with open_checked(source, page_checksum_verification=True, read_dictionary=dictionary_columns) as file:
+                yield file
+        except (pa.ArrowException, OSError, UnicodeDecodeError, ChecksumError) as error:
+            raise DamagedFileError(f"{store.url(path)} can't be read as Parquet ({error}). {advice}") from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -187,6 +187,21 @@ def read_raw_footer(store: Store, stream: str, day: Day) -> RawFooter | None:
     """
     metadata = read_metadata(store, stream, day)
     return None if metadata is None else _footer_of(store, stream, day, metadata)
+
+
+def read_raw_footers(
+    store: Store, stream: str, days: Iterable[Day], *, on_damaged: Callable[[Day, DamagedFileError], None] | None = None
+) -> Iterator[tuple[Day, RawFooter]]:
+    """The footers of those of `days` that have a file; one that can't be read is skipped, and given to `on_damaged`."""
+    for day in days:
+        try:
+            footer = read_raw_footer(store, stream, day)
+        except DamagedFileError as error:
+            if on_damaged is not None:
+                on_damaged(day, error)
+            continue
+        if footer is not None:
+            yield day, footer
 
 
 @contextmanager

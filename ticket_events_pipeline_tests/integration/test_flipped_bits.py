@@ -27,10 +27,10 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.sources import raw_state
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.journal_file import JournalFiles, journal_file_name
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
 from ticket_events_pipeline_tests.support.damages import flipped
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch

@@ -16,7 +16,7 @@ from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.zendesk.client import ZendeskClient
 from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, Turn, in_memory_exchange
@@ -142,7 +142,7 @@ def test_processes_that_start_together_share_what_is_left(tmp_path: Path) -> Non
         import functools, sys
         from pathlib import Path
         from ticket_events_pipeline.credentials import BearerToken
-        from ticket_events_pipeline.storage.store import FolderStore
+        from ticket_events_pipeline.storage.folder_store import FolderStore
         from ticket_events_pipeline.zendesk.client import ZendeskClient
         from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
         from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
@@ -180,7 +180,7 @@ def test_a_process_killed_between_claim_and_answer_holds_nobody_up(tmp_path: Pat
     program = f"""
         import functools, os, signal, sys
         from pathlib import Path
-        from ticket_events_pipeline.storage.store import FolderStore
+        from ticket_events_pipeline.storage.folder_store import FolderStore
         from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
         Quota(10, exchange=functools.partial(FolderStore(Path(sys.argv[1])).update, {STATE!r})).claim()

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.process import Process, this_process
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, stored_days, write_partition
 from ticket_events_pipeline.storage.range_reader import Block, ObjectReader
-from ticket_events_pipeline.storage.store import HALF_WRITTEN, Store, open_store
+from ticket_events_pipeline.storage.store import HALF_WRITTEN, Store
 from ticket_events_pipeline_tests.support.object_server import object_server
 
 DAY = Day.parse("2026-03-02")
@@ -209,7 +210,7 @@ def test_no_change_is_lost_among_threads(place, store):
 
 COUNTING = """
 import sys
-from ticket_events_pipeline.storage.store import open_store
+from ticket_events_pipeline.storage.open_store import open_store
 store = open_store(sys.argv[1])
 sys.stdin.read(1)
 for _ in range(25):

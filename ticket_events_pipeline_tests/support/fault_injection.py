@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ticket_events_pipeline.process import this_process
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 
 
 class KilledError(BaseException):

@@ -19,8 +19,8 @@ from ticket_events_pipeline.sla.clock_files import CLOCKS, DELETED, FORGOTTEN, R
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS
 from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA, deleted_tickets
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, write_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.support.damages import path_of, removed, rewrite, truncated
 from ticket_events_pipeline_tests.support.sla_cases import Clock, clocks_by_day
 from ticket_events_pipeline_tests.support.sla_roots import (

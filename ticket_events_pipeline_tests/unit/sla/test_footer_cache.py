@@ -13,8 +13,9 @@ from ticket_events_pipeline.sla import footer_cache
 from ticket_events_pipeline.sla.footer_cache import CACHE, TABLES, FooterCache
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS
 from ticket_events_pipeline.sla.staleness import compare, stale_ranges
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import partition_path
-from ticket_events_pipeline.storage.store import FolderStore, open_store
 from ticket_events_pipeline_tests.support.object_server import object_server
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import METRIC, make_sla_days, put_audits, put_raw_day
@@ -106,7 +107,7 @@ def test_a_file_that_was_just_written_is_read_once_more_when_it_is_two_seconds_o
     cache.read(store, "UTC")
     store.news()
     later = wall_clock() + 3
-    monkeypatch.setattr("ticket_events_pipeline.storage.store.wall_clock", lambda: later)
+    monkeypatch.setattr("ticket_events_pipeline.storage.folder_store.wall_clock", lambda: later)
     cache.read(store, "UTC")
     assert len(store.news()) == FILES
     cache.read(store, "UTC")
@@ -249,7 +250,7 @@ def test_a_file_filed_under_the_days_of_another_timezone_blocks_its_day(store):
 
 
 def test_a_file_of_a_newer_version_is_never_replaced(root, store):
-    put_raw_day(root, EVENTS, DAYS[1], told={"schema_version": "99"})
+    put_raw_day(root, EVENTS, DAYS[1], more_footer={"schema_version": "99"})
     found = compare(FooterCache().read(store, "UTC"), lambda _: True)
     assert "Upgrade this program" in found.blocked[DAYS[1]]
     assert found.stale == {}
@@ -257,7 +258,7 @@ def test_a_file_of_a_newer_version_is_never_replaced(root, store):
 
 @pytest.mark.parametrize("table", [METRIC, SLA[0]])
 def test_days_whose_run_would_have_to_read_a_file_of_a_newer_version_wait_for_the_upgrade(root, store, table):
-    put_raw_day(root, EVENTS, DAYS[0], told={"schema_version": "99"})
+    put_raw_day(root, EVENTS, DAYS[0], more_footer={"schema_version": "99"})
     if table != METRIC:
         shutil.copy(root / partition_path(METRIC, DAYS[0]), root / partition_path(table, DAYS[0]))
         put_raw_day(root, EVENTS, DAYS[0])
@@ -271,7 +272,7 @@ def test_days_whose_run_would_have_to_read_a_file_of_a_newer_version_wait_for_th
 
 @pytest.mark.parametrize("version", ["99", "damaged"])
 def test_a_day_without_a_memory_waits_until_the_thirty_raw_days_before_it_can_be_read(tmp_path, version):
-    put_raw_day(tmp_path, EVENTS, FIRST, told={"schema_version": version})
+    put_raw_day(tmp_path, EVENTS, FIRST, more_footer={"schema_version": version})
     near, far = FIRST.plus(HISTORY_DAYS), FIRST.plus(HISTORY_DAYS + 1)
     put_raw_day(tmp_path, EVENTS, near)
     put_raw_day(tmp_path, EVENTS, far)

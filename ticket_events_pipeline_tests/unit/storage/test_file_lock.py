@@ -10,8 +10,8 @@ import pytest
 from ticket_events_pipeline.errors import LockHeldError
 from ticket_events_pipeline.process import host_name, this_process
 from ticket_events_pipeline.storage import file_lock
-from ticket_events_pipeline.storage.fence import Fence
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.store import Fence
 from ticket_events_pipeline_tests.integration.test_stores import put
 
 HOLDING = """
