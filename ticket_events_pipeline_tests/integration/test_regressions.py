@@ -162,7 +162,7 @@ def test_the_sandbox_says_which_port_is_taken_and_which_volume_is_too_large(tmp_
         port = other.base_url.rpartition(":")[2]
         ended = place.ticket_events("sandbox", "--port", port)
     assert (ended.code, ended.told.count("\n")) == (1, 1)
-    assert f"--port {port} can't be listened on: Address already in use" in ended.told
+    assert f"--port {port} can't be used: Address already in use" in ended.told
     assert place.ticket_events("sandbox", "--port", "0", "--tickets-per-day", "40001").code == 2
 
 

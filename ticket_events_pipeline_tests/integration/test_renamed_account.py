@@ -228,7 +228,7 @@ def test_the_doctor_looks_at_the_roots_owner(deployment, monkeypatch, capsys, va
         monkeypatch.setenv(name, value)
     assert not run_doctor()
     told = capsys.readouterr().out
-    assert told.count("mend ") == 1
+    assert told.count("FAIL ") == 1
     assert words in told
     assert "credentials: " in told
 
