@@ -136,7 +136,7 @@ def test_a_range_that_ends_before_it_begins_is_named(tmp_path):
     with deployed(tmp_path, now=LATER) as deployment:
         failed = deployment.run("fetch_ticket_events", NEXT_DAY, DAY)
         told = [found.step_failure_data.user_failure_data.description for found in failed.all_events if found.is_step_failure]
-        assert set(told) == {"The range holds no day: its end lies before its start."}
+        assert set(told) == {"The range has no day: its end is before its start."}
         assert deployment.server.requests == []
 
 

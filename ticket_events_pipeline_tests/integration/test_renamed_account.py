@@ -37,7 +37,7 @@ DAYS = days_between(Day.parse(FIRST), Day.parse(THIRD))
 LATER = Day.parse("2026-03-20").start
 OLD, NEW = "acme", "acme-new"
 FORMER = "ZENDESK_FORMER_SUBDOMAINS"
-WAY_OUT = f"If {OLD} is this account's former name, set {FORMER}={OLD}: its files are the account's own then."
+WAY_OUT = f"If {OLD} is this account's former name, set {FORMER}={OLD}: its files then belong to this account."
 
 
 @pytest.fixture

@@ -205,7 +205,7 @@ def test_days_are_those_of_the_accounts_timezone(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--from", "2026-3-2"], "--from, --to: '2026-3-2' is no date of the form YYYY-MM-DD"),
+        (["--from", "2026-3-2"], "--from, --to: '2026-3-2' is not a date of the form YYYY-MM-DD"),
         (["--from", str(SECOND), "--to", str(FIRST)], f"--from {SECOND} is after --to, {FIRST}"),
         (["--from", str(THIRD.plus(1))], f"--from {THIRD.plus(1)} is after the newest stored day, {THIRD}"),
         (["--to", str(FIRST)], "--to needs --from"),
