@@ -33,9 +33,9 @@ from ticket_events_pipeline.sla.footer_cache import CACHE
 from ticket_events_pipeline.sla.inputs import RawState, day_inputs
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import (
     DAILY_SLA_BREACH_SUMMARY_SCHEMA,
     RAW_SCHEMAS,

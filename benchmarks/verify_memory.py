@@ -20,7 +20,7 @@ VERIFY = """
 import sys, time
 from pathlib import Path
 from ticket_events_pipeline.day import Day, wall_clock
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.quality.schema_drift import find_oddities
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS

@@ -19,9 +19,9 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
 from ticket_events_pipeline.report.files import report_path
 from ticket_events_pipeline.settings import load_settings
-from ticket_events_pipeline.storage.fence import Fence
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition
-from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline.storage.store import Fence, Store
 
 DEMO_DAYS = 30
 ASSETS = ("ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary")

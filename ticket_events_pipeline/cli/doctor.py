@@ -14,7 +14,7 @@ from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
 from ticket_events_pipeline.settings import Settings, load_settings
-from ticket_events_pipeline.storage.store import open_store
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
 from ticket_events_pipeline.zendesk.token_end import TokenEnd
 

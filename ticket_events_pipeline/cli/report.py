@@ -22,8 +22,10 @@ from ticket_events_pipeline.report.model import DayReport
 from ticket_events_pipeline.root import is_object_store
 from ticket_events_pipeline.settings import LakeSettings, lake_settings
 from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
-from ticket_events_pipeline.storage.store import FolderStore, Store, open_store
+from ticket_events_pipeline.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.ingest.plan import stretches
 from ticket_events_pipeline.settings import lake_settings
 from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
-from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
 
 Summaries = Mapping[Day, pa.Table]

@@ -16,7 +16,8 @@ from ticket_events_pipeline.quality.findings import Finding, Verdict
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.settings import LakeSettings, lake_settings
-from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline.storage.open_store import open_store
+from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.zendesk.page import STREAMS, Stream, utc_text
 
 

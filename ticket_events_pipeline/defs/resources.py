@@ -60,7 +60,7 @@ class TicketEventsPipeline:
     def quota(self, settings: Settings, log: Callable[[str], None]) -> Quota:
         """The account's quota, which lies beside the files: in a small file of the root."""
         name = re.sub(r"[^a-z0-9.-]", "-", settings.account.lower())  # it may be a host's address
-        exchange = functools.partial(self.store().exchange, f"{INFLIGHT}/quota-{name}.json", log=log)
+        exchange = functools.partial(self.store().update, f"{INFLIGHT}/quota-{name}.json", log=log)
         return Quota(settings.requests_per_minute, exchange=exchange, log=log)
 
     @contextmanager

@@ -28,7 +28,7 @@ from ticket_events_pipeline.ingest.catch_up import (
     is_stuck,
 )
 from ticket_events_pipeline.ingest.plan import stretches
-from ticket_events_pipeline.storage.store import open_store
+from ticket_events_pipeline.storage.open_store import open_store
 
 SCHEDULE_TAG = "dagster/schedule_name"
 

@@ -18,7 +18,8 @@ import dagster as dg
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import SettingsError
 from ticket_events_pipeline.settings import LakeSettings, Settings, lake_settings, load_settings, partition_settings
-from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline.storage.open_store import open_store
+from ticket_events_pipeline.storage.store import Store
 
 Environment = Callable[[], Mapping[str, str]]
 

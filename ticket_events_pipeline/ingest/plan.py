@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.ingest.estimate import (
     Pages,
     RowsEstimate,
@@ -22,7 +21,7 @@ from ticket_events_pipeline.ingest.estimate import (
     requests_for,
 )
 from ticket_events_pipeline.storage.partition_file import partition_path, stored_days
-from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.raw_footer import read_raw_footers
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
 
@@ -94,15 +93,10 @@ def stretches(days: list[Day]) -> list[tuple[Day, Day]]:
 
 def _stored_range(store: Store, stream: str, days: list[Day]) -> StoredRange:
     stored = StoredRange({}, [], [])
-    for day in days:
-        try:
-            footer = read_raw_footer(store, stream, day)
-        except DamagedFileError:
-            stored.damaged.append(day)
-            continue
-        if footer is not None and footer.complete:
+    for day, footer in read_raw_footers(store, stream, days, on_damaged=lambda day, _: stored.damaged.append(day)):
+        if footer.complete:
             stored.complete[day] = footer.rows
-        elif footer is not None:
+        else:
             stored.open.append(day)
     return stored
 

@@ -16,7 +16,7 @@ from ticket_events_pipeline.report.model import Trust
 from ticket_events_pipeline.report.stored_targets import DayTargets
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.sla.rules.events import APPLY, sla_events
-from ticket_events_pipeline.sla.sources import CODED_COLUMNS, RAW_COLUMNS, RAW_STREAMS
+from ticket_events_pipeline.sla.sources import DICTIONARY_COLUMNS, RAW_COLUMNS, RAW_STREAMS
 from ticket_events_pipeline.storage.raw_footer import read_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import TIMESTAMP, metric_shaped
@@ -94,7 +94,7 @@ def _fetched(raw: _Raw) -> tuple[int, str]:
 
 def _readable(store: Store, stream: str, day: Day) -> _Raw | None:
     try:
-        found = read_raw_day(store, stream, day, RAW_COLUMNS, coded=CODED_COLUMNS)
+        found = read_raw_day(store, stream, day, RAW_COLUMNS, dictionary_columns=DICTIONARY_COLUMNS)
     except DamagedFileError:
         return None
     if found is None or not set(RAW_COLUMNS) <= set(found[0].column_names):

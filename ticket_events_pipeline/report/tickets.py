@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.report.model import TicketFacts
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.json_values import as_text
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.store import Store
@@ -99,7 +98,7 @@ def _rows(file: StoredFile | None, ticket_ids: list[int]) -> Iterator[tuple[int,
     if file is None:
         return
     asked = pa.array(ticket_ids, pa.int64())
-    for batch in batches_of(file, _COLUMNS):
+    for batch in file.batches(_COLUMNS):
         ours = batch.filter(pc.is_in(batch["ticket_id"], asked))
         ours = ours.filter(pc.match_substring_regex(ours["child_events"], _TELLS_SOMETHING)).drop_null()
         milliseconds = ours["time"].cast(pa.int64())

@@ -15,7 +15,6 @@ from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
 from ticket_events_pipeline.sla.inputs import DayInputs, RawState, day_inputs
 from ticket_events_pipeline.sla.rules.deletions import AUDIT_COLUMNS, STATUS_CHANGES_SCHEMA, status_changes
 from ticket_events_pipeline.sla.rules.events import has_metric_events, sla_events
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.decode import DELETED_IS_READ_SINCE, deleted_as_it_came
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
@@ -46,7 +45,7 @@ RAW_COLUMNS = [
 ]
 """What the rules need of metric events: a day of audits with comments is large, and is never held as a whole."""
 
-CODED_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
+DICTIONARY_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class _RawFile:
 
 def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
     """All from one version of the file; what is large of it is read some rows at a time."""
-    with opened_raw_day(store, stream, day, coded=CODED_COLUMNS) as opened:
+    with opened_raw_day(store, stream, day, dictionary_columns=DICTIONARY_COLUMNS) as opened:
         if opened is None:
             return None
         file, footer = opened
@@ -156,7 +155,7 @@ def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
         if file.version < DELETED_IS_READ_SINCE:
             deleted = deleted_as_it_came(rows["deleted"], file.read(["extra"])["extra"])
             rows = rows.set_column(RAW_COLUMNS.index("deleted"), "deleted", deleted)
-        audits = batches_of(file, AUDIT_COLUMNS) if stream == TICKET_EVENTS else ()
+        audits = file.batches(AUDIT_COLUMNS) if stream == TICKET_EVENTS else ()
         return _RawFile(rows, footer, status_changes(audits))
 
 

@@ -13,8 +13,8 @@ from ticket_events_pipeline.sandbox.answers import json_answer
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import make_clocks
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import stored_days
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS, EventPage
 from ticket_events_pipeline_tests.integration.test_sensor import event

@@ -21,8 +21,8 @@ from ticket_events_pipeline.process import host_name, this_process
 from ticket_events_pipeline.sandbox.credentials import DEMO_CREDENTIALS
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.zendesk.quota_state import read_state
 from ticket_events_pipeline_tests.integration.test_sensor import event
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.quality.ledger import ledger_problems
-from ticket_events_pipeline.storage.batches import ROWS_PER_BATCH
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.stored_file import ROWS_PER_BATCH
 from ticket_events_pipeline.tables.schemas import TICKET_METRIC_EVENTS_SCHEMA
 from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
 from ticket_events_pipeline_tests.support.quality_cases import DAY, METRIC, NOON, metric_event, named

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.storage.decode import RejectedRow, decode_rows
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.json_values import _deep_json, compact_json
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.rejected_rows import RejectedRows
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.zendesk.bodies import parse_json
 from ticket_events_pipeline.zendesk.page import STREAMS, PageRequest, decode_page
 from ticket_events_pipeline.zendesk.refusals import Unreadable

@@ -13,8 +13,8 @@ from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.inputs import day_inputs
 from ticket_events_pipeline.sla.sources import RAW_STREAMS, raw_state
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.support.damages import path_of, removed, rewrite
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import METRIC, make_sla_days, put_audits, put_raw_day

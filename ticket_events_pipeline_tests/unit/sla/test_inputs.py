@@ -10,8 +10,8 @@ import pytest
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.ingest.catch_up import WholeFiles
 from ticket_events_pipeline.sla.sources import RAW_STREAMS, raw_state, read_raw
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.support.damages import rewrite
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import METRIC, put_audits, put_raw_day
@@ -56,7 +56,7 @@ def test_rows_are_looked_at_where_statistics_cannot_tell(tmp_path):
 
 
 def test_the_footers_own_count_is_taken(tmp_path):
-    put_raw_day(tmp_path, EVENTS, DAY, told={"metric_rows": "7"})
+    put_raw_day(tmp_path, EVENTS, DAY, more_footer={"metric_rows": "7"})
     assert raw_state(FolderStore(tmp_path), METRIC, DAY).metric_rows == 7
 
 

@@ -16,7 +16,7 @@ from ticket_events_pipeline.credentials import BearerToken, ClientCredentials
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.ingest.fetch import fetch_days
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.zendesk.client import ZendeskClient
 from ticket_events_pipeline.zendesk.connection import OneHostSession, read_body
 from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
