@@ -21,7 +21,8 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline_tests.support.commands import BIN, CHECKOUT, DEFINITIONS, NOBODYS_TOKEN, new_place
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT
+from ticket_events_pipeline_tests.support.commands import BIN, DEFINITIONS, NOBODYS_TOKEN, new_place
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT
 
 STREAMS = ("ticket_events", "ticket_metric_events")
