@@ -9,8 +9,8 @@ import base64
 from collections.abc import Iterator, Sequence
 
 from ticket_events_pipeline.report.chart_svg import Bars, Drawing, Panel, drawn
-from ticket_events_pipeline.report.formats import days_text, short_date_text
 from ticket_events_pipeline.report.model import ChartDay
+from ticket_events_pipeline.text import days_text, short_date_text
 
 # They differ in lightness as much as in hue, so that a print in grey and every eye tell them apart. A page sets others for
 # the dark by the groups' classes, which win over these attributes.

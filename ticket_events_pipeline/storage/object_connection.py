@@ -16,6 +16,7 @@ import obstore.store
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.root import ObjectRoot
 from ticket_events_pipeline.storage.object_errors import CREDENTIAL_VARIABLES
+from ticket_events_pipeline.text import one_line
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig, S3CredentialProvider
@@ -135,7 +136,7 @@ def _chain(root: ObjectRoot) -> S3CredentialProvider | None:
         return provider
     except botocore.exceptions.BotoCoreError as error:
         raise UsageError(
-            f"TICKET_EVENTS_ROOT: no credentials for {root} ({_one_line(error)}). Check the profile, or set others: "
+            f"TICKET_EVENTS_ROOT: no credentials for {root} ({one_line(str(error))}). Check the profile, or set others: "
             f"{CREDENTIAL_VARIABLES[root.scheme]}."
         ) from None
     except ValueError:
@@ -147,7 +148,3 @@ def _chain(root: ObjectRoot) -> S3CredentialProvider | None:
 
 def _is_set(name: str) -> bool:
     return os.environ.get(name, "").lower() in ("1", "true", "yes", "on")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
