@@ -17,7 +17,8 @@ from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.settings import LakeSettings, lake_settings
 from ticket_events_pipeline.storage.store import Store, open_store
-from ticket_events_pipeline.zendesk.page import STREAMS, Stream, utc_text
+from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.zendesk.page import STREAMS, Stream
 
 
 def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | None, seed: int | None) -> bool:

@@ -27,7 +27,8 @@ from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.zendesk.page import Stream, utc_text
+from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.zendesk.page import Stream
 
 _T = TypeVar("_T")
 
