@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 
 import click
+from ticket_events_pipeline.tables.registry import TABLES
 
 from ticket_events_pipeline.cli.main import commands
-from ticket_events_pipeline.tables.registry import TABLES
 
 CHECKOUT = Path(__file__).parents[1]
 MARKER = re.compile(r"<!-- (variables|columns|commands|include: (\S+)) -->")
