@@ -282,7 +282,7 @@ def test_every_check_says_what_it_is_about_stops_nothing_and_stands_in_the_readm
 
 def by_command_line(place, days):
     ended = place.materialize("*", days[0], days[-1])
-    assert ended.code == 0, ended.told
+    assert ended.code == 0, ended.output
 
 
 def by_backfill(place, days):
