@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 
 import click
 
-from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, stretches
-from ticket_events_pipeline.ingest.progress import duration_text
+from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
+from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.settings import Settings
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.text import estimated_duration_text, plural, ranges_text, size_text
 from ticket_events_pipeline.zendesk.client import ZendeskClient
 
 _MOST_RANGES = 5
@@ -42,7 +42,8 @@ def run_plan(first: str, last: str) -> None:
 
         plans = [plan_stream(store, stream, days, now=now, source=source) for stream in STREAMS.values()]
     click.echo(
-        f"{settings.account}, {days[0]} to {days[-1]} ({_days_text(days)} of {days[0].timezone}), below {store.location}"
+        f"{settings.account}, {days[0]} to {days[-1]} ({plural(len(days), 'day')} of {days[0].timezone}), "
+        f"below {store.location}"
     )
     click.echo("An estimate:")
     for plan in plans:
@@ -71,16 +72,16 @@ def _days(first: str, last: str, settings: Settings, *, now: float) -> list[Day]
 
 
 def _print_stream(plan: StreamPlan) -> None:
-    click.echo(f"  {plan.stream:<21} {plan.rows.rows:>11,} rows {plan.requests:>7,} requests {_size_text(plan.size_bytes):>9}")
+    click.echo(f"  {plan.stream:<21} {plan.rows.rows:>11,} rows {plan.requests:>7,} requests {size_text(plan.size_bytes):>9}")
     click.echo(f"    rows {plan.rows.basis}; size by {plan.size_basis}")
 
 
 def _print_sum(plans: list[StreamPlan], per_minute: int) -> None:
     requests = sum(plan.requests for plan in plans)
-    size = _size_text(sum(plan.size_bytes for plan in plans))
+    size = size_text(sum(plan.size_bytes for plan in plans))
     click.echo(
-        f"Together about {requests:,} requests and {size}: {duration_text(requests * 60 / per_minute)} at the account's "
-        f"{per_minute:,} requests a minute, if nothing else uses them."
+        f"Together about {requests:,} requests and {size}: {estimated_duration_text(requests * 60 / per_minute)} at the "
+        f"account's {per_minute:,} requests a minute, if nothing else uses them."
     )
 
 
@@ -93,7 +94,7 @@ def _print_stored(plans: list[StreamPlan], days: list[Day]) -> None:
             (stored.damaged, "damaged: fetched again"),
         ):
             if found:
-                click.echo(f"{plan.stream}: {_days_text(found)} {fate}: {_ranges_text(found)}")
+                click.echo(f"{plan.stream}: {plural(len(found), 'day')} {fate}: {_ranges_text(found)}")
     lacking = [day for day in days if any(day not in plan.stored.complete for plan in plans)]
     if not lacking:
         click.echo("Nothing is missing.")
@@ -112,22 +113,10 @@ def _print_start(days: list[Day]) -> None:
     )
 
 
-def _days_text(days: Sequence[Day]) -> str:
-    return f"{len(days):,} day{'' if len(days) == 1 else 's'}"
-
-
 def _ranges_text(days: Iterable[Day]) -> str:
-    found = [str(first) if first == last else f"{first} to {last}" for first, last in stretches(sorted(days))]
+    found = day_ranges(sorted(days))
     more = len(found) - _MOST_RANGES
-    return ", ".join(found[:_MOST_RANGES]) + (f" and {more} more ranges" if more > 0 else "")
-
-
-def _size_text(size_bytes: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:,.0f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:,.1f} TB"
+    return ranges_text(found[:_MOST_RANGES]) + (f" and {plural(more, 'more range')}" if more > 0 else "")
 
 
 def _note(line: str) -> None:

@@ -19,7 +19,7 @@ from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.settings import LakeSettings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
-from ticket_events_pipeline.zendesk.page import utc_text
+from ticket_events_pipeline.text import utc_text
 
 
 def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | None, seed: int | None) -> bool:

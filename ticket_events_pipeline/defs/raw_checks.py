@@ -15,7 +15,6 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.quality.findings import CheckedDay
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
-from ticket_events_pipeline.quality.quoted import quoted
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.quality.rejected import rows_set_aside, set_aside_url
 from ticket_events_pipeline.quality.schema_drift import DELETED, TYPE_CHANGED, UNKNOWN, Oddity, find_oddities
@@ -23,6 +22,7 @@ from ticket_events_pipeline.quality.sla_feed import slas_are_applied
 from ticket_events_pipeline.quality.volume import volume_is_usual
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.text import markdown_code
 
 WHOLE, APPLIED, USUAL = "days_are_whole", "slas_are_applied", "volume_is_usual"
 PLACED, TYPES, KNOWN = "rows_are_placed", "field_types_are_kept", "nothing_is_unknown"
@@ -132,7 +132,8 @@ def _odd(check_name: str, oddities: list[Oddity]) -> dg.AssetCheckResult:
         advice = f"{advice} {UNREADABLE_DELETED}"
     # The names are the account's, and may hold markup.
     lines = [
-        f"{quoted(oddity.name)}: {oddity.count} rows, for example id {oddity.example_id} of {oddity.day}" for oddity in found
+        f"{markdown_code(oddity.name)}: {oddity.count} rows, for example id {oddity.example_id} of {oddity.day}"
+        for oddity in found
     ]
     return dg.AssetCheckResult(
         check_name=check_name,

@@ -77,17 +77,6 @@ def plan_stream(store: Store, stream: Stream, days: list[Day], *, now: float, so
     return StreamPlan(stream.name, stored, rows, requests_for(rows.rows), round(rows.rows * bytes_per_row), size_basis)
 
 
-def stretches(days: list[Day]) -> list[tuple[Day, Day]]:
-    """The ascending `days` as first and last of each contiguous stretch."""
-    found: list[tuple[Day, Day]] = []
-    for day in days:
-        if found and found[-1][1].plus(1) == day:
-            found[-1] = (found[-1][0], day)
-        else:
-            found.append((day, day))
-    return found
-
-
 def _stored_range(store: Store, stream: str, days: list[Day]) -> StoredRange:
     stored = StoredRange({}, [], [])
     for day, footer in read_raw_footers(store, stream, days, on_damaged=lambda day, _: stored.damaged.append(day)):

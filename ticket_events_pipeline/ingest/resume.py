@@ -18,7 +18,7 @@ from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.sorted_runs import Run
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import Stream
-from ticket_events_pipeline.zendesk.page import utc_text
+from ticket_events_pipeline.text import utc_text
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, rea
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import metric_shaped
 from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline.zendesk.client import WalkedPage
-from ticket_events_pipeline.zendesk.page import utc_text
 
 MOST_PAGES = 3
 """To get to where a page of the ledger ended."""

@@ -27,7 +27,7 @@ from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
-from ticket_events_pipeline.zendesk.page import utc_text
+from ticket_events_pipeline.text import utc_text
 
 _T = TypeVar("_T")
 

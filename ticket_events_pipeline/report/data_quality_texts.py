@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report.formats import date_text, days_text, moment_text, plural, rate_text
 from ticket_events_pipeline.report.model import ContradictedTarget, DayReport, Trust
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.tables.streams import AUDITS
+from ticket_events_pipeline.text import date_text, days_text, moment_text, plural, rate_text
 
 UNKNOWN_SHARE = 0.05
 """From this share of targets without a known policy on, the splits by policy no longer tell the whole."""

@@ -18,14 +18,10 @@ from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, Crede
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, TicketEventsError, TransientError
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
+from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
-from ticket_events_pipeline.zendesk.connection import (
-    NETWORK_ERRORS,
-    OneHostSession,
-    network_failure,
-    read_body,
-)
-from ticket_events_pipeline.zendesk.page import EventPage, PageRequest, caught_up_page, decode_page, utc_text
+from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, network_failure, read_body
+from ticket_events_pipeline.zendesk.page import EventPage, PageRequest, caught_up_page, decode_page
 from ticket_events_pipeline.zendesk.page_size import PageSize
 from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.refusals import Asked, Retryable, TooRecent

@@ -6,7 +6,6 @@ https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremen
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,14 +22,7 @@ from ticket_events_pipeline.zendesk.bodies import (
     parse_json,
 )
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
-from ticket_events_pipeline.zendesk.refusals import (
-    MINIMUM_AGE_SECONDS,
-    Asked,
-    TooRecent,
-    Unreadable,
-    error_with_200,
-    refusal,
-)
+from ticket_events_pipeline.zendesk.refusals import MINIMUM_AGE_SECONDS, Asked, TooRecent, Unreadable, error_with_200, refusal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -202,11 +194,6 @@ def caught_up_page(request: PageRequest, answer: TooRecent) -> EventPage:
         server_time=read_until if asked_at is None else min(asked_at, read_until),
         page_limit=request.page_limit,
     )
-
-
-def utc_text(epoch_seconds: float) -> str:
-    """The second as ISO 8601, for messages."""
-    return dt.datetime.fromtimestamp(int(epoch_seconds), dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 def _row(row: object) -> dict[str, Any]:

@@ -282,7 +282,7 @@ def test_every_check_is_described_documented_and_not_blocking():
 
 def by_command_line(place, days):
     ended = place.materialize("*", days[0], days[-1])
-    assert ended.code == 0, ended.told
+    assert ended.code == 0, ended.output
 
 
 def by_backfill(place, days):

@@ -97,13 +97,13 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
         told = []
         for _ in range(2):
             ended = place.materialize("*", DAYS[0], DAYS[-1])
-            assert ended.code == 0, ended.told[-3000:]
-            told.append(ended.told)
+            assert ended.code == 0, ended.output[-3000:]
+            told.append(ended.output)
         doctor = place.ticket_events("doctor")
-        assert (doctor.code, doctor.told.count("ok  ")) == (0, 3), doctor.told
-        assert f"root: {root} can be written" in doctor.told
+        assert (doctor.code, doctor.output.count("ok  ")) == (0, 3), doctor.output
+        assert f"root: {root} can be written" in doctor.output
         assert place.recorded_days(ASSETS[4]) == set(DAYS)
-    assert SECRET not in "".join([*told, doctor.told])
+    assert SECRET not in "".join([*told, doctor.output])
     assert place.holds(SECRET) == []
     assert not place.root.exists()
     with server.exported():
@@ -122,9 +122,9 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
 def test_the_demo_fills_a_bucket_and_its_bar(server, tmp_path):
     place = new_place(tmp_path, **server.env, TICKET_EVENTS_ROOT=server.root("demo"))
     ended = place.ticket_events("demo")
-    assert ended.code == 0, ended.told
-    assert "180/180" in ended.told
-    assert f"The files: {server.root('demo')}/sandbox/<asset>" in ended.told
+    assert ended.code == 0, ended.output
+    assert "180/180" in ended.output
+    assert f"The files: {server.root('demo')}/sandbox/<asset>" in ended.output
 
 
 def test_the_doctor_says_what_to_mend_of_a_bucket(server, tmp_path):
@@ -132,6 +132,6 @@ def test_the_doctor_says_what_to_mend_of_a_bucket(server, tmp_path):
         place = new_place(tmp_path, zendesk, **server.env, TICKET_EVENTS_ROOT="s3://nowhere/prefix")
         ended = place.ticket_events("doctor")
     assert ended.code == 1
-    assert re.search(r"FAIL  TICKET_EVENTS_ROOT: can't write s3://nowhere/prefix/\S+ \(404: NoSuchBucket", ended.told)
-    assert "ok    credentials" in ended.told
-    assert "Traceback" not in ended.told
+    assert re.search(r"FAIL  TICKET_EVENTS_ROOT: can't write s3://nowhere/prefix/\S+ \(404: NoSuchBucket", ended.output)
+    assert "ok    credentials" in ended.output
+    assert "Traceback" not in ended.output

@@ -25,9 +25,9 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline_tests.integration.test_sensor import event
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.deployment import deployed
+from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, stored_ids
 
 CASE = json.loads((SAMPLES / "cases" / "subdomain-renamed.json").read_text())

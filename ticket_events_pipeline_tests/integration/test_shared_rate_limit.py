@@ -97,7 +97,7 @@ def test_a_hundred_requests_in_real_time_are_refused_once_at_most(tmp_path: Path
     with ten_in_four_seconds(account(100), quota_headers) as server:
         place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="150")
         ended = place.materialize("ticket_metric_events", str(DAY))
-        assert ended.code == 0, ended.told[-3000:]
+        assert ended.code == 0, ended.output[-3000:]
     assert len(server.requests) >= 100
     assert refused(server) <= 1
     assert len(stored_ids(place.root, "ticket_metric_events", DAY)) == 900

@@ -169,7 +169,10 @@ def test_one_wrong_variable(variables: dict[str, str], words: str) -> None:
         ({"ZENDESK_EMAIL": "a@b.c"}, "ZENDESK_EMAIL is set without ZENDESK_API_TOKEN"),
         ({"ZENDESK_API_TOKEN": "hush"}, "ZENDESK_EMAIL is not set"),
         ({"ZENDESK_OAUTH_CLIENT_SECRET": "hush"}, "ZENDESK_OAUTH_CLIENT_ID is not set"),
-        ({"ZENDESK_EMAIL": "a@b.c/token", "ZENDESK_API_TOKEN": "hush"}, "ZENDESK_EMAIL: is not an e-mail address (give it without"),
+        (
+            {"ZENDESK_EMAIL": "a@b.c/token", "ZENDESK_API_TOKEN": "hush"},
+            "ZENDESK_EMAIL: is not an e-mail address (give it without",
+        ),
         ({"ZENDESK_EMAIL": "a@b.c", "ZENDESK_PASSWORD": "hush\x07hush"}, "ZENDESK_PASSWORD: contains a line end"),
         ({"ZENDESK_EMAIL": "a@b.c", "ZENDESK_PASSWORD": "hush", "ZENDESK_API_TOKEN": "hush"}, "2 sets of credentials"),
     ],

@@ -9,12 +9,7 @@ from typing import Any
 import pytest
 
 from ticket_events_pipeline.credentials import ApiToken, BearerToken, ClientCredentials, Credentials, Password
-from ticket_events_pipeline.errors import (
-    AuthenticationError,
-    ForbiddenError,
-    RequestRefusedError,
-    TransientError,
-)
+from ticket_events_pipeline.errors import AuthenticationError, ForbiddenError, RequestRefusedError, TransientError
 from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer

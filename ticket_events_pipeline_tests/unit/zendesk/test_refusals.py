@@ -7,13 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from ticket_events_pipeline.credentials import BearerToken, ClientCredentials
-from ticket_events_pipeline.errors import (
-    AuthenticationError,
-    BlockedError,
-    ForbiddenError,
-    RequestRefusedError,
-    TransientError,
-)
+from ticket_events_pipeline.errors import AuthenticationError, BlockedError, ForbiddenError, RequestRefusedError, TransientError
 from ticket_events_pipeline.zendesk.page import PageRequest, decode_page
 from ticket_events_pipeline.zendesk.refusals import Asked, RateLimited, Unreadable
 from ticket_events_pipeline_tests.integration.test_security import PROXY_PASSWORD, at_a_real_host, shown
