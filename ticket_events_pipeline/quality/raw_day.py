@@ -26,7 +26,7 @@ from ticket_events_pipeline.storage.partition_file import opened_partition, stor
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.registry import RAW_STREAMS
 from ticket_events_pipeline.zendesk.page import Stream, utc_text
 
 _T = TypeVar("_T")
@@ -61,7 +61,7 @@ def owner_of(
     accounts: Counter[str] = Counter()
     sideloads: Counter[bool] = Counter()
     scopes: Counter[str] = Counter()
-    for name in RAW_SCHEMAS if account is None else [stream]:
+    for name in RAW_STREAMS if account is None else [stream]:
         for day in _witnesses(store, name, days, timezone):
             try:
                 footer = read_raw_footer(store, name, day)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ticket_events_pipeline.decoding.json_values import as_text
 from ticket_events_pipeline.report.data_quality_texts import MAKE_AGAIN, notices
 from ticket_events_pipeline.report.formats import (
     count_text,
@@ -23,7 +24,6 @@ from ticket_events_pipeline.report.formats import (
 )
 from ticket_events_pipeline.report.model import MEAN_DAYS, Counted, DayReport, Mean, PolicyFigures
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
-from ticket_events_pipeline.storage.json_values import as_text
 
 UNKNOWN = "-"
 """Stands where there is no figure."""

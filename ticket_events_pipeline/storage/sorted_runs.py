@@ -18,7 +18,7 @@ import pyarrow as pa
 from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import metric_shaped
+from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 
 BYTES_PER_CHUNK = 8 * 2**20
 """Of a chunk of merged rows in memory; it becomes a row group. Measured in benchmarks/README.md."""

@@ -7,7 +7,9 @@ import pytest
 
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, RAW_SCHEMAS, SLA_TARGETS_SCHEMA
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.registry import RAW_STREAMS, TABLES
+from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, REPOSITORY, deployed
 
@@ -40,7 +42,11 @@ def test_every_asset_job_schedule_and_sensor_has_its_name_in_the_readme():
 
 
 def test_the_columns_that_the_readme_names_exist():
-    schemas = {**RAW_SCHEMAS, "sla_targets": SLA_TARGETS_SCHEMA, "daily_sla_breach_summary": DAILY_SLA_BREACH_SUMMARY_SCHEMA}
+    schemas = {
+        **{stream: TABLES[stream].schema for stream in RAW_STREAMS},
+        "sla_targets": SLA_TARGETS_TABLE.schema,
+        "daily_sla_breach_summary": DAILY_SLA_BREACH_SUMMARY_TABLE.schema,
+    }
     lines = re.findall(r"^\| `(\w+)` \| .* \| `([^`]+), …` \|$", README, re.MULTILINE)
     assert {asset for asset, _ in lines} == set(schemas)
     for asset, columns in lines:

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.quality.schema_drift import find_oddities
-from ticket_events_pipeline.storage.decode import decode_rows
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import RAW_STREAMS, SCHEMA_VERSION
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.sla_cases import rows_of
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days, put_raw_table
@@ -76,7 +76,7 @@ def changed(row, variant):
 
 
 def put_rows(root, served, day, backwards):
-    for stream in RAW_SCHEMAS:
+    for stream in RAW_STREAMS:
         if stream not in served:
             continue
         rows = served[stream][::-1] if backwards else served[stream]

@@ -42,7 +42,7 @@ from ticket_events_pipeline.storage.partition_file import (
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables import schemas
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION, TABLES
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.damages import rewrite
 from ticket_events_pipeline_tests.support.deployment import ASSETS, deployed
@@ -120,9 +120,9 @@ def add_trial_column(monkeypatch, stream):
         if name.startswith("ticket_events_pipeline.") and hasattr(module, "SCHEMA_VERSION"):
             monkeypatch.setattr(module, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     monkeypatch.setitem(decode.STATUS_PATHS, TRIAL, ("trial",))
-    place = RAW_SCHEMAS[stream].get_field_index("status_business_minutes") + 1
-    grown = RAW_SCHEMAS[stream].insert(place, pa.field(TRIAL, pa.int64()))
-    monkeypatch.setitem(schemas.RAW_SCHEMAS, stream, grown)
+    place = TABLES[stream].schema.get_field_index("status_business_minutes") + 1
+    grown = TABLES[stream].schema.insert(place, pa.field(TRIAL, pa.int64()))
+    monkeypatch.setitem(schemas.RAW_STREAMS, stream, grown)
     monkeypatch.setitem(schemas.TABLES, stream, replace(TABLES[stream], schema=grown, since={TRIAL: SCHEMA_VERSION + 1}))
 
 
@@ -284,7 +284,7 @@ def test_one_more_column_leaves_every_stored_day_whole_and_resumes_the_open_one(
     for each in STREAMS:  # of the metric events from the killed pass's segment on
         finish(server, root, each)
     resumed, metadata = read_partition_and_metadata(FolderStore(root), stream, OPEN)
-    assert resumed.schema == RAW_SCHEMAS[stream]
+    assert resumed.schema == TABLES[stream].schema
     assert resumed.drop_columns([TRIAL]) == read_partition(FolderStore(without), stream, OPEN).drop_columns([TRIAL])
     # The column has no value yet: the hash is the old one, and nothing made from the day is outdated.
     assert metadata["content_hash"] == read_raw_footer(FolderStore(without), stream, OPEN).content_hash

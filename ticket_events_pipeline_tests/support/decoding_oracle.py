@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ticket_events_pipeline.storage.decode import EventBatch, decode_rows
+from ticket_events_pipeline.decoding.decode import EventBatch, decode_rows
 
 JSON_COLUMNS = {"child_events", "system", "metadata", "merged_ticket_ids"}
 COLUMNS = {

@@ -6,7 +6,7 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 
 WHOLE, OPEN, DAMAGED, MISSING = "WODM"
 
@@ -30,7 +30,7 @@ class Shelf(FolderStore):
             with self.writer(path) as file:
                 file.write(b"PAR1 but no more")
         else:
-            rows = RAW_SCHEMAS[stream].empty_table()
+            rows = TABLES[stream].schema.empty_table()
             footer = RawFooter(
                 schema_version=schema_version,
                 account="acme",

@@ -16,7 +16,7 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 from ticket_events_pipeline_tests.support.sla_cases import raw_table
 
 METRIC = "ticket_metric_events"

@@ -17,7 +17,6 @@ from ticket_events_pipeline.defs.runs import NOTE_TAG
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.fetch import fetch_days
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
 
 ZENDESK_POOL = "zendesk_api"
@@ -110,7 +109,7 @@ def raw_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
                 team="data_engineering",
                 tags={"source": "zendesk", "personal_data": "yes" if stream is TICKET_EVENTS else "no"},
                 metadata={
-                    **column_schema(stream.name, RAW_SCHEMAS[stream.name]),
+                    **column_schema(stream.name),
                     "zendesk_api": dg.MetadataValue.url(API_PAGES[stream.name]),
                 },
             ),

@@ -20,11 +20,11 @@ from ticket_events_pipeline.ingest.catch_up import (
     is_stuck,
 )
 from ticket_events_pipeline.storage.partition_file import partition_path
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import RAW_STREAMS, SCHEMA_VERSION
 from ticket_events_pipeline_tests.support.empty_days import DAMAGED, MISSING, OPEN, WHOLE, Shelf
 
 TODAY = Day.parse("2026-03-10")
-STREAMS = tuple(RAW_SCHEMAS)
+STREAMS = tuple(RAW_STREAMS)
 
 
 def days_ago(count: int) -> Day:

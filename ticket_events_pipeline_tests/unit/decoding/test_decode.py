@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.storage.decode import decode_rows
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.decoding.decode import decode_rows
+from ticket_events_pipeline.tables.registry import RAW_STREAMS, TABLES
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 
-STREAMS = sorted(RAW_SCHEMAS)
+STREAMS = sorted(RAW_STREAMS)
 
 
 def told(stream, row):
@@ -34,7 +34,7 @@ def test_the_documented_samples_are_taken_as_they_are_in_both_streams(stream):
         rows = page.get("ticket_events", page.get("ticket_metric_events"))
         batch = decode_rows(stream, rows)
         assert batch.rejected == []
-        assert batch.table.schema == RAW_SCHEMAS[stream]
+        assert batch.table.schema == TABLES[stream].schema
         stored = batch.table.select(["id", "instance_id", "metric", "ticket_id", "type"]).to_pylist()
         assert stored == [{name: row[name] for name in ("id", "instance_id", "metric", "ticket_id", "type")} for row in rows]
 
@@ -205,7 +205,7 @@ def test_any_json_is_taken_and_no_unknown_field_is_lost(bodies, stream):
     batch = decode_rows(stream, rows)
     batch.table.validate(full=True)
     assert batch.rejected == []
-    known = set(RAW_SCHEMAS[stream].names) | {"sla", "group_sla", "status", "timestamp", "created_at", "time"}
+    known = set(TABLES[stream].schema.names) | {"sla", "group_sla", "status", "timestamp", "created_at", "time"}
     for row, stored in zip(rows, batch.table.to_pylist(), strict=True):
         extra = json.loads(stored["extra"] or "{}")
         assert {name: row[name] for name in row if name not in known} == {
@@ -218,4 +218,4 @@ def test_any_json_is_taken_and_no_unknown_field_is_lost(bodies, stream):
 
 def test_an_empty_page_makes_an_empty_table_of_the_schema():
     for stream in STREAMS:
-        assert decode_rows(stream, []).table == pa.table(RAW_SCHEMAS[stream].empty_table())
+        assert decode_rows(stream, []).table == pa.table(TABLES[stream].schema.empty_table())
