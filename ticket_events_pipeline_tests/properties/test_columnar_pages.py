@@ -256,6 +256,4 @@ def test_of_a_page_with_anything_else_no_columns_are_made() -> None:
     assert in_columns(body_of([ROW | {"unheard_of": None}])) is None
     assert in_columns(body_of([ROW | {"ticket_id": "5"}])) is None
     assert not is_columnar(body_of([ROW | {"metric": None}]))
-    assert not is_columnar(
-        body_of([ROW | {"sla": {**SLA, "policy": {"id": 1}}}, ROW | {"sla": {"policy": {"description": None}}}])
-    )
+    assert not is_columnar(body_of([ROW | {"sla": SLA, "group_sla": {**SLA, "policy": {**POLICY, "id": "531"}}}]))
