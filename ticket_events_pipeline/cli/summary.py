@@ -22,7 +22,7 @@ from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
 from ticket_events_pipeline.text import ranges_text, terminal_text
 
 Summaries = Mapping[Day, pa.Table]
@@ -101,7 +101,7 @@ def _print_csv(summaries: Summaries) -> None:
     """RFC 4180 in UTF-8. Texts stay unchanged, also where a spreadsheet would run them; a warning says so."""
     to_terminal = sys.stdout.isatty()
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, ["date", *DAILY_SLA_BREACH_SUMMARY_SCHEMA.names])
+    writer = csv.DictWriter(text, ["date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names])
     writer.writeheader()
     is_risky = False
     for row in _rows(summaries):

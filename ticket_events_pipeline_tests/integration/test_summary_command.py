@@ -18,7 +18,7 @@ from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
 from ticket_events_pipeline_tests.support.commands import BIN, new_place
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
@@ -133,7 +133,7 @@ def test_csv_holds_the_same_by_rfc_4180(place):
     asked = ("--from", str(FIRST), "--to", str(SECOND), "--format")
     told = summary(place, *asked, "csv")
     rows = list(csv.reader(io.StringIO(told.out, newline=""), strict=True))
-    assert rows[0] == ["date", *DAILY_SLA_BREACH_SUMMARY_SCHEMA.names]
+    assert rows[0] == ["date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names]
     spelled = {None: "", True: "true", False: "false"}
     expected = json.loads(summary(place, *asked, "json").out)
     assert rows[1:] == [

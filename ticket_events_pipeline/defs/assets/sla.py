@@ -21,9 +21,7 @@ from ticket_events_pipeline.report.charts import breach_chart_image, chart_text
 from ticket_events_pipeline.report.markdown import summary_markdown
 from ticket_events_pipeline.sla.build import MadeDay, make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.provenance import Provenance
-from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 SUMMED_COLUMNS = (
@@ -127,14 +125,14 @@ def sla_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
         "sla_clocks",
         _maker(make_clocks, lambda *_: lambda _: {}),
         deps=[*(scope.key(stream) for stream in SLA_STREAMS), own_previous_day],
-        shown=_shown(scope, "sla_clocks", make_clocks, CLOCKS_SCHEMA),
+        shown=_shown(scope, "sla_clocks", make_clocks),
     )
     targets = daily_asset(
         scope,
         "sla_targets",
         _maker(make_targets, lambda *_: _target_facts),
         deps=[clocks],
-        shown=_shown(scope, "sla_targets", make_targets, SLA_TARGETS_SCHEMA),
+        shown=_shown(scope, "sla_targets", make_targets),
     )
     summary = daily_asset(
         scope,
@@ -142,12 +140,12 @@ def sla_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
         _maker(make_summaries, _summary_facts),
         deps=[targets],
         freshness=SLA_FRESHNESS,
-        shown=_shown(scope, "daily_sla_breach_summary", make_summaries, DAILY_SLA_BREACH_SUMMARY_SCHEMA),
+        shown=_shown(scope, "daily_sla_breach_summary", make_summaries),
     )
     return [clocks, targets, summary]
 
 
-def _shown(scope: AccountScope, name: str, made_by: Callable[..., Any], schema: pa.Schema) -> Shown:
+def _shown(scope: AccountScope, name: str, made_by: Callable[..., Any]) -> Shown:
     return Shown(
         group="sla",
         description=DESCRIPTIONS[name],
@@ -155,6 +153,6 @@ def _shown(scope: AccountScope, name: str, made_by: Callable[..., Any], schema: 
         made_by=made_by,
         team="support_operations",
         tags={"source": "zendesk", "personal_data": "no"},
-        metadata=column_schema(name, schema),
+        metadata=column_schema(name),
         newest_metadata=column_lineage(scope, name),
     )
