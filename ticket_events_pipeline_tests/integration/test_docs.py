@@ -7,10 +7,10 @@ import sys
 
 import duckdb
 import pytest
-from ticket_events_pipeline.tables.registry import TABLES
 
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, REPOSITORY, deployed
 

@@ -21,7 +21,8 @@ from ticket_events_pipeline.sla.rules.targets import targets
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, TABLES
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.text import markdown_code
 from ticket_events_pipeline_tests.properties.test_sla import FIRST, audits, histories
 from ticket_events_pipeline_tests.support.damages import another_days, removed, rewrite, truncated
@@ -131,7 +132,7 @@ def another(value):
     return value + ("2" if isinstance(value, str) else 1)
 
 
-FIGURES = [name for name in DAILY_SLA_BREACH_SUMMARY_SCHEMA.names if name not in Key._fields]
+FIGURES = [name for name in DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names if name not in Key._fields]
 
 
 @pytest.mark.parametrize("name", FIGURES)
