@@ -71,7 +71,11 @@ def test_the_footer_tells_each_fact_as_text(tmp_path, stream):
     for day, footer in footers.items():
         table = read_partition(FolderStore(tmp_path), stream, day)
         assert sorted(footer) == sorted(FOOTER.split())
-        assert (footer["schema_version"], footer["account"], footer["timezone"]) == (str(SCHEMA_VERSION), "recorded", "America/New_York")
+        assert (footer["schema_version"], footer["account"], footer["timezone"]) == (
+            str(SCHEMA_VERSION),
+            "recorded",
+            "America/New_York",
+        )
         assert (footer["stream"], footer["partition"], footer["rows"]) == (stream, str(day), str(table.num_rows))
         assert footer["sideload"] == ("true" if stream == "ticket_events" else "false")
         assert (footer["window_start"], footer["window_end"]) == (str(day.start), str(day.end))
