@@ -14,7 +14,8 @@ from ticket_events_pipeline.ingest.fetch import SETTLING_SECONDS
 from ticket_events_pipeline.quality.findings import Finding, read_again
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
-from ticket_events_pipeline.zendesk.page import Stream, utc_text
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.text import utc_text
 
 OPEN_GRACE_SECONDS = 2 * 3600
 """An hourly fetch needs up to an hour, and its run, to close a day that is over."""

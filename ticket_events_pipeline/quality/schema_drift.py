@@ -21,7 +21,6 @@ from ticket_events_pipeline.decoding.decode import fits
 from ticket_events_pipeline.decoding.json_values import as_deleted
 from ticket_events_pipeline.decoding.row_times import as_epoch_ms
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import TABLES
@@ -93,7 +92,7 @@ def _of_day(store: Store, stream: str, day: Day) -> Iterator[_Found]:
         with opened_partition(store, stream, day) as file:
             if file is None:
                 return
-            for batch in batches_of(file, known.columns_read):
+            for batch in file.batches(known.columns_read):
                 rows = pa.Table.from_batches([batch])
                 yield from _unknown_values(known, rows)
                 yield from _of_leftovers(known, rows)

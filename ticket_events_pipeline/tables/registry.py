@@ -21,8 +21,5 @@ TABLES: dict[str, Table] = {
 }
 """By asset name, upstream first."""
 
-RAW_STREAMS = tuple(table.name for table in TABLES.values() if not table.made_from)
-"""The tables that are fetched: each has the name of its stream in the API's path and envelope."""
-
 SCHEMA_VERSION = max(table.version for table in TABLES.values())
 """Of the columns as they are written now. Each file's footer has it as `schema_version`."""

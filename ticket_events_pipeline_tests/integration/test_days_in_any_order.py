@@ -10,9 +10,10 @@ import pytest
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.tables.registry import RAW_STREAMS, SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching
 
@@ -113,7 +114,7 @@ def test_the_sla_tables_are_equal_once_the_sensor_has_settled(tmp_path):
     tables = {}
     for way, order in {"range": [days], "apart": [[day] for day in random.Random(3).sample(days, len(days))]}.items():  # noqa: S311
         with deployed(tmp_path / way, now=later) as deployment:
-            for stream in RAW_STREAMS:
+            for stream in STREAMS:
                 rows = takewhile(lambda row: row.time < later, simulated.rows(stream, Day.parse(days[0]).start, now=later))
                 deployment.account.deliver(stream, [json.loads(row.json) for row in rows])
             for asked in order:

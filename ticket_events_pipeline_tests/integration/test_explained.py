@@ -23,11 +23,12 @@ from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.rules.daily_summary import COUNTS, KEY
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
-from ticket_events_pipeline.tables.registry import RAW_STREAMS, TABLES
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 from ticket_events_pipeline_tests.properties.test_sla import audits, histories
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
@@ -86,7 +87,7 @@ def summed(root, day):
 def stored(root, days):
     """Every metric event in the raw files as a trace tells it, and every audit, of which a trace tells less."""
     events = set()
-    for stream in RAW_STREAMS:
+    for stream in STREAMS:
         for day in days:
             table = read_partition(FolderStore(root), stream, day)
             rows = [] if table is None else table.to_pylist()
@@ -147,7 +148,7 @@ def test_every_figure_of_ten_days_of_a_believable_account_is_traced(tmp_path):
     days = days_between(Day.parse("2026-03-02", "America/New_York"), Day.parse("2026-03-11", "America/New_York"))
     clock = Moment(days[-1].start + 15 * 3600)
     with SandboxServer(SimulatedAccount(seed=1, tickets_per_day=25), clock=clock) as server:
-        for stream in RAW_STREAMS:
+        for stream in STREAMS:
             fetch(server, tmp_path, stream, str(days[0]), str(days[-1]), clock=clock, timezone="America/New_York")
     make_sla_days(tmp_path, days[0], days[-1])
     occurred = set()
@@ -470,7 +471,7 @@ def test_every_name_in_the_page_is_one_of_the_files_or_settings():
     known = {
         *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names,
         *SLA_TARGETS_TABLE.schema.names,
-        *RAW_STREAMS,
+        *STREAMS,
         "sla_targets",
         "TICKET_EVENTS_TIMEZONE",
     }

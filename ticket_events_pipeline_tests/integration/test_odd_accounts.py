@@ -16,12 +16,14 @@ import pytest
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.quality.schema_drift import find_oddities
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.tables.registry import RAW_STREAMS, SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
+from ticket_events_pipeline_tests.support.raw_files import put_raw_table
 from ticket_events_pipeline_tests.support.sla_cases import rows_of
-from ticket_events_pipeline_tests.support.sla_roots import make_sla_days, put_raw_table
+from ticket_events_pipeline_tests.support.sla_roots import make_sla_days
 
 CASES = SAMPLES / "cases"
 HOUR = 3600
@@ -76,7 +78,7 @@ def changed(row, variant):
 
 
 def put_rows(root, served, day, backwards):
-    for stream in RAW_STREAMS:
+    for stream in STREAMS:
         if stream not in served:
             continue
         rows = served[stream][::-1] if backwards else served[stream]
@@ -201,7 +203,7 @@ def test_deleted_is_read_in_every_spelling_also_from_files_that_kept_it_in_extra
         place = table.column_names.index("deleted")
         table = table.set_column(place, table.schema.field(place), pa.array([False] * 3))
     told = {"schema_version": str(schema_version)}
-    put_raw_table(tmp_path, table, "ticket_metric_events", day, read_to=day.end + HOUR, told=told)
+    put_raw_table(tmp_path, table, "ticket_metric_events", day, read_to=day.end + HOUR, more_footer=told)
     make_sla_days(tmp_path, day, day)
     [target] = Tables(tmp_path).targets(day)
     assert (target["outcome"], target["withdrawn_breaches"]) == expected

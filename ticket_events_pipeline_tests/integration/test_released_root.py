@@ -31,6 +31,7 @@ from ticket_events_pipeline.report.page import report_page
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import (
     partition_path,
     read_metadata,
@@ -39,7 +40,6 @@ from ticket_events_pipeline.storage.partition_file import (
     write_partition,
 )
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 from ticket_events_pipeline.tables.table import INT64, Column
 from ticket_events_pipeline_tests.support.checkout import SAMPLES

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.decoding.decode import decode_rows
-from ticket_events_pipeline.tables.registry import RAW_STREAMS, TABLES
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.released import in_released_columns
 
-STREAMS = sorted(RAW_STREAMS)
+STREAMS = sorted(STREAMS)
 
 
 def told(stream, row):

@@ -17,9 +17,10 @@ from ticket_events_pipeline.sla.rules.deletions import AUDIT_COLUMNS, status_cha
 from ticket_events_pipeline.sla.rules.events import APPLY, BREACH, RANK_BY_TYPE, sla_events
 from ticket_events_pipeline.sla.rules.targets import targets
 from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
-from ticket_events_pipeline.tables.registry import RAW_STREAMS, TABLES
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.sla_cases import changes_of, raw_table
 
 FIRST = Day(dt.date(2026, 3, 2))
@@ -171,7 +172,7 @@ def clocks_of(raw, new_ids):
     return clocks.append_column("delivery", pa.array([old[number] for number in clocks["id"].to_pylist()]))
 
 
-@pytest.mark.parametrize("stream", RAW_STREAMS)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_clocks_change_with_the_raw_columns_that_are_named_and_with_no_other(stream):
     made_from, rng = defaultdict(set), random.Random(1)  # noqa: S311
     raw = raw_table([*history(1), *(audits(1) if stream == "ticket_events" else [])], stream)
