@@ -67,8 +67,8 @@ def decode_rows(stream: str, rows: Sequence[Any]) -> EventBatch:
 
 
 def fits(column: Column, value: Any) -> bool:
-    """Whether a JSON value fills the column, exactly or at least readably."""
-    if column.sent is Sent.ANY:
+    """Whether a JSON value fills the column, exactly or at least readably; null does."""
+    if value is None or column.sent is Sent.ANY:
         return True
     if column.sent is Sent.FLAG:
         return as_deleted(value) is not None

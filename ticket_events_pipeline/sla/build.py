@@ -18,11 +18,7 @@ from ticket_events_pipeline.sla.agreement import MADE_FROM_CLOCKS, MADE_FROM_TAR
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
 from ticket_events_pipeline.sla.clock_files import CLOCKS, NewLayer, write_layer
 from ticket_events_pipeline.sla.provenance import RULES_VERSION, Provenance, read_sla_day
-from ticket_events_pipeline.sla.restatements import (
-    RESTATEMENTS,
-    restatements_after,
-    restatements_in,
-)
+from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_after, restatements_in
 from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
 from ticket_events_pipeline.sla.rules.targets import targets
 from ticket_events_pipeline.sla.sources import RawDay, read_raw
