@@ -12,9 +12,9 @@ import dagster as dg
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.day_check import DayCheck, checks_of_asset, markdown_list
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.quality.findings import CheckedDay
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
-from ticket_events_pipeline.quality.quoted import quoted
 from ticket_events_pipeline.quality.raw_day import owner_of, rejected_folder_url, rejected_row_count, verify_days
 from ticket_events_pipeline.quality.schema_drift import DELETED, TYPE_CHANGED, UNKNOWN, Oddity, find_oddities
 from ticket_events_pipeline.quality.sla_tables import (
@@ -26,7 +26,8 @@ from ticket_events_pipeline.quality.sla_tables import (
 from ticket_events_pipeline.quality.traffic import slas_are_applied, volume_is_usual
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.text import markdown_code
 
 WHOLE, APPLIED, USUAL = "days_are_whole", "slas_are_applied", "volume_is_usual"
 PLACED, TYPES, KNOWN = "rows_are_placed", "field_types_are_kept", "nothing_is_unknown"
@@ -57,7 +58,7 @@ SLA_DAY_CHECKS = {
             "policies_are_known",
             "Of the day's targets, hardly any breached without an apply that is known.",
             dg.AssetCheckSeverity.WARN,
-            policies_are_known,
+            lambda pipeline, days: policies_are_known(pipeline.store, days),
             green="the policies of nearly all targets are known.",
             remembered_days=REMEMBERED_DAYS,
         ),
@@ -65,7 +66,7 @@ SLA_DAY_CHECKS = {
             "outcomes_agree_with_durations",
             "No target of the day has an outcome that its measured duration contradicts.",
             dg.AssetCheckSeverity.WARN,
-            outcomes_agree_with_durations,
+            lambda pipeline, days: outcomes_agree_with_durations(pipeline.store, days),
             green="every outcome agrees with the measured duration.",
             remembered_days=REMEMBERED_DAYS,
         ),
@@ -76,7 +77,7 @@ SLA_DAY_CHECKS = {
             "Every figure of the day's summary was counted from the day's targets as they are stored now, and neither file has "
             "changed since it was written.",
             dg.AssetCheckSeverity.ERROR,
-            counts_match_targets,
+            lambda pipeline, days: counts_match_targets(pipeline.store, days),
             green="made from the stored targets and unchanged.",
         ),
         DayCheck(
@@ -84,7 +85,7 @@ SLA_DAY_CHECKS = {
             "Per metric: open at the day's end = open at the end of the day before + started + discovered + re-opened "
             "- achieved - completed breached - cancelled - deleted.",
             dg.AssetCheckSeverity.ERROR,
-            open_targets_add_up,
+            lambda pipeline, days: open_targets_add_up(pipeline.store, days),
             green="all add up.",
         ),
     ],
@@ -107,14 +108,14 @@ def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
             f"None of its events is stored twice, in it or on a stored day up to {NEARBY_DAYS} days away. An event that an "
             "earlier reading of the day had and the newest has not is on one of those days, or they were all read since.",
             dg.AssetCheckSeverity.ERROR,
-            lambda store, days: _verified_days(scope, store, stream, days),
+            lambda pipeline, days: _verified_days(scope, pipeline, stream, days),
             green=f"all whole as far as they can be by now; compared with the stored days up to {NEARBY_DAYS} days away.",
         ),
         DayCheck(
             APPLIED,
             "No complete day has traffic but no `apply_sla`, if the account's days before have some.",
             dg.AssetCheckSeverity.ERROR,
-            lambda store, days: slas_are_applied(store, stream, days),
+            lambda pipeline, days: slas_are_applied(pipeline.store, stream, days),
             green="SLAs are applied wherever they are expected.",
             remembered_days=REMEMBERED_DAYS,
         ),
@@ -122,7 +123,7 @@ def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
             USUAL,
             "Every complete day holds about as many rows as the same weekday does in the weeks before.",
             dg.AssetCheckSeverity.WARN,
-            lambda store, days: volume_is_usual(store, stream, days),
+            lambda pipeline, days: volume_is_usual(pipeline.store, stream, days),
             green="as many rows as usual.",
             remembered_days=REMEMBERED_DAYS,
         ),
@@ -136,13 +137,13 @@ def _raw_checks(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
     specs += [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in DESCRIPTIONS.items()]
 
     def evaluate(
-        instance: dg.DagsterInstance, store: Store, days: list[Day], selected: set[str]
+        instance: dg.DagsterInstance, pipeline: Pipeline, days: list[Day], selected: set[str]
     ) -> Iterator[dg.AssetCheckResult]:
-        yield from (check.evaluate(instance, scope, key, store, days) for check in day_checks if check.name in selected)
+        yield from (check.evaluate(instance, scope, key, pipeline, days) for check in day_checks if check.name in selected)
         if PLACED in selected:
-            yield _rejected_rows_result(store, stream, days)
+            yield _rejected_rows_result(pipeline.store, stream, days)
         if selected & {TYPES, KNOWN}:
-            oddities = find_oddities(store, stream, days)
+            oddities = find_oddities(pipeline.store, stream, days)
             yield from (_drift_result(name, oddities) for name in (TYPES, KNOWN) if name in selected)
 
     return checks_of_asset(scope, stream, specs, evaluate)
@@ -152,17 +153,17 @@ def _sla_checks(scope: AccountScope, asset: str, day_checks: list[DayCheck]) -> 
     key = scope.key(asset)
 
     def evaluate(
-        instance: dg.DagsterInstance, store: Store, days: list[Day], selected: set[str]
+        instance: dg.DagsterInstance, pipeline: Pipeline, days: list[Day], selected: set[str]
     ) -> Iterator[dg.AssetCheckResult]:
-        yield from (check.evaluate(instance, scope, key, store, days) for check in day_checks if check.name in selected)
+        yield from (check.evaluate(instance, scope, key, pipeline, days) for check in day_checks if check.name in selected)
 
     return checks_of_asset(scope, asset, [check.spec(key) for check in day_checks], evaluate)
 
 
-def _verified_days(scope: AccountScope, store: Store, stream: str, days: list[Day]) -> Iterable[CheckedDay]:
+def _verified_days(scope: AccountScope, pipeline: Pipeline, stream: str, days: list[Day]) -> Iterable[CheckedDay]:
     if not days:
         return
-    settings, asset = scope.lake_settings(), scope.key(stream).to_user_string()
+    store, settings, asset = pipeline.store, pipeline.lake_settings, scope.key(stream).to_user_string()
     owner = owner_of(store, stream, days, account=settings.account, former=settings.former_accounts, timezone=scope.timezone)
     for verified in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock(), asset=asset):
         yield CheckedDay(verified.day, verified.findings, notes=verified.notes)
@@ -189,7 +190,8 @@ def _drift_result(check_name: str, oddities: list[Oddity]) -> dg.AssetCheckResul
         advice = f"{advice} {UNREADABLE_DELETED}"
     # The names are the account's, and may hold markup.
     lines = [
-        f"{quoted(oddity.name)}: {oddity.count} rows, for example id {oddity.example_id} of {oddity.day}" for oddity in found
+        f"{markdown_code(oddity.name)}: {oddity.count} rows, for example id {oddity.example_id} of {oddity.day}"
+        for oddity in found
     ]
     return dg.AssetCheckResult(
         check_name=check_name,

@@ -13,12 +13,11 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.quality.footer_checks import pages_within
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.content_hash import ContentHash
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.schemas import TABLES, StoredTable, metric_shaped
-from ticket_events_pipeline.zendesk.page import utc_text
+from ticket_events_pipeline.text import utc_text
 
 
 def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:
@@ -31,7 +30,7 @@ def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:
     if problem is not None:
         return [problem]
     reading = _Reading(day, TABLES[footer.stream])
-    for batch in batches_of(file):
+    for batch in file.batches():
         reading.take(batch)
     return [*reading.problems(), *_contradictions(footer, reading)]
 

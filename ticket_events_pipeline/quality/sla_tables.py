@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.quality.findings import CheckedDay, Finding, rebuild_sla_tables
-from ticket_events_pipeline.quality.quoted import quoted
 from ticket_events_pipeline.sla.agreement import MADE_FROM_TARGETS
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
@@ -25,6 +24,7 @@ from ticket_events_pipeline.storage.partition_file import opened_partition, read
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.schemas import TABLES
+from ticket_events_pipeline.text import markdown_code
 
 MAX_UNKNOWN_POLICY_SHARE = 0.05
 """With a larger share of targets without a policy, splits by policy are off by more than anyone should accept."""
@@ -91,7 +91,9 @@ def read_sla_day_to_check(store: Store, asset: str, day: Day) -> SlaDay | Findin
 def _sla_day(file: StoredFile, asset: str, day: Day) -> SlaDay | Finding:
     metadata = file.metadata
     if metadata.get("partition", str(day)) != str(day):
-        problem = f"The file of {asset} says that it is of {quoted(metadata['partition'])}: it was put in this day's place."
+        problem = (
+            f"The file of {asset} says that it is of {markdown_code(metadata['partition'])}: it was put in this day's place."
+        )
         return Finding(problem, rebuild_sla_tables(day))
     problem_of_columns = file.columns_problem()
     if problem_of_columns is not None:
@@ -193,8 +195,8 @@ def _imbalances(before: pa.Table, current: pa.Table) -> Iterator[str]:
             terms = [f"+ {flow[name]} {word}" for name, word in INCOMING.items()]
             terms += [f"- {flow[name]} {word}" for name, word in OUTGOING.items()]
             yield (
-                f"{quoted(metric)}: {opened} targets were open at the end of the day before {' '.join(terms)} = {expected}, "
-                f"but {flow['active_eod']} are open at the end of the day."
+                f"{markdown_code(metric)}: {opened} targets were open at the end of the day before {' '.join(terms)} = "
+                f"{expected}, but {flow['active_eod']} are open at the end of the day."
             )
 
 
@@ -271,7 +273,7 @@ def _check_outcomes(day: Day, stored: SlaDay) -> CheckedDay:
 
 
 def _target_name(target: dict[str, object]) -> str:
-    return f"ticket {target['ticket_id']} ({quoted(str(target['sla_metric']))}, {target['outcome']})"
+    return f"ticket {target['ticket_id']} ({markdown_code(str(target['sla_metric']))}, {target['outcome']})"
 
 
 def _contradiction_remedy(contradicted: pa.Table, day: Day) -> str:

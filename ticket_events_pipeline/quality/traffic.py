@@ -21,9 +21,8 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.quality.findings import CheckedDay, Finding, materialise_again
 from ticket_events_pipeline.sla.rules.events import APPLY, RANK_BY_TYPE
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.partition_file import opened_partition
-from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
+from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footers
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import metric_shaped
 
@@ -87,11 +86,7 @@ def volume_is_usual(store: Store, stream: str, days: list[Day]) -> Iterator[Chec
 
     @functools.cache
     def complete_rows(day: Day) -> int | None:
-        try:
-            footer = read_raw_footer(store, stream, day)
-        except DamagedFileError:  # `days_are_whole` names it
-            return None
-        return footer.rows if footer is not None and footer.complete else None
+        return next((footer.rows for _, footer in read_raw_footers(store, stream, [day]) if footer.complete), None)
 
     for day in days:
         rows = complete_rows(day)
@@ -194,7 +189,7 @@ def _traffic(store: Store, stream: str, day: Day) -> Traffic | None:
         with opened_partition(store, stream, day) as file:
             if file is None or not RawFooter.from_metadata(file.metadata).complete:
                 return None
-            for batch in batches_of(file, _COLUMNS, batch_rows=ROWS_PER_BATCH):
+            for batch in file.batches(_COLUMNS, batch_rows=ROWS_PER_BATCH):
                 rows = pa.Table.from_batches([batch])
                 types = rows["type"].filter(metric_shaped(rows))
                 events += len(types)

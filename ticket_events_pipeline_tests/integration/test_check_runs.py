@@ -16,8 +16,8 @@ from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.day_check import NAMED_DAYS
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import TABLES
 from ticket_events_pipeline_tests.support.damages import path_of, rewrite
 from ticket_events_pipeline_tests.support.deployment import deployed
@@ -72,8 +72,8 @@ def weeks(tmp_path_factory):
     root = tmp_path_factory.mktemp("weeks")
     events = [event for day in DAYS for event in events_of(day)]
     for day in DAYS:
-        put_raw_day(root, events, day, told=OWNER)
-        put_raw_day(root, [], day, stream=EVENTS, told={**OWNER, "rows": str(AUDITS)})
+        put_raw_day(root, events, day, more_footer=OWNER)
+        put_raw_day(root, [], day, stream=EVENTS, more_footer={**OWNER, "rows": str(AUDITS)})
     make_sla_days(root, SLA_DAYS[0], LAST)
     return root
 
@@ -209,11 +209,7 @@ def test_every_check_is_red_by_its_damage_and_green_once_it_is_repaired(deployme
         assert (found[key].passed, found[key].severity.value) == (False, severity)
         assert problem in "".join(lines)
         # The damages of the targets leave a summary of other targets.
-        also = (
-            {DAMAGED[other] for other in DAMAGES if other[0] == TARGETS}
-            if key[1] == "counts_match_targets"
-            else set()
-        )
+        also = {DAMAGED[other] for other in DAMAGES if other[0] == TARGETS} if key[1] == "counts_match_targets" else set()
         assert set(named(found[key])) == {DAMAGED[key], *also}
     for key, (_, severity, problem) in DAMAGES.items():
         forget(deployment)
@@ -241,8 +237,7 @@ def test_without_days_every_stored_day_is_checked_and_skipped_ones_are_named(dep
         (SUMMARY, "open_targets_add_up"): 15,
     }
     assert found[SUMMARY, "open_targets_add_up"].description == (
-        "15 verified, all add up.\n\nNot checked:\n\n"
-        "- 1 days: no readable summary of the day before is stored"
+        "15 verified, all add up.\n\nNot checked:\n\n- 1 days: no readable summary of the day before is stored"
     )
 
 

@@ -20,13 +20,13 @@ from ticket_events_pipeline.ingest.estimate import (
     probe_places,
     requests_for,
 )
-from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, stretches
+from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch
 
@@ -158,10 +158,8 @@ def test_probes_lie_at_different_hours_and_one_on_a_weekend() -> None:
     assert probe_places([TODAY], now=NOW) == [TODAY.start + 3 * 3600, TODAY.start + 9 * 3600]
 
 
-def test_days_are_told_in_stretches_and_requests_by_the_thousand() -> None:
+def test_requests_are_estimated_by_the_thousand_rows() -> None:
     """And a handful."""
-    assert stretches([]) == []
-    assert stretches([*march(1, 3), *march(5, 5)]) == [(march(1, 1)[0], march(3, 3)[0]), (march(5, 5)[0], march(5, 5)[0])]
     assert [requests_for(rows) for rows in (0, 1, 1000, 1001)] == [2, 3, 3, 4]
 
 

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.day import days_between
-from ticket_events_pipeline.quality.quoted import LONGEST, quoted
 from ticket_events_pipeline.quality.sla_tables import (
     FIRST_DAYS,
     INCOMING,
@@ -21,9 +20,10 @@ from ticket_events_pipeline.quality.sla_tables import (
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import TABLES
+from ticket_events_pipeline.text import markdown_code
 from ticket_events_pipeline_tests.support.damages import another_days, removed, rewrite, truncated
 from ticket_events_pipeline_tests.support.quality_cases import check_texts
 from ticket_events_pipeline_tests.support.sla_cases import Clock
@@ -449,25 +449,7 @@ def test_names_from_the_account_show_as_text_on_one_line(tmp_path):
     events = all_events(Clock(1, HOSTILE).apply(9, 60, HOSTILE))
     sla_root(tmp_path, events, DAY, DAY.plus(1))
     edit(tmp_path, SUMMARY, DAY.plus(1), with_cell("active_eod", another))
-    for check_days in (open_targets_add_up, counts_match_targets):
-        found = check(check_days, tmp_path, [DAY.plus(1)])[DAY.plus(1)]
-        assert quoted(HOSTILE) in found
-        assert "\n" not in found
-        assert "<script>" not in found.replace(quoted(HOSTILE), "")
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "`plain`"),
-        ("", "`  `"),
-        ("a`b", "`` a`b ``"),
-        ("``", "``` `` ```"),
-        ("two\nlines\t", r"`two\nlines\t`"),
-        ("\ud800\u202eé", "`\\ud800\\u202eé`"),
-        ("x" * 200, "`" + "x" * LONGEST + "…`"),
-        (None, "none"),
-    ],
-)
-def test_a_quoted_name_has_a_fence_that_its_own_backticks_do_not_end(text, shown):
-    assert quoted(text) == shown
+    found = check(open_targets_add_up, tmp_path, [DAY.plus(1)])[DAY.plus(1)]
+    assert markdown_code(HOSTILE) in found
+    assert "\n" not in found
+    assert "<script>" not in found.replace(markdown_code(HOSTILE), "")

@@ -16,7 +16,7 @@ from ticket_events_pipeline.quality.traffic import (
     slas_are_applied,
     volume_is_usual,
 )
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.damages import rewrite, truncated
 from ticket_events_pipeline_tests.support.quality_cases import check_texts
 from ticket_events_pipeline_tests.support.sla_roots import METRIC, put_raw_day
@@ -27,7 +27,7 @@ TUESDAY = Day.parse("2026-03-10")
 
 def put_rows(root, day, rows, *, stream=METRIC, complete=True):
     """Store a file whose footer counts so many rows; it holds none."""
-    put_raw_day(root, [], day, stream=stream, told={"rows": str(rows), "complete": str(complete).lower()})
+    put_raw_day(root, [], day, stream=stream, more_footer={"rows": str(rows), "complete": str(complete).lower()})
 
 
 def weeks_of(root, rows, *, day=TUESDAY, stream=METRIC):
