@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs.requested_runs import MOST_ATTEMPTS
+from ticket_events_pipeline.defs.requested_runs import MAX_ATTEMPTS
 from ticket_events_pipeline.defs.run_process import PROCESS_TAG, Mark, is_gone, mark_of, mark_run
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, days_in_progress, range_tags
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs, end_run
@@ -141,7 +141,7 @@ def test_a_run_whose_process_was_killed_fails_and_will_be_started_again(instance
     assert last_message(instance, run) == (
         f"The process of this run is gone: it was killed, or the machine went down (process {worker.process.pid} on "
         f"{host_name()}). Every finished day is stored. The run is ended here so that nothing waits for it; run_retries in "
-        "dagster.yaml let Dagster start it again, and then it goes on where this one stopped."
+        "dagster.yaml let Dagster start it again, and then it resumes where this one stopped."
     )
     assert dead_runs(instance, REPOSITORY, label) == []
     assert list(Path(instance.storage_directory()).glob("run_processes/*")) == []
@@ -162,7 +162,7 @@ def test_a_killed_command_line_holds_no_day_from_then_on_and_no_restart_is_promi
     assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "false"
     assert last_message(instance, run).endswith(
         "The run is ended here so that nothing waits for it; it was started from a command line, so Dagster does not start it "
-        "again: give the same command within 24 hours, and it goes on where this one stopped."
+        "again: give the same command within 24 hours, and it resumes where this one stopped."
     )
     assert tick(instance) == "No run has lost its process."
 
@@ -461,7 +461,7 @@ def test_runs_that_were_killed_are_no_attempts(summarised):
     deployment, tags = summarised
     for _ in range(5):
         a_failed_run(deployment, tags, **{WILL_RETRY_TAG: "true", RETRIED_BY_TAG: "its-retry"})
-    for _ in range(MOST_ATTEMPTS - 1):
+    for _ in range(MAX_ATTEMPTS - 1):
         (request,) = deployment.tick().run_requests
         a_failed_run(deployment, request.tags, **{WILL_RETRY_TAG: "false"})
     (request,) = deployment.tick().run_requests

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as db
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.event_log import EventLog, mark_of
+from ticket_events_pipeline.defs.event_log import EventLog, log_position
 from ticket_events_pipeline.defs.scope import account_scope
 
 SCOPE = account_scope(environment=dict)
@@ -38,7 +38,7 @@ def tell(instance, day, content_hash, *, asset=ASSET, **more):
 
 def hashes(log, instance, wanted=None):
     """By day, the hash that its newest record has."""
-    log.look(instance, mark_of(instance), wanted or {ASSET: DAYS})
+    log.refresh(instance, log_position(instance), wanted or {ASSET: DAYS})
     found = {day: log.record(ASSET, day) for day in DAYS}
     return {day: record.get("content_hash") for day, record in found.items() if record is not None}
 
@@ -87,7 +87,7 @@ def test_nothing_is_read_while_the_log_stands_still_and_then_only_what_is_new(in
     wanted = {ASSET: DAYS}
     hashes(log, instance, wanted)
     with asked_of_the_database() as asked:
-        assert log.look(instance, mark_of(instance), wanted) is False
+        assert log.refresh(instance, log_position(instance), wanted) is False
         assert (len([text for text in asked if "FROM event_logs" in text]), records_read(asked)) == (1, 0)
     tell(instance, DAYS[1], "b")
     with asked_of_the_database() as asked:
@@ -136,14 +136,14 @@ def test_whatever_takes_records_away_moves_the_mark(stored):
     run = stored.create_run_for_job(job_def=dg.GraphDefinition("empty").to_job())
     for asset in ("another", ASSET):
         tell(stored, FIRST, "a", asset=asset)
-    marks = [mark_of(stored)]
+    marks = [log_position(stored)]
     for harm in (
         lambda: stored.wipe_assets([dg.AssetKey("another")]),
         lambda: stored.delete_run(run.run_id),
         stored.wipe,
     ):
         harm()
-        marks.append(mark_of(stored))
+        marks.append(log_position(stored))
     assert len(set(marks)) == len(marks)
 
 

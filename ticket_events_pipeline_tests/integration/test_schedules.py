@@ -165,8 +165,8 @@ def test_a_day_at_which_every_fetch_fails_does_not_hold_up_those_behind_it(deplo
         deployment.instance.add_run(run)
     assert answered(hourly_fetch, deployment).tags == {
         **range_tags(Day.parse("2026-03-10"), Day.parse("2026-03-10")),
-        "ticket_events/note": "Passed over for now: 2026-03-05; 3 hourly fetches or more that began there have failed within "
-        "24 hours. A fetch begins there again within the next 24 hours. Look at why.",
+        "ticket_events/note": "Skipped for now: 2026-03-05; 3 hourly fetches or more that began there have failed within "
+        "24 hours. A fetch begins there again within the next 24 hours. See the errors of those runs.",
     }
 
 

@@ -253,8 +253,7 @@ def test_days_that_the_log_does_not_tell_are_recorded_from_their_files_and_nothi
     """The records are those of a run, as far as footers tell."""
     assert made.tick().run_requests == []
     assert made.message == (
-        "Every landed day's summary was made from what is stored now. "
-        "20 files that Dagster's log didn't tell were recorded in it."
+        "Every landed day's summary was made from what is stored now. 20 files missing in Dagster's log were recorded in it."
     )
     for asset in ("ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary"):
         assert made.recorded(asset) == set(DAYS)
@@ -269,7 +268,7 @@ def test_days_that_the_log_does_not_tell_are_recorded_from_their_files_and_nothi
 
 
 def test_many_files_are_recorded_some_at_a_time(made, monkeypatch):
-    monkeypatch.setattr("ticket_events_pipeline.defs.sensors.new_event_partitions.RECORDED_A_TICK", 8)
+    monkeypatch.setattr("ticket_events_pipeline.defs.sensors.new_event_partitions.MAX_RECORDED_PER_TICK", 8)
     told = []
     for _ in range(4):
         made.tick()
@@ -287,7 +286,7 @@ def test_a_run_whose_tags_are_no_dates_holds_no_day(made):
         made.instance.add_run_tags(run.run_id, tags)
     remove(made, "daily_sla_breach_summary", DAYS[-1])
     assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
-    assert made.message.startswith(f"{DAYS[-1]}: daily_sla_breach_summary has not been made. A run is asked for.")
+    assert made.message.startswith(f"{DAYS[-1]}: daily_sla_breach_summary has not been made. A run is requested.")
 
 
 def test_a_root_that_is_set_wrong_is_told(made, monkeypatch):
@@ -333,7 +332,7 @@ def test_nothing_is_asked_for_before_there_was_time_for_all_files(made, monkeypa
         patched.setattr("ticket_events_pipeline.sla.footer_cache.in_time", lambda *_, **__: [])
         assert made.tick().run_requests == []
     assert made.message.startswith(
-        f"0 of 19 files below {made.root} have been compared; the next tick goes on, and nothing is asked for until all are."
+        f"0 of 19 files below {made.root} have been compared; the next tick continues, and no run is requested until all are."
     )
     assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
 

@@ -23,7 +23,7 @@ LATER = Day.parse("2026-03-20").start
 SUMMARY = "daily_sla_breach_summary"
 SLA = ["sla_clocks", "sla_targets", SUMMARY]
 ALL_MADE = "Every landed day's summary was made from what is stored now."
-NOT_TOLD = "that Dagster's log didn't tell"
+MISSING = "missing in Dagster's log"
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def test_a_lost_dagster_home_is_filled_again_from_the_files(world):
         truth = figures(deployment)
         asked, told, in_the_end = heal(deployment)
         assert asked == []
-        assert told == [f"{ALL_MADE} 30 files {NOT_TOLD} were recorded in it.", ALL_MADE]
+        assert told == [f"{ALL_MADE} 30 files {MISSING} were recorded in it.", ALL_MADE]
         assert in_the_end == ALL_MADE
         assert is_recorded(deployment)
         assert figures(deployment) == truth
@@ -135,7 +135,7 @@ def test_what_the_log_has_lost_is_recorded_again_and_nothing_is_made_again(deplo
     assert not is_recorded(deployment)
     asked, told, in_the_end = heal(deployment)
     assert asked == []
-    assert told == [f"{ALL_MADE} {lost} files {NOT_TOLD} were recorded in it.", ALL_MADE]
+    assert told == [f"{ALL_MADE} {lost} files {MISSING} were recorded in it.", ALL_MADE]
     assert in_the_end == ALL_MADE
     assert is_recorded(deployment)
     assert figures(deployment) == truth
@@ -147,7 +147,7 @@ def test_another_root_under_the_same_home_and_back(world):
         other.fetch(DAYS[0], DAYS[2])
         asked, told, in_the_end = heal(other)
         assert asked == [(DAYS[0], DAYS[2])]
-        assert told[0].startswith(f"{DAYS[0]} to {DAYS[2]}: sla_clocks has not been made. A run is asked for.")
+        assert told[0].startswith(f"{DAYS[0]} to {DAYS[2]}: sla_clocks has not been made. A run is requested.")
         assert in_the_end == ALL_MADE
         assert sum(other.table(SUMMARY, DAYS[1])["breaches"].to_pylist()) == 1
         assert is_recorded(other, DAYS[:3])
@@ -156,7 +156,7 @@ def test_another_root_under_the_same_home_and_back(world):
         asked, told, in_the_end = heal(deployment)
         assert asked == []
         assert told[0].startswith(ALL_MADE)
-        assert NOT_TOLD in told[0]
+        assert MISSING in told[0]
         assert (told[1], in_the_end) == (ALL_MADE, ALL_MADE)
         assert is_recorded(deployment)
         assert figures(deployment) == truth
@@ -171,7 +171,7 @@ def test_days_that_a_killed_command_line_left_unrecorded_are_summarised_and_reco
     with running(world) as deployment:
         asked, told, in_the_end = heal(deployment)
         assert asked == [(day, day)]
-        assert told[0] == (f"{day}: sla_clocks has not been made. A run is asked for. 2 files {NOT_TOLD} were recorded in it.")
+        assert told[0] == (f"{day}: sla_clocks has not been made. A run is requested. 2 files {MISSING} were recorded in it.")
         assert in_the_end == ALL_MADE
         assert is_recorded(deployment, [*DAYS, day])
 
@@ -183,7 +183,7 @@ def test_raw_days_reported_by_hand_have_not_landed(deployment):
             deployment.instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=partition))
     asked, told, in_the_end = heal(deployment)
     assert asked == []
-    assert told == [f"{ALL_MADE} 5 files {NOT_TOLD} were recorded in it.", ALL_MADE]
+    assert told == [f"{ALL_MADE} 5 files {MISSING} were recorded in it.", ALL_MADE]
     assert in_the_end == ALL_MADE
     assert is_recorded(deployment)
 
@@ -197,7 +197,7 @@ def test_when_all_folders_of_a_day_are_deleted_the_stretches_on_both_sides_are_m
     assert told[0] == (
         f"{DAYS[0]} to {DAYS[1]}: daily_sla_breach_summary has not been made. "
         f"{DAYS[3]} to {DAYS[4]}: sla_clocks was made from another file of sla_clocks of the day before than lies there now. "
-        "A run is asked for."
+        "A run is requested."
     )
     assert in_the_end == ALL_MADE
     left = [*DAYS[:2], *DAYS[3:]]
@@ -243,7 +243,7 @@ def test_a_damaged_raw_file_is_named_and_holds_up_no_other_day(deployment):
     for text in (told[0], in_the_end):
         assert f"{DAYS[2]}: {path} " in text
         assert f"Materialise ticket_metric_events of {DAYS[2]} again to replace it." in text
-    assert in_the_end.endswith("Nothing is asked for over a day that can't be made.")
+    assert in_the_end.endswith("No run is requested over a day that can't be made.")
     deployment.fetch(DAYS[2])
     deployment.settle()
     assert deployment.message == ALL_MADE
@@ -306,7 +306,7 @@ def test_runs_that_write_to_another_root_than_the_sensor_reads_are_asked_for_twi
     assert asked == [True, True]
     path = f"{SUMMARY}/date={DAYS[-1]}/{SUMMARY}.parquet"
     assert deployment.message == (
-        f"{DAYS[-1]}: {SUMMARY} has not been made. Runs for it succeed and change nothing, so no other one is asked for until "
+        f"{DAYS[-1]}: {SUMMARY} has not been made. Runs for it succeed and change nothing, so no other one is requested until "
         f"a file of these days changes. They wrote {elsewhere / path}, and the sensor reads {deployment.root / path}: set "
         "TICKET_EVENTS_ROOT alike for both."
     )
@@ -334,8 +334,8 @@ def test_what_a_run_in_progress_covers_is_neither_asked_for_nor_recorded(deploym
     run = deployment.instance.create_run_for_job(job_def=job, tags=tags, status=dg.DagsterRunStatus.STARTED)
     assert deployment.tick().run_requests == []
     assert deployment.message == (
-        f"{DAYS[-1]}: {SUMMARY} has not been made. run {run.run_id} is not over yet. They wait for it. "
-        f"1 file {NOT_TOLD} was recorded in it."
+        f"{DAYS[-1]}: {SUMMARY} has not been made. run {run.run_id} is not over yet. These days wait for it. "
+        f"1 file {MISSING} was recorded in it."
     )
     deployment.instance.delete_run(run.run_id)
     assert deployment.settle() == [(DAYS[-1], DAYS[-1])]
