@@ -13,6 +13,7 @@ from ticket_events_pipeline.sandbox.rows import TICKET_METRIC_EVENTS, RecordedAc
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline_tests.support.events import metric_event
 from ticket_events_pipeline_tests.support.fetches import client_at, fetching
 from ticket_events_pipeline_tests.support.quality_cases import (
     DAY,
@@ -24,7 +25,6 @@ from ticket_events_pipeline_tests.support.quality_cases import (
     account,
     clock,
     days_of_many_pages,
-    metric_event,
     running_servers,
     streams,
 )

@@ -26,6 +26,7 @@ from ticket_events_pipeline.storage.partition_file import read_partition, write_
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.damages import DAMAGES, FIELDS, rewrite, with_field
+from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch, fetching
 from ticket_events_pipeline_tests.support.quality_cases import (
     DAY,
@@ -36,8 +37,6 @@ from ticket_events_pipeline_tests.support.quality_cases import (
     METRIC,
     NOON,
     NOW,
-    audit,
-    metric_event,
     named,
     verified,
 )
