@@ -1,4 +1,4 @@
-"""The asset checks say of a run what `verify` says of its days: in runs of one day and of a range, and by themselves."""
+"""The asset checks report what `verify` reports, in runs of one day and of a range, and run by themselves."""
 
 import re
 
@@ -75,7 +75,7 @@ def named_days(deployment):
 
 
 def forget(deployment):
-    """As if nothing had ever been named."""
+    """As if nothing had ever been reported."""
     deployment.instance.wipe_assets([dg.AssetKey(METRIC)])
 
 
@@ -95,7 +95,7 @@ def test_the_checks_run_with_their_assets_and_are_green_on_what_is_whole(deploym
 
 @pytest.mark.slow
 def test_every_damage_is_red_in_a_run_of_the_day_and_of_a_range_and_names_it(deployment):
-    """Each damage on a day of its own, with a whole day between."""
+    """Each damage is on a day of its own, with a whole day between."""
     days = dict(zip(DAMAGES, range(5, 5 + 2 * len(DAMAGES), 2), strict=True))
     last = DAY.plus(2 * len(DAMAGES) + 3)
     for number in range(2, 2 * len(DAMAGES) + 4):
@@ -119,10 +119,10 @@ def test_every_damage_is_red_in_a_run_of_the_day_and_of_a_range_and_names_it(dep
         assert {line[:13] for line in description.splitlines()} == {f"- {DAY.plus(days[name])}:"}
 
 
-def test_a_red_day_stays_red_in_later_runs_until_it_is_mended(deployment):
-    """A check has one state in the UI: an hourly run over today must not paint over yesterday's red.
+def test_a_red_day_stays_red_in_later_runs_until_it_is_repaired(deployment):
+    """A check has one state in the UI: an hourly run over today must not hide yesterday's red.
 
-    However many days the later run has: each of them stands as planned before what is looked for.
+    This holds for any number of days of the later run, each of which has a planned record that is newer than the evaluation.
     """
     deployment.fetch(FIRST, SECOND)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
@@ -135,7 +135,7 @@ def test_a_red_day_stays_red_in_later_runs_until_it_is_mended(deployment):
     assert results(deployment.run("fetch_ticket_events", THIRD))[METRIC, WHOLE][2].startswith("1 verified")
 
 
-def test_a_run_whose_asset_failed_does_not_make_a_red_day_forgotten(deployment, monkeypatch):
+def test_a_red_day_stays_red_after_a_run_whose_asset_failed(deployment, monkeypatch):
     deployment.fetch(FIRST, SECOND)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
     assert not checked(deployment, SECOND)[METRIC, WHOLE][0]
@@ -144,7 +144,7 @@ def test_a_run_whose_asset_failed_does_not_make_a_red_day_forgotten(deployment, 
     assert not checked(deployment, FIRST)[METRIC, WHOLE][0]
 
 
-def test_checks_by_themselves_without_a_day_look_at_every_stored_day(deployment):
+def test_checks_run_by_themselves_without_a_day_cover_every_stored_day(deployment):
     assert checked(deployment)[METRIC, WHOLE] == (True, "ERROR", f"0 verified, {GREEN}")
     deployment.fetch(FIRST, THIRD)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
@@ -157,7 +157,7 @@ RESTATED = ("2026-03-03", "2026-03-05")
 
 
 def moved(deployment, old, new):
-    """A stored event, whose time changes from day `old` to day `new`, and the restatement behind that."""
+    """Move a stored event from day `old` to day `new`; the results of the restatement after that."""
     deployment.account.deliver(METRIC, [metric_event(900, old)])
     deployment.clock.now = Day.parse("2026-03-06").start + 3600
     deployment.fetch("2026-03-01", "2026-03-05")
@@ -166,15 +166,15 @@ def moved(deployment, old, new):
     return results(deployment.run("fetch_ticket_events", *RESTATED))
 
 
-def obeyed(deployment, told):
-    """The checks of the run that a check's description asks for."""
-    ((asset, first, last),) = set(re.findall(r"--select (\S+) --partition-range ([\d-]+)\.\.\.([\d-]+)`", told))
+def obeyed(deployment, description):
+    """The checks of the run that the check's description recommends."""
+    ((asset, first, last),) = set(re.findall(r"--select (\S+) --partition-range ([\d-]+)\.\.\.([\d-]+)`", description))
     assert asset == METRIC
     deployment.clock.now += 3600
     return results(deployment.run("fetch_ticket_events", first, last))
 
 
-def test_the_restatement_is_red_by_an_event_that_stands_on_a_day_before_it_too_and_green_after_the_command(deployment):
+def test_an_event_also_stored_before_the_restated_days_is_red_until_the_command_ran(deployment):
     found = moved(deployment, "2026-03-02", "2026-03-03")
     passed, severity, description = found[METRIC, WHOLE]
     assert (passed, severity) == (False, "ERROR")
@@ -185,11 +185,11 @@ def test_the_restatement_is_red_by_an_event_that_stands_on_a_day_before_it_too_a
     )
     assert found[EVENTS, WHOLE][0]
     later = results(deployment.run("fetch_ticket_events", "2026-03-01"))
-    assert later[METRIC, WHOLE] == found[METRIC, WHOLE], "a later run doesn't paint over it"
+    assert later[METRIC, WHOLE] == found[METRIC, WHOLE], "a later run doesn't hide it"
     assert obeyed(deployment, description)[METRIC, WHOLE] == (True, "ERROR", f"2 verified, {GREEN}")
 
 
-def test_the_restatement_is_red_by_an_event_that_stands_on_no_day_any_more_and_green_after_the_command(deployment):
+def test_an_event_that_no_day_holds_any_more_is_red_until_the_command_ran(deployment):
     passed, severity, description = moved(deployment, "2026-03-03", "2026-03-02")[METRIC, WHOLE]
     assert (passed, severity) == (False, "ERROR")
     assert description == (
@@ -202,7 +202,7 @@ def test_the_restatement_is_red_by_an_event_that_stands_on_no_day_any_more_and_g
     assert 900 in deployment.table(METRIC, "2026-03-02")["id"].to_pylist()
 
 
-def test_events_that_are_gone_at_zendesk_stand_in_the_metadata_of_a_green_check(deployment):
+def test_events_gone_at_zendesk_are_in_the_metadata_of_a_green_check(deployment):
     deployment.account.deliver(METRIC, [metric_event(900, SECOND)])
     deployment.fetch(FIRST, THIRD)
     deployment.account.clear(METRIC)
@@ -220,7 +220,7 @@ def test_events_that_are_gone_at_zendesk_stand_in_the_metadata_of_a_green_check(
     )
 
 
-def test_rows_that_were_set_aside_are_a_warning_with_their_count_and_place(deployment):
+def test_rejected_rows_are_a_warning_with_their_count_and_folder(deployment):
     deployment.account.deliver(METRIC, [metric_event(77, SECOND), {"ticket_id": 5, "time": f"{SECOND}T10:00:00Z"}])
     run = deployment.run("fetch_ticket_events", FIRST, THIRD)
     assert run.success
@@ -254,7 +254,7 @@ def test_an_event_whose_deleted_cannot_be_read_is_named_with_what_it_means(deplo
     assert description.splitlines()[2:] == [f"- `deleted`: 1 rows, for example id 600 of {THIRD}"]
 
 
-def test_what_is_unknown_is_a_warning_and_a_flood_of_it_a_short_one(deployment):
+def test_unknown_fields_are_a_warning_which_stays_short_if_there_are_many(deployment):
     deployment.account.deliver(METRIC, [metric_event(600, SECOND, metric="mood_time", colour="red")])
     told = results(deployment.run("fetch_ticket_events", SECOND))
     assert told[METRIC, KNOWN][:2] == (False, "WARN")
@@ -295,7 +295,7 @@ def by_backfill(place, days):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", [by_command_line, by_backfill])
-def test_a_range_is_checked_once_and_as_a_whole_whichever_way_it_is_asked_for(tmp_path, way):
+def test_a_range_is_checked_once_and_as_a_whole_from_command_line_and_ui(tmp_path, way):
     place = new_place(tmp_path, ZENDESK_SANDBOX="1")
     today = Day.containing(wall_clock())
     way(place, [str(day) for day in days_between(today.plus(-4), today.plus(-2))])

@@ -64,7 +64,7 @@ def metadata(deployment, asset, day=LAST):
 
 
 @pytest.mark.parametrize("asset", ASSETS[:2])
-def test_a_raw_day_tells_rows_bytes_window_requests_and_how_long_it_took(deployment, asset):
+def test_a_raw_day_shows_rows_bytes_window_requests_and_duration(deployment, asset):
     told = metadata(deployment, asset)
     assert {name for name in RAW_NUMBERS if isinstance(told[name].value, int | float)} == RAW_NUMBERS
     assert (told["window_start"].value, told["window_end"].value) == (Day.parse(LAST).start, Day.parse(LAST).end)
@@ -97,7 +97,7 @@ def test_a_title_of_the_accounts_shows_as_text_in_the_table(deployment):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; *VIP* | `x` [a](javascript:b)" in re.sub(r"<!--.*?-->", "", html)
 
 
-def test_a_report_day_tells_where_its_page_lies_and_what_is_on_it(deployment):
+def test_a_report_day_shows_the_path_of_its_page_and_its_main_figures(deployment):
     told = metadata(deployment, REPORT)
     page = Path(told["file"].value).read_text()
     assert told["size_bytes"].value == len(page.encode())
@@ -148,7 +148,7 @@ def test_every_column_is_described_and_has_the_files_type(deployment, asset):
 
 
 @pytest.mark.parametrize("asset", ASSETS[2:])
-def test_the_newest_day_of_a_run_tells_which_columns_each_column_is_made_from(deployment, asset):
+def test_the_newest_day_of_a_run_shows_the_lineage_of_its_columns(deployment, asset):
     lineage = metadata(deployment, asset)["dagster/column_lineage"].value.deps_by_column
     assert set(lineage) <= set(deployment.table(asset, LAST).column_names)
     sources = {dep for deps in lineage.values() for dep in deps}

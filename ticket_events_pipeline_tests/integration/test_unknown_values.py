@@ -66,7 +66,7 @@ def test_a_deleted_in_another_spelling_that_is_read_is_not_odd(tmp_path, spelled
         (EVENTS, {**audit(1, NOON), "metric": "reply_time"}, UNKNOWN, "metric"),
     ],
 )
-def test_what_the_schema_does_not_know_is_counted_with_an_example(tmp_path, stream, row, kind, name):
+def test_unknown_values_are_counted_with_an_example(tmp_path, stream, row, kind, name):
     usual = metric_event(2, NOON) if stream == METRIC else audit(2, NOON)
     assert odd(tmp_path, stream, usual, row, {**row, "id": 3}) == [(kind, name, 2, 1)]
 
@@ -77,7 +77,7 @@ def test_fields_named_by_data_do_not_flood_the_list(tmp_path):
     assert sum(count for _, _, count, _ in found) == 300
 
 
-def test_what_is_nested_too_deep_to_be_looked_at_is_told_and_stops_nothing(tmp_path):
+def test_fields_nested_too_deep_to_be_read_are_reported_and_stop_nothing(tmp_path):
     """What `extra` holds was written without the stack; a reader of JSON has only the stack."""
     nested: Any = 1
     for _ in range(100_000):

@@ -26,7 +26,7 @@ def test_nothing_has_landed():
     assert str(TickReport("/data", 0)) == "No day has landed below /data."
 
 
-def test_a_comparison_that_is_not_finished_claims_nothing():
+def test_an_unfinished_comparison_makes_no_claim():
     report = TickReport("s3://lake/x", 9000, 2500, landed=700, recorded=200, unrecorded=41)
     assert str(report) == (
         "6,500 of 9,000 files below s3://lake/x have been compared; the next tick continues, and no run is requested until all "
@@ -34,7 +34,7 @@ def test_a_comparison_that_is_not_finished_claims_nothing():
     )
 
 
-def test_what_is_asked_for_what_waits_and_what_cannot_be_made_are_told_apart():
+def test_requested_waiting_and_blocked_days_are_reported_separately():
     report = TickReport(
         "/data",
         25,
@@ -53,36 +53,36 @@ def test_what_is_asked_for_what_waits_and_what_cannot_be_made_are_told_apart():
     assert report.needs_attention
 
 
-def test_of_many_days_the_first_are_named_and_the_rest_is_counted():
+def test_the_first_of_many_ranges_are_named_and_the_rest_is_counted():
     assert str(TickReport("/data", 25, landed=5, requested=reported(10))).endswith(
         "2026-03-06: sla_clocks has not been made. The same holds for 7 more ranges. A run is requested."
     )
 
 
-def test_what_is_given_up_or_settled_says_what_to_look_at():
+def test_given_up_and_settled_days_say_what_to_check():
     given_up = TickReport("/data", 25, landed=5, given_up=reported(reason=given_up_reason(MISSING, 3)))
     assert "3 runs have failed on it: see their errors." in str(given_up)
-    apart = settled_reason(MISSING, here="/a/x.parquet", there="/b/x.parquet")
+    apart = settled_reason(MISSING, read="/a/x.parquet", written="/b/x.parquet")
     assert "They wrote /b/x.parquet, and the sensor reads /a/x.parquet" in apart
-    alike = settled_reason(MISSING, here="/a/x.parquet", there="/a/x.parquet")
+    alike = settled_reason(MISSING, read="/a/x.parquet", written="/a/x.parquet")
     assert "removes or replaces /a/x.parquet" in alike
     assert TickReport("/data", 25, settled=reported(reason=alike)).needs_attention
 
 
-def test_raw_files_that_cannot_be_summarised_are_not_denied():
+def test_raw_files_that_cannot_be_summarised_are_mentioned():
     days, bounds = [DAY, DAY.plus(2)], {"first": DAY, "last": DAY.plus(9)}
     assert str(TickReport("/data", 2, unusable=unusable_reason(days, **bounds))) == (
         "No day below /data can be summarised yet: of 2 days from 2026-03-02 to 2026-03-04, only ticket_events has landed, "
         "without metric events. Materialise ticket_metric_events of those days."
     )
     assert str(TickReport("/data", 2, unusable=unusable_reason([DAY.plus(-1)], **bounds))) == (
-        "No day below /data can be summarised yet: raw files lie there of 2026-03-01, and the days of this pipeline are "
+        "No day below /data can be summarised yet: its raw files are of 2026-03-01, and the days of this pipeline are "
         "2026-03-02 to 2026-03-11. Check the start date."
     )
     assert unusable_reason([], **bounds) == ""
 
 
-def test_consecutive_days_that_one_file_holds_up_are_told_as_one():
+def test_consecutive_days_with_the_same_reason_are_one_entry():
     reasons = {DAY: "x.", DAY.plus(1): "x.", DAY.plus(2): "y.", DAY.plus(4): "y."}
     days = [[DAY, DAY.plus(1)], [DAY.plus(2)], [DAY.plus(4)]]
     assert grouped_by_reason(reasons) == [ReportedDays(*one) for one in zip(days, ["x.", "y.", "y."], strict=True)]

@@ -74,22 +74,22 @@ def test_a_healthy_month_is_whole(month, stream):
     assert sum(day.rows for day in found_days) > 500
 
 
-@pytest.mark.parametrize(("damage", "told"), DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_day_is_named_and_no_other(root, damage, told):
+@pytest.mark.parametrize(("damage", "problem"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_day_is_reported_and_no_other(root, damage, problem):
     damage(root, METRIC, DAY)
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY]
-    assert told in found[DAY]
+    assert problem in found[DAY]
     assert f"Materialise {METRIC} of {DAY}" in found[DAY]
     assert named(root, EVENTS, WEEK) == {}
 
 
-@pytest.mark.parametrize(("field", "change", "told"), [(name, *edit) for name, edit in FIELDS.items()], ids=FIELDS)
-def test_an_edited_footer_is_named_field_by_field(root, field, change, told):
+@pytest.mark.parametrize(("field", "change", "problem"), [(name, *edit) for name, edit in FIELDS.items()], ids=FIELDS)
+def test_an_edited_footer_is_named_field_by_field(root, field, change, problem):
     with_field(field, change)(root, METRIC, DAY)
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY]
-    assert told in found[DAY]
+    assert problem in found[DAY]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ few_ids = st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=12)
 
 @given(st.lists(few_ids, min_size=3, max_size=3), st.sampled_from(list(STREAMS)), st.sampled_from([1, 5, 10**9]))
 @settings(max_examples=EXAMPLES)
-def test_repeated_events_are_those_that_a_dict_finds_however_few_are_compared_at_once(events, stream, limit):
+def test_duplicates_are_those_that_a_dict_finds_for_any_limit(events, stream, limit):
     """Pairs of days, in order, of every event's places; in `ticket_metric_events` an event is its id alone."""
     places = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
@@ -183,7 +183,7 @@ def test_repeated_events_are_those_that_a_dict_finds_however_few_are_compared_at
     )
 
 
-def test_an_audit_and_a_metric_event_of_one_number_are_two_events(tmp_path):
+def test_an_audit_and_a_metric_event_of_one_id_are_two_events(tmp_path):
     clock = Moment(DAY.end + HOUR)
     with SandboxServer(RecordedAccount({EVENTS: [audit(5, NOON), metric_event(5, NOON + 1)]}), clock=clock) as server:
         fetch(server, tmp_path, EVENTS, str(DAY), str(DAY), clock=clock)
