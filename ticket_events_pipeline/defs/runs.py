@@ -63,7 +63,7 @@ def repository_of(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationCon
 
 
 def location_label(context: dg.SensorEvaluationContext) -> str | None:
-    """`repository@location`, by which Dagster tells apart equal jobs of several code locations; None outside of one."""
+    """`repository@location`, by which Dagster distinguishes equal jobs of several code locations; None outside of one."""
     origin = context.code_location_origin
     return None if origin is None else f"{repository_of(context).name}@{origin.location_name}"
 

@@ -59,7 +59,7 @@ class TickReport:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody has to act."""
+        """Whether a user has to act."""
         return bool(self.given_up or self.settled or self.blocked)
 
     def __str__(self) -> str:

@@ -83,12 +83,12 @@ def forget(deployment):
 def test_the_checks_run_with_their_assets_and_are_green_on_what_is_whole(deployment, span):
     run = deployment.run("fetch_ticket_events", *span)
     assert run.success
-    told = results(run)
-    assert {key: passed for key, (passed, _, _) in told.items()} == {
+    found = results(run)
+    assert {key: passed for key, (passed, _, _) in found.items()} == {
         (stream, name): True for stream in RAW_SCHEMAS for name in NAMES
     }
     days = {1: 1, 2: 3}[len(span)]
-    assert told[METRIC, WHOLE][2] == f"{days} verified, {GREEN}"
+    assert found[METRIC, WHOLE][2] == f"{days} verified, {GREEN}"
     steps = [event.step_key for event in run.all_events if event.event_type_value == "STEP_SUCCESS"]
     assert steps == [EVENTS, METRIC, f"{EVENTS}_checks", f"{METRIC}_checks"]
 
@@ -111,11 +111,11 @@ def test_every_damage_is_red_in_a_run_of_the_day_and_of_a_range_and_names_it(dep
     assert description.startswith(f"- {DAY.plus(5)}: ")
     assert named_days(deployment) == [str(DAY.plus(number)) for number in days.values()]
     assert found[EVENTS, WHOLE][0]
-    for name, (_, told) in DAMAGES.items():
+    for name, (_, problem) in DAMAGES.items():
         forget(deployment)
         passed, severity, description = checked(deployment, str(DAY.plus(days[name])))[METRIC, WHOLE]
         assert (passed, severity) == (False, "ERROR")
-        assert told in description
+        assert problem in description
         assert {line[:13] for line in description.splitlines()} == {f"- {DAY.plus(days[name])}:"}
 
 
@@ -237,13 +237,13 @@ def test_a_field_that_changed_its_type_is_a_warning_with_its_count_and_an_exampl
     deployment.account.deliver(METRIC, [metric_event(600, THIRD, sla="Gold")])
     run = deployment.run("fetch_ticket_events", FIRST, THIRD)
     assert run.success
-    told = results(run)
-    assert told[EVENTS, TYPES][:2] == (False, "WARN")
-    assert told[EVENTS, TYPES][2].splitlines()[2:] == [f"- `via`: 3 rows, for example id 500 of {SECOND}"]
-    assert told[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 rows, for example id 600 of {THIRD}"]
-    assert "takes no part in the SLA tables" not in told[METRIC, TYPES][2]
-    assert told[EVENTS, WHOLE][0]
-    assert told[EVENTS, KNOWN][0]
+    found = results(run)
+    assert found[EVENTS, TYPES][:2] == (False, "WARN")
+    assert found[EVENTS, TYPES][2].splitlines()[2:] == [f"- `via`: 3 rows, for example id 500 of {SECOND}"]
+    assert found[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 rows, for example id 600 of {THIRD}"]
+    assert "takes no part in the SLA tables" not in found[METRIC, TYPES][2]
+    assert found[EVENTS, WHOLE][0]
+    assert found[EVENTS, KNOWN][0]
 
 
 def test_an_event_whose_deleted_cannot_be_read_is_named_with_what_it_means(deployment):
@@ -256,16 +256,16 @@ def test_an_event_whose_deleted_cannot_be_read_is_named_with_what_it_means(deplo
 
 def test_unknown_fields_are_a_warning_which_stays_short_if_there_are_many(deployment):
     deployment.account.deliver(METRIC, [metric_event(600, SECOND, metric="mood_time", colour="red")])
-    told = results(deployment.run("fetch_ticket_events", SECOND))
-    assert told[METRIC, KNOWN][:2] == (False, "WARN")
-    assert told[METRIC, KNOWN][2].splitlines()[2:] == [
+    found = results(deployment.run("fetch_ticket_events", SECOND))
+    assert found[METRIC, KNOWN][:2] == (False, "WARN")
+    assert found[METRIC, KNOWN][2].splitlines()[2:] == [
         f"- `colour`: 1 rows, for example id 600 of {SECOND}",
         f"- `metric mood_time`: 1 rows, for example id 600 of {SECOND}",
     ]
     deployment.account.deliver(METRIC, [metric_event(700 + nth, THIRD, **{f"field_{nth}": 1}) for nth in range(50)])
-    told = results(deployment.run("fetch_ticket_events", THIRD))
-    assert len(told[METRIC, KNOWN][2].splitlines()) == 2 + MAX_LINES + 1
-    assert told[METRIC, KNOWN][2].endswith(f"… and {50 - MAX_LINES} more")
+    found = results(deployment.run("fetch_ticket_events", THIRD))
+    assert len(found[METRIC, KNOWN][2].splitlines()) == 2 + MAX_LINES + 1
+    assert found[METRIC, KNOWN][2].endswith(f"… and {50 - MAX_LINES} more")
 
 
 def test_every_check_is_described_documented_and_not_blocking():
@@ -302,8 +302,8 @@ def test_a_range_is_checked_once_and_as_a_whole_from_command_line_and_ui(tmp_pat
     with dg.DagsterInstance.from_config(str(place.home)) as instance:
         for key in SPECS:
             records = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
-            told = [record.event.asset_check_evaluation for record in records]
-            (evaluation,) = [evaluation for evaluation in told if evaluation is not None]
+            evaluations = [record.event.asset_check_evaluation for record in records]
+            (evaluation,) = [evaluation for evaluation in evaluations if evaluation is not None]
             # The sandbox makes a contradicted target a week, perhaps on these days.
             assert evaluation.passed or key.name == "outcomes_agree_with_durations", evaluation
             if key.name in (WHOLE, "slas_are_applied", "counts_match_targets"):

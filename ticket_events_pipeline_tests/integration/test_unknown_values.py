@@ -1,4 +1,4 @@
-"""What the schema does not know is found with its count and an example; what it knows is never told."""
+"""What the schema does not know is found with its count and an example; what it knows is never found."""
 
 from typing import Any
 
@@ -84,5 +84,5 @@ def test_fields_nested_too_deep_to_be_read_are_reported_and_stop_nothing(tmp_pat
         nested = {"a": nested}
     table = decode_rows(METRIC, [metric_event(1, NOON, news=nested), metric_event(2, NOON, news=1)]).table
     write_partition(FolderStore(tmp_path), METRIC, DAY, table, {})
-    told = [(oddity.name, oddity.example_id) for oddity in find_oddities(FolderStore(tmp_path), METRIC, [DAY])]
-    assert told == [("fields nested too deep to be looked at", 1), ("news", 2)]
+    found = [(oddity.name, oddity.example_id) for oddity in find_oddities(FolderStore(tmp_path), METRIC, [DAY])]
+    assert found == [("fields nested too deep to be looked at", 1), ("news", 2)]

@@ -168,18 +168,18 @@ def test_duplicates_are_those_that_a_dict_finds_for_any_limit(events, stream, li
                 places[number, stream == EVENTS and is_metric].append(day)
         found = duplicate_events(store, stream, DAYS, limit=limit)
     pairs = Counter(pair for days in places.values() for pair in pairwise(days))
-    told = Counter()
+    expected = Counter()
     for (one, other), count in sorted(pairs.items()):
-        told[one, count, "more than once" if one == other else f"stored on {other} as well"] += 1
+        expected[one, count, "more than once" if one == other else f"stored on {other} as well"] += 1
         if one != other:
-            told[other, count, f"stored on {one} as well"] += 1
+            expected[other, count, f"stored on {one} as well"] += 1
     assert (
         Counter(
             (day, int(str(finding).split()[0]), re.search(r"more than once|stored on [\d-]+ as well", str(finding))[0])
             for day, findings in found.items()
             for finding in findings
         )
-        == told
+        == expected
     )
 
 
@@ -199,8 +199,8 @@ def test_an_open_day_is_a_finding_only_if_it_should_have_been_finished(tmp_path)
     (day,) = verified(tmp_path, METRIC, [DAY], now=closed - 1)
     assert (day.state, day.is_whole) == ("open", True)
     assert day.notes == ("read up to 2026-03-10T11:45:00Z",)
-    told = named(tmp_path, METRIC, [DAY], now=closed)[DAY]
-    assert "was read only up to 2026-03-10T11:45:00Z and is still open. Materialise ticket_metric_events of" in told
+    expected = named(tmp_path, METRIC, [DAY], now=closed)[DAY]
+    assert "was read only up to 2026-03-10T11:45:00Z and is still open. Materialise ticket_metric_events of" in expected
 
 
 def test_a_day_that_has_not_begun_is_not_missing(tmp_path):
