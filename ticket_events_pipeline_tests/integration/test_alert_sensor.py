@@ -351,7 +351,7 @@ def test_a_root_that_is_none_skips_with_its_reason_and_still_tells_what_fails(de
     a_run(deployment)
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
     assert watch.told.startswith(
-        "Told: 1.\nCan't be looked at: The settings don't work yet:\n  - TICKET_EVENTS_ROOT: holds a secret"
+        "Told: 1.\nCan't be read: The settings don't work yet:\n  - TICKET_EVENTS_ROOT: holds a secret"
     )
     assert "hush" not in watch.told
 
@@ -382,7 +382,7 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(deployment, watch):
         for _ in damaged(path, other):
             watch.cursor = before
             assert watch.tick() == expected
-            assert "\nCan't be looked at: " in watch.told
+            assert "\nCan't be read: " in watch.told
             assert str(path) in watch.told or f"{asset} of {DAY.plus(1)}" in watch.told
 
 
@@ -409,12 +409,12 @@ def test_the_url_is_nowhere_in_dagsters_home_logs_or_ticks(tmp_path):
         dev = Dev(place)
         try:
             ui = dev.start()
-            assert ui.ask(TURN_ON, **SELECTOR)["startSensor"]["sensorState"]["status"] == "RUNNING"
+            assert ui.query(TURN_ON, **SELECTOR)["startSensor"]["sensorState"]["status"] == "RUNNING"
             wait_for(lambda: webhook.texts, 60, "the sensor posts")
             webhook.answer = OK
 
             def ticks():
-                return ui.ask(TICKS, **SELECTOR)["sensorOrError"]["sensorState"]["ticks"]
+                return ui.query(TICKS, **SELECTOR)["sensorOrError"]["sensorState"]["ticks"]
 
             wait_for(lambda: any((tick["skipReason"] or "").startswith("Told: ") for tick in ticks()), 200, "it is told")
             assert SECRET not in str(ticks())

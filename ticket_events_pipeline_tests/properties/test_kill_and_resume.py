@@ -30,7 +30,8 @@ from ticket_events_pipeline.storage.raw_footer import read_raw_day, read_raw_foo
 from ticket_events_pipeline.storage.sorted_runs import MemoryRun
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline_tests.properties.test_ingest import DAYS, FIRST, LAG, metric_event, row_time, streams, truth
+from ticket_events_pipeline_tests.properties.test_ingest import DAYS, FIRST, LAG, row_time, streams, truth
+from ticket_events_pipeline_tests.support.events import metric_event
 from ticket_events_pipeline_tests.support.fault_injection import FullFolder, HaltingStore, KilledError, MortalStore, bury
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch, ownership_of, stored_ids
 

@@ -10,8 +10,9 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
+from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
-from ticket_events_pipeline_tests.support.quality_cases import DAY, EVENTS, HOUR, METRIC, NOON, audit, metric_event
+from ticket_events_pipeline_tests.support.quality_cases import DAY, EVENTS, HOUR, METRIC, NOON
 
 
 def odd(tmp_path, stream, *rows):
