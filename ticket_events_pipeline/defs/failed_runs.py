@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from ticket_events_pipeline.alerts.observation import FailedRun
+from ticket_events_pipeline.alerts.observe import FailedRun
 from ticket_events_pipeline.alerts.rules import run_subject
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, RETRY_SECONDS, WILL_RETRY_TAG, is_launched, touches
 
@@ -28,7 +28,7 @@ def failed_runs(
     *,
     key_prefix: Sequence[str],
     now: int,
-    is_told: Callable[[str], bool],
+    is_posted: Callable[[str], bool],
 ) -> tuple[FailedRun, ...]:
     """The runs of the last day that failed and that nothing will start again by itself.
 
@@ -38,7 +38,7 @@ def failed_runs(
         label: `repository@location`, by which Dagster tells apart equal jobs of several code locations.
         key_prefix: only runs over assets whose keys begin with it.
         now: epoch seconds.
-        is_told: whether the subject of a run was told before: what it said isn't looked up once more.
+        is_posted: whether the subject of a run was posted before: its error isn't looked up once more.
     """
     since = dt.datetime.fromtimestamp(now - LOOKED_BACK_SECONDS, dt.UTC)
     filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
@@ -47,12 +47,12 @@ def failed_runs(
         run, ended_at = record.dagster_run, _ended_at(record)
         is_ours = _is_of(label, run) and touches(repository, run, key_prefix)
         if is_ours and ended_at >= since.timestamp() and _is_for_good(instance, run, now - ended_at):
-            found.append(_failed_run(instance, run, ended_at, is_told=is_told(run_subject(run.run_id))))
+            found.append(_failed_run(instance, run, ended_at, is_posted=is_posted(run_subject(run.run_id))))
     return tuple(found)
 
 
-def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, ended_at: int, *, is_told: bool) -> FailedRun:
-    if is_told:
+def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, ended_at: int, *, is_posted: bool) -> FailedRun:
+    if is_posted:
         return FailedRun(run.run_id, _name(run), ended_at)
     is_over = _last_success(instance, run.job_name) > ended_at
     return FailedRun(run.run_id, _name(run), ended_at, _reason(instance, run.run_id), is_over)
