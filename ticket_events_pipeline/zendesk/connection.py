@@ -19,14 +19,7 @@ import urllib3
 from ticket_events_pipeline.errors import RequestRefusedError
 from ticket_events_pipeline.zendesk.bodies import quotable
 from ticket_events_pipeline.zendesk.deadline import WatchedAdapter, within
-from ticket_events_pipeline.zendesk.refusals import (
-    Busy,
-    Overtaxed,
-    Retryable,
-    TooLarge,
-    Unreadable,
-    proxy_wants_authentication,
-)
+from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, Retryable, TooLarge, Unreadable, proxy_wants_authentication
 
 # urllib3's own come from the reading of bodies.
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError)
@@ -43,7 +36,7 @@ _CHUNK_BYTES = 256 * 1024  # of an error's body, the first is far more than a me
 
 
 class OneHostSession(requests.Session):
-    """Exchanges one request for one answer, in bounded time. Takes redirects for answers like others, and no cookies.
+    """ConditionalPuts one request for one answer, in bounded time. Takes redirects for answers like others, and no cookies.
 
     The library looks at a redirect's target even where it is told not to follow: it reads the whole body, however large, and
     stumbles over an address that is none.

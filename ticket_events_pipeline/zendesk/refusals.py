@@ -22,14 +22,7 @@ from ticket_events_pipeline.errors import (
     TicketEventsError,
     TransientError,
 )
-from ticket_events_pipeline.zendesk.bodies import (
-    beginning,
-    error_reason,
-    is_json_like,
-    is_web_page,
-    quotable,
-    short_reason,
-)
+from ticket_events_pipeline.zendesk.bodies import beginning, error_reason, is_json_like, is_web_page, quotable, short_reason
 from ticket_events_pipeline.zendesk.headers import quota_header, retry_after_seconds, server_time
 
 MINIMUM_AGE_SECONDS = 60

@@ -24,9 +24,9 @@ from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch
 
@@ -169,11 +169,11 @@ def test_the_command_tells_what_it_takes_and_how_to_start_it(tmp_path: Path) -> 
     with SandboxServer(account(days, 500), requests_per_minute=30) as server:
         place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="10")
         ended = place.ticket_events("plan", "2026-03-01", "2026-03-04")
-        assert ended.code == 0, ended.told
+        assert ended.code == 0, ended.output
         assert len(server.requests) <= 8
-        assert re.search(r"ticket_metric_events +[\d,]+ rows +\d requests +\d+ kB", ended.told)
-        assert "30 requests a minute" in ended.told
-        started = re.search(r"^  dagster (asset materialize .*)$", ended.told, re.MULTILINE)
+        assert re.search(r"ticket_metric_events +[\d,]+ rows +\d requests +\d+ kB", ended.output)
+        assert "30 requests a minute" in ended.output
+        started = re.search(r"^  dagster (asset materialize .*)$", ended.output, re.MULTILINE)
         assert started is not None
         assert "--partition-range 2026-03-01...2026-03-04" in started[1]
 

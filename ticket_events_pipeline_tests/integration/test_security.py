@@ -25,8 +25,8 @@ from ticket_events_pipeline.errors import RequestRefusedError, TicketEventsError
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.settings import load_settings
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.support.client_bench import SECRET, Bench, bench, last_page
 from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF
@@ -237,10 +237,10 @@ def test_the_resource_view_of_the_ui_shows_no_credential(tmp_path):
     """Asked as the browser asks, with every variable set."""
     place = new_place(tmp_path, **VARIABLES)
     ended = place.run("dagster-graphql", "-m", DEFINITIONS, "-t", RESOURCES)
-    assert ended.code == 0, ended.told
-    assert '"name": "pipeline"' in ended.told
-    assert '"configFields": []' in ended.told
-    assert SECRET not in ended.told
+    assert ended.code == 0, ended.output
+    assert '"name": "pipeline"' in ended.output
+    assert '"configFields": []' in ended.output
+    assert SECRET not in ended.output
     assert place.holds(SECRET) == []
 
 

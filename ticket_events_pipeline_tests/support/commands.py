@@ -13,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 
 BIN = Path(sys.executable).parent
@@ -23,10 +23,10 @@ NOBODYS_TOKEN = "not-the-token-7c1e"
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that has ended: its exit code, and everything it said."""
+    """A process that has ended: its exit code, and everything that it printed."""
 
     code: int
-    told: str
+    output: str
 
 
 @dataclass

@@ -19,8 +19,9 @@ from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
-from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline_tests.support.fetches import Moment
 
 ASSETS = ["ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary"]
@@ -66,7 +67,7 @@ class Deployment:
     clock: Moment
     url: str | None = None
     cursor: str | None = None
-    told: str = ""
+    message: str = ""
     repository: dg.RepositoryDefinition = REPOSITORY
 
     @property
@@ -93,7 +94,7 @@ class Deployment:
         assert self.run("fetch_ticket_events", first, last).success
 
     def tick(self) -> dg.SensorResult:
-        """One tick of the sensor, as the daemon would make it; `told` is what it said."""
+        """One tick of the sensor, as the daemon would make it; `message` is what it logged."""
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, repository_def=self.repository)
         logged = _Logged()
         context.log.addHandler(logged)
@@ -101,7 +102,7 @@ class Deployment:
         assert isinstance(result, dg.SensorResult)
         for event in result.asset_events:
             self.instance.report_runless_asset_event(event)
-        self.told = result.skip_reason.skip_message if result.skip_reason else " ".join(logged.messages)
+        self.message = result.skip_reason.skip_message if result.skip_reason else " ".join(logged.messages)
         return result
 
     def restart(self) -> None:

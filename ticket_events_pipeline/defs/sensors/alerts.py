@@ -70,7 +70,7 @@ def _observed(
     label = None if origin is None else f"{repository.name}@{origin.location_name}"
     failed = failed_runs(context.instance, repository, label, key_prefix=scope.key_prefix, now=now, is_posted=is_posted)
     try:
-        store, today = scope.store(), scope.day_containing(now)
+        store, today = scope.pipeline().store, scope.day_containing(now)
     except TicketEventsError as error:
         problems.append(str(error))
         return Observed(now, scope.timezone, failed_runs=failed)
@@ -80,6 +80,6 @@ def _observed(
 
 def _account(scope: AccountScope) -> str | None:
     try:
-        return scope.name or scope.lake_settings().account
+        return scope.name or scope.pipeline().lake_settings.account
     except SettingsError:
         return None
