@@ -13,7 +13,7 @@ import click
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.quality.against_api import compare_with_api, draw_sample
-from ticket_events_pipeline.quality.findings import Finding, Verdict
+from ticket_events_pipeline.quality.findings import Finding, VerifiedDay
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.settings import LakeSettings
@@ -58,7 +58,7 @@ def _days(first: str, last: str, timezone: str) -> list[Day]:
     return days
 
 
-def _verify(store: Store, stream: Stream, days: list[Day], settings: LakeSettings) -> list[Verdict]:
+def _verify(store: Store, stream: Stream, days: list[Day], settings: LakeSettings) -> list[VerifiedDay]:
     owner = owner_of(
         store, stream.name, days, account=settings.account, former=settings.former_accounts, timezone=settings.timezone
     )
@@ -69,7 +69,7 @@ def _verify(store: Store, stream: Stream, days: list[Day], settings: LakeSetting
     return verdicts
 
 
-def _tell(verdict: Verdict) -> None:
+def _tell(verdict: VerifiedDay) -> None:
     mark = _styled("ok", "green") if verdict.is_whole else _styled("BAD", "red")
     notes = "".join(f"; {note}" for note in verdict.notes)
     counts = f"{verdict.rows:>9,} rows {verdict.pages:>5} pages"

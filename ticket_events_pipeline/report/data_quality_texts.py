@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.quality.sla_tables import MAX_UNKNOWN_POLICY_SHARE
 from ticket_events_pipeline.report.model import ContradictedTarget, DayReport, Trust
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.text import date_text, days_text, moment_text, plural, rate_text
-
-UNKNOWN_SHARE = 0.05
-"""From this share of targets without a known policy on, the splits by policy no longer tell the whole."""
 
 DELETIONS_LAG_SECONDS = 3600
 """The two streams of an open day are read one after the other: deletions known up to so long before `as_of` are whole."""
@@ -71,7 +69,7 @@ def notices(report: DayReport) -> list[Notice]:
         until = moment_text(trust.as_of, report.day)
         text = f"It was read up to {until}; its figures will change, and the usual ones are those of whole days."
         said.append(Notice("note", "This day is still open.", text))
-    if _unknown_share(trust) >= UNKNOWN_SHARE:
+    if _unknown_share(trust) >= MAX_UNKNOWN_POLICY_SHARE:
         text = f"{plural(trust.unknown_policies, 'target')} of {trust.targets:,} breached without one: see “no known policy”."
         said.append(Notice("note", "Many targets have no known policy.", text))
     return [notice for notice in said if notice is not None]
@@ -135,7 +133,13 @@ def _target_facts(trust: Trust) -> list[TrustFact]:
     if trust.targets:
         unknown += f" ({rate_text(share)})"
     return [
-        TrustFact("unknown_policies", "Policy unknown", unknown, "breached without an applied policy", share >= UNKNOWN_SHARE),
+        TrustFact(
+            "unknown_policies",
+            "Policy unknown",
+            unknown,
+            "breached without an applied policy",
+            share >= MAX_UNKNOWN_POLICY_SHARE,
+        ),
         TrustFact("withdrawn_breaches", "Breaches withdrawn", f"{trust.withdrawn_breaches:,}", "taken back by Zendesk"),
         TrustFact(
             "superseded_breaches",

@@ -7,8 +7,8 @@ import pytest
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs.day_check import MOST_TOLD, NAMED_DAYS
-from ticket_events_pipeline.defs.raw_checks import KNOWN, PLACED, TYPES, WHOLE
+from ticket_events_pipeline.defs.asset_checks import KNOWN, PLACED, TYPES, WHOLE
+from ticket_events_pipeline.defs.day_check import MAX_LINES, NAMED_DAYS
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
@@ -264,8 +264,8 @@ def test_what_is_unknown_is_a_warning_and_a_flood_of_it_a_short_one(deployment):
     ]
     deployment.account.deliver(METRIC, [metric_event(700 + nth, THIRD, **{f"field_{nth}": 1}) for nth in range(50)])
     told = results(deployment.run("fetch_ticket_events", THIRD))
-    assert len(told[METRIC, KNOWN][2].splitlines()) == 2 + MOST_TOLD + 1
-    assert told[METRIC, KNOWN][2].endswith(f"… and {50 - MOST_TOLD} more")
+    assert len(told[METRIC, KNOWN][2].splitlines()) == 2 + MAX_LINES + 1
+    assert told[METRIC, KNOWN][2].endswith(f"… and {50 - MAX_LINES} more")
 
 
 def test_every_check_is_described_documented_and_not_blocking():

@@ -18,8 +18,7 @@ from ticket_events_pipeline.alerts.observe import reading_times, summarised_days
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.ingest.catch_up import WholeFiles, catch_up
-from ticket_events_pipeline.quality.sla_counts import counts_match_targets
-from ticket_events_pipeline.quality.sla_flow import open_targets_add_up
+from ticket_events_pipeline.quality.sla_tables import counts_match_targets, open_targets_add_up
 from ticket_events_pipeline.report.builder import read_day_report
 from ticket_events_pipeline.report.markdown import summary_markdown
 from ticket_events_pipeline.sandbox.account import SimulatedAccount

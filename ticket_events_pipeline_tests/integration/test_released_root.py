@@ -23,9 +23,7 @@ from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
-from ticket_events_pipeline.quality.policies import policies_are_known
-from ticket_events_pipeline.quality.sla_counts import counts_match_targets
-from ticket_events_pipeline.quality.sla_flow import open_targets_add_up
+from ticket_events_pipeline.quality.sla_tables import counts_match_targets, open_targets_add_up, policies_are_known
 from ticket_events_pipeline.report.builder import read_day_report
 from ticket_events_pipeline.report.page import report_page
 from ticket_events_pipeline.sandbox.rows import RecordedAccount

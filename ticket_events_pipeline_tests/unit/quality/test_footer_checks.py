@@ -1,11 +1,11 @@
-"""Which ledgers prove that a day was read: those that passes write are never accused, those with a gap always."""
+"""Which ledgers prove that a day was read: those that fetches write have no problem, those with a gap always have one."""
 
 import datetime as dt
 
 import pyarrow as pa
 import pytest
 
-from ticket_events_pipeline.quality.ledger import ledger_problems
+from ticket_events_pipeline.quality.footer_checks import ledger_problems
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
@@ -36,14 +36,14 @@ def footer_of(*pages, **more):
 HEALTHY = {
     "one page for everything": footer_of((START, PAST, 5), rows=5),
     "pages that span days on either side": footer_of((START - 500, START + 500, 900), (START + 500, PAST + 9, 900), rows=700),
-    "a second told again": footer_of((START, NOON, 9), (NOON, NOON, 9), (NOON, PAST, 9), rows=15, duplicates=3),
+    "a second read again": footer_of((START, NOON, 9), (NOON, NOON, 9), (NOON, PAST, 9), rows=15, duplicates=3),
     "an overfull second": footer_of((START, NOON, 9), (NOON, NOON + 1, 5000), (NOON + 1, PAST, 0), rows=5009),
     "resumed behind its end": footer_of((START, NOON, 9), (NOON - 400, PAST, 9), rows=12, duplicates=6),
     "a row of tomorrow, then resumed": footer_of((START, END + 99_999, 9), (NOON, PAST, 3), rows=11),
     "caught up": footer_of((START, NOON, 3), (NOON, None, 0), rows=3),
     "the stream ends early": footer_of((START, NOON, 3), rows=3),
     "an end that lies before its only row": footer_of((START, START - 86_400, 1), rows=1, next_start_time=START),
-    "no end told": footer_of((START, None, 1000), (NOON, PAST, 3), rows=1003),
+    "no end_time": footer_of((START, None, 1000), (NOON, PAST, 3), rows=1003),
     "read before the day began": footer_of((START - 9000, START - 8000, 0), (START, PAST, 3), rows=3),
     "open": footer_of((START, NOON, 3), rows=3, complete=False, fetched_at=NOON + 30, next_start_time=NOON - 270),
 }
@@ -58,9 +58,9 @@ SICK = {
     "a gap behind an empty answer": (footer_of((START, None, 0), (START + 9, PAST, 3), rows=3), "a gap"),
     "the last page is missing": (footer_of((START, NOON, 5), rows=5, next_start_time=PAST), "missing at the end"),
     "complete too early": (footer_of((START, NOON, 5), rows=5, fetched_at=PAST + 59), "says complete"),
-    "goes on where nobody was": (
+    "continues where no page led": (
         footer_of((START, NOON, 3), rows=3, complete=False, fetched_at=NOON + 30, next_start_time=NOON),
-        "doesn't lead to where its footer goes on",
+        "doesn't lead to its footer's next start time",
     ),
     "more rows than delivered": (footer_of((START, PAST, 5), rows=6), "delivered 5 rows, but 6 stored"),
     "fewer rows than delivered": (footer_of((START, NOON, 5), (NOON, PAST, 5), rows=4), "at least 5 rows of the day"),
@@ -70,13 +70,13 @@ SICK = {
 
 
 @pytest.mark.parametrize("footer", HEALTHY.values(), ids=HEALTHY)
-def test_a_ledger_as_a_pass_writes_it_is_not_accused(footer):
+def test_a_ledger_as_a_fetch_writes_it_has_no_problem(footer):
     assert ledger_problems(footer, TICKET_METRIC_EVENTS) == []
 
 
-@pytest.mark.parametrize(("footer", "told"), SICK.values(), ids=SICK)
-def test_a_ledger_that_proves_nothing_is_told(footer, told):
-    assert told in " ".join(ledger_problems(footer, TICKET_METRIC_EVENTS))
+@pytest.mark.parametrize(("footer", "problem"), SICK.values(), ids=SICK)
+def test_a_ledger_that_proves_nothing_has_a_problem(footer, problem):
+    assert problem in " ".join(ledger_problems(footer, TICKET_METRIC_EVENTS))
 
 
 def with_a_page_over_it(root, times):
@@ -89,16 +89,16 @@ def with_a_page_over_it(root, times):
     return named(root, METRIC, [DAY])
 
 
-def test_the_day_begins_with_its_first_second_and_the_next_midnight_is_not_its(tmp_path):
+def test_the_first_second_belongs_to_the_day_and_the_next_midnight_does_not(tmp_path):
     assert with_a_page_over_it(tmp_path, [START, END - 1]) == {}
     assert "1 rows lie outside the day, for example id 2." in with_a_page_over_it(tmp_path, [START, END])[DAY]
     assert "1 rows lie outside the day, for example id 1." in with_a_page_over_it(tmp_path, [START - 1, END - 1])[DAY]
 
 
 @pytest.mark.parametrize("disordered", [500, ROWS_PER_BATCH])
-def test_rows_of_a_large_day_stand_in_order_from_end_to_end(tmp_path, disordered):
-    """Also where one look at the file ends and the next begins."""
+def test_the_rows_of_a_large_day_are_in_order_across_batches(tmp_path, disordered):
+    """Also where one batch ends and the next begins."""
     times = [START + number for number in range(2 * ROWS_PER_BATCH)]
     assert with_a_page_over_it(tmp_path, times) == {}
     times[disordered] = times[disordered - 1] - 1
-    assert "1 rows don't stand in the order of time and id." in with_a_page_over_it(tmp_path, times)[DAY]
+    assert "1 rows are not in the order of time and id." in with_a_page_over_it(tmp_path, times)[DAY]
