@@ -1,14 +1,14 @@
 """The day's figures as Markdown, for the summary's materialisation in Dagster's UI.
 
 The UI renders GitHub's dialect (react-markdown with remark-gfm) and drops raw HTML (rehype-sanitize), comments included. It
-makes links of addresses that stand bare, even of escaped ones, since it looks for them in the finished text.
+makes links of bare addresses, even of escaped ones, since it searches the finished text for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ticket_events_pipeline.report.data_quality_texts import MAKE_AGAIN, notices
+from ticket_events_pipeline.report.data_quality import MAKE_AGAIN, notices
 from ticket_events_pipeline.report.model import MEAN_DAYS, Counted, DayReport, Mean, PolicyFigures
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.text import (
@@ -25,7 +25,7 @@ from ticket_events_pipeline.text import (
 )
 
 UNKNOWN = "-"
-"""Stands where there is no figure."""
+"""Shown where there is no figure."""
 
 _HEADER = (
     "Metric",
@@ -96,7 +96,7 @@ def _sentences(report: DayReport) -> Iterator[str]:
     state = "complete" if trust.is_complete else "**open**"
     yield f"The day is {state}; figures as of {moment_text(trust.as_of, report.day)} ({report.day.timezone})."
     measured = next((metric.mean.days for metric in report.metrics if metric.mean is not None), 0)
-    yield f"{plural(measured, 'day')} of the {MEAN_DAYS} before stand behind the means."
+    yield f"{plural(measured, 'day')} of the {MEAN_DAYS} before are in the means."
     if trust.missing_days:
         yield f"Of the last {len(report.chart)} days, these have no summary: {days_text(trust.missing_days)}."
     yield from _oddities(report)

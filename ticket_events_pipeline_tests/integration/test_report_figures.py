@@ -19,7 +19,7 @@ from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.report.builder import DAYS_AHEAD, ReportReader, read_day_report
 from ticket_events_pipeline.report.model import CHART_DAYS, ChartDay, Counted, Mean, Overdue, TicketFacts
 from ticket_events_pipeline.report.page import report_page
-from ticket_events_pipeline.report.stored_targets import LONGEST_CONTRADICTED, LONGEST_LATE, LONGEST_NEXT
+from ticket_events_pipeline.report.stored import LONGEST_CONTRADICTED, LONGEST_LATE, LONGEST_NEXT
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS

@@ -156,14 +156,14 @@ def test_totals_stand_above_and_state_below():
         "**4 breaches** (7-day mean 3.5), 1,033 achieved, 22 late and still open on Monday, 23 November 2026."
     )
     assert text.split("\n\n")[-1] == (
-        "The day is complete; figures as of Tue 24 Nov, 00:00 (Europe/Berlin). 6 days of the 7 before stand behind the means."
+        "The day is complete; figures as of Tue 24 Nov, 00:00 (Europe/Berlin). 6 days of the 7 before are in the means."
     )
 
 
 def test_day_without_earlier_ones_has_no_means():
     text = summary_markdown(report(policy(mean=None), metrics=(metric("x", Counted(1, 1, 0)),)))
     assert text.startswith("**1 breach**, 1 achieved,")
-    assert text.endswith("0 days of the 7 before stand behind the means.")
+    assert text.endswith("0 days of the 7 before are in the means.")
 
 
 def test_open_day_missing_days_and_a_broken_feed_are_told():
