@@ -9,7 +9,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.quality.raw_day import owner_of
 from ticket_events_pipeline.report.aggregates import chart_day, mean_days, metric_figures, policy_figures
-from ticket_events_pipeline.report.data_quality import event_counts, trust_in
+from ticket_events_pipeline.report.data_quality import data_quality_of, event_counts
 from ticket_events_pipeline.report.model import CHART_DAYS, UNKNOWN_ACCOUNT, DayReport, OpenTarget, TicketFacts
 from ticket_events_pipeline.report.stored import DayTargets, SummaryHistory, read_targets
 from ticket_events_pipeline.report.tickets import TicketFactsReader
@@ -83,7 +83,9 @@ class ReportReader:
             unforecast=targets.unforecast,
             deleted=targets.deleted,
             deleted_count=targets.deleted_count,
-            trust=trust_in(summary, chart, targets, event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)),
+            data_quality=data_quality_of(
+                summary, chart, targets, event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)
+            ),
         )
 
     def _targets(self, day: Day) -> DayTargets:

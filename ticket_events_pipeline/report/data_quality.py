@@ -16,7 +16,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.quality.sla_tables import MAX_UNKNOWN_POLICY_SHARE
 from ticket_events_pipeline.report.aggregates import total_of
-from ticket_events_pipeline.report.model import ContradictedTarget, DayReport, Trust
+from ticket_events_pipeline.report.model import ContradictedTarget, DataQuality, DayReport
 from ticket_events_pipeline.report.stored import DaySummary, DayTargets
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.sla.rules.events import APPLY, sla_events
@@ -37,10 +37,10 @@ LACKING = (
 MAKE_AGAIN = "make the SLA tables of the day again to apply the current rules"
 
 
-def trust_in(
+def data_quality_of(
     summary: DaySummary, chart: Mapping[Day, DaySummary | None], targets: DayTargets, raw: tuple[int, int] | None
-) -> Trust:
-    """The trust strip of a day.
+) -> DataQuality:
+    """The data quality of a day.
 
     Args:
         summary: of the day.
@@ -51,7 +51,7 @@ def trust_in(
     provenance = summary.provenance
     stored = {day: found for day, found in chart.items() if found is not None}
     applied_events, metric_events = raw if raw is not None else (None, None)
-    return Trust(
+    return DataQuality(
         as_of=provenance.inputs.as_of,
         is_complete=summary.is_complete,
         events_through=provenance.events_through,
@@ -133,15 +133,15 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class TrustFact:
-    """A line of the trust strip.
+class QualityFact:
+    """A fact of the data quality section.
 
     Attributes:
-        name: of the fact, for those who look for its value in the page.
+        name: identifies the fact in the page.
         label, value, meaning: plain text.
-        is_odd: whether it takes something from the figures.
-        targets: whose tickets are named.
-        is_wide: whether there is much to say.
+        is_odd: whether it makes the figures less reliable.
+        targets: their tickets are named.
+        is_wide: whether it needs a whole line.
     """
 
     name: str
@@ -155,149 +155,155 @@ class TrustFact:
 
 def notices(report: DayReport) -> list[Notice]:
     """What a page shows before any figure; empty on an ordinary day."""
-    trust = report.trust
-    found = [_feed_notice(trust)]
-    if not trust.is_complete:
-        until = moment_text(trust.as_of, report.day)
+    quality = report.data_quality
+    found = [_feed_notice(quality)]
+    if not quality.is_complete:
+        until = moment_text(quality.as_of, report.day)
         text = f"It was read up to {until}; its figures will change, and the usual ones are those of whole days."
         found.append(Notice("note", "This day is still open.", text))
-    if _unknown_share(trust) >= MAX_UNKNOWN_POLICY_SHARE:
-        text = f"{plural(trust.unknown_policies, 'target')} of {trust.targets:,} breached without one: see “no known policy”."
+    if _unknown_share(quality) > MAX_UNKNOWN_POLICY_SHARE:
+        text = (
+            f"{plural(quality.unknown_policies, 'target')} of {quality.targets:,} breached without one: see “no known policy”."
+        )
         found.append(Notice("note", "Many targets have no known policy.", text))
     return [notice for notice in found if notice is not None]
 
 
-def _feed_notice(trust: Trust) -> Notice | None:
-    if trust.metric_events is None or trust.applied_events is None:
+def _feed_notice(quality: DataQuality) -> Notice | None:
+    if quality.metric_events is None or quality.applied_events is None:
         text = "Its raw file is no longer stored, so it is unknown whether the feed was complete."
         return Notice("note", "The events of this day can't be counted.", text)
-    if not trust.metric_events:
+    if not quality.metric_events:
         text = "No metric event came all day. Unless the account was not used, a step before this report has stopped."
         return Notice("note", "Nothing happened on this day.", text)
-    if not trust.applied_events:
+    if not quality.applied_events:
         text = (
-            f"Among {plural(trust.metric_events, 'metric event')} none applied an SLA policy. Few breaches below do not mean a "
-            "good day: have the account's SLA policies checked, then fetch the day again."
+            f"Among {plural(quality.metric_events, 'metric event')} none applied an SLA policy. Few breaches below do not mean "
+            "a good day: have the account's SLA policies checked, then fetch the day again."
         )
         return Notice("alarm", "The feed is broken: these figures are not the day's.", text)
     return None
 
 
-def trust_facts(report: DayReport) -> list[TrustFact]:
-    """Everything that is known about how far the figures go, what takes something from them marked."""
-    trust = report.trust
-    ordinary = [*_reading_facts(report), *_days_facts(report), *_target_facts(trust), _feed_fact(trust)]
-    return [*ordinary, *_rules_facts(trust), *_deletions_facts(report), *_contradicted_facts(trust)]
+def quality_facts(report: DayReport) -> list[QualityFact]:
+    """Everything that is known about the data quality; what makes the figures less reliable is marked."""
+    quality = report.data_quality
+    ordinary = [*_reading_facts(report), *_days_facts(report), *_target_facts(quality), _feed_fact(quality)]
+    return [*ordinary, *_rules_facts(quality), *_deletions_facts(report), *_contradicted_facts(quality)]
 
 
-def _reading_facts(report: DayReport) -> list[TrustFact]:
-    trust, day = report.trust, report.day
-    through = "none yet" if trust.events_through is None else moment_text(trust.events_through, day)
-    state = "complete" if trust.is_complete else "still open"
+def _reading_facts(report: DayReport) -> list[QualityFact]:
+    quality, day = report.data_quality, report.day
+    through = "none yet" if quality.events_through is None else moment_text(quality.events_through, day)
+    state = "complete" if quality.is_complete else "still open"
     return [
-        TrustFact("is_complete", "The day is", state, "read to its end, or not yet", not trust.is_complete),
-        TrustFact("as_of", "Figures as of", moment_text(trust.as_of, day), "nothing later is counted"),
-        TrustFact("events_through", "Events through", through, "the newest metric event read", trust.events_through is None),
-        TrustFact("history_from", "History from", date_text(trust.history_from), "clocks begun before are not known"),
+        QualityFact("is_complete", "The day is", state, "read to its end, or not yet", not quality.is_complete),
+        QualityFact("as_of", "Figures as of", moment_text(quality.as_of, day), "nothing later is counted"),
+        QualityFact(
+            "events_through", "Events through", through, "the newest metric event read", quality.events_through is None
+        ),
+        QualityFact("history_from", "History from", date_text(quality.history_from), "clocks begun before are not known"),
     ]
 
 
-def _days_facts(report: DayReport) -> list[TrustFact]:
-    trust = report.trust
+def _days_facts(report: DayReport) -> list[QualityFact]:
+    quality = report.data_quality
     last = f"of the last {len(report.chart)} days"
     return [
         _days_fact(
-            "missing_days", "Days missing", trust.missing_days, f"{last}, without a summary that can be read", is_odd=True
+            "missing_days", "Days missing", quality.missing_days, f"{last}, without a summary that can be read", is_odd=True
         ),
-        _days_fact("open_days", "Days open", trust.open_days, f"{last}, not yet read to their end"),
-        _days_fact("restated_days", "Days restated", trust.restated_days, f"{last}, changed after they had been complete"),
+        _days_fact("open_days", "Days open", quality.open_days, f"{last}, not yet read to their end"),
+        _days_fact("restated_days", "Days restated", quality.restated_days, f"{last}, changed after they had been complete"),
     ]
 
 
-def _days_fact(name: str, label: str, days: tuple[Day, ...], meaning: str, *, is_odd: bool = False) -> TrustFact:
+def _days_fact(name: str, label: str, days: tuple[Day, ...], meaning: str, *, is_odd: bool = False) -> QualityFact:
     value = f"{len(days):,} ({days_text(days)})" if days else "none"
-    return TrustFact(name, label, value, meaning, is_odd and bool(days))
+    return QualityFact(name, label, value, meaning, is_odd and bool(days))
 
 
-def _target_facts(trust: Trust) -> list[TrustFact]:
-    share = _unknown_share(trust)
-    unknown = f"{trust.unknown_policies:,} of {plural(trust.targets, 'target')}"
-    if trust.targets:
+def _target_facts(quality: DataQuality) -> list[QualityFact]:
+    share = _unknown_share(quality)
+    unknown = f"{quality.unknown_policies:,} of {plural(quality.targets, 'target')}"
+    if quality.targets:
         unknown += f" ({rate_text(share)})"
     return [
-        TrustFact(
+        QualityFact(
             "unknown_policies",
             "Policy unknown",
             unknown,
             "breached without an applied policy",
-            share >= MAX_UNKNOWN_POLICY_SHARE,
+            share > MAX_UNKNOWN_POLICY_SHARE,
         ),
-        TrustFact("withdrawn_breaches", "Breaches withdrawn", f"{trust.withdrawn_breaches:,}", "taken back by Zendesk"),
-        TrustFact(
+        QualityFact("withdrawn_breaches", "Breaches withdrawn", f"{quality.withdrawn_breaches:,}", "taken back by Zendesk"),
+        QualityFact(
             "superseded_breaches",
             "Breaches superseded",
-            f"{trust.superseded_breaches:,}",
+            f"{quality.superseded_breaches:,}",
             "late, then met under a relaxed target: counted as achieved",
         ),
     ]
 
 
-def _unknown_share(trust: Trust) -> float:
-    return trust.unknown_policies / trust.targets if trust.targets else 0
+def _unknown_share(quality: DataQuality) -> float:
+    return quality.unknown_policies / quality.targets if quality.targets else 0
 
 
-def _feed_fact(trust: Trust) -> TrustFact:
-    if trust.metric_events is None or trust.applied_events is None:
-        return TrustFact("applied_events", "Policies applied", "unknown", "the raw file is no longer stored", True)
-    value = f"{trust.applied_events:,} of {plural(trust.metric_events, 'metric event')}"
-    return TrustFact("applied_events", "Policies applied", value, "none at all means a broken feed", not trust.applied_events)
+def _feed_fact(quality: DataQuality) -> QualityFact:
+    if quality.metric_events is None or quality.applied_events is None:
+        return QualityFact("applied_events", "Policies applied", "unknown", "the raw file is no longer stored", True)
+    value = f"{quality.applied_events:,} of {plural(quality.metric_events, 'metric event')}"
+    return QualityFact(
+        "applied_events", "Policies applied", value, "none at all means a broken feed", not quality.applied_events
+    )
 
 
-def _rules_facts(trust: Trust) -> list[TrustFact]:
+def _rules_facts(quality: DataQuality) -> list[QualityFact]:
     """Nothing where all days were made by the current rules."""
-    if trust.rules_version < RULES_VERSION:
-        meaning = f"made under the rules of version {trust.rules_version}, {LACKING}; {MAKE_AGAIN}"
-        return [TrustFact("rules_version", "Rules", f"version {trust.rules_version}", meaning, is_odd=True, is_wide=True)]
-    if trust.older_days:
-        value = f"older on {plural(len(trust.older_days), 'day')} ({days_text(trust.older_days)})"
+    if quality.rules_version < RULES_VERSION:
+        meaning = f"made under the rules of version {quality.rules_version}, {LACKING}; {MAKE_AGAIN}"
+        return [QualityFact("rules_version", "Rules", f"version {quality.rules_version}", meaning, is_odd=True, is_wide=True)]
+    if quality.older_days:
+        value = f"older on {plural(len(quality.older_days), 'day')} ({days_text(quality.older_days)})"
         meaning = "this day follows the current rules; means and chart mix both until those days' SLA tables are made again"
-        return [TrustFact("rules_version", "Rules", value, meaning, is_wide=True)]
+        return [QualityFact("rules_version", "Rules", value, meaning, is_wide=True)]
     return []
 
 
-def _deletions_facts(report: DayReport) -> list[TrustFact]:
+def _deletions_facts(report: DayReport) -> list[QualityFact]:
     """How far deleted tickets are known, where that is not the whole history."""
-    trust = report.trust
-    if trust.rules_version < RULES_VERSION:
+    quality = report.data_quality
+    if quality.rules_version < RULES_VERSION:
         return []  # the rules' fact covers it
-    if trust.deletions_from is None or trust.deletions_through is None:
+    if quality.deletions_from is None or quality.deletions_through is None:
         meaning = (
             f"targets of deleted tickets count as open. Fetch {AUDITS} of these days; where they are stored, sla_clocks "
             "were made before deletions were read: make the SLA tables of the days again"
         )
-        return [TrustFact("deletions", "Deleted tickets", "not known", meaning, is_odd=True, is_wide=True)]
+        return [QualityFact("deletions", "Deleted tickets", "not known", meaning, is_odd=True, is_wide=True)]
     value, meanings = "", []
-    if trust.deletions_from > trust.history_from:
-        value = f"known from {date_text(trust.deletions_from)}"
+    if quality.deletions_from > quality.history_from:
+        value = f"known from {date_text(quality.deletions_from)}"
         meanings.append("targets of tickets deleted before that day count as open")
-    if trust.deletions_through < trust.as_of - DELETIONS_LAG_SECONDS:
-        value = f"{value or 'known'} through {moment_text(trust.deletions_through, report.day)}"
+    if quality.deletions_through < quality.as_of - DELETIONS_LAG_SECONDS:
+        value = f"{value or 'known'} through {moment_text(quality.deletions_through, report.day)}"
         meanings.append(f"the audits of the time after are not read yet: fetch {AUDITS}")
     if not value:
         return []
-    return [TrustFact("deletions", "Deleted tickets", value, "; ".join(meanings), is_odd=True, is_wide=True)]
+    return [QualityFact("deletions", "Deleted tickets", value, "; ".join(meanings), is_odd=True, is_wide=True)]
 
 
-def _contradicted_facts(trust: Trust) -> list[TrustFact]:
+def _contradicted_facts(quality: DataQuality) -> list[QualityFact]:
     """Nothing where no outcome is contradicted, or none was looked for."""
-    if not trust.contradicted:
+    if not quality.contradicted:
         return []
     meaning = (
         "Their outcome and their measured duration disagree; the outcome is Zendesk's and counts. A breach may be dated before "
         "its policy was applied, on a day that is no longer read again: fetch the tickets' days again. Where that changes "
         "nothing, a schedule or a policy was changed, and there is nothing to do."
     )
-    further = trust.contradicted - len(trust.contradicted_targets)
-    value = plural(trust.contradicted, "target") + (f", {len(trust.contradicted_targets)} of them here" if further else "")
-    named = trust.contradicted_targets
-    return [TrustFact("contradicted", "Outcomes contradicted", value, meaning, is_odd=True, targets=named, is_wide=True)]
+    further = quality.contradicted - len(quality.contradicted_targets)
+    value = plural(quality.contradicted, "target") + (f", {len(quality.contradicted_targets)} of them here" if further else "")
+    named = quality.contradicted_targets
+    return [QualityFact("contradicted", "Outcomes contradicted", value, meaning, is_odd=True, targets=named, is_wide=True)]

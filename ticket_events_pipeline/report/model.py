@@ -194,8 +194,8 @@ class OpenTarget:
 
 
 @dataclass(frozen=True)
-class Trust:
-    """How far the figures can be trusted. Times are epoch seconds.
+class DataQuality:
+    """How far a day's figures can be trusted. Times are epoch seconds.
 
     Attributes:
         as_of: what the day's figures are as of.
@@ -269,4 +269,4 @@ class DayReport:
     unforecast: int
     deleted: tuple[DeletedTicket, ...]
     deleted_count: int
-    trust: Trust
+    data_quality: DataQuality

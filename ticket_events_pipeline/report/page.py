@@ -14,7 +14,7 @@ from ticket_events_pipeline import text
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.aggregates import total_flow
 from ticket_events_pipeline.report.charts import breach_chart_svg
-from ticket_events_pipeline.report.data_quality import notices, trust_facts
+from ticket_events_pipeline.report.data_quality import notices, quality_facts
 from ticket_events_pipeline.report.model import MEAN_DAYS, DayReport, Mean, OpenTarget
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
             breaches=sum(metric.day.breaches for metric in report.metrics),
             flow=total_flow([metric.flow for metric in report.metrics]),
             notices=notices(report),
-            trust_facts=trust_facts(report),
+            quality_facts=quality_facts(report),
             chart_svg=Markup(breach_chart_svg(report.chart)),  # noqa: S704  # made of dates and counts
             moment=partial(text.moment_text, day=day),
             iso=lambda seconds: text.local_time(seconds, day.timezone).isoformat(),
-            time_left=partial(_time_left, as_of=report.trust.as_of),
+            time_left=partial(_time_left, as_of=report.data_quality.as_of),
         )
     )
     return text.html_characters(page)
