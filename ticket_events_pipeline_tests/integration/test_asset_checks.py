@@ -10,7 +10,7 @@ from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.asset_checks import KNOWN, PLACED, TYPES, WHOLE
 from ticket_events_pipeline.defs.day_check import MAX_LINES, NAMED_DAYS
 from ticket_events_pipeline.defs.runs import range_tags
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.damages import DAMAGES, cell_flipped, with_rows
@@ -85,7 +85,7 @@ def test_the_checks_run_with_their_assets_and_are_green_on_what_is_whole(deploym
     assert run.success
     found = results(run)
     assert {key: passed for key, (passed, _, _) in found.items()} == {
-        (stream, name): True for stream in RAW_SCHEMAS for name in NAMES
+        (stream, name): True for stream in STREAMS for name in NAMES
     }
     days = {1: 1, 2: 3}[len(span)]
     assert found[METRIC, WHOLE][2] == f"{days} verified, {GREEN}"
@@ -276,7 +276,7 @@ def test_every_check_is_described_documented_and_not_blocking():
         assert not spec.blocking
         assert f"| `{spec.name}` (" in documented
     assert {(spec.asset_key.to_user_string(), spec.name) for spec in RAW_CHECKS.values()} == {
-        (stream, name) for stream in RAW_SCHEMAS for name in NAMES
+        (stream, name) for stream in STREAMS for name in NAMES
     }
 
 

@@ -18,7 +18,7 @@ from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.tables.schemas import TABLES
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline_tests.support.damages import path_of, rewrite
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days, put_raw_day

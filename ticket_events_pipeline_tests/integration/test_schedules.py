@@ -8,7 +8,7 @@ import pytest
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import SCOPE, defs
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, range_tags
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.deployment import REPOSITORY, deployed, launched_from
 from ticket_events_pipeline_tests.support.empty_days import Shelf
 
@@ -125,7 +125,7 @@ def test_the_restatement_leaves_days_to_the_run_that_fetches_them(deployment):
 def lay(deployment, first, states):
     """Store files of both streams, one letter per day."""
     for number, state in enumerate(states):
-        for stream in RAW_SCHEMAS:
+        for stream in STREAMS:
             Shelf(deployment.root).put_day(stream, Day.parse(first).plus(number), state)
 
 

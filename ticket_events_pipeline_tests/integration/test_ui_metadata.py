@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.builder import report_reader
 from ticket_events_pipeline.settings import LakeSettings
-from ticket_events_pipeline.tables.column_docs import COLUMN_DOCS
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, REPOSITORY, deployed
 
 FIRST, LAST = "2026-03-02", "2026-03-09"
@@ -144,7 +144,7 @@ def test_every_column_is_described_and_has_the_files_type(deployment, asset):
     shown = {column.name: column for column in node.metadata["dagster/column_schema"].columns}
     stored = {column.name: str(column.type) for column in deployment.table(asset, LAST).schema}
     assert {name: column.type for name, column in shown.items()} == stored
-    assert all(shown[name].description.startswith(text) for name, text in COLUMN_DOCS[asset].items())
+    assert all(shown[column.name].description.startswith(column.doc) for column in TABLES[asset])
 
 
 @pytest.mark.parametrize("asset", ASSETS[2:])

@@ -19,8 +19,8 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.tables.schemas import TICKET_METRIC_EVENTS_SCHEMA
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
 from ticket_events_pipeline_tests.properties.test_kill_and_resume import MortalSource
 from ticket_events_pipeline_tests.support.damages import rewrite
 from ticket_events_pipeline_tests.support.fault_injection import KilledError, MortalStore, bury
@@ -161,7 +161,7 @@ def test_changed_rows_are_found_unless_everything_about_them_is_right(many_pages
             rows[place] = {**row, "type": data.draw(st.sampled_from(["activate", "breach"]))}
         else:
             rows[place] = {**row, "time": row["time"] + dt.timedelta(seconds=data.draw(st.integers(-90_000, 90_000)))}
-    changed = pa.Table.from_pylist(rows, schema=TICKET_METRIC_EVENTS_SCHEMA)
+    changed = pa.Table.from_pylist(rows, schema=TICKET_METRIC_EVENTS_TABLE.schema)
     keys = [(row["time"], row["id"]) for row in rows]
     ids = [row["id"] for row in rows]
     start, end = (dt.datetime.fromtimestamp(moment, dt.UTC) for moment in (day.start, day.end))

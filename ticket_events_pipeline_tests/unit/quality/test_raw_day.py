@@ -23,7 +23,7 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, write_partition
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.damages import DAMAGES, FIELDS, rewrite, with_field
 from ticket_events_pipeline_tests.support.events import audit, metric_event
@@ -162,7 +162,7 @@ def test_duplicates_are_those_that_a_dict_finds_for_any_limit(events, stream, li
         for day, of_day in zip(DAYS, events, strict=True):
             kind = {True: {"metric": "reply_time", "instance_id": 1}, False: {}}
             rows = [{"id": number, **kind[is_metric]} for number, is_metric in of_day]
-            table = pa.Table.from_pylist(rows, schema=RAW_SCHEMAS[stream])
+            table = pa.Table.from_pylist(rows, schema=TABLES[stream].schema)
             write_partition(store, stream, day, table, {"stream": stream, "partition": str(day)})
             for number, is_metric in of_day:
                 places[number, stream == EVENTS and is_metric].append(day)
