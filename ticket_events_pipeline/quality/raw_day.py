@@ -99,7 +99,7 @@ def _verified(
                 return _absent(stream, day, now=now)
             footer = _footer_of(file)
             if footer is None:
-                finding = Finding("The file bears no footer of this pipeline that can be read.", read_again(stream.name, day))
+                finding = Finding("The file has no footer of this pipeline that can be read.", read_again(stream.name, day))
                 return Verdict(stream.name, day, "foreign", rows=file.num_rows, findings=(finding,))
             foreign = foreign_finding(footer, stream, day, owner)
             if foreign is not None:

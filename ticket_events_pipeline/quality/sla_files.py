@@ -65,5 +65,5 @@ def _taken(file: StoredFile, asset: str, day: Day) -> SlaDay | Finding:
     try:
         provenance, digest = Provenance.from_metadata(metadata), metadata["content_hash"]
     except (KeyError, ValueError):
-        return Finding(f"The file of {asset} bears no footer of this pipeline that can be read.", make_again(day))
+        return Finding(f"The file of {asset} has no footer of this pipeline that can be read.", make_again(day))
     return SlaDay(asset, file.read(), tuple(file.own_schema.names), provenance, digest)

@@ -14,8 +14,8 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.history import not_made
 from ticket_events_pipeline.report.model import ContradictedTarget, DeletedTicket, OpenTarget, Overdue, TicketFacts
 from ticket_events_pipeline.sla.build import TARGETS
+from ticket_events_pipeline.sla.provenance import find_sla_day
 from ticket_events_pipeline.sla.rules.daily_summary import overdue_figures
-from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.store import Store
 
 LONGEST_LATE, LONGEST_NEXT, LONGEST_DELETED, LONGEST_CONTRADICTED = 200, 50, 20, 5
@@ -78,10 +78,10 @@ def read_targets(store: Store, day: Day) -> DayTargets:
         DayNotFetchedError: `sla_targets` of the day has not been made.
         DamagedFileError: its file can't be read, or isn't one of this pipeline.
     """
-    table = read_partition(store, TARGETS, day, _COLUMNS)
-    if table is None:
+    found = find_sla_day(store, TARGETS, day, _COLUMNS)
+    if found is None:
         raise not_made(TARGETS, day)
-    return _told(table)
+    return _told(found.rows)
 
 
 def _told(table: pa.Table) -> DayTargets:

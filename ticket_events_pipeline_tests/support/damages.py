@@ -126,7 +126,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "removed": (removed, "No file is stored"),
     "another day's": (another_days, "it was put in this day's place"),
     "the other stream's": (other_streams, "it was put in this day's place"),
-    "no footer": (lambda root, stream, day: rewrite(root, stream, day, footer=lambda _: {}), "bears no footer"),
+    "no footer": (lambda root, stream, day: rewrite(root, stream, day, footer=lambda _: {}), "has no footer"),
 }
 """By name: the damage, and what is told of it. The day's ledger needs three pages, and rows in its first and last."""
 

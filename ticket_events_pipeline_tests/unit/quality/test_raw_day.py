@@ -106,7 +106,7 @@ def test_a_time_that_no_calendar_has_is_a_finding_and_no_crash(root, field):
     with_field(field, lambda _: str(10**18))(root, METRIC, DAY)
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY]
-    assert "bears no footer of this pipeline that can be read" in found[DAY]
+    assert "has no footer of this pipeline that can be read" in found[DAY]
 
 
 def test_a_whole_root_of_another_account_is_named_day_by_day(month):

@@ -195,10 +195,10 @@ FILE_DAMAGES = {
     "truncated": (truncated, "can't be read as Parquet"),
     "removed": (removed, "is stored, though the day has been made"),
     "another day's": (another_days, f"says that it is of `{BEFORE}`: it was put in this day's place"),
-    "no footer": (lambda root, asset, day: rewrite(root, asset, day, footer=lambda _: {}), "bears no footer of this pipeline"),
+    "no footer": (lambda root, asset, day: rewrite(root, asset, day, footer=lambda _: {}), "has no footer of this pipeline"),
     "footer of nonsense": (
         lambda root, asset, day: rewrite(root, asset, day, footer=lambda old: {**old, "as_of": "now"}),
-        "bears no footer of this pipeline",
+        "has no footer of this pipeline",
     ),
     "column removed": (
         lambda root, asset, day: rewrite(root, asset, day, rows=lambda table: table.drop_columns(["policy_title"])),

@@ -75,10 +75,10 @@ def test_days_that_were_just_made_agree(root):
 @pytest.mark.parametrize(
     ("asset", "told"),
     [
-        (METRIC, "sla_clocks was made from another file of ticket_metric_events than lies there now."),
-        (CLOCKS, "sla_clocks was made from another file of ticket_metric_events than lies there now."),
-        (TARGETS, "sla_targets was made from another file of ticket_metric_events than lies there now."),
-        (SUMMARY, "daily_sla_breach_summary was made from another file of ticket_metric_events than lies there now."),
+        (METRIC, "sla_clocks was made from another file of ticket_metric_events than is stored now."),
+        (CLOCKS, "sla_clocks was made from another file of ticket_metric_events than is stored now."),
+        (TARGETS, "sla_targets was made from another file of ticket_metric_events than is stored now."),
+        (SUMMARY, "daily_sla_breach_summary was made from another file of ticket_metric_events than is stored now."),
     ],
 )
 def test_an_old_backup_of_one_asset_alone_is_noticed_and_made_anew_in_one_run(root, made, backup, asset, told):
@@ -108,7 +108,7 @@ def test_a_file_that_is_gone_is_told(root, asset):
         (TARGETS, {"history_from": "2026-01-01"}, "sla_targets was made from another file of sla_clocks"),
         (SUMMARY, {"rules_version": "1"}, "daily_sla_breach_summary was made from another file of sla_targets"),
         (CLOCKS, {"as_of": "1"}, "sla_clocks was made from less than all that was read"),
-        (CLOCKS, {"history_from": "?"}, "sla_clocks bears no footer of this pipeline"),
+        (CLOCKS, {"history_from": "?"}, "sla_clocks has no footer of this pipeline"),
     ],
 )
 def test_files_of_equal_raw_days_that_were_not_made_from_each_other_are_told(root, asset, change, told):

@@ -320,7 +320,7 @@ def test_a_file_that_is_replaced_while_a_day_reads_it_is_not_mixed_with_what_was
 @pytest.mark.parametrize("name", [REACHES_BACK, FORGOTTEN, "content_hash", "as_of"])
 def test_a_footer_that_cannot_be_read_is_a_damaged_file(root, name):
     rewrite(root, CLOCKS, DAYS[MADE - 1], footer=lambda old: {**old, name: "?"} if name != "content_hash" else {})
-    with pytest.raises(DamagedFileError, match="bears no footer of this pipeline"):
+    with pytest.raises(DamagedFileError, match="has no footer of this pipeline"):
         make_sla_days(root, NEXT, NEXT)
 
 

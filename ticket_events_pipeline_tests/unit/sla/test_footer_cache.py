@@ -77,7 +77,7 @@ def test_each_footer_is_read_once_and_then_only_those_that_have_changed(root, st
     put_raw_day(root, EVENTS[:1], DAYS[1])
     stored = cache.read(store, "UTC")
     assert store.news() == [partition_path(METRIC, DAYS[1])]
-    assert stale(stored) == {DAYS[1]: "sla_clocks was made from another file of ticket_metric_events than lies there now."}
+    assert stale(stored) == {DAYS[1]: "sla_clocks was made from another file of ticket_metric_events than is stored now."}
 
 
 def test_a_file_that_goes_and_comes_back_is_seen_each_time(root, store):

@@ -153,7 +153,7 @@ def test_a_root_of_another_kind_is_refused_by_name():
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
     store = FolderStore(tmp_path)
     write_partition(store, "ticket_events", DAY, pa.table({"a": [1]}), {})
-    with pytest.raises(DamagedFileError, match="bears no footer of this pipeline"):
+    with pytest.raises(DamagedFileError, match="has no footer of this pipeline"):
         read_raw_footer(store, "ticket_events", DAY)
     path = tmp_path / "ticket_events" / f"date={DAY}" / "ticket_events.parquet"
     path.write_bytes(path.read_bytes()[:-20])
