@@ -58,16 +58,16 @@ class CarryOverState:
 
     def followed_by(self, raw: RawDay, *, as_of: int) -> tuple[CarryOverState, NewLayer]:
         """The state at the end of the next day, once its layer is stored; and that layer."""
-        changes = self.carry_over.of_deleted(raw.status_changes)
+        changes = self.carry_over.relevant_changes(raw.status_changes)
         if self.reaches_back_days is None:
-            (memory, layer), reach = self.carry_over.gathered(raw.events, raw.day, changes), 0
+            (carry_over, layer), reach = self.carry_over.compacted(raw.events, raw.day, changes), 0
         else:
-            memory, layer = self.carry_over.advanced(raw.events, raw.day, changes)
+            carry_over, layer = self.carry_over.advanced(raw.events, raw.day, changes)
             reach = min(self.reaches_back_days + 1, REACH_DAYS)
         made = NewLayer(layer, _content_hash(self.content_hash, raw, changes), reach)
         moments = [moment for moment in (self.events_through, raw.newest_before(as_of)) if moment is not None]
         known = CarryOverState(
-            memory,
+            carry_over,
             content_hash=made.content_hash,
             previous_clocks=made.content_hash,
             reaches_back_days=reach,

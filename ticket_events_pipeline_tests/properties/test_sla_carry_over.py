@@ -71,7 +71,7 @@ def test_layers_remember_what_one_table_and_the_oracle_remember(by_day, gathered
     for number, (day, (delivered, audits)) in enumerate(by_day.items()):
         events, changes = sla_events(raw_table(delivered)), changes_of(audits)
         whole = advance(whole, events, day, changes)
-        relevant = memory.of_deleted(changes)
+        relevant = memory.relevant_changes(changes)
         memory, layer = (memory.gathered if number == gathered_on else memory.advanced)(events, day, relevant)
         assert in_clock_order(memory.clocks()).to_pylist() == whole.to_pylist()
         assert targets(layer.clocks.table, day=day, as_of=day.end) == targets(whole, day=day, as_of=day.end)
