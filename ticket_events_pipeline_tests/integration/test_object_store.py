@@ -176,7 +176,9 @@ except UsageError as error:
 
 def test_a_machine_without_room_is_told_apart_from_the_store(s3, s3_root):
     ended = subprocess.run([sys.executable, "-c", FULL_DISK, s3_root], capture_output=True, text=True, check=True, timeout=60)
-    told = rf"{s3_root}/big can't be collected in \S+: File too large. Make room there, or set TMPDIR to another folder.\n"
+    told = (
+        rf"{s3_root}/big can't be collected in \S+: File too large. Free disk space there, or set TMPDIR to another folder.\n"
+    )
     assert re.fullmatch(told, ended.stdout), ended
     assert open_store(s3_root).paths("") == []
 
@@ -327,7 +329,7 @@ def test_a_store_that_stays_out_of_order_is_not_waited_for_without_end(s3, store
 
 def test_a_store_that_cannot_be_reached_is_told(s3, s3_root):
     for url, words in (("http://127.0.0.1:9", "no connection to it"), ("https://nobody.invalid", "its name can't be resolved")):
-        told = rf"\({words}\)\. .*Look at the network and at AWS_ENDPOINT_URL"
+        told = rf"\({words}\)\. .*Check the network and AWS_ENDPOINT_URL"
         with s3.exported(AWS_ENDPOINT_URL=url), pytest.raises(TransientError, match=told):
             open_store(s3_root).check()
 
@@ -337,7 +339,7 @@ def test_a_store_that_hangs_is_given_up(s3, s3_root):
     impatient = connect(parsed, prompt=Patience(request_seconds=1, retries=1, retry_seconds=5)).prompt
     s3.fail("/lake", seconds=3)
     with pytest.raises(TransientError, match="it didn't answer in time"):
-        ConditionalPuts(parsed, impatient).try_out("trial")
+        ConditionalPuts(parsed, impatient).test_preconditions("trial")
 
 
 def test_events_go_over_plain_http_only_within_the_machine(s3, s3_root):

@@ -341,9 +341,7 @@ def test_a_row_that_cannot_be_placed_is_set_aside_once_though_two_pages_bring_it
     (path,) = store.paths("_rejected")
     assert [json.loads(line)["row"] for line in (tmp_path / path).read_text().splitlines()] == [lost]
     assert read_raw_footer(store, stream, DAY).rejected == 1
-    assert [line for line in made.log if "can't be placed" in line] == [
-        f"{stream}: 1 rows can't be placed, see {tmp_path}/{path}"
-    ]
+    assert [line for line in made.log if "were rejected" in line] == [f"{stream}: 1 rows were rejected, see {tmp_path}/{path}"]
 
 
 def test_rejected_rows_are_told_apart_by_all_that_they_say_and_known_from_the_page_before(tmp_path):

@@ -60,7 +60,7 @@ def test_every_byte_of_a_tiny_file_is_covered():
 def test_a_file_whose_checksums_lost_their_name_is_not_taken_for_an_older_one(key):
     content = written(TINY, {})
     for bit in range(8 * content.index(key.encode()) - 16, 8 * (content.index(key.encode()) + len(key) + 2)):
-        with pytest.raises(ChecksumError, match="its footer isn't the one that was written"):
+        with pytest.raises(ChecksumError, match="its footer differs from what was written"):
             open_checked(io.BytesIO(flipped(content, bit)))
 
 
@@ -90,7 +90,7 @@ def batches(file, group, columns):
 def test_a_damaged_block_is_found_while_the_whole_file_is_read(tmp_path):
     content = written(LARGE, {})
     (tmp_path / "file").write_bytes(flipped(content, 8 * 3 * BLOCK_BYTES + 5))
-    told = f"the {BLOCK_BYTES} bytes from {3 * BLOCK_BYTES} on aren't those that were written"
+    told = f"the {BLOCK_BYTES} bytes from {3 * BLOCK_BYTES} on differ from those that were written"
     with (
         pytest.raises(DamagedFileError, match=told),
         opened_parquet(FolderStore(tmp_path), "file", advice="") as file,

@@ -28,7 +28,7 @@ with locked(Path(sys.argv[1]), log=print):
 def held(tmp_path, monkeypatch):
     """The lock of a small file, held by another process for as long as the test runs."""
     monkeypatch.setattr(file_lock, "WAIT_SECONDS", 0.3)
-    monkeypatch.setattr(file_lock, "TELL_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(file_lock, "LOG_AFTER_SECONDS", 0.1)
     command = [sys.executable, "-c", HOLDING, str(tmp_path / "small")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
@@ -48,8 +48,8 @@ def test_a_lock_that_another_process_does_not_let_go_is_an_error_that_names_it(t
         with pytest.raises(LockHeldError) as caught:
             attempt()
         assert str(caught.value) == (
-            f"{tmp_path}/small has been held by process {held.pid} on {host_name()} for more than 0.3 s: it stands still, or "
-            f"the disk hangs. Let it go on (kill -CONT {held.pid}), or end it; then run this again. Leave the lock file where "
+            f"{tmp_path}/small has been held by process {held.pid} on {host_name()} for more than 0.3 s: it is suspended, or "
+            f"the disk hangs. Resume it (kill -CONT {held.pid}), or end it; then run this again. Leave the lock file where "
             "it is: without it, that process would replace what others have written."
         )
     assert log == [f"{tmp_path}/small is held by process {held.pid} on {host_name()}; waiting for it, up to 0 s"] * 3
