@@ -39,7 +39,7 @@ def verbs(s3):
     return [line.partition(" ")[0] for line in s3.requests()]
 
 
-def test_a_day_takes_one_request_more_than_its_put_and_a_pass_one_listing(s3, store):
+def test_a_fenced_put_costs_one_more_request_and_a_fetch_one_listing(s3, store):
     fence = hold(store, "first")
     s3.heal()
     put_fenced(store, fence, b"new")
@@ -55,7 +55,7 @@ def test_a_day_takes_one_request_more_than_its_put_and_a_pass_one_listing(s3, st
 
 
 @pytest.mark.parametrize("before", [None, b"stood there"])
-def test_who_was_taken_over_replaces_nothing(s3, store, before):
+def test_a_former_lease_holder_replaces_nothing(s3, store, before):
     if before:
         put(store, DAY, before)
     first = hold(store, "first")
@@ -84,7 +84,7 @@ def asleep(store, fence, during):
 
 
 @pytest.mark.parametrize("before", [None, b"stood there"])
-def test_a_put_that_comes_after_the_heirs_is_refused(s3, store, before):
+def test_a_late_put_after_that_of_the_new_holder_is_refused(s3, store, before):
     if before:
         put(store, DAY, before)
     late = asleep(store, hold(store, "first"), lambda: put_fenced(store, hold(store, "second"), b"the heir's"))
@@ -94,7 +94,7 @@ def test_a_put_that_comes_after_the_heirs_is_refused(s3, store, before):
 
 
 @pytest.mark.parametrize("before", [None, b"stood there"])
-def test_a_late_put_that_comes_before_the_heirs_is_replaced_by_it(s3, store, before):
+def test_a_late_put_before_that_of_the_new_holder_is_replaced(s3, store, before):
     """The heir had listed what stands before."""
     if before:
         put(store, DAY, before)
@@ -109,14 +109,14 @@ def test_a_late_put_that_comes_before_the_heirs_is_replaced_by_it(s3, store, bef
     assert read(store, DAY) == b"the heir's"
 
 
-def test_a_day_that_was_removed_by_hand_meanwhile_is_put(s3, store):
+def test_a_day_deleted_by_hand_meanwhile_is_put(s3, store):
     put(store, DAY, b"stood there")
     put_fenced(store, asleep(store, hold(store, "first"), lambda: store.delete(DAY)), b"new")
     assert read(store, DAY) == b"new"
 
 
 @pytest.mark.parametrize("times", [1, 4])
-def test_a_put_whose_answer_got_lost_is_made_once(s3, store, times):
+def test_a_put_whose_answer_is_lost_is_made_once(s3, store, times):
     fence = hold(store, "first")
     put_fenced(store, fence, b"another day", "stream/date=2026-03-03/stream.parquet")
     s3.heal()
@@ -125,7 +125,7 @@ def test_a_put_whose_answer_got_lost_is_made_once(s3, store, times):
     assert read(store, DAY) == b"new"
 
 
-def test_a_day_that_others_go_on_replacing_without_a_lease_is_an_error(s3, store):
+def test_a_day_that_others_keep_replacing_without_a_lease_is_an_error(s3, store):
     fence = hold(store, "first")
     s3.fail("PUT", 412, code="PreconditionFailed", times=5)
     with pytest.raises(TransientError, match=rf"{DAY} was replaced by others 5 times in between"):

@@ -60,7 +60,7 @@ def what_is_made(root, url=None):
 
 
 @pytest.mark.slow
-def test_a_bucket_holds_the_same_days_as_a_folder(server, tmp_path):
+def test_a_bucket_has_the_same_days_as_a_folder(server, tmp_path):
     """Through the assets and the sensor; every table and hash, every path, and the rows that can't be placed."""
     folder = what_is_made(tmp_path)
     with server.exported():
@@ -74,7 +74,7 @@ def test_a_bucket_holds_the_same_days_as_a_folder(server, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_hourly_fetch_begins_behind_what_the_bucket_holds(server, tmp_path):
+def test_the_hourly_fetch_starts_after_the_days_in_the_bucket(server, tmp_path):
     with server.exported(), deployed(tmp_path, now=NOON.timestamp(), home=tmp_path, url=server.root("hourly")) as deployment:
         deployment.fetch("2026-03-06", "2026-03-07")
         context = dg.build_schedule_context(deployment.instance, scheduled_execution_time=NOON, repository_def=REPOSITORY)
@@ -119,7 +119,7 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
 
 
 @pytest.mark.slow
-def test_the_demo_fills_a_bucket_and_its_bar(server, tmp_path):
+def test_the_demo_fills_a_bucket_and_its_progress_bar(server, tmp_path):
     place = new_place(tmp_path, **server.env, TICKET_EVENTS_ROOT=server.root("demo"))
     ended = place.ticket_events("demo")
     assert ended.code == 0, ended.told
@@ -127,7 +127,7 @@ def test_the_demo_fills_a_bucket_and_its_bar(server, tmp_path):
     assert f"The files: {server.root('demo')}/sandbox/<asset>" in ended.told
 
 
-def test_the_doctor_says_what_to_mend_of_a_bucket(server, tmp_path):
+def test_the_doctor_says_what_to_fix_about_a_bucket(server, tmp_path):
     with SandboxServer(RecordedAccount()) as zendesk:
         place = new_place(tmp_path, zendesk, **server.env, TICKET_EVENTS_ROOT="s3://nowhere/prefix")
         ended = place.ticket_events("doctor")

@@ -124,7 +124,7 @@ def assert_row(row, **expected):
     assert {name: row[name] for name in expected} == expected
 
 
-def test_a_deleted_ticket_is_late_only_until_it_is_deleted(tmp_path, variant):
+def test_a_deleted_ticket_is_overdue_only_until_its_deletion(tmp_path, variant):
     days, tables = made(tmp_path, "deleted-ticket-late-for-ever", variant)
     [target] = tables.targets(days[0])
     assert_row(target, outcome="deleted", overdue_seconds=1800, breach_events=1, fulfilled_at=None)
@@ -158,13 +158,13 @@ def test_a_target_beyond_int64_is_unknown_and_never_wraps(tmp_path, variant):
         ("policy-changed-in-the-second-of-the-reply", "achieved", "Urgent"),
     ],
 )
-def test_an_outcome_that_its_duration_contradicts_is_named(tmp_path, variant, slug, outcome, policy):
+def test_an_outcome_contradicted_by_its_duration_is_named(tmp_path, variant, slug, outcome, policy):
     days, tables = made(tmp_path, slug, variant)
     assert_row(tables.targets(days[0])[0], outcome=outcome, policy_title=policy, is_contradicted=True)
     assert sum(row["contradicted"] for row in tables.summary(days[0])) == 1
 
 
-def test_a_fulfil_whose_breach_was_dated_before_what_is_read_again_is_contradicted(tmp_path):
+def test_a_breach_dated_before_the_reread_span_contradicts_its_fulfil(tmp_path):
     """The breach's day was read before it came; read again, the outcome follows the event."""
     slug = "breach-dated-before-its-apply-and-before-restatement"
     case = json.loads((CASES / f"{slug}.json").read_text())
@@ -192,7 +192,7 @@ def test_a_fulfil_whose_breach_was_dated_before_what_is_read_again_is_contradict
     ],
 )
 @pytest.mark.parametrize("schema_version", [1, SCHEMA_VERSION])
-def test_deleted_is_read_in_every_spelling_also_from_files_that_kept_it_in_extra(tmp_path, came, expected, schema_version):
+def test_deleted_is_read_in_every_spelling_even_from_extra_of_old_files(tmp_path, came, expected, schema_version):
     """Files of schema version 1 hold false for it."""
     sla = {"target": 60, "business_hours": False, "policy": {"id": 501, "title": "Standard"}}
     rows = [event(1, "activate", 8), event(2, "apply_sla", 8, sla=sla), event(3, "breach", 9, deleted=came)]

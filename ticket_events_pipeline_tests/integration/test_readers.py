@@ -74,7 +74,7 @@ def test_pandas_reads_the_folder_as_one_table(lake, asset):
 
 
 @pytest.mark.parametrize("asset", ASSETS)
-def test_pyarrow_reads_the_folder_as_one_table_with_the_contracts_schema(lake, asset):
+def test_pyarrow_reads_the_folder_as_one_table_with_the_documented_schema(lake, asset):
     partitioning = ds.partitioning(pa.schema([("date", pa.string())]), flavor="hive")
     dataset = ds.dataset(lake.root / asset, partitioning=partitioning)
     expected = SCHEMAS.get(asset, lake.table(asset, DAYS[0]).schema)
@@ -97,18 +97,18 @@ def test_duckdb_reads_the_folder_as_one_table(lake, asset):
 
 
 @pytest.mark.parametrize("asset", [asset for asset in ASSETS if asset in SCHEMAS])
-def test_every_file_has_the_contracts_schema_the_empty_day_too(lake, asset):
+def test_every_file_even_of_an_empty_day_has_the_documented_schema(lake, asset):
     for day in DAYS:
         assert lake.table(asset, day).schema == SCHEMAS[asset]
     assert asset not in RAW_SCHEMAS or lake.table(asset, DAYS[2]).num_rows == 0
 
 
 @pytest.mark.parametrize("asset", ASSETS)
-def test_no_file_but_the_days_lies_in_an_assets_folder(lake, asset):
+def test_an_assets_folder_has_only_day_files(lake, asset):
     assert lake.store.paths(asset) == [f"{asset}/date={day}/{asset}.parquet" for day in DAYS]
 
 
-def test_a_question_over_two_assets_is_one_query(lake):
+def test_one_query_reads_two_assets(lake):
     """Breaches by day, from the summary and counted anew from the raw events."""
     read = "read_parquet('{root}/{asset}/*/*.parquet', hive_partitioning=true)"
     summary, raw = (read.format(root=lake.root, asset=asset) for asset in (ASSETS[4], ASSETS[1]))

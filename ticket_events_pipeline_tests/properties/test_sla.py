@@ -170,7 +170,7 @@ def test_order_of_arrival_and_repeated_deliveries_change_nothing(history, deleti
 @settings(max_examples=EXAMPLES // 4, deadline=None)
 @given(history=histories(days=MONTHS), deletions=audits(days=MONTHS))
 @pytest.mark.slow
-def test_memory_over_months_equals_an_oracle_that_forgets_whole_clocks(history, deletions):
+def test_the_carry_over_of_months_equals_an_oracle_that_forgets_whole_clocks(history, deletions):
     first = Day(FIRST)
     last = first.plus(64)
     known, audits_known = [], []

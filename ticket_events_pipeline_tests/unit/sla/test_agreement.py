@@ -68,7 +68,7 @@ def problems(root):
     return {day: problem for day, problem in found.items() if problem is not None}
 
 
-def test_days_that_were_just_made_agree(root):
+def test_days_just_made_agree(root):
     assert problems(root) == {}
 
 
@@ -81,7 +81,7 @@ def test_days_that_were_just_made_agree(root):
         (SUMMARY, "daily_sla_breach_summary was made from another file of ticket_metric_events than is stored now."),
     ],
 )
-def test_an_old_backup_of_one_asset_alone_is_noticed_and_made_anew_in_one_run(root, made, backup, asset, told):
+def test_an_old_backup_of_one_asset_is_noticed_and_made_again_in_one_run(root, made, backup, asset, told):
     copy(path_of(backup, asset, MIDDLE), path_of(root, asset, MIDDLE))
     found = problems(root)
     assert found[MIDDLE] == told
@@ -95,7 +95,7 @@ def test_an_old_backup_of_one_asset_alone_is_noticed_and_made_anew_in_one_run(ro
 
 
 @pytest.mark.parametrize("asset", SLA)
-def test_a_file_that_is_gone_is_told(root, asset):
+def test_a_missing_file_is_reported(root, asset):
     removed(root, asset, MIDDLE)
     assert problems(root)[MIDDLE] == f"{asset} has not been made."
 
@@ -111,12 +111,12 @@ def test_a_file_that_is_gone_is_told(root, asset):
         (CLOCKS, {"history_from": "?"}, "sla_clocks has no footer of this pipeline"),
     ],
 )
-def test_files_of_equal_raw_days_that_were_not_made_from_each_other_are_told(root, asset, change, told):
+def test_files_not_made_from_each_other_are_reported_despite_equal_raw_days(root, asset, change, told):
     rewrite(root, asset, MIDDLE, footer=lambda old: {**old, **change})
     assert problems(root)[MIDDLE].startswith(told)
 
 
-def test_files_of_earlier_versions_do_not_say_it_and_are_taken(root):
+def test_files_of_earlier_versions_without_source_hashes_are_accepted(root):
     for asset, key in ((TARGETS, MADE_FROM_CLOCKS), (SUMMARY, MADE_FROM_TARGETS)):
         rewrite(root, asset, MIDDLE, footer=lambda old, key=key: {name: old[name] for name in old if name != key})
     assert problems(root) == {}

@@ -35,7 +35,7 @@ def held(tmp_path, monkeypatch):
         yield process
 
 
-def test_a_lock_that_another_process_does_not_let_go_is_an_error_that_names_it(tmp_path, held):
+def test_an_error_names_the_process_that_does_not_release_a_lock(tmp_path, held):
     store, log, seen = FolderStore(tmp_path), [], []
     fence = Fence("small", seen.append, "asset", log.append)
     put(store, "asset/file", b"as it was")
@@ -63,7 +63,7 @@ def _fill(store, fence):
         file.write(b"changed")
 
 
-def test_a_lock_that_is_let_go_in_time_is_taken(tmp_path, held):
+def test_a_lock_released_in_time_is_acquired(tmp_path, held):
     threading.Timer(0.15, held.stdin.close).start()
     log = []
     FolderStore(tmp_path).update("small", lambda _: b"changed", log=log.append)
@@ -72,7 +72,7 @@ def test_a_lock_that_is_let_go_in_time_is_taken(tmp_path, held):
     assert not (tmp_path / "small.lock.holder").exists()
 
 
-def test_who_held_a_lock_before_is_not_named_for_who_holds_it(tmp_path, held):
+def test_a_former_lock_holder_is_never_named(tmp_path, held):
     """The name is written a moment after the lock is taken: until then, nobody is known. Nor is it ever the waiting one."""
     for name in (f"{this_process()} here", f"{replace(this_process(), began='1')} here"):
         (tmp_path / "small.lock.holder").write_text(name)
@@ -80,7 +80,7 @@ def test_who_held_a_lock_before_is_not_named_for_who_holds_it(tmp_path, held):
             FolderStore(tmp_path).update("small", lambda _: b"changed")
 
 
-def test_a_fence_is_asked_while_nobody_else_can_change_its_file(tmp_path):
+def test_a_fence_is_checked_while_its_file_is_locked(tmp_path):
     """Behind the bytes of the file, before its name."""
     store = FolderStore(tmp_path)
     store.update("small", lambda _: b"mine")
