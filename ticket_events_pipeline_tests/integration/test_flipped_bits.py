@@ -67,7 +67,7 @@ def path_of(root, what):
     return root / (f"_inflight/segments/{METRIC}/pass/000001.parquet" if what == SEGMENT else partition_path(what, DAY))
 
 
-# What reads them. Each gives what can be compared.
+# The readers. Each returns something comparable.
 
 
 def tables(root, *assets, day):
@@ -97,7 +97,7 @@ def alerts(root):
 
 
 def checks(root):
-    """A check tells as a finding what a reader raises."""
+    """A check reports as a finding what a reader raises."""
     found = [*counts_match_targets(FolderStore(root), [DAY]), *open_targets_add_up(FolderStore(root), [DAY])]
     findings = [str(finding) for checked in found for finding in checked.findings]
     if findings:

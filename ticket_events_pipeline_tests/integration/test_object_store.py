@@ -1,4 +1,4 @@
-"""What is a bucket's alone: how few requests it takes, what its errors mean, whose credentials are used."""
+"""What is specific to buckets: how few requests it takes, what errors mean, which credentials are used."""
 
 import json
 import os
@@ -119,7 +119,7 @@ def test_a_file_replaced_while_it_is_read_is_never_mixed(s3, store):
         file.read(10)
         put(store, "file", b"2" * 200_000)
         file.seek(0)
-        file.read(10)  # read ahead of the replacement
+        file.read(10)  # read before the replacement
     with store.reader("file") as file:
         put(store, "file", b"3" * 200_000)
         with pytest.raises(TransientError, match=r"s3://lake/tests/.*/file was replaced while it was read"):
@@ -138,7 +138,7 @@ def test_a_table_replaced_while_it_is_read_is_not_damaged(s3, store):
 
 
 def open_below(folder):
-    """The numbers of this process's open files below `folder`, nameless ones included."""
+    """The descriptors of this process's open files below `folder`, including unnamed files."""
     found = []
     for number in os.listdir("/proc/self/fd"):
         with suppress(FileNotFoundError):  # the listing's own is closed by now
@@ -148,7 +148,7 @@ def open_below(folder):
 
 
 def test_a_file_is_collected_in_private(s3, store, tmp_path, monkeypatch):
-    """In memory, then in a file of its owner's alone that has no name; nothing stays of it, however the process ends."""
+    """In memory, then in an unnamed file that only its owner can read; nothing is left, however the process ends."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with store.writer("big") as file:
         file.write(bytes(8 * 2**20))
@@ -209,7 +209,7 @@ def test_a_root_may_be_a_bucket_or_a_deep_prefix(s3, prefix):
 
 @pytest.mark.parametrize("gives_up", [False, True])
 def test_an_update_whose_answer_is_lost_is_made_once(s3, store, gives_up):
-    """The put is carried out, the answer is an error: once, or for as long as anybody asks."""
+    """The put succeeds, but the answer is an error: once, or every time."""
     store.update("count", one_more)
     calls = []
     s3.fail("PUT", 500, code="InternalError", after=True, times=100 if gives_up else 1)
@@ -245,7 +245,7 @@ def test_an_update_that_always_loses_the_race_ends(s3, s3_root, store):
 
 @pytest.mark.parametrize("how", [{"drop": True}, {"status": 501, "code": "NotImplemented"}])
 def test_a_store_that_ignores_preconditions_is_refused(s3, store, how):
-    """Before anything is changed: one that ignores conditions, and one that says it doesn't know them."""
+    """Before anything is changed: a store that ignores preconditions, and one that rejects them."""
     put(store, "shared", b"as it was")
     s3.fail("PUT", **how)
     for attempt in (store.check if how.get("drop") else lambda: store.update("other", one_more),) * 2:
@@ -263,7 +263,7 @@ def test_switched_off_preconditions_are_reported(s3, s3_root):
         s3.exported(AWS_CONDITIONAL_PUT="disabled"),
         pytest.raises(
             UsageError,
-            match=r"under a condition .*\(it is not supported\)\. The store doesn't know how to do that: use another one",
+            match=r"under a condition .*\(it is not supported\)\. The store doesn't support that: use another one",
         ),
     ):
         open_store(s3_root).update("count", one_more)
@@ -300,7 +300,7 @@ def test_a_refusal_says_what_was_tried_and_what_to_fix(s3, store, attempt, statu
 
 
 def assert_tells_no_secret(caught):
-    """Neither in its message, nor in what a log prints of the errors that led to it."""
+    """Neither in its message, nor in the chained errors that a log prints."""
     printed = "".join(str(line) for line in caught.getrepr(chain=True, style="value").__str__().splitlines())
     assert SECRET not in printed
     assert KEY_ID not in printed
@@ -322,7 +322,7 @@ def test_an_error_names_the_wrong_region(s3, store):
 @pytest.mark.parametrize("status", [503, 429, 408])
 def test_retries_of_a_failing_store_end(s3, store, status):
     s3.fail("/lake", status)
-    with pytest.raises(TransientError, match=rf"\({status}: SlowDown: As told\.\)\. It was tried again for a while") as caught:
+    with pytest.raises(TransientError, match=rf"\({status}: SlowDown: As told\.\)\. It was retried for a while") as caught:
         store.update("file", one_more)
     assert_tells_no_secret(caught)
 
@@ -356,7 +356,7 @@ def test_plain_http_is_allowed_only_to_this_machine(s3, s3_root):
 
 
 def profiles(s3, tmp_path, text, **more):
-    """The variables of a machine where only a profile leads to the store."""
+    """The variables of a machine where only a profile has credentials."""
     (tmp_path / "config").write_text(text)
     kept = {name: value for name, value in s3.env.items() if "KEY" not in name and name != "AWS_REGION"}
     return exported({**kept, "AWS_CONFIG_FILE": str(tmp_path / "config"), **more})
@@ -464,7 +464,7 @@ def test_a_folder_needs_no_extra(tmp_path):
 
 
 def test_google_and_azure_can_be_opened(tmp_path):
-    """More is not known of them: there is no server of theirs to try."""
+    """There is no server of theirs to test more."""
     with exported({"AZURE_STORAGE_ACCOUNT_NAME": "account", "GOOGLE_SERVICE_ACCOUNT_KEY": "{}"}):
         for root in ("az://container/p", "abfss://container@account.dfs.core.windows.net/p"):
             assert open_store(root).url("file") == f"{root}/file"

@@ -1,4 +1,4 @@
-"""What real accounts have sent and came out wrong: each case from its JSON rows to the SLA tables of its days.
+"""Cases from real accounts that once gave wrong results, each from its JSON rows to the SLA tables of its days.
 
 A case is tried as it came, and in variants: another metric, other days of New York, rows in another order, and metric events in
 `ticket_events`.
@@ -30,7 +30,7 @@ HOUR = 3600
 
 @dataclass(frozen=True)
 class Variant:
-    """How a case is changed before it is tried.
+    """How a case is varied.
 
     Attributes:
         metric: instead of its own; None: as it came.
@@ -165,7 +165,7 @@ def test_an_outcome_contradicted_by_its_duration_is_named(tmp_path, variant, slu
 
 
 def test_a_breach_dated_before_the_reread_span_contradicts_its_fulfil(tmp_path):
-    """The breach's day was read before it came; read again, the outcome follows the event."""
+    """The breach's day was read before it came; when it is read again, the outcome follows the event."""
     slug = "breach-dated-before-its-apply-and-before-restatement"
     case = json.loads((CASES / f"{slug}.json").read_text())
     days = days_between(Day.parse("2026-03-02"), Day.parse("2026-03-12"))
@@ -193,7 +193,7 @@ def test_a_breach_dated_before_the_reread_span_contradicts_its_fulfil(tmp_path):
 )
 @pytest.mark.parametrize("schema_version", [1, SCHEMA_VERSION])
 def test_deleted_is_read_in_every_spelling_even_from_extra_of_old_files(tmp_path, came, expected, schema_version):
-    """Files of schema version 1 hold false for it."""
+    """Files of schema version 1 have false for it."""
     sla = {"target": 60, "business_hours": False, "policy": {"id": 501, "title": "Standard"}}
     rows = [event(1, "activate", 8), event(2, "apply_sla", 8, sla=sla), event(3, "breach", 9, deleted=came)]
     day = Day.parse("2026-03-02")

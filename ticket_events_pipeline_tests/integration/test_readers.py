@@ -1,4 +1,4 @@
-"""Every asset's folder is one table to pandas, to pyarrow and to DuckDB, whatever else lies below the root."""
+"""Every asset's folder is one table for pandas, pyarrow and DuckDB, whatever else is below the root."""
 
 import datetime as dt
 
@@ -48,7 +48,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
-    """A root with the five assets, an empty day, refused rows, and what a killed pass leaves behind."""
+    """A root with the five assets, an empty day, rejected rows, and the files of a killed fetch."""
     metric, audits = rows()
     with deployed(tmp_path_factory.mktemp("root"), now=Day.parse("2026-03-20").start) as deployment:
         deployment.account.deliver("ticket_metric_events", metric)
@@ -67,7 +67,7 @@ def rows_by_day(lake, asset):
 @pytest.mark.parametrize("asset", ASSETS)
 def test_pandas_reads_the_folder_as_one_table(lake, asset):
     frame = pd.read_parquet(lake.root / asset)
-    counted = frame["date"].astype(str).value_counts().to_dict()  # it is a category: the folder's names
+    counted = frame["date"].astype(str).value_counts().to_dict()  # a category made of the folder names
     assert {day: counted.get(day, 0) for day in DAYS} == rows_by_day(lake, asset)
     assert len(frame) == sum(rows_by_day(lake, asset).values())
     assert list(frame.columns) == [*lake.table(asset, DAYS[0]).column_names, "date"]
@@ -109,7 +109,7 @@ def test_an_assets_folder_has_only_day_files(lake, asset):
 
 
 def test_one_query_reads_two_assets(lake):
-    """Breaches by day, from the summary and counted anew from the raw events."""
+    """Breaches by day, from the summary and counted from the raw events."""
     read = "read_parquet('{root}/{asset}/*/*.parquet', hive_partitioning=true)"
     summary, raw = (read.format(root=lake.root, asset=asset) for asset in (ASSETS[4], ASSETS[1]))
     with duckdb.connect() as connection:

@@ -1,4 +1,4 @@
-"""What every store promises, tried on a folder and on a bucket of an S3-compatible server."""
+"""What every store promises, on a folder and on a bucket of an S3-compatible server."""
 
 import io
 import os
@@ -28,7 +28,7 @@ DAY = Day.parse("2026-03-02")
 
 @dataclass
 class Place:
-    """A root of a test's own, and the variables that lead there."""
+    """A test's own root, and the variables that lead there."""
 
     root: str
     env: dict[str, str]
@@ -68,8 +68,8 @@ def read(store, path):
         return file.read()
 
 
-def lying(store):
-    """Every file but what a folder needs for its locks."""
+def stored_files(store):
+    """Every file except a folder's lock files."""
     return [path for path in store.paths("") if not path.endswith((".lock", ".lock.holder"))]
 
 
@@ -102,7 +102,7 @@ def test_a_block_that_raises_changes_and_leaves_nothing(store, error):
     for path in ("a/old", "a/new"):
         with pytest.raises(error):
             half_a_file(path)
-    assert lying(store) == ["a/old"]
+    assert stored_files(store) == ["a/old"]
     assert read(store, "a/old") == b"old"
 
 
@@ -137,7 +137,7 @@ def test_paths_are_sorted_and_only_of_that_folder(store):
     assert store.paths("a/b") == ["a/b/10", "a/b/2", "a/b/c/3"]
     assert store.paths("a") == ["a/b-c/1", "a/b.c", "a/b/10", "a/b/2", "a/b/c/3", "a/bc/1"]
     assert store.paths("nothing") == []
-    assert lying(store) == sorted(["x", *store.paths("a")])
+    assert stored_files(store) == sorted(["x", *store.paths("a")])
 
 
 def test_a_files_version_changes_with_its_content(store):
@@ -159,7 +159,7 @@ def test_deleting_a_missing_file_is_no_error(store):
     store.delete("a/file")
     store.delete("a/file")
     store.delete("never/there")
-    assert lying(store) == ["a/other"]
+    assert stored_files(store) == ["a/other"]
 
 
 def test_an_update_creates_changes_or_leaves_a_file(store):
@@ -185,7 +185,7 @@ def test_an_update_that_raises_leaves_the_file_unchanged(store):
     for before in ([], ["shared"]):
         with pytest.raises(ZeroDivisionError):
             store.update("shared", fail)
-        assert lying(store) == before
+        assert stored_files(store) == before
         store.update("shared", lambda _: b"as it was")
     assert read(store, "shared") == b"as it was"
 
@@ -222,14 +222,14 @@ def test_no_change_is_lost_among_processes(place, store):
     command = [sys.executable, "-c", COUNTING, place.root]
     counting = [subprocess.Popen(command, env={**os.environ, **place.env}, stdin=subprocess.PIPE) for _ in range(3)]
     for process in counting:
-        process.stdin.close()  # they have begun about together
+        process.stdin.close()  # they start at about the same time
     assert [process.wait(timeout=60) for process in counting] == [0, 0, 0]
     assert read(store, "count") == b"75"
 
 
 def test_checking_a_store_leaves_nothing_behind(store):
     store.check()
-    assert lying(store) == []
+    assert stored_files(store) == []
 
 
 def test_sweeping_removes_only_files_of_ended_processes(store):
@@ -239,7 +239,7 @@ def test_sweeping_removes_only_files_of_ended_processes(store):
     put(store, "a/file")
     store.sweep()
     kept = sorted(f"{HALF_WRITTEN}/{process}.file" for process in (this_process(), Process("", "", 1, "")))
-    assert lying(store) == [*kept, "a/file"]
+    assert stored_files(store) == [*kept, "a/file"]
 
 
 def test_a_file_has_an_address_below_the_root(place, store):
@@ -266,7 +266,7 @@ steps = st.lists(
 
 @given(st.integers(0, 2500), st.integers(0, 700), steps)
 def test_an_object_is_read_as_a_file_is(size, tail_bytes, wanted):
-    """Whatever is read and sought in whatever order; and no request asks for what is there already."""
+    """Any reads and seeks in any order; no request asks for bytes that were read already."""
     content = bytes(number % 251 for number in range(size))
     asked: list[tuple[int, int]] = []
 

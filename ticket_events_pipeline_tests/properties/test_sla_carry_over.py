@@ -1,4 +1,4 @@
-"""The carry_over in layers is the carry_over: whatever happens, and however long ago it was."""
+"""The carry-over in layers equals the whole carry-over, for any events of any age."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def with_new(known, rows):
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.sampled_from(["UTC", "America/New_York"]).flatmap(days_of_events), st.integers(0, len(OFFSETS)))
 def test_layers_hold_the_same_clocks_as_one_table_and_the_oracle(by_day, compacted_on):
-    """Over a night when the clocks are changed; ids come again; one of the days may gather all in its layer."""
+    """Across a DST change, with ids that come again; one of the days may compact everything into its layer."""
     whole, carry_over, known, audits_known = empty_clocks(), CarryOver(), [], []
     for number, (day, (delivered, audits)) in enumerate(by_day.items()):
         events, changes = sla_events(raw_table(delivered)), changes_of(audits)
@@ -82,7 +82,7 @@ def test_layers_hold_the_same_clocks_as_one_table_and_the_oracle(by_day, compact
 
 
 def carry_over_after(by_day):
-    """The carry_over after days of events, and the last layer."""
+    """The carry-over after days of events, and the last layer."""
     carry_over, layer = CarryOver(), None
     for day, clocks in sorted(by_day.items()):
         events = [event for clock in clocks for event in clock.events if day.start <= event["time"] < day.end]
@@ -123,7 +123,7 @@ def test_a_ticket_whose_only_event_moved_is_not_found_again():
 
 
 def test_an_id_delivered_again_moves_only_the_tickets_that_have_it_now():
-    """Of the ticket that had it once, an old layer still has the row."""
+    """An old layer still has the row of the ticket that had it before."""
     others = [Clock(number, first_id=10 * number).add("activate", 9) for number in range(3, 9)]
     moved, once_more = Clock(2, first_id=1).add("activate", 33), Clock(2, first_id=1).add("activate", 57)
     carry_over, _ = carry_over_after({DAY: [Clock(1).add("activate", 9), *others], DAY.plus(1): [moved]})

@@ -1,4 +1,4 @@
-"""SLA days from stored files: where the memory comes from when it was never made, and what a file says of its making."""
+"""SLA days from stored files: where the carry-over comes from if it was never made, and the provenance in a file's footer."""
 
 import json
 
@@ -32,7 +32,7 @@ def open_tickets(deployment, day):
 
 
 def test_a_day_after_one_never_made_uses_the_stored_days_before_it(deployment):
-    """The day between was never fetched: what is stored is known, and history_from says since when."""
+    """The day in between was never fetched: stored days are known, and history_from says since when."""
     deployment.account.deliver("ticket_metric_events", [event(1, f"{FIRST}T09:00:00Z"), event(2, f"{THIRD}T09:00:00Z")])
     deployment.fetch(FIRST)
     deployment.fetch(THIRD)
@@ -54,7 +54,7 @@ def test_days_stored_more_than_thirty_days_before_are_not_read(deployment):
 
 
 def test_history_and_newest_event_are_carried_over_from_day_to_day(deployment):
-    """Days without events keep what the days before them knew."""
+    """Days without events keep the values of the days before."""
     deployment.account.deliver("ticket_metric_events", [event(1, f"{FIRST}T09:00:00Z")])
     deployment.fetch(FIRST, THIRD)
     assert deployment.run("summarize_sla_breaches", FIRST, SECOND).success
@@ -69,7 +69,7 @@ def test_history_and_newest_event_are_carried_over_from_day_to_day(deployment):
 
 
 def test_an_event_after_as_of_is_neither_counted_nor_the_newest(deployment):
-    """The breach is announced for the evening; at noon it has not happened."""
+    """The breach is dated in the evening; at noon it hasn't happened."""
     noon = Day.parse(THIRD).start + 12 * 3600
     planned = event(2, f"{THIRD}T20:00:00Z", "breach", ticket_id=1)
     deployment.account.deliver("ticket_metric_events", [event(1, f"{THIRD}T09:00:00Z"), planned])
@@ -89,7 +89,7 @@ def test_an_event_after_as_of_is_neither_counted_nor_the_newest(deployment):
     ("fetched_later", "outcome"), [("ticket_events", "achieved"), ("ticket_metric_events", "active"), ("", "active")]
 )
 def test_the_later_fetch_wins_for_an_event_in_both_streams(tmp_path, fetched_later, outcome):
-    """And of two in one second the metric stream's."""
+    """Of two fetches in the same second, the metric stream's wins."""
     told = {
         "ticket_metric_events": Clock().apply(9, 60).add("pause", 10),
         "ticket_events": Clock().apply(9, 60).add("fulfill", 10),
@@ -110,10 +110,10 @@ def test_the_footer_has_the_title_of_each_policys_last_row(tmp_path):
 
 
 def test_a_day_that_fails_leaves_the_days_before_it_recorded(deployment):
-    """Raw days where the account refuses half-way, and SLA days where one was never fetched."""
+    """Raw days where the account refuses half-way, and SLA days of which one was never fetched."""
     busy = [event(1000 * n + m, f"{day}T10:00:{m % 60:02}Z") for n, day in enumerate((FIRST, SECOND), 1) for m in range(999)]
     deployment.account.deliver("ticket_metric_events", busy)
-    # The first answer is the other stream's, the second goes past the first day.
+    # The first answer belongs to the other stream, the second ends after the first day.
     deployment.server.script(None, None, json_answer(403, {"error": "Forbidden"}))
     assert not deployment.run("fetch_ticket_events", FIRST, LAST).success
     assert deployment.recorded("ticket_metric_events") == {FIRST}

@@ -1,4 +1,4 @@
-"""The memory in files: a day goes on from some thirty of them, and only from those that follow from each other."""
+"""The carry-over in files: a day starts from some thirty of them, and only from files that belong together."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from ticket_events_pipeline_tests.support.sla_roots import (
 FIRST = Clock.DAY
 DAYS = days_between(FIRST, FIRST.plus(39))
 MADE, MIDDLE = 37, 20
-"""So many of the days are made when a test begins; one of the days in the middle of the memory."""
+"""How many days are made when a test begins; a day in the middle of the carry-over."""
 
 NEXT = DAYS[MADE]
 
@@ -44,7 +44,7 @@ SLOW = pytest.mark.slow
 
 
 def account(seed):
-    """Clocks of many kinds of lives, some that come long after their ticket was last heard of; and the tickets' audits."""
+    """Clocks with many kinds of histories, some starting long after their ticket's last event; and the tickets' audits."""
     rng, fates = random.Random(seed), random.Random(-seed)  # noqa: S311
     clocks = []
     for ticket in range(1, 61):
@@ -84,7 +84,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def right(made, tmp_path_factory):
-    """The same with all days made, in one range."""
+    """The same root with all days made, in one range."""
     root = tmp_path_factory.mktemp("right") / "root"
     copytree(made, root)
     make_sla_days(root, FIRST, DAYS[-1])
@@ -112,7 +112,7 @@ def assert_as_right(root, right, *days, assets=(CLOCKS, TARGETS, SUMMARY)):
 
 
 def assert_goes_on_rightly(root, right):
-    """The next day is as it should be, though its file holds all that is remembered; and the day after is none the wiser."""
+    """The next day is right although its file has the whole carry-over; and so is the day after."""
     make_sla_days(root, NEXT, NEXT)
     assert_as_right(root, right, NEXT, assets=(TARGETS, SUMMARY))
     told = footer(root, NEXT)
@@ -166,7 +166,7 @@ def test_the_footer_says_how_far_the_carry_over_reaches_back(right):
 
 
 def test_a_days_file_holds_the_tickets_that_moved_or_are_open_and_no_others(right):
-    """That is what a day costs, however much is remembered."""
+    """This bounds the cost of a day, however much is carried over."""
     day = DAYS[MIDDLE]
     clocks, targets = tables(right, day, CLOCKS, TARGETS)
     moved = {event["ticket_id"] for event in EVENTS if day.start <= event["time"] < day.end}
@@ -183,7 +183,7 @@ def test_the_whole_folder_reads_as_one_table(right):
     assert table.num_rows == sum(tables(right, day, CLOCKS)[0].num_rows for day in DAYS)
 
 
-# Files that don't follow from each other.
+# Files that don't belong together.
 
 
 @pytest.mark.parametrize("damage", [removed, truncated])
@@ -200,7 +200,7 @@ def test_another_days_file_in_its_place_is_not_used(root, right):
 
 @pytest.mark.parametrize("made_again", [[MIDDLE], [MIDDLE, MIDDLE + 1]])
 def test_days_made_again_without_later_ones_count_from_then_on(root, tmp_path, made_again):
-    """What comes out is what the days after them will say once they are made again, and so is what it was made from."""
+    """The result and its inputs are what the later days will have once they are made again."""
     more = [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * MIDDLE + 1, 60))]
     put_raw_day(root, more, DAYS[MIDDLE])
     copytree(root, tmp_path / "all")
@@ -211,7 +211,7 @@ def test_days_made_again_without_later_ones_count_from_then_on(root, tmp_path, m
 
 @pytest.mark.parametrize("changed", [MADE - 2, *(pytest.param(n, marks=SLOW) for n in (MADE - 1, MADE - REACH_DAYS - 1))])
 def test_a_layer_of_a_replaced_raw_file_is_not_used(root, tmp_path, changed):
-    """Whichever of the files that the memory is spread over it is; what comes out is what all days made anew will say."""
+    """For every file of the carry-over; the result is what all days will have once they are made again."""
     more = [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * changed + 1, 6000))]
     put_raw_day(root, more, DAYS[changed])
     copytree(root, tmp_path / "all")
@@ -236,7 +236,7 @@ def test_an_old_backup_of_a_raw_file_or_a_layer_is_not_mixed_in(root, made, tmp_
 
 @pytest.mark.slow
 def test_a_backup_of_a_layer_that_reaches_further_back_is_not_used(root, right):
-    """Its hash is that of the events; the file that it replaces held all that was remembered, and this one does not."""
+    """Its hash depends on the events only; the file that it replaces had the whole carry-over, and this one doesn't."""
     backup = path_of(root, CLOCKS, DAYS[MIDDLE]).read_bytes()
     removed(root, CLOCKS, DAYS[MIDDLE - 3])
     make_sla_days(root, DAYS[MIDDLE], DAYS[MADE - 1])
@@ -263,7 +263,7 @@ def test_if_no_layer_matches_its_raw_files_thirty_days_are_replayed(root):
 
 
 def test_a_day_before_that_was_never_made_is_replayed_from_raw_files(root):
-    """The stored events of thirty days are what there is, as ever; the file says that it comes from no memory."""
+    """The stored events of thirty days are replayed; the file says that it comes from no carry-over."""
     removed(root, CLOCKS, DAYS[MADE - 1])
     (day,) = make_sla_days(root, NEXT, NEXT)
     assert day.provenance.inputs.begins_anew
@@ -278,7 +278,7 @@ def test_a_day_before_that_is_damaged_has_to_be_made_again(root):
 
 
 def assert_history_begins_after(root, right, broken):
-    """What has moved or been open since then is known as ever, the rest no longer, and every row says so."""
+    """What has moved or been open since then is known, the rest is not, and every row says so."""
     made = make_sla_days(root, NEXT, NEXT)
     assert [day.provenance.history_from for day in made] == [broken.plus(1).date]
     assert [day.provenance.deletions.since for day in made] == [broken.plus(1).date]
@@ -304,7 +304,7 @@ def test_without_a_valid_file_the_history_begins_after_the_newest_gap(root, righ
 
 @pytest.mark.parametrize("gone_too", [MIDDLE, MIDDLE + 2])
 def test_without_the_events_of_a_lost_day_the_history_begins_after_it(root, right, gone_too):
-    """As after a day was deleted in every asset, since somebody asked for it."""
+    """As after a day was deleted in every asset on request."""
     removed(root, CLOCKS, DAYS[MIDDLE])
     removed(root, METRIC, DAYS[gone_too])
     assert_history_begins_after(root, right, DAYS[MIDDLE])
@@ -324,7 +324,7 @@ def test_a_footer_that_cannot_be_read_is_a_damaged_file(root, name):
         make_sla_days(root, NEXT, NEXT)
 
 
-# What tells a memory from another.
+# What identifies a carry-over.
 
 
 def hashes(root):
@@ -385,11 +385,11 @@ def test_the_footers_state_the_range_of_known_deletions(tmp_path):
         assert footer(tmp_path, days[0], asset)["rules_version"] == "2"
 
 
-# Files of an earlier version: all that was remembered, day by day as it came.
+# Files of an earlier version: the whole carry-over, in order of arrival.
 
 
 def as_earlier_versions_wrote_it(root, day):
-    """Put the day's file in the layout of earlier versions, with the deletions, which those did not know."""
+    """Write the day's file in the layout of earlier versions, with the deletions, which those didn't have."""
     carried = clocks_by_day(EVENTS, FIRST, day, audits=AUDITS)[day]
     order = sorted(range(carried.num_rows), key=lambda row: carried["time"][row].as_py().date())
     clocks = carried.take(pa.array(order))
@@ -429,7 +429,7 @@ def test_targets_of_a_day_of_an_earlier_version_can_be_made_again(root, right):
 
 @pytest.mark.parametrize("is_open", [True, False])
 def test_a_ticket_whose_only_event_moved_is_forgotten_in_files(tmp_path, is_open):
-    """Whether it stands in the newest file or, being closed, in an older one."""
+    """Whether it is in the newest file or, being closed, in an older one."""
     days = [FIRST.plus(offset) for offset in range(4)]
     first = Clock(1).apply(9, 60) if is_open else Clock(1).add("activate", 9)
     for day, events in zip(days, [first.events, [], Clock(2).apply(57, 60).events, []], strict=True):
@@ -451,7 +451,7 @@ def test_a_day_can_start_from_a_day_without_events(tmp_path):
 
 
 def test_a_day_that_begins_a_history_has_a_different_hash(tmp_path):
-    """Empty ones, too: what they forget differs."""
+    """Empty ones, too: they forget different events."""
     days = [FIRST, FIRST.plus(40)]
     for day in days:
         sla_root(tmp_path, [], day, day)

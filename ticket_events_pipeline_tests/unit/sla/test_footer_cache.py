@@ -1,4 +1,4 @@
-"""Footers are read once per version of a file, in the time that there is; what is remembered only saves work."""
+"""Footers are read once per version of a file, within a time limit; the cache only saves work."""
 
 import gzip
 import os
@@ -28,7 +28,7 @@ SLA = TABLES[2:]
 
 
 class CountedStore(FolderStore):
-    """A folder that notes what is read."""
+    """A folder store that records reads."""
 
     def __init__(self, root):
         super().__init__(root)
@@ -39,7 +39,7 @@ class CountedStore(FolderStore):
         return super().reader(path)
 
     def news(self):
-        """What was read since the last time, but for what other processes have remembered."""
+        """What was read since the last call, without the cache file."""
         read, self.read = [path for path in self.read if path != CACHE], []
         return sorted(set(read))
 
@@ -165,9 +165,9 @@ def test_hanging_files_are_named_and_do_not_delay_the_others(root, monkeypatch):
             return super().reader(path)
 
     store, cache = Hanging(root), FooterCache(seconds=10, hangs_seconds=0.1)
-    assert cache.read(store, "UTC").unread == FILES - 2  # those that hang have held all up
+    assert cache.read(store, "UTC").unread == FILES - 2  # the hanging files have taken all the time
     reads = (cache.read(store, "UTC") for _ in range(50))  # on a busy machine, another file may be late, too
-    # Not any more: they are tried last.
+    # Not again: they are tried last.
     stored = next(stored for stored in reads if not stored.unread and not any(stored.unreadable[table] for table in SLA))
     assert sorted(stored.unreadable[METRIC]) == DAYS
     assert "has not answered for 0.1 seconds" in stored.unreadable[METRIC][DAYS[0]].reason
@@ -197,7 +197,7 @@ def test_a_new_process_reads_the_saved_cache_and_only_changed_files(root, store,
     FooterCache().read(store, "Europe/Berlin")
     assert len(store.news()) == FILES
     put_raw_day(root, EVENTS[:1], DAYS[1])
-    FooterCache().read(store, "UTC")  # what is remembered now is of UTC again
+    FooterCache().read(store, "UTC")  # the cache file is of UTC again
     store.news()
     put_raw_day(root, EVENTS, DAYS[1])
     put_raw_day(root, EVENTS[:1], DAYS[1])
@@ -299,7 +299,7 @@ def test_a_range_goes_from_the_first_stale_day_to_the_last_landed_one(root, stor
 
 
 def test_a_state_depends_on_the_root_the_raw_files_and_the_carry_over(root, store):
-    """And not by the SLA files, which a run that fails half-way has changed."""
+    """But not on the SLA files, which a run that fails half-way has changed."""
 
     def state(name="root"):
         (stretch,) = stale_ranges(compare(FooterCache().read(store, "UTC"), lambda day: day > DAYS[0]), name)
@@ -338,7 +338,7 @@ def test_an_unchanged_root_in_a_bucket_costs_one_listing_per_table_and_no_read(m
         seen = server.requests()
         assert len(seen) == len(TABLES) + 1
         assert all(line.startswith("GET /lake?") and "list-type=2" in line for line in seen)
-        # A new process reads the file of those who went before, and no footer.
+        # A new process reads the cache file of earlier ones, and no footer.
         server.heal()
         assert FooterCache().read(store, "UTC") == stored
         (read,) = [line for line in server.requests() if "list-type=2" not in line]

@@ -1,4 +1,4 @@
-"""The state of a raw file by its footer alone: what the sensor and the memory compare, without a look at the rows."""
+"""The state of a raw file by its footer alone, as the sensor and the carry-over compare it without reading rows."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def test_the_count_in_the_footer_is_used(tmp_path):
 
 @pytest.mark.parametrize(("stream", "of"), [(METRIC, DAY.plus(-1)), ("ticket_events", DAY)])
 def test_a_file_of_another_day_or_stream_is_not_used(tmp_path, stream, of):
-    """Neither by the sensor nor by a run; and the hourly fetch takes the day for one that isn't whole."""
+    """Neither by the sensor nor by a run; and the hourly fetch counts the day as incomplete."""
     put_raw_day(tmp_path, [], of, stream=stream)
     store, path = FolderStore(tmp_path), tmp_path / partition_path(METRIC, DAY)
     path.parent.mkdir(parents=True)
     shutil.copy(tmp_path / partition_path(stream, of), path)
-    told = f"{path} holds {stream} of {of}, not {METRIC} of {DAY}. Materialise it again"
-    with pytest.raises(DamagedFileError, match=told):
+    problem = f"{path} holds {stream} of {of}, not {METRIC} of {DAY}. Materialise it again"
+    with pytest.raises(DamagedFileError, match=problem):
         raw_state(store, METRIC, DAY)
-    with pytest.raises(DamagedFileError, match=told):
+    with pytest.raises(DamagedFileError, match=problem):
         read_raw(store, DAY)
     assert not WholeFiles().is_whole(store, METRIC, DAY, "1")
     put_raw_day(tmp_path, [], DAY)

@@ -1,4 +1,4 @@
-"""The footer key `restatements`: how often a day's figures changed after the day had been complete."""
+"""The footer key `restatements`: how often a day's figures changed after the day was complete."""
 
 import pyarrow as pa
 import pytest
@@ -29,13 +29,13 @@ def stored_count(root, day=DAY):
 
 
 def counts(root, *deliveries, **more):
-    """What the footer, and what is made, say after each delivery has been read and summarised."""
-    told = []
+    """The counts of the footer and of the made day, after each delivery was stored and summarised."""
+    counts = []
     for rows in deliveries:
         (made,) = sla_root(root, rows, DAY, DAY, **more)
-        told.append(made.restatements)
+        counts.append(made.restatements)
         assert stored_count(root) == str(made.restatements)
-    return told
+    return counts
 
 
 def test_every_change_of_a_complete_day_counts_and_equal_remakes_keep_the_count(tmp_path):
@@ -55,7 +55,7 @@ def test_a_day_that_changes_through_an_earlier_day_is_restated(tmp_path):
 
 
 def test_a_backfill_that_changes_no_figure_restates_nothing(tmp_path):
-    """`history_from` and `events_through` stand in every row, but are no figures."""
+    """`history_from` and `events_through` are in every row, but are no figures."""
     before = DAY.plus(-2)
     sla_root(tmp_path, events(), DAY, DAY)
     old = read_metadata(FolderStore(tmp_path), SUMMARY, DAY)
@@ -76,13 +76,13 @@ def test_an_unreadable_summary_is_replaced_and_its_count_restarts(tmp_path):
     assert counts(tmp_path, events()) == [0]
 
 
-@pytest.mark.parametrize("told", [None, "", "-1", "many", "٣", "1.5"])
-def test_a_footer_without_a_readable_count_counts_from_zero(tmp_path, told):
+@pytest.mark.parametrize("count", [None, "", "-1", "many", "٣", "1.5"])
+def test_a_footer_without_a_readable_count_counts_from_zero(tmp_path, count):
     sla_root(tmp_path, events(), DAY, DAY)
 
     def edited(footer):
         rest = {name: value for name, value in footer.items() if name != RESTATEMENTS}
-        return rest if told is None else {**rest, RESTATEMENTS: told}
+        return rest if count is None else {**rest, RESTATEMENTS: count}
 
     rewrite(tmp_path, SUMMARY, DAY, footer=edited)
     assert [made.restatements for made in make_sla_days(tmp_path, DAY, DAY)] == [0]

@@ -1,4 +1,4 @@
-"""One flipped bit of a Parquet file, wherever, is an error that names the file, or changes nothing."""
+"""A flipped bit anywhere in a Parquet file is an error that names the file, or changes nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def written(table, metadata):
 
 
 class Counting(io.BytesIO):
-    """Counts the bytes that are read of it."""
+    """Counts the bytes that are read."""
 
     count = 0
 
@@ -65,7 +65,7 @@ def test_a_damaged_checksum_key_does_not_turn_verification_off(key):
 
 
 def test_parts_outside_a_damaged_block_are_read_and_damaged_ones_are_not(tmp_path):
-    """A reader of some groups and columns needs no other bytes than theirs, and the blocks around them, to be right."""
+    """A reader of some row groups and columns needs only their bytes, and the blocks around them, to be intact."""
     content, read, refused = written(LARGE, {}), 0, []
     for _ in range(150):
         (tmp_path / "file").write_bytes(flipped(content, RNG.randrange(8 * len(content))))
@@ -116,7 +116,7 @@ def test_files_without_checksums_are_still_read(table):
 
 
 def test_texts_that_look_like_checksums_are_harmless():
-    """Statistics hold texts of the account, and footers too."""
+    """Statistics contain texts of the account, and so do footers."""
     likeness = b"\x18\x0dfooter_sha256\x18\x40".decode("latin-1") + "0" * 64
     content = written(pa.table({"text": [likeness]}), {"title": likeness})
     assert content.count(likeness.encode()) > 1

@@ -1,4 +1,4 @@
-"""A lock is waited for with a bound, and whoever waits says for whom."""
+"""Waiting for a lock is bounded and names the holder."""
 
 import subprocess
 import sys
@@ -73,7 +73,7 @@ def test_a_lock_released_in_time_is_acquired(tmp_path, held):
 
 
 def test_a_former_lock_holder_is_never_named(tmp_path, held):
-    """The name is written a moment after the lock is taken: until then, nobody is known. Nor is it ever the waiting one."""
+    """The name is written just after the lock is acquired; until then no holder is known. It is never the waiting process."""
     for name in (f"{this_process()} here", f"{replace(this_process(), began='1')} here"):
         (tmp_path / "small.lock.holder").write_text(name)
         with pytest.raises(LockHeldError, match="has been held by another process for more than"):
@@ -81,7 +81,7 @@ def test_a_former_lock_holder_is_never_named(tmp_path, held):
 
 
 def test_a_fence_is_checked_while_its_file_is_locked(tmp_path):
-    """Behind the bytes of the file, before its name."""
+    """After the file's content is written, before it is renamed."""
     store = FolderStore(tmp_path)
     store.update("small", lambda _: b"mine")
     seen = []

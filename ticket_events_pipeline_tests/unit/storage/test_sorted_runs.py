@@ -1,4 +1,4 @@
-"""Runs of any size, in memory and in files, merge to every event once, as it was last delivered."""
+"""Runs of any size, in memory and in files, merge to every event once, in its last delivery."""
 
 import datetime as dt
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ from ticket_events_pipeline.storage.stored_file import StoredFile
 DAY = Day.parse("2026-03-02")
 METRIC, EVENTS = "ticket_metric_events", "ticket_events"
 
-# Few ids and seconds: events come again, in other shapes and at other times.
+# Few ids and seconds, so that events come again with other shapes and times.
 deliveries = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 3), st.booleans(), st.booleans()), min_size=1, max_size=30)
 
 
 def delivered(stream, drawn):
-    """The rows as sent, and what a dict keeps of them."""
+    """The rows as sent, and as a dict keeps them."""
     rows, kept = [], {}
     for number, second, deleted, is_audit in drawn:
         time = DAY.start + second
@@ -56,7 +56,7 @@ def as_file(folder, number, run, row_group_size):
 
 @given(st.lists(deliveries, max_size=5), st.sampled_from([METRIC, EVENTS]), st.data())
 def test_every_event_is_kept_once_in_its_last_delivery(tmp_path_factory, pages, stream, data):
-    """Against a dict; in `ticket_events` an audit and a metric event of one number are two events."""
+    """Compared with a dict; in `ticket_events` an audit and a metric event with the same id are two events."""
     folder = tmp_path_factory.mktemp("runs")
     runs, truth, replaced = [], {}, 0
     for number, drawn in enumerate(pages):

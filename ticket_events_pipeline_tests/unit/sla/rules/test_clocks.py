@@ -1,4 +1,4 @@
-"""SLA.md part 2: what is remembered between days, and for how long."""
+"""Which clocks are carried over between days, and for how long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DAY = Clock.DAY
 
 
 def ids_after(days, *clocks):
-    """The ids of the events remembered at the end of the day that many days after the first."""
+    """The ids of the events that are still kept so many days after the first day."""
     events = [event for clock in clocks for event in clock.events]
     last = DAY.plus(days)
     return sorted(clocks_by_day(events, DAY, last)[last]["id"].to_pylist())
@@ -85,7 +85,7 @@ def test_id_in_both_is_the_days_event():
     moved = Clock(first_id=2).add("breach", 30).events
     clocks = advance(yesterday, sla_events(raw_table(moved)), DAY.plus(1))
     assert sorted(clocks["id"].to_pylist()) == [1, 2, 3]
-    assert tables_of(clocks, DAY.plus(1))[0] == []  # what was a breach in time is now one after the fulfil
+    assert tables_of(clocks, DAY.plus(1))[0] == []  # the breach now comes after the fulfil
 
 
 def test_event_that_moved_to_the_day_rewrites_its_own_clock_alone():

@@ -1,4 +1,4 @@
-"""SLA.md part 3: under which policy each figure is booked."""
+"""Under which policy each figure is booked."""
 
 from __future__ import annotations
 

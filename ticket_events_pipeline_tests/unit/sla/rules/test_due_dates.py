@@ -40,7 +40,7 @@ def test_a_repeated_activate_starts_nothing_anew():
 
 
 def test_all_cycles_of_a_reopened_clock_count_together():
-    """As the rule in `forecast.running` has it; not known about Zendesk."""
+    """See `due_dates.running`; what Zendesk does is unknown."""
     clock = started(120).add("fulfill", 10).add("activate", 15)
     assert due_at(clock, 16) == at(16)
 
@@ -87,7 +87,7 @@ def test_unnamed_hours_are_calendar_hours_as_in_rule_b5():
 
 
 def test_each_of_several_clocks_has_its_own(tmp_path):
-    """Also where clocks that aren't shown lie between them."""
+    """Even with other clocks between them."""
     unshown = Clock(ticket_id=1, first_id=1).add("pause", 2).add("activate", 3)
     early = Clock(ticket_id=2, first_id=11).add("activate", 1).apply(1, 60 * 60)
     paused = Clock(ticket_id=3, first_id=21).add("activate", 4).apply(4, 60).add("pause", 4.5)

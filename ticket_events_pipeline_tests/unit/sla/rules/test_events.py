@@ -1,4 +1,4 @@
-"""SLA.md rule 1: which rows of raw tables take part."""
+"""Rule 1: which rows of raw tables take part."""
 
 from __future__ import annotations
 

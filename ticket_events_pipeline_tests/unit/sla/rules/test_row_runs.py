@@ -1,4 +1,4 @@
-"""Sorting and looking up: the quick ways give what the plain ones give."""
+"""Fast sorting and lookup give the same results as plain Python."""
 
 import numpy as np
 from hypothesis import given

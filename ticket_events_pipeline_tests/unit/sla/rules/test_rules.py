@@ -1,4 +1,4 @@
-"""SLA.md part 1, one rule a test; hours count from 2026-03-02 00:00 UTC."""
+"""The SLA rules, one per test; hours count from 2026-03-02 00:00 UTC."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def test_b6_deleted_breach_is_withdrawn_while_the_target_is_open():
 
 
 def test_overdue_is_the_time_in_which_the_target_was_open():
-    """The clock stood still while the ticket was solved, from 11 to 30."""
+    """The clock was stopped while the ticket was solved, from 11 to 30."""
     clock = Clock().apply(9, 60).add("breach", 10).add("fulfill", 11).add("activate", 30).add("fulfill", 31)
     assert_row(clock.target(), outcome="breached", overdue_seconds=3600)
     assert_row(clock.target(NEXT), outcome="breached", overdue_seconds=2 * 3600)
@@ -315,7 +315,7 @@ def test_rule_9_a_fulfil_while_deleted_keeps_the_outcome_until_an_activate():
 
 
 def test_rule_9_an_activate_while_deleted_changes_no_outcome():
-    """The policy that waits for it comes into force, but the target doesn't open again: it was fulfilled under the old one."""
+    """The waiting policy comes into force, but the target, fulfilled under the old one, doesn't re-open."""
     late = Clock().apply(8, 60).add("breach", 9).add("fulfill", 9.5).add("update_status", 9.5, status={"calendar": 90})
     late.apply(10, 120, 12).ticket(10.5, "deleted").add("activate", 11)
     assert_row(late.target(), outcome="breached", superseded=False, policy_id="11", target_seconds=3600)
@@ -373,7 +373,7 @@ def test_rule_9_every_clock_of_the_ticket_is_closed_and_none_of_another():
 
 
 def test_a_deletion_is_remembered_for_thirty_days():
-    """Also that of a ticket without clocks: one that comes within that time is a deleted ticket's."""
+    """Even for a ticket without clocks: a clock that starts within that time belongs to a deleted ticket."""
     for days, expected in ((29, None), (31, "active")):
         clock = Clock().ticket(12, "deleted").apply(12 + 24 * days, 60)
         row = clock.target(DAY.plus(days))
