@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -84,6 +84,17 @@ class Day:
 
     def __str__(self) -> str:
         return self.date.isoformat()
+
+
+def day_ranges(days: Iterable[Day]) -> list[tuple[Day, Day]]:
+    """The ascending `days` as first and last of each contiguous range."""
+    found: list[tuple[Day, Day]] = []
+    for day in days:
+        if found and found[-1][1].plus(1) == day:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
 
 
 def days_between(first: Day, last: Day) -> list[Day]:

@@ -16,7 +16,7 @@ from ticket_events_pipeline.alerts.observation import Observed
 from ticket_events_pipeline.alerts.rules import present_facts
 from ticket_events_pipeline.alerts.settings import WEBHOOK, AlertSettings
 from ticket_events_pipeline.alerts.state import Memory, Outage
-from ticket_events_pipeline.alerts.wording import moment
+from ticket_events_pipeline.text import zoned_text
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.alerts.webhook import Answer
@@ -79,6 +79,6 @@ def outage_after(answer: Answer, before: Outage | None, *, mark: str, now: int) 
 
 def _waits(count: int, outage: Outage, timezone: str) -> str:
     return (
-        f"{count} wait to be told. The webhook has taken nothing since {moment(outage.since, timezone)} (attempts: "
-        f"{outage.failures}); the last time: {outage.reason}. The next attempt is made at {moment(outage.next_at, timezone)}."
+        f"{count} wait to be told. The webhook has taken nothing since {zoned_text(outage.since, timezone)} (attempts: "
+        f"{outage.failures}); the last time: {outage.reason}. The next attempt is at {zoned_text(outage.next_at, timezone)}."
     )

@@ -1,11 +1,7 @@
-"""The breach summary as a table in a terminal, and text of the account's so that a terminal shows it and does nothing.
-
-Which days are shown is the commands' affair.
-"""
+"""The breach summary as a table in a terminal."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,23 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report.formats import rate_text
+from ticket_events_pipeline.text import rate_text, terminal_text
 
 _POLICY = "policy (hours)"
 _POLICY_WIDTH = 10  # a policy may be broken into lines as narrow as that: (calendar)
 _GAP = 2  # between two columns; the last one is followed by 1
-
-# Control and format characters (escape sequences, writing from right to left) and line ends; joiners belong to words and emoji.
-_ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_JOINERS = "\u200c\u200d"
-
-
-def visible(text: str) -> str:
-    r"""The text with every character that acts on a terminal written out, `\x1b` for the one that begins its commands."""
-    return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _ACTING and char not in _JOINERS else char
-        for char in text
-    )
 
 
 def print_breaches(console: Console, summaries: Mapping[Day, pa.Table]) -> None:
@@ -63,8 +47,8 @@ def _cells(row: Mapping[str, Any]) -> list[Text]:
     rate = row["achievement_rate"]
     hours = {True: "business", False: "calendar", None: "unknown"}[row["business_hours"]]
     texts = [
-        visible(row["sla_metric"]),
-        f"{visible(row['policy_title'] or row['policy_id'] or 'unknown')} ({hours})",
+        terminal_text(row["sla_metric"]),
+        f"{terminal_text(row['policy_title'] or row['policy_id'] or 'unknown')} ({hours})",
         str(row["breaches"]),
         str(row["achieved"]),
         "" if rate is None else rate_text(rate),

@@ -5,21 +5,21 @@ The figures are `ingest.plan`'s; here they are asked for and told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable
 from contextlib import ExitStack
 
 import click
 
-from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
-from ticket_events_pipeline.defs.scope import account_scope
-from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, stretches
-from ticket_events_pipeline.ingest.progress import duration_text
+from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
+from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream
+from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.settings import Settings
+from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.text import estimated_duration_text, plural, ranges_text, size_text
 from ticket_events_pipeline.zendesk.client import ZendeskClient
-from ticket_events_pipeline.zendesk.page import STREAMS
 
-_MOST_STRETCHES = 5
+_MOST_RANGES = 5
 
 
 def run_plan(first: str, last: str) -> None:
@@ -30,28 +30,28 @@ def run_plan(first: str, last: str) -> None:
         SettingsError: variables are missing, malformed or contradict each other.
         AccountError, TransientError: a probe request fails.
     """
-    pipeline = TicketEventsPipeline(account_scope())
-    settings = pipeline.settings()
+    pipeline = pipeline_of(os.environ, log=_note)
+    settings = pipeline.settings
     now = wall_clock()
     days = _days(first, last, settings, now=now)
-    store = pipeline.store()
-    quota = pipeline.quota(settings, _note)
+    store = pipeline.store
     with ExitStack() as opened:
         clients: list[ZendeskClient] = []
 
         def source() -> ZendeskClient:
             if not clients:
-                clients.append(opened.enter_context(pipeline.client(settings, _note)))
+                clients.append(opened.enter_context(pipeline.client(_note)))
             return clients[0]
 
         plans = [plan_stream(store, stream, days, now=now, source=source) for stream in STREAMS.values()]
     click.echo(
-        f"{settings.account}, {days[0]} to {days[-1]} ({_days_text(days)} of {days[0].timezone}), below {store.location}"
+        f"{settings.account}, {days[0]} to {days[-1]} ({plural(len(days), 'day')} of {days[0].timezone}), "
+        f"below {store.location}"
     )
     click.echo("An estimate:")
     for plan in plans:
         _tell_stream(plan)
-    _tell_sum(plans, quota.known_per_minute())
+    _tell_sum(plans, pipeline.quota.known_per_minute())
     _tell_stored(plans, days)
     _tell_start(days)
 
@@ -75,16 +75,16 @@ def _days(first: str, last: str, settings: Settings, *, now: float) -> list[Day]
 
 
 def _tell_stream(plan: StreamPlan) -> None:
-    click.echo(f"  {plan.stream:<21} {plan.rows.rows:>11,} rows {plan.requests:>7,} requests {_size_text(plan.size_bytes):>9}")
+    click.echo(f"  {plan.stream:<21} {plan.rows.rows:>11,} rows {plan.requests:>7,} requests {size_text(plan.size_bytes):>9}")
     click.echo(f"    rows {plan.rows.basis}; size by {plan.size_basis}")
 
 
 def _tell_sum(plans: list[StreamPlan], per_minute: int) -> None:
     requests = sum(plan.requests for plan in plans)
-    size = _size_text(sum(plan.size_bytes for plan in plans))
+    size = size_text(sum(plan.size_bytes for plan in plans))
     click.echo(
-        f"Together about {requests:,} requests and {size}: {duration_text(requests * 60 / per_minute)} at the account's "
-        f"{per_minute:,} requests a minute, if nobody else spends them."
+        f"Together about {requests:,} requests and {size}: {estimated_duration_text(requests * 60 / per_minute)} at the "
+        f"account's {per_minute:,} requests a minute, if nobody else spends them."
     )
 
 
@@ -97,12 +97,12 @@ def _tell_stored(plans: list[StreamPlan], days: list[Day]) -> None:
             (stored.damaged, "damaged: read again"),
         ):
             if found:
-                click.echo(f"{plan.stream}: {_days_text(found)} {fate}: {_stretches_text(found)}")
+                click.echo(f"{plan.stream}: {plural(len(found), 'day')} {fate}: {_ranges_text(found)}")
     lacking = [day for day in days if any(day not in plan.stored.complete for plan in plans)]
     if not lacking:
         click.echo("Nothing is missing.")
     elif len(lacking) < len(days):
-        click.echo(f"Missing in one stream or both: {_stretches_text(lacking)}; each stretch can be fetched for itself.")
+        click.echo(f"Missing in one stream or both: {_ranges_text(lacking)}; each range can be fetched for itself.")
 
 
 def _tell_start(days: list[Day]) -> None:
@@ -112,27 +112,14 @@ def _tell_start(days: list[Day]) -> None:
         f"--partition-range {days[0]}...{days[-1]}"
     )
     click.echo(
-        "  or in the UI: Lineage, select ticket_events and ticket_metric_events, Materialize selected, "
-        f"partitions {days[0]} to {days[-1]}"
+        f"  or in the UI: Lineage, select {' and '.join(STREAMS)}, Materialize selected, partitions {days[0]} to {days[-1]}"
     )
 
 
-def _days_text(days: Sequence[Day]) -> str:
-    return f"{len(days):,} day{'' if len(days) == 1 else 's'}"
-
-
-def _stretches_text(days: Iterable[Day]) -> str:
-    found = [str(first) if first == last else f"{first} to {last}" for first, last in stretches(sorted(days))]
-    more = len(found) - _MOST_STRETCHES
-    return ", ".join(found[:_MOST_STRETCHES]) + (f" and {more} more stretches" if more > 0 else "")
-
-
-def _size_text(size_bytes: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:,.0f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:,.1f} TB"
+def _ranges_text(days: Iterable[Day]) -> str:
+    found = day_ranges(sorted(days))
+    more = len(found) - _MOST_RANGES
+    return ranges_text(found[:_MOST_RANGES]) + (f" and {plural(more, 'more range')}" if more > 0 else "")
 
 
 def _note(line: str) -> None:

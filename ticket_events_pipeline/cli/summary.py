@@ -18,16 +18,15 @@ import click
 import pyarrow as pa
 from rich.console import Console
 
-from ticket_events_pipeline.cli.breach_table import print_breaches, visible
-from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.cli.breach_table import print_breaches
+from ticket_events_pipeline.day import Day, day_ranges, days_between
 from ticket_events_pipeline.errors import UsageError
-from ticket_events_pipeline.ingest.plan import stretches
-from ticket_events_pipeline.settings import lake_settings
+from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.sla.build import SUMMARY
-from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
+from ticket_events_pipeline.text import ranges_text, terminal_text
 
 Summaries = Mapping[Day, pa.Table]
 
@@ -48,17 +47,18 @@ def run_summary(first: str | None, last: str | None, *, output: str) -> bool:
         UsageError: there is no summary at all, or the root can't be read.
         DamagedFileError: a stored file can't be read.
     """
-    settings = lake_settings(os.environ)
-    store = open_store(settings.root)
-    days = _days(first, last, stored_days(store, SUMMARY, settings.timezone) or _complain(store), settings.timezone)
+    pipeline = pipeline_of(os.environ)
+    store, timezone = pipeline.store, pipeline.lake_settings.timezone
+    days = _days(first, last, stored_days(store, SUMMARY, timezone) or _complain(store), timezone)
     read = {day: read_partition(store, SUMMARY, day) for day in days}
     summaries = {day: table for day, table in read.items() if table is not None}
     FORMATS[output](summaries)
     _note_open(summaries)
     missing = [day for day in days if day not in summaries]
     if missing:
-        told = ", ".join(f"{begin}" if begin == end else f"{begin} to {end}" for begin, end in stretches(missing))
-        click.echo(f"No summary is stored of {told}. Materialise {SUMMARY} of these days, with what it is made from.", err=True)
+        found = ranges_text(day_ranges(missing))
+        advice = f"Materialise {SUMMARY} of these days, with what it is made from."
+        click.echo(f"No summary is stored of {found}. {advice}", err=True)
     return not missing
 
 
@@ -111,7 +111,7 @@ def _print_csv(summaries: Summaries) -> None:
         texts = {name: value for name, value in row.items() if isinstance(value, str)}
         is_risky = is_risky or any(value.startswith(_FORMULA_STARTS) for value in texts.values())
         flags = {name: str(value).lower() for name, value in row.items() if isinstance(value, bool)}
-        shown = {name: visible(value) for name, value in texts.items()} if to_terminal else {}
+        shown = {name: terminal_text(value) for name, value in texts.items()} if to_terminal else {}
         writer.writerow(row | flags | shown)
     click.echo(text.getvalue().encode(), nl=False)
     if is_risky:

@@ -13,7 +13,7 @@ from itertools import takewhile
 
 import dagster as dg
 
-from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.defs.jobs import FETCH
 from ticket_events_pipeline.defs.runs import NOTE_TAG, days_in_progress, days_of_tags, range_tags, runs_in_progress
 from ticket_events_pipeline.defs.scope import AccountScope
@@ -27,8 +27,8 @@ from ticket_events_pipeline.ingest.catch_up import (
     catch_up,
     is_stuck,
 )
-from ticket_events_pipeline.ingest.plan import stretches
-from ticket_events_pipeline.storage.open_store import open_store
+from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.text import ranges_text
 
 SCHEDULE_TAG = "dagster/schedule_name"
 
@@ -37,8 +37,6 @@ LOOKED_BACK_SECONDS = 86_400
 
 MOST_STRETCHES = 5
 """Stretches of days that a text names one by one."""
-
-RAW_ASSETS = ("ticket_events", "ticket_metric_events")
 
 
 def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
@@ -60,7 +58,7 @@ def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
         if today < scope.first_day:
             return dg.SkipReason(f"The first partition, TICKET_EVENTS_START_DATE {scope.first_day}, has not begun yet.")
         try:
-            found = catch_up(open_store(scope.settings().root), today, files)
+            found = catch_up(scope.pipeline().checked().store, today, files)
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
         if left_out := [day for day in found.left_out if day >= scope.first_day]:
@@ -83,7 +81,7 @@ def daily_restatement(scope: AccountScope) -> dg.ScheduleDefinition:
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            restate_days = scope.settings().restate_days
+            restate_days = scope.pipeline().settings.restate_days
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
         yesterday = _today(context, scope).plus(-1)
@@ -121,7 +119,7 @@ def _request(
 
     The run says which `gaps` it fills, and which `stuck` days it passes over.
     """
-    keys = [scope.key(asset) for asset in RAW_ASSETS]
+    keys = [scope.key(asset) for asset in STREAMS]
     held = days_in_progress(context.instance, _repository(context), keys, timezone=scope.timezone)
     told = _held_text([day for day in days if day in held], held)
     free = first_free_stretch(days, held)
@@ -164,7 +162,7 @@ def _stuck_notes(days: Sequence[Day]) -> list[str]:
 
 def _left_out_text(days: list[Day], scope: AccountScope) -> str:
     """Names the newest stretch with the command that fetches it; the others will be named when it is fetched."""
-    first, last = stretches(days)[-1]
+    first, last = day_ranges(days)[-1]
     more = "" if first == days[0] else f" There are more such days since {days[0]}."
     return (
         f"Not fetched now: {_days_text(days_between(first, last))} is missing or incomplete. The hourly fetch fills gaps of "
@@ -175,10 +173,10 @@ def _left_out_text(days: list[Day], scope: AccountScope) -> str:
 
 def _days_text(days: Iterable[Day]) -> str:
     """Every stretch of the ascending `days`; of many only the first and last day and the number, as a tag has to hold it."""
-    found = stretches(list(days))
+    found = day_ranges(days)
     if len(found) > MOST_STRETCHES:
         return f"{sum(len(days_between(*stretch)) for stretch in found)} days from {found[0][0]} to {found[-1][1]}"
-    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in found)
+    return ranges_text(found)
 
 
 def _held_text(days: list[Day], held: Mapping[Day, str]) -> str:

@@ -23,13 +23,14 @@ from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.report.files import LATEST, REPORT, report_days, report_path
 from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, Footer, StoredFooters
+from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_in
-from ticket_events_pipeline.sla.sources import RAW_STREAMS
 from ticket_events_pipeline.storage.partition_file import opened_partition, partition_path
 from ticket_events_pipeline.storage.raw_footer import opened_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
+from ticket_events_pipeline.tables.streams import STREAMS
 
 RECORDED_A_TICK = 200
 """The daemon writes one in some ten milliseconds, and does nothing else meanwhile: two seconds."""
@@ -37,8 +38,7 @@ RECORDED_A_TICK = 200
 COMPARED = (
     "content_hash",
     "complete",
-    "made_from_ticket_events",
-    "made_from_ticket_metric_events",
+    *MADE_FROM_RAW,
     "made_from_previous_clocks",
 )
 """What tells two files of a day apart. Records of earlier versions have not all of them."""
@@ -103,7 +103,7 @@ def _metadata(store: Store, asset: str, day: Day) -> Mapping[str, Any] | None:
         url = store.url(report_path(day))
         latest = dg.MetadataValue.path(store.url(LATEST))
         return {"dagster/uri": url, "file": dg.MetadataValue.path(url), "latest": latest}
-    return _raw_metadata(store, asset, day) if asset in RAW_STREAMS else _sla_metadata(store, asset, day)
+    return _raw_metadata(store, asset, day) if asset in STREAMS else _sla_metadata(store, asset, day)
 
 
 def _raw_metadata(store: Store, stream: str, day: Day) -> Mapping[str, Any] | None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS
+from ticket_events_pipeline.text import plural
 
 MOST_NAMED = 3
 """Of each kind; the rest is counted."""
@@ -86,11 +88,11 @@ class TickReport:
         return "Every landed day's summary was made from what is stored now."
 
     def _recording(self) -> list[str]:
-        later = f" {_counted(self.unrecorded, 'more file')} will be with the next ticks." if self.unrecorded else ""
+        later = f" {plural(self.unrecorded, 'more file')} will be with the next ticks." if self.unrecorded else ""
         if not self.recorded:
             return []
         verb = "was" if self.recorded == 1 else "were"
-        return [f"{_counted(self.recorded, 'file')} that Dagster's log didn't tell {verb} recorded in it.{later}"]
+        return [f"{plural(self.recorded, 'file')} that Dagster's log didn't tell {verb} recorded in it.{later}"]
 
 
 def given_up_reason(reason: str, attempts: int) -> str:
@@ -130,7 +132,7 @@ def unusable_reason(days: Sequence[Day], *, first: Day, last: Day) -> str:
         bounds = f"the days of this pipeline are {first} to {last}"
         return f"raw files lie there of {_extent(days)}, and {bounds}. Check the start date."
     return (
-        f"of {_extent(usable)}, only ticket_events has landed, without metric events. Materialise ticket_metric_events of "
+        f"of {_extent(usable)}, only {AUDITS} has landed, without metric events. Materialise {METRIC_EVENTS} of "
         f"{'that day' if len(usable) == 1 else 'those days'}."
     )
 
@@ -163,7 +165,3 @@ def _listed(told: Sequence[Told], end: str) -> list[str]:
     if more > 0:
         sentences.append(f"So it is with {more} more.")
     return [*sentences, end] if end else sentences
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

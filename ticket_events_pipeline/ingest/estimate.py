@@ -15,7 +15,8 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.raw_footer import read_raw_footers
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, Stream
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.zendesk.page import PAGE_LIMIT
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.zendesk.client import WalkedPage

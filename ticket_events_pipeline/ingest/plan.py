@@ -23,10 +23,7 @@ from ticket_events_pipeline.ingest.estimate import (
 from ticket_events_pipeline.storage.partition_file import partition_path, stored_days
 from ticket_events_pipeline.storage.raw_footer import read_raw_footers
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
-
-# The simulated account's, without comments; real audits are up to some times as long.
-_TYPICAL_BYTES_PER_ROW = {TICKET_EVENTS.name: 100, TICKET_METRIC_EVENTS.name: 10}
+from ticket_events_pipeline.tables.streams import Stream
 
 _FEWEST_ROWS_TO_MEASURE = 1000  # of fewer, the file's own overhead is most
 
@@ -76,19 +73,8 @@ def plan_stream(store: Store, stream: Stream, days: list[Day], *, now: float, so
     near = [day for day in nearest(every_day, days) if day not in stored.complete]
     known = {**complete_rows(store, stream.name, near), **stored.complete}
     rows = _rows(stream, days, stored, known, now=now, source=source)
-    bytes_per_row, size_basis = _bytes_per_row(store, stream.name, known)
+    bytes_per_row, size_basis = _bytes_per_row(store, stream, known)
     return StreamPlan(stream.name, stored, rows, requests_for(rows.rows), round(rows.rows * bytes_per_row), size_basis)
-
-
-def stretches(days: list[Day]) -> list[tuple[Day, Day]]:
-    """The ascending `days` as first and last of each contiguous stretch."""
-    found: list[tuple[Day, Day]] = []
-    for day in days:
-        if found and found[-1][1].plus(1) == day:
-            found[-1] = (found[-1][0], day)
-        else:
-            found.append((day, day))
-    return found
 
 
 def _stored_range(store: Store, stream: str, days: list[Day]) -> StoredRange:
@@ -114,12 +100,12 @@ def _rows(
     return RowsEstimate(held + rest.rows, own + rest.basis)
 
 
-def _bytes_per_row(store: Store, stream: str, known: dict[Day, int]) -> tuple[float, str]:
+def _bytes_per_row(store: Store, stream: Stream, known: dict[Day, int]) -> tuple[float, str]:
     measured = nearest(sorted(known), sorted(known)) if known else []  # not more than a few weeks
     rows = sum(known[day] for day in measured)
     if rows < _FEWEST_ROWS_TO_MEASURE:
-        return _TYPICAL_BYTES_PER_ROW[stream], "a typical figure, without comments; nothing is stored to measure"
-    size = sum(_size(store, partition_path(stream, day)) for day in measured)
+        return stream.typical_bytes_per_row, "a typical figure, without comments; nothing is stored to measure"
+    size = sum(_size(store, partition_path(stream.name, day)) for day in measured)
     return size / rows, f"{size / rows:,.0f} bytes a row, as stored on {len(measured)} days"
 
 

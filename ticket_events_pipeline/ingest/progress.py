@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.ingest.estimate import RowsEstimate, requests_for
+from ticket_events_pipeline.text import estimated_duration_text
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.zendesk.client import WalkedPage
@@ -67,7 +68,9 @@ class Progress:
 
     def _foretold(self, expected: RowsEstimate) -> str:
         requests = requests_for(expected.rows)
-        at_pace = f", {duration_text(requests * 60 / self._per_minute)} or more by the quota" if self._per_minute else ""
+        at_pace = (
+            f", {estimated_duration_text(requests * 60 / self._per_minute)} or more by the quota" if self._per_minute else ""
+        )
         return f": about {expected.rows:,} rows in {requests:,} requests{at_pace} ({expected.basis})"
 
     def _tell(self, walked: WalkedPage) -> None:
@@ -89,19 +92,7 @@ class Progress:
         seconds = elapsed * (1 - share) / share
         if self._per_minute and elapsed < _SECONDS_OF_A_KNOWN_PACE:
             seconds = max(seconds, self._requests * (1 - share) / share * 60 / self._per_minute)
-        return f", about {duration_text(seconds)} left"
-
-
-def duration_text(seconds: float) -> str:
-    """A length of time for people, in its two largest units."""
-    minutes, hours = round(seconds / 60), round(seconds / 3600)
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    if minutes < 100:
-        return f"{minutes} min"
-    if hours < 48:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{hours // 24} days {hours % 24} h"
+        return f", about {estimated_duration_text(seconds)} left"
 
 
 def _share(moment: float, start: float, end: float) -> float:

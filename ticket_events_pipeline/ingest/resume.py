@@ -17,7 +17,8 @@ from ticket_events_pipeline.storage.journal_file import JournalFiles, fetches_wi
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.sorted_runs import Run
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.zendesk.page import Stream, utc_text
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.text import utc_text
 
 
 @dataclass(frozen=True)

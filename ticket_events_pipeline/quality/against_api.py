@@ -22,8 +22,9 @@ from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import metric_shaped
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline.zendesk.client import WalkedPage
-from ticket_events_pipeline.zendesk.page import Stream, utc_text
 
 MOST_PAGES = 3
 """To get to where a page of the ledger ended."""

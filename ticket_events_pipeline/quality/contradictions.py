@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.quality.findings import CheckedDay, Finding
-from ticket_events_pipeline.quality.quoted import quoted
 from ticket_events_pipeline.quality.sla_files import SlaDay, read_sla_day_to_check
 from ticket_events_pipeline.sla.build import TARGETS
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.text import markdown_code
 
 MOST_TARGETS = 5
 """Named of a day; the rest is counted."""
@@ -51,7 +51,7 @@ def _checked(day: Day, stored: SlaDay) -> CheckedDay:
 
 
 def _named(target: dict[str, object]) -> str:
-    return f"ticket {target['ticket_id']} ({quoted(str(target['sla_metric']))}, {target['outcome']})"
+    return f"ticket {target['ticket_id']} ({markdown_code(str(target['sla_metric']))}, {target['outcome']})"
 
 
 def _remedy(found: pa.Table, day: Day) -> str:

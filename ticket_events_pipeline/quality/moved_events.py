@@ -18,7 +18,7 @@ from ticket_events_pipeline.storage.event_ids import SHAPES, IdsByShape, is_amon
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.zendesk.page import utc_text
+from ticket_events_pipeline.text import utc_text
 
 NEARBY_DAYS = 7
 """Days on either side of a day on which its events are looked for. A pause over a weekend moves a time by three days, over a

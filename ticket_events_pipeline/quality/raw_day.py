@@ -26,8 +26,8 @@ from ticket_events_pipeline.storage.partition_file import opened_partition, stor
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footers
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.zendesk.page import Stream, utc_text
+from ticket_events_pipeline.tables.streams import STREAMS, Stream
+from ticket_events_pipeline.text import utc_text
 
 _T = TypeVar("_T")
 
@@ -61,7 +61,7 @@ def owner_of(
     accounts: Counter[str] = Counter()
     sideloads: Counter[bool] = Counter()
     scopes: Counter[str] = Counter()
-    for name in RAW_SCHEMAS if account is None else [stream]:
+    for name in STREAMS if account is None else [stream]:
         for _, footer in read_raw_footers(store, name, _witnesses(store, name, days, timezone)):
             accounts[footer.account] += 1
             sideloads.update([footer.sideload] if name == stream else [])

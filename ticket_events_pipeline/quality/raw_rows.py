@@ -17,7 +17,7 @@ from ticket_events_pipeline.storage.content_hash import ContentHash
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.schemas import TABLES, StoredTable, metric_shaped
-from ticket_events_pipeline.zendesk.page import utc_text
+from ticket_events_pipeline.text import utc_text
 
 
 def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.quality.quoted import quoted
+from ticket_events_pipeline.text import markdown_code
 
 ROWS_PER_BATCH = 10_000
 
@@ -49,7 +49,7 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         hours = {None: "hours unknown", False: "calendar hours", True: "business hours"}[self.business_hours]
-        return f"{quoted(self.sla_metric)}, policy {quoted(self.policy_id)}, {hours}"
+        return f"{markdown_code(self.sla_metric)}, policy {markdown_code(self.policy_id)}, {hours}"
 
 
 class Target(NamedTuple):

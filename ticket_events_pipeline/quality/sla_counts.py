@@ -11,11 +11,11 @@ from typing import Any
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.quality.findings import CheckedDay, Finding, make_again
-from ticket_events_pipeline.quality.quoted import quoted
 from ticket_events_pipeline.quality.recount import COUNTED_FROM, Key, recounted, with_epoch_milliseconds
 from ticket_events_pipeline.quality.sla_files import SlaDay, read_sla_day_to_check
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.text import markdown_code
 
 MOST_DIFFERENCES = 5
 """Told of a day; the rest is counted. One target that is missing changes several figures."""
@@ -100,7 +100,7 @@ def _agree(one: Any, other: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return quoted(value) if isinstance(value, str) else str(value)
+    return markdown_code(value) if isinstance(value, str) else str(value)
 
 
 def _rows(summary: SlaDay) -> dict[Key, dict[str, Any]]:

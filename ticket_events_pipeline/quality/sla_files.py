@@ -9,13 +9,13 @@ import pyarrow as pa
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.quality.findings import Finding, make_again
-from ticket_events_pipeline.quality.quoted import quoted
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.schemas import TABLES
+from ticket_events_pipeline.text import markdown_code
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ def read_sla_day_to_check(store: Store, asset: str, day: Day) -> SlaDay | Findin
 def _taken(file: StoredFile, asset: str, day: Day) -> SlaDay | Finding:
     metadata = file.metadata
     if metadata.get("partition", str(day)) != str(day):
-        problem = f"The file of {asset} says that it is of {quoted(metadata['partition'])}: it was put in this day's place."
+        problem = (
+            f"The file of {asset} says that it is of {markdown_code(metadata['partition'])}: it was put in this day's place."
+        )
         return Finding(problem, make_again(day))
     problem_of_columns = file.columns_problem()
     if problem_of_columns is not None:

@@ -14,13 +14,13 @@ import pyarrow as pa
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.quality.findings import CheckedDay, Finding, make_again
-from ticket_events_pipeline.quality.quoted import quoted
 from ticket_events_pipeline.quality.sla_files import SlaDay, read_sla_day_to_check
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.storage.partition_file import read_metadata
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.text import markdown_code
 
 INCOMING = {"targets_started": "started", "targets_discovered": "discovered", "targets_reopened": "re-opened"}
 OUTGOING = {
@@ -83,8 +83,8 @@ def _problems(before: pa.Table, current: pa.Table) -> Iterator[str]:
             told = [f"+ {flow[name]} {word}" for name, word in INCOMING.items()]
             told += [f"- {flow[name]} {word}" for name, word in OUTGOING.items()]
             yield (
-                f"{quoted(metric)}: {opened} targets were open at the end of the day before {' '.join(told)} = {due}, but "
-                f"{flow['active_eod']} are open at the end of the day."
+                f"{markdown_code(metric)}: {opened} targets were open at the end of the day before {' '.join(told)} = {due}, "
+                f"but {flow['active_eod']} are open at the end of the day."
             )
 
 

@@ -6,24 +6,23 @@ makes links of addresses that stand bare, even of escaped ones, since it looks f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from ticket_events_pipeline.report.data_quality_texts import MAKE_AGAIN, notices
-from ticket_events_pipeline.report.formats import (
+from ticket_events_pipeline.report.model import MEAN_DAYS, Counted, DayReport, Mean, PolicyFigures
+from ticket_events_pipeline.sla.provenance import RULES_VERSION
+from ticket_events_pipeline.text import (
     count_text,
     date_text,
     days_text,
     hours_name,
+    markdown_text,
     metric_name,
     moment_text,
     plural,
     policy_name,
     rate_text,
 )
-from ticket_events_pipeline.report.model import MEAN_DAYS, Counted, DayReport, Mean, PolicyFigures
-from ticket_events_pipeline.sla.provenance import RULES_VERSION
-from ticket_events_pipeline.storage.json_values import as_text
 
 UNKNOWN = "-"
 """Stands where there is no figure."""
@@ -41,26 +40,10 @@ _HEADER = (
 )
 _RULE = ("---", "---", *["---:"] * (len(_HEADER) - 2))
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_MEANS_SOMETHING = re.compile(r"[!-/:-@\[-`{-~]|[^\S ]|(?<!\S) | (?!\S)")  # ASCII punctuation, and space that could be cut off
-_INSIDE_AN_ADDRESS = re.compile(r"(?<=\S)(?=[:/@]\S|\.)")  # `www.` alone is one to the UI
-_BREAK = "<!-- -->"
-
 
 def summary_markdown(report: DayReport) -> str:
     """A line of totals, a table with a row per metric and policy, and how far the figures reach."""
     return "\n\n".join((_totals(report), _table(report), _reach(report)))
-
-
-def markdown_text(text: str) -> str:
-    """Text of the account's as Markdown that shows it letter by letter on one line, whatever it holds.
-
-    Every character that could mean something is written as a reference; one that no page can show becomes U+FFFD. Inside what
-    could be an address stand comments, which show nowhere and tear it apart.
-    """
-    showable = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", as_text(text) or "")
-    torn = _INSIDE_AN_ADDRESS.split(showable)
-    return _BREAK.join(_MEANS_SOMETHING.sub(lambda found: f"&#{ord(found[0])};", piece) for piece in torn)
 
 
 def _totals(report: DayReport) -> str:

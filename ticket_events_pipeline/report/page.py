@@ -7,17 +7,16 @@ from running all the same. Nothing of the machine or the moment goes in: equal f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from ticket_events_pipeline import text
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report import formats
 from ticket_events_pipeline.report.aggregates import total_flow
 from ticket_events_pipeline.report.charts import breach_chart_svg
 from ticket_events_pipeline.report.data_quality_texts import notices, trust_facts
-from ticket_events_pipeline.report.model import MEAN_DAYS, DayReport, OpenTarget
+from ticket_events_pipeline.report.model import MEAN_DAYS, DayReport, Mean, OpenTarget
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -27,9 +26,6 @@ LINES = 25
 
 UNKNOWN = "\u2013"
 """Stands where there is no figure."""
-
-# Control characters but tab and line feed, surrogates, and what is no character at all.
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def report_page(report: DayReport, *, previous: Day | None = None, following: Day | None = None) -> str:
@@ -56,12 +52,12 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
             notices=notices(report),
             trust_facts=trust_facts(report),
             chart_svg=Markup(breach_chart_svg(report.chart)),  # noqa: S704  # made of dates and counts
-            moment=partial(formats.moment_text, day=day),
-            iso=lambda seconds: formats.local(seconds, day.timezone).isoformat(),
+            moment=partial(text.moment_text, day=day),
+            iso=lambda seconds: text.local_time(seconds, day.timezone).isoformat(),
             time_left=partial(_time_left, as_of=report.trust.as_of),
         )
     )
-    return _UNSHOWABLE.sub("\ufffd", page)
+    return text.html_characters(page)
 
 
 def _is_last_complete(previous: Day | None, report: DayReport) -> bool:
@@ -83,24 +79,24 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
-        "count": formats.count_text,
-        "date": formats.date_text,
-        "duration": _known(formats.duration_text),
-        "hours": formats.hours_name,
-        "metric": formats.metric_name,
-        "policy": lambda target: formats.policy_name(target.policy_id, target.policy_title),
-        "rate": _known(formats.rate_text),
-        "short_date": formats.short_date_text,
-        "target": _known(formats.target_text),
+        "count": text.count_text,
+        "date": text.date_text,
+        "duration": _known(text.duration_text),
+        "hours": text.hours_name,
+        "metric": text.metric_name,
+        "policy": lambda target: text.policy_name(target.policy_id, target.policy_title),
+        "rate": _known(text.rate_text),
+        "short_date": text.short_date_text,
+        "target": _known(text.hours_text),
     }
     environment.globals |= {
-        "breaches_against": formats.breaches_against,
-        "is_far_above": formats.is_far_above,
+        "breaches_against": breaches_against,
+        "is_far_above": is_far_above,
         "lines": LINES,
         "mean_days": MEAN_DAYS,
-        "plural": formats.plural,
-        "policy_name": formats.policy_name,
-        "rate_against": formats.rate_against,
+        "plural": text.plural,
+        "policy_name": text.policy_name,
+        "rate_against": rate_against,
         "shown_of": _shown_of,
     }
     return environment
@@ -118,4 +114,33 @@ def _shown_of(shown: Sequence[OpenTarget], count: int) -> str:
 
 def _time_left(due_at: int, *, as_of: int) -> str:
     """Up to when an open target breaches; Zendesk may have yet to deliver a breach that is due."""
-    return formats.duration_text(due_at - as_of) if due_at > as_of else "due already"
+    return text.duration_text(due_at - as_of) if due_at > as_of else "due already"
+
+
+def breaches_against(mean: Mean | None, breaches: int) -> str:
+    """The difference to a usual day, and that: `2 more than usual (5)`, `1.4 fewer than usual (3.4)`, `as usual (3)`."""
+    if mean is None:
+        return "no earlier day to compare with"
+    return _against(breaches - mean.breaches, text.count_text(mean.breaches), "more than usual", "fewer than usual")
+
+
+def is_far_above(mean: Mean | None, breaches: int) -> bool:
+    """Whether there were so many more than usual that it has to catch the eye: one breach and a quarter of them at least."""
+    return mean is not None and breaches - mean.breaches >= max(1, mean.breaches / 4)
+
+
+def rate_against(mean: Mean | None, rate: float | None) -> str:
+    """The difference of an achievement rate to the usual one: `3.2 points below usual (95.4%)`; empty if that is unknown."""
+    if mean is None or mean.achievement_rate is None:
+        return ""
+    usual = text.rate_text(mean.achievement_rate)
+    if rate is None:
+        return f"usually {usual}"
+    return _against((rate - mean.achievement_rate) * 100, usual, "points above usual", "points below usual")
+
+
+def _against(difference: float, usual: str, more: str, less: str) -> str:
+    amount = text.count_text(abs(difference))
+    side = more if difference > 0 else less
+    said = "as usual" if amount == "0" else f"{amount} {side.replace('points', 'point') if amount == '1' else side}"
+    return f"{said} ({usual})"

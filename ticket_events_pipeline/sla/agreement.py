@@ -6,22 +6,22 @@ This notices an old backup of any single file; the newest file is never trusted 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 
-from ticket_events_pipeline.sla.inputs import DayInputs
+from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW, DayInputs
 from ticket_events_pipeline.sla.provenance import Provenance
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 MADE_FROM_CLOCKS, MADE_FROM_TARGETS = "made_from_clocks", "made_from_targets"
 """Footer keys of `sla_targets` and of the summary: the `content_hash` of the day's file that it was made from."""
 
 Footer = Mapping[str, str]
 
-_DIFFERENT_SOURCES = {
-    "ticket_events": "another file of ticket_events than is stored now",
-    "ticket_metric_events": "another file of ticket_metric_events than is stored now",
-    "previous_clocks": "another file of sla_clocks of the day before than is stored now",
+_TOLD = {
+    **{key: f"another file of {stream} than lies there now" for key, stream in zip(MADE_FROM_RAW, SLA_STREAMS, strict=True)},
     "complete": "less than all that was read of the day, or more",
     "as_of": "less than all that was read of the day, or more",
+    "made_from_previous_clocks": "another file of sla_clocks of the day before than lies there now",
 }
 
 
@@ -61,8 +61,8 @@ def _provenance(footer: Footer | None) -> Provenance | None:
 
 
 def _difference(made_from: DayInputs, expected: DayInputs) -> str:
-    names = (field.name for field in fields(DayInputs))
-    return next(_DIFFERENT_SOURCES[name] for name in names if getattr(made_from, name) != getattr(expected, name))
+    there, wanted = made_from.to_metadata(), expected.to_metadata()
+    return next(told for key, told in _TOLD.items() if there[key] != wanted[key])
 
 
 def _is_from(footer: Footer | None, key: str, source: Footer | None) -> bool:

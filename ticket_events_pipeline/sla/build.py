@@ -28,6 +28,7 @@ from ticket_events_pipeline.storage.partition_file import partition_path, write_
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY
 from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION, TABLES
+from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS
 
 TARGETS, SUMMARY = "sla_targets", "daily_sla_breach_summary"
 
@@ -111,10 +112,10 @@ def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
 
 
 def _not_fetched(raw: RawDay) -> DayNotFetchedError:
-    audits_only = " (ticket_events has, but holds no metric events, and audits say nothing of SLAs)" if raw.states else ""
+    audits_only = f" ({AUDITS} has, but holds no metric events, and audits say nothing of SLAs)" if raw.states else ""
     return DayNotFetchedError(
-        f"{raw.day} can't be summarised: ticket_metric_events of that day has not landed{audits_only}. "
-        f"Materialise ticket_metric_events of {raw.day} first."
+        f"{raw.day} can't be summarised: {METRIC_EVENTS} of that day has not landed{audits_only}. "
+        f"Materialise {METRIC_EVENTS} of {raw.day} first."
     )
 
 

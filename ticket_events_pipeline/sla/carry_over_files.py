@@ -23,9 +23,10 @@ from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, DayInput
 from ticket_events_pipeline.sla.provenance import NO_AUDITS, AuditsKnown
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS, CarryOver, Layer
 from ticket_events_pipeline.sla.rules.row_runs import union
-from ticket_events_pipeline.sla.sources import RAW_STREAMS, RawDay, raw_state, read_raw
+from ticket_events_pipeline.sla.sources import RawDay, raw_state, read_raw
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 FILES_AT_ONCE = 16
 """A request to an object store takes some thirty milliseconds, and a file some requests."""
@@ -148,12 +149,12 @@ def _is_of_stored_files(store: Store, layer: StoredLayer) -> bool:
     Where those are gone or damaged, the layer can't be recomputed: it is all that is left of the day.
     """
     try:
-        ticket_events, ticket_metric_events = (raw_state(store, stream, layer.day) for stream in RAW_STREAMS)
+        states = {stream: raw_state(store, stream, layer.day) for stream in SLA_STREAMS}
     except NewerFileError:
         raise
     except DamagedFileError:
         return True
-    stored = day_inputs(layer.day, ticket_events=ticket_events, ticket_metric_events=ticket_metric_events, previous_clocks=None)
+    stored = day_inputs(layer.day, states, previous_clocks=None)
     return stored is None or stored.has_equal_files(layer.provenance.inputs)
 
 

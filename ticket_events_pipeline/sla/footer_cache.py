@@ -21,12 +21,13 @@ from time import monotonic
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError, TicketEventsError, TransientError
 from ticket_events_pipeline.sla.inputs import RawState
-from ticket_events_pipeline.sla.sources import RAW_STREAMS, raw_state
+from ticket_events_pipeline.sla.sources import raw_state
 from ticket_events_pipeline.storage.partition_file import read_metadata
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
+from ticket_events_pipeline.tables.streams import STREAMS
 
 SLA_TABLES = ("sla_clocks", "sla_targets", "daily_sla_breach_summary")
-TABLES = (*RAW_STREAMS, *SLA_TABLES)
+TABLES = (*STREAMS, *SLA_TABLES)
 
 CACHE = f"{INFLIGHT}/footers.json.gz"
 CACHE_FORMAT = 1
@@ -229,7 +230,7 @@ def _place(root: _Root, path: str, timezone: str) -> tuple[str, Day] | None:
 
 
 def _reading(store: Store, table: str, day: Day) -> Callable[[], Footer | None]:
-    if table in RAW_STREAMS:
+    if table in STREAMS:
         return lambda: _of_state(raw_state(store, table, day))
     return lambda: _short(read_metadata(store, table, day))
 

@@ -1,4 +1,7 @@
-"""Reading what the SLA tables are made from: a day's metric-shaped events of both streams, and ticket deletions from audits."""
+"""What the SLA tables are made from: the metric-shaped events of a day, whichever stream has them, and deletions from audits.
+
+Not here: whether a day may be summarised (`inputs`), what its events mean (`sla`).
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,7 @@ from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.schemas import METRIC_SHAPE, metric_shaped
-
-TICKET_EVENTS = "ticket_events"
-
-RAW_STREAMS = (TICKET_EVENTS, "ticket_metric_events")
+from ticket_events_pipeline.tables.streams import AUDITS, SLA_STREAMS
 
 RAW_COLUMNS = [
     "id",
@@ -47,7 +47,7 @@ DICTIONARY_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
 
 @dataclass(frozen=True)
 class RawDay:
-    """The metric-shaped events of a day from both streams, and the state of the files.
+    """The metric-shaped events of a day from all streams, and the state of the files.
 
     Attributes:
         states: of the files that have landed, by stream, in the order of their fetches: the later one wins.
@@ -64,19 +64,13 @@ class RawDay:
 
     @property
     def audits_through(self) -> int | None:
-        """Up to when the day's audits were read, epoch seconds; None if they weren't read."""
-        audits = self.states.get(TICKET_EVENTS)
+        """Up to when the day's audits were read, epoch seconds; None if not at all."""
+        audits = self.states.get(AUDITS)
         return None if audits is None else audits.read_up_to(self.day)
 
     def inputs(self, previous_clocks: str | None) -> DayInputs | None:
-        """What the day's SLA tables are made from; see `day_inputs`."""
-        ticket_events, ticket_metric_events = (self.states.get(stream) for stream in RAW_STREAMS)
-        return day_inputs(
-            self.day,
-            ticket_events=ticket_events,
-            ticket_metric_events=ticket_metric_events,
-            previous_clocks=previous_clocks,
-        )
+        """What the day's SLA tables are made from, see `inputs.day_inputs`."""
+        return day_inputs(self.day, self.states, previous_clocks=previous_clocks)
 
     def newest_before(self, as_of: int) -> int | None:
         """Newest event time before `as_of`, epoch seconds; None without one."""
@@ -91,8 +85,8 @@ def read_raw(store: Store, day: Day) -> RawDay:
         ForeignRootError: they belong to days of another timezone.
         DamagedFileError: a file can't be read, or holds another day.
     """
-    found = [raw for raw in (_read(store, stream, day) for stream in RAW_STREAMS) if raw is not None]
-    # The later fetch wins where an event came in both streams; of two in the same second, the metric stream.
+    found = [raw for raw in (_read(store, stream, day) for stream in SLA_STREAMS) if raw is not None]
+    # The later fetch wins where an event came in both streams; in one and the same second, the metric stream does.
     found.sort(key=lambda raw: (raw.footer.fetched_at, raw.footer.stream))
     return RawDay(
         day,
@@ -152,7 +146,7 @@ def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
         if file.version < DELETED_IS_READ_SINCE:
             deleted = deleted_as_it_came(rows["deleted"], file.read(["extra"])["extra"])
             rows = rows.set_column(RAW_COLUMNS.index("deleted"), "deleted", deleted)
-        audits = file.batches(AUDIT_COLUMNS) if stream == TICKET_EVENTS else ()
+        audits = file.batches(AUDIT_COLUMNS) if stream == AUDITS else ()
         return _RawFile(rows, footer, status_changes(audits))
 
 

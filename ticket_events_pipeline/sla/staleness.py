@@ -16,7 +16,7 @@ from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, StoredFooters, s
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, DayInputs, day_inputs, history_before
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS
-from ticket_events_pipeline.sla.sources import RAW_STREAMS
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 CLOCKS, _, SUMMARY = SLA_TABLES
 
@@ -59,8 +59,8 @@ class StaleRange:
 
 
 def compare(stored: StoredFooters, is_partition: Callable[[Day], bool]) -> Comparison:
-    """Compare what the SLA tables of each day were made from with what is stored, for days that are partitions."""
-    raw = [*(stored.footers[stream] for stream in RAW_STREAMS), *(stored.unreadable[stream] for stream in RAW_STREAMS)]
+    """Compare what the SLA tables of each day were made from with what is stored; only of days that are partitions."""
+    raw = [*(stored.footers[stream] for stream in SLA_STREAMS), *(stored.unreadable[stream] for stream in SLA_STREAMS)]
     landed: dict[Day, DayInputs] = {}
     stale: dict[Day, str] = {}
     blocked: dict[Day, str] = {}
@@ -87,8 +87,8 @@ def _held_up(stored: StoredFooters, landed: Collection[Day], stale: Iterable[Day
     A run starts from the carry-over, and can replace damaged files of it, but no others. Without a carry-over, it replays the
     raw files, and needs them all.
     """
-    raw = {day: file for stream in RAW_STREAMS for day, file in stored.unreadable[stream].items()}
-    of_carry_over = {day: file for day, file in [*raw.items(), *stored.unreadable[CLOCKS].items()] if not file.may_be_replaced}
+    raw = {day: file for stream in SLA_STREAMS for day, file in stored.unreadable[stream].items()}
+    of_memory = {day: file for day, file in [*raw.items(), *stored.unreadable[CLOCKS].items()] if not file.may_be_replaced}
     held_up: dict[Day, str] = {}
     for day in stale if raw or of_carry_over else ():
         before = day.plus(-1)
@@ -103,7 +103,7 @@ def _held_up(stored: StoredFooters, landed: Collection[Day], stale: Iterable[Day
 
 def _obstacle(stored: StoredFooters, day: Day) -> str | None:
     """Why the SLA tables of a day can't be made, though it has landed."""
-    for stream in RAW_STREAMS:
+    for stream in SLA_STREAMS:
         if day in stored.unreadable[stream]:
             return stored.unreadable[stream][day].reason
     for table in SLA_TABLES:
@@ -122,15 +122,9 @@ def _inputs(stored: StoredFooters, day: Day) -> DayInputs | None:
 
 
 def _raw_inputs(stored: StoredFooters, day: Day, *, previous_clocks: str | None = None) -> DayInputs | None:
-    ticket_events, ticket_metric_events = (
-        None if (footer := stored.footers[stream].get(day)) is None else state_of(footer) for stream in RAW_STREAMS
-    )
-    return day_inputs(
-        day,
-        ticket_events=ticket_events,
-        ticket_metric_events=ticket_metric_events,
-        previous_clocks=previous_clocks,
-    )
+    landed = {stream: stored.footers[stream][day] for stream in SLA_STREAMS if day in stored.footers[stream]}
+    states = {stream: state_of(footer) for stream, footer in landed.items()}
+    return day_inputs(day, states, previous_clocks=previous_clocks)
 
 
 def _clocks_hash(stored: StoredFooters, day: Day) -> str | None:
@@ -196,11 +190,11 @@ def _state(comparison: Comparison, days: list[Day], root: str) -> str:
     left out: the run makes it, and a run that fails half-way would look like a new state.
     """
     inputs = comparison.landed
-    parts = [root, inputs[days[0]].previous_clocks]
-    parts += [f"{day} {inputs[day].ticket_events} {inputs[day].ticket_metric_events} {inputs[day].as_of}" for day in days]
-    raw = [comparison.stored.footers[stream].get(day, {}) for stream in RAW_STREAMS for day in days]
-    parts += [footer.get("fetched_at", NOT_LANDED) for footer in raw]
-    return _fingerprint(parts)
+    told = [root, inputs[days[0]].previous_clocks]
+    told += [" ".join([str(day), *inputs[day].raw_files, str(inputs[day].as_of)]) for day in days]
+    raw = [comparison.stored.footers[stream].get(day, {}) for stream in SLA_STREAMS for day in days]
+    told += [footer.get("fetched_at", NOT_LANDED) for footer in raw]
+    return _fingerprint(told)
 
 
 def sla_files_fingerprint(stored: StoredFooters, days: list[Day]) -> str:

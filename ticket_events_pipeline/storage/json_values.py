@@ -12,6 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from ticket_events_pipeline.text import valid_unicode
+
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False)
 _EMPTY: dict[type, str] = {dict: "{}", list: "[]"}
 _EXACT_TYPES = {pa.int64(): {int, type(None)}, pa.bool_(): {bool, type(None)}, pa.string(): {str, type(None)}}
@@ -97,14 +99,8 @@ def as_deleted(value: Any) -> bool | None:
 
 
 def as_text(value: Any) -> str | None:
-    """Text that UTF-8 can hold: a lone surrogate becomes U+FFFD."""
-    if not isinstance(value, str):
-        return None
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:  # a lone surrogate: readable in the column, exact in `extra`
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
+    """Text that UTF-8 can hold: a lone surrogate becomes U+FFFD in the column; `extra` keeps the exact text."""
+    return valid_unicode(value) if isinstance(value, str) else None
 
 
 def as_policy_id(value: Any) -> str | None:

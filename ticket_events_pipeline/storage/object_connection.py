@@ -15,6 +15,7 @@ import obstore.store
 
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.root import ObjectRoot
+from ticket_events_pipeline.text import one_line
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig, S3CredentialProvider
@@ -133,7 +134,7 @@ def _chain(root: ObjectRoot) -> S3CredentialProvider | None:
         return provider
     except botocore.exceptions.BotoCoreError as error:
         raise UsageError(
-            f"TICKET_EVENTS_ROOT: no credentials for {root} ({_one_line(error)}). Check the profile, or set others: "
+            f"TICKET_EVENTS_ROOT: no credentials for {root} ({one_line(str(error))}). Check the profile, or set others: "
             f"{root.provider.credential_variables}."
         ) from None
     except ValueError:
@@ -145,7 +146,3 @@ def _chain(root: ObjectRoot) -> S3CredentialProvider | None:
 
 def _is_set(name: str) -> bool:
     return os.environ.get(name, "").lower() in ("1", "true", "yes", "on")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ticket_events_pipeline.text import one_line
+
 REASON_LENGTH = 200
 """Characters of an answer that a message may quote: enough to act on, too few to spill a customer's records."""
 
@@ -91,7 +93,7 @@ def _marks(json_bytes: bytes) -> int:
 
 def short_reason(body: bytes) -> str:
     """What an error body says, in one line of at most REASON_LENGTH characters."""
-    return one_line(_reason(body)) or "no message"
+    return quotable(_reason(body)) or "no message"
 
 
 def error_reason(content: object, *, hide: Callable[[bytes], bytes]) -> str | None:
@@ -104,7 +106,7 @@ def error_reason(content: object, *, hide: Callable[[bytes], bytes]) -> str | No
     error, errors = content.get("error"), content.get("errors")
     if not (isinstance(error, str | dict) and error) and not (isinstance(errors, list) and errors):
         return None
-    return one_line(hide(_from_object(content).encode("utf-8", "replace")).decode("utf-8", "replace")) or "no message"
+    return quotable(hide(_from_object(content).encode("utf-8", "replace")).decode("utf-8", "replace")) or "no message"
 
 
 def instead_of_json(body: bytes, error: UnreadableJsonError) -> str:
@@ -125,11 +127,9 @@ def is_json_like(body: bytes) -> bool:
     return _first_character(body) in (b"{", b"[")
 
 
-def one_line(text: str) -> str:
-    """The text as a message may quote it: without tags and control characters, at most REASON_LENGTH characters."""
-    visible = "".join(char if char.isprintable() else " " for char in _TAG.sub(" ", text[:_EXAMINED_CHARACTERS]))
-    line = " ".join(visible.split())
-    return line if len(line) <= REASON_LENGTH else line[: REASON_LENGTH - 1] + "…"
+def quotable(text: str) -> str:
+    """The text as a message may quote it: one line without tags, at most REASON_LENGTH characters."""
+    return one_line(_TAG.sub(" ", text[:_EXAMINED_CHARACTERS]), limit=REASON_LENGTH)
 
 
 def beginning(body: bytes) -> str:

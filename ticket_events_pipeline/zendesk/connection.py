@@ -17,16 +17,9 @@ import requests
 import urllib3
 
 from ticket_events_pipeline.errors import RequestRefusedError
-from ticket_events_pipeline.zendesk.bodies import one_line
+from ticket_events_pipeline.zendesk.bodies import quotable
 from ticket_events_pipeline.zendesk.deadline import WatchedAdapter, within
-from ticket_events_pipeline.zendesk.refusals import (
-    Busy,
-    Overtaxed,
-    Retryable,
-    TooLarge,
-    Unreadable,
-    proxy_wants_authentication,
-)
+from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, Retryable, TooLarge, Unreadable, proxy_wants_authentication
 
 # urllib3's own come from the reading of bodies.
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError)
@@ -132,7 +125,7 @@ def network_failure(what: str, error: BaseException, *, read_seconds: float) -> 
     if isinstance(error, requests.exceptions.ProxyError):
         return _proxy_failure(what, cause)
     if isinstance(error, requests.ConnectionError):
-        return Busy(f"no connection ({type(cause).__name__}: {one_line(str(cause)[:100])})")
+        return Busy(f"no connection ({type(cause).__name__}: {quotable(str(cause)[:100])})")
     if isinstance(error, requests.exceptions.InvalidHeader):  # ours are checked before they are sent: it is the answer's
         return Unreadable("an answer with headers that contradict themselves")
     if isinstance(error, urllib3.exceptions.HTTPError):
@@ -147,9 +140,9 @@ def _proxy_failure(what: str, cause: BaseException) -> Retryable | RequestRefuse
     """What `cause` says of the proxy on the way. Its address isn't quoted: it may hold a password."""
     found = _TUNNEL_FAILED.search(str(cause))
     if found is None:
-        told = f"{type(cause).__name__}: {one_line(str(cause)[:100])}"
+        told = f"{type(cause).__name__}: {quotable(str(cause)[:100])}"
         return Busy(f"no connection through the proxy that HTTPS_PROXY names ({told})")
-    status, told = int(found[1]), one_line(f"{found[1]}{found[2][:100]}")
+    status, told = int(found[1]), quotable(f"{found[1]}{found[2][:100]}")
     if status == 407:
         return proxy_wants_authentication(what, told)
     if status < 200 or status >= 500 or status in _PROXY_STATUSES_THAT_PASS:

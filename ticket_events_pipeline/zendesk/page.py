@@ -6,7 +6,6 @@ https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremen
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE
+from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.zendesk.bodies import (
     REPEATED_FIELDS,
     UnreadableJsonError,
@@ -22,14 +22,7 @@ from ticket_events_pipeline.zendesk.bodies import (
     parse_json,
 )
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
-from ticket_events_pipeline.zendesk.refusals import (
-    MINIMUM_AGE_SECONDS,
-    Asked,
-    TooRecent,
-    Unreadable,
-    error_with_200,
-    refusal,
-)
+from ticket_events_pipeline.zendesk.refusals import MINIMUM_AGE_SECONDS, Asked, TooRecent, Unreadable, error_with_200, refusal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,27 +39,6 @@ MAX_JSON_VALUES = 4_000_000
 
 _LAST_EPOCH_SECOND = 253_402_300_799  # the year 9999: beyond it a number is no epoch seconds (milliseconds, say)
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
-
-
-@dataclass(frozen=True)
-class Stream:
-    """One of the two incremental event exports.
-
-    Attributes:
-        name: the path's last part, and the envelope's member that holds the rows.
-        lag_seconds: how long after its own time a row may still turn up.
-        takes_per_page: whether the endpoint lets the page's size be chosen.
-    """
-
-    name: str
-    lag_seconds: int
-    takes_per_page: bool
-
-
-TICKET_EVENTS = Stream("ticket_events", lag_seconds=120, takes_per_page=True)
-# One connector that trusted the newest minutes of this stream lost most of its rows: they come late, behind newer ones.
-TICKET_METRIC_EVENTS = Stream("ticket_metric_events", lag_seconds=300, takes_per_page=False)
-STREAMS: dict[str, Stream] = {stream.name: stream for stream in (TICKET_EVENTS, TICKET_METRIC_EVENTS)}
 
 
 @dataclass(frozen=True)
@@ -90,7 +62,7 @@ class PageRequest:
         params = {"start_time": str(self.start_time)}
         if self.stream.takes_per_page:
             params["per_page"] = str(self.per_page)
-        if self.stream is TICKET_EVENTS:
+        if self.stream.takes_choices:
             # Also the default: files say what was asked for, and the vendor's default may change.
             params["support_type_scope"] = self.support_type_scope
             if self.include_comments:
@@ -186,7 +158,7 @@ def decode_page(
 def _envelope(stream: Stream, headers: Mapping[str, str], body: bytes, asked: Asked) -> dict[str, Any]:
     if holds_more_values(body, MAX_JSON_VALUES):
         raise Unreadable(f"200 with more than {MAX_JSON_VALUES:,} JSON values on one page")
-    if stream is TICKET_METRIC_EVENTS:
+    if stream.has_metric_events and not stream.has_audits:
         from ticket_events_pipeline.zendesk.columnar import columnar_envelope  # Arrow: who only names streams needs none
 
         columnar = columnar_envelope(body)
@@ -222,11 +194,6 @@ def caught_up_page(request: PageRequest, answer: TooRecent) -> EventPage:
         server_time=read_until if asked_at is None else min(asked_at, read_until),
         page_limit=request.page_limit,
     )
-
-
-def utc_text(epoch_seconds: float) -> str:
-    """The second as ISO 8601, for messages."""
-    return dt.datetime.fromtimestamp(int(epoch_seconds), dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 def _row(row: object) -> dict[str, Any]:

@@ -7,7 +7,9 @@ https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremen
 from __future__ import annotations
 
 from ticket_events_pipeline.errors import OverfullSecondError
-from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, PageRequest, Stream, utc_text
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, PageRequest
 from ticket_events_pipeline.zendesk.refusals import Overtaxed, Retryable, TooLarge, Unreadable
 
 # Grown back soon, or a passing trouble would cost many small pages; later after each growth that went wrong.

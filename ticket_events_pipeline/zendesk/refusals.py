@@ -22,14 +22,7 @@ from ticket_events_pipeline.errors import (
     TicketEventsError,
     TransientError,
 )
-from ticket_events_pipeline.zendesk.bodies import (
-    beginning,
-    error_reason,
-    is_json_like,
-    is_web_page,
-    one_line,
-    short_reason,
-)
+from ticket_events_pipeline.zendesk.bodies import beginning, error_reason, is_json_like, is_web_page, quotable, short_reason
 from ticket_events_pipeline.zendesk.headers import quota_header, retry_after_seconds, server_time
 
 MINIMUM_AGE_SECONDS = 60
@@ -297,4 +290,4 @@ def _target(headers: Mapping[str, str]) -> tuple[str, str]:
 
 def _shown(text: str) -> str:
     """Text of a header, in visible ASCII on one line."""
-    return one_line(text).encode("ascii", "backslashreplace").decode()
+    return quotable(text).encode("ascii", "backslashreplace").decode()

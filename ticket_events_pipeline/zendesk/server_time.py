@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline.zendesk.headers import server_time
-from ticket_events_pipeline.zendesk.page import utc_text
 
 MOST_SECONDS_APART = 300
 """Clocks that are kept by NTP differ by less than a second; five minutes are a wrong clock, not a slow network."""

@@ -9,8 +9,8 @@ import datetime as dt
 from dataclasses import dataclass
 
 from ticket_events_pipeline.credentials import CLIENT_CREDENTIALS
+from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline.zendesk.bodies import UnreadableJsonError, parse_json
-from ticket_events_pipeline.zendesk.page import utc_text
 
 CURRENT_TOKEN_PATH = "/api/v2/oauth/tokens/current.json"  # noqa: S105 - a path
 """Counts against the account's ordinary rate limit, not against the exports' quota."""

@@ -27,7 +27,7 @@ def place(tmp_path_factory):
     """The demo's thirty days, and the instance that knows them."""
     place = new_place(tmp_path_factory.mktemp("browser"), ZENDESK_SANDBOX="1")
     ended = place.ticket_events("demo")
-    assert ended.code == 0, ended.told
+    assert ended.code == 0, ended.output
     return place
 
 
@@ -47,9 +47,9 @@ def breaches(place, yesterday):
 
 def test_the_report_tells_yesterdays_breaches(place, yesterday, breaches):
     made = place.ticket_events("report", "--date", str(yesterday))
-    assert made.code == 0, made.told
+    assert made.code == 0, made.output
     with opened_browser() as page:
-        page.goto(Path(made.told.splitlines()[0]).as_uri())
+        page.goto(Path(made.output.splitlines()[0]).as_uri())
         assert page.locator(".lede [data-figure=breaches]").inner_text() == str(sum(breaches.values()))
         tiles = page.locator("article.tile").all()
         shown = {tile.get_attribute("data-metric"): tile.locator("[data-figure=breaches]").inner_text() for tile in tiles}

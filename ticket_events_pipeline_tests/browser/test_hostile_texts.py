@@ -49,7 +49,7 @@ def place(tmp_path_factory):
     with SandboxServer(RecordedAccount(events())) as server:
         place = new_place(tmp_path_factory.mktemp("hostile"), server, ZENDESK_INCLUDE_COMMENTS="1")
         ended = place.materialize("*", str(DAY))
-        assert ended.code == 0, ended.told[-3000:]
+        assert ended.code == 0, ended.output[-3000:]
         yield place
 
 
@@ -67,7 +67,7 @@ def was_run(page):
 def test_it_shows_as_text_in_the_report(place):
     made = place.ticket_events("report", "--date", str(DAY))
     with opened_browser(runs_any_script=True) as page:
-        page.goto(Path(made.told.splitlines()[0]).as_uri())
+        page.goto(Path(made.output.splitlines()[0]).as_uri())
         table = page.get_by_role("table").filter(has_text="Overdue").first
         assert table.inner_text().count(TEXT) >= 2  # the subject, and the policy
         assert not was_run(page)
@@ -93,7 +93,7 @@ def test_it_shows_as_text_in_the_checks_of_the_ui(ui):
 
 
 def test_it_shows_as_text_in_the_terminal(place):
-    told = place.ticket_events("summary", "--from", str(DAY), "--to", str(DAY), "--format", "csv").told
+    told = place.ticket_events("summary", "--from", str(DAY), "--to", str(DAY), "--format", "csv").output
     assert TEXT.replace('"', '""') in told
-    told = place.ticket_events("summary", "--from", str(DAY), "--to", str(DAY), COLUMNS="250").told
+    told = place.ticket_events("summary", "--from", str(DAY), "--to", str(DAY), COLUMNS="250").output
     assert "<script>window.pwned=1</script>" in told

@@ -25,8 +25,8 @@ def demo(tmp_path_factory):
     place = new_place(tmp_path_factory.mktemp("demo"))
     assert place.ticket_events("demo").code == 0
     ended = place.ticket_events("report", ZENDESK_SANDBOX="1")
-    assert ended.code == 0, ended.told
-    return Path(ended.told.strip())
+    assert ended.code == 0, ended.output
+    return Path(ended.output.strip())
 
 
 def watched(page):

@@ -21,7 +21,8 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline_tests.support.commands import BIN, CHECKOUT, DEFINITIONS, NOBODYS_TOKEN, new_place
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT
+from ticket_events_pipeline_tests.support.commands import BIN, DEFINITIONS, NOBODYS_TOKEN, new_place
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT
 
 STREAMS = ("ticket_events", "ticket_metric_events")
@@ -117,7 +118,7 @@ def test_a_range_of_everything_holds_each_event_once_in_its_own_day(tmp_path, ti
     with SandboxServer(account, end_of_stream=end_of_stream) as server:
         place = new_place(tmp_path, server, TICKET_EVENTS_TIMEZONE=timezone)
         ended = place.materialize("*", FIRST, LAST)
-        assert ended.code == 0, ended.told[-3000:]
+        assert ended.code == 0, ended.output[-3000:]
         for stream in STREAMS:
             assert {day: ids_of(place, stream, day) for day in march()} == {day: truth[stream][day] for day in march()}
             requests = len(requests_of(server, stream))
@@ -140,14 +141,14 @@ def test_wrong_credentials_cost_one_request_and_touch_nothing(tmp_path):
         ended = place.materialize("ticket_metric_events", "2026-03-02", "2026-03-04", ZENDESK_OAUTH_TOKEN=NOBODYS_TOKEN)
         assert [seen.status for seen in server.requests[already:]] == [401]
     assert ended.code == 1
-    assert "answered 401 (Couldn't authenticate you). The credentials are wrong or expired" in ended.told
-    assert "retrying cannot clear this. Check ZENDESK_OAUTH_TOKEN." in ended.told
+    assert "answered 401 (Couldn't authenticate you). The credentials are wrong or expired" in ended.output
+    assert "retrying cannot clear this. Check ZENDESK_OAUTH_TOKEN." in ended.output
     assert place.files() == files
-    assert NOBODYS_TOKEN not in ended.told
+    assert NOBODYS_TOKEN not in ended.output
     assert place.holds(NOBODYS_TOKEN) == []
     # Dagster prints the frames that led to the message; those below the asset would hide it.
-    assert "zendesk/client.py" not in ended.told
-    assert "above exception" not in ended.told
+    assert "zendesk/client.py" not in ended.output
+    assert "above exception" not in ended.output
 
 
 @slow
@@ -169,8 +170,8 @@ def test_every_kind_of_wrong_credentials_is_named_and_stands_nowhere(tmp_path, v
         ended = place.materialize("*", "2026-03-02", "2026-03-04")
         assert len(server.requests) == 1
     assert ended.code == 1
-    assert named in ended.told
-    assert NOBODYS_TOKEN not in ended.told
+    assert named in ended.output
+    assert NOBODYS_TOKEN not in ended.output
     assert place.holds(NOBODYS_TOKEN) == []
     assert place.files() == {}
 
@@ -181,9 +182,9 @@ def test_without_any_variable_a_run_says_in_one_message_what_to_set(tmp_path):
     place.variables.clear()
     ended = place.materialize("ticket_events", "2026-03-02")
     assert ended.code == 1
-    assert "ZENDESK_SUBDOMAIN is not set" in ended.told
-    assert SET_CREDENTIALS in ended.told
-    assert "or ZENDESK_SANDBOX=1 to try it without an account" in ended.told
+    assert "ZENDESK_SUBDOMAIN is not set" in ended.output
+    assert SET_CREDENTIALS in ended.output
+    assert "or ZENDESK_SANDBOX=1 to try it without an account" in ended.output
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["home"]
 
 
@@ -192,7 +193,7 @@ def test_without_any_variable_the_definitions_load(tmp_path):
     place = new_place(tmp_path)
     place.variables.clear()
     loaded = place.run(sys.executable, "-c", "import ticket_events_pipeline.definitions")
-    assert (loaded.code, loaded.told) == (0, "")
+    assert (loaded.code, loaded.output) == (0, "")
 
 
 @slow
@@ -200,13 +201,13 @@ def test_dg_finds_the_assets_from_a_clean_checkout(tmp_path):
     place = new_place(tmp_path)
     place.variables.clear()
     validated = place.run(sys.executable, "-m", "dagster", "definitions", "validate", "-m", DEFINITIONS)
-    assert validated.code == 0, validated.told
+    assert validated.code == 0, validated.output
     checked = place.run(str(BIN / "dg"), "check", "defs", cwd=CHECKOUT)
-    assert checked.code == 0, checked.told
+    assert checked.code == 0, checked.output
     listed = place.run(str(BIN / "dg"), "list", "defs", "--json", cwd=CHECKOUT)
-    assert listed.code == 0, listed.told
+    assert listed.code == 0, listed.output
     for name in (*ASSETS, REPORT, "fetch_ticket_events", "hourly_fetch", "daily_restatement", "new_event_partitions_sensor"):
-        assert f'"{name}"' in listed.told
+        assert f'"{name}"' in listed.output
 
 
 @slow
@@ -219,7 +220,7 @@ def test_a_day_in_the_middle_that_fails_leaves_the_finished_ones_recorded(tmp_pa
         server.script(None, None, None, FORBIDDEN)
         failed = place.materialize("ticket_metric_events", "2026-03-01", "2026-03-06")
         assert failed.code == 1
-        assert "answered 403" in failed.told
+        assert "answered 403" in failed.output
         done = place.recorded_days("ticket_metric_events")
         assert done == set(march(1, len(done)))
         assert 2 <= len(done) <= 3
@@ -277,7 +278,7 @@ def test_a_second_that_the_server_never_gets_past_fails_loudly_and_keeps_the_day
         place = new_place(tmp_path, server)
         ended = place.materialize("ticket_metric_events", FIRST, LAST)
     assert ended.code == 1
-    assert "the second 2026-03-05T00:00:00Z (start_time=1772668800) holds more events than the server puts on" in ended.told
+    assert "the second 2026-03-05T00:00:00Z (start_time=1772668800) holds more events than the server puts on" in ended.output
     # The burst lies on the midnight that ends the 4th: that day is not past its lag, and stays open.
     assert place.recorded_days("ticket_metric_events") == set(march(1, 4))
     stored = {day: ids_of(place, "ticket_metric_events", day) for day in march(1, 4)}
@@ -300,7 +301,7 @@ def test_one_day_today_a_range_and_everything_can_be_materialised(tmp_path):
         for asset in ASSETS:
             assert place.recorded_days(asset) == {str(day) for day in alone}
         everything = place.materialize("*", str(today.plus(-40)), str(today))
-        assert everything.code == 0, everything.told[-3000:]
+        assert everything.code == 0, everything.output[-3000:]
     store = FolderStore(place.root)
     for asset in ASSETS:
         assert place.recorded_days(asset) == {str(day) for day in days_between(today.plus(-40), today)}
@@ -320,8 +321,8 @@ def test_a_root_of_another_account_is_refused_before_anything_is_asked(tmp_path)
         ended = place.materialize("ticket_events", "2026-03-05", ZENDESK_SUBDOMAIN="other")
         assert len(server.requests) == already
     assert ended.code == 1
-    assert "(ZENDESK_SUBDOMAIN: its files have acme, this pass has other)" in ended.told
-    assert "start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it" in ended.told
+    assert "(ZENDESK_SUBDOMAIN: its files have acme, this pass has other)" in ended.output
+    assert "start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it" in ended.output
     assert place.files() == files
 
 
@@ -338,7 +339,7 @@ def test_a_root_of_another_timezone_sideload_or_support_type_scope_is_refused(tm
         ended = place.materialize("ticket_events", "2026-03-02", "2026-03-03", **other)
         assert len(server.requests) == already
     assert ended.code == 1
-    assert f"({next(iter(other))}: its files have" in ended.told
+    assert f"({next(iter(other))}: its files have" in ended.output
     assert place.files() == files
 
 
@@ -347,7 +348,7 @@ def test_help_tells_a_stranger_what_there_is_and_wrong_usage_ends_with_2(tmp_pat
     helped = place.ticket_events("--help")
     assert helped.code == 0
     for told in ("ticket-events demo", "doctor", "sandbox", "Exit codes: 0 it worked, 1 it failed, 2 wrong usage."):
-        assert told in helped.told
+        assert told in helped.output
     assert place.ticket_events("fetch").code == 2
     assert place.ticket_events("sandbox", "--port", "66000").code == 2
 
@@ -357,22 +358,22 @@ def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
     with SandboxServer(RecordedAccount()) as server:
         place = new_place(tmp_path, server)
         well = place.ticket_events("doctor")
-        assert (well.code, well.told.count("ok  "), well.told.count("mend  ")) == (0, 3, 0), well.told
+        assert (well.code, well.output.count("ok  "), well.output.count("mend  ")) == (0, 3, 0), well.output
         assert [seen.status for seen in server.requests] == [200]
         assert [seen.status for seen in server.lookups] == [200]
-        assert "note  ZENDESK_OAUTH_TOKEN has no end yet" in well.told
+        assert "note  ZENDESK_OAUTH_TOKEN has no end yet" in well.output
         ill = place.ticket_events("doctor", ZENDESK_OAUTH_TOKEN=NOBODYS_TOKEN)
         assert [seen.status for seen in server.requests[1:]] == [401]
     assert ill.code == 1
-    assert "mend  GET /api/v2/incremental/ticket_events" in ill.told
-    assert "Check ZENDESK_OAUTH_TOKEN." in ill.told
-    assert NOBODYS_TOKEN not in ill.told
-    assert "Traceback" not in ill.told
+    assert "mend  GET /api/v2/incremental/ticket_events" in ill.output
+    assert "Check ZENDESK_OAUTH_TOKEN." in ill.output
+    assert NOBODYS_TOKEN not in ill.output
+    assert "Traceback" not in ill.output
     place.variables.clear()
     bare = place.ticket_events("doctor")
     assert bare.code == 1
-    assert "mend  ZENDESK_SUBDOMAIN is not set" in bare.told
-    assert f"mend  no credentials are set: {SET_CREDENTIALS}" in bare.told
+    assert "mend  ZENDESK_SUBDOMAIN is not set" in bare.output
+    assert f"mend  no credentials are set: {SET_CREDENTIALS}" in bare.output
 
 
 @pytest.mark.parametrize(
@@ -387,10 +388,10 @@ def test_the_doctor_says_when_a_fixed_token_ends(tmp_path, world, words):
     with SandboxServer(RecordedAccount(), tokens=TokenWorld(**world)) as server:
         looked = new_place(tmp_path, server).ticket_events("doctor")
     assert looked.code == 0
-    assert words in looked.told
+    assert words in looked.output
     assert (
         "A fixed token is for a trial; for a schedule set ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
-        in looked.told
+        in looked.output
     )
 
 
@@ -398,12 +399,12 @@ def test_the_doctor_takes_an_oauth_client_and_warns_of_an_api_token(tmp_path):
     with SandboxServer(RecordedAccount()) as server:
         place = new_place(tmp_path, ZENDESK_BASE_URL=server.base_url)
         client = {"ZENDESK_OAUTH_CLIENT_ID": "sandbox", "ZENDESK_OAUTH_CLIENT_SECRET": "sandbox"}
-        assert place.ticket_events("doctor", **client).told.count("note  ") == 0
+        assert place.ticket_events("doctor", **client).output.count("note  ") == 0
         api_token = {"ZENDESK_EMAIL": "sandbox@example.com", "ZENDESK_API_TOKEN": "sandbox"}
         warned = place.ticket_events("doctor", **api_token)
         assert server.lookups == []
-    assert (warned.code, warned.told.count("note  ")) == (0, 1)
-    assert "note  ZENDESK_API_TOKEN: Zendesk deactivates API tokens that are unused for 30 days" in warned.told
+    assert (warned.code, warned.output.count("note  ")) == (0, 1)
+    assert "note  ZENDESK_API_TOKEN: Zendesk deactivates API tokens that are unused for 30 days" in warned.output
 
 
 def test_the_sandbox_serves_until_it_is_interrupted(tmp_path):
@@ -427,10 +428,10 @@ def test_the_demo_prints_a_breach_table_and_works_twice(tmp_path):
     for _ in range(2):
         begun = time.time()
         ended = place.ticket_events("demo")
-        assert ended.code == 0, ended.told
-        assert "SLA breaches of" in ended.told
-        assert "first_reply_time" in ended.told
-        assert "180/180" in ended.told
-        assert str(place.root / "sandbox") in ended.told
+        assert ended.code == 0, ended.output
+        assert "SLA breaches of" in ended.output
+        assert "first_reply_time" in ended.output
+        assert "180/180" in ended.output
+        assert str(place.root / "sandbox") in ended.output
         assert time.time() - begun < 60
     assert len(place.recorded_days("daily_sla_breach_summary")) == 30

@@ -20,7 +20,8 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
 from ticket_events_pipeline_tests.properties.test_ingest import audit, metric_event
-from ticket_events_pipeline_tests.support.commands import CHECKOUT, DEFINITIONS, new_place
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT
+from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.deployment import QUIET, REPOSITORY
 from ticket_events_pipeline_tests.support.gated_account import GatedAccount
 

@@ -9,9 +9,9 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.test_utils import freeze_time  # Dagster's own clock, which its daemon goes by
 
 from ticket_events_pipeline.day import Day, wall_clock
-from ticket_events_pipeline_tests.integration.test_sensor import event
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import REPORT, REPOSITORY, deployed
+from ticket_events_pipeline_tests.support.events import event
 
 TODAY = "2026-03-10"
 EVENING = Day.parse(TODAY).start + 20 * 3600

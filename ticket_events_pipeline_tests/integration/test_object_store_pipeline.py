@@ -1,4 +1,4 @@
-"""The whole pipeline on a bucket: the same days as in a folder, from the command line to the documented query."""
+"""The whole pipeline with its files in a bucket: the same days as in a folder, down to the query of the docs."""
 
 import datetime as dt
 import re
@@ -18,7 +18,7 @@ from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPOSITORY, deployed
 from ticket_events_pipeline_tests.support.object_server import SECRET, object_server
 
-README = (CHECKOUT / "README.md").read_text()
+GUIDE = (CHECKOUT / "docs/how-to/object-store.md").read_text()
 DAYS = ["2026-03-02", "2026-03-03", "2026-03-04"]
 NOON = dt.datetime(2026, 3, 10, 12, 7, tzinfo=dt.UTC)
 
@@ -97,13 +97,13 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
         told = []
         for _ in range(2):
             ended = place.materialize("*", DAYS[0], DAYS[-1])
-            assert ended.code == 0, ended.told[-3000:]
-            told.append(ended.told)
+            assert ended.code == 0, ended.output[-3000:]
+            told.append(ended.output)
         doctor = place.ticket_events("doctor")
-        assert (doctor.code, doctor.told.count("ok  ")) == (0, 3), doctor.told
-        assert f"root: {root} can be written" in doctor.told
+        assert (doctor.code, doctor.output.count("ok  ")) == (0, 3), doctor.output
+        assert f"root: {root} can be written" in doctor.output
         assert place.recorded_days(ASSETS[4]) == set(DAYS)
-    assert SECRET not in "".join([*told, doctor.told])
+    assert SECRET not in "".join([*told, doctor.output])
     assert place.holds(SECRET) == []
     assert not place.root.exists()
     with server.exported():
@@ -111,8 +111,8 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
         left = [path for path in store.paths("_inflight") if "half_written" in path]
         assert left == []
         expected = {day: sum(read_partition(store, ASSETS[4], Day.parse(day))["breaches"].to_pylist()) for day in DAYS}
-        (query,) = (block for block in re.findall(r"```py\n(.*?)```", README, re.DOTALL) if "s3://bucket/prefix" in block)
-        exec(query.replace("s3://bucket/prefix", root), {})  # noqa: S102  # our own README
+        (query,) = (block for block in re.findall(r"```py\n(.*?)```", GUIDE, re.DOTALL) if "s3://bucket/prefix" in block)
+        exec(query.replace("s3://bucket/prefix", root), {})  # noqa: S102  # our own page
     shown = capsys.readouterr().out
     assert {day: int(breaches) for day, breaches in re.findall(r"(2026-03-\d\d) │ +(\d+)", shown)} == expected
     assert sum(expected.values())
@@ -122,9 +122,9 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
 def test_the_demo_fills_a_bucket_and_its_progress_bar(server, tmp_path):
     place = new_place(tmp_path, **server.env, TICKET_EVENTS_ROOT=server.root("demo"))
     ended = place.ticket_events("demo")
-    assert ended.code == 0, ended.told
-    assert "180/180" in ended.told
-    assert f"The files: {server.root('demo')}/sandbox/<asset>" in ended.told
+    assert ended.code == 0, ended.output
+    assert "180/180" in ended.output
+    assert f"The files: {server.root('demo')}/sandbox/<asset>" in ended.output
 
 
 def test_the_doctor_says_what_to_fix_about_a_bucket(server, tmp_path):
@@ -132,6 +132,6 @@ def test_the_doctor_says_what_to_fix_about_a_bucket(server, tmp_path):
         place = new_place(tmp_path, zendesk, **server.env, TICKET_EVENTS_ROOT="s3://nowhere/prefix")
         ended = place.ticket_events("doctor")
     assert ended.code == 1
-    assert re.search(r"mend  TICKET_EVENTS_ROOT: can't write s3://nowhere/prefix/\S+ \(404: NoSuchBucket", ended.told)
-    assert "ok    credentials" in ended.told
-    assert "Traceback" not in ended.told
+    assert re.search(r"mend  TICKET_EVENTS_ROOT: can't write s3://nowhere/prefix/\S+ \(404: NoSuchBucket", ended.output)
+    assert "ok    credentials" in ended.output
+    assert "Traceback" not in ended.output

@@ -20,13 +20,13 @@ from ticket_events_pipeline.ingest.estimate import (
     probe_places,
     requests_for,
 )
-from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, stretches
+from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch
 
@@ -158,10 +158,8 @@ def test_probes_lie_at_different_hours_and_one_on_a_weekend() -> None:
     assert probe_places([TODAY], now=NOW) == [TODAY.start + 3 * 3600, TODAY.start + 9 * 3600]
 
 
-def test_days_are_told_in_stretches_and_requests_by_the_thousand() -> None:
+def test_requests_are_estimated_by_the_thousand_rows() -> None:
     """And a handful."""
-    assert stretches([]) == []
-    assert stretches([*march(1, 3), *march(5, 5)]) == [(march(1, 1)[0], march(3, 3)[0]), (march(5, 5)[0], march(5, 5)[0])]
     assert [requests_for(rows) for rows in (0, 1, 1000, 1001)] == [2, 3, 3, 4]
 
 
@@ -171,11 +169,11 @@ def test_the_command_tells_what_it_takes_and_how_to_start_it(tmp_path: Path) -> 
     with SandboxServer(account(days, 500), requests_per_minute=30) as server:
         place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="10")
         ended = place.ticket_events("plan", "2026-03-01", "2026-03-04")
-        assert ended.code == 0, ended.told
+        assert ended.code == 0, ended.output
         assert len(server.requests) <= 8
-        assert re.search(r"ticket_metric_events +[\d,]+ rows +\d requests +\d+ kB", ended.told)
-        assert "30 requests a minute" in ended.told
-        started = re.search(r"^  dagster (asset materialize .*)$", ended.told, re.MULTILINE)
+        assert re.search(r"ticket_metric_events +[\d,]+ rows +\d requests +\d+ kB", ended.output)
+        assert "30 requests a minute" in ended.output
+        started = re.search(r"^  dagster (asset materialize .*)$", ended.output, re.MULTILINE)
         assert started is not None
         assert "--partition-range 2026-03-01...2026-03-04" in started[1]
 

@@ -16,12 +16,13 @@ from ticket_events_pipeline.sla.build import make_clocks
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.zendesk.client import WalkedPage
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS, EventPage
-from ticket_events_pipeline_tests.integration.test_sensor import event
+from ticket_events_pipeline.zendesk.page import EventPage
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import deployed
+from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch, stored_ids
 from ticket_events_pipeline_tests.support.sla_roots import put_raw_day
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 DAY, NEXT_DAY = "2026-03-02", "2026-03-03"
 LATER = Day.parse("2026-03-20").start
@@ -151,8 +152,8 @@ def test_the_sensor_asks_for_no_day_before_the_first_partition(tmp_path):
 
 def test_a_first_partition_that_leaves_nothing_to_show_is_named(tmp_path):
     ended = new_place(tmp_path).ticket_events("demo", TICKET_EVENTS_START_DATE="2199-01-01")
-    assert (ended.code, ended.told.count("\n")) == (1, 1)
-    assert "TICKET_EVENTS_START_DATE: 2199-01-01 leaves no closed day to show" in ended.told
+    assert (ended.code, ended.output.count("\n")) == (1, 1)
+    assert "TICKET_EVENTS_START_DATE: 2199-01-01 leaves no closed day to show" in ended.output
 
 
 def test_the_sandbox_says_which_port_is_taken_and_which_volume_is_too_large(tmp_path):
@@ -160,8 +161,8 @@ def test_the_sandbox_says_which_port_is_taken_and_which_volume_is_too_large(tmp_
     with SandboxServer(RecordedAccount()) as other:
         port = other.base_url.rpartition(":")[2]
         ended = place.ticket_events("sandbox", "--port", port)
-    assert (ended.code, ended.told.count("\n")) == (1, 1)
-    assert f"--port {port} can't be listened on: Address already in use" in ended.told
+    assert (ended.code, ended.output.count("\n")) == (1, 1)
+    assert f"--port {port} can't be listened on: Address already in use" in ended.output
     assert place.ticket_events("sandbox", "--port", "0", "--tickets-per-day", "40001").code == 2
 
 
@@ -169,15 +170,15 @@ def test_the_commands_heed_the_dotenv_file_that_a_run_would_get(tmp_path):
     """Dagster reads it in the working folder, and it overrides what is exported."""
     (tmp_path / ".env").write_text("ZENDESK_SANDBOX=1\nTICKET_EVENTS_TIMEZONE=Asia/Kolkata\n")
     ended = new_place(tmp_path).ticket_events("doctor", TICKET_EVENTS_TIMEZONE="Mars/Olympus")
-    assert ended.code == 0, ended.told
-    assert "account sandbox, days of Asia/Kolkata" in ended.told
+    assert ended.code == 0, ended.output
+    assert "account sandbox, days of Asia/Kolkata" in ended.output
 
 
 def test_a_home_of_dagster_that_does_not_exist_is_named(tmp_path):
     ended = new_place(tmp_path).ticket_events("demo", DAGSTER_HOME=str(tmp_path / "nowhere"))
     assert ended.code == 1
-    assert "Traceback" not in ended.told
-    assert "Make that folder, or unset DAGSTER_HOME." in ended.told
+    assert "Traceback" not in ended.output
+    assert "Make that folder, or unset DAGSTER_HOME." in ended.output
 
 
 def test_what_lies_behind_the_rows_read_again_stays_on_a_resumed_day(tmp_path):

@@ -52,7 +52,7 @@ def page_at(path):
 def test_the_newest_complete_day_is_made_and_its_path_alone_is_told(place):
     ended = place.ticket_events("report")
     path = place.root / report_path(CLOSED)
-    assert (ended.code, ended.told) == (0, f"{path}\n")
+    assert (ended.code, ended.output) == (0, f"{path}\n")
     page = page_at(path)
     assert page.one("h1").text == "Tuesday, 3 March 2026"
     assert page.figure("late_count") == "2"
@@ -63,7 +63,7 @@ def test_the_newest_complete_day_is_made_and_its_path_alone_is_told(place):
 def test_a_day_that_is_asked_for_is_made_and_the_newest_stays_the_latest(place):
     assert place.ticket_events("report", "--date", str(TODAY)).code == 0
     ended = place.ticket_events("report", "--date", str(FIRST), ZENDESK_SUBDOMAIN="acme")
-    assert (ended.code, ended.told) == (0, f"{place.root / report_path(FIRST)}\n")
+    assert (ended.code, ended.output) == (0, f"{place.root / report_path(FIRST)}\n")
     page = page_at(place.root / report_path(FIRST))
     assert "acme" in page.one("header").text
     assert page.one("table", id="late-table").one("a").attributes["href"] == "https://acme.zendesk.com/agent/tickets/101"
@@ -75,7 +75,7 @@ def test_where_no_day_is_complete_the_newest_is_taken(place):
     for day in (FIRST, CLOSED):
         shutil.rmtree(place.root / f"daily_sla_breach_summary/date={day}")
     ended = place.ticket_events("report")
-    assert (ended.code, ended.told) == (0, f"{place.root / report_path(TODAY)}\n")
+    assert (ended.code, ended.output) == (0, f"{place.root / report_path(TODAY)}\n")
 
 
 def test_a_report_outlives_the_tables_that_it_was_made_of(place):
@@ -93,7 +93,7 @@ def test_a_report_outlives_the_tables_that_it_was_made_of(place):
 def test_a_day_without_a_summary_is_an_error_that_says_what_to_run(place):
     ended = place.ticket_events("report", "--date", "2026-03-05")
     assert ended.code == 1
-    assert ended.told == (
+    assert ended.output == (
         f"There is no summary of 2026-03-05 with its targets below {place.root}. Make it in the UI, or run: "
         "dagster asset materialize -m ticket_events_pipeline.definitions --select '*' --partition 2026-03-05\n"
     )
@@ -104,19 +104,19 @@ def test_a_root_without_any_summary_is_an_error_that_points_at_the_sandbox_if_th
     place = new_place(tmp_path)
     ended = place.ticket_events("report")
     assert ended.code == 1
-    assert f"There is no summary of any day below {place.root}." in ended.told
-    assert "Traceback" not in ended.told
-    assert "sandbox" not in ended.told
+    assert f"There is no summary of any day below {place.root}." in ended.output
+    assert "Traceback" not in ended.output
+    assert "sandbox" not in ended.output
     shutil.copytree(made, place.root / "sandbox")
-    assert "The sandbox's reports need ZENDESK_SANDBOX=1." in place.ticket_events("report").told
-    assert place.ticket_events("report", ZENDESK_SANDBOX="1").told == f"{place.root}/sandbox/{report_path(CLOSED)}\n"
+    assert "The sandbox's reports need ZENDESK_SANDBOX=1." in place.ticket_events("report").output
+    assert place.ticket_events("report", ZENDESK_SANDBOX="1").output == f"{place.root}/sandbox/{report_path(CLOSED)}\n"
 
 
 def test_a_date_that_is_none_is_wrong_usage(place):
     ended = place.ticket_events("report", "--date", "2026-3-4")
     assert ended.code == 2
-    assert "--date: '2026-3-4' is no date of the form YYYY-MM-DD." in ended.told
-    assert "Traceback" not in ended.told
+    assert "--date: '2026-3-4' is no date of the form YYYY-MM-DD." in ended.output
+    assert "Traceback" not in ended.output
 
 
 def recording_browser(folder):
@@ -135,7 +135,7 @@ def opened_path(folder):
 
 def test_open_opens_the_page_in_the_browser(place):
     ended = place.ticket_events("report", "--open", BROWSER=recording_browser(place.folder))
-    assert (ended.code, ended.told) == (0, f"{place.root / report_path(CLOSED)}\n")
+    assert (ended.code, ended.output) == (0, f"{place.root / report_path(CLOSED)}\n")
     assert opened_path(place.folder) == place.root / report_path(CLOSED)
 
 
@@ -153,9 +153,9 @@ def test_open_opens_a_private_copy_of_what_lies_in_a_bucket(tmp_path, made):
         place.variables["TICKET_EVENTS_ROOT"] = server.root("prefix")
         for said in ("Opening a copy", "no longer stored"):
             ended = place.ticket_events("report", "--open", BROWSER=recording_browser(tmp_path))
-            assert ended.code == 0, ended.told
-            assert f"{server.root('prefix')}/{report_path(CLOSED)}" in ended.told.splitlines()
-            assert said in ended.told
+            assert ended.code == 0, ended.output
+            assert f"{server.root('prefix')}/{report_path(CLOSED)}" in ended.output.splitlines()
+            assert said in ended.output
             copy = opened_path(tmp_path)
             assert page_at(copy).one("h1").text == "Tuesday, 3 March 2026"
             assert copy.is_relative_to(tmp_path / "tmp")

@@ -237,10 +237,10 @@ def test_the_resource_view_of_the_ui_shows_no_credential(tmp_path):
     """Asked as the browser asks, with every variable set."""
     place = new_place(tmp_path, **VARIABLES)
     ended = place.run("dagster-graphql", "-m", DEFINITIONS, "-t", RESOURCES)
-    assert ended.code == 0, ended.told
-    assert '"name": "pipeline"' in ended.told
-    assert '"configFields": []' in ended.told
-    assert SECRET not in ended.told
+    assert ended.code == 0, ended.output
+    assert '"name": "pipeline"' in ended.output
+    assert '"configFields": []' in ended.output
+    assert SECRET not in ended.output
     assert place.holds(SECRET) == []
 
 

@@ -12,17 +12,12 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.deployment import deployed
+from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import sla_root
 
 DAYS = ["2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05", "2026-03-06"]
 LATER = Day.parse("2026-03-20").start
-
-
-def event(number, time, kind="apply_sla", **more):
-    sla = {"target": 60, "business_hours": False, "policy": {"id": 11, "title": "Standard"}}
-    base = {"id": number, "ticket_id": number % 100, "metric": "reply_time", "instance_id": 1, "type": kind, "time": time}
-    return {**base, **({"sla": sla} if kind == "apply_sla" else {}), **more}
 
 
 @pytest.fixture
@@ -257,7 +252,7 @@ def made(tmp_path):
 def test_days_that_the_log_does_not_tell_are_recorded_from_their_files_and_nothing_is_made(made):
     """The records are those of a run, as far as footers tell."""
     assert made.tick().run_requests == []
-    assert made.told == (
+    assert made.message == (
         "Every landed day's summary was made from what is stored now. "
         "20 files that Dagster's log didn't tell were recorded in it."
     )
@@ -270,7 +265,7 @@ def test_days_that_the_log_does_not_tell_are_recorded_from_their_files_and_nothi
         assert record.metadata["complete"].value is True
     assert record.metadata["breaches"].value == 0
     assert made.tick().asset_events == []
-    assert made.told == "Every landed day's summary was made from what is stored now."
+    assert made.message == "Every landed day's summary was made from what is stored now."
 
 
 def test_many_files_are_recorded_some_at_a_time(made, monkeypatch):
@@ -278,7 +273,7 @@ def test_many_files_are_recorded_some_at_a_time(made, monkeypatch):
     told = []
     for _ in range(4):
         made.tick()
-        told.append(made.told.partition(" were")[0].rpartition(".")[2].strip().partition(" ")[0])
+        told.append(made.message.partition(" were")[0].rpartition(".")[2].strip().partition(" ")[0])
     assert told[:3] == ["8", "8", "4"]
     assert made.recorded("sla_clocks") == set(DAYS)
 
@@ -292,17 +287,17 @@ def test_a_run_whose_tags_are_no_dates_holds_no_day(made):
         made.instance.add_run_tags(run.run_id, tags)
     remove(made, "daily_sla_breach_summary", DAYS[-1])
     assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
-    assert made.told.startswith(f"{DAYS[-1]}: daily_sla_breach_summary has not been made. A run is asked for.")
+    assert made.message.startswith(f"{DAYS[-1]}: daily_sla_breach_summary has not been made. A run is asked for.")
 
 
 def test_a_root_that_is_set_wrong_is_told(made, monkeypatch):
     monkeypatch.setenv("TICKET_EVENTS_ROOT", "ftp://nowhere")
     assert made.tick().run_requests == []
-    assert made.told.startswith("Nothing was compared. ")
-    assert "TICKET_EVENTS_ROOT" in made.told
+    assert made.message.startswith("Nothing was compared. ")
+    assert "TICKET_EVENTS_ROOT" in made.message
     monkeypatch.setenv("TICKET_EVENTS_ROOT", str(made.root / "empty"))
     assert made.tick().run_requests == []
-    assert made.told == f"No day has landed below {made.root / 'empty'}."
+    assert made.message == f"No day has landed below {made.root / 'empty'}."
 
 
 def test_the_sensor_needs_no_credentials(made, monkeypatch):
@@ -328,7 +323,7 @@ def test_a_file_that_cannot_be_reached_is_named_and_holds_up_only_the_days_that_
         for _ in range(2):
             assert asked(made.tick()) == [(DAYS[0], DAYS[0])]
         path = made.root / "sla_clocks" / f"date={DAYS[1]}" / "sla_clocks.parquet"
-        assert f"{DAYS[1]} to {DAYS[2]}: {path} can't be read now: 503" in made.told
+        assert f"{DAYS[1]} to {DAYS[2]}: {path} can't be read now: 503" in made.message
     assert asked(made.tick()) == [(DAYS[0], DAYS[-1])]
 
 
@@ -337,7 +332,7 @@ def test_nothing_is_asked_for_before_there_was_time_for_all_files(made, monkeypa
     with monkeypatch.context() as patched:
         patched.setattr("ticket_events_pipeline.sla.footer_cache.in_time", lambda *_, **__: [])
         assert made.tick().run_requests == []
-    assert made.told.startswith(
+    assert made.message.startswith(
         f"0 of 19 files below {made.root} have been compared; the next tick goes on, and nothing is asked for until all are."
     )
     assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
@@ -346,7 +341,9 @@ def test_nothing_is_asked_for_before_there_was_time_for_all_files(made, monkeypa
 def test_raw_files_that_cannot_be_summarised_are_told(deployment):
     assert deployment.materialize("ticket_events", DAYS[0]).success
     deployment.tick()
-    assert deployment.told.startswith(f"No day below {deployment.root} can be summarised yet: of {DAYS[0]}, only ticket_events")
+    assert deployment.message.startswith(
+        f"No day below {deployment.root} can be summarised yet: of {DAYS[0]}, only ticket_events"
+    )
 
 
 def remove(deployment, asset, day):

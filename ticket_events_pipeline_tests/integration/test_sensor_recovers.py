@@ -12,10 +12,13 @@ import dagster as dg
 import pytest
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline_tests.integration.test_sensor import DAYS, LATER, event
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, deployed
+from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days, put_raw_day
+
+DAYS = ["2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05", "2026-03-06"]
+LATER = Day.parse("2026-03-20").start
 
 SUMMARY = "daily_sla_breach_summary"
 SLA = ["sla_clocks", "sla_targets", SUMMARY]
@@ -34,7 +37,7 @@ def made(tmp_path_factory):
         running.account.deliver("ticket_metric_events", [event(number, f"{day}T09:00:00Z") for number, day in enumerate(DAYS)])
         running.fetch(DAYS[0], DAYS[-1])
         assert running.settle() == [(DAYS[0], DAYS[-1])]
-        assert running.told == ALL_MADE
+        assert running.message == ALL_MADE
     return world
 
 
@@ -71,14 +74,14 @@ def heal(deployment):
     before, asked, told = len(deployment.server.requests), [], []
     for _ in range(2):
         requests = deployment.tick().run_requests
-        told.append(deployment.told)
+        told.append(deployment.message)
         for request in requests:
             span = request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
             asked.append(span)
             assert deployment.run("summarize_sla_breaches", *span, **request.tags).success
     assert deployment.tick().run_requests == []
     assert len(deployment.server.requests) == before
-    return sorted(asked), told, deployment.told
+    return sorted(asked), told, deployment.message
 
 
 def is_recorded(deployment, days=DAYS):
@@ -126,7 +129,7 @@ def test_what_the_log_has_lost_is_recorded_again_and_nothing_is_made_again(deplo
     harm, lost = ACCIDENTS_OF_THE_LOG[accident]
     if remembers:
         deployment.tick()
-        assert deployment.told == ALL_MADE
+        assert deployment.message == ALL_MADE
     truth = figures(deployment)
     harm(deployment.instance)
     assert not is_recorded(deployment)
@@ -243,7 +246,7 @@ def test_a_damaged_raw_file_is_named_and_holds_up_no_other_day(deployment):
     assert in_the_end.endswith("Nothing is asked for over a day that can't be made.")
     deployment.fetch(DAYS[2])
     deployment.settle()
-    assert deployment.told == ALL_MADE
+    assert deployment.message == ALL_MADE
 
 
 def test_rows_that_are_damaged_hold_up_no_day_before_and_are_named(deployment):
@@ -257,12 +260,12 @@ def test_rows_that_are_damaged_hold_up_no_day_before_and_are_named(deployment):
         for day in DAYS:
             remove(deployment, asset, day)
     assert deployment.settle() == [(DAYS[0], DAYS[-1]), (DAYS[0], DAYS[1]), *[(DAYS[2], DAYS[-1])] * 3]
-    assert f"{DAYS[2]} to {DAYS[-1]}: sla_clocks has not been made. 3 runs have failed on it" in deployment.told
+    assert f"{DAYS[2]} to {DAYS[-1]}: sla_clocks has not been made. 3 runs have failed on it" in deployment.message
     assert figures(deployment, DAYS[:2]) == truth
     deployment.clock.now += 60
     deployment.fetch(DAYS[2])
     deployment.settle()
-    assert deployment.told.startswith(ALL_MADE)
+    assert deployment.message.startswith(ALL_MADE)
 
 
 def test_days_after_a_gap_are_made_again_when_the_days_that_their_history_was_replayed_from_change(deployment):
@@ -302,7 +305,7 @@ def test_runs_that_write_to_another_root_than_the_sensor_reads_are_asked_for_twi
             os.environ["TICKET_EVENTS_ROOT"] = str(deployment.root)
     assert asked == [True, True]
     path = f"{SUMMARY}/date={DAYS[-1]}/{SUMMARY}.parquet"
-    assert deployment.told == (
+    assert deployment.message == (
         f"{DAYS[-1]}: {SUMMARY} has not been made. Runs for it succeed and change nothing, so no other one is asked for until "
         f"a file of these days changes. They wrote {elsewhere / path}, and the sensor reads {deployment.root / path}: set "
         "TICKET_EVENTS_ROOT alike for both."
@@ -310,7 +313,7 @@ def test_runs_that_write_to_another_root_than_the_sensor_reads_are_asked_for_twi
     # Another state of the same day begins anew.
     remove(deployment, "sla_targets", DAYS[-1])
     assert deployment.settle() == [(DAYS[-1], DAYS[-1])]
-    assert deployment.told.startswith(ALL_MADE)
+    assert deployment.message.startswith(ALL_MADE)
 
 
 def test_files_that_are_deleted_before_the_sensor_has_seen_them_are_made_once_more(deployment):
@@ -330,7 +333,7 @@ def test_what_a_run_in_progress_covers_is_neither_asked_for_nor_recorded(deploym
     tags = {"dagster/asset_partition_range_start": DAYS[1], "dagster/asset_partition_range_end": DAYS[-1]}
     run = deployment.instance.create_run_for_job(job_def=job, tags=tags, status=dg.DagsterRunStatus.STARTED)
     assert deployment.tick().run_requests == []
-    assert deployment.told == (
+    assert deployment.message == (
         f"{DAYS[-1]}: {SUMMARY} has not been made. run {run.run_id} is not over yet. They wait for it. "
         f"1 file {NOT_TOLD} was recorded in it."
     )

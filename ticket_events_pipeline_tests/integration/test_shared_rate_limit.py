@@ -18,7 +18,6 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.zendesk.client import ZendeskClient
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
 from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, Turn, in_memory_exchange
 from ticket_events_pipeline_tests.support.client_bench import FakeTime, T, bench, last_page, page
@@ -26,6 +25,7 @@ from ticket_events_pipeline_tests.support.commands import Place, new_place
 from ticket_events_pipeline_tests.support.fetches import stored_ids
 from ticket_events_pipeline_tests.support.quota_simulation import HEADER
 from ticket_events_pipeline_tests.support.scripted_server import garbage
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 STREAMS = ("ticket_events", "ticket_metric_events")
 DAY = Day.parse("2026-03-02")
@@ -97,7 +97,7 @@ def test_a_hundred_requests_in_real_time_are_refused_once_at_most(tmp_path: Path
     with ten_in_four_seconds(account(100), quota_headers) as server:
         place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="150")
         ended = place.materialize("ticket_metric_events", str(DAY))
-        assert ended.code == 0, ended.told[-3000:]
+        assert ended.code == 0, ended.output[-3000:]
     assert len(server.requests) >= 100
     assert refused(server) <= 1
     assert len(stored_ids(place.root, "ticket_metric_events", DAY)) == 900
@@ -144,7 +144,7 @@ def test_processes_that_start_together_share_what_is_left(tmp_path: Path) -> Non
         from ticket_events_pipeline.credentials import BearerToken
         from ticket_events_pipeline.storage.folder_store import FolderStore
         from ticket_events_pipeline.zendesk.client import ZendeskClient
-        from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
+        from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
         from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
         class Enough(Exception):

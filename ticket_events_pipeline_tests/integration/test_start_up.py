@@ -7,7 +7,7 @@ import pytest
 
 HTTP = {"requests", "urllib3", "tenacity"}
 SERVER = {"uvicorn", "starlette", "anyio"}
-PAGES = {"jinja2", "pygal", "markdown_it"}
+PAGES = {"jinja2", "markdown_it"}
 STORES = {"boto3", "botocore", "obstore"}
 TABLES = {"pandas", "duckdb", "matplotlib"}
 

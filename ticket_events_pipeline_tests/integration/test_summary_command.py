@@ -14,7 +14,6 @@ from collections import namedtuple
 import pytest
 from click.testing import CliRunner
 
-from ticket_events_pipeline.cli.breach_table import visible
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.storage.folder_store import FolderStore
@@ -227,20 +226,6 @@ def test_an_empty_root_says_what_to_do(tmp_path):
     assert told.err.startswith(f"No summary is stored below {place.root}. Materialise daily_sla_breach_summary")
     assert "Those of the sandbox are shown with ZENDESK_SANDBOX=1." in told.err
     assert "requester_wait_time" in summary(place, ZENDESK_SANDBOX="1").out
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("Bürozeiten 標準", "Bürozeiten 標準"),
-        ("👩\u200d💻 \u00a0ok", "👩\u200d💻 \u00a0ok"),
-        ("\x1b[31m\x9b31m\x7f", r"\x1b[31m\x9b31m\x7f"),
-        ("a\nb\tc\u2028d", r"a\nb\tc\u2028d"),
-        ("\u202eabc\u2066\ufeff", r"\u202eabc\u2066\ufeff"),
-    ],
-)
-def test_visible_writes_out_what_would_act_on_a_terminal(text, shown):
-    assert visible(text) == shown
 
 
 def test_the_days_shown_are_all_of_the_range(place):

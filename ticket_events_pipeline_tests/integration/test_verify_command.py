@@ -8,7 +8,7 @@ import pytest
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.commands import NOBODYS_TOKEN, new_place
 from ticket_events_pipeline_tests.support.damages import row_removed, with_rows
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching
@@ -49,23 +49,23 @@ def place(tmp_path, server):
 
 def test_whole_days_are_told_line_by_line_without_any_credential(place):
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04")
-    assert ended.code == 0, ended.told
-    lines = [line for line in ended.told.splitlines() if line.startswith("ok ")]
+    assert ended.code == 0, ended.output
+    lines = [line for line in ended.output.splitlines() if line.startswith("ok ")]
     assert [re.split(r" {2,}", line)[-1] for line in lines] == ["complete"] * 6
     assert [(line.split()[1], line.split()[2]) for line in lines] == [(str(day), name) for name in STREAMS for day in DAYS]
-    assert ended.told.splitlines()[-1] == (
+    assert ended.output.splitlines()[-1] == (
         "All 6 day files are whole, as far as they can be by now; "
         "compared with each other and with the stored days up to 7 days away."
     )
-    assert "\x1b" not in ended.told
+    assert "\x1b" not in ended.output
 
 
 def test_a_damaged_day_is_named_with_what_to_do_and_the_exit_code_is_1(place):
     with_rows(row_removed)(place.root, METRIC, DAYS[1])
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04")
     assert ended.code == 1
-    assert "Materialise ticket_metric_events of 2026-03-03 again." in ended.told
-    assert ended.told.splitlines()[-2:] == ["1 of 6 day files are not whole:", "      2026-03-03 ticket_metric_events"]
+    assert "Materialise ticket_metric_events of 2026-03-03 again." in ended.output
+    assert ended.output.splitlines()[-2:] == ["1 of 6 day files are not whole:", "      2026-03-03 ticket_metric_events"]
     assert place.ticket_events("verify", "2026-03-02", "2026-03-04", "--stream", EVENTS).code == 0
 
 
@@ -77,19 +77,19 @@ def test_an_event_that_moved_is_named_and_the_command_as_it_is_printed_makes_it_
         list(fetching(server, place.root, METRIC, DAYS[2:], clock=Moment(DAYS[-1].end + 90_000), account=HERE))
         ended = place.ticket_events("verify", "2026-03-04", "2026-03-04")
         assert ended.code == 1
-        assert "1 events (id 1) are stored on 2026-03-03 as well." in ended.told
-        (command,) = set(re.findall(r"`(dagster [^`]+)`", ended.told))
+        assert "1 events (id 1) are stored on 2026-03-03 as well." in ended.output
+        (command,) = set(re.findall(r"`(dagster [^`]+)`", ended.output))
         place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN="sandbox")
         ran = place.run(*shlex.split(command))
-        assert ran.code == 0, ran.told
+        assert ran.code == 0, ran.output
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04")
-    assert ended.code == 0, ended.told
+    assert ended.code == 0, ended.output
 
 
 def test_the_files_of_another_account_are_named(place):
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-02", ZENDESK_SUBDOMAIN="acme")
     assert ended.code == 1
-    assert "ZENDESK_SUBDOMAIN 127.0.0.1, not acme" in ended.told
+    assert "ZENDESK_SUBDOMAIN 127.0.0.1, not acme" in ended.output
 
 
 @pytest.mark.slow
@@ -97,9 +97,9 @@ def test_against_the_api_a_stated_sample_is_read_again_and_what_came_late_is_nam
     place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN="sandbox")
     before = len(server.requests)
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04", "--against-api", "--sample", "2", "--seed", "4")
-    assert ended.code == 0, ended.told
+    assert ended.code == 0, ended.output
     # Nothing was ever told of ticket events: one empty page is all there is of them.
-    assert re.findall(r"against the API: (\d+) of (\d+) pages of whole days, drawn with --seed 4", ended.told) == [
+    assert re.findall(r"against the API: (\d+) of (\d+) pages of whole days, drawn with --seed 4", ended.output) == [
         ("1", "1"),
         ("2", "10"),
     ]
@@ -107,20 +107,20 @@ def test_against_the_api_a_stated_sample_is_read_again_and_what_came_late_is_nam
     account.deliver(METRIC, [{**metric_event(99), "time": "2026-03-03T05:00:01Z"}])
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04", "--against-api", "--sample", "100")
     assert ended.code == 1
-    assert "2026-03-03: The API has 1 events that the file hasn't" in ended.told
-    assert "(ids 99). Materialise ticket_metric_events of 2026-03-03 again." in ended.told
+    assert "2026-03-03: The API has 1 events that the file hasn't" in ended.output
+    assert "(ids 99). Materialise ticket_metric_events of 2026-03-03 again." in ended.output
 
 
 def test_a_credential_that_is_refused_fails_and_is_not_shown(place, server):
     place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN=NOBODYS_TOKEN)
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04", "--against-api")
     assert ended.code == 1
-    assert "401" in ended.told
-    assert NOBODYS_TOKEN not in ended.told
+    assert "401" in ended.output
+    assert NOBODYS_TOKEN not in ended.output
 
 
 @pytest.mark.parametrize("span", [("2026-03-04", "2026-03-02"), ("2026-3-4", "2026-03-05"), ("2026-03-04",)])
 def test_a_span_that_is_none_is_wrong_usage(tmp_path, span):
     ended = new_place(tmp_path).ticket_events("verify", *span)
     assert ended.code == 2
-    assert "Traceback" not in ended.told
+    assert "Traceback" not in ended.output

@@ -23,10 +23,10 @@ NOBODYS_TOKEN = "not-the-token-7c1e"
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that has ended: its exit code, and everything it said."""
+    """A process that has ended: its exit code, and everything that it printed."""
 
     code: int
-    told: str
+    output: str
 
 
 @dataclass

@@ -67,7 +67,7 @@ class Deployment:
     clock: Moment
     url: str | None = None
     cursor: str | None = None
-    told: str = ""
+    message: str = ""
     repository: dg.RepositoryDefinition = REPOSITORY
 
     @property
@@ -94,7 +94,7 @@ class Deployment:
         assert self.run("fetch_ticket_events", first, last).success
 
     def tick(self) -> dg.SensorResult:
-        """One tick of the sensor, as the daemon would make it; `told` is what it said."""
+        """One tick of the sensor, as the daemon would make it; `message` is what it logged."""
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, repository_def=self.repository)
         logged = _Logged()
         context.log.addHandler(logged)
@@ -102,7 +102,7 @@ class Deployment:
         assert isinstance(result, dg.SensorResult)
         for event in result.asset_events:
             self.instance.report_runless_asset_event(event)
-        self.told = result.skip_reason.skip_message if result.skip_reason else " ".join(logged.messages)
+        self.message = result.skip_reason.skip_message if result.skip_reason else " ".join(logged.messages)
         return result
 
     def restart(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.day import Day, days_between, zone
+from ticket_events_pipeline.day import Day, day_ranges, days_between, zone
 
 ZONES = ["UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Sao_Paulo", "Pacific/Apia"]
 
@@ -53,3 +53,12 @@ def test_days_between_includes_both_ends():
     first = Day.parse("2026-02-27")
     assert [str(day) for day in days_between(first, first.plus(2))] == ["2026-02-27", "2026-02-28", "2026-03-01"]
     assert days_between(first, first.plus(-1)) == []
+
+
+def test_days_are_grouped_into_contiguous_ranges():
+    first = Day.parse("2026-03-01")
+    assert day_ranges([]) == []
+    assert day_ranges([first, first.plus(1), first.plus(2), first.plus(4)]) == [
+        (first, first.plus(2)),
+        (first.plus(4), first.plus(4)),
+    ]

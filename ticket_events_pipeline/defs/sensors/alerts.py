@@ -21,6 +21,7 @@ from ticket_events_pipeline.defs.failed_runs import failed_runs
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
 from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.text import printable_lines
 
 
 def sla_breach_alert_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -> dg.SensorDefinition:
@@ -50,7 +51,7 @@ def _tick(context: dg.SensorEvaluationContext, scope: AccountScope, settings: Al
     problems: list[str] = []
     observed = _observed(context, scope, memory, now, problems)
     ticked = tick(memory, observed, settings, account=_account(scope), post=functools.partial(post, settings.webhook))
-    told = "\n".join([ticked.told, *(f"Can't be looked at: {_visible(problem)}" for problem in problems)])
+    told = "\n".join([ticked.told, *(f"Can't be looked at: {printable_lines(problem)}" for problem in problems)])
     return dg.SensorResult(skip_reason=told, cursor=ticked.memory.to_cursor())
 
 
@@ -66,7 +67,7 @@ def _observed(
     failed = failed_runs(context.instance, repository, label, key_prefix=scope.key_prefix, now=now, is_told=memory.has_told)
     seen = Observed(now, scope.timezone, failed_runs=failed, summary_path="/".join(scope.key(SUMMARY).path))
     try:
-        store, today = scope.store(), scope.day_containing(now)
+        store, today = scope.pipeline().store, scope.day_containing(now)
     except TicketEventsError as error:
         problems.append(str(error))
         return seen
@@ -76,11 +77,6 @@ def _observed(
 
 def _account(scope: AccountScope) -> str | None:
     try:
-        return scope.name or scope.lake_settings().account
+        return scope.name or scope.pipeline().lake_settings.account
     except SettingsError:
         return None
-
-
-def _visible(text: str) -> str:
-    """Paths are ours, but an error may quote what it found in a file."""
-    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)

@@ -33,10 +33,10 @@ from ticket_events_pipeline.defs.tick_report import TickReport, Told, given_up_r
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.sla.footer_cache import TABLES, FooterCache
-from ticket_events_pipeline.sla.sources import RAW_STREAMS
 from ticket_events_pipeline.sla.staleness import SUMMARY, Comparison, StaleRange, compare, range_before_obstacle, stale_ranges
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 DAILY_ASSETS = (*TABLES, REPORT)
 """A run or backfill over any of them holds its days."""
@@ -128,7 +128,7 @@ class Memory:
 
 def _tick(context: dg.SensorEvaluationContext, scope: AccountScope, memory: Memory) -> dg.SensorResult:
     """Compare what every summary was made from with what is stored, ask for runs where they differ, and tell the log."""
-    repository, instance, store = context.repository_def, context.instance, scope.store()
+    repository, instance, store = context.repository_def, context.instance, scope.pipeline().store
     if repository is None:
         raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which backfills touch its assets")
     ended = unnoted_runs(instance, scope)  # before the files are looked at: what stands then is what they left
@@ -200,7 +200,7 @@ class _Answer:
 
     def _unusable(self) -> str:
         footers = self.found.comparison.stored.footers
-        days = sorted({day for stream in RAW_STREAMS for day in footers[stream]})
+        days = sorted({day for stream in SLA_STREAMS for day in footers[stream]})
         return unusable_reason(days, first=self.scope.first_day, last=self.scope.day_containing(wall_clock()))
 
     def _settled(self, stretch: StaleRange) -> str:

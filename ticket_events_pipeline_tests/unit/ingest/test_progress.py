@@ -6,11 +6,12 @@ import pytest
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.ingest.estimate import RowsEstimate
-from ticket_events_pipeline.ingest.progress import Progress, duration_text
+from ticket_events_pipeline.ingest.progress import Progress
 from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.headers import QuotaHeader
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, EventPage
+from ticket_events_pipeline.zendesk.page import EventPage
 from ticket_events_pipeline_tests.support.fetches import Moment
+from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS
 
 DAYS = days_between(Day.parse("2026-03-01"), Day.parse("2026-03-10"))
 START, END = DAYS[0].start, DAYS[-1].end
@@ -58,7 +59,7 @@ def test_lines_come_every_half_minute_and_at_the_end() -> None:
     run.page(middle(0.25), seconds=1)
     run.page(middle(0.5), seconds=20, at_end=True)
     assert run.log[1:] == [
-        "ticket_events: 25% of the time range, 2 pages, 2,000 rows (2 before the range), 4 requests, about 90 s left",
+        "ticket_events: 25% of the time range, 2 pages, 2,000 rows (2 before the range), 4 requests, about 2 min left",
         "ticket_events: 100% of the time range, 3 pages, 3,000 rows (3 before the range), 6 requests",
     ]
 
@@ -95,12 +96,3 @@ def test_late_rows_are_told_at_once() -> None:
     run = Pass()
     run.page(middle(0.1), late=7)
     assert run.log[1].startswith("ticket_events: 7 rows belong to days that this pass has committed already")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (99, "99 s"), (100, "2 min"), (5930, "99 min"), (7260, "2 h 1 min"), (190_000, "2 days 5 h")],
-)
-def test_lengths_of_time_are_for_people(seconds: float, text: str) -> None:
-    """Two units at most."""
-    assert duration_text(seconds) == text

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.quality.contradictions import outcomes_agree_with_durations
 from ticket_events_pipeline.quality.policies import FEWEST_TARGETS, FIRST_DAYS, policies_are_known
-from ticket_events_pipeline.quality.quoted import LONGEST, quoted
 from ticket_events_pipeline.quality.recount import Key, recounted
 from ticket_events_pipeline.quality.sla_counts import MOST_DIFFERENCES, counts_match_targets
 from ticket_events_pipeline.quality.sla_flow import INCOMING, OUTGOING, open_targets_add_up
@@ -23,6 +22,7 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, TABLES
+from ticket_events_pipeline.text import markdown_code
 from ticket_events_pipeline_tests.properties.test_sla import FIRST, audits, histories
 from ticket_events_pipeline_tests.support.damages import another_days, removed, rewrite, truncated
 from ticket_events_pipeline_tests.support.sla_cases import Clock, clocks_by_day, rows_of
@@ -520,23 +520,6 @@ def test_names_from_the_account_show_as_text_on_one_line(tmp_path):
     edit(tmp_path, SUMMARY, DAY.plus(1), with_cell("active_eod", another))
     for look in (open_targets_add_up, counts_match_targets):
         found = told(look, tmp_path, [DAY.plus(1)])[DAY.plus(1)]
-        assert quoted(HOSTILE) in found
+        assert markdown_code(HOSTILE) in found
         assert "\n" not in found
-        assert "<script>" not in found.replace(quoted(HOSTILE), "")
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "`plain`"),
-        ("", "`  `"),
-        ("a`b", "`` a`b ``"),
-        ("``", "``` `` ```"),
-        ("two\nlines\t", r"`two\nlines\t`"),
-        ("\ud800\u202eé", "`\\ud800\\u202eé`"),
-        ("x" * 200, "`" + "x" * LONGEST + "…`"),
-        (None, "none"),
-    ],
-)
-def test_a_quoted_name_has_a_fence_that_its_own_backticks_do_not_end(text, shown):
-    assert quoted(text) == shown
+        assert "<script>" not in found.replace(markdown_code(HOSTILE), "")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report.markdown import markdown_text, summary_markdown
+from ticket_events_pipeline.report.markdown import summary_markdown
 from ticket_events_pipeline.report.model import (
     ChartDay,
     ContradictedTarget,
@@ -27,6 +27,7 @@ from ticket_events_pipeline.report.model import (
 )
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.storage.json_values import as_text
+from ticket_events_pipeline.text import markdown_text
 
 DAY = Day.parse("2026-11-23", "Europe/Berlin")
 NEVER = Overdue(None, None, None)

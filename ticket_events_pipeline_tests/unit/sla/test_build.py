@@ -10,8 +10,8 @@ from ticket_events_pipeline.sandbox.answers import json_answer
 from ticket_events_pipeline.sla.build import TARGETS
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
-from ticket_events_pipeline_tests.integration.test_sensor import event
 from ticket_events_pipeline_tests.support.deployment import deployed
+from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
 
