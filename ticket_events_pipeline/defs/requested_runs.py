@@ -89,7 +89,7 @@ def tried(instance: dg.DagsterInstance, scope: AccountScope, stretch: StaleRange
     tags = range_tags(stretch.days[0], stretch.days[-1]) | {ASKED_TAG: "true"}
     newest = instance.get_runs(dg.RunsFilter(tags=tags, job_name=scope.named(SUMMARIZE)), limit=RUNS_LOOKED_AT)
     last = next((run for run in newest if run.tags.get(WILL_RETRY_TAG) != "true"), None)
-    if last is None or last.tags.get(STATE_TAG) != stretch.state or _left(last) not in (None, stretch.stands):
+    if last is None or last.tags.get(STATE_TAG) != stretch.state or _left(last) not in (None, stretch.sla_files):
         return Tried(0, has_succeeded=False)
     return Tried(_attempt(last), has_succeeded=last.is_success)
 

@@ -17,11 +17,11 @@ MADE_FROM_CLOCKS, MADE_FROM_TARGETS = "made_from_clocks", "made_from_targets"
 
 Footer = Mapping[str, str]
 
-_TOLD = {
-    **{key: f"another file of {stream} than lies there now" for key, stream in zip(MADE_FROM_RAW, SLA_STREAMS, strict=True)},
+_DIFFERENT_SOURCES = {
+    **{key: f"another file of {stream} than is stored now" for key, stream in zip(MADE_FROM_RAW, SLA_STREAMS, strict=True)},
     "complete": "less than all that was read of the day, or more",
     "as_of": "less than all that was read of the day, or more",
-    "made_from_previous_clocks": "another file of sla_clocks of the day before than lies there now",
+    "made_from_previous_clocks": "another file of sla_clocks of the day before than is stored now",
 }
 
 
@@ -62,7 +62,7 @@ def _provenance(footer: Footer | None) -> Provenance | None:
 
 def _difference(made_from: DayInputs, expected: DayInputs) -> str:
     there, wanted = made_from.to_metadata(), expected.to_metadata()
-    return next(told for key, told in _TOLD.items() if there[key] != wanted[key])
+    return next(source for key, source in _DIFFERENT_SOURCES.items() if there[key] != wanted[key])
 
 
 def _is_from(footer: Footer | None, key: str, source: Footer | None) -> bool:

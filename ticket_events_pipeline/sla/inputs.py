@@ -19,7 +19,7 @@ HISTORY_DAYS = 30
 """Where the day before was never made, this many days of stored events are replayed to find the open clocks."""
 
 MADE_FROM_RAW = tuple(f"made_from_{stream}" for stream in SLA_STREAMS)
-"""Footer keys of what a day is made from, in the order of SLA_STREAMS."""
+"""Footer keys of the raw files that a day is made from, in the order of SLA_STREAMS."""
 
 _HISTORY = "history "
 
@@ -51,7 +51,7 @@ class DayInputs:
 
     Attributes:
         raw_files: of each of SLA_STREAMS, hash of the raw file and `complete` or `open`; NOT_LANDED without one.
-        complete: whether every file that speaks for the day is.
+        complete: whether every file that counts for the day is.
         as_of: the end of the day, or while it is open the server time up to which it was read; epoch seconds.
         previous_clocks: hash of `sla_clocks` of the day before. Without one, the fingerprint of the raw files whose events were
             replayed instead, see `history_before`; NOT_LANDED without those.
@@ -68,7 +68,7 @@ class DayInputs:
         return self.previous_clocks == NOT_LANDED or self.previous_clocks.startswith(_HISTORY)
 
     def has_equal_files(self, other: DayInputs) -> bool:
-        """Whether both are of the same raw files, read equally far."""
+        """Whether both have the same raw files, read equally far."""
         return self.raw_files == other.raw_files
 
     def to_metadata(self) -> dict[str, str]:
@@ -84,17 +84,17 @@ class DayInputs:
 def day_inputs(day: Day, states: Mapping[str, RawState | None], *, previous_clocks: str | None) -> DayInputs | None:
     """The inputs of `day`, or None while it can't be summarised.
 
-    A day is spoken for by METRIC_EVENTS once it has landed, and by a stream that holds audits, too, if it has a metric-shaped
-    row: audits alone would make a false zero. `states` are those of the raw files, by stream; None for one that isn't there.
+    METRIC_EVENTS counts once it has landed; a stream that also has audits counts if it has a metric-shaped row: audits alone
+    would make a false zero. `states` are those of the raw files, by stream; None for a missing one.
     """
     found = [(stream, state) for stream in SLA_STREAMS if (state := states.get(stream)) is not None]
-    speaking = [state for stream, state in found if stream == METRIC_EVENTS or state.metric_rows]
-    if not speaking:
+    counting = [state for stream, state in found if stream == METRIC_EVENTS or state.metric_rows]
+    if not counting:
         return None
     read_up_to = [state.read_up_to(day) for state in counting]
     return DayInputs(
-        raw_files=tuple(_told(states.get(stream)) for stream in SLA_STREAMS),
-        complete=all(state.complete for state in speaking),
+        raw_files=tuple(_state_text(states.get(stream)) for stream in SLA_STREAMS),
+        complete=all(state.complete for state in counting),
         as_of=max(day.start, min(read_up_to)),
         previous_clocks=previous_clocks or NOT_LANDED,
     )
@@ -109,8 +109,8 @@ def history_before(day: Day, inputs_of: Callable[[Day], DayInputs | None]) -> st
     for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1)):
         inputs = inputs_of(past)
         if inputs is not None:
-            told.append(" ".join([str(past), *inputs.raw_files]))
-    return _HISTORY + hashlib.sha256("\n".join(told).encode()).hexdigest() if told else None
+            lines.append(" ".join([str(past), *inputs.raw_files]))
+    return _HISTORY + hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
 
 
 def _state_text(state: RawState | None) -> str:

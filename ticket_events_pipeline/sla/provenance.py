@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
+from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW, DayInputs
-from ticket_events_pipeline.storage.partition_file import partition_path, read_partition_and_metadata
+from ticket_events_pipeline.storage.partition_file import no_footer_error, read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import StoredTable
 

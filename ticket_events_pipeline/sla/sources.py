@@ -1,7 +1,4 @@
-"""What the SLA tables are made from: the metric-shaped events of a day, whichever stream has them, and deletions from audits.
-
-Not here: whether a day may be summarised (`inputs`), what its events mean (`sla`).
-"""
+"""Reading what the SLA tables are made from: a day's metric-shaped events of all streams, and ticket deletions from audits."""
 
 from __future__ import annotations
 
@@ -64,12 +61,12 @@ class RawDay:
 
     @property
     def audits_through(self) -> int | None:
-        """Up to when the day's audits were read, epoch seconds; None if not at all."""
+        """Up to when the day's audits were read, epoch seconds; None if they weren't read."""
         audits = self.states.get(AUDITS)
         return None if audits is None else audits.read_up_to(self.day)
 
     def inputs(self, previous_clocks: str | None) -> DayInputs | None:
-        """What the day's SLA tables are made from, see `inputs.day_inputs`."""
+        """What the day's SLA tables are made from; see `day_inputs`."""
         return day_inputs(self.day, self.states, previous_clocks=previous_clocks)
 
     def newest_before(self, as_of: int) -> int | None:
@@ -86,7 +83,7 @@ def read_raw(store: Store, day: Day) -> RawDay:
         DamagedFileError: a file can't be read, or holds another day.
     """
     found = [raw for raw in (_read(store, stream, day) for stream in SLA_STREAMS) if raw is not None]
-    # The later fetch wins where an event came in both streams; in one and the same second, the metric stream does.
+    # The later fetch wins where an event came in both streams; of two in the same second, the metric stream.
     found.sort(key=lambda raw: (raw.footer.fetched_at, raw.footer.stream))
     return RawDay(
         day,

@@ -49,17 +49,17 @@ class StaleRange:
         days: in order.
         reason: why the first day is stale, as a sentence.
         state: fingerprint of all inputs of the run.
-        stands: fingerprint of the SLA files that are stored now.
+        sla_files: fingerprint of the SLA files that are stored now.
     """
 
     days: list[Day]
     reason: str
     state: str
-    stands: str
+    sla_files: str
 
 
 def compare(stored: StoredFooters, is_partition: Callable[[Day], bool]) -> Comparison:
-    """Compare what the SLA tables of each day were made from with what is stored; only of days that are partitions."""
+    """Compare what the SLA tables of each day were made from with what is stored, for days that are partitions."""
     raw = [*(stored.footers[stream] for stream in SLA_STREAMS), *(stored.unreadable[stream] for stream in SLA_STREAMS)]
     landed: dict[Day, DayInputs] = {}
     stale: dict[Day, str] = {}
@@ -88,7 +88,7 @@ def _held_up(stored: StoredFooters, landed: Collection[Day], stale: Iterable[Day
     raw files, and needs them all.
     """
     raw = {day: file for stream in SLA_STREAMS for day, file in stored.unreadable[stream].items()}
-    of_memory = {day: file for day, file in [*raw.items(), *stored.unreadable[CLOCKS].items()] if not file.may_be_replaced}
+    of_carry_over = {day: file for day, file in [*raw.items(), *stored.unreadable[CLOCKS].items()] if not file.may_be_replaced}
     held_up: dict[Day, str] = {}
     for day in stale if raw or of_carry_over else ():
         before = day.plus(-1)
@@ -107,9 +107,9 @@ def _obstacle(stored: StoredFooters, day: Day) -> str | None:
         if day in stored.unreadable[stream]:
             return stored.unreadable[stream][day].reason
     for table in SLA_TABLES:
-        stands = stored.unreadable[table].get(day)
-        if stands is not None and not stands.may_be_replaced:
-            return stands.reason
+        unreadable = stored.unreadable[table].get(day)
+        if unreadable is not None and not unreadable.may_be_replaced:
+            return unreadable.reason
     return None
 
 
@@ -190,11 +190,11 @@ def _state(comparison: Comparison, days: list[Day], root: str) -> str:
     left out: the run makes it, and a run that fails half-way would look like a new state.
     """
     inputs = comparison.landed
-    told = [root, inputs[days[0]].previous_clocks]
-    told += [" ".join([str(day), *inputs[day].raw_files, str(inputs[day].as_of)]) for day in days]
+    parts = [root, inputs[days[0]].previous_clocks]
+    parts += [" ".join([str(day), *inputs[day].raw_files, str(inputs[day].as_of)]) for day in days]
     raw = [comparison.stored.footers[stream].get(day, {}) for stream in SLA_STREAMS for day in days]
-    told += [footer.get("fetched_at", NOT_LANDED) for footer in raw]
-    return _fingerprint(told)
+    parts += [footer.get("fetched_at", NOT_LANDED) for footer in raw]
+    return _fingerprint(parts)
 
 
 def sla_files_fingerprint(stored: StoredFooters, days: list[Day]) -> str:

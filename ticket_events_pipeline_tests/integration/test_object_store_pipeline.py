@@ -1,4 +1,4 @@
-"""The whole pipeline with its files in a bucket: the same days as in a folder, down to the query of the docs."""
+"""The whole pipeline on a bucket: the same days as in a folder, down to the query of the docs."""
 
 import datetime as dt
 import re

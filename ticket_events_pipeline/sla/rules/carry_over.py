@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.clocks import advance, deleted_tickets, empty_clocks, open_tickets, without_forgotten
-from ticket_events_pipeline.sla.rules.deletions import of_deleted
+from ticket_events_pipeline.sla.rules.deletions import changes_of_deleted
 from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once, ranges, union
 
 REACH_DAYS = 30

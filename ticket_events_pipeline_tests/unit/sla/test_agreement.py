@@ -62,8 +62,8 @@ def problems(root):
     found = {}
     for day in DAYS:
         states = {stream: raw_state(store, stream, day) for stream in SLA_STREAMS}
-        memory = (read_metadata(store, CLOCKS, day.plus(-1)) or {}).get("content_hash")
-        expected = day_inputs(day, states, previous_clocks=memory)
+        clocks = (read_metadata(store, CLOCKS, day.plus(-1)) or {}).get("content_hash")
+        expected = day_inputs(day, states, previous_clocks=clocks)
         footers = dict(zip(("clocks", "targets", "summary"), (read_metadata(store, asset, day) for asset in SLA), strict=True))
         found[day] = sla_day_problem(expected, **footers)
     return {day: problem for day, problem in found.items() if problem is not None}
