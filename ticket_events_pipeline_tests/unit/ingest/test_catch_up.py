@@ -37,7 +37,7 @@ class Root:
 
     store: Shelf
 
-    def lay(self, states, streams=STREAMS):
+    def put_day(self, states, streams=STREAMS):
         for stream in streams:
             for ago, state in enumerate(reversed(states), 1):
                 if state != MISSING:

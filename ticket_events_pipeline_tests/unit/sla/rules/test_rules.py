@@ -486,5 +486,5 @@ def test_open_target_without_events_is_in_every_day():
 
 def test_as_of_past_the_end_of_the_day_is_refused():
     clocks = clocks_by_day(Clock().apply(9, 60).events, DAY, DAY)[DAY]
-    with pytest.raises(ValueError, match="past the end of 2026-03-02"):
+    with pytest.raises(ValueError, match="after the end of 2026-03-02"):
         tables_of(clocks, DAY, as_of=DAY.end + 1)
