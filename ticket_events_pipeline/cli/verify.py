@@ -1,6 +1,6 @@
-"""`ticket-events verify`: is every day whole? One line a day and stream, and what to do where one isn't.
+"""`ticket-events verify`: checks that every day is whole, one line a day and stream, with what to do where one isn't.
 
-What makes a day whole is `verify`'s; here it is asked, sampled and told. No credential is needed but to ask the API.
+Only the comparison with the API needs credentials.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import click
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.quality.against_api import compare_with_api, draw_sample
-from ticket_events_pipeline.quality.findings import Finding, Verdict
+from ticket_events_pipeline.quality.findings import Finding, VerifiedDay
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.settings import LakeSettings
@@ -23,12 +23,12 @@ from ticket_events_pipeline.text import utc_text
 
 
 def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | None, seed: int | None) -> bool:
-    """Verify the days from `first` through `last`, against the API too where a `sample` is asked for; whether all are whole.
+    """Verify the days from `first` through `last`, and against the API where a `sample` is requested; whether all are whole.
 
     Raises:
         click.UsageError: the dates are none.
         UsageError: the root can't be read.
-        AccountError, TransientError: the API can't be asked.
+        AccountError, TransientError: the API can't be read.
     """
     pipeline = pipeline_of(os.environ, log=click.echo)
     settings = pipeline.lake_settings
@@ -42,7 +42,7 @@ def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | N
         whole[stream.name] = [verdict.day for verdict in verdicts if verdict.is_whole]
         broken |= {(verdict.day, stream.name) for verdict in verdicts if not verdict.is_whole}
     if sample is not None:
-        drawn = int(wall_clock() // 86_400) if seed is None else seed  # other pages every day, the same ones all day
+        drawn = int(wall_clock() // 86_400) if seed is None else seed  # other pages every day, the same ones on one day
         broken |= _compare(pipeline, whole, sample=sample, seed=drawn)
     _conclude(len(days) * len(streams), broken)
     return not broken
@@ -54,31 +54,31 @@ def _days(first: str, last: str, timezone: str) -> list[Day]:
     except ValueError as error:
         raise click.UsageError(f"START END: {error}.") from None
     if not days:
-        raise click.UsageError(f"START END: {last} lies before {first}.")
+        raise click.UsageError(f"START END: {last} is before {first}.")
     return days
 
 
-def _verify(store: Store, stream: Stream, days: list[Day], settings: LakeSettings) -> list[Verdict]:
+def _verify(store: Store, stream: Stream, days: list[Day], settings: LakeSettings) -> list[VerifiedDay]:
     owner = owner_of(
         store, stream.name, days, account=settings.account, former=settings.former_accounts, timezone=settings.timezone
     )
     verdicts = []
     for verdict in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
         verdicts.append(verdict)
-        _tell(verdict)
+        _print(verdict)
     return verdicts
 
 
-def _tell(verdict: Verdict) -> None:
+def _print(verdict: VerifiedDay) -> None:
     mark = _styled("ok", "green") if verdict.is_whole else _styled("BAD", "red")
     notes = "".join(f"; {note}" for note in verdict.notes)
     counts = f"{verdict.rows:>9,} rows {verdict.pages:>5} pages"
     click.echo(f"{mark} {verdict.day} {verdict.stream:<20} {counts}  {verdict.state}{notes}")
     for finding in verdict.findings:
-        _tell_finding(finding)
+        _print_finding(finding)
 
 
-def _tell_finding(finding: Finding) -> None:
+def _print_finding(finding: Finding) -> None:
     click.echo(f"      {finding}")
 
 

@@ -1,7 +1,7 @@
-"""What all checks about days have in common: which days one is about, and what its result says of them.
+"""An asset check that reports by day: which days it evaluates, and what its result says about them.
 
-A check of the UI has one state, its newest: so it is about all days of its run (a partitioned one misreports ranges), and looks
-again at the days that it named last time. Else the next hour's green would paint over a red that nobody has mended.
+A check has one state in the UI, its newest. So it covers all days of its run (a partitioned check misreports ranges), and
+evaluates again the days that it reported last time: otherwise the next hour's green would hide a problem that still exists.
 """
 
 # No deferred annotations here: Dagster reads those of a check's function as they stand.
@@ -22,65 +22,65 @@ from ticket_events_pipeline.quality.findings import CheckedDay
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.store import Store
 
-MOST_TOLD = 20
-"""Lines that a description holds; the rest is counted."""
+MAX_LINES = 20
+"""Lines of a description; further ones are counted."""
 
 NAMED_DAYS = "days"
-"""Metadata of a check about days: those with which something is wrong."""
+"""Metadata key of the days with findings, which the next run evaluates again."""
 
 DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
 class DayCheck:
-    """A check about days.
+    """A check that reports by day.
 
     Attributes:
-        name: how the UI calls it, a sentence that is true while the check is green.
-        description: what is true then, at more length.
-        severity: ERROR means act; WARN means look.
-        look: the answers about days in order, from what is stored.
+        name: its name in the UI, a sentence that is true while the check is green.
+        description: what is true while it is green, in detail.
+        severity: ERROR asks for an action, WARN for a judgement.
+        check_days: checks stored days, in order.
         green: what follows `3 verified` where nothing is wrong.
-        remembered_days: how old a day may become that is named from run to run though nobody mends it: what can't be mended
-            (a holiday was quiet) would be named for ever else. None: what is wrong stays wrong until it is mended.
+        remembered_days: how old a reported day may become before it is no longer evaluated again: what can't be repaired (a
+            quiet holiday) would be reported for ever. None: a day is reported until it is repaired.
     """
 
     name: str
     description: str
     severity: dg.AssetCheckSeverity
-    look: Callable[[Pipeline, list[Day]], Iterable[CheckedDay]]
+    check_days: Callable[[Pipeline, list[Day]], Iterable[CheckedDay]]
     green: str
     remembered_days: int | None = None
 
     def spec(self, asset: dg.AssetKey) -> dg.AssetCheckSpec:
-        """The check of that asset, as Dagster knows it."""
+        """The check's specification for that asset."""
         return dg.AssetCheckSpec(self.name, asset=asset, description=self.description)
 
     def evaluate(
         self, instance: dg.DagsterInstance, scope: AccountScope, asset: dg.AssetKey, pipeline: Pipeline, days: list[Day]
     ) -> dg.AssetCheckResult:
-        """The check's result for `days` of a run, and for those that it named before."""
-        named = _named_before(instance, scope, dg.AssetCheckKey(asset, self.name))
+        """The check's result for the `days` of a run, and for those that it reported last time."""
+        reported = _reported_last_time(instance, scope, dg.AssetCheckKey(asset, self.name))
         if self.remembered_days is not None:
             oldest = wall_clock() - self.remembered_days * DAY_SECONDS
-            named = [day for day in named if day.end >= oldest]
-        return self._result(list(self.look(pipeline, sorted({*days, *named}))))
+            reported = [day for day in reported if day.end >= oldest]
+        return self._result(list(self.check_days(pipeline, sorted({*days, *reported}))))
 
-    def _result(self, answers: list[CheckedDay]) -> dg.AssetCheckResult:
-        broken = [answer for answer in answers if answer.findings]
-        figures = next((answer.figures for answer in reversed(answers) if answer.figures), {})
-        notes = [f"{answer.day}: {note}" for answer in answers for note in answer.notes]
-        verified = sum(answer.silence is None for answer in answers)
+    def _result(self, checked: list[CheckedDay]) -> dg.AssetCheckResult:
+        broken = [day for day in checked if day.findings]
+        figures = next((day.figures for day in reversed(checked) if day.figures), {})
+        notes = [f"{day.day}: {note}" for day in checked for note in day.notes]
+        verified = sum(day.skipped_reason is None for day in checked)
         return dg.AssetCheckResult(
             check_name=self.name,
             passed=not broken,
             severity=self.severity,
-            description=_told_broken(broken) if broken else _told_green(answers, f"{verified} verified, {self.green}"),
+            description=_findings_text(broken) if broken else _green_text(checked, f"{verified} verified, {self.green}"),
             metadata={
-                NAMED_DAYS: [str(answer.day) for answer in broken],
+                NAMED_DAYS: [str(day.day) for day in broken],
                 "verified_days": verified,
                 **figures,
-                **({"notes": dg.MetadataValue.md(told(notes))} if notes else {}),
+                **({"notes": dg.MetadataValue.md(markdown_list(notes))} if notes else {}),
             },
         )
 
@@ -91,13 +91,13 @@ def checks_of_asset(
     specs: Sequence[dg.AssetCheckSpec],
     evaluate: Callable[[dg.DagsterInstance, Pipeline, list[Day], set[str]], Iterable[dg.AssetCheckResult]],
 ) -> dg.AssetChecksDefinition:
-    """The checks of an asset of the account in one step, which runs with the asset and never stops what comes after it.
+    """The checks of an asset of the account in one step, which runs with the asset and never blocks downstream assets.
 
     Args:
         scope: the account.
         asset: the asset's name.
         specs: of the checks.
-        evaluate: from the instance, the pipeline, the run's days and the names of the checks that are asked for.
+        evaluate: makes the results from the instance, the pipeline, the run's days and the names of the selected checks.
     """
 
     @dg.multi_asset_check(
@@ -116,42 +116,42 @@ def checks_of_asset(
 
 
 def _days_of_run(context: dg.AssetCheckExecutionContext, scope: AccountScope, store: Store, asset: str) -> list[Day]:
-    """The run's days; every stored one where the checks are run by themselves, without any."""
+    """The run's days; every stored day where the checks are run by themselves, without any."""
     if context.has_partition_key or context.has_partition_key_range:
         return scope.days(list(context.partition_keys))
     return stored_days(store, asset, scope.timezone)
 
 
-def told(lines: list[str]) -> str:
-    """The lines as the UI shows them, which reads a description as Markdown: a list, or a few of it and how many more."""
-    further = [f"… and {len(lines) - MOST_TOLD} more"] if len(lines) > MOST_TOLD else []
-    return "\n".join(f"- {line}" for line in [*lines[:MOST_TOLD], *further])
+def markdown_list(lines: list[str]) -> str:
+    """The lines as a Markdown list, as the UI shows a description; of many lines, the first and how many more there are."""
+    further = [f"… and {len(lines) - MAX_LINES} more"] if len(lines) > MAX_LINES else []
+    return "\n".join(f"- {line}" for line in [*lines[:MAX_LINES], *further])
 
 
-def _told_broken(broken: list[CheckedDay]) -> str:
-    return told([f"{answer.day}: {finding}" for answer in broken for finding in answer.findings])
+def _findings_text(broken: list[CheckedDay]) -> str:
+    return markdown_list([f"{day.day}: {finding}" for day in broken for finding in day.findings])
 
 
-def _told_green(answers: list[CheckedDay], verified: str) -> str:
-    silences = Counter(answer.silence for answer in answers if answer.silence is not None)
-    if not silences:
+def _green_text(checked: list[CheckedDay], verified: str) -> str:
+    reasons = Counter(day.skipped_reason for day in checked if day.skipped_reason is not None)
+    if not reasons:
         return verified
-    return f"{verified}\n\nNothing can be said of:\n\n" + told(
-        [f"{count} days: {why}" for why, count in silences.most_common()]
+    return f"{verified}\n\nNot checked:\n\n" + markdown_list(
+        [f"{count} days: {reason}" for reason, count in reasons.most_common()]
     )
 
 
-def _named_before(instance: dg.DagsterInstance, scope: AccountScope, check: dg.AssetCheckKey) -> list[Day]:
-    """The days that the check's last evaluation named."""
+def _reported_last_time(instance: dg.DagsterInstance, scope: AccountScope, check: dg.AssetCheckKey) -> list[Day]:
+    """The days with findings in the check's last evaluation."""
     last = _last_evaluation(instance, check)
     if last is None or NAMED_DAYS not in last.metadata:
         return []
-    named = scope.days([str(day) for day in cast(list[str], last.metadata[NAMED_DAYS].value)])
-    return [day for day in named if scope.is_partition(day)]
+    reported = scope.days([str(day) for day in cast(list[str], last.metadata[NAMED_DAYS].value)])
+    return [day for day in reported if scope.is_partition(day)]
 
 
 def _last_evaluation(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
-    """The check's newest; records of what is only planned are none: this run's, one a day, or of a run whose asset failed."""
+    """The newest evaluation; planned ones don't count: one a day of this run, and those of a run whose asset failed."""
     history = instance.event_log_storage.get_asset_check_execution_history
     newest = history(check, 1)
     if not newest:

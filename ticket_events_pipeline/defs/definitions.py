@@ -1,21 +1,20 @@
-"""Everything that Dagster loads for one account, listed by name."""
+"""Everything that Dagster loads for one account."""
 
 from __future__ import annotations
 
 import dagster as dg
 
+from ticket_events_pipeline.defs.asset_checks import asset_checks
 from ticket_events_pipeline.defs.assets.raw import raw_assets
 from ticket_events_pipeline.defs.assets.report import sla_breach_report
 from ticket_events_pipeline.defs.assets.sla import sla_assets
 from ticket_events_pipeline.defs.jobs import FETCH, SUMMARIZE, asset_job
-from ticket_events_pipeline.defs.raw_checks import raw_checks
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_resource
 from ticket_events_pipeline.defs.schedules import daily_restatement, hourly_fetch
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.sensors.alerts import sla_breach_alert_sensor
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs_sensor
 from ticket_events_pipeline.defs.sensors.new_event_partitions import new_event_partitions_sensor
-from ticket_events_pipeline.defs.sla_checks import sla_checks
 
 
 def account_definitions(scope: AccountScope) -> dg.Definitions:
@@ -23,7 +22,7 @@ def account_definitions(scope: AccountScope) -> dg.Definitions:
     raw, sla = raw_assets(scope), [*sla_assets(scope), sla_breach_report(scope)]
     return dg.Definitions(
         assets=[*raw, *sla],
-        asset_checks=[*raw_checks(scope), *sla_checks(scope)],
+        asset_checks=asset_checks(scope),
         jobs=[asset_job(scope, FETCH, raw), asset_job(scope, SUMMARIZE, sla)],
         schedules=[hourly_fetch(scope), daily_restatement(scope)],
         sensors=[new_event_partitions_sensor(scope), dead_runs_sensor(scope), sla_breach_alert_sensor(scope)],

@@ -1,7 +1,7 @@
-"""What the API has now against what is stored: a few pages of the ledgers are read again, and ids are compared.
+"""Compares stored days with the API: reads a sample of the ledgers' pages again, and compares ids and times.
 
-Only what lies behind the stream's lag and inside days that are stored is compared, and only as far as the page holds every
-row. A difference needn't be a fault: rows come late, and are withdrawn. Either way, the day is to be read again.
+Compared are only rows older than the stream's lag, inside stored days, and as far as a page holds every row. A difference
+needn't be a fault, since rows come late and are withdrawn; in any case the remedy is to read the day again.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from itertools import islice
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.ingest.fetch import PageSource
-from ticket_events_pipeline.quality.findings import Finding, read_again
-from ticket_events_pipeline.quality.ledger import reach
-from ticket_events_pipeline.storage.decode import decode_rows
+from ticket_events_pipeline.quality.findings import MAX_NAMED_IDS, Finding, materialise_again
+from ticket_events_pipeline.quality.footer_checks import latest_next_start
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import metric_shaped
 from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline.zendesk.client import WalkedPage
 
-MOST_PAGES = 3
-"""To get to where a page of the ledger ended."""
+MAX_PAGES = 3
+"""Pages read for one page of the ledger, to get to where that ended."""
 
 _Key = tuple[bool, int]
 """What makes rows the same event: whether it has the metric-event shape, and its id."""
 
-_Placed = tuple[_Key, int]
-"""An event and its time, epoch milliseconds: one that has moved is told as gone from the one and come to the other."""
+_TimedEvent = tuple[_Key, int]
+"""An event and its time in epoch milliseconds: an event whose time changed counts as gone from one time and new at another."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The pages to be read again.
+    """The pages to read again.
 
     Attributes:
-        windows: from which second to which each of them led, epoch seconds, in order.
-        pages: how many the ledgers hold.
+        windows: the epoch seconds that each of them covered, in order.
+        pages: how many pages the ledgers hold.
     """
 
     windows: tuple[range, ...]
@@ -56,7 +56,7 @@ class Comparison:
     Attributes:
         window: the seconds that were compared, epoch seconds.
         rows: stored rows that were compared.
-        findings: per day that differs.
+        findings: one for each difference, with its day.
     """
 
     window: range
@@ -65,13 +65,13 @@ class Comparison:
 
 
 def draw_sample(store: Store, stream: Stream, days: Iterable[Day], *, size: int, seed: int) -> Sample:
-    """`size` of the pages that stand in the ledgers of `days`, which can be read; the same ones for the same seed."""
+    """Draw `size` of the pages in the ledgers of `days`, all of them readable; the same pages for the same seed."""
     ends: dict[int, int] = {}
     for day in days:
         footer = read_raw_footer(store, stream.name, day)
         for page in () if footer is None else footer.pages:
-            if footer is not None and _tells_of(page, footer):
-                ends[page.start_time] = max(ends.get(page.start_time, 0), reach(page) or page.start_time)
+            if footer is not None and _overlaps(page, footer):
+                ends[page.start_time] = max(ends.get(page.start_time, 0), latest_next_start(page) or page.start_time)
     starts = random.Random(seed).sample(sorted(ends), min(size, len(ends)))  # noqa: S311  # not a secret, but a stated sample
     return Sample(tuple(range(start, ends[start]) for start in sorted(starts)), len(ends))
 
@@ -79,15 +79,15 @@ def draw_sample(store: Store, stream: Stream, days: Iterable[Day], *, size: int,
 def compare_with_api(
     source: PageSource, store: Store, *, stream: Stream, days: list[Day], sample: Sample
 ) -> Iterator[Comparison]:
-    """Read each page of the sample again, and compare it with those of `days` that it speaks of.
+    """Read each page of the sample again, and compare it with those of `days` that it overlaps.
 
-    One request each; up to MOST_PAGES where rows have come since, or the server puts fewer on a page.
+    One request each; up to MAX_PAGES where rows have been added since, or the server puts fewer on a page.
 
     Raises:
         AccountError, TransientError, DataError: from the source.
     """
-    for asked in sample.windows:
-        window, delivered = _read_again(source, stream, asked)
+    for wanted in sample.windows:
+        window, delivered = _read_again(source, stream, wanted)
         findings, rows = [], 0
         for day in days:
             if window.start < day.end and day.start < window.stop:
@@ -98,24 +98,24 @@ def compare_with_api(
 
 
 def _read_again(source: PageSource, stream: Stream, window: range) -> tuple[range, dict[_Key, int]]:
-    """The events from the window's start on, and the seconds of which they are all."""
+    """The events from the window's start on, and the seconds for which they are complete."""
     delivered: dict[_Key, int] = {}
-    held_to = window.start
-    for walked in islice(source.pages(stream, window.start), MOST_PAGES):
+    complete_to = window.start
+    for walked in islice(source.pages(stream, window.start), MAX_PAGES):
         delivered |= _keys_by_time(decode_rows(stream.name, walked.page.rows).table)
-        held_to = _held_to(walked)
-        if held_to >= max(window.stop, window.start + 1):
+        complete_to = _complete_to(walked)
+        if complete_to >= max(window.stop, window.start + 1):
             break
-    return range(window.start, max(window.start, held_to)), delivered
+    return range(window.start, max(window.start, complete_to)), delivered
 
 
-def _tells_of(page: LedgerPage, footer: RawFooter) -> bool:
-    end = reach(page)
+def _overlaps(page: LedgerPage, footer: RawFooter) -> bool:
+    end = latest_next_start(page)
     return page.start_time < footer.window_end and (end is None or end >= footer.window_start)
 
 
-def _held_to(walked: WalkedPage) -> int:
-    """Up to which second the page holds every row of the stream: the second that it ends with may go on on the next page."""
+def _complete_to(walked: WalkedPage) -> int:
+    """The second up to which the page holds every row: its last second may continue on the next page."""
     page = walked.page
     if page.server_time is None:
         return walked.watermark
@@ -138,13 +138,13 @@ def _compare_day(
         return 0, []
     end = day.end if footer.complete else min(day.end, footer.next_start_time)
     start_ms, end_ms = max(window.start, day.start) * 1000, min(window.stop, end) * 1000
-    due = {(key, time) for key, time in delivered.items() if start_ms <= time < end_ms}
+    expected = {(key, time) for key, time in delivered.items() if start_ms <= time < end_ms}
     stored = _stored_within(store, stream, day, start_ms=start_ms, end_ms=end_ms)
-    return len(stored), list(_differences(stream, day, footer, came=due - stored, gone=stored - due))
+    return len(stored), list(_differences(stream, day, footer, added=expected - stored, gone=stored - expected))
 
 
-def _stored_within(store: Store, stream: Stream, day: Day, *, start_ms: int, end_ms: int) -> set[_Placed]:
-    within: set[_Placed] = set()
+def _stored_within(store: Store, stream: Stream, day: Day, *, start_ms: int, end_ms: int) -> set[_TimedEvent]:
+    within: set[_TimedEvent] = set()
     with opened_partition(store, stream.name, day) as file:
         for batch in [] if file is None else file.batches(["id", "time", "metric", "instance_id"]):
             rows = pa.Table.from_batches([batch])
@@ -154,16 +154,18 @@ def _stored_within(store: Store, stream: Stream, day: Day, *, start_ms: int, end
     return within
 
 
-def _differences(stream: Stream, day: Day, footer: RawFooter, *, came: set[_Placed], gone: set[_Placed]) -> Iterator[Finding]:
+def _differences(
+    stream: Stream, day: Day, footer: RawFooter, *, added: set[_TimedEvent], gone: set[_TimedEvent]
+) -> Iterator[Finding]:
     read_at = utc_text(footer.fetched_at)
     for events, problem in (
-        (came, f"The API has {len(came)} events that the file hasn't: they came after it was read at {read_at}, or were lost"),
+        (added, f"The API has {len(added)} events that the file hasn't: they came after it was read at {read_at}, or are lost"),
         (gone, f"The file has {len(gone)} events that the API hasn't: they were withdrawn after it was read at {read_at}"),
     ):
         if events:
-            yield Finding(f"{problem} (ids {_listed(events)}).", read_again(stream.name, day))
+            yield Finding(f"{problem} (ids {_id_text(events)}).", materialise_again(stream.name, day))
 
 
-def _listed(events: set[_Placed]) -> str:
-    ids = sorted(found for (_, found), _ in events)
-    return ", ".join(str(found) for found in ids[:5]) + (", …" if len(ids) > 5 else "")
+def _id_text(events: set[_TimedEvent]) -> str:
+    ids = sorted(event_id for (_, event_id), _ in events)
+    return ", ".join(map(str, ids[:MAX_NAMED_IDS])) + (", …" if len(ids) > MAX_NAMED_IDS else "")

@@ -1,4 +1,4 @@
-"""What verifying a day comes to: whole or not, and for everything that is wrong, what to do. Values only."""
+"""What a check found about a day: findings with their remedies, notes and figures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from ticket_events_pipeline.day import Day
 
-MOST_IDS = 5
-"""That a message names."""
+MAX_NAMED_IDS = 5
+"""A message lists at most so many ids."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Finding:
     """One thing that is wrong with a day.
 
     Attributes:
-        problem: what, as a sentence.
+        problem: what is wrong, as a sentence.
         remedy: what to do, as a sentence.
     """
 
@@ -28,17 +28,17 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What was found out about a day of a stream.
+class VerifiedDay:
+    """The stored file of one day of a stream, verified.
 
     Attributes:
-        stream: the stream's name, which is the asset's.
-        day: which.
-        state: `complete`, `open`, `missing`, `to come`, `unreadable`, or `foreign` (the file is another one's).
-        rows: of the file; 0 where it can't be told.
+        stream: the stream's name, which is also the asset's.
+        day: the day.
+        state: `complete`, `open`, `missing`, `to come`, `unreadable`, or `foreign` (it belongs to another day or account).
+        rows: rows of the file; 0 where unknown.
         pages: lines of its ledger.
-        findings: what is wrong; none means that the day is whole, as far as it can be by now.
-        notes: what is worth telling and not wrong.
+        findings: what is wrong; empty if the day is whole, as far as it can be by now.
+        notes: what is worth knowing but not wrong.
     """
 
     stream: str
@@ -57,32 +57,37 @@ class Verdict:
 
 @dataclass(frozen=True)
 class CheckedDay:
-    """What one question about a day came to.
+    """The result of one check for one day.
 
     Attributes:
-        day: which.
-        findings: what is wrong; none means that nothing is, or that nothing can be said.
-        silence: why nothing can be said of the day; None where something is.
+        day: the day.
+        findings: what is wrong; empty if nothing is, or if the check was skipped.
+        skipped_reason: why the day can't be checked; None if it was.
         figures: what was counted or measured, by name.
-        notes: what is worth telling and not wrong.
+        notes: what is worth knowing but not wrong.
     """
 
     day: Day
     findings: tuple[Finding, ...] = ()
-    silence: str | None = None
+    skipped_reason: str | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def read_again(stream: str, *days: Day) -> str:
-    """The remedy that helps against most: the days read anew replace what is wrong."""
-    return f"Materialise {stream} of {' and of '.join(str(day) for day in days)} again."
+def materialise_again(asset: str, *days: Day) -> str:
+    """The remedy for most problems: a new file replaces the wrong one."""
+    return f"Materialise {asset} of {' and of '.join(str(day) for day in days)} again."
 
 
-def read_in_one_run(asset: str, first: Day, last: Day) -> str:
-    """The command that reads the days in one pass, after which they can't disagree on where an event stands.
+def rebuild_sla_tables(*days: Day) -> str:
+    """The remedy for SLA tables that contradict each other: they are made again from the stored events."""
+    return materialise_again("sla_clocks, sla_targets and daily_sla_breach_summary", *days)
 
-    `asset` is the key as Dagster writes it. One with a prefix belongs to an account of a project of the user's own, in whose
+
+def one_run_command(asset: str, first: Day, last: Day) -> str:
+    """The command that reads the days in one fetch, after which they agree on the day of each event.
+
+    `asset` is the key as Dagster writes it. A key with a prefix belongs to an account of a project of the user's own, in whose
     folder `dg` finds the definitions.
     """
     if "/" in asset:
@@ -91,12 +96,7 @@ def read_in_one_run(asset: str, first: Day, last: Day) -> str:
     return f"`dagster asset materialize -m {module} --select {asset} --partition-range {first}...{last}`"
 
 
-def listed(ids: Sequence[int], *, count: int) -> str:
+def id_list(ids: Sequence[int], *, count: int) -> str:
     """The first ids of `count` events, in brackets."""
-    shown = [str(found) for found in ids[:MOST_IDS]]
+    shown = [str(event_id) for event_id in ids[:MAX_NAMED_IDS]]
     return f"(id{'' if count == 1 else 's'} {', '.join(shown)}{', …' if count > len(shown) else ''})"
-
-
-def make_again(*days: Day) -> str:
-    """The remedy against SLA tables that contradict each other: what is stored makes them anew."""
-    return read_again("sla_clocks, sla_targets and daily_sla_breach_summary", *days)

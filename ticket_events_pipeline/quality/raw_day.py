@@ -1,27 +1,27 @@
-"""Days of a stream, one after the other: is each whole? Nothing is asked of the API here, and nothing stored is changed."""
+"""Whether the stored days of a stream are whole, and which rows were rejected. Reads stored files alone, and changes none."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
-from ticket_events_pipeline.quality.duplicates import repeated_events
-from ticket_events_pipeline.quality.findings import Finding, Verdict, read_again
+from ticket_events_pipeline.quality.duplicates import duplicate_events
+from ticket_events_pipeline.quality.findings import Finding, VerifiedDay, materialise_again
 from ticket_events_pipeline.quality.footer_checks import (
     Owner,
-    claim_problems,
+    footer_problems,
     foreign_finding,
     has_readable_numbers,
+    other_count_text,
+    pages_with_other_count,
     unfinished_finding,
 )
-from ticket_events_pipeline.quality.ledger import counted_otherwise, ledger_problems, pages_counted_otherwise
 from ticket_events_pipeline.quality.moved_events import days_around, moved_finding
 from ticket_events_pipeline.quality.raw_rows import row_problems
-from ticket_events_pipeline.quality.rejected import set_aside_url, vanished_finding
 from ticket_events_pipeline.storage.partition_file import opened_partition, stored_days
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footers
 from ticket_events_pipeline.storage.store import Store
@@ -32,103 +32,104 @@ from ticket_events_pipeline.text import utc_text
 _T = TypeVar("_T")
 
 NEIGHBOURS = 3
-"""Stored days on either side of the range that are asked whose files the root holds."""
+"""So many stored days on either side of the range say, too, which account the root belongs to."""
 
 
 def verify_days(
     store: Store, *, stream: Stream, days: list[Day], owner: Owner, now: float, asset: str | None = None
-) -> Iterator[Verdict]:
-    """The verdict on each of `days`, in order; `now` is epoch seconds, `asset` how Dagster calls the stream's asset.
+) -> Iterator[VerifiedDay]:
+    """Verify each of `days`, in order; `now` is epoch seconds, `asset` the key of the stream's asset in Dagster.
 
     Raises:
         UsageError: the store can't be read at all.
     """
     asset = asset or stream.name
     stored = stored_days(store, stream.name, owner.timezone)
-    repeated = repeated_events(store, stream.name, days, around=days_around(days, stored), asset=asset)
+    duplicates = duplicate_events(store, stream.name, days, around=days_around(days, stored), asset=asset)
     for day in days:
-        moved = partial(moved_finding, store, day=day, around=days_around([day], stored), asset=asset)
-        yield _verified(store, stream, day, owner=owner, now=now, also=tuple(repeated.get(day, ())), moved=moved)
+        find_moved = partial(moved_finding, store, day=day, around=days_around([day], stored), asset=asset)
+        yield _verify_day(
+            store, stream, day, owner=owner, now=now, duplicates=tuple(duplicates.get(day, ())), find_moved=find_moved
+        )
 
 
 def owner_of(
     store: Store, stream: str, days: list[Day], *, account: str | None, timezone: str, former: tuple[str, ...] = ()
 ) -> Owner:
-    """Whose the files of `stream` should be: where no setting tells, what most of them and of their neighbours say.
+    """What the footers of `stream` should say: the settings, and otherwise what most files of the days and around them say.
 
-    `former` are names that the account had before: a file of before says nothing of its name of now.
+    `former` are names that the account had before: a file with one of them says nothing about its current name.
     """
     accounts: Counter[str] = Counter()
     sideloads: Counter[bool] = Counter()
     scopes: Counter[str] = Counter()
     for name in STREAMS if account is None else [stream]:
-        for _, footer in read_raw_footers(store, name, _witnesses(store, name, days, timezone)):
+        for _, footer in read_raw_footers(store, name, _days_and_neighbours(store, name, days, timezone)):
             accounts[footer.account] += 1
             sideloads.update([footer.sideload] if name == stream else [])
             scopes.update([footer.support_type_scope] if name == stream else [])
     newer = Counter({name: count for name, count in accounts.items() if name not in former})
-    owner = account or _commonest(newer or accounts)
-    return Owner(owner, timezone, _commonest(sideloads), _commonest(scopes), former_accounts=former)
+    owner = account or _most_common(newer or accounts)
+    return Owner(owner, timezone, _most_common(sideloads), _most_common(scopes), former_accounts=former)
 
 
-def _witnesses(store: Store, stream: str, days: list[Day], timezone: str) -> list[Day]:
+def _days_and_neighbours(store: Store, stream: str, days: list[Day], timezone: str) -> list[Day]:
     stored = stored_days(store, stream, timezone)
     before = [day for day in stored if day < days[0]]
-    behind = [day for day in stored if day > days[-1]]
-    asked = set(days)
-    return [*before[-NEIGHBOURS:], *(day for day in stored if day in asked), *behind[:NEIGHBOURS]]
+    after = [day for day in stored if day > days[-1]]
+    wanted = set(days)
+    return [*before[-NEIGHBOURS:], *(day for day in stored if day in wanted), *after[:NEIGHBOURS]]
 
 
-def _commonest(counted: Counter[_T]) -> _T | None:
+def _most_common(counted: Counter[_T]) -> _T | None:
     return counted.most_common(1)[0][0] if counted else None
 
 
-def _verified(
+def _verify_day(
     store: Store,
     stream: Stream,
     day: Day,
     *,
     owner: Owner,
     now: float,
-    also: tuple[Finding, ...],
-    moved: Callable[[RawFooter], Finding | str | None],
-) -> Verdict:
+    duplicates: tuple[Finding, ...],
+    find_moved: Callable[[RawFooter], Finding | str | None],
+) -> VerifiedDay:
     try:
         with opened_partition(store, stream.name, day) as file:
             if file is None:
-                return _absent(stream, day, now=now)
-            footer = _footer_of(file)
+                return _without_file(stream, day, now=now)
+            footer = _readable_footer(file)
             if footer is None:
-                finding = Finding("The file has no footer of this pipeline that can be read.", read_again(stream.name, day))
-                return Verdict(stream.name, day, "foreign", rows=file.num_rows, findings=(finding,))
+                finding = Finding("The file has no readable footer of this pipeline.", materialise_again(stream.name, day))
+                return VerifiedDay(stream.name, day, "foreign", rows=file.num_rows, findings=(finding,))
             foreign = foreign_finding(footer, stream, day, owner)
             if foreign is not None:
-                return Verdict(stream.name, day, "foreign", footer.rows, len(footer.pages), (foreign,))
-            problems = [*claim_problems(footer, day, now=now), *ledger_problems(footer, stream)]
-            problems += row_problems(file, footer, day)
+                return VerifiedDay(stream.name, day, "foreign", footer.rows, len(footer.pages), (foreign,))
+            problems = [*footer_problems(footer, stream, day, now=now), *row_problems(file, footer, day)]
     except NewerFileError as error:
-        return Verdict(stream.name, day, "unreadable", findings=(Finding(error.problem, error.remedy),))
+        return VerifiedDay(stream.name, day, "unreadable", findings=(Finding(error.problem, error.remedy),))
     except DamagedFileError as error:
         reason = " ".join(str(error.__cause__).split())  # some are of several lines
-        finding = Finding(f"The file can't be read as Parquet ({reason}).", read_again(stream.name, day))
-        return Verdict(stream.name, day, "unreadable", findings=(finding,))
-    findings = [Finding(problem, read_again(stream.name, day)) for problem in problems]
-    move = moved(footer)
-    further = (vanished_finding(store, footer, day), unfinished_finding(footer, stream, day, now=now), move)
-    findings += [*also, *(finding for finding in further if isinstance(finding, Finding))]
-    notes = (*_notes(store, footer), *([move] if isinstance(move, str) else []))
+        finding = Finding(f"The file can't be read as Parquet ({reason}).", materialise_again(stream.name, day))
+        return VerifiedDay(stream.name, day, "unreadable", findings=(finding,))
+    findings = [Finding(problem, materialise_again(stream.name, day)) for problem in problems]
+    moved = find_moved(footer)
+    further = (lost_rejected_rows_finding(store, footer, day), unfinished_finding(footer, stream, day, now=now), moved)
+    findings += [*duplicates, *(finding for finding in further if isinstance(finding, Finding))]
+    notes = (*_notes(store, footer), *([moved] if isinstance(moved, str) else []))
     state = "complete" if footer.complete else "open"
-    return Verdict(stream.name, day, state, footer.rows, len(footer.pages), tuple(findings), notes)
+    return VerifiedDay(stream.name, day, state, footer.rows, len(footer.pages), tuple(findings), notes)
 
 
-def _absent(stream: Stream, day: Day, *, now: float) -> Verdict:
+def _without_file(stream: Stream, day: Day, *, now: float) -> VerifiedDay:
     if now < day.start:
-        return Verdict(stream.name, day, "to come")
+        return VerifiedDay(stream.name, day, "to come")
     finding = Finding("No file is stored.", f"Materialise {stream.name} of {day}.")
-    return Verdict(stream.name, day, "missing", findings=(finding,))
+    return VerifiedDay(stream.name, day, "missing", findings=(finding,))
 
 
-def _footer_of(file: StoredFile) -> RawFooter | None:
+def _readable_footer(file: StoredFile) -> RawFooter | None:
     try:
         footer = RawFooter.from_metadata(file.metadata)
         return footer if has_readable_numbers(footer) else None
@@ -139,6 +140,28 @@ def _footer_of(file: StoredFile) -> RawFooter | None:
 def _notes(store: Store, footer: RawFooter) -> tuple[str, ...]:
     notes = [] if footer.complete else [f"read up to {utc_text(footer.next_start_time)}"]
     if footer.rejected > 0:
-        notes.append(f"its pass set {footer.rejected} rows aside below {set_aside_url(store, footer.stream)}")
-    more = [page for page in pages_counted_otherwise(footer) if page.count > (page.server_count or 0)]
-    return (*notes, *map(counted_otherwise, more))
+        notes.append(f"its fetch rejected {footer.rejected} rows, see {rejected_folder_url(store, footer.stream)}")
+    more = [page for page in pages_with_other_count(footer) if page.count > (page.server_count or 0)]
+    return (*notes, *map(other_count_text, more))
+
+
+def rejected_folder_url(store: Store, stream: str) -> str:
+    """The folder with the rejected rows of `stream`."""
+    return store.url(_rejected_folder(stream))
+
+
+def rejected_row_count(store: Store, stream: str, days: Iterable[Day]) -> int:
+    """How many rows the fetch of `days` rejected: each footer holds the count of its fetch so far."""
+    return max((footer.rejected for _, footer in read_raw_footers(store, stream, days)), default=0)
+
+
+def lost_rejected_rows_finding(store: Store, footer: RawFooter, day: Day) -> Finding | None:
+    """That rows were rejected, and none of them is kept any more."""
+    if footer.rejected <= 0 or store.paths(_rejected_folder(footer.stream)):
+        return None
+    problem = f"Its fetch rejected {footer.rejected} rows, which are gone from {rejected_folder_url(store, footer.stream)}."
+    return Finding(problem, materialise_again(footer.stream, day))
+
+
+def _rejected_folder(stream: str) -> str:
+    return f"_rejected/{stream}"

@@ -1,6 +1,6 @@
-"""The rows of one file, read once from end to end: sorted, in their window, hashed. Memory holds some of them, and all ids.
+"""Checks of the rows of one raw file: sorted, inside the day, and as its footer counts and hashes them.
 
-What the footer says is compared here with what the rows are; whether the footer itself can be, in `claims` and `ledger`.
+The file is read once from end to end; memory holds one batch of rows, and all ids.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.quality.ledger import pages_within
+from ticket_events_pipeline.quality.footer_checks import pages_within
 from ticket_events_pipeline.storage.content_hash import ContentHash
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import TABLES, StoredTable, metric_shaped
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.table import Table
+from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 from ticket_events_pipeline.text import utc_text
 
 
@@ -24,7 +26,7 @@ def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:
     """What is wrong with the rows, one sentence each.
 
     Raises:
-        pyarrow.ArrowException, OSError: the file breaks off.
+        pyarrow.ArrowException, OSError: the file is truncated.
     """
     problem = file.columns_problem()
     if problem is not None:
@@ -32,19 +34,19 @@ def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:
     reading = _Reading(day, TABLES[footer.stream])
     for batch in file.batches():
         reading.take(batch)
-    return [*reading.problems(), *_footer_problems(footer, reading)]
+    return [*reading.problems(), *_contradictions(footer, reading)]
 
 
 class _Reading:
-    """What is remembered while the rows go by."""
+    """What is remembered of the rows read so far."""
 
-    def __init__(self, day: Day, table: StoredTable) -> None:
+    def __init__(self, day: Day, table: Table) -> None:
         self._window_ms = (day.start * 1000, day.end * 1000)
         self._hash = ContentHash(table.schema, added=table.added)
         self._ids: list[np.ndarray] = []
         self._last: tuple[np.ndarray, np.ndarray] = (np.empty(0, np.int64), np.empty(0, np.int64))
         self._keyless = self._outside = self._disordered = 0
-        self._outsider: int | None = None
+        self._outside_id: int | None = None
         self.rows = 0
         self.metric_rows = 0
 
@@ -56,9 +58,9 @@ class _Reading:
         self._hash.update(batch)
         self.rows += batch.num_rows
         self.metric_rows += pc.sum(metric_shaped(pa.Table.from_batches([batch])), min_count=0).as_py()
-        placed = batch.filter(pc.and_(batch["id"].is_valid(), batch["time"].is_valid()))
-        self._keyless += batch.num_rows - placed.num_rows
-        ids, times = placed["id"].to_numpy(), placed["time"].cast(pa.int64()).to_numpy()
+        keyed = batch.filter(pc.and_(batch["id"].is_valid(), batch["time"].is_valid()))
+        self._keyless += batch.num_rows - keyed.num_rows
+        ids, times = keyed["id"].to_numpy(), keyed["time"].cast(pa.int64()).to_numpy()
         self._note_window(ids, times)
         self._note_order(ids, times)
         self._ids.append(ids)
@@ -66,8 +68,8 @@ class _Reading:
     def _note_window(self, ids: np.ndarray, times: np.ndarray) -> None:
         outside = (times < self._window_ms[0]) | (times >= self._window_ms[1])
         self._outside += int(outside.sum())
-        if self._outsider is None and outside.any():
-            self._outsider = int(ids[outside][0])
+        if self._outside_id is None and outside.any():
+            self._outside_id = int(ids[outside][0])
 
     def _note_order(self, ids: np.ndarray, times: np.ndarray) -> None:
         ids, times = np.concatenate([self._last[0], ids]), np.concatenate([self._last[1], times])
@@ -79,24 +81,26 @@ class _Reading:
         if self._keyless:
             yield f"{self._keyless} rows have no id or no time."
         if self._outside:
-            yield f"{self._outside} rows lie outside the day, for example id {self._outsider}."
+            yield f"{self._outside} rows lie outside the day, for example id {self._outside_id}."
         if self._disordered:
-            yield f"{self._disordered} rows don't stand in the order of time and id."
+            yield f"{self._disordered} rows are not in the order of time and id."
 
-    def lacks(self, ids: list[int]) -> set[int]:
+    def missing(self, ids: list[int]) -> set[int]:
         """Those of `ids` that no row has."""
-        asked = np.array(ids, dtype=np.int64)
-        found = [batch[np.isin(batch, asked)] for batch in self._ids]
-        return set(ids).difference(*(batch.tolist() for batch in found))
+        wanted = np.array(ids, dtype=np.int64)
+        present = [batch[np.isin(batch, wanted)] for batch in self._ids]
+        return set(ids).difference(*(batch.tolist() for batch in present))
 
 
-def _footer_problems(footer: RawFooter, reading: _Reading) -> Iterator[str]:
+def _contradictions(footer: RawFooter, reading: _Reading) -> Iterator[str]:
     if reading.rows != footer.rows:
         yield f"It holds {reading.rows} rows, but its footer counts {footer.rows}."
     if footer.metric_rows not in (None, reading.metric_rows):
         yield f"It holds {reading.metric_rows} metric events, but its footer counts {footer.metric_rows}."
     if reading.content_hash != footer.content_hash:
         yield "Its rows are not those that were stored: their content_hash differs from the footer's."
-    told = {found: page for page in pages_within(footer) for found in (page.first_id, page.last_id) if found is not None}
-    for missing in sorted(reading.lacks(list(told)))[:1]:
-        yield f"The page from {utc_text(told[missing].start_time)} delivered id {missing}, which it doesn't hold."
+    edges = {
+        event_id: page for page in pages_within(footer) for event_id in (page.first_id, page.last_id) if event_id is not None
+    }
+    for missing in sorted(reading.missing(list(edges)))[:1]:
+        yield f"The page from {utc_text(edges[missing].start_time)} delivered id {missing}, which it doesn't hold."

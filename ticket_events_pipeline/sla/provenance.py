@@ -13,7 +13,7 @@ from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW, DayInputs
 from ticket_events_pipeline.storage.partition_file import no_footer_error, read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import StoredTable
+from ticket_events_pipeline.tables.table import Table
 
 RULES_VERSION = 2
 """Goes up when the same events produce different SLA tables. A file without it was made by the rules of version 1, which knew
@@ -123,9 +123,7 @@ class SlaDay:
         return self.metadata.get("content_hash", "")
 
 
-def read_sla_day(
-    store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: StoredTable | None = None
-) -> SlaDay:
+def read_sla_day(store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: Table | None = None) -> SlaDay:
     """The day of an SLA table; see `find_sla_day`.
 
     Raises:
@@ -138,7 +136,7 @@ def read_sla_day(
 
 
 def find_sla_day(
-    store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: StoredTable | None = None
+    store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: Table | None = None
 ) -> SlaDay | None:
     """The day of an SLA table, with all columns or some; None where it has not been made. `table` is as in `opened_partition`.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-from ticket_events_pipeline.storage.decode import RejectedRow
-from ticket_events_pipeline.storage.json_values import compact_json
+from ticket_events_pipeline.decoding.decode import RejectedRow
+from ticket_events_pipeline.decoding.json_values import compact_json
 from ticket_events_pipeline.storage.store import Store
 
 REJECTED = "_rejected"

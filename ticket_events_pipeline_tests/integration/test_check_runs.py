@@ -1,7 +1,7 @@
-"""The checks of the SLA tables and of the account's traffic in Dagster: red by damaged data and green by good data.
+"""The checks of the SLA tables and of the account's traffic in Dagster: red for damaged data and green for good data.
 
-In runs of the checks alone and with their assets, of one day and of a range, by the sensor, and over days that were named
-before. The account has five weeks of days like each other, up to yesterday: what is forgotten hangs on today's date.
+In runs of the checks alone and with their assets, of one day and of a range, by the sensor, and over days that were reported
+before. The account has five weeks of similar days, up to yesterday: which days are evaluated again depends on today's date.
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.tables.schemas import TABLES
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline_tests.support.damages import path_of, rewrite
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days, put_raw_day
@@ -44,7 +44,7 @@ NEW_KEYS = {dg.AssetCheckKey(dg.AssetKey(asset), name) for asset, name in NEW_CH
 
 
 def events_of(day, *, applied=True):
-    """A day's tickets: each gets a target and is answered, some late, some on the day after."""
+    """A day's tickets: each gets a target and is answered, some late, some on the next day."""
     number = (day.date - dt.date(2020, 1, 1)).days * 10_000
     apply = ("apply_sla", {"sla": {"target": 60, "business_hours": False, "policy": {"id": 11, "title": "Standard"}}})
     events = []
@@ -68,7 +68,7 @@ def as_sent(events):
 
 @pytest.fixture(scope="module")
 def weeks(tmp_path_factory):
-    """Five weeks of raw files, as the pipeline makes them, and SLA days at the end; audits are only told of, and stored not."""
+    """Five weeks of raw files as the pipeline makes them, and SLA days at the end; audits are counted in footers only."""
     root = tmp_path_factory.mktemp("weeks")
     events = [event for day in DAYS for event in events_of(day)]
     for day in DAYS:
@@ -110,7 +110,7 @@ def newest(deployment, asset, name):
 
 
 def forget(deployment):
-    """As if nothing had ever been named."""
+    """As if nothing had ever been reported."""
     deployment.instance.wipe_assets([dg.AssetKey(asset) for asset in (EVENTS, METRIC, TARGETS, SUMMARY)])
 
 
@@ -122,21 +122,27 @@ def figure(evaluation, name):
     return evaluation.metadata[name].value
 
 
-def changed(root, asset, day, **columns):
-    """The columns' values changed, as only the program could: the hash fits."""
+def with_columns(**columns):
+    """Changes the values of these columns."""
 
-    def with_columns(table):
+    def changed_table(table):
         for name, change in columns.items():
             index = table.column_names.index(name)
             values = pa.array(change(table[name].to_pylist()), table.schema.field(index).type)
             table = table.set_column(index, table.schema.field(index), values)
         return table
 
-    digest = content_hash(with_columns(read_partition(FolderStore(root), asset, day)), added=TABLES[asset].added)
-    rewrite(root, asset, day, rows=with_columns, footer=lambda footer: {**footer, "content_hash": digest})
+    return changed_table
 
 
-def with_rows_told(stream, rows):
+def changed(root, asset, day, **columns):
+    """Change the columns' values as only the program could: the hash fits."""
+    change = with_columns(**columns)
+    digest = content_hash(change(read_partition(FolderStore(root), asset, day)), added=TABLES[asset].added)
+    rewrite(root, asset, day, rows=change, footer=lambda footer: {**footer, "content_hash": digest})
+
+
+def with_row_count(stream, rows):
     return lambda root, day: rewrite(root, stream, day, footer=lambda footer: {**footer, "rows": str(rows)})
 
 
@@ -156,10 +162,10 @@ DAMAGES = {
     (METRIC, "slas_are_applied"): (
         lambda root, day: changed(root, METRIC, day, type=always("pause")),
         "ERROR",
-        "none applies an SLA; by the days before, about 60 should",
+        "applies an SLA; by the days before, about 60 should",
     ),
-    (METRIC, "volume_is_usual"): (with_rows_told(METRIC, 3), "WARN", "It holds 3 rows, but"),
-    (EVENTS, "volume_is_usual"): (with_rows_told(EVENTS, 999), "WARN", f"It holds 999 rows, but {AUDITS} are usual on a "),
+    (METRIC, "volume_is_usual"): (with_row_count(METRIC, 3), "WARN", "It holds 3 rows, but"),
+    (EVENTS, "volume_is_usual"): (with_row_count(EVENTS, 999), "WARN", f"It holds 999 rows, but {AUDITS} are usual on a "),
     (TARGETS, "policies_are_known"): (without_policies, "WARN", "(100%) breached without an apply"),
     (TARGETS, "outcomes_agree_with_durations"): (
         lambda root, day: changed(root, TARGETS, day, is_contradicted=always(True)),
@@ -167,9 +173,9 @@ DAMAGES = {
         "have an outcome that their measured duration contradicts",
     ),
     (SUMMARY, "counts_match_targets"): (
-        lambda root, day: changed(root, SUMMARY, day, breach_events=one_more),
+        lambda root, day: rewrite(root, SUMMARY, day, rows=with_columns(breach_events=one_more)),
         "ERROR",
-        "breach_events is 7, by the targets it is 6",
+        "The rows of daily_sla_breach_summary are not those that were stored",
     ),
     (SUMMARY, "open_targets_add_up"): (
         lambda root, day: changed(root, SUMMARY, day, targets_started=one_more),
@@ -182,7 +188,7 @@ DAMAGED = {key: LAST.plus(-offset) for offset, key in enumerate(DAMAGES)}
 
 
 @pytest.mark.parametrize("span", [(LAST,), (LAST.plus(-2), LAST)], ids=["a day", "a range"])
-def test_every_check_is_green_and_judges_every_day_of_the_run_where_all_is_well(deployment, span):
+def test_every_check_is_green_and_covers_every_day_of_the_run_if_all_is_well(deployment, span):
     found = checked(deployment, *span)
     assert found.keys() == NEW_CHECKS
     days = {1: 1, 2: 3}[len(span)]
@@ -193,7 +199,7 @@ def test_every_check_is_green_and_judges_every_day_of_the_run_where_all_is_well(
         assert evaluation.description.endswith(".")
 
 
-def test_every_check_is_red_by_its_damage_in_a_run_of_the_day_and_of_a_range_and_green_once_it_is_mended(deployment, weeks):
+def test_every_check_is_red_by_its_damage_and_green_once_it_is_repaired(deployment, weeks):
     for key, (damage, _, _) in DAMAGES.items():
         damage(deployment.root, DAMAGED[key])
     found = checked(deployment, LAST.plus(-8), LAST)
@@ -202,12 +208,8 @@ def test_every_check_is_red_by_its_damage_in_a_run_of_the_day_and_of_a_range_and
         lines = [line for line in found[key].description.splitlines() if line.startswith(f"- {DAMAGED[key]}: ")]
         assert (found[key].passed, found[key].severity.value) == (False, severity)
         assert problem in "".join(lines)
-        # What the two others of the SLA tables find wrong doesn't match either.
-        also = (
-            {DAMAGED[other] for other in DAMAGES if other[0] in (TARGETS, SUMMARY)}
-            if key[1] == "counts_match_targets"
-            else set()
-        )
+        # The damages of the targets leave a summary of other targets.
+        also = {DAMAGED[other] for other in DAMAGES if other[0] == TARGETS} if key[1] == "counts_match_targets" else set()
         assert set(named(found[key])) == {DAMAGED[key], *also}
     for key, (_, severity, problem) in DAMAGES.items():
         forget(deployment)
@@ -221,7 +223,7 @@ def test_every_check_is_red_by_its_damage_in_a_run_of_the_day_and_of_a_range_and
     assert all(evaluation.passed for evaluation in checked(deployment, LAST.plus(-8), LAST).values())
 
 
-def test_without_days_every_stored_day_is_judged_and_what_cannot_be_is_said(deployment):
+def test_without_days_every_stored_day_is_checked_and_skipped_ones_are_named(deployment):
     found = checked(deployment)
     assert all(evaluation.passed for evaluation in found.values())
     assert {key: figure(evaluation, "verified_days") for key, evaluation in found.items()} == {
@@ -235,13 +237,12 @@ def test_without_days_every_stored_day_is_judged_and_what_cannot_be_is_said(depl
         (SUMMARY, "open_targets_add_up"): 15,
     }
     assert found[SUMMARY, "open_targets_add_up"].description == (
-        "15 verified, all add up.\n\nNothing can be said of:\n\n"
-        "- 1 days: no summary of the day before is stored that can be read"
+        "15 verified, all add up.\n\nNot checked:\n\n- 1 days: no readable summary of the day before is stored"
     )
 
 
 def test_figures_of_the_newest_day_are_numbers_that_the_ui_can_plot(deployment):
-    with_rows_told(EVENTS, AUDITS + 1)(deployment.root, LAST)
+    with_row_count(EVENTS, AUDITS + 1)(deployment.root, LAST)
     found = checked(deployment, LAST.plus(-1), LAST)
     assert figure(found[METRIC, "slas_are_applied"], "applies") == TICKETS
     assert figure(found[EVENTS, "volume_is_usual"], "rows") == figure(found[EVENTS, "volume_is_usual"], "usual_rows") + 1
@@ -249,7 +250,7 @@ def test_figures_of_the_newest_day_are_numbers_that_the_ui_can_plot(deployment):
     assert figure(found[SUMMARY, "counts_match_targets"], "counted_targets") > TICKETS
 
 
-def test_a_named_day_is_named_again_by_a_run_over_other_days(deployment):
+def test_a_reported_day_is_reported_again_by_a_run_over_other_days(deployment):
     for damage, _, _ in DAMAGES.values():
         damage(deployment.root, LAST)
     checked(deployment, LAST)
@@ -258,8 +259,8 @@ def test_a_named_day_is_named_again_by_a_run_over_other_days(deployment):
         assert (found[key].passed, named(found[key])) == (False, [LAST])
 
 
-def test_what_nobody_can_mend_is_forgotten_after_a_week_and_a_contradiction_never(deployment):
-    """A holiday was quiet; but wrong figures stay wrong."""
+def test_what_cannot_be_repaired_is_dropped_after_a_week_and_a_contradiction_never(deployment):
+    """A quiet holiday stays quiet; but a wrong summary can be made again."""
     long_ago = LAST.plus(-7)
     for damage, _, _ in DAMAGES.values():
         damage(deployment.root, long_ago)
@@ -272,7 +273,7 @@ def test_what_nobody_can_mend_is_forgotten_after_a_week_and_a_contradiction_neve
 
 @pytest.mark.parametrize("span", [(LAST,), (LAST.plus(-1), LAST)], ids=["a day", "a range"])
 def test_the_checks_run_with_the_assets_of_the_job(deployment, span):
-    """The day before LAST says another number of open targets: a run over LAST can't mend that, one over both does."""
+    """The day before LAST says another number of open targets: a run over LAST can't repair that, one over both does."""
     changed(deployment.root, SUMMARY, LAST.plus(-1), active_eod=one_more)
     found = evaluations(deployment.run("summarize_sla_breaches", *map(str, span)))
     assert {key for key in found if key in NEW_CHECKS} == {key for key in NEW_CHECKS if key[0] in (TARGETS, SUMMARY)}
@@ -280,8 +281,8 @@ def test_the_checks_run_with_the_assets_of_the_job(deployment, span):
     assert named(found[SUMMARY, "open_targets_add_up"]) == ([LAST] if len(span) == 1 else [])
 
 
-def test_an_account_that_stops_applying_slas_is_told_by_the_fetch_itself(deployment):
-    """What the sensor's run makes of it contradicts nothing; it is checked all the same."""
+def test_an_account_that_stops_applying_slas_is_reported_by_the_fetch_itself(deployment):
+    """The tables of the sensor's run contradict nothing, and are checked as well."""
     answered_late = [event for event in events_of(LAST.plus(-1)) if event["time"] >= LAST.start]
     deployment.account.deliver(METRIC, as_sent([*answered_late, *events_of(LAST, applied=False)]))
     found = evaluations(deployment.run("fetch_ticket_events", str(LAST)))
@@ -293,7 +294,7 @@ def test_an_account_that_stops_applying_slas_is_told_by_the_fetch_itself(deploym
         assert (evaluation.passed, figure(evaluation, "verified_days")) == (True, 1)
 
 
-def test_breaches_whose_policy_nobody_told_are_told_by_the_sensors_run(deployment):
+def test_breaches_without_a_known_policy_are_reported_by_the_sensors_run(deployment):
     applies = [event for event in events_of(LAST) if event["type"] == "apply_sla"]
     bare = [{**{name: event[name] for name in event if name != "sla"}, "type": "breach"} for event in applies]
     deployment.account.deliver(METRIC, as_sent(bare))
@@ -303,7 +304,7 @@ def test_breaches_whose_policy_nobody_told_are_told_by_the_sensors_run(deploymen
     assert (evaluation.passed, evaluation.severity.value, named(evaluation)) == (False, "WARN", [LAST])
 
 
-def test_a_damaged_file_fails_no_run_and_is_no_measure(deployment):
+def test_a_damaged_file_fails_no_run_and_is_no_baseline(deployment):
     for asset in (EVENTS, METRIC, TARGETS, SUMMARY):
         for offset in (7, 1):
             path_of(deployment.root, asset, LAST.plus(-offset)).write_bytes(b"PAR1")

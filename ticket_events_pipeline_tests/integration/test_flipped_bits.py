@@ -18,8 +18,7 @@ from ticket_events_pipeline.alerts.observe import reading_times, summarised_days
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.ingest.catch_up import WholeFiles, catch_up
-from ticket_events_pipeline.quality.sla_counts import counts_match_targets
-from ticket_events_pipeline.quality.sla_flow import open_targets_add_up
+from ticket_events_pipeline.quality.sla_tables import counts_match_targets, open_targets_add_up
 from ticket_events_pipeline.report.builder import read_day_report
 from ticket_events_pipeline.report.markdown import summary_markdown
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
@@ -31,7 +30,8 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.journal_file import JournalFiles, journal_file_name
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.damages import flipped
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
 from ticket_events_pipeline_tests.support.quality_cases import named
@@ -51,7 +51,7 @@ SEGMENT = "segment"
 def stored(tmp_path_factory):
     root, clock = tmp_path_factory.mktemp("stored"), Moment(NOW)
     with SandboxServer(SimulatedAccount(tickets_per_day=3), clock=clock) as server:
-        for stream in RAW_SCHEMAS:
+        for stream in STREAMS:
             fetch(server, root, stream, str(FIRST), str(LAST), clock=clock)
     make_sla_days(root, FIRST, LAST)
     rows = read_partition(FolderStore(root), METRIC, DAY)
@@ -126,7 +126,7 @@ def next_fetch(root, stream):
 
 def segment(root):
     folder = segment_of(root)
-    (part,) = folder.write(journal_file_name(2), RAW_SCHEMAS[METRIC], [RAW_SCHEMAS[METRIC].empty_table()], lambda _: "")
+    (part,) = folder.write(journal_file_name(2), TABLES[METRIC].schema, [TABLES[METRIC].schema.empty_table()], lambda _: "")
     run = folder.run(type(part)(journal_file_name(1), (0,), part.rows, 1000))
     return folder.text(journal_file_name(1)), [table.to_pylist() for table in run.tables()]
 

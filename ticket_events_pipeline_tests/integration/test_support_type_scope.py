@@ -109,7 +109,7 @@ def test_a_day_of_another_scope_among_the_others_is_named(server, tmp_path):
     fetched(server, tmp_path)
     with_field("support_type_scope", lambda _: "all")(tmp_path, EVENTS, DAYS[1])
     (problem,) = problems(tmp_path, EVENTS)
-    assert "The file was made otherwise (ZENDESK_SUPPORT_TYPE_SCOPE all, not agent)." in problem
+    assert "The file was made with other settings (ZENDESK_SUPPORT_TYPE_SCOPE all, not agent)." in problem
 
 
 def warnings_of(deployment, result) -> list[str]:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_metadata, read_partition, write_partition
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 
 Damage = Callable[[Path, str, Day], None]
 
@@ -114,9 +115,9 @@ def other_streams(root: Path, stream: str, day: Day) -> None:
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "row removed": (with_rows(row_removed), "rows, but its footer counts"),
-    "row twice": (with_rows(row_twice), "stand in it more than once"),
+    "row twice": (with_rows(row_twice), "are stored in it more than once"),
     "cell flipped": (with_rows(cell_flipped), "content_hash differs"),
-    "rows exchanged": (with_rows(rows_exchanged), "don't stand in the order"),
+    "rows exchanged": (with_rows(rows_exchanged), "are not in the order"),
     "column removed": (with_rows(lambda table: table.drop_columns(["deleted"])), "deleted is missing"),
     "first page removed": (with_ledger(lambda pages: pages[1:]), "a gap"),
     "middle page removed": (with_ledger(lambda pages: pages[:1] + pages[2:]), "a gap"),
@@ -126,7 +127,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "removed": (removed, "No file is stored"),
     "another day's": (another_days, "it was put in this day's place"),
     "the other stream's": (other_streams, "it was put in this day's place"),
-    "no footer": (lambda root, stream, day: rewrite(root, stream, day, footer=lambda _: {}), "has no footer"),
+    "no footer": (lambda root, stream, day: rewrite(root, stream, day, footer=lambda _: {}), "has no readable footer"),
 }
 """By name: the damage, and the finding. The day's ledger needs three pages, with rows in the first and last."""
 
@@ -136,7 +137,7 @@ def _plus(number: int) -> Callable[[str], str]:
 
 
 FIELDS: dict[str, tuple[Callable[[str], str], str]] = {
-    "schema_version": (_plus(1), "columns are of schema version 3"),
+    "schema_version": (_plus(1), f"columns are of schema version {SCHEMA_VERSION + 1}"),
     "account": (lambda _: "another", "ZENDESK_SUBDOMAIN another, not sandbox"),
     "timezone": (lambda _: "Asia/Kolkata", "TICKET_EVENTS_TIMEZONE Asia/Kolkata, not UTC"),
     "sideload": (lambda _: "true", "ZENDESK_INCLUDE_COMMENTS 1, not 0"),
@@ -151,7 +152,7 @@ FIELDS: dict[str, tuple[Callable[[str], str], str]] = {
     "rows": (_plus(1), "rows, but its footer counts"),
     "metric_rows": (_plus(1), "metric events, but its footer counts"),
     "duplicates": (_plus(100_000), "replaced ones are counted"),
-    "rejected": (lambda _: "3", "refused 3 rows, which are gone"),
+    "rejected": (lambda _: "3", "rejected 3 rows, which are gone"),
     "fetched_at": (_plus(-90 * 86_400), "when rows of the day could still turn up"),
     "content_hash": (lambda text: text[::-1], "content_hash differs"),
     "pages": (lambda _: "[]", "names no page"),

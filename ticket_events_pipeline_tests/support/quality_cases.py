@@ -1,6 +1,5 @@
-"""What the tests of `verify` share: verdicts of days, small rows, and an account drawn at random behind several servers."""
+"""What the tests of quality checks share: results of checks, small rows, and a random account behind several servers."""
 
-import datetime as dt
 import os
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching
 
 EVENTS, METRIC = "ticket_events", "ticket_metric_events"
@@ -22,29 +22,27 @@ HOUR = 3600
 NOW = Day.parse("2026-04-02").start
 
 EXAMPLES = int(os.environ.get("VERIFY_EXAMPLES", "25"))
-"""By hand, some thousands."""
+"""Set it to some thousands for a thorough run."""
 
 
 def verified(root, stream, days, *, now=NOW, account=None):
-    """The verdicts, the owner told by the files alone unless an `account` is given."""
+    """The verified days; the files alone say whose they are unless an `account` is given."""
     store = FolderStore(root)
     owner = owner_of(store, stream, days, account=account, timezone=days[0].timezone)
     return list(verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=now))
 
 
 def named(root, stream, days, **more):
-    """What is told, by day that is not whole."""
-    verdicts = verified(root, stream, days, **more)
-    return {verdict.day: " ".join(map(str, verdict.findings)) for verdict in verdicts if not verdict.is_whole}
+    """The findings as one text, by day that is not whole."""
+    return {day.day: " ".join(map(str, day.findings)) for day in verified(root, stream, days, **more) if not day.is_whole}
 
 
-def audit(number, time):
-    return {"id": number, "ticket_id": 1, "timestamp": time, "event_type": "Audit", "child_events": []}
-
-
-def metric_event(number, time, **more):
-    row = {"id": number, "ticket_id": 1, "metric": "reply_time", "instance_id": 1, "type": "activate"}
-    return {**row, "time": dt.datetime.fromtimestamp(time, dt.UTC).isoformat(), **more}
+def check_texts(checked_days):
+    """By day: the findings in one text, or the reason in brackets why the check was skipped, or an empty text."""
+    return {
+        checked.day: " ".join(map(str, checked.findings)) or (f"({checked.skipped_reason})" if checked.skipped_reason else "")
+        for checked in checked_days
+    }
 
 
 account, clock = RecordedAccount(), Moment(0)

@@ -1,4 +1,4 @@
-"""Is a day whole? Healthy passes are never accused, and whatever is done to a file, its day is named, and only that."""
+"""Whether a day is whole: healthy fetches get no findings, and any damage to a file is reported for its day alone."""
 
 import datetime as dt
 import re
@@ -14,18 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.quality.duplicates import repeated_events
+from ticket_events_pipeline.quality.duplicates import duplicate_events
 from ticket_events_pipeline.quality.footer_checks import OPEN_GRACE_SECONDS
-from ticket_events_pipeline.quality.rejected import rows_set_aside
+from ticket_events_pipeline.quality.raw_day import rejected_row_count
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, write_partition
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.damages import DAMAGES, FIELDS, rewrite, with_field
+from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch, fetching
 from ticket_events_pipeline_tests.support.quality_cases import (
     DAY,
@@ -36,8 +37,6 @@ from ticket_events_pipeline_tests.support.quality_cases import (
     METRIC,
     NOON,
     NOW,
-    audit,
-    metric_event,
     named,
     verified,
 )
@@ -49,7 +48,7 @@ WEEK = days_between(DAY.plus(-3), DAY.plus(3))
 
 @pytest.fixture(scope="module")
 def month(tmp_path_factory):
-    """A month of the simulated account, fetched in one pass a stream."""
+    """A month of the simulated account, each stream in one fetch."""
     root, clock = tmp_path_factory.mktemp("month"), Moment(NOW)
     with SandboxServer(SimulatedAccount(seed=5, tickets_per_day=4), clock=clock, page_limit=50) as server:
         for stream in STREAMS:
@@ -68,29 +67,29 @@ def root(month, tmp_path):
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_healthy_month_is_whole(month, stream):
-    verdicts = verified(month, stream, MONTH)
-    assert [(verdict.day, verdict.state, verdict.findings, verdict.notes) for verdict in verdicts] == [
+    found_days = verified(month, stream, MONTH)
+    assert [(found.day, found.state, found.findings, found.notes) for found in found_days] == [
         (day, "complete", (), ()) for day in MONTH
     ]
-    assert sum(verdict.rows for verdict in verdicts) > 500
+    assert sum(day.rows for day in found_days) > 500
 
 
-@pytest.mark.parametrize(("damage", "told"), DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_day_is_named_and_no_other(root, damage, told):
+@pytest.mark.parametrize(("damage", "problem"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_day_is_reported_and_no_other(root, damage, problem):
     damage(root, METRIC, DAY)
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY]
-    assert told in found[DAY]
+    assert problem in found[DAY]
     assert f"Materialise {METRIC} of {DAY}" in found[DAY]
     assert named(root, EVENTS, WEEK) == {}
 
 
-@pytest.mark.parametrize(("field", "change", "told"), [(name, *edit) for name, edit in FIELDS.items()], ids=FIELDS)
-def test_an_edited_footer_is_named_field_by_field(root, field, change, told):
+@pytest.mark.parametrize(("field", "change", "problem"), [(name, *edit) for name, edit in FIELDS.items()], ids=FIELDS)
+def test_an_edited_footer_is_named_field_by_field(root, field, change, problem):
     with_field(field, change)(root, METRIC, DAY)
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY]
-    assert told in found[DAY]
+    assert problem in found[DAY]
 
 
 @pytest.mark.parametrize(
@@ -103,11 +102,11 @@ def test_a_ledger_that_makes_no_sense_is_a_finding_and_no_crash(root, ledger):
 
 
 @pytest.mark.parametrize("field", ["window_start", "next_start_time", "fetched_at"])
-def test_a_time_that_no_calendar_has_is_a_finding_and_no_crash(root, field):
+def test_a_time_outside_the_calendar_is_a_finding_and_no_crash(root, field):
     with_field(field, lambda _: str(10**18))(root, METRIC, DAY)
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY]
-    assert "has no footer of this pipeline that can be read" in found[DAY]
+    assert "has no readable footer of this pipeline" in found[DAY]
 
 
 def test_a_whole_root_of_another_account_is_named_day_by_day(month):
@@ -117,8 +116,8 @@ def test_a_whole_root_of_another_account_is_named_day_by_day(month):
     assert "set it back" in found[MONTH[0]]
 
 
-def test_rows_that_were_changed_with_their_hash_are_told_by_their_pages(root):
-    """Whoever drops rows and mends the count and the hash still has the pages against him."""
+def test_rows_changed_together_with_their_hash_contradict_the_ledger(root):
+    """The pages still name ids that the file lacks, though its count and its hash fit."""
 
     def dropped(table):
         return table.slice(0, table.num_rows - table.num_rows // 3)
@@ -132,7 +131,7 @@ def test_rows_that_were_changed_with_their_hash_are_told_by_their_pages(root):
 
 
 def test_an_event_on_two_days_is_named_with_both(root):
-    """As a pass leaves it where an event comes back with another time: each file is whole for itself."""
+    """As a fetch leaves it if an event comes back with another time: each file is whole by itself."""
     moved = read_partition(FolderStore(root), METRIC, DAY).slice(7, 1).to_pylist()[0]
     other = DAY.plus(3)
 
@@ -155,7 +154,7 @@ few_ids = st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=12)
 
 @given(st.lists(few_ids, min_size=3, max_size=3), st.sampled_from(list(STREAMS)), st.sampled_from([1, 5, 10**9]))
 @settings(max_examples=EXAMPLES)
-def test_repeated_events_are_those_that_a_dict_finds_however_few_are_compared_at_once(events, stream, most_at_once):
+def test_duplicates_are_those_that_a_dict_finds_for_any_limit(events, stream, limit):
     """Pairs of days, in order, of every event's places; in `ticket_metric_events` an event is its id alone."""
     places = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
@@ -163,45 +162,45 @@ def test_repeated_events_are_those_that_a_dict_finds_however_few_are_compared_at
         for day, of_day in zip(DAYS, events, strict=True):
             kind = {True: {"metric": "reply_time", "instance_id": 1}, False: {}}
             rows = [{"id": number, **kind[is_metric]} for number, is_metric in of_day]
-            table = pa.Table.from_pylist(rows, schema=RAW_SCHEMAS[stream])
+            table = pa.Table.from_pylist(rows, schema=TABLES[stream].schema)
             write_partition(store, stream, day, table, {"stream": stream, "partition": str(day)})
             for number, is_metric in of_day:
                 places[number, stream == EVENTS and is_metric].append(day)
-        found = repeated_events(store, stream, DAYS, most_at_once=most_at_once)
+        found = duplicate_events(store, stream, DAYS, limit=limit)
     pairs = Counter(pair for days in places.values() for pair in pairwise(days))
-    told = Counter()
+    expected = Counter()
     for (one, other), count in sorted(pairs.items()):
-        told[one, count, "more than once" if one == other else f"stored on {other} as well"] += 1
+        expected[one, count, "more than once" if one == other else f"stored on {other} as well"] += 1
         if one != other:
-            told[other, count, f"stored on {one} as well"] += 1
+            expected[other, count, f"stored on {one} as well"] += 1
     assert (
         Counter(
             (day, int(str(finding).split()[0]), re.search(r"more than once|stored on [\d-]+ as well", str(finding))[0])
             for day, findings in found.items()
             for finding in findings
         )
-        == told
+        == expected
     )
 
 
-def test_an_audit_and_a_metric_event_of_one_number_are_two_events(tmp_path):
+def test_an_audit_and_a_metric_event_of_one_id_are_two_events(tmp_path):
     clock = Moment(DAY.end + HOUR)
     with SandboxServer(RecordedAccount({EVENTS: [audit(5, NOON), metric_event(5, NOON + 1)]}), clock=clock) as server:
         fetch(server, tmp_path, EVENTS, str(DAY), str(DAY), clock=clock)
-    assert [verdict.rows for verdict in verified(tmp_path, EVENTS, [DAY])] == [2]
+    assert [day.rows for day in verified(tmp_path, EVENTS, [DAY])] == [2]
     assert named(tmp_path, EVENTS, [DAY]) == {}
 
 
-def test_an_open_day_is_told_and_named_only_when_nobody_finished_it(tmp_path):
+def test_an_open_day_is_a_finding_only_if_it_should_have_been_finished(tmp_path):
     clock = Moment(NOON)
     with SandboxServer(RecordedAccount({METRIC: [metric_event(1, NOON - 900)]}), clock=clock) as server:
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
     closed = DAY.end + TICKET_METRIC_EVENTS.lag_seconds + 60 + OPEN_GRACE_SECONDS
-    (verdict,) = verified(tmp_path, METRIC, [DAY], now=closed - 1)
-    assert (verdict.state, verdict.is_whole) == ("open", True)
-    assert verdict.notes == ("read up to 2026-03-10T11:45:00Z",)
-    told = named(tmp_path, METRIC, [DAY], now=closed)[DAY]
-    assert "was read only up to 2026-03-10T11:45:00Z and is still open. Materialise ticket_metric_events of" in told
+    (day,) = verified(tmp_path, METRIC, [DAY], now=closed - 1)
+    assert (day.state, day.is_whole) == ("open", True)
+    assert day.notes == ("read up to 2026-03-10T11:45:00Z",)
+    expected = named(tmp_path, METRIC, [DAY], now=closed)[DAY]
+    assert "was read only up to 2026-03-10T11:45:00Z and is still open. Materialise ticket_metric_events of" in expected
 
 
 def test_a_day_that_has_not_begun_is_not_missing(tmp_path):
@@ -213,16 +212,16 @@ def test_a_day_that_has_not_begun_is_not_missing(tmp_path):
     assert (tomorrow.state, tomorrow.is_whole) == ("to come", True)
 
 
-def test_refused_rows_are_told_and_missed_when_they_are_gone(tmp_path):
+def test_rejected_rows_are_counted_and_reported_when_they_are_gone(tmp_path):
     clock = Moment(DAY.end + HOUR)
     with SandboxServer(RecordedAccount({METRIC: [metric_event(1, NOON), {"id": 2, "ticket_id": 1}]}), clock=clock) as server:
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
         clock.now = DAY.plus(1).end + HOUR
         fetch(server, tmp_path, METRIC, str(DAY.plus(1)), str(DAY.plus(1)), clock=clock)
-    (verdict,) = verified(tmp_path, METRIC, [DAY])
-    assert verdict.is_whole
-    assert verdict.notes == (f"its pass set 1 rows aside below {tmp_path}/_rejected/{METRIC}",)
-    assert rows_set_aside(FolderStore(tmp_path), METRIC, [DAY, DAY.plus(1), DAY.plus(2)]) == 1
+    (day,) = verified(tmp_path, METRIC, [DAY])
+    assert day.is_whole
+    assert day.notes == (f"its fetch rejected 1 rows, see {tmp_path}/_rejected/{METRIC}",)
+    assert rejected_row_count(FolderStore(tmp_path), METRIC, [DAY, DAY.plus(1), DAY.plus(2)]) == 1
     for path in (tmp_path / "_rejected" / METRIC).iterdir():
         path.unlink()
-    assert "refused 1 rows, which are gone" in named(tmp_path, METRIC, [DAY])[DAY]
+    assert "rejected 1 rows, which are gone" in named(tmp_path, METRIC, [DAY])[DAY]

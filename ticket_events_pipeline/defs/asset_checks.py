@@ -1,0 +1,202 @@
+"""The asset checks of an account: of both raw assets, of `sla_targets` and of `daily_sla_breach_summary`.
+
+They run with the asset, in runs of one day and of a range alike, and never block downstream assets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import dagster as dg
+
+from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.defs.day_check import DayCheck, checks_of_asset, markdown_list
+from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.pipeline import Pipeline
+from ticket_events_pipeline.quality.findings import CheckedDay
+from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
+from ticket_events_pipeline.quality.raw_day import owner_of, rejected_folder_url, rejected_row_count, verify_days
+from ticket_events_pipeline.quality.schema_drift import DELETED, TYPE_CHANGED, UNKNOWN, Oddity, find_oddities
+from ticket_events_pipeline.quality.sla_tables import (
+    counts_match_targets,
+    open_targets_add_up,
+    outcomes_agree_with_durations,
+    policies_are_known,
+)
+from ticket_events_pipeline.quality.traffic import slas_are_applied, volume_is_usual
+from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.text import markdown_code
+
+WHOLE, APPLIED, USUAL = "days_are_whole", "slas_are_applied", "volume_is_usual"
+PLACED, TYPES, KNOWN = "rows_are_placed", "field_types_are_kept", "nothing_is_unknown"
+
+DESCRIPTIONS = {
+    PLACED: "No row was rejected because it has no id or no readable time.",
+    TYPES: "No field has another type than its column; such values are kept in `extra`.",
+    KNOWN: "No field, metric or type is unknown; they are kept in `extra`, or in their column as they came.",
+}
+
+REMEMBERED_DAYS = 7
+"""What can't be repaired is reported for a week: by then, newer days, or the same weekday again, show whether it continues."""
+
+DRIFT = {
+    TYPES: (TYPE_CHANGED, "These fields have another type than their column, which is NULL there; the values are in `extra`."),
+    KNOWN: (UNKNOWN, "Zendesk sends what this version doesn't know; it is kept, and counts in no SLA table."),
+}
+"""By check: the kind of oddity that it is about, and what that means."""
+
+UNREADABLE_DELETED = (
+    "An event whose `deleted` can't be read takes no part in the SLA tables: its target may lack a breach or a fulfilment. "
+    "Ask Zendesk what the value means."
+)
+
+SLA_DAY_CHECKS = {
+    TARGETS: [
+        DayCheck(
+            "policies_are_known",
+            "Of the day's targets, hardly any breached without an apply that is known.",
+            dg.AssetCheckSeverity.WARN,
+            lambda pipeline, days: policies_are_known(pipeline.store, days),
+            green="the policies of nearly all targets are known.",
+            remembered_days=REMEMBERED_DAYS,
+        ),
+        DayCheck(
+            "outcomes_agree_with_durations",
+            "No target of the day has an outcome that its measured duration contradicts.",
+            dg.AssetCheckSeverity.WARN,
+            lambda pipeline, days: outcomes_agree_with_durations(pipeline.store, days),
+            green="every outcome agrees with the measured duration.",
+            remembered_days=REMEMBERED_DAYS,
+        ),
+    ],
+    SUMMARY: [
+        DayCheck(
+            "counts_match_targets",
+            "Every figure of the day's summary was counted from the day's targets as they are stored now, and neither file has "
+            "changed since it was written.",
+            dg.AssetCheckSeverity.ERROR,
+            lambda pipeline, days: counts_match_targets(pipeline.store, days),
+            green="made from the stored targets and unchanged.",
+        ),
+        DayCheck(
+            "open_targets_add_up",
+            "Per metric: open at the day's end = open at the end of the day before + started + discovered + re-opened "
+            "- achieved - completed breached - cancelled - deleted.",
+            dg.AssetCheckSeverity.ERROR,
+            lambda pipeline, days: open_targets_add_up(pipeline.store, days),
+            green="all add up.",
+        ),
+    ],
+}
+"""By asset."""
+
+
+def asset_checks(scope: AccountScope) -> list[dg.AssetChecksDefinition]:
+    """All checks of the account's assets."""
+    raw = [_raw_checks(scope, stream) for stream in STREAMS]
+    return [*raw, *(_sla_checks(scope, asset, day_checks) for asset, day_checks in SLA_DAY_CHECKS.items())]
+
+
+def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
+    """The checks of a raw asset that report by day."""
+    return [
+        DayCheck(
+            WHOLE,
+            "Every day's file can be read, is this day's, holds the rows that were stored, and its page ledger has no gap. "
+            f"None of its events is stored twice, in it or on a stored day up to {NEARBY_DAYS} days away. An event that an "
+            "earlier reading of the day had and the newest has not is on one of those days, or they were all read since.",
+            dg.AssetCheckSeverity.ERROR,
+            lambda pipeline, days: _verified_days(scope, pipeline, stream, days),
+            green=f"all whole as far as they can be by now; compared with the stored days up to {NEARBY_DAYS} days away.",
+        ),
+        DayCheck(
+            APPLIED,
+            "No complete day has traffic but no `apply_sla`, if the account's days before have some.",
+            dg.AssetCheckSeverity.ERROR,
+            lambda pipeline, days: slas_are_applied(pipeline.store, stream, days),
+            green="SLAs are applied wherever they are expected.",
+            remembered_days=REMEMBERED_DAYS,
+        ),
+        DayCheck(
+            USUAL,
+            "Every complete day holds about as many rows as the same weekday does in the weeks before.",
+            dg.AssetCheckSeverity.WARN,
+            lambda pipeline, days: volume_is_usual(pipeline.store, stream, days),
+            green="as many rows as usual.",
+            remembered_days=REMEMBERED_DAYS,
+        ),
+    ]
+
+
+def _raw_checks(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
+    key = scope.key(stream)
+    day_checks = raw_day_checks(scope, stream)
+    specs = [check.spec(key) for check in day_checks]
+    specs += [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in DESCRIPTIONS.items()]
+
+    def evaluate(
+        instance: dg.DagsterInstance, pipeline: Pipeline, days: list[Day], selected: set[str]
+    ) -> Iterator[dg.AssetCheckResult]:
+        yield from (check.evaluate(instance, scope, key, pipeline, days) for check in day_checks if check.name in selected)
+        if PLACED in selected:
+            yield _rejected_rows_result(pipeline.store, stream, days)
+        if selected & {TYPES, KNOWN}:
+            oddities = find_oddities(pipeline.store, stream, days)
+            yield from (_drift_result(name, oddities) for name in (TYPES, KNOWN) if name in selected)
+
+    return checks_of_asset(scope, stream, specs, evaluate)
+
+
+def _sla_checks(scope: AccountScope, asset: str, day_checks: list[DayCheck]) -> dg.AssetChecksDefinition:
+    key = scope.key(asset)
+
+    def evaluate(
+        instance: dg.DagsterInstance, pipeline: Pipeline, days: list[Day], selected: set[str]
+    ) -> Iterator[dg.AssetCheckResult]:
+        yield from (check.evaluate(instance, scope, key, pipeline, days) for check in day_checks if check.name in selected)
+
+    return checks_of_asset(scope, asset, [check.spec(key) for check in day_checks], evaluate)
+
+
+def _verified_days(scope: AccountScope, pipeline: Pipeline, stream: str, days: list[Day]) -> Iterable[CheckedDay]:
+    if not days:
+        return
+    store, settings, asset = pipeline.store, pipeline.lake_settings, scope.key(stream).to_user_string()
+    owner = owner_of(store, stream, days, account=settings.account, former=settings.former_accounts, timezone=scope.timezone)
+    for verified in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock(), asset=asset):
+        yield CheckedDay(verified.day, verified.findings, notes=verified.notes)
+
+
+def _rejected_rows_result(store: Store, stream: str, days: list[Day]) -> dg.AssetCheckResult:
+    count = rejected_row_count(store, stream, days)
+    url = rejected_folder_url(store, stream)
+    return dg.AssetCheckResult(
+        check_name=PLACED,
+        passed=not count,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{count} rows have no id or no readable time. They are kept with the reasons below {url}."
+        if count
+        else "No row was rejected.",
+        metadata={"rejected": count, "folder": dg.MetadataValue.path(url)},
+    )
+
+
+def _drift_result(check_name: str, oddities: list[Oddity]) -> dg.AssetCheckResult:
+    kind, advice = DRIFT[check_name]
+    found = [oddity for oddity in oddities if oddity.kind == kind]
+    if check_name == TYPES and any(oddity.name == DELETED for oddity in found):
+        advice = f"{advice} {UNREADABLE_DELETED}"
+    # The names are the account's, and may hold markup.
+    lines = [
+        f"{markdown_code(oddity.name)}: {oddity.count} rows, for example id {oddity.example_id} of {oddity.day}"
+        for oddity in found
+    ]
+    return dg.AssetCheckResult(
+        check_name=check_name,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{advice}\n\n{markdown_list(lines)}" if found else "Nothing found.",
+        metadata={"rows": sum(oddity.count for oddity in found), "names": [oddity.name for oddity in found]},
+    )
