@@ -182,7 +182,7 @@ def test_a_credential_in_the_yaml_is_refused_and_never_quoted(given):
 def test_an_account_needs_a_name_and_a_day_that_is_one():
     with pytest.raises(ValueError, match="give a name, or a subdomain"):
         ZendeskTicketEvents(base_url="https://help.example.com").scope()
-    with pytest.raises(SettingsError, match="account acme: start_date: 'soon' is no date"):
+    with pytest.raises(SettingsError, match="account acme: start_date: 'soon' is not a date"):
         ZendeskTicketEvents(subdomain="acme", start_date="soon").scope()
     with pytest.raises(ValueError, match="no name"):
         ZendeskTicketEvents(name="a/b")
