@@ -231,7 +231,12 @@ class _Reading:
         `sla` and `group_sla` share their columns; where a row has both, the one that fits its type fills them.
         """
         found = _Objects([], [])
+        either = POLICY_FIELDS if field in POLICY_FIELDS else (field,)
         for index, row in enumerate(self._rows):
+            if row.keys().isdisjoint(either):  # an audit has none
+                found.names.append(None)
+                found.values.append(None)
+                continue
             names = _in_turn(field, row)
             name = next((name for name in names if isinstance(row.get(name), dict)), None)
             found.names.append(name)
