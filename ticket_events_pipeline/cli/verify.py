@@ -38,9 +38,9 @@ def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | N
     whole: dict[str, list[Day]] = {}
     broken: set[tuple[Day, str]] = set()
     for stream in (STREAMS[name] for name in streams):
-        verdicts = _verify(store, stream, days, settings)
-        whole[stream.name] = [verdict.day for verdict in verdicts if verdict.is_whole]
-        broken |= {(verdict.day, stream.name) for verdict in verdicts if not verdict.is_whole}
+        verified_days = _verify(store, stream, days, settings)
+        whole[stream.name] = [verified.day for verified in verified_days if verified.is_whole]
+        broken |= {(verified.day, stream.name) for verified in verified_days if not verified.is_whole}
     if sample is not None:
         drawn = int(wall_clock() // 86_400) if seed is None else seed  # other pages every day, the same ones on one day
         broken |= _compare(pipeline, whole, sample=sample, seed=drawn)
@@ -62,19 +62,19 @@ def _verify(store: Store, stream: Stream, days: list[Day], settings: LakeSetting
     owner = owner_of(
         store, stream.name, days, account=settings.account, former=settings.former_accounts, timezone=settings.timezone
     )
-    verdicts = []
-    for verdict in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
-        verdicts.append(verdict)
-        _print(verdict)
-    return verdicts
+    verified_days = []
+    for verified in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
+        verified_days.append(verified)
+        _print(verified)
+    return verified_days
 
 
-def _print(verdict: VerifiedDay) -> None:
-    mark = _styled("ok", "green") if verdict.is_whole else _styled("BAD", "red")
-    notes = "".join(f"; {note}" for note in verdict.notes)
-    counts = f"{verdict.rows:>9,} rows {verdict.pages:>5} pages"
-    click.echo(f"{mark} {verdict.day} {verdict.stream:<20} {counts}  {verdict.state}{notes}")
-    for finding in verdict.findings:
+def _print(verified: VerifiedDay) -> None:
+    mark = _styled("ok", "green") if verified.is_whole else _styled("BAD", "red")
+    notes = "".join(f"; {note}" for note in verified.notes)
+    counts = f"{verified.rows:>9,} rows {verified.pages:>5} pages"
+    click.echo(f"{mark} {verified.day} {verified.stream:<20} {counts}  {verified.state}{notes}")
+    for finding in verified.findings:
         _print_finding(finding)
 
 
