@@ -1,7 +1,7 @@
 """A thousand flipped bits in the files of a root, one at a time, and everything that reads them.
 
 What comes out is what the undamaged files give, or an error that names the file. What a damaged file only adds to a figure is
-told as unknown. `FLIPS` and `FLIPS_SEED` ask for more or others.
+reported as unknown. `FLIPS` and `FLIPS_SEED` ask for more or others.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def sla_days(root, first, last):
 
 
 def report(root):
-    told = read_day_report(FolderStore(root), DAY, account="acme", tickets_url=None)
-    return told, summary_markdown(told)
+    report = read_day_report(FolderStore(root), DAY, account="acme", tickets_url=None)
+    return report, summary_markdown(report)
 
 
 def alerts(root):
@@ -106,10 +106,10 @@ def checks(root):
 
 
 def verify(root, stream):
-    told = named(root, stream, [DAY], now=NOW)
-    if told:
-        raise DamagedFileError(f"{root}: {stream} {told}")
-    return told
+    findings = named(root, stream, [DAY], now=NOW)
+    if findings:
+        raise DamagedFileError(f"{root}: {stream} {findings}")
+    return findings
 
 
 def footer(root, stream):

@@ -162,6 +162,8 @@ def test_a_file_is_collected_in_private(s3, store, tmp_path, monkeypatch):
 
 FULL_DISK = """
 import resource, sys
+from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.storage.open_store import open_store
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 try:
     with open_store(sys.argv[1]).writer("big") as file:
@@ -174,10 +176,10 @@ except UsageError as error:
 
 def test_a_full_disk_is_distinguished_from_a_store_error(s3, s3_root):
     ended = subprocess.run([sys.executable, "-c", FULL_DISK, s3_root], capture_output=True, text=True, check=True, timeout=60)
-    told = (
+    message = (
         rf"{s3_root}/big can't be collected in \S+: File too large. Free disk space there, or set TMPDIR to another folder.\n"
     )
-    assert re.fullmatch(told, ended.stdout), ended
+    assert re.fullmatch(message, ended.stdout), ended
     assert open_store(s3_root).paths("") == []
 
 
@@ -281,12 +283,16 @@ EVERYTHING = {
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
-        (403, "AccessDenied", r"\(403: AccessDenied: As told\.\)\. Check the credentials \(AWS_PROFILE, or AWS_ACCESS_KEY_ID"),
-        (401, "", r"\(401: As told\.\)\. Check the credentials"),
+        (
+            403,
+            "AccessDenied",
+            r"\(403: AccessDenied: Injected\.\)\. Check the credentials \(AWS_PROFILE, or AWS_ACCESS_KEY_ID",
+        ),
+        (401, "", r"\(401: Injected\.\)\. Check the credentials"),
         (400, "ExpiredToken", r"\(400: ExpiredToken.* Check the credentials"),
         (404, "NoSuchBucket", r"\(404: NoSuchBucket.* There is no bucket lake there: create it, or correct the root"),
         (400, "AuthorizationHeaderMalformed", r"\(400: .* another region: set AWS_REGION to it"),
-        (418, "Odd", r"\(418: Odd: As told\.\)\. Check the root, AWS_ENDPOINT_URL and the bucket's settings"),
+        (418, "Odd", r"\(418: Odd: Injected\.\)\. Check the root, AWS_ENDPOINT_URL and the bucket's settings"),
     ],
     ids=lambda value: str(value) if isinstance(value, int) else "",
 )
@@ -320,15 +326,15 @@ def test_an_error_names_the_wrong_region(s3, store):
 @pytest.mark.parametrize("status", [503, 429, 408])
 def test_retries_of_a_failing_store_end(s3, store, status):
     s3.fail("/lake", status)
-    with pytest.raises(TransientError, match=rf"\({status}: SlowDown: As told\.\)\. It was retried for a while") as caught:
+    with pytest.raises(TransientError, match=rf"\({status}: SlowDown: Injected\.\)\. It was retried for a while") as caught:
         store.update("file", one_more)
     assert_tells_no_secret(caught)
 
 
 def test_an_unreachable_store_is_an_error_that_says_why(s3, s3_root):
     for url, words in (("http://127.0.0.1:9", "no connection to it"), ("https://nobody.invalid", "its name can't be resolved")):
-        told = rf"\({words}\)\. .*Check the network and AWS_ENDPOINT_URL"
-        with s3.exported(AWS_ENDPOINT_URL=url), pytest.raises(TransientError, match=told):
+        message = rf"\({words}\)\. .*Check the network and AWS_ENDPOINT_URL"
+        with s3.exported(AWS_ENDPOINT_URL=url), pytest.raises(TransientError, match=message):
             open_store(s3_root).check()
 
 
@@ -415,10 +421,10 @@ def test_credentials_that_cannot_be_renewed_are_reported(s3, s3_root, tmp_path):
     (tmp_path / "login").write_text(EXPIRING.format(python=sys.executable, asked=tmp_path / "asked"))
     (tmp_path / "login").chmod(0o700)
     profile = f"[profile lake]\ncredential_process = {tmp_path}/login\n"
-    told = r"\(CredentialRetrievalError: Error when .*: the session has expired: log in again\)\. Check the credentials"
+    message = r"\(CredentialRetrievalError: Error when .*: the session has expired: log in again\)\. Check the credentials"
     with profiles(s3, tmp_path, profile, AWS_PROFILE="lake"):
         store = open_store(s3_root)
-        with pytest.raises(UsageError, match=told):
+        with pytest.raises(UsageError, match=message):
             put(store, "file")
         with pytest.raises(UsageError, match=r"log in again\)\. Check the profile"):
             open_store(s3_root)
@@ -428,6 +434,8 @@ def test_credentials_that_cannot_be_renewed_are_reported(s3, s3_root, tmp_path):
 WITHOUT = """
 import json, sys
 sys.modules.update({name: None for name in json.loads(sys.argv[2])})
+from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.storage.open_store import open_store
 try:
     store = open_store(sys.argv[1])
 except UsageError as error:
@@ -445,10 +453,10 @@ def open_without(root, *modules):
 
 @pytest.mark.parametrize(("root", "extra"), [("s3://b/p", "s3"), ("gs://b/p", "gcs"), ("abfss://c@a.dfs.x/p", "azure")])
 def test_without_its_extra_a_root_says_what_to_install(root, extra):
-    told = (
+    message = (
         f"TICKET_EVENTS_ROOT: {root[: root.index(':')]}:// needs more installed: pip install 'ticket_events_pipeline[{extra}]'"
     )
-    assert open_without(root, "obstore") == told
+    assert open_without(root, "obstore") == message
 
 
 def test_without_boto3_the_variables_are_enough(s3, s3_root):

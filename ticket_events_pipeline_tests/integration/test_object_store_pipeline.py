@@ -94,16 +94,16 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
     root = server.root("commands")
     with SandboxServer(SimulatedAccount(tickets_per_day=30)) as zendesk:
         place = new_place(tmp_path, zendesk, **server.env, TICKET_EVENTS_ROOT=root)
-        told = []
+        outputs = []
         for _ in range(2):
             ended = place.materialize("*", DAYS[0], DAYS[-1])
             assert ended.code == 0, ended.output[-3000:]
-            told.append(ended.output)
+            outputs.append(ended.output)
         doctor = place.ticket_events("doctor")
         assert (doctor.code, doctor.output.count("ok  ")) == (0, 3), doctor.output
         assert f"root: {root} can be written" in doctor.output
         assert place.recorded_days(ASSETS[4]) == set(DAYS)
-    assert SECRET not in "".join([*told, doctor.output])
+    assert SECRET not in "".join([*outputs, doctor.output])
     assert place.holds(SECRET) == []
     assert not place.root.exists()
     with server.exported():

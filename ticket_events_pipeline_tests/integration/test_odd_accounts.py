@@ -202,8 +202,8 @@ def test_deleted_is_read_in_every_spelling_even_from_extra_of_old_files(tmp_path
     if schema_version == 1:
         place = table.column_names.index("deleted")
         table = table.set_column(place, table.schema.field(place), pa.array([False] * 3))
-    told = {"schema_version": str(schema_version)}
-    put_raw_table(tmp_path, table, "ticket_metric_events", day, read_to=day.end + HOUR, more_footer=told)
+    footer = {"schema_version": str(schema_version)}
+    put_raw_table(tmp_path, table, "ticket_metric_events", day, read_to=day.end + HOUR, more_footer=footer)
     make_sla_days(tmp_path, day, day)
     [target] = Tables(tmp_path).targets(day)
     assert (target["outcome"], target["withdrawn_breaches"]) == expected

@@ -155,7 +155,7 @@ class _FaultyApp:
             if not fault.get("after"):
                 return answer
         body = (
-            f"<Error><Code>{fault['code']}</Code><Message>As told.</Message><AWSAccessKeyId>{KEY_ID}</AWSAccessKeyId></Error>"
+            f"<Error><Code>{fault['code']}</Code><Message>Injected.</Message><AWSAccessKeyId>{KEY_ID}</AWSAccessKeyId></Error>"
         )
         return Response(body, status=fault["status"], content_type="application/xml")(environ, start)
 

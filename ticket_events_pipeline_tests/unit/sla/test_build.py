@@ -90,11 +90,11 @@ def test_an_event_after_as_of_is_neither_counted_nor_the_newest(deployment):
 )
 def test_the_later_fetch_wins_for_an_event_in_both_streams(tmp_path, fetched_later, outcome):
     """Of two fetches in the same second, the metric stream's wins."""
-    told = {
+    by_stream = {
         "ticket_metric_events": Clock().apply(9, 60).add("pause", 10),
         "ticket_events": Clock().apply(9, 60).add("fulfill", 10),
     }
-    for stream, clock in told.items():
+    for stream, clock in by_stream.items():
         fetched_at = str(Clock.DAY.end + 3600 + (stream == fetched_later))
         put_raw_day(tmp_path, clock.events, Clock.DAY, stream=stream, more_footer={"fetched_at": fetched_at})
     make_sla_days(tmp_path, Clock.DAY, Clock.DAY)

@@ -116,8 +116,8 @@ def assert_goes_on_rightly(root, right):
     """The next day is right although its file has the whole carry-over; and so is the day after."""
     make_sla_days(root, NEXT, NEXT)
     assert_as_right(root, right, NEXT, assets=(TARGETS, SUMMARY))
-    told = footer(root, NEXT)
-    assert told == {**footer(right, NEXT), REACHES_BACK: "0", DELETED: told[DELETED]}
+    found = footer(root, NEXT)
+    assert found == {**footer(right, NEXT), REACHES_BACK: "0", DELETED: found[DELETED]}
     for day in DAYS[:MADE]:
         path_of(root, CLOCKS, day).unlink(missing_ok=True)
     make_sla_days(root, DAYS[MADE + 1], DAYS[-1])

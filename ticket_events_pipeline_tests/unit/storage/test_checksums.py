@@ -79,8 +79,8 @@ def test_parts_outside_a_damaged_block_are_read_and_damaged_ones_are_not(tmp_pat
         except DamagedFileError as error:
             refused.append(str(error))
     assert min(read, len(refused)) > 30
-    assert all(told.startswith(f"{tmp_path}/file can't be read as Parquet (") for told in refused)
-    assert all(told.endswith("). Make it again.") for told in refused)
+    assert all(message.startswith(f"{tmp_path}/file can't be read as Parquet (") for message in refused)
+    assert all(message.endswith("). Make it again.") for message in refused)
 
 
 def batches(file, group, columns):
@@ -90,9 +90,9 @@ def batches(file, group, columns):
 def test_a_damaged_block_is_found_when_the_whole_file_is_read(tmp_path):
     content = written(LARGE, {})
     (tmp_path / "file").write_bytes(flipped(content, 8 * 3 * BLOCK_BYTES + 5))
-    told = f"the {BLOCK_BYTES} bytes from {3 * BLOCK_BYTES} on differ from those that were written"
+    message = f"the {BLOCK_BYTES} bytes from {3 * BLOCK_BYTES} on differ from those that were written"
     with (
-        pytest.raises(DamagedFileError, match=told),
+        pytest.raises(DamagedFileError, match=message),
         opened_parquet(FolderStore(tmp_path), "file", advice="") as file,
     ):
         file.read()

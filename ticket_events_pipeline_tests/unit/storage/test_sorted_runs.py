@@ -35,7 +35,7 @@ def delivered(stream, drawn):
     return decode_rows(stream, rows).table, kept
 
 
-def told(table):
+def plain_rows(table):
     return [
         (row["time"].second, row["id"], row["deleted"] if row["metric"] else row["child_events"] == "[true]")
         for row in table.to_pylist()
@@ -67,7 +67,7 @@ def test_every_event_is_kept_once_in_its_last_delivery(tmp_path_factory, pages, 
         runs.append(as_file(folder, number, run, data.draw(st.integers(1, 9))) if data.draw(st.booleans()) else run)
         truth |= kept
     merge = Merge(runs)
-    rows = [row for table in merge.chunks() for row in told(table)]
+    rows = [row for table in merge.chunks() for row in plain_rows(table)]
     assert [row[:2] for row in rows] == sorted(row[:2] for row in rows)
     assert sorted(rows) == sorted(truth.values())
     assert merge.rows == len(truth)
@@ -79,7 +79,7 @@ def test_a_row_missing_from_the_reread_span_is_dropped(first, second, start, end
     (one, before), (other, after) = delivered(METRIC, first), delivered(METRIC, second)
     merge = Merge([MemoryRun(one), MemoryRun(other)], reread_span_ms=((DAY.start + start) * 1000, (DAY.start + end) * 1000))
     stays = {key: row for key, row in before.items() if not start <= row[0] < end}
-    assert sorted(row for table in merge.chunks() for row in told(table)) == sorted((stays | after).values())
+    assert sorted(row for table in merge.chunks() for row in plain_rows(table)) == sorted((stays | after).values())
 
 
 def test_chunks_of_large_runs_hash_like_the_whole(tmp_path, monkeypatch):
