@@ -32,25 +32,22 @@ from ticket_events_pipeline.defs.assets.sla import sla_metadata
 from ticket_events_pipeline.sla.footer_cache import CACHE
 from ticket_events_pipeline.sla.inputs import RawState, day_inputs
 from ticket_events_pipeline.sla.provenance import Provenance
-from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
-from ticket_events_pipeline.tables.schemas import (
-    DAILY_SLA_BREACH_SUMMARY_SCHEMA,
-    RAW_SCHEMAS,
-    SCHEMA_VERSION,
-    SLA_TARGETS_SCHEMA,
-)
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
+from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
+from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 NARROW, WIDE = 20, 2000
 FIVE_YEARS = 1825
 STREAMS = ("ticket_events", "ticket_metric_events")
 SLA = {
-    "sla_clocks": CLOCKS_SCHEMA,
-    "sla_targets": SLA_TARGETS_SCHEMA,
-    "daily_sla_breach_summary": DAILY_SLA_BREACH_SUMMARY_SCHEMA,
+    "sla_clocks": SLA_CLOCKS_TABLE.schema,
+    "sla_targets": SLA_TARGETS_TABLE.schema,
+    "daily_sla_breach_summary": DAILY_SLA_BREACH_SUMMARY_TABLE.schema,
 }
 FIRST = Day(dt.date(2020, 1, 1))
 HEAD = ["a tick of", "over", "wall, s", "÷ first", "CPU, s", "÷ first", "to be shown"]
@@ -142,7 +139,7 @@ def _tell(instance: dg.DagsterInstance, asset: str, day: Day, metadata: Mapping[
 def store_raw(store: FolderStore, stream: str, footer: RawFooter) -> None:
     """The empty raw file of a day."""
     day = Day.parse(footer.partition)
-    write_partition(store, stream, day, RAW_SCHEMAS[stream].empty_table(), footer.to_metadata())
+    write_partition(store, stream, day, TABLES[stream].schema.empty_table(), footer.to_metadata())
 
 
 def landed(home: Path, root: Path, days: list[Day]) -> dg.DagsterInstance:

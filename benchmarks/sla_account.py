@@ -24,7 +24,8 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
-from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION, TICKET_METRIC_EVENTS_SCHEMA
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
 
 STREAM = "ticket_metric_events"
 TYPES = ["activate", "apply_sla", "breach", "pause", "fulfill", "update_status"]
@@ -171,7 +172,7 @@ def _table(events: Events) -> pa.Table:
         "status_business_minutes": pa.array(events["elapsed"] // 3, mask=~is_status),
         "extra": pa.nulls(len(kind), pa.string()),
     }
-    schema = TICKET_METRIC_EVENTS_SCHEMA
+    schema = TICKET_METRIC_EVENTS_TABLE.schema
     return pa.table([columns[item.name].cast(item.type) for item in schema], schema=schema)
 
 

@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 
 import click
-from ticket_events_pipeline.tables.registry import TABLES
 
 from ticket_events_pipeline.cli.main import commands
+from ticket_events_pipeline.tables.registry import TABLES
 
 CHECKOUT = Path(__file__).parents[1]
 MARKER = re.compile(r"<!-- (variables|columns|commands|include: (\S+)) -->")
@@ -48,7 +48,7 @@ def variables() -> str:
 def columns() -> str:
     """A section for each table of the contract: its columns in order, with type and meaning."""
     sections = []
-    for table in TABLES.values():
+    for table in (table for table in TABLES.values() if not table.is_internal):
         rows = [f"| `{column.name}` | {column.type} | {column.doc} |" for column in table.columns]
         sections.append("\n".join([f"## {table.name}\n", "| column | type | meaning |", "|---|---|---|", *rows]))
     return "\n\n".join(sections)

@@ -1,7 +1,6 @@
-"""`ZendeskTicketEvents`: one account of several in a code location, as a Dagster component that YAML files configure.
+"""`ZendeskTicketEvents`: one account of several in a code location, as a Dagster component configured in YAML.
 
-What it defines is what the environment variables of a single account define, by the same builder; here only the YAML's fields
-become those variables. https://docs.dagster.io/guides/build/components
+The fields of the YAML become the environment variables of a single account. https://docs.dagster.io/guides/build/components
 """
 
 # No deferred annotations here: Dagster makes the YAML's schema of them as they stand.
@@ -20,7 +19,7 @@ from ticket_events_pipeline.defs.scope import AccountScope, account_scope
 
 
 def _variable_name(text: str) -> str:
-    # The text isn't quoted: people do paste the credential itself.
+    # The text isn't quoted: people paste the credential itself.
     if not re.fullmatch(r"[A-Z][A-Z0-9_]*", text):
         raise ValueError(
             "give the name of the environment variable that holds it, in capitals (ACME_CLIENT_SECRET), never the credential"
@@ -30,7 +29,7 @@ def _variable_name(text: str) -> str:
 
 def _key(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):
-        raise ValueError(f"{text!r} is no name: letters, digits and underscores, a letter first")
+        raise ValueError(f"{text!r} is not a name: letters, digits and underscores, a letter first")
     return text
 
 
@@ -41,7 +40,7 @@ Name = Annotated[str, AfterValidator(_key)]
 class CredentialVariables(dg.Model, dg.Resolvable):
     """Names of the environment variables that hold an admin's credentials: exactly one set, as in .env.example.
 
-    The OAuth client (`oauth_client_id`, `oauth_client_secret`) is the one that carries a schedule.
+    Use the OAuth client (`oauth_client_id`, `oauth_client_secret`) for scheduled runs.
     """
 
     oauth_client_id: VariableName | None = None
@@ -76,7 +75,7 @@ CREDENTIALS = {
     "api_token": "ZENDESK_API_TOKEN",
     "password": "ZENDESK_PASSWORD",
 }
-"""Fields that name where a value is to be found when a run needs it."""
+"""Fields that name the variable with a value that a run needs."""
 
 SHARED = {
     "requests_per_minute",
@@ -85,27 +84,27 @@ SHARED = {
     "support_type_scope",
     "restate_days",
 }
-"""Fields that stand in the environment for all accounts, where the YAML says nothing. The rest is one account's alone."""
+"""Fields that fall back to the environment, for all accounts. All other fields belong to one account."""
 
 
 class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
     """A Zendesk account: its ticket events in daily Parquet files, and the SLA breaches in them.
 
-    Several may stand in one code location: each has its own keys (`<name>/ticket_events` …), jobs, schedules, sensors, folder
+    A code location can have several: each has its own keys (`<name>/ticket_events` …), jobs, schedules, sensors, folder
     and quota.
     """
 
     subdomain: str | None = Field(None, description="acme for https://acme.zendesk.com")
     former_subdomains: list[str] | None = Field(
-        None, description="Names that the account had before; their files are its own. Keep `name` what it was then."
+        None, description="Earlier names of the account; their files belong to it. Keep `name` as it was then."
     )
     base_url: str | None = Field(None, description="Another base URL; plain http only to this machine.")
     sandbox: bool = Field(False, description="The embedded simulated account instead of a real one.")
     credentials: CredentialVariables = Field(
-        default_factory=CredentialVariables, description="Names of the environment variables that hold them."
+        default_factory=CredentialVariables, description="Names of the environment variables with the credentials."
     )
     name: Name | None = Field(
-        None, description="What keys, jobs and sensors begin with. Default: the subdomain, with underscores for hyphens."
+        None, description="Prefix of keys, jobs and sensors. Default: the subdomain, with underscores for hyphens."
     )
     root: str | None = Field(
         None, description="Folder or object store of the files. Default: a folder of the account's name in TICKET_EVENTS_ROOT."
@@ -131,7 +130,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         """The account's scope.
 
         Raises:
-            ValueError: neither a name is given nor a subdomain that can be one.
+            ValueError: there is neither a name nor a subdomain that can be one.
             SettingsError: the first day or the timezone is malformed.
         """
         name = self.account_name()
@@ -142,11 +141,11 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         return account_scope(name, self.environment, spelled)
 
     def account_name(self) -> str:
-        """What everything of the account begins with.
+        """The prefix of everything of the account.
 
         Raises:
-            ValueError: neither a name is given nor a subdomain that can be one; or the account was renamed, and nothing says
-                where its files lie.
+            ValueError: there is neither a name nor a subdomain that can be one; or the account was renamed, and nothing says
+                where its files are.
         """
         if self.name is not None:
             return self.name
@@ -160,15 +159,15 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         try:
             return _key(self.subdomain.replace("-", "_"))
         except ValueError as error:
-            raise ValueError(f"ZendeskTicketEvents: {error}; give a name beside that subdomain") from None
+            raise ValueError(f"ZendeskTicketEvents: {error}; give a name in addition to that subdomain") from None
 
     def environment(self) -> Mapping[str, str]:
-        """The account's variables, as a single account would have them set; credentials as they are in the environment now."""
+        """The account's variables as for a single account; credentials are read from the environment now."""
         given = {variable: getattr(self, field) for field, variable in SETTINGS.items()}
         given["TICKET_EVENTS_ROOT"] = self.root or "/".join(
             [os.environ.get("TICKET_EVENTS_ROOT", "").strip().rstrip("/") or "data", self.account_name()]
         )
-        told = {variable: _text(value) for variable, value in given.items() if value is not None}
+        set_here = {variable: _text(value) for variable, value in given.items() if value is not None}
         own = {variable for field, variable in SETTINGS.items() if field not in SHARED} | set(CREDENTIALS.values())
         shared = {variable: value for variable, value in os.environ.items() if variable not in own}
         sources = self.credentials.model_dump()
@@ -179,7 +178,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         }
         if self.alert_webhook is not None:
             secrets[WEBHOOK] = os.environ.get(self.alert_webhook, "")
-        return {**shared, **told, **secrets}
+        return {**shared, **set_here, **secrets}
 
 
 def _text(value: str | int | bool | list[str]) -> str:

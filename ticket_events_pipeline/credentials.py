@@ -1,7 +1,6 @@
-"""The account: which server is meant, whose tickets, the four ways to authenticate, and which of them the variables ask for.
+"""The account and its credentials: server, names, the four ways to authenticate, and the checks of their variables.
 
-Only values and their checks: `settings` reads the environment, `zendesk.auth` puts credentials on requests. No message and
-no repr here holds any part of a credential.
+No message and no repr contains any part of a credential.
 https://developer.zendesk.com/api-reference/introduction/security-and-auth/
 """
 
@@ -17,22 +16,22 @@ API_TOKENS_END = "2027-04-30"
 """The day on which API tokens stop working, as Zendesk announced it."""
 
 CLIENT_CREDENTIALS = "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
-"""The credentials that carry a schedule, named first and instead of the others wherever a message speaks of them."""
+"""The credentials for scheduled runs; messages recommend them."""
 
 SUPPORT_TYPE_SCOPES = ("agent", "all", "ai_agent")
-"""Whose tickets the ticket events are asked for: agents', all, or those that an AI agent holds."""
+"""Whose tickets the ticket events are fetched for: agents', all, or those of an AI agent."""
 
 DEFAULT_SUPPORT_TYPE_SCOPE = "agent"
-"""Zendesk's own default, and what files say that were made before there was a choice."""
+"""Zendesk's default, and the value in files from before there was a choice."""
 
 HOW_TO_SET_CREDENTIALS = (
-    f"no credentials are set: set {CLIENT_CREDENTIALS}, of an OAuth client whose tokens are fetched and renewed; or, for a "
+    f"no credentials are set: set {CLIENT_CREDENTIALS}, of an OAuth client (tokens are fetched and renewed for you); or, for a "
     f"trial, ZENDESK_OAUTH_TOKEN; or ZENDESK_EMAIL and ZENDESK_API_TOKEN, until {API_TOKENS_END}; or ZENDESK_SANDBOX=1 to try "
     "it without an account"
 )
 _API_TOKEN_WARNING = (
-    "ZENDESK_API_TOKEN: Zendesk deactivates API tokens that are unused for 30 days, so that a pipeline that is off for a month "
-    "loses its own, and deletes them 60 days later. New ones can't be created since 2026-10-27, and all of them end on "
+    "ZENDESK_API_TOKEN: Zendesk deactivates API tokens that are unused for 30 days, so a pipeline that is off for a month "
+    "loses its token, and deletes them 60 days later. New ones can't be created since 2026-10-27, and all of them end on "
     f"{API_TOKENS_END}. Set {CLIENT_CREDENTIALS} instead"
 )
 _PASSWORD_WARNING = (
@@ -85,7 +84,7 @@ Credentials = ClientCredentials | BearerToken | ApiToken | Password
 
 @dataclass(frozen=True)
 class Server:
-    """Where requests go and what they carry. `base_url` has neither a trailing slash nor a user."""
+    """A base URL, without trailing slash or user, and the credentials for it."""
 
     base_url: str
     credentials: Credentials
@@ -93,33 +92,33 @@ class Server:
 
 @dataclass(frozen=True)
 class AccountNames:
-    """The names of one account over time: decides whose a file is that bears a name.
+    """The names of one account over time, to decide whether a file belongs to it.
 
     Attributes:
-        current: what is written anew bears it; None where it isn't known.
-        former: names that the account had before (ZENDESK_FORMER_SUBDOMAINS).
+        current: the name for new files; None if it is not known.
+        former: earlier names of the account (ZENDESK_FORMER_SUBDOMAINS).
     """
 
     current: str | None
     former: tuple[str, ...] = ()
 
     def current_of(self, name: str) -> str:
-        """The account's current name if `name` is one of its own, current or former; else `name` as it is."""
+        """The account's current name if `name` is one of its names; otherwise `name`."""
         return self.current if self.current is not None and name in self.former else name
 
     def how_to_include(self, name: str) -> str:
-        """A sentence on how to make `name` a former name of this account; empty where it can't be one."""
+        """A sentence on how to make `name` a former name of this account; empty if it can't be one."""
         if SANDBOX_ACCOUNT in (name, self.current) or not _SUBDOMAIN.fullmatch(name):
             return ""
         names = ",".join((*self.former, name))
         return (
-            f"If {name} is this account's former name, set {FORMER_SUBDOMAINS}={names}: its files are the account's own then."
+            f"If {name} is this account's former name, set {FORMER_SUBDOMAINS}={names}: its files then belong to this account."
         )
 
 
 @dataclass(frozen=True)
 class CredentialFindings:
-    """What the variables ask for. `credentials` is None exactly when there are problems or no variable is set."""
+    """The credentials that are set. `credentials` is None if there are problems or no variable is set."""
 
     credentials: Credentials | None
     variables: tuple[str, ...] = ()
@@ -131,7 +130,7 @@ def parse_subdomain(text: str) -> str:
     """The subdomain in lower case; empty text stays empty.
 
     Raises:
-        ValueError: it is no single DNS label.
+        ValueError: it is not a single DNS label.
     """
     if text and not _SUBDOMAIN.fullmatch(text.lower()):
         raise ValueError("give the first part of the host only: acme for https://acme.zendesk.com")
@@ -142,7 +141,7 @@ def parse_former_subdomains(text: str) -> tuple[str, ...]:
     """The subdomains in `text`, which commas separate, in lower case and each once; none for empty text.
 
     Raises:
-        ValueError: one of them is no single DNS label; says which one, and doesn't repeat it.
+        ValueError: one of them is not a single DNS label; the message gives its position, not its text.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     for number, name in enumerate(names, 1):
@@ -157,7 +156,7 @@ def parse_base_url(text: str) -> str:
     """The base URL without a trailing slash; empty text stays empty.
 
     Raises:
-        ValueError: no URL that credentials may be sent to. The text is not quoted: people do paste user:password@ into URLs.
+        ValueError: credentials must not be sent to this URL. The text is not quoted: people paste user:password@ into URLs.
     """
     if not text:
         return ""
@@ -166,7 +165,7 @@ def parse_base_url(text: str) -> str:
         raise ValueError("give scheme, host and path only, no user, query or fragment")
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
         raise ValueError(
-            "must begin with https:// (plain http only to a loopback address), or credentials would travel in the open"
+            "must begin with https:// (plain http only to a loopback address), or credentials would be sent unencrypted"
         )
     if re.search(r"/api(/v2)?/?$", url.path):
         raise ValueError("give it without /api/v2, which the requests add")
@@ -189,14 +188,14 @@ def split_url(text: str) -> SplitResult:
     """The parts of an http URL.
 
     Raises:
-        ValueError: it is none. The text is not quoted: it may hold a credential.
+        ValueError: it is not one. The text is not quoted: it may contain a credential.
     """
     try:
         url = urlsplit(text)
         if not url.hostname or url.port == 0 or not _VISIBLE_ASCII.fullmatch(text):
             raise ValueError
     except ValueError:  # its own text would quote the URL
-        raise ValueError("is no URL of the form https://host") from None
+        raise ValueError("is not a URL of the form https://host") from None
     return url
 
 
@@ -223,13 +222,13 @@ def zendesk_subdomain(host: str) -> str | None:
 def find_credentials(variables: Mapping[str, str]) -> CredentialFindings:
     """The one set of credentials among `variables` (an empty value counts as unset), or what is wrong with them."""
     present = tuple(name for name in _VARIABLES if variables.get(name))
-    # An e-mail address alone asks for no kind: it may be left over beside an OAuth token.
+    # An e-mail address alone selects no kind: it may be left over next to an OAuth token.
     asked = [(kind, names) for kind, names in _KINDS if set(names) & set(present) - {"ZENDESK_EMAIL"}]
     if len(asked) > 1:
         sets = " and ".join("/".join(name for name in names if name in present) for _, names in asked)
         return CredentialFindings(None, present, (f"{len(asked)} sets of credentials are set, {sets}: keep one",))
     if not asked:
-        alone = f"ZENDESK_EMAIL is set alone: ZENDESK_API_TOKEN belongs to it. Better set {CLIENT_CREDENTIALS}"
+        alone = f"ZENDESK_EMAIL is set without ZENDESK_API_TOKEN. Better set {CLIENT_CREDENTIALS}"
         return CredentialFindings(None, present, (alone,) if present else ())
     kind, names = asked[0]
     problems = [problem for name in names if (problem := _problem_with(name, variables.get(name, "")))]
@@ -252,13 +251,13 @@ _VARIABLES = dict.fromkeys(name for _, names in _KINDS for name in names)
 
 def _problem_with(name: str, value: str) -> str | None:
     if not value:
-        return f"{name} is not set, but what belongs to it is"
+        return f"{name} is not set, but its counterpart is"
     if name == "ZENDESK_EMAIL":
-        return None if _EMAIL.fullmatch(value) else "ZENDESK_EMAIL: is no e-mail address (give it without /token)"
+        return None if _EMAIL.fullmatch(value) else "ZENDESK_EMAIL: is not an e-mail address (give it without /token)"
     if name == "ZENDESK_PASSWORD":
-        return None if value.isprintable() else "ZENDESK_PASSWORD: holds a line end or another control character"
+        return None if value.isprintable() else "ZENDESK_PASSWORD: contains a line end or another control character"
     return (
         None
         if _VISIBLE_ASCII.fullmatch(value)
-        else f"{name}: holds a character that no token has (a space, a line end, non-ASCII)"
+        else f"{name}: contains a character that no token has (a space, a line end, non-ASCII)"
     )

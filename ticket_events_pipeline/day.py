@@ -1,7 +1,7 @@
-"""Time: epoch seconds, calendar days of a zone, and the one place where the wall clock is read.
+"""Time: epoch seconds, calendar days of a timezone, and the only reading of the wall clock.
 
-Times inside the pipeline are epoch seconds (UTC). A `Day` is a calendar day local to an IANA zone, half-open: midnight
-belongs to the day that begins. Formatting for people and file names is not done here.
+Times inside the pipeline are epoch seconds (UTC). A `Day` is a calendar day of an IANA timezone, half-open: midnight
+belongs to the day that begins.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 Clock = Callable[[], float]
-"""Returns epoch seconds. Tests hand in their own; everybody else gets `wall_clock`."""
+"""Returns epoch seconds: `wall_clock`, or a clock of a test."""
 
 
 def wall_clock() -> float:
@@ -32,7 +32,7 @@ def zone(timezone: str) -> ZoneInfo:
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{timezone!r} is no IANA timezone (examples: UTC, Europe/Berlin, America/New_York)") from error
+        raise ValueError(f"{timezone!r} is not an IANA timezone (examples: UTC, Europe/Berlin, America/New_York)") from error
 
 
 @lru_cache(maxsize=4096)
@@ -60,12 +60,12 @@ class Day:
         except ValueError:
             date = None
         if date is None or date.isoformat() != text:  # fromisoformat takes 20260302 and 2026-W10-1 too
-            raise ValueError(f"{text!r} is no date of the form YYYY-MM-DD")
+            raise ValueError(f"{text!r} is not a date of the form YYYY-MM-DD")
         return cls(date, timezone)
 
     @classmethod
     def containing(cls, epoch_seconds: float, timezone: str = "UTC") -> Day:
-        """The day that `epoch_seconds` lies in."""
+        """The day that contains `epoch_seconds`."""
         return cls(dt.datetime.fromtimestamp(epoch_seconds, zone(timezone)).date(), timezone)
 
     @property
@@ -98,5 +98,5 @@ def day_ranges(days: Iterable[Day]) -> list[tuple[Day, Day]]:
 
 
 def days_between(first: Day, last: Day) -> list[Day]:
-    """All days from `first` through `last`, in order; empty if `last` lies before `first`."""
+    """All days from `first` through `last`, in order; empty if `last` is before `first`."""
     return [first.plus(offset) for offset in range((last.date - first.date).days + 1)]

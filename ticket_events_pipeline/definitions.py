@@ -1,6 +1,6 @@
-"""The code location of one account, the one that the environment variables name.
+"""The code location of one account, which the environment variables name.
 
-Loads without any variable set, so that the UI always opens. Several accounts in one location: see `component`.
+Loads without any variable set, so that the UI always opens. For several accounts in one location see `component`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,6 @@ SCOPE = account_scope()
 
 defs = dg.Definitions.merge(
     account_definitions(SCOPE),
-    # Steps are short and share their imports: one process a step would cost more than the steps do.
+    # Steps are short and share their imports: one process per step would take longer than the steps.
     dg.Definitions(executor=dg.in_process_executor),
 )

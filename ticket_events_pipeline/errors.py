@@ -1,8 +1,8 @@
-"""Every error a caller can meet, by what the caller can do about it.
+"""All errors of this package, by what the caller can do about them.
 
-`UsageError`: change what you set or asked. `AccountError`: Zendesk refuses, retrying cannot clear it. `TransientError`: it
-may clear by itself, later. `DataError`: what was sent or stored cannot be taken as it is. A message says what was tried,
-what came back and what to do; it never holds a credential.
+`UsageError`: change the settings or the request. `AccountError`: Zendesk refuses, and a retry cannot help. `TransientError`: a
+later retry may help. `DataError`: what was sent or stored cannot be used. A message says what was tried, what came back and
+what to do; it never contains a credential.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ class TicketEventsError(Exception):
 
 
 class UsageError(TicketEventsError):
-    """What was set or asked cannot work; change it."""
+    """The settings or the request cannot work; change them."""
 
 
 class SettingsError(UsageError):
@@ -33,11 +33,11 @@ class ForeignRootError(UsageError):
 
 
 class DayNotFetchedError(UsageError):
-    """A day is to be summarised whose raw events have not landed."""
+    """The raw events of a day to summarise have not been fetched."""
 
 
 class AccountError(TicketEventsError):
-    """Zendesk refuses for a reason that a retry cannot clear."""
+    """Zendesk refuses for a reason that a retry cannot change."""
 
 
 class AuthenticationError(AccountError):
@@ -49,7 +49,7 @@ class ForbiddenError(AccountError):
 
 
 class BlockedError(ForbiddenError):
-    """A 403 of what stands before the API: this machine or program is blocked, and the credentials were never looked at."""
+    """A 403 from what protects the API: this machine or program is blocked, and the credentials were not checked."""
 
 
 class AccountNotFoundError(AccountError):
@@ -57,27 +57,27 @@ class AccountNotFoundError(AccountError):
 
 
 class RequestRefusedError(AccountError):
-    """Any other answer that says the request itself is wrong."""
+    """Any other answer that rejects the request itself."""
 
 
 class TransientError(TicketEventsError):
-    """Zendesk or the network failed, more often or longer than a pass waits for."""
+    """Zendesk or the network failed more often or longer than a fetch retries."""
 
 
 class DaysHeldError(TransientError):
-    """Another pass reads the same days of the same stream."""
+    """Another fetch reads the same days of the same stream."""
 
 
 class LockHeldError(TransientError):
-    """Another process holds the lock of a small file, and doesn't let go: it stands still, or the disk hangs."""
+    """Another process does not release the lock of a small file: it is suspended, or the disk hangs."""
 
 
 class DataError(TicketEventsError):
-    """What was sent or stored cannot be taken as it is."""
+    """What was sent or stored cannot be used."""
 
 
 class OverfullSecondError(DataError):
-    """One second holds more events than the server puts on a page, and the stream can't get past it."""
+    """One second has more events than a page of the server, so that the stream cannot continue after it."""
 
 
 class DamagedFileError(DataError):

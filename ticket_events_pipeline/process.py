@@ -1,7 +1,7 @@
-"""Processes: who this one is, and whether another one is provably gone.
+"""Processes: the identity of this one, and whether another one has certainly ended.
 
-A process number alone says little: numbers are used again, and a container counts its own. So a process is known by the boot
-of the machine, the number space, its number and the moment it began; where the system tells none of that, nothing is provable.
+A process id alone is not enough: ids are reused, and each container has its own. So a process is identified by the boot of the
+machine, the PID namespace, its id and its start time; on systems without these, no process is known to have ended.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Process:
     """A process on some machine.
 
     Attributes:
-        boot: id of the machine's boot; empty where the system tells none.
-        space: of process numbers (a container has its own); empty where the system tells none.
-        pid: its number there.
-        began: clock ticks from the boot to its begin; empty where the system tells none.
+        boot: id of the machine's boot; empty if the system has none.
+        space: PID namespace (a container has its own); empty if the system has none.
+        pid: its id there.
+        began: clock ticks from the boot to its start; empty if unknown.
     """
 
     boot: str
@@ -34,17 +34,17 @@ class Process:
 
     @classmethod
     def parse(cls, token: str) -> Process | None:
-        """The inverse of `str`; None for what is no process."""
+        """The inverse of `str`; None if the token names no process."""
         found = _TOKEN.fullmatch(token)
         return cls(found[1], found[2], int(found[3]), found[4]) if found else None
 
     def __str__(self) -> str:
-        """One word of letters, digits, `-` and `_`: fit for a file name."""
+        """One word of letters, digits, `-` and `_`, for use in a file name."""
         return f"{self.boot}_{self.space}_{self.pid}_{self.began}"
 
     @property
     def is_gone(self) -> bool:
-        """Whether it has ended for certain; False also where there is no telling from here (another machine or container)."""
+        """Whether it has certainly ended; False also if that is unknown here (another machine or container)."""
         here = this_process()
         if not (self.boot and self.space and self.began) or (self.boot, self.space) != (here.boot, here.space):
             return False
@@ -53,7 +53,7 @@ class Process:
 
 def this_process() -> Process:
     """The calling process."""
-    return _process(os.getpid())  # cached by number: a forked child is another process
+    return _process(os.getpid())  # cached by id: a forked child is another process
 
 
 def host_name() -> str:
@@ -72,9 +72,9 @@ def _process(pid: int) -> Process:
 
 
 def _began(pid: int) -> str:
-    """When the process began, in ticks since the boot; empty if there is none of that number, or it is a zombie."""
+    """Start of the process in ticks since the boot; empty if there is no such process or it is a zombie."""
     try:
-        # Behind the name in brackets, which may hold anything: the state first, the begin is the 20th.
+        # After the name in brackets, which may contain anything: the state is the first field, the start the 20th.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]
     except (OSError, IndexError):

@@ -1,8 +1,4 @@
-"""Settings: environment variables in, one checked value out, or every problem with them in one error.
-
-Nothing here opens a file, a socket or a clock; the environment is handed in. What the variables mean to Dagster, to the
-store and to HTTP is their own affair; the checks of servers and credentials are in `account`, those of the root in `root`.
-"""
+"""Settings: environment variables in, one checked value out, or one error with every problem."""
 
 from __future__ import annotations
 
@@ -40,21 +36,21 @@ _T = TypeVar("_T")
 
 
 class PartitionSettings(NamedTuple):
-    """What the partitions need: known without any credential, so that definitions always load."""
+    """What the partitions need; read without credentials, so that definitions always load."""
 
     start_date: dt.date
     timezone: str
 
 
 class LakeSettings(NamedTuple):
-    """What a reader of the stored files needs: known without any credential.
+    """What a reader of the stored files needs; read without credentials.
 
     Attributes:
         root: as in `Settings`.
         timezone: IANA zone of the partition days.
-        account: None where no variable names it.
-        tickets_url: what a ticket's number is put behind to open it in a browser; None where there is nothing to open.
-        former_accounts: names that the account had before: files that bear them are its own.
+        account: None if no variable names it.
+        tickets_url: URL of a ticket in a browser, up to its number; None under the sandbox or without an account.
+        former_accounts: earlier names of the account: files with these names belong to it.
     """
 
     root: str
@@ -69,11 +65,11 @@ class Settings:
     """Everything that can be set, checked.
 
     Attributes:
-        server: None under the sandbox, whose embedded server starts later: see `with_server`.
+        server: None under the sandbox, whose server starts later: see `with_server`.
         root: an absolute folder, or an object store's URI (`s3://…`); under the sandbox its `sandbox` subfolder.
         support_type_scope: whose tickets the ticket events are asked for: agent, all or ai_agent.
         warnings: sentences for the log; nothing in them stops a run.
-        former_accounts: names that the account had before: files that bear them are its own. The sandbox has none.
+        former_accounts: earlier names of the account: files with these names belong to it. The sandbox has none.
     """
 
     server: Server | None
@@ -92,7 +88,7 @@ class Settings:
 
     @property
     def account(self) -> str:
-        """The name that files and quotas go under: the subdomain, the host of another base URL, or `sandbox`."""
+        """The account's name in files and quotas: the subdomain, the host of another base URL, or `sandbox`."""
         if self.is_sandbox:
             return SANDBOX_ACCOUNT
         return self.subdomain or account_of(self.base_url)
@@ -128,13 +124,13 @@ class Settings:
         return self._known_server().credentials
 
     def with_server(self, base_url: str) -> Settings:
-        """The same settings once the sandbox's embedded server listens at `base_url`.
+        """The same settings with the sandbox's server at `base_url`.
 
         Raises:
-            UsageError: ZENDESK_SANDBOX is not set; real credentials never go to a handed-in address.
+            UsageError: ZENDESK_SANDBOX is not set; real credentials are only sent to ZENDESK_BASE_URL.
         """
         if not self.is_sandbox:
-            raise UsageError("only the sandbox has its server handed in; elsewhere set ZENDESK_BASE_URL")
+            raise UsageError("only the sandbox has an embedded server; for another server set ZENDESK_BASE_URL")
         return replace(self, server=Server(base_url.rstrip("/"), BearerToken("sandbox")))
 
     def _known_server(self) -> Server:
@@ -144,7 +140,7 @@ class Settings:
 
 
 def load_settings(env: Mapping[str, str]) -> Settings:
-    """The settings that `env` holds; an empty or blank variable counts as unset.
+    """The settings in `env`; an empty or blank variable counts as unset.
 
     Raises:
         SettingsError: with every problem found, not only the first.
@@ -178,7 +174,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
 
 
 def partition_settings(env: Mapping[str, str]) -> PartitionSettings:
-    """The first partition and the zone of the partition days, whatever else is set or not.
+    """The first partition and the timezone of the days; other variables may be missing or wrong.
 
     Raises:
         SettingsError: TICKET_EVENTS_START_DATE or TICKET_EVENTS_TIMEZONE is malformed.
@@ -190,7 +186,7 @@ def partition_settings(env: Mapping[str, str]) -> PartitionSettings:
 
 
 def lake_settings(env: Mapping[str, str]) -> LakeSettings:
-    """Where the files lie and whose they are, whatever credentials are set or not.
+    """Where the files are stored and whose they are; credentials may be missing or wrong.
 
     Raises:
         SettingsError: one of the variables is malformed.
@@ -212,7 +208,7 @@ def lake_settings(env: Mapping[str, str]) -> LakeSettings:
 
 
 class VariableReader:
-    """Reads variables and remembers what is wrong with them; an empty or blank one counts as unset."""
+    """Reads variables and collects problems; an empty or blank variable counts as unset."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -220,11 +216,11 @@ class VariableReader:
         self.warnings: list[str] = []
 
     def text(self, name: str) -> str:
-        """The variable as it stands, without surrounding blanks."""
+        """The variable without surrounding blanks."""
         return self._env.get(name, "").strip()
 
     def parsed(self, name: str, default: str, *, parse: Callable[[str], _T]) -> _T:
-        """What `parse` makes of the variable; a problem leaves what it makes of the default."""
+        """The parsed variable; the parsed default if there is a problem."""
         try:
             return parse(self.text(name) or default)
         except ValueError as error:
@@ -240,11 +236,11 @@ class VariableReader:
         return self.parsed(name, "0", parse=_flag)
 
     def credentials(self) -> CredentialFindings:
-        """What is set of credentials."""
+        """The credentials that are set."""
         return find_credentials({name: self.text(name) for name in self._env})
 
     def raise_problems(self) -> None:
-        """End the reading.
+        """Raise the problems, if there are any.
 
         Raises:
             SettingsError: with every problem found.
@@ -255,7 +251,7 @@ class VariableReader:
 
 def _whole_number(text: str) -> int:
     if not _WHOLE_NUMBER.fullmatch(text) or int(text) == 0:
-        raise ValueError(f"{text!r} is no whole number from 1 to 999999")
+        raise ValueError(f"{text!r} is not a whole number from 1 to 999999")
     return int(text)
 
 
@@ -268,7 +264,7 @@ def _flag(text: str) -> bool:
 def _start_date(text: str) -> dt.date:
     date = Day.parse(text).date
     if not _FIRST_START_DATE <= date <= _LAST_START_DATE:
-        raise ValueError(f"{text!r} lies outside {_FIRST_START_DATE} to {_LAST_START_DATE}")
+        raise ValueError(f"{text!r} is outside {_FIRST_START_DATE} to {_LAST_START_DATE}")
     return date
 
 

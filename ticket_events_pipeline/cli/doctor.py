@@ -1,4 +1,4 @@
-"""`ticket-events doctor`: will a run work here? One line a check, each with what to mend."""
+"""`ticket-events doctor`: checks whether a run will work here, one line a check, with what to fix."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def run_doctor() -> bool:
         settings = pipeline.settings
     except SettingsError as error:
         for problem in error.problems:
-            _bad(problem)
+            _failed(problem)
         return False
-    _good(f"variables: account {settings.account}, days of {settings.timezone}")
+    _ok(f"variables: account {settings.account}, days of {settings.timezone}")
     for warning in settings.warnings:
         _note(warning)
     root_works = _checked(lambda: _check_root(pipeline))
@@ -46,25 +46,25 @@ def _check_credentials(pipeline: Pipeline) -> str:
     with pipeline.client(click.echo) as client:
         client.check()
         if isinstance(settings.credentials, BearerToken) and not settings.is_sandbox:
-            _tell_token_end(client.token_end(), now=wall_clock())
-    return f"credentials: {settings.base_url} takes them"
+            _show_token_end(client.token_end(), now=wall_clock())
+    return f"credentials: {settings.base_url} accepts them"
 
 
-def _tell_token_end(end: TokenEnd, *, now: float) -> None:
+def _show_token_end(end: TokenEnd, *, now: float) -> None:
     is_far = end.expires_at is not None and not end.is_soon(now)
-    (_good if is_far else _note)(end.sentence(now))
+    (_ok if is_far else _note)(end.sentence(now))
 
 
 def _checked(check: Callable[[], str]) -> bool:
     try:
-        _good(check())
+        _ok(check())
     except TicketEventsError as error:
-        _bad(str(error))
+        _failed(str(error))
         return False
     return True
 
 
-def _good(text: str) -> None:
+def _ok(text: str) -> None:
     click.secho(f"ok    {text}", fg="green")
 
 
@@ -72,5 +72,5 @@ def _note(text: str) -> None:
     click.secho(f"note  {text}", fg="yellow")
 
 
-def _bad(text: str) -> None:
-    click.secho(f"mend  {text}", fg="red")
+def _failed(text: str) -> None:
+    click.secho(f"FAIL  {text}", fg="red")

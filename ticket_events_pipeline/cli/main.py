@@ -1,7 +1,6 @@
-"""The command line: which commands there are, and which exit code an error has.
+"""The command line: its commands and their exit codes.
 
-What a command does is its own module's; modules that pull in Dagster are imported by the command that needs them, so that
-`--help` answers at once.
+Each command imports its own module when it runs, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ def commands() -> None:
     \b
     First time here:        ticket-events demo
     Before you deploy:      set the variables of .env.example, then: ticket-events doctor
-    The pipeline itself:    dagster dev   (or `make dev`), then look at the assets
+    The pipeline itself:    dagster dev   (or `make dev`), then open the assets
 
     Exit codes: 0 it worked, 1 it failed, 2 wrong usage.
     """  # noqa: D301  # \b is click's: it keeps the lines below as they are
-    # As Dagster does, overriding what is exported: else the doctor would judge other variables than a run gets.
+    # As Dagster does, overriding exported variables: the doctor must check the variables that a run gets.
     os.environ.update({name: value for name, value in dotenv_values(".env").items() if value is not None})
 
 
@@ -49,7 +48,7 @@ def demo() -> None:
 
 @commands.command()
 def doctor() -> None:
-    """Check the variables, the credentials (with one request) and the root; say what to mend."""
+    """Check the variables, the credentials (with one request) and the root; say what to fix."""
     from ticket_events_pipeline.cli.doctor import run_doctor
 
     if not run_doctor():
@@ -77,12 +76,12 @@ def sandbox(port: int, requests_per_minute: int, seed: int, tickets_per_day: int
 @commands.command()
 @click.argument("first", metavar="START")
 @click.argument("last", metavar="END")
-@click.option("--stream", "streams", multiple=True, type=click.Choice(list(STREAMS)), help="Only this one; both by default.")
-@click.option("--against-api", is_flag=True, help="Also read a sample of the pages again, and compare ids.")
+@click.option("--stream", "streams", multiple=True, type=click.Choice(list(STREAMS)), help="Only this one; all by default.")
+@click.option("--against-api", is_flag=True, help="Also fetch a sample of the pages again, and compare ids.")
 @click.option("--sample", default=3, show_default=True, type=click.IntRange(1), help="Pages a stream; mostly a request each.")
 @click.option("--seed", type=int, help="Which pages: another seed, other pages. Default: the number of today.")
 def verify(first: str, last: str, streams: tuple[str, ...], against_api: bool, sample: int, seed: int | None) -> None:
-    """Prove from the files that every day from START through END (YYYY-MM-DD) is whole; say what to do where one isn't.
+    """Verify from the files that every day from START through END (YYYY-MM-DD) is whole; say what to do where one isn't.
 
     Needs no credentials but for --against-api. Exit code 1 if any day is not whole.
     """
@@ -96,7 +95,7 @@ def verify(first: str, last: str, streams: tuple[str, ...], against_api: bool, s
 @click.argument("first", metavar="START")
 @click.argument("last", metavar="END")
 def plan(first: str, last: str) -> None:
-    """Estimate rows, requests, time and disk of a backfill from START through END (YYYY-MM-DD), and say how to start it.
+    """Estimate rows, requests, time and disk of a backfill from START through END (YYYY-MM-DD), and show how to start it.
 
     From the stored days in or near the range; where too few are stored, with at most four requests a stream.
     """
@@ -111,7 +110,7 @@ def plan(first: str, last: str) -> None:
 def report(date: str | None, is_to_open: bool) -> None:
     """Make the morning report of a day from the stored SLA tables, or find it, and print its path.
 
-    Needs no credentials, and asks nothing of Zendesk.
+    Needs no credentials, and sends no request to Zendesk.
     """
     from ticket_events_pipeline.cli.report import run_report
 
@@ -127,8 +126,8 @@ def report(date: str | None, is_to_open: bool) -> None:
 def summary(first: str | None, last: str | None, output: str) -> None:
     """Print the stored breach summaries: breaches, achievement and open targets per metric and policy.
 
-    csv and json hold every column: NULL is an empty field or null, times are UTC. A text stays what it is in csv, also where a
-    spreadsheet would take it for a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no summary.
+    csv and json have every column: NULL is an empty field or null, times are UTC. csv holds texts unchanged, also those that a
+    spreadsheet would run as a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no summary.
     """
     from ticket_events_pipeline.cli.summary import run_summary
 
@@ -137,7 +136,7 @@ def summary(first: str | None, last: str | None, output: str) -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is shown as its message alone."""
+    """Run the command line; an error of this package is shown as its message alone."""
     try:
         commands(standalone_mode=True)
     except TicketEventsError as error:

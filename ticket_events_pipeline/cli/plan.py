@@ -1,7 +1,4 @@
-"""`ticket-events plan`: what a backfill would take, said before it is started, and how to start it.
-
-The figures are `ingest.plan`'s; here they are asked for and told.
-"""
+"""`ticket-events plan`: estimates rows, requests, time and disk of a backfill, and shows how to start it."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ _MOST_RANGES = 5
 
 
 def run_plan(first: str, last: str) -> None:
-    """Tell rows, requests, time and disk of a backfill from `first` through `last`.
+    """Print rows, requests, time and disk of a backfill from `first` through `last`.
 
     Raises:
         click.UsageError: the dates are no range that can be fetched.
@@ -50,51 +47,51 @@ def run_plan(first: str, last: str) -> None:
     )
     click.echo("An estimate:")
     for plan in plans:
-        _tell_stream(plan)
-    _tell_sum(plans, pipeline.quota.known_per_minute())
-    _tell_stored(plans, days)
-    _tell_start(days)
+        _print_stream(plan)
+    _print_sum(plans, pipeline.quota.known_per_minute())
+    _print_stored(plans, days)
+    _print_start(days)
 
 
 def _days(first: str, last: str, settings: Settings, *, now: float) -> list[Day]:
-    """The range, up to today: nobody can fetch tomorrow."""
+    """The range, up to today."""
     today = Day.containing(now, settings.timezone)
     try:
         begin, end = Day.parse(first, settings.timezone), Day.parse(last, settings.timezone)
     except ValueError as error:
         raise click.UsageError(f"START END: {error}.") from None
     if end < begin:
-        raise click.UsageError(f"START END: {last} lies before {first}.")
+        raise click.UsageError(f"START END: {last} is before {first}.")
     if begin > today:
-        raise click.UsageError(f"START: {first} has not begun yet in {settings.timezone}.")
+        raise click.UsageError(f"START: {first} is in the future in {settings.timezone}.")
     if begin.date < settings.start_date:
         raise click.UsageError(
-            f"START: {first} lies before the first partition; set TICKET_EVENTS_START_DATE, now {settings.start_date}, to it."
+            f"START: {first} is before the first partition; set TICKET_EVENTS_START_DATE, now {settings.start_date}, to it."
         )
     return days_between(begin, min(end, today))
 
 
-def _tell_stream(plan: StreamPlan) -> None:
+def _print_stream(plan: StreamPlan) -> None:
     click.echo(f"  {plan.stream:<21} {plan.rows.rows:>11,} rows {plan.requests:>7,} requests {size_text(plan.size_bytes):>9}")
     click.echo(f"    rows {plan.rows.basis}; size by {plan.size_basis}")
 
 
-def _tell_sum(plans: list[StreamPlan], per_minute: int) -> None:
+def _print_sum(plans: list[StreamPlan], per_minute: int) -> None:
     requests = sum(plan.requests for plan in plans)
     size = size_text(sum(plan.size_bytes for plan in plans))
     click.echo(
         f"Together about {requests:,} requests and {size}: {estimated_duration_text(requests * 60 / per_minute)} at the "
-        f"account's {per_minute:,} requests a minute, if nobody else spends them."
+        f"account's {per_minute:,} requests a minute, if nothing else uses them."
     )
 
 
-def _tell_stored(plans: list[StreamPlan], days: list[Day]) -> None:
+def _print_stored(plans: list[StreamPlan], days: list[Day]) -> None:
     for plan in plans:
         stored = plan.stored
         for found, fate in (
-            (list(stored.complete), "stored complete already, read again if asked for"),
-            (stored.open, "stored open: read to their end"),
-            (stored.damaged, "damaged: read again"),
+            (list(stored.complete), "stored and complete, fetched again if requested"),
+            (stored.open, "stored and open: fetched to their end"),
+            (stored.damaged, "damaged: fetched again"),
         ):
             if found:
                 click.echo(f"{plan.stream}: {plural(len(found), 'day')} {fate}: {_ranges_text(found)}")
@@ -102,10 +99,10 @@ def _tell_stored(plans: list[StreamPlan], days: list[Day]) -> None:
     if not lacking:
         click.echo("Nothing is missing.")
     elif len(lacking) < len(days):
-        click.echo(f"Missing in one stream or both: {_ranges_text(lacking)}; each range can be fetched for itself.")
+        click.echo(f"Missing in a stream: {_ranges_text(lacking)}; each range can be fetched by itself.")
 
 
-def _tell_start(days: list[Day]) -> None:
+def _print_start(days: list[Day]) -> None:
     click.echo("To start it:")
     click.echo(
         "  dagster asset materialize -m ticket_events_pipeline.definitions --select 'group:zendesk' "

@@ -1,7 +1,6 @@
-"""`ticket-events report`: the morning report of a day, made from the stored files or found, its path told, and opened if asked.
+"""`ticket-events report`: makes or finds the morning report of a day, prints its path, and opens it on request.
 
-What the report says is `report`'s. No credential is needed and nothing is asked of Zendesk. The path alone goes to the
-standard output, for scripts; everything else to the error output.
+Needs no credentials. Only the path goes to standard output, for scripts; everything else goes to standard error.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from ticket_events_pipeline.storage.store import Store
 
 @dataclass(frozen=True)
 class _Page:
-    """A stored page; `report` is None where it was found, and not made."""
+    """A stored page; `report` is None where it was found and not made."""
 
     day: Day
     url: str
@@ -38,7 +37,7 @@ class _Page:
 
 
 def run_report(date: str | None, *, is_to_open: bool) -> None:
-    """Make or find the report of `date`, or of the newest complete day; tell its path, and open it if asked.
+    """Make or find the report of `date`, or of the newest complete day; print its path, and open it on request.
 
     Raises:
         click.UsageError: `date` is none.
@@ -98,7 +97,7 @@ def _how_to_make(store: Store, day: Day | None) -> str:
 
 
 def _local_copy(store: Store, page: _Page) -> _Page:
-    """The page in a folder of its own that only its owner may read: a browser can't open what lies in a bucket."""
+    """The page in its own folder that only its owner may read: a browser can't open a file in a bucket."""
     folder = FolderStore(Path(tempfile.mkdtemp(prefix="sla_breach_report.")))
     if page.report is not None:
         url = write_report(folder, page.report).url
@@ -106,10 +105,10 @@ def _local_copy(store: Store, page: _Page) -> _Page:
         with folder.writer(report_path(page.day)) as file:
             file.write(read_report(store, page.day) or b"")
         url = folder.url(report_path(page.day))
-    click.echo(f"Opening a copy, yours to remove: {folder.location}", err=True)
+    click.echo(f"Opening a copy, which you can remove: {folder.location}", err=True)
     return _Page(page.day, url, page.report)
 
 
 def _open(page: _Page) -> None:
     if not webbrowser.open(Path(page.url).as_uri()):
-        click.echo("No browser was found here: open the path yourself, or set BROWSER.", err=True)
+        click.echo("No browser was found: open the path yourself, or set BROWSER.", err=True)

@@ -1,4 +1,4 @@
-"""`ticket-events sandbox`: the simulated account for other programs, in the foreground."""
+"""`ticket-events sandbox`: serves the simulated account to other programs, in the foreground."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def serve(*, port: int, requests_per_minute: int, seed: int, tickets_per_day: in
     try:
         server.run(announce=_announce)
     except OSError as error:
-        raise UsageError(f"--port {port} can't be listened on: {error.strerror}. Try another; 0 takes any free one.") from error
+        raise UsageError(f"--port {port} can't be used: {error.strerror}. Try another; 0 takes any free one.") from error
 
 
 def _announce(base_url: str) -> None:
-    click.echo(f"The simulated account answers on {base_url} (Ctrl-C ends it). To use it, set")
+    click.echo(f"The simulated account answers on {base_url} (Ctrl-C stops it). To use it, set")
     click.echo(f"  ZENDESK_BASE_URL={base_url} ZENDESK_OAUTH_CLIENT_ID=sandbox ZENDESK_OAUTH_CLIENT_SECRET=sandbox")

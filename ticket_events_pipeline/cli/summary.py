@@ -1,7 +1,4 @@
-"""`ticket-events summary`: the stored breach summaries of some days, for a terminal or for a script.
-
-What a figure means is told in `report/explained.md`. Needs no credentials; nothing is computed here.
-"""
+"""`ticket-events summary`: prints the stored breach summaries of some days, for a terminal or for a script."""
 
 from __future__ import annotations
 
@@ -25,13 +22,13 @@ from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
 from ticket_events_pipeline.text import ranges_text, terminal_text
 
 Summaries = Mapping[Day, pa.Table]
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet that opens a CSV file takes a text that begins so for a formula."""
+"""A spreadsheet runs a text of a CSV file that begins so as a formula."""
 
 
 def run_summary(first: str | None, last: str | None, *, output: str) -> bool:
@@ -63,14 +60,14 @@ def run_summary(first: str | None, last: str | None, *, output: str) -> bool:
 
 
 def _complain(store: Store) -> list[Day]:
-    hint = " Those of the sandbox are shown with ZENDESK_SANDBOX=1." if store.paths(f"sandbox/{SUMMARY}") else ""
+    hint = " Set ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{SUMMARY}") else ""
     raise UsageError(f"No summary is stored below {store.location}. Materialise {SUMMARY} of some days first.{hint}")
 
 
 def _days(first: str | None, last: str | None, stored: list[Day], timezone: str) -> list[Day]:
     newest = stored[-1]
     if first is None and last is not None:
-        raise click.UsageError("--to needs --from: the days from that one through this one are shown.")
+        raise click.UsageError("--to needs --from, the first day to show.")
     try:
         begin = newest if first is None else Day.parse(first, timezone)
         end = newest if last is None else Day.parse(last, timezone)
@@ -78,16 +75,16 @@ def _days(first: str | None, last: str | None, stored: list[Day], timezone: str)
         raise click.UsageError(f"--from, --to: {error}.") from None
     if end < begin:
         until = "the newest stored day" if last is None else "--to"
-        raise click.UsageError(f"--from {begin} lies after {until}, {end}.")
+        raise click.UsageError(f"--from {begin} is after {until}, {end}.")
     return days_between(begin, end)
 
 
 def _note_open(summaries: Summaries) -> None:
-    """Say which days' figures will still grow."""
+    """Warn of days whose figures will still grow."""
     for day, table in summaries.items():
         as_of = table["as_of"][0].as_py() if table.num_rows else None
         if as_of is not None and as_of.timestamp() < day.end:
-            click.echo(f"{day} has not been read to its end: its figures are as of {_plain(as_of)}.", err=True)
+            click.echo(f"{day} has not been fetched to its end: its figures are as of {_plain(as_of)}.", err=True)
 
 
 def _print_table(summaries: Summaries) -> None:
@@ -101,10 +98,10 @@ def _print_table(summaries: Summaries) -> None:
 
 
 def _print_csv(summaries: Summaries) -> None:
-    """RFC 4180 in UTF-8. A text stays what it is, also where a spreadsheet would run it; that is said instead."""
+    """RFC 4180 in UTF-8. Texts stay unchanged, also where a spreadsheet would run them; a warning says so."""
     to_terminal = sys.stdout.isatty()
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, ["date", *DAILY_SLA_BREACH_SUMMARY_SCHEMA.names])
+    writer = csv.DictWriter(text, ["date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names])
     writer.writeheader()
     is_risky = False
     for row in _rows(summaries):
@@ -120,7 +117,7 @@ def _print_csv(summaries: Summaries) -> None:
 
 
 def _print_json(summaries: Summaries) -> None:
-    click.echo(json.dumps(list(_rows(summaries)), indent=1))  # ASCII: nothing in it acts on a terminal
+    click.echo(json.dumps(list(_rows(summaries)), indent=1))  # ASCII: it can hold no control character for a terminal
 
 
 def _rows(summaries: Summaries) -> Iterator[dict[str, Any]]:
@@ -130,7 +127,7 @@ def _rows(summaries: Summaries) -> Iterator[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as a script reads it: a moment in ISO form with a Z, a date in ISO form, all else as it is."""
+    """A value for scripts: a time in ISO form with a Z, a date in ISO form, everything else as it is."""
     if isinstance(value, dt.datetime):
         return value.isoformat().replace("+00:00", "Z")
     return value.isoformat() if isinstance(value, dt.date) else value

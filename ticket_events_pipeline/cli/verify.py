@@ -1,6 +1,6 @@
-"""`ticket-events verify`: is every day whole? One line a day and stream, and what to do where one isn't.
+"""`ticket-events verify`: checks that every day is whole, one line a day and stream, with what to do where one isn't.
 
-What makes a day whole is `verify`'s; here it is asked, sampled and told. No credential is needed but to ask the API.
+Only the comparison with the API needs credentials.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ticket_events_pipeline.text import utc_text
 
 
 def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | None, seed: int | None) -> bool:
-    """Verify the days from `first` through `last`, against the API too where a `sample` is asked for; whether all are whole.
+    """Verify the days from `first` through `last`, and against the API where a `sample` is requested; whether all are whole.
 
     Raises:
         click.UsageError: the dates are none.
         UsageError: the root can't be read.
-        AccountError, TransientError: the API can't be asked.
+        AccountError, TransientError: the API can't be read.
     """
     pipeline = pipeline_of(os.environ, log=click.echo)
     settings = pipeline.lake_settings
@@ -38,11 +38,11 @@ def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | N
     whole: dict[str, list[Day]] = {}
     broken: set[tuple[Day, str]] = set()
     for stream in (STREAMS[name] for name in streams):
-        verdicts = _verify(store, stream, days, settings)
-        whole[stream.name] = [verdict.day for verdict in verdicts if verdict.is_whole]
-        broken |= {(verdict.day, stream.name) for verdict in verdicts if not verdict.is_whole}
+        verified_days = _verify(store, stream, days, settings)
+        whole[stream.name] = [verified.day for verified in verified_days if verified.is_whole]
+        broken |= {(verified.day, stream.name) for verified in verified_days if not verified.is_whole}
     if sample is not None:
-        drawn = int(wall_clock() // 86_400) if seed is None else seed  # other pages every day, the same ones all day
+        drawn = int(wall_clock() // 86_400) if seed is None else seed  # other pages every day, the same ones on one day
         broken |= _compare(pipeline, whole, sample=sample, seed=drawn)
     _conclude(len(days) * len(streams), broken)
     return not broken
@@ -54,7 +54,7 @@ def _days(first: str, last: str, timezone: str) -> list[Day]:
     except ValueError as error:
         raise click.UsageError(f"START END: {error}.") from None
     if not days:
-        raise click.UsageError(f"START END: {last} lies before {first}.")
+        raise click.UsageError(f"START END: {last} is before {first}.")
     return days
 
 
@@ -62,23 +62,23 @@ def _verify(store: Store, stream: Stream, days: list[Day], settings: LakeSetting
     owner = owner_of(
         store, stream.name, days, account=settings.account, former=settings.former_accounts, timezone=settings.timezone
     )
-    verdicts = []
-    for verdict in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
-        verdicts.append(verdict)
-        _tell(verdict)
-    return verdicts
+    verified_days = []
+    for verified in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
+        verified_days.append(verified)
+        _print(verified)
+    return verified_days
 
 
-def _tell(verdict: VerifiedDay) -> None:
-    mark = _styled("ok", "green") if verdict.is_whole else _styled("BAD", "red")
-    notes = "".join(f"; {note}" for note in verdict.notes)
-    counts = f"{verdict.rows:>9,} rows {verdict.pages:>5} pages"
-    click.echo(f"{mark} {verdict.day} {verdict.stream:<20} {counts}  {verdict.state}{notes}")
-    for finding in verdict.findings:
-        _tell_finding(finding)
+def _print(verified: VerifiedDay) -> None:
+    mark = _styled("ok", "green") if verified.is_whole else _styled("BAD", "red")
+    notes = "".join(f"; {note}" for note in verified.notes)
+    counts = f"{verified.rows:>9,} rows {verified.pages:>5} pages"
+    click.echo(f"{mark} {verified.day} {verified.stream:<20} {counts}  {verified.state}{notes}")
+    for finding in verified.findings:
+        _print_finding(finding)
 
 
-def _tell_finding(finding: Finding) -> None:
+def _print_finding(finding: Finding) -> None:
     click.echo(f"      {finding}")
 
 

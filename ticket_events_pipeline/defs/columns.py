@@ -5,31 +5,30 @@ from __future__ import annotations
 from itertools import groupby
 
 import dagster as dg
-import pyarrow as pa
 
 from ticket_events_pipeline.defs.scope import AccountScope
-from ticket_events_pipeline.tables.column_docs import COLUMN_DOCS
-from ticket_events_pipeline.tables.column_lineage import COLUMN_LINEAGE
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.table import Column, Table
 
 
-def column_schema(asset: str, schema: pa.Schema) -> dict[str, dg.TableSchema]:
-    """The columns of the asset, as its definition tells them."""
-    columns = [dg.TableColumn(column.name, str(column.type), description=_description(asset, column.name)) for column in schema]
+def column_schema(asset: str) -> dict[str, dg.TableSchema]:
+    """The columns of the asset, as its definition shows them."""
+    table = TABLES[asset]
+    columns = [dg.TableColumn(column.name, str(column.type), description=_description(table, column)) for column in table]
     return {"dagster/column_schema": dg.TableSchema(columns)}
 
 
 def column_lineage(scope: AccountScope, asset: str) -> dict[str, dg.TableColumnLineage]:
-    """Which columns, one asset upstream, each column is made from, as a materialisation tells them."""
+    """Which columns, one asset upstream, each column is made from, as a materialisation shows them."""
     deps = {
         column: [dg.TableColumnDep(asset_key=scope.key(upstream), column_name=name) for upstream, name in sources]
-        for column, sources in COLUMN_LINEAGE[asset].items()
+        for column, sources in TABLES[asset].lineage.items()
     }
     return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
 
 
-def _description(asset: str, column: str) -> str:
+def _description(table: Table, column: Column) -> str:
     """With its sources: only Dagster's paid UI draws the lineage of columns."""
-    sources = COLUMN_LINEAGE.get(asset, {}).get(column, [])
-    by_asset = groupby(sorted(sources), key=lambda source: source[0])
-    told = ", ".join(f"{upstream} ({', '.join(name for _, name in columns)})" for upstream, columns in by_asset)
-    return f"{COLUMN_DOCS[asset][column]} Made from {told}." if told else COLUMN_DOCS[asset][column]
+    by_asset = groupby(sorted(table.lineage[column.name]), key=lambda source: source[0])
+    sources = ", ".join(f"{upstream} ({', '.join(name for _, name in columns)})" for upstream, columns in by_asset)
+    return f"{column.doc} Made from {sources}." if sources else column.doc

@@ -1,6 +1,6 @@
-"""What the assets have in common: daily partitions, one run for any range of days, a file a day, recorded day by day."""
+"""What all assets have in common: daily partitions, one run for any range of days, one file and one record per day."""
 
-# No deferred annotations here: Dagster reads those of an asset's function as they stand.
+# No deferred annotations here: Dagster reads the annotations of an asset's function as they are.
 
 import inspect
 import warnings
@@ -17,22 +17,22 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.pipeline import Pipeline
 
 MakeDays = Callable[[dg.AssetExecutionContext, Pipeline, list[Day]], Iterator[DayMetadata]]
-"""Makes the days in order, and yields each with its metadata as soon as its file stands."""
+"""Makes the days in order, and yields each with its metadata as soon as its file is stored."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the UI shows of an asset, whatever days it has.
+    """What the UI shows of an asset, independent of its days.
 
     Attributes:
         group: its group.
-        description: what a row, or the file, is.
+        description: what a row or the file is.
         kinds: icons.
         made_by: the function that makes its days, for the link to the code.
-        team: who answers for it.
-        tags: to find it by.
+        team: its owner.
+        tags: to search by.
         metadata: of the definition: columns, links.
-        newest_metadata: of a run's newest day alone: what is read off the latest materialisation, and is the same for all.
+        newest_metadata: of the newest day of a run only: it is the same for all days, and the UI shows the latest.
     """
 
     group: str
@@ -55,18 +55,20 @@ def daily_asset(
     pool: str | None = None,
     freshness: dg.FreshnessPolicy | None = None,
 ) -> dg.AssetsDefinition:
-    """An asset of the account whose days `make` makes."""
+    """An asset of the account; `make` makes its days."""
 
     def daily(context: dg.AssetExecutionContext) -> None:
         days = scope.days(list(context.partition_keys))
         if not days:
-            raise dg.Failure(description="The range holds no day: its end lies before its start.", allow_retries=False)
+            raise dg.Failure(description="The range has no day: its end is before its start.", allow_retries=False)
         made = make(context, pipeline_of_run(context, scope), days)
         newest = str(days[-1])
-        record_days(context, ((key, {**told, **shown.newest_metadata} if key == newest else told) for key, told in made))
+        record_days(
+            context, ((key, {**metadata, **shown.newest_metadata} if key == newest else metadata) for key, metadata in made)
+        )
 
     with warnings.catch_warnings():
-        # Backfill policies are beta since 1.5; without one a range would be a run a day, and a page would be fetched N times.
+        # Backfill policies are beta since 1.5; without one, a range would be one run per day that fetches the same pages again.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.asset(
             daily,
@@ -88,7 +90,7 @@ def daily_asset(
 
 
 def _code_of(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
-    code = inspect.unwrap(function).__code__  # inspect.getsourcelines would take the whole file apart
+    code = inspect.unwrap(function).__code__  # inspect.getsourcelines would parse the whole file
     label = f"{function.__module__}.{function.__name__}"
     reference = dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno, label=label)
     return dg.CodeReferencesMetadataValue(code_references=[reference])

@@ -1,4 +1,4 @@
-"""Everything that Dagster loads for one account, listed by name."""
+"""Everything that Dagster loads for one account."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the newest record of each day in Dagster's event log says; remembered from tick to tick.
+"""The newest materialisation of each day in Dagster's event log, cached from tick to tick.
 
-It is read only to know which days to record, never to know what is stored. To read a record takes half a
-millisecond, to read its place in the log next to nothing: so of the records of a day only the newest is read, once.
+It only decides which days to record, never what is stored. Reading a record takes half a millisecond, reading its id next to
+nothing: so only the newest record of a day is read, once.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
 
 RECORDS_PER_READ = 500
-"""Databases bound how many values one query may name."""
+"""Databases limit the number of values in a query."""
 
 READ_SECONDS = 10.0
-"""How long one tick may read records: some 10,000, as five years of days have."""
+"""Time for reading records in one tick: some 10,000 of them, the days of five years."""
 
-KEPT = (
+KEPT_METADATA = (
     "content_hash",
     "complete",
     *MADE_FROM_RAW,
@@ -33,110 +33,114 @@ KEPT = (
 )
 
 Record = Mapping[str, str]
-"""Those of its metadata that tell the stored file from others; empty of a record that somebody else has made."""
+"""The metadata that identifies the stored file; empty for a record made by hand."""
 
 
 @dataclass(frozen=True)
-class Mark:
-    """Where the log stands: what is written, deleted or wiped moves one of them.
+class LogPosition:
+    """The state of the log: writing, deleting or wiping anything changes one of its attributes.
 
     Attributes:
         newest_id: the greatest id of a record. Ids are used again once the newest records are deleted.
-        runs: how many runs there are.
-        assets: how many assets have a record: a wiped one has none, though it takes no record away.
+        runs: number of runs.
+        assets: number of assets with a record: wiping an asset hides its records without deleting any.
     """
 
     newest_id: int
     runs: int
     assets: int
 
-    def is_behind(self, earlier: Mark) -> bool:
+    def is_behind(self, earlier: LogPosition) -> bool:
         """Whether something was certainly deleted since `earlier`."""
         return self.newest_id < earlier.newest_id or self.runs < earlier.runs
 
 
-def mark_of(instance: dg.DagsterInstance) -> Mark | None:
-    """Where the log stands; None where the storage can't tell."""
+def log_position(instance: dg.DagsterInstance) -> LogPosition | None:
+    """The log's current position; None if the storage doesn't know it."""
     try:
         newest = instance.event_log_storage.get_maximum_record_id()
     except NotImplementedError:
         return None
-    return Mark(newest or 0, instance.get_runs_count(), len(instance.get_asset_keys()))
+    return LogPosition(newest or 0, instance.get_runs_count(), len(instance.get_asset_keys()))
 
 
 @dataclass
 class _Asset:
-    """What is remembered of an asset: the place of the newest record of each day, and what those say that have been read."""
+    """What is cached of an asset: the id of the newest record of each day, and those records that have been read."""
 
-    places: dict[Day, int] = field(default_factory=dict)
-    told: dict[Day, tuple[int, Record]] = field(default_factory=dict)
+    newest_ids: dict[Day, int] = field(default_factory=dict)
+    records: dict[Day, tuple[int, Record]] = field(default_factory=dict)
 
 
 class EventLog:
     """The newest materialisations of an account's days."""
 
     def __init__(self, scope: AccountScope, *, seconds: float = READ_SECONDS) -> None:
-        """`seconds` is how long one look may read records."""
+        """`seconds` is how long one refresh may read records."""
         self._scope = scope
         self._seconds = seconds
         self._home = ""
-        self._mark: Mark | None = None
+        self._position: LogPosition | None = None
         self._assets: dict[str, _Asset] = {}
         self._days: dict[str, Day | None] = {}
         self._wanted: Mapping[str, Collection[Day]] = {}
         self._is_read = False
 
-    def look(self, instance: dg.DagsterInstance, mark: Mark | None, wanted: Mapping[str, Collection[Day]]) -> bool:
-        """Bring what is remembered up to date; whether anything has changed.
+    def refresh(
+        self, instance: dg.DagsterInstance, position: LogPosition | None, wanted: Mapping[str, Collection[Day]]
+    ) -> bool:
+        """Bring the cache up to date; True if anything may have changed.
 
         Args:
             instance: whose log.
-            mark: where it stands.
-            wanted: by asset, the days whose records are to be read as far as the time allows.
+            position: its position, taken before the files are compared.
+            wanted: by asset, the days whose records are read as far as the time allows.
         """
-        is_changed = mark is None or mark != self._mark or self._wanted.keys() != wanted.keys()
+        is_changed = position is None or position != self._position or self._wanted.keys() != wanted.keys()
         if not is_changed and self._is_read and wanted is self._wanted:
             return False
         if is_changed:
-            self._find_places(instance, mark, wanted)
+            self._find_newest(instance, position, wanted)
         deadline = time.monotonic() + self._seconds
         self._is_read = all(self._read(instance, asset, days, deadline) for asset, days in wanted.items())
         self._wanted = wanted
         return True
 
     def has_record(self, asset: str, day: Day) -> bool:
-        """Whether there is any record of the day."""
-        return day in self._assets[asset].places
+        """Whether the day has any record."""
+        return day in self._assets[asset].newest_ids
 
     def record(self, asset: str, day: Day) -> Record | None:
-        """What the newest record of the day says; None where there is none, or it has not been read yet."""
+        """The newest record of the day; None if there is none, or it has not been read yet."""
         known = self._assets[asset]
-        place, told = known.told.get(day, (None, None))
-        return told if place == known.places.get(day) else None
+        record_id, record = known.records.get(day, (None, None))
+        return record if record_id == known.newest_ids.get(day) else None
 
     def record_now(self, instance: dg.DagsterInstance, asset: str, day: Day) -> Record | None:
-        """The same, read now if it wasn't yet."""
+        """The same, read now if it was not yet."""
         self._read(instance, asset, [day], time.monotonic() + self._seconds)
         return self.record(asset, day)
 
-    def _find_places(self, instance: dg.DagsterInstance, mark: Mark | None, assets: Collection[str]) -> None:
-        places = {asset: self._newest_places(instance, asset) for asset in assets}
-        # A freed id may stand for another record now: what was remembered by ids is worth nothing then.
+    def _find_newest(self, instance: dg.DagsterInstance, position: LogPosition | None, assets: Collection[str]) -> None:
+        newest_ids = {asset: self._newest_ids(instance, asset) for asset in assets}
+        # A freed id may belong to another record now, which makes everything cached by id worthless.
         is_other = (
-            instance.root_directory != self._home or mark is None or (self._mark is not None and mark.is_behind(self._mark))
+            instance.root_directory != self._home
+            or position is None
+            or (self._position is not None and position.is_behind(self._position))
         )
         if is_other or any(
-            _are_behind(places[asset], known.places) for asset, known in self._assets.items() if asset in places
+            _are_behind(newest_ids[asset], known.newest_ids) for asset, known in self._assets.items() if asset in newest_ids
         ):
             self._assets = {}
-        for asset, newest in places.items():
-            self._assets.setdefault(asset, _Asset()).places = newest
-        self._home, self._mark = instance.root_directory, mark
+        for asset, newest in newest_ids.items():
+            self._assets.setdefault(asset, _Asset()).newest_ids = newest
+        self._home, self._position = instance.root_directory, position
 
-    def _newest_places(self, instance: dg.DagsterInstance, asset: str) -> dict[Day, int]:
+    def _newest_ids(self, instance: dg.DagsterInstance, asset: str) -> dict[Day, int]:
         kind = dg.DagsterEventType.ASSET_MATERIALIZATION
         newest = instance.get_latest_storage_id_by_partition(self._scope.key(asset), kind)
-        return {day: place for partition, place in newest.items() if (day := self._day(partition)) is not None}
+        return {day: record_id for partition, record_id in newest.items() if (day := self._day(partition)) is not None}
 
     def _day(self, partition: str) -> Day | None:
         """None for a key that is no date: an event reported by hand may have any key."""
@@ -147,9 +151,9 @@ class EventLog:
         return self._days[partition]
 
     def _read(self, instance: dg.DagsterInstance, asset: str, days: Collection[Day], deadline: float) -> bool:
-        """Read the newest records of `days` that have not been read yet; whether there was time for all of them."""
+        """Read the newest records of `days` that have not been read yet; True if there was time for all of them."""
         known, key = self._assets[asset], self._scope.key(asset)
-        unread = {known.places[day]: day for day in days if day in known.places and _is_unread(known, day)}
+        unread = {known.newest_ids[day]: day for day in days if day in known.newest_ids and _is_unread(known, day)}
         wanted = list(unread)
         for start in range(0, len(wanted), RECORDS_PER_READ):
             if time.monotonic() > deadline:
@@ -157,21 +161,21 @@ class EventLog:
             storage_ids = wanted[start : start + RECORDS_PER_READ]
             records = dg.AssetRecordsFilter(key, storage_ids=storage_ids)
             for record in instance.fetch_materializations(records, len(storage_ids)).records:
-                known.told[unread[record.storage_id]] = record.storage_id, _told(record.asset_materialization)
+                known.records[unread[record.storage_id]] = record.storage_id, _kept_metadata(record.asset_materialization)
         return True
 
 
 def _is_unread(known: _Asset, day: Day) -> bool:
-    return day not in known.told or known.told[day][0] != known.places[day]
+    return day not in known.records or known.records[day][0] != known.newest_ids[day]
 
 
 def _are_behind(now: Mapping[Day, int], before: Mapping[Day, int]) -> bool:
-    return any(now.get(day, 0) < place for day, place in before.items())
+    return any(now.get(day, 0) < record_id for day, record_id in before.items())
 
 
-def _told(materialization: dg.AssetMaterialization | None) -> Record:
+def _kept_metadata(materialization: dg.AssetMaterialization | None) -> Record:
     metadata = {} if materialization is None else materialization.metadata
-    return {name: _text(metadata[name].value) for name in KEPT if name in metadata}
+    return {name: _text(metadata[name].value) for name in KEPT_METADATA if name in metadata}
 
 
 def _text(value: Any) -> str:

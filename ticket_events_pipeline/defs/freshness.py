@@ -1,7 +1,7 @@
-"""When an asset counts as stale: it was not made for too long, whatever its events are.
+"""Freshness policies: an asset is stale if it was not materialised for too long.
 
-Today's raw day is read every hour and recorded also when nothing has happened in it, and its tables are made again with each
-reading, as of then. So a quiet night stays fresh, and a stalled pipeline does not.
+Today's raw day is read every hour and recorded even if nothing has happened, and its tables are made again with each reading.
+So a quiet night stays fresh, and a stalled pipeline does not.
 """
 
 from __future__ import annotations
@@ -16,6 +16,6 @@ RAW_FRESHNESS = dg.FreshnessPolicy.time_window(
 )
 
 SLA_FRESHNESS = dg.FreshnessPolicy.time_window(
-    warn_window=dt.timedelta(hours=3),  # the sensor follows within a minute, its run within some
+    warn_window=dt.timedelta(hours=3),  # the sensor follows within a minute, its run within a few
     fail_window=dt.timedelta(hours=5),
 )

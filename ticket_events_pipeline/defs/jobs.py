@@ -1,4 +1,4 @@
-"""The two jobs of an account: fetch both streams, and make the SLA tables."""
+"""The two jobs of an account: fetch all streams, and make the SLA tables."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import dagster as dg
 
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.tables.streams import STREAMS
 
 FETCH, SUMMARIZE = "fetch_ticket_events", "summarize_sla_breaches"
 
 DESCRIPTIONS = {
-    FETCH: "Fetch ticket events and ticket metric events of the chosen days.",
-    SUMMARIZE: "Make the SLA tables of the chosen days from what is stored; no request is made.",
+    FETCH: f"Fetch {' and '.join(STREAMS)} of the selected days.",
+    SUMMARIZE: "Make the SLA tables of the selected days from the stored files, without requests to Zendesk.",
 }
 
 
@@ -23,6 +24,6 @@ def asset_job(scope: AccountScope, name: str, assets: Sequence[dg.AssetsDefiniti
         scope.named(name),
         selection=dg.AssetSelection.assets(*assets),
         description=DESCRIPTIONS[name],
-        # Steps are short and share their imports: one process a step would cost more than the steps do.
+        # Steps are short and share their imports: one process per step would take longer than the steps.
         executor_def=dg.in_process_executor,
     )

@@ -1,4 +1,4 @@
-"""How a step that makes many days tells Dagster of each: its metadata on success, and what stands if it fails half-way."""
+"""How a step of many days records each day in Dagster: on success, and if the step fails half-way."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ DayMetadata = tuple[str, Mapping[str, Any]]
 
 
 def record_days(context: dg.AssetExecutionContext, days: Iterable[DayMetadata]) -> None:
-    """Consume `days`, which makes them, and give each its metadata.
+    """Make the days by consuming `days`, and record the metadata of each.
 
-    If making them fails, Dagster itself would record nothing; so the finished days are recorded here before the failure goes
-    on: the UI shows them as done. On success the framework adds its own event per day.
+    If a day fails, Dagster itself would record none of them; so the finished days are recorded here before the error is
+    raised again. On success Dagster adds its own event per day.
     """
     finished: list[DayMetadata] = []
     try:
@@ -32,12 +32,12 @@ def record_days(context: dg.AssetExecutionContext, days: Iterable[DayMetadata]) 
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
         raise
     hashed = [metadata["content_hash"] for _, metadata in finished if "content_hash" in metadata]
-    if len(finished) == len(hashed) == 1:  # one version a step is all that Dagster takes: a range can't have one a day
+    if len(finished) == len(hashed) == 1:  # Dagster takes one version per step: a range can't have one per day
         context.set_data_version(context.asset_key, dg.DataVersion(hashed[0]))
 
 
 def _timed(days: Iterable[DayMetadata]) -> Iterator[DayMetadata]:
-    """Each with the seconds since the one before: what it took, and the first one what the step had to prepare."""
+    """Each day with the seconds since the one before; the first includes the preparations of the step."""
     began = wall_clock()
     for key, metadata in days:
         ended = wall_clock()
@@ -47,7 +47,7 @@ def _timed(days: Iterable[DayMetadata]) -> Iterator[DayMetadata]:
 
 @contextmanager
 def expected_failures() -> Iterator[None]:
-    """Show an error of ours as its message alone: it says what to do, and a traceback would hide it."""
+    """Show an error of this package as its message alone: it says what to do, and a traceback would hide it."""
     try:
         yield
     except TicketEventsError as error:

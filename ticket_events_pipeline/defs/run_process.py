@@ -1,9 +1,9 @@
-"""The process that a run runs in: marked on the run itself, and called gone only where that is certain.
+"""The process that executes a run: marked on the run itself, and considered gone only where that is certain.
 
-Two proofs. The number space that the process was counted in shows whether it is still there; that tells nothing of other
-containers, nor of the machine before its last boot. So the process also holds a lock below Dagster's storage folder for as
-long as it lives: the system takes it back whatever the process died of. Who shares neither is left alone; run monitoring
-knows about containers and pods that a launcher has started.
+There are two proofs. The process id shows whether the process still exists, but only within its own process namespace and since
+the last boot. So the process also holds a lock below Dagster's storage folder for as long as it lives, which the system
+releases however the process ends. A process that shares neither is left alone; run monitoring knows about the containers and
+pods that a launcher has started.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ UNMARKED_SECONDS = 60
 
 @dataclass(frozen=True)
 class Mark:
-    """What a run tells of its process.
+    """The process of a run, as a tag of the run holds it.
 
     Attributes:
-        run_id: the run that it was written for: a retry inherits its parent's tags, but not its process.
+        run_id: the marked run: a retry inherits its parent's tags, but not its process.
         host: name of the machine.
-        process: all steps of the run are executed in it.
+        process: the process that executes all steps of the run.
     """
 
     run_id: str
@@ -45,23 +45,23 @@ class Mark:
 
 
 def mark_run(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Say in the run's tags that it is executed by the calling process; to be called before its first step.
+    """Record in the run's tags that the calling process executes it; call it before the first step.
 
     Raises:
         dagster.Failure: the run was ended before it was marked, so its days may be another run's by now.
     """
-    # The lock first: whoever reads the mark must find it held.
+    # The lock first: a reader of the mark must find it held.
     _hold(_lock_path(instance, this_process()))
     instance.add_run_tags(run_id, {PROCESS_TAG: str(Mark(run_id, host_name(), this_process()))})
-    # After the mark: whoever ends an unmarked run has looked for one just before. Its status doesn't tell: a run that was ended
-    # before its start counts as started again as soon as its process comes to that.
+    # After the mark: an unmarked run is ended only after a search for its mark. The run's status doesn't show that: a run that
+    # was ended before its start counts as started again as soon as its process starts it.
     ends = {dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_CANCELED}
     if instance.get_records_for_run(run_id, of_type=ends, limit=1).records:
         raise dg.Failure(description="This run was ended before its first step began. Start it again.", allow_retries=False)
 
 
 def mark_of(run: dg.DagsterRun) -> Mark | None:
-    """The run's own mark; None before its first step, and if it never got one."""
+    """The run's own mark; None before its first step, or without one."""
     run_id, _, rest = run.tags.get(PROCESS_TAG, "").partition(" ")
     host, _, token = rest.rpartition(" ")
     process = Process.parse(token)
@@ -69,23 +69,23 @@ def mark_of(run: dg.DagsterRun) -> Mark | None:
 
 
 def is_gone(instance: dg.DagsterInstance, mark: Mark) -> bool:
-    """Whether the process has ended for certain; False also where there is no telling from here."""
+    """Whether the process has ended for certain; False also where that can't be known from here."""
     here, process = this_process(), mark.process
     lock_is_free = _is_free(_lock_path(instance, process))
     if lock_is_free is False:
         return False
     if process.boot and (process.boot, process.space) == (here.boot, here.space):
         return process.is_gone
-    # A free lock proves nothing on a network share that locks for each machine apart. Within one boot there is one machine,
-    # and one of the same name that has booted since, after a power loss, is taken for the same.
+    # A free lock proves nothing on a network share that locks per machine. Within one boot there is one machine, and a machine
+    # of the same name that has booted since, after a power loss, counts as the same.
     is_same_machine = mark.host == host_name() or (process.boot != "" and process.boot == here.boot)
     return lock_is_free is True and is_same_machine
 
 
 def has_lost_its_process(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, record: dg.RunRecord) -> bool:
-    """Whether a run of a job of the repository, which should be executed by now, is so by no process any more, for certain."""
+    """Whether for certain no process executes a run of the repository any more that should be executed by now."""
     run = record.dagster_run
-    # With another executor the steps have processes of their own: the mark says nothing of the run's.
+    # With another executor the steps have their own processes: the mark says nothing about the run's.
     if repository.get_job(run.job_name).executor_def != dg.in_process_executor:
         return False
     mark = mark_of(run)
@@ -93,9 +93,9 @@ def has_lost_its_process(instance: dg.DagsterInstance, repository: dg.Repository
 
 
 def _died_before_its_first_step(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
-    """Whether the run had time enough to mark itself, has begun no step, and left no number of a process that is here.
+    """Whether the run had enough time to mark itself, has begun no step, and reported no process id that exists here.
 
-    That proves nothing of a process on another machine; but one that comes to its mark later finds its run ended, and stops.
+    That proves nothing about a process on another machine; but such a process finds its run ended when it marks it, and stops.
     """
     was_launched = record.dagster_run.remote_job_origin is not None
     if was_launched and not isinstance(instance.run_launcher, dg.DefaultRunLauncher):
@@ -108,14 +108,14 @@ def _died_before_its_first_step(instance: dg.DagsterInstance, record: dg.RunReco
     events = [entry.event_log_entry.get_dagster_event() for entry in entries]
     if any(event.event_type == dg.DagsterEventType.STEP_START for event in events):
         return False
-    told = [event.engine_event_data.metadata.get("pid") for event in events]
-    numbers = [number.value for number in told if number is not None]
-    # A launcher's process tells its number before the run starts; a command line's does so a moment later.
+    reported = [event.engine_event_data.metadata.get("pid") for event in events]
+    numbers = [number.value for number in reported if number is not None]
+    # A launcher's process reports its id before the run starts; a command line does so a moment later.
     return bool(numbers or not was_launched) and not any(Path(f"/proc/{number}").exists() for number in numbers)
 
 
 def forget(instance: dg.DagsterInstance, mark: Mark) -> None:
-    """Remove what the process, which is gone, has left behind."""
+    """Remove the lock file of a process that is gone."""
     with suppress(OSError):
         _lock_path(instance, mark.process).unlink()
 
@@ -125,7 +125,7 @@ def _lock_path(instance: dg.DagsterInstance, process: Process) -> Path:
 
 
 def _is_free(path: Path) -> bool | None:
-    """Whether nobody holds the lock; None where there is none, or no telling."""
+    """Whether the lock is free; None if there is none, or it can't be tried."""
     if not path.exists():
         return None
     lock = FileLock(path)
@@ -140,22 +140,22 @@ def _is_free(path: Path) -> bool | None:
 
 @functools.cache
 def _hold(path: Path) -> FileLock | None:
-    """Take the lock until the process ends; None where the file system can't lock: the number space has to do then."""
+    """Hold the lock until the process ends; None if the file system can't lock: only the process id is left then."""
     lock = FileLock(path, thread_local=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
         if _is_free(path) is False:
-            atexit.register(_let_go, lock, path)
+            atexit.register(_release, lock, path)
             return lock
     except (OSError, NotImplementedError, Timeout):
         pass
-    # A lock that doesn't hold would say that we are gone.
-    _let_go(lock, path)
+    # A lock that doesn't hold would claim that this process is gone.
+    _release(lock, path)
     return None
 
 
-def _let_go(lock: FileLock, path: Path) -> None:
+def _release(lock: FileLock, path: Path) -> None:
     with suppress(OSError):
         path.unlink()
     lock.release(force=True)

@@ -1,12 +1,14 @@
-"""Runs over ranges of days: how one is asked for, and which days the runs and backfills in progress cover."""
+"""The account's runs in Dagster: the days that runs and backfills in progress cover, and the runs that failed for good."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
+from ticket_events_pipeline.alerts.observe import FailedRun
+from ticket_events_pipeline.alerts.rules import run_subject
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.defs.run_process import has_lost_its_process
 
@@ -15,7 +17,7 @@ RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
 
 NOTE_TAG = "ticket_events/note"
-"""What a schedule has to say of the range that it asks for; the run logs it."""
+"""A schedule's note on the range that it requests; the run logs it."""
 
 WILL_RETRY_TAG = "dagster/will_retry"
 RETRIED_BY_TAG = "dagster/auto_retry_run_id"
@@ -30,18 +32,40 @@ UNFINISHED = [
 ]
 
 STARTED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-"""A process executes those, or has done."""
+"""A process executes these runs, or did."""
 
 NOT_YET_STARTED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING]
-"""A command line executes those by itself, or was killed in its first seconds; the others wait for Dagster."""
+"""A command line executes these runs at once, or was killed in its first seconds; launched ones wait for Dagster."""
 
 UNFINISHED_BACKFILLS = {"REQUESTED", "CANCELING", "FAILING"}
 
 RECENT_BACKFILLS = 100
-"""Backfills are listed newest first; one that is still in progress behind so many newer ones is not looked for."""
+"""Backfills are listed newest first; one that is still in progress behind so many newer ones is not found."""
 
 RETRY_SECONDS = 600
-"""Dagster starts a retry within seconds of the failure; one that has not come after so long will not come."""
+"""Dagster starts a retry within seconds of the failure; one that has not started after so long never will."""
+
+FAILED_SINCE_SECONDS = 86_400
+"""A run that failed longer ago is no news for those who turn the alert sensor on."""
+
+MAX_FAILED_RUNS = 100
+"""So many failures are read, the newest first: more than that have one common reason."""
+
+UNTAGGED_SECONDS = 60
+"""Dagster tags a run a moment after its failure with whether it will retry it; within this time the tag may be missing."""
+
+
+def repository_of(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext) -> dg.RepositoryDefinition:
+    """The repository of a tick, which says which jobs and runs touch the account's assets."""
+    if context.repository_def is None:
+        raise dg.DagsterInvariantViolationError("sensors and schedules need their repository to know which runs are theirs")
+    return context.repository_def
+
+
+def location_label(context: dg.SensorEvaluationContext) -> str | None:
+    """`repository@location`, by which Dagster distinguishes equal jobs of several code locations; None outside of one."""
+    origin = context.code_location_origin
+    return None if origin is None else f"{repository_of(context).name}@{origin.location_name}"
 
 
 def range_tags(first: Day, last: Day) -> dict[str, str]:
@@ -52,10 +76,10 @@ def range_tags(first: Day, last: Day) -> dict[str, str]:
 def runs_in_progress(
     instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, tags: Mapping[str, str] | None = None
 ) -> Iterator[dg.DagsterRun]:
-    """The runs with these tags that are queued or running, or have died and will be started again in a moment.
+    """The runs with these tags that are queued or running, or have failed and will be retried in a moment.
 
-    One from a command line is over as soon as its process is gone, whether `dead_runs_sensor` has ended it by then or not;
-    one killed before it marked itself, after a minute.
+    A run of a command line is over as soon as its process is gone, whether `dead_runs_sensor` has ended it by then or not; if
+    it was killed before it marked itself, after a minute.
     """
     wanted = dict(tags or {})
     for record in instance.get_run_records(dg.RunsFilter(tags=wanted, statuses=UNFINISHED)):
@@ -69,15 +93,15 @@ def runs_in_progress(
 
 
 def is_launched(run: dg.DagsterRun) -> bool:
-    """Whether Dagster launched the run, and so can start it again; a command line executes it by itself.
+    """Whether Dagster launched the run, and so can retry it; a command line executes its run itself.
 
-    Dagster tags a run of a command line `will_retry` too when it is killed, but can't retry it: it doesn't know where from.
+    Dagster tags a killed run of a command line `will_retry` too, but can't retry it: it doesn't know its code location.
     """
     return run.remote_job_origin is not None
 
 
 def _is_abandoned(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, record: dg.RunRecord) -> bool:
-    """Whether a command line that is gone executed it: nothing will go on with it."""
+    """Whether a command line executed the run and is gone: nothing continues it."""
     run = record.dagster_run
     if is_launched(run) or not may_have_died(run) or not touches(repository, run, ()):
         return False
@@ -85,24 +109,24 @@ def _is_abandoned(instance: dg.DagsterInstance, repository: dg.RepositoryDefinit
 
 
 def may_have_died(run: dg.DagsterRun) -> bool:
-    """Whether a process should be executing the run by now: it has started, or its command line was to start it at once."""
+    """Whether a process should be executing the run by now: it has started, or its command line should have started it."""
     return run.status in STARTED or (run.status in NOT_YET_STARTED and not is_launched(run))
 
 
 def touches(repository: dg.RepositoryDefinition, run: dg.DagsterRun, key_prefix: Sequence[str]) -> bool:
-    """Whether the run makes or checks an asset of the account with those keys; a run of jobs of other kinds is nobody's."""
+    """Whether the run makes or checks an asset whose key begins with `key_prefix`; runs of other jobs touch none."""
     if not repository.has_job(run.job_name):
         return False
     checked = {check.asset_key for check in run.asset_check_selection or ()}
     keys = {*(run.asset_selection or ()), *checked} or repository.get_job(run.job_name).asset_layer.executable_asset_keys
-    ours = repository.asset_graph.get_all_asset_keys()  # every location has a job of the same name for its assets
+    ours = repository.asset_graph.get_all_asset_keys()  # every location has an asset job of the same name
     return any(key in ours and key.path[: len(key_prefix)] == list(key_prefix) for key in keys)
 
 
 def days_in_progress(
     instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, asset_keys: Iterable[dg.AssetKey], *, timezone: str
 ) -> dict[Day, str]:
-    """The days that a run in progress, or an unfinished backfill, over any of `asset_keys` covers; each with its name."""
+    """The days that runs in progress and unfinished backfills over any of `asset_keys` cover, each with the run's name."""
     keys = set(asset_keys)
     jobs = {job.name for job in repository.get_all_jobs() if keys & set(job.asset_layer.executable_asset_keys)}
     days: dict[Day, str] = {}
@@ -114,7 +138,7 @@ def days_in_progress(
 
 
 def days_of_tags(tags: Mapping[str, str], timezone: str) -> list[Day]:
-    """The days that a run covers, by its tags; none where one of them is no date, as tags may be anybody's text."""
+    """The days that a run covers, by its tags; none if one of them is no date, since tags may hold any text."""
     try:
         if RANGE_START_TAG in tags and RANGE_END_TAG in tags:
             first, last = Day.parse(tags[RANGE_START_TAG], timezone), Day.parse(tags[RANGE_END_TAG], timezone)
@@ -136,3 +160,87 @@ def _days_of_backfills(
             partitions = target.get_partitions_subset(key).get_partition_keys()
             days |= {Day.parse(partition, timezone): f"backfill {backfill.backfill_id}" for partition in partitions}
     return days
+
+
+def failed_runs(
+    instance: dg.DagsterInstance,
+    repository: dg.RepositoryDefinition,
+    label: str | None,
+    *,
+    key_prefix: Sequence[str],
+    now: int,
+    is_known: Callable[[str], bool],
+) -> tuple[FailedRun, ...]:
+    """The runs of the last day that failed and that Dagster will not retry.
+
+    Args:
+        instance: whose runs.
+        repository: only runs of its jobs.
+        label: `repository@location`, see `location_label`.
+        key_prefix: only runs over assets whose keys begin with it.
+        now: epoch seconds.
+        is_known: whether the subject of a run was reported before; its reason isn't read once more then.
+    """
+    since = dt.datetime.fromtimestamp(now - FAILED_SINCE_SECONDS, dt.UTC)
+    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
+    found = []
+    for record in instance.get_run_records(filters, limit=MAX_FAILED_RUNS):
+        run, ended_at = record.dagster_run, _ended_at(record)
+        is_ours = not is_of_another_location(run, label) and touches(repository, run, key_prefix)
+        if is_ours and ended_at >= since.timestamp() and _is_final(instance, run, now - ended_at):
+            found.append(_failed_run(instance, run, ended_at, is_known=is_known(run_subject(run.run_id))))
+    return tuple(found)
+
+
+def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, ended_at: int, *, is_known: bool) -> FailedRun:
+    if is_known:
+        return FailedRun(run.run_id, _name(run), ended_at)
+    is_over = _last_success(instance, run.job_name) > ended_at
+    return FailedRun(run.run_id, _name(run), ended_at, _reason(instance, run.run_id), is_over)
+
+
+def is_of_another_location(run: dg.DagsterRun, label: str | None) -> bool:
+    """Whether another code location than the one of `label` launched the run; its own sensors handle it."""
+    origin = run.remote_job_origin
+    return origin is not None and origin.repository_origin.get_label() != label
+
+
+def _is_final(instance: dg.DagsterInstance, run: dg.DagsterRun, seconds_ago: int) -> bool:
+    if RETRIED_BY_TAG in run.tags:  # its retry is reported instead
+        return False
+    if not is_launched(run):
+        return True
+    will_retry = run.tags.get(WILL_RETRY_TAG)
+    if will_retry is None:
+        return seconds_ago > UNTAGGED_SECONDS or not instance.run_retries_enabled
+    return will_retry != "true" or seconds_ago > RETRY_SECONDS
+
+
+def _ended_at(record: dg.RunRecord) -> int:
+    return int(record.end_time or record.update_timestamp.timestamp())
+
+
+def _last_success(instance: dg.DagsterInstance, job_name: str) -> float:
+    """When the job's newest successful run ended, epoch seconds; 0 without one."""
+    filters = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS])
+    return max((record.end_time or 0 for record in instance.get_run_records(filters, limit=1)), default=0)
+
+
+def _name(run: dg.DagsterRun) -> str:
+    """The job's name; for a run that was started from the assets, their names."""
+    if run.job_name.startswith("__") and run.asset_selection:
+        return ", ".join(sorted(key.to_user_string() for key in run.asset_selection))
+    return run.job_name
+
+
+def _reason(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    """The message of the first failed step if it is ours; otherwise only the error's class, as its text may hold anything."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1).records
+    for record in records:
+        event = record.event_log_entry.get_dagster_event()
+        failure = event.step_failure_data
+        if failure.user_failure_data is not None and failure.user_failure_data.description:
+            return failure.user_failure_data.description
+        error = failure.error
+        return None if error is None else (error.cause or error).cls_name
+    return None

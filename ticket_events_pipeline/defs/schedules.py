@@ -1,8 +1,7 @@
 """The two schedules: keep up with the account every hour, and re-read the last closed days once a day.
 
-The hourly one fills the gaps that it finds among the last days (see `ingest.catch_up`), and passes over a day at which it
-fails again and again. Days that another run or backfill is fetching are left to it: a second pass over them would wait for it,
-and be refused.
+The hourly schedule also fills gaps among the last days (see `ingest.catch_up`), and skips a day at which it fails repeatedly.
+Days that another run or backfill is fetching are left to it: a second fetch of them would wait for its lease, and fail.
 """
 
 from __future__ import annotations
@@ -15,7 +14,14 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.defs.jobs import FETCH
-from ticket_events_pipeline.defs.runs import NOTE_TAG, days_in_progress, days_of_tags, range_tags, runs_in_progress
+from ticket_events_pipeline.defs.runs import (
+    NOTE_TAG,
+    days_in_progress,
+    days_of_tags,
+    range_tags,
+    repository_of,
+    runs_in_progress,
+)
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest.catch_up import (
@@ -32,27 +38,27 @@ from ticket_events_pipeline.text import ranges_text
 
 SCHEDULE_TAG = "dagster/schedule_name"
 
-LOOKED_BACK_SECONDS = 86_400
-"""Fetches that failed before that don't keep a day from being tried again."""
+ATTEMPTS_SINCE_SECONDS = 86_400
+"""Fetches that failed longer ago don't keep a day from being tried again."""
 
-MOST_STRETCHES = 5
-"""Stretches of days that a text names one by one."""
+MAX_NAMED_RANGES = 5
+"""Ranges of days that a text names one by one."""
 
 
 def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
-    """One range run an hour, from the first day that isn't whole through today; none while the last is in progress."""
+    """One range run an hour, from the first incomplete day through today; none while the last is in progress."""
     name = scope.named("hourly_fetch")
     files = WholeFiles()
 
     @dg.schedule(
         name=name,
         job_name=scope.named(FETCH),
-        cron_schedule="7 * * * *",  # off the full hour, when everybody else's jobs ask
+        cron_schedule="7 * * * *",  # off the full hour, when most other jobs start
         execution_timezone=scope.timezone,
         description="Fetches through today: from the day after the newest complete one, or from a gap of the last days.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if next(runs_in_progress(context.instance, _repository(context), {SCHEDULE_TAG: name}), None) is not None:
+        if next(runs_in_progress(context.instance, repository_of(context), {SCHEDULE_TAG: name}), None) is not None:
             return dg.SkipReason("The last hourly fetch is still queued or running.")
         today = _today(context, scope)
         if today < scope.first_day:
@@ -64,7 +70,7 @@ def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
         if left_out := [day for day in found.left_out if day >= scope.first_day]:
             context.log.info(_left_out_text(left_out, scope))
         days, stuck = _without_stuck(context, name, [day for day in found.days if day >= scope.first_day])
-        return _request(context, scope, days, gaps=found.gaps, stuck=stuck)
+        return _run_request(context, scope, days, gaps=found.gaps, stuck=stuck)
 
     return schedule
 
@@ -88,14 +94,14 @@ def daily_restatement(scope: AccountScope) -> dg.ScheduleDefinition:
         first = max(yesterday.plus(1 - restate_days), scope.first_day)
         if restate_days < 1 or yesterday < first:
             return dg.SkipReason("There is no closed day to re-read.")
-        return _request(context, scope, days_between(first, yesterday))
+        return _run_request(context, scope, days_between(first, yesterday))
 
     return schedule
 
 
 def _without_stuck(context: dg.ScheduleEvaluationContext, name: str, days: list[Day]) -> tuple[list[Day], list[Day]]:
-    """The days behind those at whose first one the schedule's fetches fail again and again, and those; never without today."""
-    since = dt.datetime.fromtimestamp(wall_clock() - LOOKED_BACK_SECONDS, dt.UTC)
+    """Split off the first days at which the schedule's fetches fail repeatedly; the other days always include today."""
+    since = dt.datetime.fromtimestamp(wall_clock() - ATTEMPTS_SINCE_SECONDS, dt.UTC)
     ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
     filters = dg.RunsFilter(tags={SCHEDULE_TAG: name}, statuses=ended, created_after=since)
     attempts = [
@@ -107,7 +113,7 @@ def _without_stuck(context: dg.ScheduleEvaluationContext, name: str, days: list[
     return days[len(stuck) :], stuck
 
 
-def _request(
+def _run_request(
     context: dg.ScheduleEvaluationContext,
     scope: AccountScope,
     days: list[Day],
@@ -115,30 +121,29 @@ def _request(
     gaps: Container[Day] = (),
     stuck: Sequence[Day] = (),
 ) -> dg.RunRequest | dg.SkipReason:
-    """One run over those of `days` that nobody else is fetching, which may be the days behind a long backfill.
+    """A run over those of `days` that no other run is fetching, which may be the days after a long backfill.
 
-    The run says which `gaps` it fills, and which `stuck` days it passes over.
+    The run logs which `gaps` it fills, and which `stuck` days it skips.
     """
     keys = [scope.key(asset) for asset in STREAMS]
-    held = days_in_progress(context.instance, _repository(context), keys, timezone=scope.timezone)
-    told = _held_text([day for day in days if day in held], held)
-    free = first_free_stretch(days, held)
+    held = days_in_progress(context.instance, repository_of(context), keys, timezone=scope.timezone)
+    held_text = _held_text([day for day in days if day in held], held)
+    free = first_free_range(days, held)
     if not free:
-        return dg.SkipReason(told)
+        return dg.SkipReason(held_text)
     filled = [day for day in days if day in gaps and free[0] <= day <= free[-1]]
     notes = [*_stuck_notes(stuck), *_gap_notes(filled)]
-    for line in [told, *notes]:
+    for line in [held_text, *notes]:
         if line:
             context.log.info(line)
     return dg.RunRequest(tags={**range_tags(free[0], free[-1]), **({NOTE_TAG: " ".join(notes)} if notes else {})})
 
 
-def first_free_stretch(days: Sequence[Day], held: Container[Day]) -> list[Day]:
-    """The range to ask for: from the first of `days` that isn't `held` through the last before a held one.
+def first_free_range(days: Sequence[Day], held: Container[Day]) -> list[Day]:
+    """The range to request: from the first of `days` that isn't `held` through the last before a held one.
 
-    Days between two of `days` are in it too, as a range is one pass.
-
-    Rejected: none at all while any is held would stop the hourly fetch for as long as a backfill of a year takes.
+    It includes the days between two of `days`, since a range is one fetch. Rejected: to request nothing while any day is held
+    would stop the hourly fetch for as long as a backfill of a year takes.
     """
     free = [day for day in days if day not in held]
     if not free:
@@ -155,13 +160,13 @@ def _stuck_notes(days: Sequence[Day]) -> list[str]:
     if not days:
         return []
     return [
-        f"Passed over for now: {_days_text(days)}; {ENOUGH_FAILURES} hourly fetches or more that began there have failed "
-        "within 24 hours. A fetch begins there again within the next 24 hours. Look at why."
+        f"Skipped for now: {_days_text(days)}; {ENOUGH_FAILURES} hourly fetches or more that began there have failed "
+        "within 24 hours. A fetch begins there again within the next 24 hours. See the errors of those runs."
     ]
 
 
 def _left_out_text(days: list[Day], scope: AccountScope) -> str:
-    """Names the newest stretch with the command that fetches it; the others will be named when it is fetched."""
+    """Names the newest range with the command that fetches it; the others are named once it is fetched."""
     first, last = day_ranges(days)[-1]
     more = "" if first == days[0] else f" There are more such days since {days[0]}."
     return (
@@ -172,22 +177,16 @@ def _left_out_text(days: list[Day], scope: AccountScope) -> str:
 
 
 def _days_text(days: Iterable[Day]) -> str:
-    """Every stretch of the ascending `days`; of many only the first and last day and the number, as a tag has to hold it."""
+    """Every range of the ascending `days`; of many only the first and last day and the number, so that it fits into a tag."""
     found = day_ranges(days)
-    if len(found) > MOST_STRETCHES:
-        return f"{sum(len(days_between(*stretch)) for stretch in found)} days from {found[0][0]} to {found[-1][1]}"
+    if len(found) > MAX_NAMED_RANGES:
+        return f"{sum(len(days_between(*one_range)) for one_range in found)} days from {found[0][0]} to {found[-1][1]}"
     return ranges_text(found)
 
 
 def _held_text(days: list[Day], held: Mapping[Day, str]) -> str:
     holders = sorted({held[day] for day in days})
     return f"{days[0]} to {days[-1]}: being fetched by {', '.join(holders)}." if days else ""
-
-
-def _repository(context: dg.ScheduleEvaluationContext) -> dg.RepositoryDefinition:
-    if context.repository_def is None:
-        raise dg.DagsterInvariantViolationError("the schedule needs its repository to know which runs touch its assets")
-    return context.repository_def
 
 
 def _today(context: dg.ScheduleEvaluationContext, scope: AccountScope) -> Day:

@@ -1,7 +1,7 @@
-"""One account's corner of a code location: how its assets, jobs and sensors are called, and which variables are its own.
+"""One account in a code location: the names of its assets, jobs and sensors, and its variables.
 
-A location holds one account as a rule, named by the environment variables, and then nothing bears its name. With several
-(see `component`), everything bears its account's: two accounts share neither keys, nor files, nor a quota.
+A location usually has one account, named by the environment variables, and its name is not part of any key. With several
+accounts (see `component`), all names start with that of the account: accounts share no keys, files or quota.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class AccountScope:
     """One account of a code location.
 
     Attributes:
-        name: what its names and keys begin with; empty for the only account of a location.
-        environment: the account's variables (.env.example), read anew whenever they are needed.
-        partitions: the one object that all its assets share: Dagster splits a range backfill over assets whose definitions
-            differ. Today is a partition while it lasts (end_offset=1), so that its open file can be fetched every hour.
-        spelled: how a variable is called where its value was set, if that isn't the environment.
+        name: prefix of its names and keys; empty for the only account of a location.
+        environment: the account's variables (.env.example), read again by each pipeline.
+        partitions: one object for all its assets: Dagster splits a range backfill over assets with different definitions.
+            Today is a partition, too (end_offset=1), so that its open file can be fetched every hour.
+        spelled: by variable, the name under which its value was set, if that is not the environment.
     """
 
     name: str
-    environment: Environment = field(repr=False)  # it holds credentials
+    environment: Environment = field(repr=False)  # it contains credentials
     start_date: dt.date
     timezone: str
     partitions: dg.DailyPartitionsDefinition
@@ -50,7 +50,7 @@ class AccountScope:
 
     @property
     def key_prefix(self) -> list[str]:
-        """What the keys of its assets begin with."""
+        """The prefix of the keys of its assets."""
         return [self.name] if self.name else []
 
     def named(self, name: str) -> str:
@@ -75,7 +75,7 @@ class AccountScope:
         return Day(self.start_date, self.timezone)
 
     def is_partition(self, day: Day) -> bool:
-        """Whether the day is one of the partitions by now."""
+        """Whether the day is a partition now."""
         return self.first_day <= day <= self.day_containing(wall_clock())
 
     def pipeline(self, *, log: Log = lambda _: None) -> Pipeline:
@@ -83,7 +83,7 @@ class AccountScope:
         return Pipeline(self.read, name=self.name, log=log)
 
     def read(self, load: Callable[[Mapping[str, str]], _T], /) -> _T:
-        """What `load` makes of the account's variables; its problems name them as they were set.
+        """What `load` makes of the account's variables; problems name them as they were set.
 
         Raises:
             SettingsError: what `load` found wrong.
@@ -94,7 +94,7 @@ class AccountScope:
 def account_scope(
     name: str = "", environment: Environment = lambda: os.environ, spelled: Mapping[str, str] | None = None
 ) -> AccountScope:
-    """The scope of an account, whose first day and timezone are fixed from now on; by default the environment's own.
+    """The scope of an account, by default that of the environment; its first day and timezone are fixed from now on.
 
     Raises:
         SettingsError: the first day or the timezone is malformed.
@@ -111,7 +111,7 @@ def _respelled(load: Callable[[], _T], name: str, spelled: Mapping[str, str]) ->
     except SettingsError as error:
         if not spelled:
             raise
-        # A whole name at once: some begin with others.
+        # Longest names first: some names begin with others.
         names = re.compile("|".join(sorted(spelled, key=len, reverse=True)))
         problems = [names.sub(lambda found: spelled[found.group()], problem) for problem in error.problems]
         raise SettingsError([f"account {name}: {problem}" for problem in problems]) from None

@@ -1,7 +1,7 @@
-"""Days that stand in the root and not in Dagster's log: they are recorded from their files' footers, so that the UI shows them.
+"""Records stored days that Dagster's log doesn't know, from their files' footers, so that the UI shows them.
 
-A day's newest record tells its file, or the day is recorded once more; never more than once for a file, as the record then
-tells it. Some at a time: each takes the daemon some milliseconds.
+A day is recorded if its newest record describes another file than the stored one, and so at most once per file. A tick records
+a limited number of days: each takes the daemon some milliseconds.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.streams import STREAMS
 
-RECORDED_A_TICK = 200
-"""The daemon writes one in some ten milliseconds, and does nothing else meanwhile: two seconds."""
+MAX_RECORDED_PER_TICK = 200
+"""The daemon needs some ten milliseconds for each, and does nothing else meanwhile: two seconds."""
 
-COMPARED = (
+COMPARED_METADATA = (
     "content_hash",
     "complete",
     *MADE_FROM_RAW,
     "made_from_previous_clocks",
 )
-"""What tells two files of a day apart. Records of earlier versions have not all of them."""
+"""The metadata that distinguishes two files of a day. Records of earlier versions lack some of it."""
 
-DESCRIPTION = "Recorded from what the stored file says of itself: Dagster's log didn't tell this file."
+DESCRIPTION = "Recorded from the stored file's footer, since Dagster's log had no record of it."
 
 AssetDay = tuple[str, Day]
 
 
-def standing_days(stored: StoredFooters, is_partition: Callable[[Day], bool]) -> dict[str, list[Day]]:
+def recordable_days(stored: StoredFooters, is_partition: Callable[[Day], bool]) -> dict[str, list[Day]]:
     """By table, the days whose files can be recorded."""
     return {
         table: [day for day, footer in footers.items() if "content_hash" in footer and is_partition(day)]
@@ -56,26 +56,28 @@ def standing_days(stored: StoredFooters, is_partition: Callable[[Day], bool]) ->
     }
 
 
-def unrecorded_days(stored: StoredFooters, standing: Mapping[str, Collection[Day]], log: EventLog) -> list[AssetDay]:
-    """The files that the newest record of their day doesn't tell, as far as the records have been read; oldest day first."""
+def unrecorded_days(stored: StoredFooters, recordable: Mapping[str, Collection[Day]], log: EventLog) -> list[AssetDay]:
+    """The files that the newest record of their day doesn't describe, as far as records have been read; oldest day first."""
     found = [
         (table, day)
-        for table, days in standing.items()
+        for table, days in recordable.items()
         for day in days
-        if not log.has_record(table, day) or _tells_another(log.record(table, day), stored.footers[table][day])
+        if not log.has_record(table, day) or _describes_another(log.record(table, day), stored.footers[table][day])
     ]
     return sorted(found, key=lambda asset_day: asset_day[1])
 
 
-def _tells_another(record: Record | None, footer: Footer) -> bool:
-    """Whether the record, if it has been read, tells another file than the footer."""
+def _describes_another(record: Record | None, footer: Footer) -> bool:
+    """Whether the record, if it has been read, describes another file than the footer."""
     if record is None:
         return False
-    return "content_hash" not in record or any(record.get(name, footer.get(name)) != footer.get(name) for name in COMPARED)
+    if "content_hash" not in record:
+        return True
+    return any(record.get(name, footer.get(name)) != footer.get(name) for name in COMPARED_METADATA)
 
 
 def unrecorded_reports(store: Store, scope: AccountScope, summarised: Collection[Day], log: EventLog) -> list[AssetDay]:
-    """The pages that have no record; whether there are any is looked for only where a summarised day has none."""
+    """The report pages that have no record; the store is listed only if a summarised day has no record of its page."""
     missing = [day for day in summarised if not log.has_record(REPORT, day)]
     if not missing:
         return []
@@ -83,8 +85,8 @@ def unrecorded_reports(store: Store, scope: AccountScope, summarised: Collection
     return [(REPORT, day) for day in sorted(stored.intersection(missing))]
 
 
-def recorded(scope: AccountScope, store: Store, days: Sequence[AssetDay]) -> list[dg.AssetMaterialization | None]:
-    """A record of each, from what its file says now; None of those whose file has gone or can't be read."""
+def materialisations(scope: AccountScope, store: Store, days: Sequence[AssetDay]) -> list[dg.AssetMaterialization | None]:
+    """A materialisation of each, from its file's footer; None if the file is gone or can't be read."""
 
     def record(asset_day: AssetDay) -> dg.AssetMaterialization | None:
         asset, day = asset_day
@@ -121,11 +123,11 @@ def _raw_metadata(store: Store, stream: str, day: Day) -> Mapping[str, Any] | No
 
 
 def _times(file: StoredFile) -> tuple[int | None, int | None]:
-    """The first and the last event, epoch seconds, as the statistics of the row groups tell; None where they don't."""
+    """The times of the first and the last event, epoch seconds, by the row-group statistics; None without these."""
     place = file.own_schema.get_field_index("time")
-    told = [file.row_group(number).column(place).statistics for number in range(file.num_row_groups)]
-    known = [statistics for statistics in told if statistics is not None and statistics.has_min_max]
-    if not known or len(known) < len(told):
+    statistics = [file.row_group(number).column(place).statistics for number in range(file.num_row_groups)]
+    known = [one for one in statistics if one is not None and one.has_min_max]
+    if not known or len(known) < len(statistics):
         return None, None
     return int(min(one.min for one in known).timestamp()), int(max(one.max for one in known).timestamp())
 

@@ -1,4 +1,4 @@
-"""What a tick of the sensor has found and done, in sentences: they are true, whatever has happened."""
+"""What a tick of `new_event_partitions_sensor` found and did, in sentences for the UI and the log."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS
 from ticket_events_pipeline.text import plural
 
-MOST_NAMED = 3
-"""Of each kind; the rest is counted."""
+MAX_NAMED = 3
+"""Ranges named of each kind; further ones are counted."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """Days, and what there is to say of them.
+class ReportedDays:
+    """Consecutive days that the report names for one reason.
 
     Attributes:
-        days: consecutive.
+        days: in order.
         reason: a sentence.
     """
 
@@ -28,20 +28,20 @@ class Told:
 
 @dataclass(frozen=True)
 class TickReport:
-    """What a tick has found and done.
+    """What a tick found and did.
 
     Attributes:
-        root: where it looked.
-        files, unread: how many files stand, and how many of them have not been read yet.
-        landed: how many days have landed, and can be summarised.
-        unusable: why none of the days with raw files can be summarised yet; empty if there is none.
-        asked: stretches for which a run was asked, and why.
-        waiting: stretches that a run or backfill in progress overlaps, and which.
-        given_up: stretches whose runs have failed too often.
-        settled: stretches whose runs succeed and leave them stale.
-        blocked: landed days that can't be made, as a file can't be read or reached, and why.
-        recorded: how many files were recorded in Dagster's log.
-        unrecorded: how many are still to be recorded.
+        root: the root that was read.
+        files, unread: the number of stored files, and how many of them have not been read yet.
+        landed: number of landed days, which can be summarised.
+        unusable: why none of the days with raw files can be summarised yet; empty if there is no such day.
+        requested: ranges for which a run was requested, and why.
+        waiting: ranges that a run or backfill in progress overlaps, and which one.
+        given_up: ranges whose runs have failed too often.
+        settled: ranges whose runs succeed and leave them stale.
+        blocked: landed days that can't be made, since a file can't be read or reached, and why.
+        recorded: number of files recorded in Dagster's log.
+        unrecorded: number of files still to be recorded.
     """
 
     root: str
@@ -49,17 +49,17 @@ class TickReport:
     unread: int = 0
     landed: int = 0
     unusable: str = ""
-    asked: Sequence[Told] = ()
-    waiting: Sequence[Told] = ()
-    given_up: Sequence[Told] = ()
-    settled: Sequence[Told] = ()
-    blocked: Sequence[Told] = ()
+    requested: Sequence[ReportedDays] = ()
+    waiting: Sequence[ReportedDays] = ()
+    given_up: Sequence[ReportedDays] = ()
+    settled: Sequence[ReportedDays] = ()
+    blocked: Sequence[ReportedDays] = ()
     recorded: int = 0
     unrecorded: int = 0
 
     @property
-    def is_trouble(self) -> bool:
-        """Whether somebody has to look."""
+    def needs_attention(self) -> bool:
+        """Whether a user has to act."""
         return bool(self.given_up or self.settled or self.blocked)
 
     def __str__(self) -> str:
@@ -69,16 +69,16 @@ class TickReport:
         if self.unread:
             return [
                 f"{self.files - self.unread:,} of {self.files:,} files below {self.root} have been compared; the next tick "
-                "goes on, and nothing is asked for until all are."
+                "continues, and no run is requested until all are."
             ]
-        found = [
-            *_listed(self.asked, "A run is asked for."),
-            *_listed(self.waiting, "They wait for it."),
-            *_listed(self.given_up, ""),
-            *_listed(self.settled, ""),
-            *_listed(self.blocked, "Nothing is asked for over a day that can't be made."),
+        sentences = [
+            *_sentences(self.requested, "A run is requested."),
+            *_sentences(self.waiting, "These days wait for it."),
+            *_sentences(self.given_up, ""),
+            *_sentences(self.settled, ""),
+            *_sentences(self.blocked, "No run is requested over a day that can't be made."),
         ]
-        return found or [self._all_is_made()]
+        return sentences or [self._all_is_made()]
 
     def _all_is_made(self) -> str:
         if not self.landed and self.unusable:
@@ -92,36 +92,36 @@ class TickReport:
         if not self.recorded:
             return []
         verb = "was" if self.recorded == 1 else "were"
-        return [f"{plural(self.recorded, 'file')} that Dagster's log didn't tell {verb} recorded in it.{later}"]
+        return [f"{plural(self.recorded, 'file')} missing in Dagster's log {verb} recorded in it.{later}"]
 
 
 def given_up_reason(reason: str, attempts: int) -> str:
-    """Why no other run is asked for over days whose runs have failed; `reason` is why they are stale."""
+    """Why no other run is requested over days whose runs have failed; `reason` is why they are stale."""
     return (
-        f"{reason} {attempts} runs have failed on it: look at why. It is asked for again when a file of these days changes; "
-        "once the cause is mended, materialise the SLA assets of these days, or re-execute a failed run."
+        f"{reason} {attempts} runs have failed on it: see their errors. A run is requested again when a file of these days "
+        "changes; once the cause is repaired, materialise the SLA assets of these days, or re-execute a failed run."
     )
 
 
-def settled_reason(reason: str, *, here: str, there: str) -> str:
-    """Why no other run is asked for over days whose runs succeed and leave them stale.
+def settled_reason(reason: str, *, read: str, written: str) -> str:
+    """Why no other run is requested over days whose runs succeed and leave them stale.
 
     Args:
         reason: why they are stale.
-        here: where the sensor looks for the first day's summary.
-        there: where the newest record in Dagster's log says that it was written.
+        read: the file that the sensor reads for the first day's summary.
+        written: the file that, by the newest record in Dagster's log, a run wrote.
     """
-    told = f"{reason} Runs for it succeed and change nothing, so no other one is asked for until a file of these days changes. "
-    if here != there:
-        return told + f"They wrote {there}, and the sensor reads {here}: set TICKET_EVENTS_ROOT alike for both."
-    return told + f"Look whether something removes or replaces {here}, and whether the runs see the same folder."
+    text = f"{reason} Runs for it succeed and change nothing, so no other one is requested until a file of these days changes. "
+    if read != written:
+        return text + f"They wrote {written}, and the sensor reads {read}: set TICKET_EVENTS_ROOT alike for both."
+    return text + f"Check whether something removes or replaces {read}, and whether the runs see the same folder."
 
 
 def unusable_reason(days: Sequence[Day], *, first: Day, last: Day) -> str:
     """Why none of the days that have raw files can be summarised, though all can be read; empty if there are no days.
 
     Args:
-        days: that have raw files, in order.
+        days: days with raw files, in order.
         first: the first partition.
         last: today.
     """
@@ -130,7 +130,7 @@ def unusable_reason(days: Sequence[Day], *, first: Day, last: Day) -> str:
     usable = [day for day in days if first <= day <= last]
     if not usable:
         bounds = f"the days of this pipeline are {first} to {last}"
-        return f"raw files lie there of {_extent(days)}, and {bounds}. Check the start date."
+        return f"its raw files are of {_extent(days)}, and {bounds}. Check the start date."
     return (
         f"of {_extent(usable)}, only {AUDITS} has landed, without metric events. Materialise {METRIC_EVENTS} of "
         f"{'that day' if len(usable) == 1 else 'those days'}."
@@ -141,27 +141,26 @@ def _extent(days: Sequence[Day]) -> str:
     return str(days[0]) if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"
 
 
-def together(reasons: Mapping[Day, str]) -> list[Told]:
-    """Days and their reasons, in order: consecutive days with the same reason are one entry."""
-    found: list[Told] = []
+def grouped_by_reason(reasons: Mapping[Day, str]) -> list[ReportedDays]:
+    """Days and their reasons, in order: consecutive days with the same reason become one entry."""
+    groups: list[ReportedDays] = []
     for day, reason in reasons.items():
-        if found and found[-1].reason == reason and found[-1].days[-1].plus(1) == day:
-            found[-1] = Told([*found[-1].days, day], reason)
+        if groups and groups[-1].reason == reason and groups[-1].days[-1].plus(1) == day:
+            groups[-1] = ReportedDays([*groups[-1].days, day], reason)
         else:
-            found.append(Told([day], reason))
-    return found
+            groups.append(ReportedDays([day], reason))
+    return groups
 
 
-def named(days: Sequence[Day]) -> str:
-    """Consecutive days, as a message names them."""
-    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"
-
-
-def _listed(told: Sequence[Told], end: str) -> list[str]:
-    if not told:
+def _sentences(reported: Sequence[ReportedDays], end: str) -> list[str]:
+    if not reported:
         return []
-    sentences = [f"{named(one.days)}: {one.reason}" for one in told[:MOST_NAMED]]
-    more = len(told) - MOST_NAMED
+    sentences = [f"{_range_text(one.days)}: {one.reason}" for one in reported[:MAX_NAMED]]
+    more = len(reported) - MAX_NAMED
     if more > 0:
-        sentences.append(f"So it is with {more} more.")
+        sentences.append(f"The same holds for {plural(more, 'more range')}.")
     return [*sentences, end] if end else sentences
+
+
+def _range_text(days: Sequence[Day]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"

@@ -18,7 +18,8 @@ from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.storage.sorted_runs import FileRun
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import TABLES, metric_shaped
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 
 
 @dataclass(frozen=True)

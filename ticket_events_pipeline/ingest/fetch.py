@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.background_worker import BackgroundWorker
 from ticket_events_pipeline.day import Clock, Day
+from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, LockHeldError, OverfullSecondError, TicketEventsError
 from ticket_events_pipeline.ingest.committed_day import CommittedDay, write_day
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
@@ -26,12 +27,11 @@ from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_fi
 from ticket_events_pipeline.ingest.progress import Progress
 from ticket_events_pipeline.ingest.replaced_day import ReplacedDay
 from ticket_events_pipeline.ingest.resume import Beginning, Resume, remove_late_segments
-from ticket_events_pipeline.storage.decode import decode_rows
 from ticket_events_pipeline.storage.file_lock import Log
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.rejected_rows import RejectedRows
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline.zendesk.page import EventPage

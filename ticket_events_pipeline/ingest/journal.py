@@ -26,7 +26,7 @@ from ticket_events_pipeline.storage.journal_file import JournalFiles, JournalPar
 from ticket_events_pipeline.storage.raw_footer import LedgerPage
 from ticket_events_pipeline.storage.sorted_runs import Keys
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.registry import TABLES
 
 PAGES_PER_SEGMENT = 9
 """A killed pass makes the requests since the last segment again, and those for the PAGES_AHEAD of `range_pass`: 12 at most."""
@@ -94,7 +94,7 @@ class Journal:
         runs = {day: run for day, progress in state.days.items() if (run := progress.run_in_memory())}
         parts = self.segments.write(
             name,
-            RAW_SCHEMAS[self._stream],
+            TABLES[self._stream].schema,
             [run.rows for run in runs.values()],
             lambda parts: self._text(state, dict(zip(runs, parts, strict=True))),
         )
@@ -175,7 +175,7 @@ class Journal:
     def _is_whole(self, part: JournalPart) -> bool:
         keys = []
         for rows in self.segments.run(part).tables():
-            if rows.schema != RAW_SCHEMAS[self._stream]:
+            if rows.schema != TABLES[self._stream].schema:
                 return False
             keys.append(Keys.of(rows))
         whole = Keys.end_to_end(keys)

@@ -14,15 +14,15 @@ from itertools import islice
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.ingest.fetch import PageSource
 from ticket_events_pipeline.quality.findings import MAX_NAMED_IDS, Finding, materialise_again
 from ticket_events_pipeline.quality.footer_checks import latest_next_start
-from ticket_events_pipeline.storage.decode import decode_rows
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import metric_shaped
 from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline.zendesk.client import WalkedPage
 

@@ -13,13 +13,13 @@ from itertools import pairwise
 
 from ticket_events_pipeline.credentials import AccountNames
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.decoding.row_times import NEWEST_EPOCH_SECOND
 from ticket_events_pipeline.ingest.fetch import SETTLING_SECONDS
 from ticket_events_pipeline.quality.findings import Finding, materialise_again
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
-from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.text import utc_text
-from ticket_events_pipeline.zendesk.row_times import NEWEST_EPOCH_SECOND
 
 OPEN_GRACE_SECONDS = 2 * 3600
 """An hourly fetch needs up to an hour, and its run, to close a day that is over."""

@@ -16,7 +16,9 @@ from ticket_events_pipeline.quality.footer_checks import pages_within
 from ticket_events_pipeline.storage.content_hash import ContentHash
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import TABLES, StoredTable, metric_shaped
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.table import Table
+from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 from ticket_events_pipeline.text import utc_text
 
 
@@ -38,7 +40,7 @@ def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:
 class _Reading:
     """What is remembered of the rows read so far."""
 
-    def __init__(self, day: Day, table: StoredTable) -> None:
+    def __init__(self, day: Day, table: Table) -> None:
         self._window_ms = (day.start * 1000, day.end * 1000)
         self._hash = ContentHash(table.schema, added=table.added)
         self._ids: list[np.ndarray] = []

@@ -23,7 +23,7 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import opened_partition, read_metadata
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import TABLES
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.text import markdown_code
 
 MAX_UNKNOWN_POLICY_SHARE = 0.05

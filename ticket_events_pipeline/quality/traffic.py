@@ -24,7 +24,7 @@ from ticket_events_pipeline.sla.rules.events import APPLY, RANK_BY_TYPE
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footers
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import metric_shaped
+from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 
 _T = TypeVar("_T")
 

@@ -23,8 +23,9 @@ from ticket_events_pipeline.sla.rules.events import APPLY, sla_events
 from ticket_events_pipeline.sla.sources import DICTIONARY_COLUMNS, RAW_COLUMNS
 from ticket_events_pipeline.storage.raw_footer import read_raw_day
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import TIMESTAMP, metric_shaped
 from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS, SLA_STREAMS
+from ticket_events_pipeline.tables.table import TIMESTAMP
+from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 from ticket_events_pipeline.text import date_text, days_text, moment_text, plural, rate_text
 
 DELETIONS_LAG_SECONDS = 3600

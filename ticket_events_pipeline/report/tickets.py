@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.decoding.json_values import as_text
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.report.model import TicketFacts
-from ticket_events_pipeline.storage.json_values import as_text
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile

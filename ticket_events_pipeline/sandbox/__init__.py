@@ -1,1 +1,1 @@
-"""A simulated Zendesk account and the HTTP server it lives behind."""
+"""A simulated Zendesk account and its HTTP server."""

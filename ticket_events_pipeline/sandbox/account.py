@@ -1,9 +1,9 @@
-"""The simulated account: which tickets come on which day, and its rows in order of time, whatever window is asked for.
+"""The simulated account: its tickets per day, and its rows in order of time for any time range.
 
-Deterministic by its seed: every day's tickets are drawn from a generator of their own, every ticket's rows from another, so
-neither the window nor the present moment changes a row; the present decides only what can be seen of it. Days are UTC's.
-Some tickets are deleted: one of 25 on the day it came; and in each week, as far as a ticket suits, one while its first reply is
-late, one that is restored, and one is raised to urgent in its reply, so that its outcome and its duration disagree.
+Deterministic by its seed: each day and each ticket has its own random generator, so a row depends neither on the requested
+range nor on the current time; the current time only decides which rows are visible. Days are in UTC.
+One of 25 tickets is deleted on the day it was created. Each week, if suitable tickets exist, one is deleted while its first
+reply is late, one is deleted and restored, and one is raised to urgent in its reply, so that outcome and duration disagree.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ticket_events_pipeline.sandbox.rows import STREAMS, TICKET_METRIC_EVENTS, R
 from ticket_events_pipeline.sandbox.schedule import DAY_SECONDS
 from ticket_events_pipeline.sandbox.stored_row import StoredRow
 from ticket_events_pipeline.sandbox.texts import Cast
-from ticket_events_pipeline.sandbox.ticket_life import LIFE_DAYS, tell_life
+from ticket_events_pipeline.sandbox.ticket_life import LIFE_DAYS, ticket_life
 
 FOUNDED = Day(dt.date(2015, 1, 1))
 """The account's first day: a walk from the beginning of time starts here."""
@@ -67,7 +67,7 @@ class _Ticket:
 class SimulatedAccount:
     """An account of invented tickets. Thread-safe.
 
-    Keeps the rows of some weeks in memory however long the walk: about 100 MB at the default volume, and in proportion to it.
+    Keeps the rows of a few weeks in memory: about 100 MB at the default volume, and proportionally more at a higher one.
     """
 
     def __init__(self, *, seed: int | str = 1, tickets_per_day: int = 60, name: str = "sandbox") -> None:
@@ -81,21 +81,21 @@ class SimulatedAccount:
         self.name = name
         self._seed = seed
         self._tickets_per_day = tickets_per_day
-        # Twice a cohort's reach: both streams may be walked at different places at the same time.
+        # Twice the reach of a cohort: both streams may be read at different places at the same time.
         self._drawn = lru_cache(maxsize=2 * COHORT_DAYS)(self._draw_tickets)
         self._incidents = lru_cache(maxsize=COHORT_DAYS)(self._draw_incidents)
         self._cohort = lru_cache(maxsize=3 * COHORT_DAYS)(self._make_cohort)
         self._day_rows = lru_cache(maxsize=COHORT_DAYS)(self._make_day_rows)
 
     def rows(self, stream: str, start_time: int, *, now: float, comments: bool = False) -> Iterator[Row]:
-        """See `Account.rows`. Rows may be dated up to three days after `now`: breaches that are announced ahead.
+        """See `Account.rows`. Rows may be dated up to three days after `now`: breaches are announced ahead.
 
         Raises:
             KeyError: there is no such stream.
         """
         if stream not in STREAMS:
             raise KeyError(stream)
-        # Nothing lies before the founding, and the epoch's ends are no dates.
+        # There is nothing before the account was founded, and the ends of the epoch are not dates.
         day = Day.containing(max(start_time, FOUNDED.start))
         last = Day.containing(now).plus(PLAN_HORIZON_DAYS)
         while day <= last:
@@ -134,13 +134,13 @@ class SimulatedAccount:
             yield replace(ticket, updates=changed.get(ticket.id, ticket.updates))
 
     def _draw_incidents(self, monday: Day) -> Mapping[int, Life]:
-        """The lives, by ticket id, of the tickets of a week that something befalls."""
+        """The changed lives, by ticket id, of the tickets of a week that have an incident."""
         rng = random.Random(f"{self._seed}:{monday}:incidents")
         days = [self._drawn(day) for day in (monday.plus(offset) for offset in range(7)) if day >= FOUNDED]
         changed: dict[int, Life] = {}
         for tickets in days:
-            _befall(rng, tickets, (deleted_as_spam,) * (len(tickets) // _TICKETS_PER_SPAM), changed)
-        _befall(rng, [ticket for tickets in days for ticket in tickets], _WEEKLY, changed)
+            _add_incidents(rng, tickets, (deleted_as_spam,) * (len(tickets) // _TICKETS_PER_SPAM), changed)
+        _add_incidents(rng, [ticket for tickets in days for ticket in tickets], _WEEKLY, changed)
         return changed
 
     def _draw_tickets(self, created: Day) -> Sequence[_Ticket]:
@@ -154,17 +154,19 @@ class SimulatedAccount:
 
     def _draw_ticket(self, rng: random.Random, created: Day, number: int, time: int, load: float) -> _Ticket:
         cast = Cast.draw(rng)
-        updates = tell_life(rng, created=time, channel=cast.channel, load=load)
+        updates = ticket_life(rng, created=time, channel=cast.channel, load=load)
         return _Ticket(self._ticket_id(created, number), _first_row_id(created, number), cast, updates)
 
     def _ticket_id(self, created: Day, number: int) -> int:
-        # Room for twice the mean: no day of the week, however busy, comes near it.
+        # Room for twice the mean: not even the busiest day comes near it.
         room = int("1" + "0" * len(str(2 * self._tickets_per_day)))
         return (created.date - FOUNDED.date).days * room + number + 1
 
 
-def _befall(rng: random.Random, tickets: Sequence[_Ticket], incidents: Iterable[Incident], changed: dict[int, Life]) -> None:
-    """Let each of `incidents` befall the first ticket, in an order drawn anew, that suits it and is not in `changed`."""
+def _add_incidents(
+    rng: random.Random, tickets: Sequence[_Ticket], incidents: Iterable[Incident], changed: dict[int, Life]
+) -> None:
+    """Apply each incident to the first suitable ticket, in a random order, that is not in `changed`."""
     for incident in incidents:
         for ticket in rng.sample(tickets, len(tickets)):
             life = incident(rng, ticket.updates) if ticket.id not in changed else None

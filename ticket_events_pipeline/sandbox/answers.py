@@ -1,7 +1,4 @@
-"""Answers as values, and Zendesk's refusals in the shapes in which they have been seen.
-
-When which answer is due is decided in `exports`.
-"""
+"""HTTP answers as values, and Zendesk's error answers in the shapes that real accounts have sent."""
 
 from __future__ import annotations
 

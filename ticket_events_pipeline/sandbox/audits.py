@@ -1,6 +1,5 @@
-"""The audits of one ticket, in the shape in which the live ticket event export sends them: an update, and its child events.
+"""The audits of one ticket, in the shape of the live ticket event export: an update and its child events.
 
-What was updated is told in `ticket_life`; words and people come from `texts`.
 https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/#incremental-ticket-event-export
 """
 
@@ -43,7 +42,7 @@ def audit_rows(
 
 
 class _Scribe:
-    """Writes one ticket's audits in order. Draws the same whether comments are asked for or not."""
+    """Writes the audits of one ticket in order. The random draws are the same with and without comments."""
 
     def __init__(self, rng: random.Random, cast: Cast, *, ticket_id: int, first_id: int, comments: bool) -> None:
         self._rng = rng

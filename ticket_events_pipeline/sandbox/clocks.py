@@ -1,6 +1,6 @@
-"""Which clocks run in a ticket's life: per metric and instance, when each was started, paused, fulfilled and given a target.
+"""The SLA clocks of a ticket: per metric and instance, when each was started, paused, fulfilled and given a target.
 
-Reads off `ticket_life`; whether a clock ran over its target is found in `metric_rows`. The rules are Zendesk's, simplified:
+The rules are Zendesk's, simplified:
 https://support.zendesk.com/hc/en-us/articles/4408829459866-Defining-SLA-policies
 """
 
@@ -40,7 +40,7 @@ _UPDATE_METRICS = ("pausable_update_time", "periodic_update_time")
 class Mark:
     """Something done to a clock: activate, pause, fulfill, apply (a target, or None to take it away), delete or restore.
 
-    The last two are the ticket's: Zendesk sends no metric event for them.
+    The last two happen to the ticket: Zendesk sends no metric event for them.
     """
 
     time: int
@@ -50,7 +50,7 @@ class Mark:
 
 @dataclass(slots=True)
 class LifeClock:
-    """One clock of a ticket with all that is done to it, in order; `state` is running, paused or fulfilled."""
+    """One clock of a ticket with its marks in order; `state` is running, paused or fulfilled."""
 
     metric: str
     instance_id: int
@@ -69,7 +69,7 @@ def clocks_of(updates: Iterable[Update]) -> list[LifeClock]:
 
 
 class _Desk:
-    """Holds the clocks of one ticket while its updates pass by."""
+    """The clocks of one ticket while its updates are read."""
 
     def __init__(self) -> None:
         self.clocks: list[LifeClock] = []
@@ -155,7 +155,7 @@ class _Desk:
         self._resume(metric, update)
 
     def _resume(self, metric: str, update: Update) -> None:
-        """The same instance runs (again); a whole-ticket metric begins here, and comes back here when it is re-opened."""
+        """Start the same instance, or start it again: a metric of the whole ticket starts and re-opens here."""
         if metric not in self._latest:
             self._start(metric, update)
             return

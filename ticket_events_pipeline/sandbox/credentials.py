@@ -1,6 +1,5 @@
-"""Who is let in: the sandbox's documented demo credentials, and the bearer tokens that it hands out.
+"""Authentication of the sandbox: its documented demo credentials, and the bearer tokens that it issues. Nothing here is secret.
 
-Nothing here is secret, and nothing here is checked against a real account.
 https://developer.zendesk.com/api-reference/introduction/security-and-auth/
 """
 
@@ -44,13 +43,13 @@ DEMO_CREDENTIALS = Credentials()
 
 @dataclass(frozen=True, slots=True)
 class TokenWorld:
-    """How the account gives tokens: what is known about Zendesk leaves these open.
+    """How the account issues tokens, where Zendesk's documentation leaves it open.
 
     Attributes:
-        tells_lifetime: whether the answer to a grant holds `expires_in`.
-        keeps_older: whether the tokens that a client was given before go on working after another grant.
-        fixed_ends_at: when the fixed bearer token ends, as the account says of it; None: never.
-        tells_end: whether there is anything to be learnt about the token in use; else that is a 404.
+        tells_lifetime: whether the answer to a grant has `expires_in`.
+        keeps_older: whether the earlier tokens of a client stay valid after another grant.
+        fixed_ends_at: when the fixed bearer token expires; None: never.
+        tells_end: whether the account answers questions about the token in use; if not, with a 404.
     """
 
     tells_lifetime: bool = True
@@ -83,7 +82,7 @@ class Doorkeeper:
         self._grants = 0
 
     def check(self, authorization: str, now: float) -> Access:
-        """Whether that header lets its bearer read: `unknown` is a 401, `forbidden` (a token of a wrong scope) a 403."""
+        """Whether the header gives access: `unknown` is a 401, `forbidden` (a token of a wrong scope) a 403."""
         scheme, _, value = authorization.partition(" ")
         if scheme.lower() == "basic":
             return "granted" if self._is_known_pair(value) else "unknown"
@@ -93,7 +92,7 @@ class Doorkeeper:
         return "granted" if token.scope in READ_SCOPES else "forbidden"
 
     def grant(self, asked: Mapping[str, object], now: float) -> tuple[int, dict[str, object]]:
-        """Status and body that a request for a token gets."""
+        """Status and body of the answer to a request for a token."""
         if asked.get("grant_type") != "client_credentials":
             return 400, {"error": "unsupported_grant_type", "error_description": "The grant type is not supported."}
         if (asked.get("client_id"), asked.get("client_secret")) != (
@@ -104,13 +103,13 @@ class Doorkeeper:
         lifetime = _asked_lifetime(asked["expires_in"]) if "expires_in" in asked else self._lifetime
         if lifetime is None:
             return 400, {"error": "invalid_request", "error_description": "expires_in must be between 300 and 172800."}
-        # A wrong scope name is granted all the same, as Zendesk does, and refused wherever the token is used.
+        # Like Zendesk, this grants a token for a wrong scope name, and refuses the token when it is used.
         scope = str(asked.get("scope", "read"))
         told = {"expires_in": lifetime} if self._world.tells_lifetime else {}
         return 200, {"access_token": self._issue(lifetime, scope, now), "token_type": "bearer", "scope": scope, **told}
 
     def current_token(self, authorization: str, now: float) -> tuple[int, dict[str, object]]:
-        """Status and body that a request for the token in use gets."""
+        """Status and body of the answer to a request for the token in use."""
         scheme, _, value = authorization.partition(" ")
         token = self._valid_token(scheme, value, now)
         if token is None and self.check(authorization, now) == "unknown":
@@ -147,7 +146,7 @@ class Doorkeeper:
 
 
 def _asked_lifetime(asked: object) -> int | None:
-    """The lifetime that a request asks for, also as a form's text; None if it lies outside the bounds."""
+    """The lifetime that a request asks for, as a number or as text of a form; None if it is out of bounds."""
     try:
         seconds = int(asked) if isinstance(asked, str | int) else 0
     except ValueError:

@@ -1,8 +1,7 @@
-"""The two incremental exports: who is let in, what is refused, and which page is due. Knows answers, not HTTP.
+"""The two incremental exports: authentication, errors and pages, as answers without HTTP.
 
-Pages are cut in `paging`, rows come from the account; sockets and threads are `server`'s. Not simulated, but taken without
-complaint: `include_changes`, `exclude_deleted`, cursor paging; and `support_type_scope`, if it is one of the three that exist:
-no ticket of the account is held by an AI agent alone.
+Accepted but not simulated: `include_changes`, `exclude_deleted`, cursor paging, and the three values of `support_type_scope`
+(no ticket of the account belongs to an AI agent).
 https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/
 """
 
@@ -37,13 +36,13 @@ ACCOUNT_WIDE_HEADERS = {"x-rate-limit": "400", "ratelimit-limit": "400", "rateli
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """In which of the possible worlds the exports behave: what is known about Zendesk leaves these open.
+    """How the exports behave where Zendesk's documentation leaves it open.
 
     Attributes:
         end_of_stream: whether metric events carry `end_of_stream`.
-        pinned: an overfull second stays capped and never ends, instead of enlarging its page.
-        quota_headers: whether answers say what is left of the quota.
-        page_limit: rows a page holds at most; less than the real 1000 makes small tests walk many pages.
+        pinned: an overfull second stays capped and never ends; otherwise its page is enlarged.
+        quota_headers: whether answers state what is left of the quota.
+        page_limit: most rows of a page; less than the real 1000 gives small tests many pages.
     """
 
     end_of_stream: EndOfStream = "present"
@@ -53,7 +52,7 @@ class World:
 
 
 class Exports:
-    """Answers the requests for both streams; the quota is theirs together."""
+    """Answers the requests for both streams, which share one quota."""
 
     def __init__(self, account: Account, *, world: World, doorkeeper: Doorkeeper, quota: ExportQuota, clock: Clock) -> None:
         self._account = account

@@ -1,7 +1,6 @@
-"""What befalls a few tickets: an agent deletes them, restores one, or raises one to urgent in the very update that replies.
+"""Incidents of a few tickets: an agent deletes one, restores one, or raises one to urgent in the update that replies.
 
-Rewrites lives that `ticket_life` has drawn; each function returns None where a life has no place for its incident. `account`
-decides which tickets are chosen.
+Each function changes the life of a ticket, and returns None where the incident does not fit it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _UNSOLVED = ("new", "open", "pending", "hold")
 
 
 def deleted_as_spam(rng: random.Random, life: Life) -> Life | None:
-    """An agent deletes the ticket before anybody replied, on the day of its creation: spam, or a duplicate."""
+    """An agent deletes the ticket before the first reply, on the day it was created: spam, or a duplicate."""
     first, second, *_ = life
     time = first.time + max(40, int(rng.lognormvariate(_SPAM_MEDIAN_LOG, _SPAM_SIGMA)))
     ends_first = min(second.time, first.time - first.time % DAY_SECONDS + DAY_SECONDS)
@@ -36,7 +35,7 @@ def deleted_as_spam(rng: random.Random, life: Life) -> Life | None:
 
 
 def deleted_late(rng: random.Random, life: Life) -> Life | None:
-    """An agent deletes the ticket while its first reply is late: nobody replied, since it was a duplicate."""
+    """An agent deletes the ticket while its first reply is late: it was a duplicate."""
     first, second, *_ = life
     target = first.policy.target(FIRST_REPLY, first.priority) if first.policy else None
     if first.policy is None or target is None:
@@ -48,7 +47,7 @@ def deleted_late(rng: random.Random, life: Life) -> Life | None:
 
 
 def deleted_and_restored(rng: random.Random, life: Life) -> Life | None:
-    """An agent deletes an unsolved ticket by mistake; it is restored some hours to two days later, and its life goes on."""
+    """An agent deletes an unsolved ticket by mistake; it is restored some hours to two days later, and continues."""
     for place, (before, after) in enumerate(pairwise(life), start=1):
         time = before.time + rng.randrange(10 * 60, 40 * 60)
         longest = min(after.time - 10 * 60 - time, 2 * DAY_SECONDS)

@@ -1,8 +1,7 @@
-"""The metric events of one ticket: its clocks' marks, the breaches that follow from them, and the oddities of their delivery.
+"""The metric events of one ticket: the marks of its clocks, the breaches that follow, and the quirks of their delivery.
 
-A breach is there exactly if the clock ran over its target, by the policy's hours; some are announced ahead and withdrawn when
-it did not, a few are withdrawn days later, after the target was relaxed. Rows come late by seconds to minutes. Nothing here
-depends on what time it is now.
+A clock breaches if it ran longer than its target, in the hours of the policy. Some breaches are announced ahead and withdrawn
+when they do not happen; a few are withdrawn days later, after the target was relaxed. Rows arrive seconds to minutes late.
 https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_events/
 """
 
@@ -32,7 +31,7 @@ _NEVER = math.inf
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """A row to be: `visible_at` and `withdrawn_at` are epoch seconds; `rest` is the JSON text of its last fields."""
+    """A future row: `visible_at` and `withdrawn_at` are epoch seconds; `rest` is the JSON text of its last fields."""
 
     metric: str
     instance_id: int
@@ -54,7 +53,7 @@ def metric_rows(rng: random.Random, updates: Sequence[Update], *, ticket_id: int
 
 
 def _delay(rng: random.Random) -> float:
-    """Seconds after its own time at which a row can be seen: mostly none, now and then up to four minutes."""
+    """Seconds after its own time until a row is visible: mostly none, sometimes up to four minutes."""
     chance = rng.random()
     if chance < 0.75:
         return 0.0
@@ -62,7 +61,7 @@ def _delay(rng: random.Random) -> float:
 
 
 class _Walk:
-    """Goes along one clock's marks, counting the time it ran."""
+    """Follows the marks of one clock, and counts the time it ran."""
 
     def __init__(self, rng: random.Random, clock: LifeClock) -> None:
         self._rng = rng
@@ -81,7 +80,7 @@ class _Walk:
         """All of them, in the order of the marks."""
         return [
             replace(event, withdrawn_at=self._taken_back[event]) if event in self._taken_back else event
-            for event in list(self._walk())  # to the end, before any is looked at
+            for event in list(self._walk())  # to the end, before the first is used
         ]
 
     def _walk(self) -> Iterator[_Event]:
@@ -102,7 +101,7 @@ class _Walk:
                 yield self._event("update_status", mark.time, rest=rest)
 
     def _run_until(self, end: int) -> Iterator[_Event]:
-        """Counts the stretch up to `end`, and finds the breach in it or the one that was only announced."""
+        """Count the time up to `end`, and find the breach in it, or the one that was only announced."""
         start = self._running_since
         if start is None:
             return
@@ -121,7 +120,7 @@ class _Walk:
         self._running_since = end
 
     def _follow_deletion(self, mark: Mark) -> None:
-        """A deleted ticket sends nothing. Its clocks run on, and a breach that fell due meanwhile comes at the restoration."""
+        """A deleted ticket sends nothing; its clocks keep running. A breach due meanwhile is sent when it is restored."""
         if self._deleted_at is None:
             self._deleted_at, self._running_since = mark.time, None
             return
@@ -136,7 +135,7 @@ class _Walk:
         self._target = mark.target
         kind, key = ("apply_group_sla", "group_sla") if self._clock.metric == "group_ownership_time" else ("apply_sla", "sla")
         yield self._event(kind, mark.time, rest=_target_field(key, mark.target))
-        # A new target begins afresh: a clock that is over it already breaches at once, one that isn't may breach once more.
+        # A new target starts fresh: a clock that is over it already breaches at once, another one may breach once more.
         self._is_over = mark.target is not None and self._elapsed(mark.target) >= mark.target.seconds
         if self._is_over and not self._is_fulfilled:
             yield self._breach(mark.time, visible_at=mark.time + _delay(self._rng))

@@ -1,6 +1,5 @@
-"""How a stream is cut into pages, and what stands around the rows: as recorded from Zendesk's incremental exports.
+"""How a stream is cut into pages, and the JSON around the rows: as recorded from Zendesk's incremental exports.
 
-Pure: rows in, bytes out. Which rows there are is the account's affair, HTTP the server's.
 https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the-incremental-export-api/
 """
 
@@ -24,7 +23,7 @@ EndOfStream = Literal["present", "absent"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of one answer, the time (epoch seconds) to go on at, and whether nothing followed."""
+    """Rows of one answer, the time (epoch seconds) to continue at, and whether nothing followed."""
 
     rows: tuple[Row, ...]
     end_time: int
@@ -32,7 +31,7 @@ class Page:
 
 
 def cut_page(rows: Iterable[Row], start_time: int, *, limit: int = PAGE_LIMIT, pinned: bool = False) -> Page:
-    """The page that a request from `start_time` gets, given the rows from there on in order of time.
+    """The page for a request from `start_time`, given the rows from there on in order of time.
 
     A page of several seconds ends with its last row's second, which the next page repeats. When one second holds more rows
     than `limit`, the page is enlarged to hold them all and ends one second later; in the `pinned` world it stays capped and

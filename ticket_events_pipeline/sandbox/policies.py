@@ -1,7 +1,4 @@
-"""The SLA policies of the simulated account: which target a clock has, and in which hours it is counted.
-
-Pure figures. When a policy applies to a ticket is told in `ticket_life`, what becomes of its clocks in `metric_rows`.
-"""
+"""The SLA policies of the simulated account: the target of a clock, and the hours in which it is measured."""
 
 from __future__ import annotations
 

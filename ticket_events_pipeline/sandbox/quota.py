@@ -1,7 +1,4 @@
-"""The incremental exports' quota: so many requests a minute, shared by both streams, as the server counts them.
-
-A fixed window that begins with its first request. What a client makes of the answers is the client's affair.
-"""
+"""The quota of the incremental exports: requests per minute, shared by both streams, in a window from its first request on."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ WINDOW_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a request is let through, and what the window holds after it."""
+    """Whether a request is allowed, and the state of the window after it."""
 
     allowed: bool
     total: int
@@ -37,7 +34,7 @@ class ExportQuota:
 
     def take(self, now: float) -> Verdict:
         """One request at `now` (epoch seconds); a refused one costs nothing."""
-        # A clock that was set back must not shut the door for longer than a window.
+        # After the clock was set back, requests must not be refused for longer than a window.
         if not self._window_end - self._window_seconds <= now < self._window_end:
             self._window_end = now + self._window_seconds
             self._used = 0

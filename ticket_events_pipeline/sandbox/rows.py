@@ -1,7 +1,4 @@
-"""What the server needs of an account: its rows in order of time; and an account made of given rows, for tests.
-
-How rows are cut into pages stands in `paging`, how a believable account invents its rows in `account`.
-"""
+"""What the server needs of an account: its rows in order of time; and an account made of given rows, for tests."""
 
 from __future__ import annotations
 
@@ -40,11 +37,11 @@ class Row:
 
 
 class Account(Protocol):
-    """An account that the server can stand before."""
+    """An account that the server can serve."""
 
     @property
     def name(self) -> str:
-        """The subdomain it goes by."""
+        """Its subdomain."""
 
     def rows(self, stream: str, start_time: int, *, now: float, comments: bool = False) -> Iterator[Row]:
         """The rows of `stream` visible at `now` with a time of at least `start_time`, ascending by time; lazily.
@@ -93,8 +90,8 @@ class _Recorded:
 class RecordedAccount:
     """An account of given rows, all visible at once; `deliver` adds to them or replaces them while a server runs.
 
-    Rows that no client can place are kept as they are, to see what becomes of them: one without a readable time stands at
-    the time of the row before it in its delivery (0 if it is the first).
+    Rows that a client has to reject are served as they are: one without a readable time has the time of the row before it in
+    its delivery (0 if it is the first).
     """
 
     def __init__(self, rows: Mapping[str, Iterable[Mapping[str, Any]]] | None = None, *, name: str = "recorded") -> None:
@@ -121,7 +118,7 @@ class RecordedAccount:
             self._sorted[stream] = sorted(known.values(), key=lambda recorded: (recorded.time, recorded.arrival))
 
     def clear(self, stream: str) -> None:
-        """Forgets every row of `stream`."""
+        """Remove every row of `stream`."""
         with self._lock:
             self._by_key[stream] = {}
             self._sorted[stream] = []
@@ -138,7 +135,7 @@ class RecordedAccount:
     def _key(row: Mapping[str, Any], known: Mapping[object, _Recorded]) -> object:
         row_id = row.get("id")
         shape = "audit" if "child_events" in row else "metric"
-        # An id that is no number or text names no row: each of those stays for itself.
+        # An id that is neither a number nor text identifies no row: all of those are kept.
         return (shape, row_id) if isinstance(row_id, int | str) else ("nameless", len(known))
 
     @staticmethod

@@ -1,7 +1,4 @@
-"""The HTTP server of a sandbox account, on the loopback only: in a thread of its own, or in the foreground.
-
-Thin: adapts requests and answers. What is answered stands in `exports` and `credentials`.
-"""
+"""The HTTP server of a sandbox account, on the loopback interface only: in its own thread, or in the foreground."""
 
 from __future__ import annotations
 
@@ -58,11 +55,11 @@ class SeenRequest:
 
 
 class SandboxServer:
-    """Serves `account` as Zendesk would. Use it as a context manager, by `start` and `stop`, or by `run` in the foreground.
+    """Serves `account` like Zendesk. Use it as a context manager, by `start` and `stop`, or by `run` in the foreground.
 
     Attributes:
         requests: every request answered so far, in order, but for those in `lookups`.
-        lookups: requests for the token in use: a run makes one, which is none of its work.
+        lookups: requests for the token in use: a run makes one for its warning.
     """
 
     def __init__(
@@ -81,10 +78,10 @@ class SandboxServer:
         token_lifetime_seconds: int = TOKEN_LIFETIME_SECONDS,
         tokens: TokenWorld | None = None,
     ) -> None:
-        """`port` 0 takes a free one. The quota holds per `quota_window_seconds`: a minute, unless a test is in a hurry.
+        """`port` 0 takes a free one. The quota holds per `quota_window_seconds`: a minute, or less in tests.
 
-        The worlds (`end_of_stream` to `page_limit`, without the window) are explained at `exports.World`,
-        that of tokens at `credentials.TokenWorld`.
+        `end_of_stream` to `page_limit` (without the window) are explained at `exports.World`, the behaviour of tokens at
+        `credentials.TokenWorld`.
         """
         world = World(end_of_stream=end_of_stream, pinned=pinned, quota_headers=quota_headers, page_limit=page_limit)
         self.requests: list[SeenRequest] = []
@@ -100,21 +97,21 @@ class SandboxServer:
 
     @property
     def base_url(self) -> str:
-        """`http://127.0.0.1:PORT`; with a port of 0 known from `start` on."""
+        """`http://127.0.0.1:PORT`; with a port of 0 known once started."""
         return f"http://{HOST}:{self._port}"
 
     def script(self, *answers: Answer | None) -> None:
-        """The next requests for an export get these instead, one each, whatever they ask; None lets one through."""
+        """Answer the next requests for an export with these, one each; None lets one through."""
         self._scripted.extend(answers)
 
     def unscript(self) -> list[Answer | None]:
-        """Forget the scripted answers that nobody has come for; which they are."""
+        """Remove and return the scripted answers that were not requested."""
         left = list(self._scripted)
         self._scripted.clear()
         return left
 
     def start(self) -> Self:
-        """Serves in a daemon thread; returns as soon as requests are taken.
+        """Serve in a daemon thread; return as soon as requests are accepted.
 
         Raises:
             OSError: the port is taken.
@@ -132,14 +129,14 @@ class SandboxServer:
         return self
 
     def stop(self) -> None:
-        """Stops serving; does nothing if it isn't. What was written to `requests` stays."""
+        """Stop serving, if it does. `requests` stays as it is."""
         if self._uvicorn is not None and self._thread is not None:
             self._uvicorn.should_exit = True
             self._thread.join()
         self._uvicorn = self._thread = None
 
     def run(self, announce: Callable[[str], None] | None = None) -> None:
-        """Serves in the foreground until Ctrl-C; `announce` is called with the base URL once requests are taken.
+        """Serve in the foreground until Ctrl-C; `announce` is called with the base URL once requests are accepted.
 
         Raises:
             OSError: the port is taken.
@@ -217,7 +214,7 @@ class SandboxServer:
 
 
 class _SignallingServer(uvicorn.Server):
-    """uvicorn's server, which says when it is up instead of letting itself be polled."""
+    """uvicorn's server, which calls back when it is up, so that it need not be polled."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -258,7 +255,7 @@ def _quiet_config(application: Starlette) -> uvicorn.Config:
 
 
 def _fields(body: bytes, content_type: str) -> dict[str, object]:
-    """What a form or a JSON object holds; nothing, if it is neither."""
+    """The fields of a form or a JSON object; none, if it is neither."""
     try:
         if "json" in content_type:
             parsed = json.loads(body)

@@ -1,7 +1,4 @@
-"""A row of the simulated account together with when it can be seen, and how such rows are written as text.
-
-When it can be seen is the only thing about a row that depends on what time it is now.
-"""
+"""A row of the simulated account, and when it is visible: all about a row that depends on the current time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Words, people and places of the simulated account. Invented; addresses are those reserved for documentation.
-
-Only material and its drawing: what it is put into stands in `audits`.
-"""
+"""Words, people and places of the simulated account. All invented; the addresses are reserved for documentation."""
 
 from __future__ import annotations
 
@@ -73,7 +70,7 @@ CLIENTS = (
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who takes part in a ticket, and how it came in."""
+    """The people of a ticket, and the channel it came through."""
 
     requester_id: int
     organization_id: int | None
@@ -82,7 +79,7 @@ class Cast:
 
     @staticmethod
     def draw(rng: random.Random) -> Cast:
-        """Somebody who writes in."""
+        """A random requester."""
         number = int(REQUESTERS * rng.random() ** 2)  # some write often, many once
         organization_id = 360_771_000_000 + 13 * (number % 60) if number % 3 else None
         channel = rng.choices(CHANNELS, CHANNEL_WEIGHTS)[0]
@@ -96,7 +93,7 @@ def draw_agent(rng: random.Random, group_id: int) -> int:
 
 
 def draw_system(rng: random.Random, via: str) -> dict[str, object]:
-    """The `system` of an audit: from where it was made. Empty for a rule."""
+    """The `system` of an audit: where it was made. Empty for a rule."""
     if via == "Rule":
         return {}
     location, latitude, longitude = rng.choice(PLACES)

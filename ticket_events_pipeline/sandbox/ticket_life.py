@@ -1,7 +1,4 @@
-"""The life of one simulated ticket: its updates from creation to closing, with the delays that agents and requesters take.
-
-Only the story. Which clocks run in it is read off in `clocks`, the rows of both streams are made in `metric_rows` and `audits`.
-"""
+"""The life of one simulated ticket: its updates from creation to closing, with the delays of agents and requesters."""
 
 from __future__ import annotations
 
@@ -32,13 +29,13 @@ _WRITER_SIGMA = 1.15
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One update of a ticket, and how it stands after it; `time` is epoch seconds.
+    """One update of a ticket, and the ticket after it; `time` is epoch seconds.
 
     Attributes:
         actor: requester, agent or rule.
         comment: public, private, or None.
         status: new, open, pending, hold, solved, closed or deleted.
-        policy: the SLA policy that holds from now on; None for no policy.
+        policy: the SLA policy that applies from now on; None for no policy.
     """
 
     time: int
@@ -50,12 +47,12 @@ class Update:
     policy: Policy | None
 
 
-def tell_life(rng: random.Random, *, created: int, channel: str, load: float) -> tuple[Update, ...]:
+def ticket_life(rng: random.Random, *, created: int, channel: str, load: float) -> tuple[Update, ...]:
     """The updates of a ticket made at `created`; `load` above 1 makes agents slower than they aim to be."""
     priority = rng.choices(PRIORITIES, _PRIORITY_WEIGHTS)[0]
     policy = VIP if rng.random() < 0.14 else OFFICE_HOURS if channel == "Mail" else STANDARD
     first = Update(created, "requester", "public", "new", priority, FIRST_LEVEL, policy if rng.random() > 0.05 else None)
-    teller = _Teller(rng, first, home_policy=policy, load=load)
+    teller = _Life(rng, first, home_policy=policy, load=load)
     teller.tell_until_solved(rng.choices((1, 2, 3, 4, 5), _CYCLE_WEIGHTS)[0])
     if rng.random() < 0.07 and teller.wait_for_requester(sigma=0.8, median_log=10.4):
         teller.tell_until_solved(1)
@@ -65,8 +62,8 @@ def tell_life(rng: random.Random, *, created: int, channel: str, load: float) ->
     return tuple(teller.updates)
 
 
-class _Teller:
-    """Writes updates, each after the last one and none after the ticket must be solved."""
+class _Life:
+    """Adds updates, each after the last one and none after the ticket must be solved."""
 
     def __init__(self, rng: random.Random, first: Update, *, home_policy: Policy, load: float) -> None:
         self._rng = rng
@@ -116,7 +113,7 @@ class _Teller:
         elif chance < 0.05 and priority < len(PRIORITIES) - 1:
             self._write(time, actor="agent", comment=None, priority=PRIORITIES[priority + 1])
         elif due < before and chance < 0.22 and priority > 0:
-            # The target was missed, and somebody finds that it was too strict.
+            # The target was missed and turns out to have been too strict.
             self._write(self._between(due, before), actor="agent", comment=None, priority=PRIORITIES[priority - 1])
         elif chance < 0.065 and self.last.policy is not None:
             self._write(time, actor="rule", comment=None, policy=None)

@@ -19,7 +19,6 @@ from ticket_events_pipeline.sla.carry_over_files import carry_over_before
 from ticket_events_pipeline.sla.clock_files import CLOCKS, NewLayer, write_layer
 from ticket_events_pipeline.sla.provenance import RULES_VERSION, Provenance, read_sla_day
 from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_after, restatements_in
-from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA, CLOCKS_TABLE
 from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
 from ticket_events_pipeline.sla.rules.targets import targets
 from ticket_events_pipeline.sla.sources import RawDay, read_raw
@@ -27,12 +26,13 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY
-from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION, TABLES
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
+from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS
 
 TARGETS, SUMMARY = "sla_targets", "daily_sla_breach_summary"
 
-TARGETS_FROM_CLOCKS = [name for name in CLOCKS_SCHEMA.names if name not in ("position", "is_fulfilled")]
+TARGETS_FROM_CLOCKS = [name for name in SLA_CLOCKS_TABLE.schema.names if name not in ("position", "is_fulfilled")]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         DayNotFetchedError: a day has no `sla_clocks` yet.
         DamagedFileError: a stored file can't be read.
     """
-    stored = prefetch(read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS, table=CLOCKS_TABLE) for day in days)
+    stored = prefetch(read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS, table=SLA_CLOCKS_TABLE) for day in days)
     for day, clocks in zip(days, stored, strict=True):
         table = targets(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
         provenance = replace(clocks.provenance, rules_version=RULES_VERSION)

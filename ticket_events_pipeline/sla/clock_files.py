@@ -19,12 +19,13 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.carry_over import NO_TICKETS, MemoryLayer, SortedClocks, tickets_having
-from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA, CLOCKS_TABLE, in_clock_order
+from ticket_events_pipeline.sla.rules.clocks import in_clock_order
 from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once, union
 from ticket_events_pipeline.storage.partition_file import Layout, opened_partition, partition_path, write_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY, StoredFile
-from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 
 CLOCKS = "sla_clocks"
 
@@ -69,7 +70,7 @@ class StoredLayer:
         """See `Layer.rows`."""
         groups = [number for number, here in enumerate(self.tickets_by_group) if among(here, tickets).any()]
         with self._opened() as file:
-            clocks = file.read_row_groups(groups) if groups else CLOCKS_SCHEMA.empty_table()
+            clocks = file.read_row_groups(groups) if groups else SLA_CLOCKS_TABLE.schema.empty_table()
         wanted = clocks.filter(pa.array(among(clocks["ticket_id"].to_numpy(), tickets)))
         return wanted if self.is_sorted else in_clock_order(wanted)
 
@@ -92,7 +93,7 @@ class StoredLayer:
 
     @contextmanager
     def _opened(self) -> Iterator[StoredFile]:
-        with opened_partition(self.store, CLOCKS, self.day, table=CLOCKS_TABLE) as file:
+        with opened_partition(self.store, CLOCKS, self.day, table=SLA_CLOCKS_TABLE) as file:
             if file is None or file.metadata.get("content_hash") != self.content_hash:
                 raise DamagedFileError(
                     f"{self.store.url(partition_path(CLOCKS, self.day))} was replaced while it was read. Start the run again."
@@ -118,7 +119,7 @@ def read_layer(store: Store, day: Day) -> StoredLayer | None:
     Raises:
         DamagedFileError: its file can't be read, or isn't one of this pipeline.
     """
-    with opened_partition(store, CLOCKS, day, table=CLOCKS_TABLE) as file:
+    with opened_partition(store, CLOCKS, day, table=SLA_CLOCKS_TABLE) as file:
         if file is None:
             return None
         metadata = file.metadata

@@ -16,7 +16,7 @@ from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW, DayInputs
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import StoredTable
+from ticket_events_pipeline.tables.table import Table
 
 RULES_VERSION = 2
 """Counts up when equal events make other SLA tables than before. A file without it was made under the rules of version 1, which
@@ -122,7 +122,7 @@ class StoredDay:
 
 
 def read_sla_day(
-    store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: StoredTable | None = None
+    store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: Table | None = None
 ) -> StoredDay:
     """A day of an SLA table; `table` is `opened_partition`'s.
 

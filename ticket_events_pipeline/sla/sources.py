@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.decoding.decode import deleted_as_it_came
 from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
 from ticket_events_pipeline.sla.inputs import DayInputs, RawState, day_inputs
 from ticket_events_pipeline.sla.rules.deletions import AUDIT_COLUMNS, STATUS_CHANGES_SCHEMA, status_changes
 from ticket_events_pipeline.sla.rules.events import has_metric_events, sla_events
-from ticket_events_pipeline.storage.decode import DELETED_IS_READ_SINCE, deleted_as_it_came
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import METRIC_SHAPE, metric_shaped
 from ticket_events_pipeline.tables.streams import AUDITS, SLA_STREAMS
+from ticket_events_pipeline.tables.ticket_metric_events import DELETED_IS_READ_SINCE, METRIC_SHAPE, metric_shaped
 
 RAW_COLUMNS = [
     "id",

@@ -21,7 +21,7 @@ class ContentHash:
     """Fed batch by batch; how the rows are cut into batches doesn't matter."""
 
     def __init__(self, schema: pa.Schema, *, added: Collection[str] = ()) -> None:
-        """`added` are the columns of `schema` that are left out while NULL everywhere, see `StoredTable.added`."""
+        """`added` are the columns of `schema` that are left out while NULL everywhere, see `Table.added`."""
         self._schema = schema
         self._left_out = set(added)
         # One running hash each for validity, lengths and bytes: mixed into one, they would depend on the cuts.

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import TIMESTAMP, metric_shaped
+from ticket_events_pipeline.tables.table import TIMESTAMP
+from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 
 IdsByShape = dict[bool, np.ndarray]
 """int64, by whether the event has the metric-event shape."""

@@ -20,7 +20,8 @@ from ticket_events_pipeline.storage.partition_file import opened_parquet
 from ticket_events_pipeline.storage.sorted_runs import FileRun
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY, StoredFile
-from ticket_events_pipeline.tables.schemas import EVENT_KEY, SCHEMA_VERSION, TABLES, repetitive_columns
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
+from ticket_events_pipeline.tables.table import EVENT_KEY, repetitive_columns
 
 JOURNAL_FOLDER = f"{INFLIGHT}/segments"
 

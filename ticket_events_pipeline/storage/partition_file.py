@@ -21,7 +21,8 @@ from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.storage.checksums import ChecksumError, ChecksummedWriter, open_checked
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import TABLES, StoredTable, repetitive_columns
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.table import Table, repetitive_columns
 
 ROWS_PER_GROUP = 128 * 1024
 """Large enough to compress and scan well; small enough that a reader of one ticket skips most of a big day."""
@@ -123,7 +124,7 @@ def read_partition_and_metadata(
     columns: list[str] | None = None,
     *,
     dictionary_columns: Sequence[str] = (),
-    table: StoredTable | None = None,
+    table: Table | None = None,
 ) -> tuple[pa.Table, dict[str, str]] | None:
     """Both from one version of the day's file, whoever replaces it meanwhile; None where the day has no file.
 
@@ -175,7 +176,7 @@ def opened_parquet(store: Store, path: str, *, advice: str, dictionary_columns: 
 
 @contextmanager
 def opened_partition(
-    store: Store, asset: str, day: Day, *, dictionary_columns: Sequence[str] = (), table: StoredTable | None = None
+    store: Store, asset: str, day: Day, *, dictionary_columns: Sequence[str] = (), table: Table | None = None
 ) -> Iterator[StoredFile | None]:
     """The day's file, to be read in parts, footer and rows from one version; None where the day has no file.
 

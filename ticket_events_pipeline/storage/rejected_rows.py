@@ -1,6 +1,6 @@
 """Rows that can't be placed in a day: set aside as JSON lines with the reason, once a pass.
 
-Why a row is rejected is decided in `event_batch`; where a pass stands is not known here.
+Why a row is rejected is decided in `decoding`; where a pass stands is not known here.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-from ticket_events_pipeline.storage.decode import RejectedRow
-from ticket_events_pipeline.storage.json_values import compact_json
+from ticket_events_pipeline.decoding.decode import RejectedRow
+from ticket_events_pipeline.decoding.json_values import compact_json
 from ticket_events_pipeline.storage.store import Store
 
 REJECTED = "_rejected"

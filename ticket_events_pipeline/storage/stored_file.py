@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.storage.checksums import CHECKSUM_KEYS
-from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION, StoredTable
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.table import Table
 
 VERSION_KEY = "schema_version"
 """Footer key: the schema version that the file was written with."""
@@ -38,7 +39,7 @@ class StoredFile:
         schema: the columns that it is read with.
     """
 
-    def __init__(self, file: pq.ParquetFile, url: str, table: StoredTable | None, *, advice: str) -> None:
+    def __init__(self, file: pq.ParquetFile, url: str, table: Table | None, *, advice: str) -> None:
         """Raises NewerFileError where the file is of a newer schema version than this program knows."""
         self._file = file
         self._advice = advice

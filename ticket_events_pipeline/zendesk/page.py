@@ -107,9 +107,9 @@ class EventPage:
     @cached_property
     def seconds(self) -> NDArray[np.int64]:
         """Epoch seconds of the rows that have a readable time, in the page's order."""
-        from ticket_events_pipeline.zendesk.row_times import row_seconds  # Arrow: who only names streams needs none
+        from ticket_events_pipeline.decoding.decode import row_seconds  # Arrow: who only names streams needs none
 
-        return row_seconds(self.rows, self.stream.name)
+        return row_seconds(self.stream.name, self.rows)
 
     @property
     def newest(self) -> int | None:
@@ -158,12 +158,11 @@ def decode_page(
 def _envelope(stream: Stream, headers: Mapping[str, str], body: bytes, asked: Asked) -> dict[str, Any]:
     if holds_more_values(body, MAX_JSON_VALUES):
         raise Unreadable(f"200 with more than {MAX_JSON_VALUES:,} JSON values on one page")
-    if stream.has_metric_events and not stream.has_audits:
-        from ticket_events_pipeline.zendesk.columnar import columnar_envelope  # Arrow: who only names streams needs none
+    from ticket_events_pipeline.decoding.fast_lane import columnar_envelope  # Arrow: who only names streams needs none
 
-        columnar = columnar_envelope(body)
-        if columnar is not None:
-            return columnar
+    columnar = columnar_envelope(stream.name, body, parse=parse_json)
+    if columnar is not None:
+        return columnar
     try:
         content = parse_json(body)
     except UnreadableJsonError as error:

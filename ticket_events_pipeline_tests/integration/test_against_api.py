@@ -13,6 +13,7 @@ from ticket_events_pipeline.sandbox.rows import TICKET_METRIC_EVENTS, RecordedAc
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline_tests.support.events import metric_event
 from ticket_events_pipeline_tests.support.fetches import client_at, fetching
 from ticket_events_pipeline_tests.support.quality_cases import (
     DAY,
@@ -24,7 +25,6 @@ from ticket_events_pipeline_tests.support.quality_cases import (
     account,
     clock,
     days_of_many_pages,
-    metric_event,
     running_servers,
     streams,
 )
@@ -49,12 +49,12 @@ def compared(server, root, days, *, size=1000, seed=1, stream=METRIC):
 
 
 def differences(pages):
-    """What is told, by day."""
-    told = defaultdict(str)
+    """The findings, by day."""
+    texts = defaultdict(str)
     for page in pages:
         for day, finding in page.findings:
-            told[day] += f"{finding}\n"
-    return told
+            texts[day] += f"{finding}\n"
+    return texts
 
 
 @given(streams(), st.sampled_from(list(STREAMS)), st.data())
@@ -73,7 +73,7 @@ def test_an_unchanged_account_agrees_with_its_files_and_every_row_is_compared(se
     assert sum(page.rows for page in pages) == sum(done.footer.rows for done in committed)
 
 
-def test_what_came_late_or_was_withdrawn_since_is_told_with_its_day(tmp_path):
+def test_late_and_withdrawn_events_are_reported_with_their_day(tmp_path):
     rows = {number: metric_event(number, DAYS[0].start + number * 9000) for number in range(1, 20)}
     clock.now = DAYS[-1].end + HOUR
     recorded = RecordedAccount({METRIC: rows.values()})
@@ -92,7 +92,7 @@ def test_what_came_late_or_was_withdrawn_since_is_told_with_its_day(tmp_path):
     assert "(ids 99). Materialise ticket_metric_events of 2026-03-11 again." in found[DAYS[1]]
 
 
-def test_an_event_that_has_moved_is_told_on_both_its_days(tmp_path):
+def test_a_moved_event_is_reported_on_both_of_its_days(tmp_path):
     recorded = RecordedAccount({METRIC: [metric_event(number, DAYS[0].start + number * 9000) for number in range(1, 20)]})
     clock.now = DAYS[-1].end + HOUR
     with SandboxServer(recorded, clock=clock, page_limit=4) as server:
@@ -105,7 +105,7 @@ def test_an_event_that_has_moved_is_told_on_both_its_days(tmp_path):
     assert "(ids 3)" in found[DAYS[1]]
 
 
-def test_of_an_open_day_only_what_was_read_for_good_is_compared(tmp_path):
+def test_only_the_settled_part_of_an_open_day_is_compared(tmp_path):
     recorded = RecordedAccount({METRIC: [metric_event(1, NOON - 2000)]})
     clock.now = NOON
     with SandboxServer(recorded, clock=clock) as server:

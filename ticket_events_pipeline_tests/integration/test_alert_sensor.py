@@ -409,12 +409,12 @@ def test_the_url_is_nowhere_in_dagsters_home_logs_or_ticks(tmp_path):
         dev = Dev(place)
         try:
             ui = dev.start()
-            assert ui.ask(TURN_ON, **SELECTOR)["startSensor"]["sensorState"]["status"] == "RUNNING"
+            assert ui.query(TURN_ON, **SELECTOR)["startSensor"]["sensorState"]["status"] == "RUNNING"
             wait_for(lambda: webhook.texts, 60, "the sensor posts")
             webhook.answer = OK
 
             def ticks():
-                return ui.ask(TICKS, **SELECTOR)["sensorOrError"]["sensorState"]["ticks"]
+                return ui.query(TICKS, **SELECTOR)["sensorOrError"]["sensorState"]["ticks"]
 
             wait_for(lambda: any((tick["skipReason"] or "").startswith("Posted ") for tick in ticks()), 200, "it is posted")
             assert SECRET not in str(ticks())

@@ -1,4 +1,4 @@
-"""The asset checks say of a run what `verify` says of its days: in runs of one day and of a range, and by themselves."""
+"""The asset checks report what `verify` reports, in runs of one day and of a range, and run by themselves."""
 
 import re
 
@@ -10,7 +10,7 @@ from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.asset_checks import KNOWN, PLACED, TYPES, WHOLE
 from ticket_events_pipeline.defs.day_check import MAX_LINES, NAMED_DAYS
 from ticket_events_pipeline.defs.runs import range_tags
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.damages import DAMAGES, cell_flipped, with_rows
@@ -75,7 +75,7 @@ def named_days(deployment):
 
 
 def forget(deployment):
-    """As if nothing had ever been named."""
+    """As if nothing had ever been reported."""
     deployment.instance.wipe_assets([dg.AssetKey(METRIC)])
 
 
@@ -83,19 +83,19 @@ def forget(deployment):
 def test_the_checks_run_with_their_assets_and_are_green_on_what_is_whole(deployment, span):
     run = deployment.run("fetch_ticket_events", *span)
     assert run.success
-    told = results(run)
-    assert {key: passed for key, (passed, _, _) in told.items()} == {
-        (stream, name): True for stream in RAW_SCHEMAS for name in NAMES
+    found = results(run)
+    assert {key: passed for key, (passed, _, _) in found.items()} == {
+        (stream, name): True for stream in STREAMS for name in NAMES
     }
     days = {1: 1, 2: 3}[len(span)]
-    assert told[METRIC, WHOLE][2] == f"{days} verified, {GREEN}"
+    assert found[METRIC, WHOLE][2] == f"{days} verified, {GREEN}"
     steps = [event.step_key for event in run.all_events if event.event_type_value == "STEP_SUCCESS"]
     assert steps == [EVENTS, METRIC, f"{EVENTS}_checks", f"{METRIC}_checks"]
 
 
 @pytest.mark.slow
 def test_every_damage_is_red_in_a_run_of_the_day_and_of_a_range_and_names_it(deployment):
-    """Each damage on a day of its own, with a whole day between."""
+    """Each damage is on a day of its own, with a whole day between."""
     days = dict(zip(DAMAGES, range(5, 5 + 2 * len(DAMAGES), 2), strict=True))
     last = DAY.plus(2 * len(DAMAGES) + 3)
     for number in range(2, 2 * len(DAMAGES) + 4):
@@ -111,18 +111,18 @@ def test_every_damage_is_red_in_a_run_of_the_day_and_of_a_range_and_names_it(dep
     assert description.startswith(f"- {DAY.plus(5)}: ")
     assert named_days(deployment) == [str(DAY.plus(number)) for number in days.values()]
     assert found[EVENTS, WHOLE][0]
-    for name, (_, told) in DAMAGES.items():
+    for name, (_, problem) in DAMAGES.items():
         forget(deployment)
         passed, severity, description = checked(deployment, str(DAY.plus(days[name])))[METRIC, WHOLE]
         assert (passed, severity) == (False, "ERROR")
-        assert told in description
+        assert problem in description
         assert {line[:13] for line in description.splitlines()} == {f"- {DAY.plus(days[name])}:"}
 
 
-def test_a_red_day_stays_red_in_later_runs_until_it_is_mended(deployment):
-    """A check has one state in the UI: an hourly run over today must not paint over yesterday's red.
+def test_a_red_day_stays_red_in_later_runs_until_it_is_repaired(deployment):
+    """A check has one state in the UI: an hourly run over today must not hide yesterday's red.
 
-    However many days the later run has: each of them stands as planned before what is looked for.
+    This holds for any number of days of the later run, each of which has a planned record that is newer than the evaluation.
     """
     deployment.fetch(FIRST, SECOND)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
@@ -135,7 +135,7 @@ def test_a_red_day_stays_red_in_later_runs_until_it_is_mended(deployment):
     assert results(deployment.run("fetch_ticket_events", THIRD))[METRIC, WHOLE][2].startswith("1 verified")
 
 
-def test_a_run_whose_asset_failed_does_not_make_a_red_day_forgotten(deployment, monkeypatch):
+def test_a_red_day_stays_red_after_a_run_whose_asset_failed(deployment, monkeypatch):
     deployment.fetch(FIRST, SECOND)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
     assert not checked(deployment, SECOND)[METRIC, WHOLE][0]
@@ -144,7 +144,7 @@ def test_a_run_whose_asset_failed_does_not_make_a_red_day_forgotten(deployment, 
     assert not checked(deployment, FIRST)[METRIC, WHOLE][0]
 
 
-def test_checks_by_themselves_without_a_day_look_at_every_stored_day(deployment):
+def test_checks_run_by_themselves_without_a_day_cover_every_stored_day(deployment):
     assert checked(deployment)[METRIC, WHOLE] == (True, "ERROR", f"0 verified, {GREEN}")
     deployment.fetch(FIRST, THIRD)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
@@ -157,7 +157,7 @@ RESTATED = ("2026-03-03", "2026-03-05")
 
 
 def moved(deployment, old, new):
-    """A stored event, whose time changes from day `old` to day `new`, and the restatement behind that."""
+    """Move a stored event from day `old` to day `new`; the results of the restatement after that."""
     deployment.account.deliver(METRIC, [metric_event(900, old)])
     deployment.clock.now = Day.parse("2026-03-06").start + 3600
     deployment.fetch("2026-03-01", "2026-03-05")
@@ -166,15 +166,15 @@ def moved(deployment, old, new):
     return results(deployment.run("fetch_ticket_events", *RESTATED))
 
 
-def obeyed(deployment, told):
-    """The checks of the run that a check's description asks for."""
-    ((asset, first, last),) = set(re.findall(r"--select (\S+) --partition-range ([\d-]+)\.\.\.([\d-]+)`", told))
+def obeyed(deployment, description):
+    """The checks of the run that the check's description recommends."""
+    ((asset, first, last),) = set(re.findall(r"--select (\S+) --partition-range ([\d-]+)\.\.\.([\d-]+)`", description))
     assert asset == METRIC
     deployment.clock.now += 3600
     return results(deployment.run("fetch_ticket_events", first, last))
 
 
-def test_the_restatement_is_red_by_an_event_that_stands_on_a_day_before_it_too_and_green_after_the_command(deployment):
+def test_an_event_also_stored_before_the_restated_days_is_red_until_the_command_ran(deployment):
     found = moved(deployment, "2026-03-02", "2026-03-03")
     passed, severity, description = found[METRIC, WHOLE]
     assert (passed, severity) == (False, "ERROR")
@@ -185,11 +185,11 @@ def test_the_restatement_is_red_by_an_event_that_stands_on_a_day_before_it_too_a
     )
     assert found[EVENTS, WHOLE][0]
     later = results(deployment.run("fetch_ticket_events", "2026-03-01"))
-    assert later[METRIC, WHOLE] == found[METRIC, WHOLE], "a later run doesn't paint over it"
+    assert later[METRIC, WHOLE] == found[METRIC, WHOLE], "a later run doesn't hide it"
     assert obeyed(deployment, description)[METRIC, WHOLE] == (True, "ERROR", f"2 verified, {GREEN}")
 
 
-def test_the_restatement_is_red_by_an_event_that_stands_on_no_day_any_more_and_green_after_the_command(deployment):
+def test_an_event_that_no_day_holds_any_more_is_red_until_the_command_ran(deployment):
     passed, severity, description = moved(deployment, "2026-03-03", "2026-03-02")[METRIC, WHOLE]
     assert (passed, severity) == (False, "ERROR")
     assert description == (
@@ -202,7 +202,7 @@ def test_the_restatement_is_red_by_an_event_that_stands_on_no_day_any_more_and_g
     assert 900 in deployment.table(METRIC, "2026-03-02")["id"].to_pylist()
 
 
-def test_events_that_are_gone_at_zendesk_stand_in_the_metadata_of_a_green_check(deployment):
+def test_events_gone_at_zendesk_are_in_the_metadata_of_a_green_check(deployment):
     deployment.account.deliver(METRIC, [metric_event(900, SECOND)])
     deployment.fetch(FIRST, THIRD)
     deployment.account.clear(METRIC)
@@ -220,7 +220,7 @@ def test_events_that_are_gone_at_zendesk_stand_in_the_metadata_of_a_green_check(
     )
 
 
-def test_rows_that_were_set_aside_are_a_warning_with_their_count_and_place(deployment):
+def test_rejected_rows_are_a_warning_with_their_count_and_folder(deployment):
     deployment.account.deliver(METRIC, [metric_event(77, SECOND), {"ticket_id": 5, "time": f"{SECOND}T10:00:00Z"}])
     run = deployment.run("fetch_ticket_events", FIRST, THIRD)
     assert run.success
@@ -237,13 +237,13 @@ def test_a_field_that_changed_its_type_is_a_warning_with_its_count_and_an_exampl
     deployment.account.deliver(METRIC, [metric_event(600, THIRD, sla="Gold")])
     run = deployment.run("fetch_ticket_events", FIRST, THIRD)
     assert run.success
-    told = results(run)
-    assert told[EVENTS, TYPES][:2] == (False, "WARN")
-    assert told[EVENTS, TYPES][2].splitlines()[2:] == [f"- `via`: 3 rows, for example id 500 of {SECOND}"]
-    assert told[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 rows, for example id 600 of {THIRD}"]
-    assert "takes no part in the SLA tables" not in told[METRIC, TYPES][2]
-    assert told[EVENTS, WHOLE][0]
-    assert told[EVENTS, KNOWN][0]
+    found = results(run)
+    assert found[EVENTS, TYPES][:2] == (False, "WARN")
+    assert found[EVENTS, TYPES][2].splitlines()[2:] == [f"- `via`: 3 rows, for example id 500 of {SECOND}"]
+    assert found[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 rows, for example id 600 of {THIRD}"]
+    assert "takes no part in the SLA tables" not in found[METRIC, TYPES][2]
+    assert found[EVENTS, WHOLE][0]
+    assert found[EVENTS, KNOWN][0]
 
 
 def test_an_event_whose_deleted_cannot_be_read_is_named_with_what_it_means(deployment):
@@ -254,18 +254,18 @@ def test_an_event_whose_deleted_cannot_be_read_is_named_with_what_it_means(deplo
     assert description.splitlines()[2:] == [f"- `deleted`: 1 rows, for example id 600 of {THIRD}"]
 
 
-def test_what_is_unknown_is_a_warning_and_a_flood_of_it_a_short_one(deployment):
+def test_unknown_fields_are_a_warning_which_stays_short_if_there_are_many(deployment):
     deployment.account.deliver(METRIC, [metric_event(600, SECOND, metric="mood_time", colour="red")])
-    told = results(deployment.run("fetch_ticket_events", SECOND))
-    assert told[METRIC, KNOWN][:2] == (False, "WARN")
-    assert told[METRIC, KNOWN][2].splitlines()[2:] == [
+    found = results(deployment.run("fetch_ticket_events", SECOND))
+    assert found[METRIC, KNOWN][:2] == (False, "WARN")
+    assert found[METRIC, KNOWN][2].splitlines()[2:] == [
         f"- `colour`: 1 rows, for example id 600 of {SECOND}",
         f"- `metric mood_time`: 1 rows, for example id 600 of {SECOND}",
     ]
     deployment.account.deliver(METRIC, [metric_event(700 + nth, THIRD, **{f"field_{nth}": 1}) for nth in range(50)])
-    told = results(deployment.run("fetch_ticket_events", THIRD))
-    assert len(told[METRIC, KNOWN][2].splitlines()) == 2 + MAX_LINES + 1
-    assert told[METRIC, KNOWN][2].endswith(f"… and {50 - MAX_LINES} more")
+    found = results(deployment.run("fetch_ticket_events", THIRD))
+    assert len(found[METRIC, KNOWN][2].splitlines()) == 2 + MAX_LINES + 1
+    assert found[METRIC, KNOWN][2].endswith(f"… and {50 - MAX_LINES} more")
 
 
 def test_every_check_is_described_documented_and_not_blocking():
@@ -276,7 +276,7 @@ def test_every_check_is_described_documented_and_not_blocking():
         assert not spec.blocking
         assert f"| `{spec.name}` (" in documented
     assert {(spec.asset_key.to_user_string(), spec.name) for spec in RAW_CHECKS.values()} == {
-        (stream, name) for stream in RAW_SCHEMAS for name in NAMES
+        (stream, name) for stream in STREAMS for name in NAMES
     }
 
 
@@ -295,15 +295,15 @@ def by_backfill(place, days):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", [by_command_line, by_backfill])
-def test_a_range_is_checked_once_and_as_a_whole_whichever_way_it_is_asked_for(tmp_path, way):
+def test_a_range_is_checked_once_and_as_a_whole_from_command_line_and_ui(tmp_path, way):
     place = new_place(tmp_path, ZENDESK_SANDBOX="1")
     today = Day.containing(wall_clock())
     way(place, [str(day) for day in days_between(today.plus(-4), today.plus(-2))])
     with dg.DagsterInstance.from_config(str(place.home)) as instance:
         for key in SPECS:
             records = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
-            told = [record.event.asset_check_evaluation for record in records]
-            (evaluation,) = [evaluation for evaluation in told if evaluation is not None]
+            evaluations = [record.event.asset_check_evaluation for record in records]
+            (evaluation,) = [evaluation for evaluation in evaluations if evaluation is not None]
             # The sandbox makes a contradicted target a week, perhaps on these days.
             assert evaluation.passed or key.name == "outcomes_agree_with_durations", evaluation
             if key.name in (WHOLE, "slas_are_applied", "counts_match_targets"):

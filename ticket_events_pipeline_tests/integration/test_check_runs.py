@@ -1,7 +1,7 @@
-"""The checks of the SLA tables and of the account's traffic in Dagster: red by damaged data and green by good data.
+"""The checks of the SLA tables and of the account's traffic in Dagster: red for damaged data and green for good data.
 
-In runs of the checks alone and with their assets, of one day and of a range, by the sensor, and over days that were named
-before. The account has five weeks of days like each other, up to yesterday: what is forgotten hangs on today's date.
+In runs of the checks alone and with their assets, of one day and of a range, by the sensor, and over days that were reported
+before. The account has five weeks of similar days, up to yesterday: which days are evaluated again depends on today's date.
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.tables.schemas import TABLES
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline_tests.support.damages import path_of, rewrite
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days, put_raw_day
@@ -44,7 +44,7 @@ NEW_KEYS = {dg.AssetCheckKey(dg.AssetKey(asset), name) for asset, name in NEW_CH
 
 
 def events_of(day, *, applied=True):
-    """A day's tickets: each gets a target and is answered, some late, some on the day after."""
+    """A day's tickets: each gets a target and is answered, some late, some on the next day."""
     number = (day.date - dt.date(2020, 1, 1)).days * 10_000
     apply = ("apply_sla", {"sla": {"target": 60, "business_hours": False, "policy": {"id": 11, "title": "Standard"}}})
     events = []
@@ -68,7 +68,7 @@ def as_sent(events):
 
 @pytest.fixture(scope="module")
 def weeks(tmp_path_factory):
-    """Five weeks of raw files, as the pipeline makes them, and SLA days at the end; audits are only told of, and stored not."""
+    """Five weeks of raw files as the pipeline makes them, and SLA days at the end; audits are counted in footers only."""
     root = tmp_path_factory.mktemp("weeks")
     events = [event for day in DAYS for event in events_of(day)]
     for day in DAYS:

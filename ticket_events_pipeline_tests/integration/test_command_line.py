@@ -358,22 +358,22 @@ def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
     with SandboxServer(RecordedAccount()) as server:
         place = new_place(tmp_path, server)
         well = place.ticket_events("doctor")
-        assert (well.code, well.output.count("ok  "), well.output.count("mend  ")) == (0, 3, 0), well.output
+        assert (well.code, well.output.count("ok  "), well.output.count("FAIL  ")) == (0, 3, 0), well.output
         assert [seen.status for seen in server.requests] == [200]
         assert [seen.status for seen in server.lookups] == [200]
         assert "note  ZENDESK_OAUTH_TOKEN has no end yet" in well.output
         ill = place.ticket_events("doctor", ZENDESK_OAUTH_TOKEN=NOBODYS_TOKEN)
         assert [seen.status for seen in server.requests[1:]] == [401]
     assert ill.code == 1
-    assert "mend  GET /api/v2/incremental/ticket_events" in ill.output
+    assert "FAIL  GET /api/v2/incremental/ticket_events" in ill.output
     assert "Check ZENDESK_OAUTH_TOKEN." in ill.output
     assert NOBODYS_TOKEN not in ill.output
     assert "Traceback" not in ill.output
     place.variables.clear()
     bare = place.ticket_events("doctor")
     assert bare.code == 1
-    assert "mend  ZENDESK_SUBDOMAIN is not set" in bare.output
-    assert f"mend  no credentials are set: {SET_CREDENTIALS}" in bare.output
+    assert "FAIL  ZENDESK_SUBDOMAIN is not set" in bare.output
+    assert f"FAIL  no credentials are set: {SET_CREDENTIALS}" in bare.output
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def ui(place):
 def test_a_backfill_of_everything_is_two_runs_and_the_sensor_asks_for_no_third(ui, place):
     today = Day.containing(wall_clock())
     days = days_between(today.plus(-10), today.plus(-1))
-    (repository,) = ui.ask(WORKSPACE)["repositoriesOrError"]["nodes"]
+    (repository,) = ui.query(WORKSPACE)["repositoriesOrError"]["nodes"]
     assert {node["assetKey"]["path"][0] for node in repository["assetNodes"]} == {*ASSETS, REPORT}
     assert {node["partitionDefinition"]["type"] for node in repository["assetNodes"]} == {"TIME_WINDOW"}
 
@@ -41,12 +41,12 @@ def test_a_backfill_of_everything_is_two_runs_and_the_sensor_asks_for_no_third(u
     ended_at = wall_clock()
 
     def ticked_twice():
-        sensors = {sensor["name"]: sensor for sensor in ui.ask(TICKS)["sensorsOrError"]["results"]}
+        sensors = {sensor["name"]: sensor for sensor in ui.query(TICKS)["sensorsOrError"]["results"]}
         sensor = sensors["new_event_partitions_sensor"]
         return len([t for t in sensor["sensorState"]["ticks"] if t["timestamp"] > ended_at and t["status"] != "STARTED"]) >= 2
 
     wait_for(ticked_twice, 120, "the sensor ticks twice")
-    runs = ui.ask(RUNS)["runsOrError"]["results"]
+    runs = ui.query(RUNS)["runsOrError"]["results"]
     assert sorted((run["status"], len(run["assetSelection"] or [])) for run in runs) == [("SUCCESS", 2), ("SUCCESS", 4)]
     for asset in ASSETS:
         assert len(list((place.root / "sandbox" / asset).glob("date=*/*.parquet"))) == len(days)

@@ -12,7 +12,8 @@ from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching
 
@@ -71,7 +72,11 @@ def test_the_footer_tells_each_fact_as_text(tmp_path, stream):
     for day, footer in footers.items():
         table = read_partition(FolderStore(tmp_path), stream, day)
         assert sorted(footer) == sorted(FOOTER.split())
-        assert (footer["schema_version"], footer["account"], footer["timezone"]) == ("2", "recorded", "America/New_York")
+        assert (footer["schema_version"], footer["account"], footer["timezone"]) == (
+            str(SCHEMA_VERSION),
+            "recorded",
+            "America/New_York",
+        )
         assert (footer["stream"], footer["partition"], footer["rows"]) == (stream, str(day), str(table.num_rows))
         assert footer["sideload"] == ("true" if stream == "ticket_events" else "false")
         assert (footer["window_start"], footer["window_end"]) == (str(day.start), str(day.end))
@@ -109,7 +114,7 @@ def test_the_sla_tables_are_equal_once_the_sensor_has_settled(tmp_path):
     tables = {}
     for way, order in {"range": [days], "apart": [[day] for day in random.Random(3).sample(days, len(days))]}.items():  # noqa: S311
         with deployed(tmp_path / way, now=later) as deployment:
-            for stream in RAW_SCHEMAS:
+            for stream in STREAMS:
                 rows = takewhile(lambda row: row.time < later, simulated.rows(stream, Day.parse(days[0]).start, now=later))
                 deployment.account.deliver(stream, [json.loads(row.json) for row in rows])
             for asked in order:

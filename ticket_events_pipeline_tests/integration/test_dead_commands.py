@@ -1,4 +1,4 @@
-"""Commands that are really killed: they free their days at once, are ended without a promise, and the hour fills their gap."""
+"""Commands that are really killed: they free their days at once, aren't retried, and the hourly fetch fills their gap."""
 
 import datetime as dt
 import os
@@ -19,15 +19,15 @@ from ticket_events_pipeline.sandbox.rows import STREAMS
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
-from ticket_events_pipeline_tests.properties.test_ingest import audit, metric_event
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.deployment import QUIET, REPOSITORY
+from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.gated_account import GatedAccount
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells when a process began"),
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux shows when a process began"),
 ]
 
 DAYS = days_between(Day.parse("2026-03-02"), Day.parse("2026-03-10"))
@@ -91,7 +91,7 @@ def held(instance):
     return sorted(days_in_progress(instance, REPOSITORY, keys, timezone="UTC"))
 
 
-def asked_by_the_hour(instance, today):
+def tags_of_the_hourly_fetch(instance, today):
     at = dt.datetime.combine(today.date, dt.time(12, 7), dt.UTC)
     context = dg.build_schedule_context(instance, scheduled_execution_time=at, repository_def=REPOSITORY)
     return REPOSITORY.get_schedule_def("hourly_fetch")(context).tags
@@ -115,15 +115,15 @@ def only_run(instance):
 
 
 @pytest.mark.timeout(300)
-def test_the_gap_of_a_killed_backfill_is_filled_by_the_next_hour(place, server, instance):
-    """Whether `dead_runs_sensor` has ended it makes no difference to the days."""
+def test_the_gap_of_a_killed_backfill_is_filled_by_the_next_hourly_fetch(place, server, instance):
+    """The days are free whether `dead_runs_sensor` has ended the run or not."""
     tomorrow = DAYS[-1].plus(1)
     fetch(instance, **range_tags(BY_THE_HOUR[0], BY_THE_HOUR[-1]))
     server.account.close_gate_at(server.account.asked + 9)
     command = started(place, "dg")
     assert server.account.reached.wait(90)
     assert held(instance) == BACKFILL
-    assert asked_by_the_hour(instance, tomorrow) == range_tags(tomorrow, tomorrow)
+    assert tags_of_the_hourly_fetch(instance, tomorrow) == range_tags(tomorrow, tomorrow)
     assert tick(instance) == "No run has lost its process."
     os.kill(command.pid, signal.SIGKILL)
     command.wait()
@@ -131,7 +131,7 @@ def test_the_gap_of_a_killed_backfill_is_filled_by_the_next_hour(place, server, 
 
     assert set(stored_days(FolderStore(place.root), "ticket_events", "UTC")) > set(BY_THE_HOUR)
     assert held(instance) == []
-    tags = asked_by_the_hour(instance, tomorrow)
+    tags = tags_of_the_hourly_fetch(instance, tomorrow)
     note = f"Filled: a gap before newer complete days, {BACKFILL[0]} to {BACKFILL[-1]}."  # the other stream had not begun
     assert tags == {**range_tags(BACKFILL[0], tomorrow), "ticket_events/note": note}
 

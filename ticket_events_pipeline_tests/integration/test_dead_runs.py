@@ -1,4 +1,4 @@
-"""A run is ended exactly when its process is gone for certain; what lives, or can't be told from here, is left alone."""
+"""A run is ended exactly if its process is gone for certain; living and unknown processes are left alone."""
 
 import datetime as dt
 import os
@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs.requested_runs import MOST_ATTEMPTS
+from ticket_events_pipeline.defs.requested_runs import MAX_ATTEMPTS
 from ticket_events_pipeline.defs.run_process import PROCESS_TAG, Mark, is_gone, mark_of, mark_run
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, days_in_progress, range_tags
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs, end_run
@@ -22,7 +22,7 @@ from ticket_events_pipeline.process import Process, host_name, this_process
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import REPOSITORY, deployed, launched_from
 
-linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only Linux tells when a process began")
+linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only Linux shows when a process began")
 
 STARTED, CANCELING = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING
 JOB = "fetch_ticket_events"
@@ -52,7 +52,7 @@ class Worker:
         return self.process.stdout.readline().strip()
 
     def takes(self, run: dg.DagsterRun) -> None:
-        """It marks the run itself."""
+        """Let the process mark the run."""
         self.process.stdin.write(f"{run.run_id}\n")
         self.process.stdin.flush()
         assert self.hears() == "marked"
@@ -99,7 +99,7 @@ def ended_process():
 
 
 def taken(instance, run, process):
-    """The run, marked on behalf of `process`."""
+    """The run, marked for `process`."""
     instance.add_run_tags(run.run_id, {PROCESS_TAG: str(Mark(run.run_id, host_name(), process))})
     return run
 
@@ -141,7 +141,7 @@ def test_a_run_whose_process_was_killed_fails_and_will_be_started_again(instance
     assert last_message(instance, run) == (
         f"The process of this run is gone: it was killed, or the machine went down (process {worker.process.pid} on "
         f"{host_name()}). Every finished day is stored. The run is ended here so that nothing waits for it; run_retries in "
-        "dagster.yaml let Dagster start it again, and then it goes on where this one stopped."
+        "dagster.yaml let Dagster start it again, and then it resumes where this one stopped."
     )
     assert dead_runs(instance, REPOSITORY, label) == []
     assert list(Path(instance.storage_directory()).glob("run_processes/*")) == []
@@ -155,20 +155,20 @@ def test_a_killed_command_line_holds_no_day_from_then_on_and_no_restart_is_promi
     assert held(instance) == ["2026-03-02", "2026-03-03", "2026-03-05"]
     assert tick(instance) == "No run has lost its process."
     worker.is_killed()
-    assert held(instance) == ["2026-03-05"]  # whatever the sensor does; what was launched will be started again
+    assert held(instance) == ["2026-03-05"]  # whatever the sensor does; the launched run will be retried
     assert tick(instance) == f"Ended: {run.run_id}."
     assert held(instance) == ["2026-03-05"]
     assert status_of(instance, run) == "FAILURE"
     assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "false"
     assert last_message(instance, run).endswith(
         "The run is ended here so that nothing waits for it; it was started from a command line, so Dagster does not start it "
-        "again: give the same command within 24 hours, and it goes on where this one stopped."
+        "again: give the same command within 24 hours, and it resumes where this one stopped."
     )
     assert tick(instance) == "No run has lost its process."
 
 
 def test_a_command_line_that_dagster_itself_ended_is_not_waited_for(instance):
-    """As run monitoring ends one that didn't start in time: Dagster tags it to be retried, and then says that it can't."""
+    """As run monitoring ends a run that didn't start in time: Dagster tags it for a retry, and then can't retry it."""
     run = a_run(instance, **range_tags(*[Day.parse("2026-03-02")] * 2))
     instance.report_run_failed(run, "Run timed out due to taking longer than 60 seconds to start.")
     assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "true"
@@ -183,7 +183,7 @@ def test_a_run_that_was_ended_before_its_mark_does_not_begin(instance):
 
 
 @linux_only
-def test_a_run_that_marked_itself_since_it_was_looked_at_is_not_ended(instance, ended_process):
+def test_a_run_that_marked_itself_in_the_meantime_is_not_ended(instance, ended_process):
     run = a_run(instance, dg.DagsterRunStatus.STARTING)
     started_ago(instance, run, 90, ended_process.pid)
     (dead,) = dead_runs(instance, REPOSITORY)
@@ -217,12 +217,12 @@ def test_a_run_that_was_being_canceled_is_canceled_and_not_started_again(instanc
     assert "it was being canceled, so it is not started again" in last_message(instance, run)
 
 
-def test_a_run_whose_process_lives_is_left_alone_however_often_it_is_looked_at(instance, worker):
+def test_a_run_whose_process_lives_is_left_alone_in_every_tick(instance, worker):
     run = a_run(instance)
     worker.takes(run)
     assert {tick(instance) for _ in range(100)} == {"No run has lost its process."}
     assert status_of(instance, run) == "STARTED"
-    worker.takes(a_run(instance))  # it is as lively as before
+    worker.takes(a_run(instance))  # the process still works
 
 
 @linux_only
@@ -236,7 +236,7 @@ def test_only_runs_of_this_code_location_are_ended(instance, ended_process):
 
 
 @linux_only
-def test_what_has_not_started_or_has_ended_is_left_alone(instance, ended_process):
+def test_runs_that_have_not_started_or_have_ended_are_left_alone(instance, ended_process):
     statuses = set(dg.DagsterRunStatus) - {STARTED, CANCELING}
     for status in statuses:
         taken(instance, a_run(instance, status, location=OURS), ended_process)
@@ -252,7 +252,7 @@ def test_a_retry_is_not_taken_for_dead_because_its_parent_is(instance, ended_pro
 
 
 @linux_only
-def test_steps_with_processes_of_their_own_say_nothing_of_their_run(instance, ended_process):
+def test_steps_with_their_own_processes_say_nothing_about_their_run(instance, ended_process):
     """As runs of the UI's "Materialize" have them in a code location whose executor is another."""
     for definitions, expected in ((defs, 1), (dg.Definitions(assets=defs.assets, resources=defs.resources), 0)):
         repository = definitions.get_repository_def()
@@ -264,7 +264,7 @@ def test_steps_with_processes_of_their_own_say_nothing_of_their_run(instance, en
 
 
 def started_ago(instance, run, seconds, pid):
-    """As Dagster's default launcher records it: the process says its number, and that it starts."""
+    """As Dagster's default launcher records it: the process reports its id, and that it starts."""
     instance.report_engine_event("Started process for run.", run, EngineEventData.in_process(pid))
     begun = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
     instance.handle_run_event(run.run_id, begun, dt.datetime.fromtimestamp(wall_clock() - seconds, dt.UTC))
@@ -286,7 +286,7 @@ def test_a_run_that_died_before_its_first_step_is_ended_when_it_had_time_enough(
 
 
 def created_ago(instance, seconds, status=dg.DagsterRunStatus.NOT_STARTED, origin=None):
-    """A run over one day that was created so long ago, and has got no further."""
+    """A run over one day that was created so long ago and has not started."""
     run = dg.DagsterRun(job_name=JOB, status=status, remote_job_origin=origin, tags=range_tags(*[Day.parse("2026-03-02")] * 2))
     created = dt.datetime.fromtimestamp(wall_clock() - seconds, dt.UTC)
     return instance.run_storage.add_historical_run(run, created)
@@ -313,14 +313,14 @@ def test_a_run_that_dagster_is_to_start_is_left_to_run_monitoring(instance, stat
 
 
 @linux_only
-def test_a_run_that_has_not_started_but_told_a_process_that_is_here_is_left_alone(instance):
+def test_a_run_not_started_that_reported_a_living_process_is_left_alone(instance):
     run = created_ago(instance, 90)
     instance.report_engine_event("Executing steps in process", run, EngineEventData.in_process(os.getpid()))
     assert (held(instance), tick(instance)) == (["2026-03-02"], "No run has lost its process.")
 
 
 def test_a_run_that_was_ended_before_its_start_and_starts_late_does_not_begin(instance):
-    """Dagster calls it started again, whatever was said of it meanwhile."""
+    """Dagster sets its status to started again, although it was ended."""
     run = created_ago(instance, 90)
     assert tick(instance) == f"Ended: {run.run_id}."
     begun = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=JOB)
@@ -338,7 +338,7 @@ def test_without_the_default_launcher_a_run_has_all_the_time_to_start(tmp_path, 
 
 
 @linux_only
-def test_a_run_that_ended_well_since_it_was_looked_at_stays_as_it_is(instance, ended_process):
+def test_a_run_that_succeeded_in_the_meantime_stays_as_it_is(instance, ended_process):
     run = taken(instance, a_run(instance), ended_process)
     (dead,) = dead_runs(instance, REPOSITORY)
     success = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_SUCCESS.value, job_name=JOB)
@@ -357,12 +357,12 @@ UNKNOWN = Process("", "", 77, "")
 @pytest.mark.parametrize(
     ("host", "process", "lock", "gone"),
     [
-        # Here, the number space decides; but nobody who holds his lock is gone.
+        # In this namespace, the process id decides; but a process that holds its lock is not gone.
         (host_name(), HERE, None, False),
         (host_name(), HERE, "free", False),
         (host_name(), replace(HERE, began="1"), None, True),
         (host_name(), replace(HERE, began="1"), "held", False),
-        # A container that was started again on this machine, or one beside this one.
+        # A container that was restarted on this machine, or another container on it.
         (host_name(), ANOTHER_CONTAINER, None, False),
         (host_name(), ANOTHER_CONTAINER, "held", False),
         (host_name(), ANOTHER_CONTAINER, "free", True),
@@ -371,7 +371,7 @@ UNKNOWN = Process("", "", 77, "")
         (host_name(), ANOTHER_BOOT, None, False),
         (host_name(), ANOTHER_BOOT, "free", True),
         ("another-machine", ANOTHER_BOOT, "free", False),
-        # A system that tells nothing of processes.
+        # A system that says nothing about processes.
         (host_name(), UNKNOWN, None, False),
         (host_name(), UNKNOWN, "free", True),
         ("another-machine", UNKNOWN, "free", False),
@@ -409,7 +409,7 @@ def test_a_process_that_ends_well_leaves_nothing_behind(instance, worker):
 
 
 @pytest.mark.parametrize("broken", ["", "doctor", "a-run a-host", "a-run a-host no_process"])
-def test_a_tag_that_is_no_mark_is_none(instance, broken):
+def test_a_malformed_mark_is_ignored(instance, broken):
     assert mark_of(a_run(instance, **{PROCESS_TAG: broken})) is None
 
 
@@ -432,7 +432,7 @@ def test_a_run_that_failed_by_itself_is_not_started_again(instance):
 
 @pytest.fixture
 def summarised(tmp_path):
-    """A deployment with one landed day, whose summary the sensor asks for, and the tags that it asks with."""
+    """A deployment with one landed day, whose summary the sensor requests, and the tags of its request."""
     with deployed(tmp_path, now=Day.parse("2026-03-20").start) as deployment:
         deployment.fetch("2026-03-02")
         (request,) = deployment.tick().run_requests
@@ -449,7 +449,7 @@ def a_failed_run(deployment, tags, **more):
     )
 
 
-def test_nothing_is_asked_for_while_a_killed_run_waits_to_be_started_again(summarised):
+def test_no_run_is_requested_while_a_killed_one_waits_for_its_retry(summarised):
     deployment, tags = summarised
     killed = a_failed_run(deployment, tags, **{WILL_RETRY_TAG: "true"})
     assert not deployment.tick().run_requests
@@ -457,11 +457,11 @@ def test_nothing_is_asked_for_while_a_killed_run_waits_to_be_started_again(summa
     assert len(deployment.tick().run_requests) == 1
 
 
-def test_runs_that_were_killed_are_no_attempts(summarised):
+def test_killed_runs_do_not_count_as_attempts(summarised):
     deployment, tags = summarised
     for _ in range(5):
         a_failed_run(deployment, tags, **{WILL_RETRY_TAG: "true", RETRIED_BY_TAG: "its-retry"})
-    for _ in range(MOST_ATTEMPTS - 1):
+    for _ in range(MAX_ATTEMPTS - 1):
         (request,) = deployment.tick().run_requests
         a_failed_run(deployment, request.tags, **{WILL_RETRY_TAG: "false"})
     (request,) = deployment.tick().run_requests

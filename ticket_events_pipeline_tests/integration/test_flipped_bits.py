@@ -30,7 +30,8 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.journal_file import JournalFiles, journal_file_name
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.damages import flipped
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
 from ticket_events_pipeline_tests.support.quality_cases import named
@@ -50,7 +51,7 @@ SEGMENT = "segment"
 def stored(tmp_path_factory):
     root, clock = tmp_path_factory.mktemp("stored"), Moment(NOW)
     with SandboxServer(SimulatedAccount(tickets_per_day=3), clock=clock) as server:
-        for stream in RAW_SCHEMAS:
+        for stream in STREAMS:
             fetch(server, root, stream, str(FIRST), str(LAST), clock=clock)
     make_sla_days(root, FIRST, LAST)
     rows = read_partition(FolderStore(root), METRIC, DAY)
@@ -125,7 +126,7 @@ def next_fetch(root, stream):
 
 def segment(root):
     folder = segment_of(root)
-    (part,) = folder.write(journal_file_name(2), RAW_SCHEMAS[METRIC], [RAW_SCHEMAS[METRIC].empty_table()], lambda _: "")
+    (part,) = folder.write(journal_file_name(2), TABLES[METRIC].schema, [TABLES[METRIC].schema.empty_table()], lambda _: "")
     run = folder.run(type(part)(journal_file_name(1), (0,), part.rows, 1000))
     return folder.text(journal_file_name(1)), [table.to_pylist() for table in run.tables()]
 

@@ -1,4 +1,4 @@
-"""Freshness tells a stalled pipeline from a quiet night: made anew every hour, whether anything happened or not."""
+"""Freshness: a quiet night stays fresh, since every asset is made again each hour; a stalled pipeline does not."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.freshness_evaluator import TimeWindowFreshnessPolicyEvaluator
 from dagster._core.loader import LoadingContextForTest
-from dagster._core.test_utils import freeze_time  # Dagster's own clock, which its daemon goes by
+from dagster._core.test_utils import freeze_time  # the clock that Dagster's daemon uses
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline_tests.support.commands import new_place
@@ -26,7 +26,7 @@ def deployment(tmp_path):
 
 
 def turn(deployment):
-    """How many times each watched asset's day was made in one turn of the hourly fetch and the sensor."""
+    """How often each watched asset's day was made in one turn of the hourly fetch and the sensor."""
     before = counts(deployment)
     deployment.fetch(TODAY)
     deployment.settle()
@@ -42,7 +42,7 @@ def counts(deployment):
 
 
 def state(deployment, asset, *, hours):
-    """As the daemon will see it that many hours from now if nothing runs."""
+    """The state that the daemon sees in so many hours if nothing runs."""
     node = REPOSITORY.asset_graph.get(dg.AssetKey(asset))
     context = LoadingContextForTest(deployment.instance)
     with freeze_time(wall_clock() + hours * 3600):
@@ -70,12 +70,12 @@ def test_a_stalled_pipeline_is_warned_of_and_then_fails(deployment, asset, warne
     ] == ["PASS", "PASS", "WARN", "WARN", "FAIL"]
 
 
-def test_a_failing_fetch_does_not_look_fresh(deployment, monkeypatch):
+def test_a_failing_fetch_is_not_fresh(deployment, monkeypatch):
     monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "wrong")
     assert not deployment.run("fetch_ticket_events", TODAY).success
     assert {state(deployment, asset, hours=0) for asset in WATCHED} == {"UNKNOWN"}
 
 
-def test_the_shipped_configuration_lets_the_daemon_look_at_freshness(tmp_path):
+def test_the_shipped_configuration_lets_the_daemon_evaluate_freshness(tmp_path):
     with dg.DagsterInstance.from_config(str(new_place(tmp_path).home)) as instance:
         assert instance.freshness_enabled

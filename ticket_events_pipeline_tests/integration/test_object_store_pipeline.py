@@ -132,6 +132,6 @@ def test_the_doctor_says_what_to_mend_of_a_bucket(server, tmp_path):
         place = new_place(tmp_path, zendesk, **server.env, TICKET_EVENTS_ROOT="s3://nowhere/prefix")
         ended = place.ticket_events("doctor")
     assert ended.code == 1
-    assert re.search(r"mend  TICKET_EVENTS_ROOT: can't write s3://nowhere/prefix/\S+ \(404: NoSuchBucket", ended.output)
+    assert re.search(r"FAIL  TICKET_EVENTS_ROOT: can't write s3://nowhere/prefix/\S+ \(404: NoSuchBucket", ended.output)
     assert "ok    credentials" in ended.output
     assert "Traceback" not in ended.output

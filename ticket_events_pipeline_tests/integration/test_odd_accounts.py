@@ -14,11 +14,12 @@ import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.quality.schema_drift import find_oddities
-from ticket_events_pipeline.storage.decode import decode_rows
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.raw_files import put_raw_table
 from ticket_events_pipeline_tests.support.sla_cases import rows_of
@@ -77,7 +78,7 @@ def changed(row, variant):
 
 
 def put_rows(root, served, day, backwards):
-    for stream in RAW_SCHEMAS:
+    for stream in STREAMS:
         if stream not in served:
             continue
         rows = served[stream][::-1] if backwards else served[stream]

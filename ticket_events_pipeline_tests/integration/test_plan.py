@@ -181,8 +181,8 @@ def test_the_command_tells_what_it_takes_and_how_to_start_it(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("first", "last", "words"),
     [
-        ("2026-03-04", "2026-03-01", "2026-03-01 lies before 2026-03-04"),
-        ("2026-3-4", "2026-03-05", "'2026-3-4' is no date of the form YYYY-MM-DD"),
+        ("2026-03-04", "2026-03-01", "2026-03-01 is before 2026-03-04"),
+        ("2026-3-4", "2026-03-05", "'2026-3-4' is not a date of the form YYYY-MM-DD"),
         ("2020-03-04", "2026-03-01", "set TICKET_EVENTS_START_DATE, now 2025-01-01, to it"),
         ("2199-03-04", "2199-03-05", "has not begun yet"),
     ],

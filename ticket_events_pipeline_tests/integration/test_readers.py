@@ -9,14 +9,17 @@ import pyarrow.dataset as ds
 import pytest
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, RAW_SCHEMAS, SLA_TARGETS_SCHEMA
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.deployment import ASSETS, deployed
 
 DAYS = [f"2026-03-{day:02d}" for day in range(2, 8)]
 SCHEMAS = {
-    **RAW_SCHEMAS,
-    "sla_targets": SLA_TARGETS_SCHEMA,
-    "daily_sla_breach_summary": DAILY_SLA_BREACH_SUMMARY_SCHEMA,
+    **{stream: TABLES[stream].schema for stream in STREAMS},
+    "sla_targets": SLA_TARGETS_TABLE.schema,
+    "daily_sla_breach_summary": DAILY_SLA_BREACH_SUMMARY_TABLE.schema,
 }
 
 
@@ -96,7 +99,7 @@ def test_duckdb_reads_the_folder_as_one_table(lake, asset):
 def test_every_file_has_the_contracts_schema_the_empty_day_too(lake, asset):
     for day in DAYS:
         assert lake.table(asset, day).schema == SCHEMAS[asset]
-    assert asset not in RAW_SCHEMAS or lake.table(asset, DAYS[2]).num_rows == 0
+    assert asset not in STREAMS or lake.table(asset, DAYS[2]).num_rows == 0
 
 
 @pytest.mark.parametrize("asset", ASSETS)

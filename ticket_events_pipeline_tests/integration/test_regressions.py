@@ -136,7 +136,7 @@ def test_a_range_that_ends_before_it_begins_is_named(tmp_path):
     with deployed(tmp_path, now=LATER) as deployment:
         failed = deployment.run("fetch_ticket_events", NEXT_DAY, DAY)
         told = [found.step_failure_data.user_failure_data.description for found in failed.all_events if found.is_step_failure]
-        assert set(told) == {"The range holds no day: its end lies before its start."}
+        assert set(told) == {"The range has no day: its end is before its start."}
         assert deployment.server.requests == []
 
 
@@ -162,7 +162,7 @@ def test_the_sandbox_says_which_port_is_taken_and_which_volume_is_too_large(tmp_
         port = other.base_url.rpartition(":")[2]
         ended = place.ticket_events("sandbox", "--port", port)
     assert (ended.code, ended.output.count("\n")) == (1, 1)
-    assert f"--port {port} can't be listened on: Address already in use" in ended.output
+    assert f"--port {port} can't be used: Address already in use" in ended.output
     assert place.ticket_events("sandbox", "--port", "0", "--tickets-per-day", "40001").code == 2
 
 

@@ -29,7 +29,6 @@ from ticket_events_pipeline.report.page import report_page
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
-from ticket_events_pipeline.storage import decode
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import (
     partition_path,
@@ -39,13 +38,14 @@ from ticket_events_pipeline.storage.partition_file import (
     write_partition,
 )
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.tables import schemas
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION, TABLES
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
+from ticket_events_pipeline.tables.table import INT64, Column
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.damages import rewrite
 from ticket_events_pipeline_tests.support.deployment import ASSETS, deployed
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching
 from ticket_events_pipeline_tests.support.quality_cases import verified
+from ticket_events_pipeline_tests.support.released import in_released_columns
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days
 
 FIRST, OPEN = Day.parse("2026-03-01"), Day.parse("2026-03-31")
@@ -104,6 +104,11 @@ def rows(root, asset, day=OPEN):
     return read_partition(FolderStore(root), asset, day).to_pylist()
 
 
+def released_rows(root, stream):
+    """The rows of the open day in the columns of the release: older rows have in `extra` what has a column since."""
+    return in_released_columns(stream, rows(root, stream))
+
+
 def assert_whole(root, days, *, now=READ_AT + 600):
     for stream in STREAMS:
         verdicts = verified(root, stream, days, now=now, account=OWNER)
@@ -117,11 +122,10 @@ def add_trial_column(monkeypatch, stream):
     for name, module in list(sys.modules.items()):
         if name.startswith("ticket_events_pipeline.") and hasattr(module, "SCHEMA_VERSION"):
             monkeypatch.setattr(module, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
-    monkeypatch.setitem(decode.STATUS_PATHS, TRIAL, ("trial",))
-    place = RAW_SCHEMAS[stream].get_field_index("status_business_minutes") + 1
-    grown = RAW_SCHEMAS[stream].insert(place, pa.field(TRIAL, pa.int64()))
-    monkeypatch.setitem(schemas.RAW_SCHEMAS, stream, grown)
-    monkeypatch.setitem(schemas.TABLES, stream, replace(TABLES[stream], schema=grown, since={TRIAL: SCHEMA_VERSION + 1}))
+    trial = Column(TRIAL, INT64, "A trial.", path="status.trial", since=SCHEMA_VERSION + 1)
+    columns = list(TABLES[stream].columns)
+    columns.insert(TABLES[stream].schema.get_field_index("status_business_minutes") + 1, trial)
+    monkeypatch.setitem(TABLES, stream, replace(TABLES[stream], columns=tuple(columns)))
 
 
 def test_the_sample_is_of_30_closed_days_an_open_one_and_a_killed_pass_of_schema_version_1(root):
@@ -181,9 +185,10 @@ def test_the_open_day_resumes_where_it_was_left_and_equals_a_fresh_one(root, ser
     everything, _ = finish(server, tmp_path / "fresh", stream)
     assert was.next_start_time - 600 <= min(asked)
     assert len(asked) < len(everything)
-    assert rows(root, stream) == rows(tmp_path / "fresh", stream)
+    assert released_rows(root, stream) == released_rows(tmp_path / "fresh", stream)
     now, fresh = (read_raw_footer(FolderStore(place), stream, OPEN) for place in (root, tmp_path / "fresh"))
-    assert (now.schema_version, now.content_hash, now.rows) == (SCHEMA_VERSION, fresh.content_hash, fresh.rows)
+    assert (now.schema_version, now.rows) == (SCHEMA_VERSION, fresh.rows)
+    assert (now.content_hash == fresh.content_hash) == (rows(root, stream) == rows(tmp_path / "fresh", stream))
     assert contents(root) == before
     assert_whole(root, CLOSED)
 
@@ -193,7 +198,7 @@ def test_the_killed_pass_of_the_released_version_resumes_behind_its_last_segment
     assert "where a pass ended half-way" in log
     assert min(asked) > READ_AT
     finish(server, tmp_path / "fresh", METRIC)
-    assert rows(root, METRIC) == rows(tmp_path / "fresh", METRIC)
+    assert released_rows(root, METRIC) == released_rows(tmp_path / "fresh", METRIC)
     assert list((root / "_inflight" / "segments").rglob("*.parquet")) == []
 
 
@@ -264,7 +269,7 @@ def test_pandas_pyarrow_and_duckdb_read_old_and_new_files_as_one_table(mixed, as
     with duckdb.connect() as connection:
         files = f"read_parquet('{mixed}/{asset}/*/*.parquet', hive_partitioning=true, union_by_name=true)"
         assert connection.sql(f"select count(*) from {files}").fetchall() == [(count,)]  # noqa: S608
-        added = [name for name, version in TABLES[asset].since.items() if version == SCHEMA_VERSION]
+        added = [column.name for column in TABLES[asset] if column.since == SCHEMA_VERSION]
         for name in added:
             old = connection.sql(f"select count({name}) from {files} where date < '{OPEN}'")  # noqa: S608
             assert old.fetchall() == [(0,)]
@@ -275,14 +280,14 @@ def test_pandas_pyarrow_and_duckdb_read_old_and_new_files_as_one_table(mixed, as
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_one_more_column_leaves_every_stored_day_whole_and_resumes_the_open_one(monkeypatch, root, server, tmp_path, stream):
-    without = tmp_path / "without"
+    without = copytree(root, tmp_path / "without")
     finish(server, without, stream)
     add_trial_column(monkeypatch, stream)
     assert_whole(root, DAYS)
     for each in STREAMS:  # of the metric events from the killed pass's segment on
         finish(server, root, each)
     resumed, metadata = read_partition_and_metadata(FolderStore(root), stream, OPEN)
-    assert resumed.schema == RAW_SCHEMAS[stream]
+    assert resumed.schema == TABLES[stream].schema
     assert resumed.drop_columns([TRIAL]) == read_partition(FolderStore(without), stream, OPEN).drop_columns([TRIAL])
     # The column has no value yet: the hash is the old one, and nothing made from the day is outdated.
     assert metadata["content_hash"] == read_raw_footer(FolderStore(without), stream, OPEN).content_hash

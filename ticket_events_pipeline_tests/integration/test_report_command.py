@@ -115,7 +115,7 @@ def test_a_root_without_any_summary_is_an_error_that_points_at_the_sandbox_if_th
 def test_a_date_that_is_none_is_wrong_usage(place):
     ended = place.ticket_events("report", "--date", "2026-3-4")
     assert ended.code == 2
-    assert "--date: '2026-3-4' is no date of the form YYYY-MM-DD." in ended.output
+    assert "--date: '2026-3-4' is not a date of the form YYYY-MM-DD." in ended.output
     assert "Traceback" not in ended.output
 
 

@@ -25,7 +25,8 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_metadata, write_partition
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline_tests.support.damages import rewrite, without_estimates
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
 from ticket_events_pipeline_tests.support.sla_cases import Clock
@@ -533,7 +534,7 @@ HISTORY = st.dictionaries(st.integers(0, 9), st.lists(ROW, max_size=5, unique_by
 
 def put_summary(root: Path, day: Day, rows, *, complete: bool = True) -> None:
     """A summary with these rows (metric, policy, hours, breaches, achieved), and a day without targets."""
-    zeros = {field.name: 0 for field in DAILY_SLA_BREACH_SUMMARY_SCHEMA if field.type == pa.int64()}
+    zeros = {field.name: 0 for field in DAILY_SLA_BREACH_SUMMARY_TABLE.schema if field.type == pa.int64()}
     table = pa.Table.from_pylist(
         [
             {
@@ -546,7 +547,7 @@ def put_summary(root: Path, day: Day, rows, *, complete: bool = True) -> None:
             }
             for metric, policy, hours, breaches, achieved in rows
         ],
-        schema=DAILY_SLA_BREACH_SUMMARY_SCHEMA,
+        schema=DAILY_SLA_BREACH_SUMMARY_TABLE.schema,
     )
     footer = {
         **dict.fromkeys(["made_from_ticket_events", "made_from_ticket_metric_events", "made_from_previous_clocks"], "none"),
@@ -556,7 +557,7 @@ def put_summary(root: Path, day: Day, rows, *, complete: bool = True) -> None:
         "history_from": "2026-03-01",
     }
     write_partition(FolderStore(root), SUMMARY, day, table, footer)
-    write_partition(FolderStore(root), TARGETS, day, SLA_TARGETS_SCHEMA.empty_table(), footer)
+    write_partition(FolderStore(root), TARGETS, day, SLA_TARGETS_TABLE.schema.empty_table(), footer)
 
 
 @given(HISTORY, st.lists(ROW, max_size=5, unique_by=lambda row: row[:3]))

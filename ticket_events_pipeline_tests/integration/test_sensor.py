@@ -1,4 +1,4 @@
-"""The sensor: every landed or changed day gets its summary, nothing else asks for anything, and no failure is forgotten."""
+"""The sensor: every landed or changed day gets its summary, nothing else requests a run, and no failure is lost."""
 
 import shutil
 
@@ -41,7 +41,7 @@ def test_five_days_that_land_between_two_ticks_all_get_a_summary_in_one_run(depl
     assert deployment.settle() == []
 
 
-def test_an_unchanged_reading_again_asks_for_nothing(deployment):
+def test_an_unchanged_day_read_again_requests_no_run(deployment):
     deployment.fetch(DAYS[0], DAYS[-1])
     deployment.settle()
     deployment.clock.now += 3600
@@ -62,15 +62,15 @@ def test_a_changed_day_restates_every_later_day(deployment):
 
 def test_a_summary_that_failed_is_made_again_but_not_more_than_three_times(deployment):
     deployment.fetch(DAYS[0], DAYS[-1])
-    # Something is in the way of the files.
+    # A file stands where a folder is needed.
     (deployment.root / "sla_targets").write_text("in the way")
-    asked = []
+    requested = []
     for _ in range(5):
         for request in deployment.tick().run_requests or []:
-            asked.append(request.run_key)
+            requested.append(request.run_key)
             assert not deployment.run("summarize_sla_breaches", DAYS[0], DAYS[-1], **request.tags).success
-    assert [key.split(":")[1] for key in asked] == ["1", "2", "3"]
-    assert len({key.split(":")[0] for key in asked}) == 1
+    assert [key.split(":")[1] for key in requested] == ["1", "2", "3"]
+    assert len({key.split(":")[0] for key in requested}) == 1
     # A change of what is stored makes it worth another try.
     (deployment.root / "sla_targets").unlink()
     deployment.account.deliver("ticket_metric_events", [event(102, f"{DAYS[-1]}T11:00:00Z", "breach", ticket_id=5)])
@@ -93,7 +93,7 @@ def test_a_day_that_went_from_open_to_complete_is_summarised_again(deployment):
     assert deployment.footer("daily_sla_breach_summary", day)["as_of"] == str(Day.parse(day).end)
 
 
-def test_losing_the_cursor_loses_nothing_and_asks_for_nothing(deployment):
+def test_losing_the_cursor_loses_nothing_and_requests_no_run(deployment):
     deployment.fetch(DAYS[0], DAYS[1])
     deployment.settle()
     deployment.cursor = "not a cursor"
@@ -139,7 +139,7 @@ def test_a_run_of_one_day_sets_the_data_version_to_the_hash_of_its_rows(deployme
 
 
 @pytest.mark.parametrize("job", ["fetch_ticket_events", "summarize_sla_breaches"])
-def test_nothing_is_asked_for_while_a_run_over_those_days_is_in_progress(deployment, job):
+def test_no_run_is_requested_while_a_run_over_those_days_is_in_progress(deployment, job):
     deployment.fetch(DAYS[0], DAYS[1])
     running = deployment.instance.create_run_for_job(
         job_def=defs.resolve_job_def(job),
@@ -152,7 +152,7 @@ def test_nothing_is_asked_for_while_a_run_over_those_days_is_in_progress(deploym
 
 
 @pytest.mark.slow
-def test_a_run_over_other_days_is_no_hindrance(deployment):
+def test_a_run_over_other_days_does_not_matter(deployment):
     deployment.fetch(DAYS[0], DAYS[1])
     deployment.instance.create_run_for_job(
         job_def=defs.resolve_job_def("fetch_ticket_events"),
@@ -170,9 +170,9 @@ def test_audits_alone_are_no_landed_day_but_metric_events_in_their_stream_are(de
     assert deployment.table("daily_sla_breach_summary", DAYS[1])["targets_started"].to_pylist() == [1]
     failed = deployment.run("summarize_sla_breaches", DAYS[0])
     (step,) = [event for event in failed.all_events if event.is_step_failure]
-    told = step.step_failure_data.user_failure_data.description
-    assert f"{DAYS[0]} can't be summarised: ticket_metric_events of that day has not landed" in told
-    assert f"Materialise ticket_metric_events of {DAYS[0]} first" in told
+    reason = step.step_failure_data.user_failure_data.description
+    assert f"{DAYS[0]} can't be summarised: ticket_metric_events of that day has not landed" in reason
+    assert f"Materialise ticket_metric_events of {DAYS[0]} first" in reason
 
 
 @pytest.mark.slow
@@ -187,8 +187,8 @@ def test_a_state_that_comes_back_again_and_again_is_summarised_each_time(deploym
         assert deployment.table("daily_sla_breach_summary", DAYS[0])["breaches"].to_pylist() == [(flip + 1) % 2]
 
 
-def test_a_day_that_somebody_summarised_alone_restates_the_later_days(deployment):
-    """No raw file of theirs has changed since, but the memory that they were made from has."""
+def test_a_day_summarised_by_hand_restates_the_later_days(deployment):
+    """Their raw files are unchanged, but the sla_clocks that they were made from are not."""
     deployment.fetch(DAYS[0], DAYS[-1])
     deployment.settle()
     deployment.account.deliver("ticket_metric_events", [event(101, f"{DAYS[1]}T10:00:00Z", "breach", ticket_id=2)])
@@ -201,7 +201,7 @@ def test_a_day_that_somebody_summarised_alone_restates_the_later_days(deployment
 @pytest.mark.parametrize("withdrawn_in", [0, 1])
 @pytest.mark.parametrize("fetched_last", [0, 1])
 def test_an_event_in_both_streams_is_one_and_the_later_fetch_wins(deployment, withdrawn_in, fetched_last):
-    """A breach that one of the streams tells as withdrawn counts exactly if the other was fetched later."""
+    """A breach that one of the streams delivers as withdrawn counts exactly if the other was fetched later."""
     streams = ["ticket_events", "ticket_metric_events"]
     breach = event(1, f"{DAYS[0]}T10:00:00Z", "breach")
     for number, stream in enumerate(streams):
@@ -224,7 +224,7 @@ def test_wrong_credentials_cost_one_request_for_both_streams(deployment, monkeyp
     deployment.fetch(DAYS[0], DAYS[1])
 
 
-def test_audits_that_land_after_the_summary_make_it_again_with_the_deletions_that_they_tell(deployment):
+def test_audits_that_land_after_the_summary_make_it_again_with_their_deletions(deployment):
     """Until then the day knows no deletion, and its footer says so."""
     children = [{"id": 1, "event_type": "Change", "status": "deleted", "previous_value": "open"}]
     audit = {"id": 901, "ticket_id": 2, "timestamp": Day.parse(DAYS[1]).start + 43_200, "child_events": children}
@@ -242,19 +242,18 @@ def test_audits_that_land_after_the_summary_make_it_again_with_the_deletions_tha
 
 @pytest.fixture
 def made(tmp_path):
-    """A deployment whose days were made without Dagster: its log tells none of them."""
+    """A deployment whose days were made without Dagster: its log has none of them."""
     first, last = Day.parse(DAYS[0]), Day.parse(DAYS[-1])
     sla_root(tmp_path, Clock(1).apply(9, 60).events, first, last)
     with deployed(tmp_path, now=LATER) as running:
         yield running
 
 
-def test_days_that_the_log_does_not_tell_are_recorded_from_their_files_and_nothing_is_made(made):
-    """The records are those of a run, as far as footers tell."""
+def test_days_missing_in_the_log_are_recorded_from_their_files_and_not_made_again(made):
+    """The records are those of a run, as far as the footers say."""
     assert made.tick().run_requests == []
     assert made.message == (
-        "Every landed day's summary was made from what is stored now. "
-        "20 files that Dagster's log didn't tell were recorded in it."
+        "Every landed day's summary was made from what is stored now. 20 files missing in Dagster's log were recorded in it."
     )
     for asset in ("ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary"):
         assert made.recorded(asset) == set(DAYS)
@@ -268,13 +267,13 @@ def test_days_that_the_log_does_not_tell_are_recorded_from_their_files_and_nothi
     assert made.message == "Every landed day's summary was made from what is stored now."
 
 
-def test_many_files_are_recorded_some_at_a_time(made, monkeypatch):
-    monkeypatch.setattr("ticket_events_pipeline.defs.sensors.new_event_partitions.RECORDED_A_TICK", 8)
-    told = []
+def test_a_limited_number_of_files_is_recorded_per_tick(made, monkeypatch):
+    monkeypatch.setattr("ticket_events_pipeline.defs.sensors.new_event_partitions.MAX_RECORDED_PER_TICK", 8)
+    counts = []
     for _ in range(4):
         made.tick()
-        told.append(made.message.partition(" were")[0].rpartition(".")[2].strip().partition(" ")[0])
-    assert told[:3] == ["8", "8", "4"]
+        counts.append(made.message.partition(" were")[0].rpartition(".")[2].strip().partition(" ")[0])
+    assert counts[:3] == ["8", "8", "4"]
     assert made.recorded("sla_clocks") == set(DAYS)
 
 
@@ -286,11 +285,11 @@ def test_a_run_whose_tags_are_no_dates_holds_no_day(made):
         run = made.instance.create_run_for_job(job_def=made.job("fetch_ticket_events"), status=dg.DagsterRunStatus.STARTED)
         made.instance.add_run_tags(run.run_id, tags)
     remove(made, "daily_sla_breach_summary", DAYS[-1])
-    assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
-    assert made.message.startswith(f"{DAYS[-1]}: daily_sla_breach_summary has not been made. A run is asked for.")
+    assert requested(made.tick()) == [(DAYS[-1], DAYS[-1])]
+    assert made.message.startswith(f"{DAYS[-1]}: daily_sla_breach_summary has not been made. A run is requested.")
 
 
-def test_a_root_that_is_set_wrong_is_told(made, monkeypatch):
+def test_a_root_that_is_set_wrong_is_the_reason_to_skip(made, monkeypatch):
     monkeypatch.setenv("TICKET_EVENTS_ROOT", "ftp://nowhere")
     assert made.tick().run_requests == []
     assert made.message.startswith("Nothing was compared. ")
@@ -303,11 +302,11 @@ def test_a_root_that_is_set_wrong_is_told(made, monkeypatch):
 def test_the_sensor_needs_no_credentials(made, monkeypatch):
     monkeypatch.delenv("ZENDESK_OAUTH_TOKEN")
     remove(made, "daily_sla_breach_summary", DAYS[-1])
-    assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
+    assert requested(made.tick()) == [(DAYS[-1], DAYS[-1])]
 
 
 class Refusing(FolderStore):
-    """A root of which one file can't be reached."""
+    """A root with one file that can't be reached."""
 
     def reader(self, path):
         if path == f"sla_clocks/date={DAYS[1]}/sla_clocks.parquet":
@@ -315,30 +314,30 @@ class Refusing(FolderStore):
         return super().reader(path)
 
 
-def test_a_file_that_cannot_be_reached_is_named_and_holds_up_only_the_days_that_need_it(made, monkeypatch):
+def test_an_unreachable_file_is_named_and_blocks_only_the_days_that_need_it(made, monkeypatch):
     for day in (DAYS[0], DAYS[-1]):
         remove(made, "daily_sla_breach_summary", day)
     with monkeypatch.context() as patched:
         patched.setattr(AccountScope, "store", lambda _: Refusing(made.root))
         for _ in range(2):
-            assert asked(made.tick()) == [(DAYS[0], DAYS[0])]
+            assert requested(made.tick()) == [(DAYS[0], DAYS[0])]
         path = made.root / "sla_clocks" / f"date={DAYS[1]}" / "sla_clocks.parquet"
         assert f"{DAYS[1]} to {DAYS[2]}: {path} can't be read now: 503" in made.message
-    assert asked(made.tick()) == [(DAYS[0], DAYS[-1])]
+    assert requested(made.tick()) == [(DAYS[0], DAYS[-1])]
 
 
-def test_nothing_is_asked_for_before_there_was_time_for_all_files(made, monkeypatch):
+def test_no_run_is_requested_before_all_files_were_read(made, monkeypatch):
     remove(made, "daily_sla_breach_summary", DAYS[-1])
     with monkeypatch.context() as patched:
         patched.setattr("ticket_events_pipeline.sla.footer_cache.in_time", lambda *_, **__: [])
         assert made.tick().run_requests == []
     assert made.message.startswith(
-        f"0 of 19 files below {made.root} have been compared; the next tick goes on, and nothing is asked for until all are."
+        f"0 of 19 files below {made.root} have been compared; the next tick continues, and no run is requested until all are."
     )
-    assert asked(made.tick()) == [(DAYS[-1], DAYS[-1])]
+    assert requested(made.tick()) == [(DAYS[-1], DAYS[-1])]
 
 
-def test_raw_files_that_cannot_be_summarised_are_told(deployment):
+def test_raw_files_that_cannot_be_summarised_are_the_reason_to_skip(deployment):
     assert deployment.materialize("ticket_events", DAYS[0]).success
     deployment.tick()
     assert deployment.message.startswith(
@@ -350,6 +349,6 @@ def remove(deployment, asset, day):
     shutil.rmtree(deployment.root / asset / f"date={day}")
 
 
-def asked(result):
+def requested(result):
     spans = ((request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]) for request in result.run_requests)
     return sorted(spans)

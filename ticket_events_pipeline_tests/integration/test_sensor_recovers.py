@@ -1,7 +1,7 @@
-"""Accidents of Dagster's memory and of the files: each heals within two ticks, without a request to Zendesk, and is told truly.
+"""Accidents of Dagster's log and of the files: two ticks repair each, without a request to Zendesk, and report it truthfully.
 
-A tick evaluates the sensor, records what it hands over, and runs what it asks for. Every test begins with the same five days,
-fetched, summarised and recorded, on an instance in a folder of its own (SQLite).
+A tick evaluates the sensor, records the events that it returns, and executes the runs that it requests. Every test begins with
+the same five days, fetched, summarised and recorded, on an instance in a folder of its own (SQLite).
 """
 
 import os
@@ -23,7 +23,7 @@ LATER = Day.parse("2026-03-20").start
 SUMMARY = "daily_sla_breach_summary"
 SLA = ["sla_clocks", "sla_targets", SUMMARY]
 ALL_MADE = "Every landed day's summary was made from what is stored now."
-NOT_TOLD = "that Dagster's log didn't tell"
+MISSING = "missing in Dagster's log"
 
 pytestmark = pytest.mark.slow
 
@@ -65,27 +65,27 @@ def deployment(world):
 
 
 def figures(deployment, days=DAYS):
-    """What the tables tell of the days: the rows of the targets and of the summaries."""
+    """The rows of the targets and of the summaries of the days."""
     return {(table, day): deployment.table(table, day) for table in SLA[1:] for day in days}
 
 
 def heal(deployment):
-    """Two ticks; the ranges that were asked for, and what was said. The second asks for nothing, Zendesk for nothing at all."""
-    before, asked, told = len(deployment.server.requests), [], []
+    """Tick twice: the requested ranges and the messages. A third tick requests nothing, and no tick asks Zendesk."""
+    before, requested, messages = len(deployment.server.requests), [], []
     for _ in range(2):
         requests = deployment.tick().run_requests
-        told.append(deployment.message)
+        messages.append(deployment.message)
         for request in requests:
             span = request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
-            asked.append(span)
+            requested.append(span)
             assert deployment.run("summarize_sla_breaches", *span, **request.tags).success
     assert deployment.tick().run_requests == []
     assert len(deployment.server.requests) == before
-    return sorted(asked), told, deployment.message
+    return sorted(requested), messages, deployment.message
 
 
 def is_recorded(deployment, days=DAYS):
-    """Whether the newest record of every file tells it."""
+    """Whether the newest record of every day describes its file."""
     for asset in ASSETS:
         key = dg.AssetKey(asset)
         for day in days:
@@ -103,9 +103,9 @@ def remove(deployment, asset, day):
 def test_a_lost_dagster_home_is_filled_again_from_the_files(world):
     with running(world, home="another home") as deployment:
         truth = figures(deployment)
-        asked, told, in_the_end = heal(deployment)
-        assert asked == []
-        assert told == [f"{ALL_MADE} 30 files {NOT_TOLD} were recorded in it.", ALL_MADE]
+        requested, messages, in_the_end = heal(deployment)
+        assert requested == []
+        assert messages == [f"{ALL_MADE} 30 files {MISSING} were recorded in it.", ALL_MADE]
         assert in_the_end == ALL_MADE
         assert is_recorded(deployment)
         assert figures(deployment) == truth
@@ -125,7 +125,7 @@ ACCIDENTS_OF_THE_LOG = {
 
 @pytest.mark.parametrize("accident", ACCIDENTS_OF_THE_LOG)
 @pytest.mark.parametrize("remembers", [True, False], ids=["the same code server", "a new code server"])
-def test_what_the_log_has_lost_is_recorded_again_and_nothing_is_made_again(deployment, accident, remembers):
+def test_records_lost_from_the_log_are_written_again_and_nothing_is_made_again(deployment, accident, remembers):
     harm, lost = ACCIDENTS_OF_THE_LOG[accident]
     if remembers:
         deployment.tick()
@@ -133,9 +133,9 @@ def test_what_the_log_has_lost_is_recorded_again_and_nothing_is_made_again(deplo
     truth = figures(deployment)
     harm(deployment.instance)
     assert not is_recorded(deployment)
-    asked, told, in_the_end = heal(deployment)
-    assert asked == []
-    assert told == [f"{ALL_MADE} {lost} files {NOT_TOLD} were recorded in it.", ALL_MADE]
+    requested, messages, in_the_end = heal(deployment)
+    assert requested == []
+    assert messages == [f"{ALL_MADE} {lost} files {MISSING} were recorded in it.", ALL_MADE]
     assert in_the_end == ALL_MADE
     assert is_recorded(deployment)
     assert figures(deployment) == truth
@@ -145,59 +145,61 @@ def test_another_root_under_the_same_home_and_back(world):
     with running(world, root="another root") as other:
         other.account.deliver("ticket_metric_events", [event(101, f"{DAYS[1]}T10:00:00Z", "breach", ticket_id=1)])
         other.fetch(DAYS[0], DAYS[2])
-        asked, told, in_the_end = heal(other)
-        assert asked == [(DAYS[0], DAYS[2])]
-        assert told[0].startswith(f"{DAYS[0]} to {DAYS[2]}: sla_clocks has not been made. A run is asked for.")
+        requested, messages, in_the_end = heal(other)
+        assert requested == [(DAYS[0], DAYS[2])]
+        assert messages[0].startswith(f"{DAYS[0]} to {DAYS[2]}: sla_clocks has not been made. A run is requested.")
         assert in_the_end == ALL_MADE
         assert sum(other.table(SUMMARY, DAYS[1])["breaches"].to_pylist()) == 1
         assert is_recorded(other, DAYS[:3])
     with running(world) as deployment:
         truth = figures(deployment)
-        asked, told, in_the_end = heal(deployment)
-        assert asked == []
-        assert told[0].startswith(ALL_MADE)
-        assert NOT_TOLD in told[0]
-        assert (told[1], in_the_end) == (ALL_MADE, ALL_MADE)
+        requested, messages, in_the_end = heal(deployment)
+        assert requested == []
+        assert messages[0].startswith(ALL_MADE)
+        assert MISSING in messages[0]
+        assert (messages[1], in_the_end) == (ALL_MADE, ALL_MADE)
         assert is_recorded(deployment)
         assert figures(deployment) == truth
         assert sum(deployment.table(SUMMARY, DAYS[1])["breaches"].to_pylist()) == 0
 
 
 def test_days_that_a_killed_command_line_left_unrecorded_are_summarised_and_recorded(world):
-    """Its files stand; whatever it would have written to DAGSTER_HOME is not there. So it is with a full one."""
+    """Its files are stored, but its DAGSTER_HOME has no record of them; a full disk leaves the same."""
     day = "2026-03-07"
     with running(world, home="of the killed one") as killed:
         killed.fetch(day)
     with running(world) as deployment:
-        asked, told, in_the_end = heal(deployment)
-        assert asked == [(day, day)]
-        assert told[0] == (f"{day}: sla_clocks has not been made. A run is asked for. 2 files {NOT_TOLD} were recorded in it.")
+        requested, messages, in_the_end = heal(deployment)
+        assert requested == [(day, day)]
+        assert messages[0] == (
+            f"{day}: sla_clocks has not been made. A run is requested. 2 files {MISSING} were recorded in it."
+        )
         assert in_the_end == ALL_MADE
         assert is_recorded(deployment, [*DAYS, day])
 
 
 def test_raw_days_reported_by_hand_have_not_landed(deployment):
-    """Neither one without a file, nor one whose key is no date; and over a day that stands, the file is recorded again."""
+    """Neither a day without a file, nor a key that is no date; and a stored day is recorded again from its file."""
     for asset in ASSETS:
         for partition in ("2026-03-09", "not a date", "2026-02-30", "", DAYS[1]):
             deployment.instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=partition))
-    asked, told, in_the_end = heal(deployment)
-    assert asked == []
-    assert told == [f"{ALL_MADE} 5 files {NOT_TOLD} were recorded in it.", ALL_MADE]
+    requested, messages, in_the_end = heal(deployment)
+    assert requested == []
+    assert messages == [f"{ALL_MADE} 5 files {MISSING} were recorded in it.", ALL_MADE]
     assert in_the_end == ALL_MADE
     assert is_recorded(deployment)
 
 
-def test_when_all_folders_of_a_day_are_deleted_the_stretches_on_both_sides_are_made(deployment):
+def test_when_all_folders_of_a_day_are_deleted_the_ranges_on_both_sides_are_made(deployment):
     for asset in (*ASSETS, REPORT):
         remove(deployment, asset, DAYS[2])
     remove(deployment, SUMMARY, DAYS[0])
-    asked, told, in_the_end = heal(deployment)
-    assert asked == [(DAYS[0], DAYS[1]), (DAYS[3], DAYS[4])]
-    assert told[0] == (
+    requested, messages, in_the_end = heal(deployment)
+    assert requested == [(DAYS[0], DAYS[1]), (DAYS[3], DAYS[4])]
+    assert messages[0] == (
         f"{DAYS[0]} to {DAYS[1]}: daily_sla_breach_summary has not been made. "
         f"{DAYS[3]} to {DAYS[4]}: sla_clocks was made from another file of sla_clocks of the day before than lies there now. "
-        "A run is asked for."
+        "A run is requested."
     )
     assert in_the_end == ALL_MADE
     left = [*DAYS[:2], *DAYS[3:]]
@@ -210,8 +212,8 @@ def test_sla_files_that_are_deleted_by_hand_are_made_again_however_often(deploym
     for _ in range(3):
         for asset in SLA:
             remove(deployment, asset, DAYS[1])
-        asked, _, in_the_end = heal(deployment)
-        assert asked == [(DAYS[1], DAYS[-1])]
+        requested, _, in_the_end = heal(deployment)
+        assert requested == [(DAYS[1], DAYS[-1])]
         assert in_the_end == ALL_MADE
         assert figures(deployment) == truth
 
@@ -226,31 +228,31 @@ def test_an_old_backup_of_one_asset_alone_is_made_anew(deployment):
     for asset in SLA:
         shutil.rmtree(deployment.root / asset)
         shutil.copytree(backup / asset, deployment.root / asset)
-        asked, _, in_the_end = heal(deployment)
-        assert asked == [(DAYS[1], DAYS[-1])]
+        requested, _, in_the_end = heal(deployment)
+        assert requested == [(DAYS[1], DAYS[-1])]
         assert in_the_end == ALL_MADE
         assert figures(deployment) == truth
         assert is_recorded(deployment)
 
 
-def test_a_damaged_raw_file_is_named_and_holds_up_no_other_day(deployment):
+def test_a_damaged_raw_file_is_named_and_blocks_no_other_day(deployment):
     path = deployment.root / "ticket_metric_events" / f"date={DAYS[2]}" / "ticket_metric_events.parquet"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     for day in (DAYS[1], DAYS[4]):
         remove(deployment, SUMMARY, day)
-    asked, told, in_the_end = heal(deployment)
-    assert asked == [(DAYS[1], DAYS[1]), (DAYS[3], DAYS[4])] or asked == [(DAYS[1], DAYS[1]), (DAYS[4], DAYS[4])]
-    for text in (told[0], in_the_end):
+    requested, messages, in_the_end = heal(deployment)
+    assert requested == [(DAYS[1], DAYS[1]), (DAYS[3], DAYS[4])] or requested == [(DAYS[1], DAYS[1]), (DAYS[4], DAYS[4])]
+    for text in (messages[0], in_the_end):
         assert f"{DAYS[2]}: {path} " in text
         assert f"Materialise ticket_metric_events of {DAYS[2]} again to replace it." in text
-    assert in_the_end.endswith("Nothing is asked for over a day that can't be made.")
+    assert in_the_end.endswith("No run is requested over a day that can't be made.")
     deployment.fetch(DAYS[2])
     deployment.settle()
     assert deployment.message == ALL_MADE
 
 
-def test_rows_that_are_damaged_hold_up_no_day_before_and_are_named(deployment):
-    """The footer is sound, so the sensor can't see it; the run that reads the rows fails at that day."""
+def test_damaged_rows_are_named_and_block_no_day_before(deployment):
+    """The footer is intact, so the sensor can't see the damage; the run that reads the rows fails at that day."""
     truth = figures(deployment, DAYS[:2])
     path = deployment.root / "ticket_metric_events" / f"date={DAYS[2]}" / "ticket_metric_events.parquet"
     content = bytearray(path.read_bytes())
@@ -268,15 +270,15 @@ def test_rows_that_are_damaged_hold_up_no_day_before_and_are_named(deployment):
     assert deployment.message.startswith(ALL_MADE)
 
 
-def test_days_after_a_gap_are_made_again_when_the_days_that_their_history_was_replayed_from_change(deployment):
-    """Their memory comes from stored events: no file of the day before says what it was made from."""
+def test_days_after_a_gap_are_made_again_when_the_days_before_the_gap_change(deployment):
+    """They were made from a replay of stored events: no file of the day before says what it was made from."""
     for asset in (*ASSETS, REPORT):
         remove(deployment, asset, DAYS[2])
     deployment.settle()
     put_raw_day(deployment.root, Clock(9, first_id=900).apply(33, 60).events, Day.parse(DAYS[1]))
-    asked, told, in_the_end = heal(deployment)
-    assert asked == [(DAYS[1], DAYS[1]), (DAYS[3], DAYS[4])]
-    assert f"{DAYS[3]} to {DAYS[4]}: sla_clocks was made from" in told[0]
+    requested, messages, in_the_end = heal(deployment)
+    assert requested == [(DAYS[1], DAYS[1]), (DAYS[3], DAYS[4])]
+    assert f"{DAYS[3]} to {DAYS[4]}: sla_clocks was made from" in messages[0]
     assert in_the_end == ALL_MADE
     healed = figures(deployment, DAYS[3:])
     make_sla_days(deployment.root, Day.parse(DAYS[3]), Day.parse(DAYS[4]))
@@ -287,30 +289,30 @@ def test_a_damaged_sla_file_is_made_again(deployment):
     truth = figures(deployment)
     path = deployment.root / "sla_targets" / f"date={DAYS[2]}" / "sla_targets.parquet"
     path.write_bytes(b"PAR1")
-    asked, told, in_the_end = heal(deployment)
-    assert asked == [(DAYS[2], DAYS[-1])]
-    assert str(path) in told[0]
+    requested, messages, in_the_end = heal(deployment)
+    assert requested == [(DAYS[2], DAYS[-1])]
+    assert str(path) in messages[0]
     assert in_the_end == ALL_MADE
     assert figures(deployment) == truth
 
 
-def test_runs_that_write_to_another_root_than_the_sensor_reads_are_asked_for_twice_and_not_again(deployment, world):
+def test_runs_that_write_to_another_root_are_requested_twice_and_not_again(deployment, world):
     remove(deployment, SUMMARY, DAYS[-1])
     elsewhere = shutil.copytree(world / "root", world / "elsewhere")
-    asked = []
+    requested = []
     for _ in range(4):
         for request in deployment.tick().run_requests:
             os.environ["TICKET_EVENTS_ROOT"] = str(elsewhere)
-            asked.append(deployment.run("summarize_sla_breaches", DAYS[-1], **request.tags).success)
+            requested.append(deployment.run("summarize_sla_breaches", DAYS[-1], **request.tags).success)
             os.environ["TICKET_EVENTS_ROOT"] = str(deployment.root)
-    assert asked == [True, True]
+    assert requested == [True, True]
     path = f"{SUMMARY}/date={DAYS[-1]}/{SUMMARY}.parquet"
     assert deployment.message == (
-        f"{DAYS[-1]}: {SUMMARY} has not been made. Runs for it succeed and change nothing, so no other one is asked for until "
+        f"{DAYS[-1]}: {SUMMARY} has not been made. Runs for it succeed and change nothing, so no other one is requested until "
         f"a file of these days changes. They wrote {elsewhere / path}, and the sensor reads {deployment.root / path}: set "
         "TICKET_EVENTS_ROOT alike for both."
     )
-    # Another state of the same day begins anew.
+    # Another state of the same day starts with no attempts.
     remove(deployment, "sla_targets", DAYS[-1])
     assert deployment.settle() == [(DAYS[-1], DAYS[-1])]
     assert deployment.message.startswith(ALL_MADE)
@@ -321,12 +323,12 @@ def test_files_that_are_deleted_before_the_sensor_has_seen_them_are_made_once_mo
     (request,) = deployment.tick().run_requests
     assert deployment.run("summarize_sla_breaches", DAYS[-1], **request.tags).success
     remove(deployment, SUMMARY, DAYS[-1])
-    asked, _, in_the_end = heal(deployment)
-    assert asked == [(DAYS[-1], DAYS[-1])]
+    requested, _, in_the_end = heal(deployment)
+    assert requested == [(DAYS[-1], DAYS[-1])]
     assert in_the_end == ALL_MADE
 
 
-def test_what_a_run_in_progress_covers_is_neither_asked_for_nor_recorded(deployment):
+def test_days_of_a_run_in_progress_are_neither_requested_nor_recorded(deployment):
     remove(deployment, SUMMARY, DAYS[-1])
     deployment.instance.wipe_assets([dg.AssetKey("sla_targets")])
     job = deployment.job("fetch_ticket_events")
@@ -334,8 +336,8 @@ def test_what_a_run_in_progress_covers_is_neither_asked_for_nor_recorded(deploym
     run = deployment.instance.create_run_for_job(job_def=job, tags=tags, status=dg.DagsterRunStatus.STARTED)
     assert deployment.tick().run_requests == []
     assert deployment.message == (
-        f"{DAYS[-1]}: {SUMMARY} has not been made. run {run.run_id} is not over yet. They wait for it. "
-        f"1 file {NOT_TOLD} was recorded in it."
+        f"{DAYS[-1]}: {SUMMARY} has not been made. run {run.run_id} is not over yet. These days wait for it. "
+        f"1 file {MISSING} was recorded in it."
     )
     deployment.instance.delete_run(run.run_id)
     assert deployment.settle() == [(DAYS[-1], DAYS[-1])]

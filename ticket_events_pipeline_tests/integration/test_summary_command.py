@@ -18,7 +18,7 @@ from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
 from ticket_events_pipeline_tests.support.commands import BIN, new_place
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
@@ -133,7 +133,7 @@ def test_csv_holds_the_same_by_rfc_4180(place):
     asked = ("--from", str(FIRST), "--to", str(SECOND), "--format")
     told = summary(place, *asked, "csv")
     rows = list(csv.reader(io.StringIO(told.out, newline=""), strict=True))
-    assert rows[0] == ["date", *DAILY_SLA_BREACH_SUMMARY_SCHEMA.names]
+    assert rows[0] == ["date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names]
     spelled = {None: "", True: "true", False: "false"}
     expected = json.loads(summary(place, *asked, "json").out)
     assert rows[1:] == [
@@ -188,7 +188,7 @@ def test_a_day_that_is_still_open_is_named(tmp_path):
     sla_root(place.root, Clock().apply(9, 60).events, FIRST, FIRST, now=FIRST.start + 12 * 3600)
     told = summary(place, "--format", "csv")
     assert told.code == 0
-    assert told.err == f"{FIRST} has not been read to its end: its figures are as of {FIRST}T12:00:00Z.\n"
+    assert told.err == f"{FIRST} has not been fetched to its end: its figures are as of {FIRST}T12:00:00Z.\n"
 
 
 def test_days_are_those_of_the_accounts_timezone(tmp_path):
@@ -204,9 +204,9 @@ def test_days_are_those_of_the_accounts_timezone(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--from", "2026-3-2"], "--from, --to: '2026-3-2' is no date of the form YYYY-MM-DD"),
-        (["--from", str(SECOND), "--to", str(FIRST)], f"--from {SECOND} lies after --to, {FIRST}"),
-        (["--from", str(THIRD.plus(1))], f"--from {THIRD.plus(1)} lies after the newest stored day, {THIRD}"),
+        (["--from", "2026-3-2"], "--from, --to: '2026-3-2' is not a date of the form YYYY-MM-DD"),
+        (["--from", str(SECOND), "--to", str(FIRST)], f"--from {SECOND} is after --to, {FIRST}"),
+        (["--from", str(THIRD.plus(1))], f"--from {THIRD.plus(1)} is after the newest stored day, {THIRD}"),
         (["--to", str(FIRST)], "--to needs --from"),
         (["--format", "xml"], "'xml' is not one of"),
     ],
@@ -224,7 +224,7 @@ def test_an_empty_root_says_what_to_do(tmp_path):
     told = summary_process(place)
     assert (told.code, told.out) == (1, "")
     assert told.err.startswith(f"No summary is stored below {place.root}. Materialise daily_sla_breach_summary")
-    assert "Those of the sandbox are shown with ZENDESK_SANDBOX=1." in told.err
+    assert "Set ZENDESK_SANDBOX=1 to see those of the sandbox." in told.err
     assert "requester_wait_time" in summary(place, ZENDESK_SANDBOX="1").out
 
 

@@ -186,7 +186,7 @@ def test_an_account_needs_a_name_and_a_day_that_is_one():
         ZendeskTicketEvents(subdomain="acme", start_date="soon").scope()
     with pytest.raises(ValueError, match="no name"):
         ZendeskTicketEvents(name="a/b")
-    with pytest.raises(ValueError, match=r"'9lives' is no name.*give a name beside that subdomain"):
+    with pytest.raises(ValueError, match=r"'9lives' is not a name.*give a name in addition to that subdomain"):
         ZendeskTicketEvents(subdomain="9lives").scope()
     assert ZendeskTicketEvents(subdomain="9lives", name="lives").scope().name == "lives"
 

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.builder import report_reader
 from ticket_events_pipeline.settings import LakeSettings
-from ticket_events_pipeline.tables.column_docs import COLUMN_DOCS
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, REPOSITORY, deployed
 
 FIRST, LAST = "2026-03-02", "2026-03-09"
@@ -64,27 +64,27 @@ def metadata(deployment, asset, day=LAST):
 
 
 @pytest.mark.parametrize("asset", ASSETS[:2])
-def test_a_raw_day_tells_rows_bytes_window_requests_and_how_long_it_took(deployment, asset):
-    told = metadata(deployment, asset)
-    assert {name for name in RAW_NUMBERS if isinstance(told[name].value, int | float)} == RAW_NUMBERS
-    assert (told["window_start"].value, told["window_end"].value) == (Day.parse(LAST).start, Day.parse(LAST).end)
-    assert told["complete"].value is True
-    assert told["size_bytes"].value == Path(told["file"].value).stat().st_size
-    assert told["dagster/row_count"].value == deployment.table(asset, LAST).num_rows
+def test_a_raw_day_shows_rows_bytes_window_requests_and_duration(deployment, asset):
+    shown = metadata(deployment, asset)
+    assert {name for name in RAW_NUMBERS if isinstance(shown[name].value, int | float)} == RAW_NUMBERS
+    assert (shown["window_start"].value, shown["window_end"].value) == (Day.parse(LAST).start, Day.parse(LAST).end)
+    assert shown["complete"].value is True
+    assert shown["size_bytes"].value == Path(shown["file"].value).stat().st_size
+    assert shown["dagster/row_count"].value == deployment.table(asset, LAST).num_rows
     if asset == "ticket_metric_events":
         morning = Day.parse(LAST).start + 8 * 3600
-        assert (told["oldest_event"].value, told["newest_event"].value) == (morning, morning + 3600)
+        assert (shown["oldest_event"].value, shown["newest_event"].value) == (morning, morning + 3600)
 
 
 def test_a_summary_day_has_numbers_to_plot_and_a_table_and_a_chart_to_read(deployment):
-    told = metadata(deployment, "daily_sla_breach_summary")
-    assert {name for name in SUMMARY_NUMBERS if isinstance(told[name].value, int | float)} == SUMMARY_NUMBERS
-    assert (told["breaches"].value, told["achieved"].value, told["achievement_rate"].value) == (1, 1, 0.5)
-    assert told["breached_open_eod"].value == 8
-    assert isinstance(told["breaches_by_policy"], dg.MarkdownMetadataValue)
-    (row,) = [line for line in told["breaches_by_policy"].value.splitlines() if line.startswith("| First reply time")]
+    shown = metadata(deployment, "daily_sla_breach_summary")
+    assert {name for name in SUMMARY_NUMBERS if isinstance(shown[name].value, int | float)} == SUMMARY_NUMBERS
+    assert (shown["breaches"].value, shown["achieved"].value, shown["achievement_rate"].value) == (1, 1, 0.5)
+    assert shown["breached_open_eod"].value == 8
+    assert isinstance(shown["breaches_by_policy"], dg.MarkdownMetadataValue)
+    (row,) = [line for line in shown["breaches_by_policy"].value.splitlines() if line.startswith("| First reply time")]
     assert row.split("|")[3:] == [" 1 ", " 1 ", " 1 ", " 50.0% ", " 50.0% ", " 8 ", " 8 ", ""]
-    picture = re.fullmatch(r"!\[.*\]\(data:image/(svg\+xml|png);base64,([A-Za-z0-9+/=]+)\)", told["last_30_days"].value)
+    picture = re.fullmatch(r"!\[.*\]\(data:image/(svg\+xml|png);base64,([A-Za-z0-9+/=]+)\)", shown["last_30_days"].value)
     assert picture is not None
     assert len(base64.b64decode(picture[2])) < 20_000
     assert b"<script" not in base64.b64decode(picture[2])
@@ -97,12 +97,12 @@ def test_a_title_of_the_accounts_shows_as_text_in_the_table(deployment):
     assert "&lt;script&gt;alert(1)&lt;/script&gt; *VIP* | `x` [a](javascript:b)" in re.sub(r"<!--.*?-->", "", html)
 
 
-def test_a_report_day_tells_where_its_page_lies_and_what_is_on_it(deployment):
-    told = metadata(deployment, REPORT)
-    page = Path(told["file"].value).read_text()
-    assert told["size_bytes"].value == len(page.encode())
-    assert told["late_and_open"].value == 8
-    assert Path(told["latest"].value).parent == Path(told["file"].value).parents[1]
+def test_a_report_day_shows_the_path_of_its_page_and_its_main_figures(deployment):
+    shown = metadata(deployment, REPORT)
+    page = Path(shown["file"].value).read_text()
+    assert shown["size_bytes"].value == len(page.encode())
+    assert shown["late_and_open"].value == 8
+    assert Path(shown["latest"].value).parent == Path(shown["file"].value).parents[1]
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
@@ -144,11 +144,11 @@ def test_every_column_is_described_and_has_the_files_type(deployment, asset):
     shown = {column.name: column for column in node.metadata["dagster/column_schema"].columns}
     stored = {column.name: str(column.type) for column in deployment.table(asset, LAST).schema}
     assert {name: column.type for name, column in shown.items()} == stored
-    assert all(shown[name].description.startswith(text) for name, text in COLUMN_DOCS[asset].items())
+    assert all(shown[column.name].description.startswith(column.doc) for column in TABLES[asset])
 
 
 @pytest.mark.parametrize("asset", ASSETS[2:])
-def test_the_newest_day_of_a_run_tells_which_columns_each_column_is_made_from(deployment, asset):
+def test_the_newest_day_of_a_run_shows_the_lineage_of_its_columns(deployment, asset):
     lineage = metadata(deployment, asset)["dagster/column_lineage"].value.deps_by_column
     assert set(lineage) <= set(deployment.table(asset, LAST).column_names)
     sources = {dep for deps in lineage.values() for dep in deps}

@@ -1,4 +1,4 @@
-"""`ticket-events verify` as a user runs it: without credentials, a line a day, and an exit code that a script can trust."""
+"""`ticket-events verify` as a user runs it: without credentials, one line per day, and a reliable exit code."""
 
 import re
 import shlex
@@ -47,7 +47,7 @@ def place(tmp_path, server):
     return new_place(tmp_path)
 
 
-def test_whole_days_are_told_line_by_line_without_any_credential(place):
+def test_whole_days_are_listed_line_by_line_without_any_credential(place):
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04")
     assert ended.code == 0, ended.output
     lines = [line for line in ended.output.splitlines() if line.startswith("ok ")]
@@ -70,7 +70,7 @@ def test_a_damaged_day_is_named_with_what_to_do_and_the_exit_code_is_1(place):
 
 
 @pytest.mark.slow
-def test_an_event_that_moved_is_named_and_the_command_as_it_is_printed_makes_it_stand_once(place, account):
+def test_a_moved_event_is_named_and_stored_once_after_the_printed_command(place, account):
     """Only the later of its days was read since."""
     account.deliver(METRIC, [{**metric_event(1), "time": "2026-03-04T00:00:00Z"}])
     with SandboxServer(account, clock=Moment(DAYS[-1].end + 90_000), page_limit=8) as server:
@@ -93,12 +93,12 @@ def test_the_files_of_another_account_are_named(place):
 
 
 @pytest.mark.slow
-def test_against_the_api_a_stated_sample_is_read_again_and_what_came_late_is_named(place, server, account):
+def test_a_stated_sample_is_compared_with_the_api_and_late_events_are_named(place, server, account):
     place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN="sandbox")
     before = len(server.requests)
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04", "--against-api", "--sample", "2", "--seed", "4")
     assert ended.code == 0, ended.output
-    # Nothing was ever told of ticket events: one empty page is all there is of them.
+    # There are no ticket events: their ledger is one empty page.
     assert re.findall(r"against the API: (\d+) of (\d+) pages of whole days, drawn with --seed 4", ended.output) == [
         ("1", "1"),
         ("2", "10"),
@@ -111,7 +111,7 @@ def test_against_the_api_a_stated_sample_is_read_again_and_what_came_late_is_nam
     assert "(ids 99). Materialise ticket_metric_events of 2026-03-03 again." in ended.output
 
 
-def test_a_credential_that_is_refused_fails_and_is_not_shown(place, server):
+def test_a_wrong_credential_fails_and_is_not_shown(place, server):
     place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN=NOBODYS_TOKEN)
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04", "--against-api")
     assert ended.code == 1
@@ -120,7 +120,7 @@ def test_a_credential_that_is_refused_fails_and_is_not_shown(place, server):
 
 
 @pytest.mark.parametrize("span", [("2026-03-04", "2026-03-02"), ("2026-3-4", "2026-03-05"), ("2026-03-04",)])
-def test_a_span_that_is_none_is_wrong_usage(tmp_path, span):
+def test_a_malformed_range_is_wrong_usage(tmp_path, span):
     ended = new_place(tmp_path).ticket_events("verify", *span)
     assert ended.code == 2
     assert "Traceback" not in ended.output

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching, stored_ids
 
 STREAMS = ["ticket_events", "ticket_metric_events"]
@@ -41,18 +42,6 @@ def servers():
     yield running
     for server in running.values():
         server.stop()
-
-
-def metric_event(number, time):
-    return {"id": number, "ticket_id": 1, "metric": "reply_time", "instance_id": 1, "type": "activate", "time": iso(time)}
-
-
-def audit(number, time):
-    return {"id": number, "ticket_id": 1, "timestamp": time, "created_at": iso(time), "event_type": "Audit", "child_events": []}
-
-
-def iso(time):
-    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 @st.composite

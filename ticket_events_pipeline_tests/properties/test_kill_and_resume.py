@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.errors import DaysHeldError, ForbiddenError, TicketEventsError, UsageError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.fetch import fetch_days
@@ -23,14 +24,14 @@ from ticket_events_pipeline.ingest.lease import hold_days
 from ticket_events_pipeline.sandbox.answers import Answer, json_answer, over_quota
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.storage.decode import decode_rows
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, write_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_day, read_raw_footer
 from ticket_events_pipeline.storage.sorted_runs import MemoryRun
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline_tests.properties.test_ingest import DAYS, FIRST, LAG, metric_event, row_time, streams, truth
+from ticket_events_pipeline_tests.properties.test_ingest import DAYS, FIRST, LAG, row_time, streams, truth
+from ticket_events_pipeline_tests.support.events import metric_event
 from ticket_events_pipeline_tests.support.fault_injection import FullFolder, HaltingStore, KilledError, MortalStore, bury
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch, ownership_of, stored_ids
 
@@ -551,7 +552,7 @@ def test_an_open_day_whose_rows_are_not_what_its_footer_says_is_read_anew(tmp_pa
     told = RecordedAccount({METRIC: many_rows(300)})
     with SandboxServer(told, clock=clock) as server:
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
-        table, footer = read_raw_day(FolderStore(tmp_path), METRIC, DAY, RAW_SCHEMAS[METRIC].names)
+        table, footer = read_raw_day(FolderStore(tmp_path), METRIC, DAY, TABLES[METRIC].schema.names)
         write_partition(FolderStore(tmp_path), METRIC, DAY, table.slice(1), footer.to_metadata())
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
         assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))

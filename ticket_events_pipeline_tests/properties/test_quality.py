@@ -1,4 +1,4 @@
-"""Any healthy pass is whole for `verify`, however it was resumed or killed; any damage to what it made is found."""
+"""A healthy fetch never gets a finding, however it was killed or resumed; any damage to its files is found."""
 
 import datetime as dt
 import json
@@ -19,8 +19,8 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.tables.schemas import TICKET_METRIC_EVENTS_SCHEMA
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
 from ticket_events_pipeline_tests.properties.test_kill_and_resume import MortalSource
 from ticket_events_pipeline_tests.support.damages import rewrite
 from ticket_events_pipeline_tests.support.fault_injection import KilledError, MortalStore, bury
@@ -50,15 +50,15 @@ def many_pages(tmp_path_factory):
     return days_of_many_pages(tmp_path_factory.mktemp("pages"))
 
 
-def accusations(verdict):
-    """What is told of a day, but that nobody has finished it."""
-    return [finding for finding in verdict.findings if "is still open" not in finding.problem]
+def findings_of(day):
+    """The findings of a verified day, except that it is still open."""
+    return [finding for finding in day.findings if "is still open" not in finding.problem]
 
 
 @given(streams(), st.sampled_from(list(STREAMS)), st.data())
 @settings(max_examples=EXAMPLES)
-def test_no_healthy_pass_is_ever_accused(servers, rows, stream, data):
-    """An open day is resumed while rows come late, move and are withdrawn; then all is closed, and a day read again."""
+def test_no_healthy_fetch_ever_gets_a_finding(servers, rows, stream, data):
+    """An open day is resumed while rows come late, move and are withdrawn; then all days are closed, and read again."""
     server = data.draw(st.sampled_from(servers))
     moments = sorted(data.draw(st.lists(st.integers(DAYS[0].start + 60, DAYS[1].end), max_size=3)))
     owner = Owner("recorded", "UTC", sideload=False)
@@ -66,20 +66,20 @@ def test_no_healthy_pass_is_ever_accused(servers, rows, stream, data):
         root = Path(folder)
         for now in [*moments, DAYS[-1].end + 500 + data.draw(st.integers(0, 90_000))]:
             clock.now = now
-            told = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))) if now in moments else []
+            is_sent = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))) if now in moments else []
             account.clear(stream)
-            account.deliver(stream, [row for row, is_told in zip(rows, told or [True] * len(rows), strict=True) if is_told])
+            account.deliver(stream, [row for row, sent in zip(rows, is_sent or [True] * len(rows), strict=True) if sent])
             days = [day for day in DAYS if day.start <= now]
             first = data.draw(st.integers(0, len(days) - 1)) if now in moments else 0
             list(fetching(server, root, stream, days[first:], clock=clock))
             stored = [day for day in days if (root / stream / f"date={day}").exists()]
-            for verdict in verify_days(FolderStore(root), stream=STREAMS[stream], days=stored, owner=owner, now=now):
-                assert accusations(verdict) == [], verdict
+            for found in verify_days(FolderStore(root), stream=STREAMS[stream], days=stored, owner=owner, now=now):
+                assert findings_of(found) == [], found
 
 
 @given(streams(), st.sampled_from(list(STREAMS)), st.data())
 @settings(max_examples=EXAMPLES)
-def test_no_pass_that_was_killed_and_taken_up_again_is_accused(servers, rows, stream, data):
+def test_no_fetch_that_was_killed_and_resumed_gets_a_finding(servers, rows, stream, data):
     server = data.draw(st.sampled_from(servers))
     account.clear(stream)
     account.deliver(stream, rows)
@@ -103,8 +103,8 @@ def test_no_pass_that_was_killed_and_taken_up_again_is_accused(servers, rows, st
             bury(root)
             clock.now += data.draw(st.integers(0, 4000))
         owner = Owner("recorded", "UTC", sideload=False)
-        for verdict in verify_days(FolderStore(root), stream=STREAMS[stream], days=DAYS, owner=owner, now=clock.now):
-            assert accusations(verdict) == [], verdict
+        for found in verify_days(FolderStore(root), stream=STREAMS[stream], days=DAYS, owner=owner, now=clock.now):
+            assert findings_of(found) == [], found
 
 
 def with_footer(root, **changed):
@@ -113,7 +113,7 @@ def with_footer(root, **changed):
 
 
 def unread_seconds(day, pages, until):
-    """The plain way: tick off every second that some page speaks of."""
+    """The simple way: remove every second that some page covers."""
     unread = set(range(day.start, min(day.end, until)))
     for page in pages:
         unread -= set(range(page["start_time"], page["end_time"] + 1))
@@ -122,7 +122,7 @@ def unread_seconds(day, pages, until):
 
 @given(st.data())
 @settings(max_examples=EXAMPLES)
-def test_no_ledger_with_an_unread_second_passes(many_pages, data):
+def test_every_ledger_with_an_unread_second_is_found(many_pages, data):
     day = DAYS[1]
     with tempfile.TemporaryDirectory() as folder:
         root = copytree(many_pages, Path(folder, "root"))
@@ -136,14 +136,14 @@ def test_no_ledger_with_an_unread_second_passes(many_pages, data):
             elif len(pages) > 1:
                 del pages[place]
         with_footer(root, pages=json.dumps(pages))
-        accused = bool(named(root, METRIC, [day]))
-        assert accused or not unread_seconds(day, pages, footer.next_start_time)
+        is_found = bool(named(root, METRIC, [day]))
+        assert is_found or not unread_seconds(day, pages, footer.next_start_time)
 
 
 @given(st.data(), st.booleans())
 @settings(max_examples=EXAMPLES)
-def test_no_changed_rows_pass_unless_everything_about_them_is_right(many_pages, data, is_hash_mended):
-    """With the footer kept, any change is found; with count and hash mended, whatever a plain look finds wrong."""
+def test_changed_rows_are_found_unless_everything_about_them_is_right(many_pages, data, is_hash_fixed):
+    """With the footer kept, any change is found; with count and hash fixed, every change that a simple check finds."""
     day = DAYS[1]
     table = read_partition(FolderStore(many_pages), METRIC, day)
     rows = table.to_pylist()
@@ -161,14 +161,14 @@ def test_no_changed_rows_pass_unless_everything_about_them_is_right(many_pages, 
             rows[place] = {**row, "type": data.draw(st.sampled_from(["activate", "breach"]))}
         else:
             rows[place] = {**row, "time": row["time"] + dt.timedelta(seconds=data.draw(st.integers(-90_000, 90_000)))}
-    changed = pa.Table.from_pylist(rows, schema=TICKET_METRIC_EVENTS_SCHEMA)
+    changed = pa.Table.from_pylist(rows, schema=TICKET_METRIC_EVENTS_TABLE.schema)
     keys = [(row["time"], row["id"]) for row in rows]
     ids = [row["id"] for row in rows]
     start, end = (dt.datetime.fromtimestamp(moment, dt.UTC) for moment in (day.start, day.end))
-    is_plainly_wrong = keys != sorted(keys) or len(set(ids)) < len(ids) or not all(start <= time < end for time, _ in keys)
-    mended = {"rows": str(len(rows)), "content_hash": content_hash(changed)} if is_hash_mended else {}
+    is_wrong = keys != sorted(keys) or len(set(ids)) < len(ids) or not all(start <= time < end for time, _ in keys)
+    fixed = {"rows": str(len(rows)), "content_hash": content_hash(changed)} if is_hash_fixed else {}
     with tempfile.TemporaryDirectory() as folder:
         root = copytree(many_pages, Path(folder, "root"))
-        rewrite(root, METRIC, day, rows=lambda _: changed, footer=lambda metadata: {**metadata, **mended})
-        accused = bool(named(root, METRIC, [day]))
-    assert accused or not (is_plainly_wrong if is_hash_mended else changed != table)
+        rewrite(root, METRIC, day, rows=lambda _: changed, footer=lambda metadata: {**metadata, **fixed})
+        is_found = bool(named(root, METRIC, [day]))
+    assert is_found or not (is_wrong if is_hash_fixed else changed != table)

@@ -1,6 +1,6 @@
-"""What the tests of the command line share: a folder with nothing in it but Dagster's home, and commands run there.
+"""A folder with nothing in it but Dagster's home, and commands that run there, for tests of the command line.
 
-Every command is a process of its own with an environment built from scratch, so that nothing leaks in from the machine.
+Every command is a process of its own with an environment built from scratch, so that nothing of the machine leaks in.
 """
 
 import os
@@ -70,7 +70,7 @@ class Place:
             return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
 
     def files(self) -> dict[str, bytes]:
-        """Every finished file of the root."""
+        """The content of every finished file of the root."""
         paths = FolderStore(self.root).paths("")
         return {path: (self.root / path).read_bytes() for path in paths if not path.startswith("_inflight/")}
 

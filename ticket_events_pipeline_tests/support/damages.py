@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_metadata, read_partition, write_partition
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 
 Damage = Callable[[Path, str, Day], None]
 
@@ -136,7 +137,7 @@ def _plus(number: int) -> Callable[[str], str]:
 
 
 FIELDS: dict[str, tuple[Callable[[str], str], str]] = {
-    "schema_version": (_plus(1), "columns are of schema version 3"),
+    "schema_version": (_plus(1), f"columns are of schema version {SCHEMA_VERSION + 1}"),
     "account": (lambda _: "another", "ZENDESK_SUBDOMAIN another, not sandbox"),
     "timezone": (lambda _: "Asia/Kolkata", "TICKET_EVENTS_TIMEZONE Asia/Kolkata, not UTC"),
     "sideload": (lambda _: "true", "ZENDESK_INCLUDE_COMMENTS 1, not 0"),

@@ -33,14 +33,14 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def launched_from(location: str, job: str) -> RemoteJobOrigin:
-    """What Dagster knows of a run that it launched, and not of one that a command line executes."""
+    """The origin of a run that Dagster launched; a run of a command line has none."""
     return RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), REPOSITORY.name), job)
 
 
 def sensor_context(
     instance: dg.DagsterInstance, location: str, *, cursor: str | None = None, repository: dg.RepositoryDefinition = REPOSITORY
 ) -> dg.SensorEvaluationContext:
-    """As the daemon makes it for a sensor of the code location `location`."""
+    """The context that the daemon makes for a sensor of the code location `location`."""
     origin = RegisteredCodeLocationOrigin(location)
     return dg.SensorEvaluationContext(
         None, instance=instance, cursor=cursor, repository_def=repository, code_location_origin=origin
@@ -48,7 +48,7 @@ def sensor_context(
 
 
 class _Logged(logging.Handler):
-    """What is logged."""
+    """Keeps the logged messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Deployment:
         return defs.resolve_job_def(name)
 
     def materialize(self, asset: str, first: str, last: str | None = None) -> dg.ExecuteInProcessResult:
-        """One asset alone, as the UI does it."""
+        """Materialise one asset alone, as the UI does."""
         job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(asset)})
         tags = range_tags(Day.parse(first), Day.parse(last or first))
         return job.execute_in_process(run_config=QUIET, instance=self.instance, tags=tags, raise_on_error=False)
@@ -94,7 +94,7 @@ class Deployment:
         assert self.run("fetch_ticket_events", first, last).success
 
     def tick(self) -> dg.SensorResult:
-        """One tick of the sensor, as the daemon would make it; `message` is what it logged."""
+        """One tick of the sensor, as the daemon makes it; `message` is its reason to skip, or its log."""
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, repository_def=self.repository)
         logged = _Logged()
         context.log.addHandler(logged)
@@ -106,21 +106,21 @@ class Deployment:
         return result
 
     def restart(self) -> None:
-        """A new code server: it remembers nothing."""
+        """Start a new code server, without any cache."""
         self.repository = account_definitions(account_scope()).get_repository_def()
 
     def settle(self, *, most_ticks: int = 10) -> list[tuple[str, str]]:
-        """Tick, and run what is asked for, until nothing is; the ranges that were asked for."""
-        asked = []
+        """Tick and execute the requested runs until none is requested; the requested ranges."""
+        requested = []
         for _ in range(most_ticks):
             requests = self.tick().run_requests or []
             if not requests:
-                return asked
+                return requested
             for request in requests:
                 span = request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
-                asked.append(span)
+                requested.append(span)
                 self.run("summarize_sla_breaches", *span, **request.tags)
-        raise AssertionError(f"the sensor never settles: {asked}")
+        raise AssertionError(f"the sensor never settles: {requested}")
 
     def table(self, asset: str, day: str) -> pa.Table:
         table = read_partition(self.store, asset, Day.parse(day))
@@ -133,7 +133,7 @@ class Deployment:
         return footer
 
     def recorded(self, asset: str) -> set[str]:
-        """The days that Dagster's event log has as materialised."""
+        """The days that are materialised by Dagster's event log."""
         return self.instance.get_materialized_partitions(dg.AssetKey(asset))
 
     def files(self) -> dict[str, bytes]:

@@ -1,6 +1,6 @@
-"""What the tests of the whole deployment share: `dagster dev` in a process group of its own, and the UI's own API to drive it.
+"""`dagster dev` in a process group of its own, driven by the UI's API, for tests of a whole deployment.
 
-The group can be killed at one blow, as a power loss does it, and started again over the same home.
+The group can be killed at once, as by a power loss, and started again with the same home.
 """
 
 import os
@@ -27,7 +27,7 @@ BACKFILL = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ..
 
 
 class Ui:
-    """What the browser asks the web server."""
+    """The requests that a browser makes to the web server."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -38,7 +38,7 @@ class Ui:
         except requests.ConnectionError:
             return False
 
-    def ask(self, query: str, **variables: Any) -> Any:
+    def query(self, query: str, **variables: Any) -> Any:
         answer = requests.post(f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
@@ -46,14 +46,14 @@ class Ui:
     def launch_backfill(self, assets: list[str], days: list[str]) -> str:
         """Its id."""
         parameters = {"assetSelection": [{"path": [asset]} for asset in assets], "partitionNames": days}
-        return self.ask(LAUNCH, parameters=parameters)["launchPartitionBackfill"]["backfillId"]
+        return self.query(LAUNCH, parameters=parameters)["launchPartitionBackfill"]["backfillId"]
 
     def backfill_status(self, backfill: str) -> str:
-        return self.ask(BACKFILL, id=backfill)["partitionBackfillOrError"]["status"]
+        return self.query(BACKFILL, id=backfill)["partitionBackfillOrError"]["status"]
 
 
 class Dev:
-    """`dagster dev` of the checkout with a place's home, on a port of its own."""
+    """`dagster dev` of the checkout with the home of a place, on a port of its own."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -92,7 +92,7 @@ class Dev:
         wait_for(lambda: not _is_group_alive(group), 30, "every process of the group is gone")
 
     def stop(self) -> None:
-        """Stop it as Ctrl-C does; what doesn't stop is killed."""
+        """Stop it as Ctrl-C does; kill what doesn't stop."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGINT)
@@ -106,7 +106,7 @@ class Dev:
 
 @contextmanager
 def running_ui(place: Place) -> Iterator[Ui]:
-    """The UI of `dagster dev` over the place, as long as the block lasts."""
+    """The UI of `dagster dev` for the place, while the block lasts."""
     dev = Dev(place)
     try:
         yield dev.start()
@@ -123,7 +123,7 @@ def _is_group_alive(group: int) -> bool:
 
 
 def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """What the condition gives as soon as it is true."""
+    """The result of the condition as soon as it is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()

@@ -4,7 +4,7 @@ from collections import Counter
 
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 from ticket_events_pipeline_tests.support.raw_files import LATE_SECONDS, raw_footer
 
 WHOLE, OPEN, DAMAGED, MISSING = "WODM"
@@ -29,7 +29,7 @@ class Shelf(FolderStore):
             with self.writer(path) as file:
                 file.write(b"PAR1 but no more")
         else:
-            rows = RAW_SCHEMAS[stream].empty_table()
+            rows = TABLES[stream].schema.empty_table()
             read_to = day.end + LATE_SECONDS if state == WHOLE else day.start
             footer = raw_footer(stream, day, rows, read_to=read_to, schema_version=schema_version)
             write_partition(self, stream, day, rows, footer.to_metadata())

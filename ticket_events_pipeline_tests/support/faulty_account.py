@@ -5,7 +5,6 @@ Pages, paging and tokens are the sandbox's; the sockets are the scripted server'
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -16,6 +15,7 @@ from ticket_events_pipeline.sandbox.exports import Exports, World
 from ticket_events_pipeline.sandbox.quota import ExportQuota
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline_tests.support.client_bench import SECRET, FakeTime
+from ticket_events_pipeline_tests.support.events import iso
 from ticket_events_pipeline_tests.support.scripted_server import Item, Misbehaviour, Recorded
 
 TOKEN_PATH = "/oauth/tokens"
@@ -96,10 +96,6 @@ class FaultyAccount:
         self.grants += 1
         self.granted.append(self.token)
         return 200, {}, {"access_token": self.token, "token_type": "bearer", "expires_in": 10**6}
-
-
-def iso(time: int) -> str:
-    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 def audit(number: int, time: int, **more: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What the tests of quality checks share: results of checks, small rows, and a random account behind several servers."""
 
-import datetime as dt
 import os
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching
 
 EVENTS, METRIC = "ticket_events", "ticket_metric_events"
@@ -43,15 +43,6 @@ def check_texts(checked_days):
         checked.day: " ".join(map(str, checked.findings)) or (f"({checked.skipped_reason})" if checked.skipped_reason else "")
         for checked in checked_days
     }
-
-
-def audit(number, time):
-    return {"id": number, "ticket_id": 1, "timestamp": time, "event_type": "Audit", "child_events": []}
-
-
-def metric_event(number, time, **more):
-    row = {"id": number, "ticket_id": 1, "metric": "reply_time", "instance_id": 1, "type": "activate"}
-    return {**row, "time": dt.datetime.fromtimestamp(time, dt.UTC).isoformat(), **more}
 
 
 account, clock = RecordedAccount(), Moment(0)

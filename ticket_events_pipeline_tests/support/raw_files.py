@@ -9,7 +9,7 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
-from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 
 LATE_SECONDS = 3600
 """How long after its end a complete day was read."""

@@ -16,7 +16,7 @@ from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
 from ticket_events_pipeline.sla.rules.deletions import AUDIT_COLUMNS, status_changes
 from ticket_events_pipeline.sla.rules.events import sla_events
 from ticket_events_pipeline.sla.rules.targets import targets
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline_tests.support.sla_oracle import read_deleted
 
 
@@ -59,7 +59,7 @@ def changes_of(audits):
 
 
 def raw_table(events, stream="ticket_metric_events"):
-    return pa.Table.from_pylist([raw_row(event) for event in events], schema=RAW_SCHEMAS[stream])
+    return pa.Table.from_pylist([raw_row(event) for event in events], schema=TABLES[stream].schema)
 
 
 def rows_of(table):

@@ -1,6 +1,10 @@
 """The house keeps its layers, and every module says what belongs in it."""
 
 import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,33 @@ import ticket_events_pipeline
 
 PACKAGE = Path(ticket_events_pipeline.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
+
+EVERYWHERE = {"numpy", "pyarrow"}
+"""Libraries that any module may import: they hold the rows."""
+
+OWN_IMPORTS = {
+    "sandbox": {"day", "sandbox"},
+    "sla/rules": {"day", "decoding.row_times", "sla.rules", "tables"},
+}
+"""What the modules of a folder may import of this package, and nothing else."""
+
+
+def imported_names(module: Path) -> Iterator[str]:
+    """The modules that `module` imports, wherever in it, but for those that only its type checker sees."""
+    tree = ast.parse(module.read_text())
+    unseen = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if node in unseen:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
 
 
 def test_the_layers_hold(monkeypatch):
@@ -33,3 +64,44 @@ def test_the_wall_clock_is_read_in_one_place():
 
 def test_there_is_no_drawer_for_odds_and_ends():
     assert not {"utils", "util", "helpers", "common", "misc"} & {path.stem for path in PACKAGE.rglob("*")}
+
+
+def test_every_library_has_a_contract_about_who_may_import_it():
+    """So that a new one is decided upon: a contract in pyproject.toml, or EVERYWHERE."""
+    contracts = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    protected = {name for contract in contracts for name in contract.get("protected_modules", [])}
+    imported = {name.partition(".")[0] for module in MODULES for name in imported_names(module)}
+    assert imported - sys.stdlib_module_names - {PACKAGE.name} == protected | EVERYWHERE
+
+
+@pytest.mark.parametrize("folder", OWN_IMPORTS)
+def test_a_part_that_could_stand_alone_imports_nothing_else_of_the_package(folder):
+    own = [
+        name.removeprefix(f"{PACKAGE.name}.")
+        for module in (PACKAGE / folder).rglob("*.py")
+        for name in imported_names(module)
+        if name.startswith(f"{PACKAGE.name}.")
+    ]
+    stray = [name for name in own if not any(f"{name}.".startswith(f"{allowed}.") for allowed in OWN_IMPORTS[folder])]
+    assert own
+    assert stray == []
+
+
+def test_a_stream_is_named_in_its_table_and_in_one_list_alone():
+    """Elsewhere its properties are asked for; the sandbox plays an account, and knows what accounts have."""
+    named = re.compile(r"\b(ticket_events|ticket_metric_events)\b(?![/:])")  # `ticket_events/…` is how the tags of runs begin
+    found = {
+        str(module.relative_to(PACKAGE))
+        for module in MODULES
+        if module.relative_to(PACKAGE).parts[0] not in ("tables", "sandbox")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and named.search(node.value)
+        if not is_docstring(node.value, module)
+    }
+    assert found == set()
+
+
+def is_docstring(text: str, module: Path) -> bool:
+    """Whether the text stands alone as a statement: it explains, and does nothing."""
+    statements = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Expr)]
+    return any(isinstance(node.value, ast.Constant) and node.value.value == text for node in statements)

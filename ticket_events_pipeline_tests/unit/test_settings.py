@@ -108,7 +108,7 @@ def test_credentials_that_end_are_warned_of(name: str, words: tuple[str, ...]) -
 
 
 def test_nothing_set_tells_all_ways() -> None:
-    """The message is the set-up guide: the client that carries a schedule comes first."""
+    """The message is the set-up guide: the client for scheduled runs comes first."""
     subdomain, credentials = problems({})
     assert subdomain.startswith("ZENDESK_SUBDOMAIN is not set")
     names = ("ZENDESK_OAUTH_CLIENT_ID", "ZENDESK_OAUTH_TOKEN", "ZENDESK_API_TOKEN", "ZENDESK_SANDBOX=1")
@@ -126,9 +126,9 @@ def test_nothing_set_tells_all_ways() -> None:
         ({"ZENDESK_BASE_URL": "http://acme.zendesk.com"}, "ZENDESK_BASE_URL: must begin with https://"),
         ({"ZENDESK_BASE_URL": "http://127.0.0.1.evil.example"}, "ZENDESK_BASE_URL: must begin with https://"),
         ({"ZENDESK_BASE_URL": "ftp://localhost"}, "ZENDESK_BASE_URL: must begin with https://"),
-        ({"ZENDESK_BASE_URL": "acme"}, "ZENDESK_BASE_URL: is no URL"),
-        ({"ZENDESK_BASE_URL": "https://[::1"}, "ZENDESK_BASE_URL: is no URL"),
-        ({"ZENDESK_BASE_URL": "https://a:99999"}, "ZENDESK_BASE_URL: is no URL"),
+        ({"ZENDESK_BASE_URL": "acme"}, "ZENDESK_BASE_URL: is not a URL"),
+        ({"ZENDESK_BASE_URL": "https://[::1"}, "ZENDESK_BASE_URL: is not a URL"),
+        ({"ZENDESK_BASE_URL": "https://a:99999"}, "ZENDESK_BASE_URL: is not a URL"),
         ({"ZENDESK_BASE_URL": "https://me:hush@acme.zendesk.com"}, "ZENDESK_BASE_URL: give scheme, host and path only"),
         ({"ZENDESK_BASE_URL": "https://acme.zendesk.com/api/v2/"}, "ZENDESK_BASE_URL: give it without /api/v2"),
         ({"ZENDESK_REQUESTS_PER_MINUTE": "0"}, "ZENDESK_REQUESTS_PER_MINUTE: '0'"),
@@ -138,7 +138,7 @@ def test_nothing_set_tells_all_ways() -> None:
         ({"ZENDESK_SUPPORT_TYPE_SCOPE": "bot"}, "ZENDESK_SUPPORT_TYPE_SCOPE: 'bot' is none of agent, all, ai_agent"),
         ({"ZENDESK_SANDBOX": "2"}, "ZENDESK_SANDBOX: '2'"),
         ({"TICKET_EVENTS_START_DATE": "20260302"}, "TICKET_EVENTS_START_DATE: '20260302'"),
-        ({"TICKET_EVENTS_START_DATE": "0001-01-01"}, "TICKET_EVENTS_START_DATE: '0001-01-01' lies outside"),
+        ({"TICKET_EVENTS_START_DATE": "0001-01-01"}, "TICKET_EVENTS_START_DATE: '0001-01-01' is outside"),
         ({"TICKET_EVENTS_TIMEZONE": "Mars"}, "TICKET_EVENTS_TIMEZONE: 'Mars'"),
         ({"TICKET_EVENTS_TIMEZONE": "../etc"}, "TICKET_EVENTS_TIMEZONE: "),
         ({"TICKET_EVENTS_RESTATE_DAYS": "-1"}, "TICKET_EVENTS_RESTATE_DAYS: '-1'"),
@@ -150,7 +150,7 @@ def test_nothing_set_tells_all_ways() -> None:
         ({"TICKET_EVENTS_ROOT": "gs://b/p//q"}, "TICKET_EVENTS_ROOT: has a prefix"),
         ({"TICKET_EVENTS_ROOT": "s3://b/p?secret_access_key=hush"}, "TICKET_EVENTS_ROOT: takes no options"),
         ({"TICKET_EVENTS_ROOT": "https://me:hush@host/b"}, "TICKET_EVENTS_ROOT: https:// can't hold the files"),
-        ({"ZENDESK_OAUTH_TOKEN": "hu sh"}, "ZENDESK_OAUTH_TOKEN: holds a character"),
+        ({"ZENDESK_OAUTH_TOKEN": "hu sh"}, "ZENDESK_OAUTH_TOKEN: contains a character"),
         ({"ZENDESK_OAUTH_CLIENT_ID": "id"}, "2 sets of credentials are set, ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_TOKEN"),
         ({"ZENDESK_API_TOKEN": "x"}, "2 sets of credentials"),
         ({"ZENDESK_SANDBOX": "1"}, "ZENDESK_SANDBOX=1 takes no credentials: unset ZENDESK_OAUTH_TOKEN"),
@@ -166,11 +166,14 @@ def test_one_wrong_variable(variables: dict[str, str], words: str) -> None:
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"ZENDESK_EMAIL": "a@b.c"}, "ZENDESK_EMAIL is set alone"),
+        ({"ZENDESK_EMAIL": "a@b.c"}, "ZENDESK_EMAIL is set without ZENDESK_API_TOKEN"),
         ({"ZENDESK_API_TOKEN": "hush"}, "ZENDESK_EMAIL is not set"),
         ({"ZENDESK_OAUTH_CLIENT_SECRET": "hush"}, "ZENDESK_OAUTH_CLIENT_ID is not set"),
-        ({"ZENDESK_EMAIL": "a@b.c/token", "ZENDESK_API_TOKEN": "hush"}, "ZENDESK_EMAIL: is no e-mail address (give it without"),
-        ({"ZENDESK_EMAIL": "a@b.c", "ZENDESK_PASSWORD": "hush\x07hush"}, "ZENDESK_PASSWORD: holds a line end"),
+        (
+            {"ZENDESK_EMAIL": "a@b.c/token", "ZENDESK_API_TOKEN": "hush"},
+            "ZENDESK_EMAIL: is not an e-mail address (give it without",
+        ),
+        ({"ZENDESK_EMAIL": "a@b.c", "ZENDESK_PASSWORD": "hush\x07hush"}, "ZENDESK_PASSWORD: contains a line end"),
         ({"ZENDESK_EMAIL": "a@b.c", "ZENDESK_PASSWORD": "hush", "ZENDESK_API_TOKEN": "hush"}, "2 sets of credentials"),
     ],
 )

@@ -17,7 +17,6 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.pipeline import Pipeline
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
 
 ZENDESK_POOL = "zendesk_api"
@@ -93,7 +92,7 @@ def raw_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
                 team="data_engineering",
                 tags={"source": "zendesk", "personal_data": "yes" if stream.has_personal_data else "no"},
                 metadata={
-                    **column_schema(stream.name, RAW_SCHEMAS[stream.name]),
+                    **column_schema(stream.name),
                     "zendesk_api": dg.MetadataValue.url(stream.api_page),
                 },
             ),

@@ -1,4 +1,4 @@
-"""`sla_breach_report`: the page that a support manager opens every morning, one a day, and `latest.html` beside them."""
+"""`sla_breach_report`: the page that a support manager opens every morning, one per day, and `latest.html`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ticket_events_pipeline.tables.streams import AUDITS
 REPORT = "sla_breach_report"
 
 UPSTREAM = ("daily_sla_breach_summary", "sla_targets", AUDITS)
-"""Of its own day. The thirty days before are read too, but their change makes all later summaries anew, and so the reports; a
+"""Of the same day. The thirty days before are read, too, but if one changes, all later summaries and reports are made again; a
 dependency on them would keep the report out of the run that makes its summary."""
 
 
 def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
-    """The report of the account, an HTML page a day."""
+    """The report of the account, one HTML page per day."""
     return daily_asset(
         scope,
         REPORT,
@@ -35,9 +35,9 @@ def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
         freshness=SLA_FRESHNESS,
         shown=Shown(
             group="sla",
-            description="One HTML page a day: what broke against the week before, what is late and still open, what will "
-            "breach next, and its data quality. `latest.html` shows the newest day. Reads the thirty days "
-            "before, too.",
+            description="One HTML page per day: what breached compared with the week before, what is late and still open, what "
+            "will breach next, and the quality of the data. `latest.html` shows the newest day. Also reads the "
+            "thirty days before.",
             kinds={"html"},
             made_by=write_report,
             team="support_operations",

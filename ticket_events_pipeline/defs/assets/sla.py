@@ -1,4 +1,4 @@
-"""`sla_clocks`, `sla_targets` and `daily_sla_breach_summary`: what the stored events say of every SLA target, day by day."""
+"""`sla_clocks`, `sla_targets` and `daily_sla_breach_summary`: every SLA target, day by day, from the stored events."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from ticket_events_pipeline.report.charts import breach_chart_image, chart_text
 from ticket_events_pipeline.report.markdown import summary_markdown
 from ticket_events_pipeline.sla.build import MadeDay, make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.provenance import Provenance
-from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 SUMMED_COLUMNS = (
@@ -40,17 +38,17 @@ SUMMED_COLUMNS = (
 """Additive over the rows of a day, so that the UI can plot them per partition."""
 
 DESCRIPTIONS = {
-    "sla_clocks": "The memory between days: a day's file holds every ticket that moved or has an open target, with all events "
-    "of its clocks so far; what else may still matter stands in the files of the 30 days before. Internal: its columns are no "
-    "contract.",
-    "sla_targets": "Every SLA target that was open at some moment of the day, as of the day's end (or of its last reading).",
-    "daily_sla_breach_summary": "Breaches, achievement and open targets of the day, a row per SLA metric, policy and kind of "
+    "sla_clocks": "The carry-over between days: the file of a day has every ticket that changed or has an open target, with "
+    "all events of its clocks so far; older events that may still matter are in the files of the 30 days before. Internal: "
+    "its columns may change.",
+    "sla_targets": "Every SLA target that was open at some time of the day, as of the end of the day (or of its last fetch).",
+    "daily_sla_breach_summary": "Breaches, achievement and open targets of the day, one row per SLA metric, policy and kind of "
     "hours.",
 }
 
 Facts = Callable[[MadeDay], dict[str, Any]]
 FactsOf = Callable[[Pipeline, list[Day]], Facts]
-"""What the UI shows of the days of a run beside what it shows of every SLA day."""
+"""What the UI shows of the days of a run, in addition to what it shows of every SLA day."""
 
 
 def _maker(make: Callable[[Store, list[Day]], Iterator[MadeDay]], facts_of: FactsOf) -> MakeDays:
@@ -69,7 +67,7 @@ def made_metadata(made: MadeDay) -> dict[str, Any]:
 
 
 def sla_metadata(provenance: Provenance, *, rows: int, url: str, size_bytes: int, content_hash: str) -> dict[str, Any]:
-    """What the UI shows of every SLA day, all of it told by its file's footer."""
+    """What the UI shows of every SLA day, all from the footer of its file."""
     metadata: dict[str, Any] = {
         "dagster/row_count": rows,
         "dagster/uri": url,
@@ -95,7 +93,7 @@ def _target_facts(made: MadeDay) -> dict[str, Any]:
 
 
 def _summary_facts(pipeline: Pipeline, days: list[Day]) -> Facts:
-    """The sums that the UI plots day by day, and the day as people read it: a table and a chart."""
+    """The sums that the UI plots day by day, and the day for people: a table and a chart."""
     reader = report_reader(pipeline.store, pipeline.lake_settings, days)
 
     def facts(made: MadeDay) -> dict[str, Any]:
@@ -111,7 +109,7 @@ def _summary_facts(pipeline: Pipeline, days: list[Day]) -> Facts:
 
 
 def summary_sums(summary: pa.Table) -> dict[str, Any]:
-    """The sums of a day's summary, and the rate that they make."""
+    """The sums of a day's summary, and the achievement rate from them."""
     sums = {column: pc.sum(summary[column]).as_py() or 0 for column in SUMMED_COLUMNS}
     decided = sums["achieved"] + sums["breaches"]
     return {**sums, "achievement_rate": sums["achieved"] / decided} if decided else sums
@@ -127,14 +125,14 @@ def sla_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
         "sla_clocks",
         _maker(make_clocks, lambda *_: lambda _: {}),
         deps=[*(scope.key(stream) for stream in SLA_STREAMS), own_previous_day],
-        shown=_shown(scope, "sla_clocks", make_clocks, CLOCKS_SCHEMA),
+        shown=_shown(scope, "sla_clocks", make_clocks),
     )
     targets = daily_asset(
         scope,
         "sla_targets",
         _maker(make_targets, lambda *_: _target_facts),
         deps=[clocks],
-        shown=_shown(scope, "sla_targets", make_targets, SLA_TARGETS_SCHEMA),
+        shown=_shown(scope, "sla_targets", make_targets),
     )
     summary = daily_asset(
         scope,
@@ -142,12 +140,12 @@ def sla_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
         _maker(make_summaries, _summary_facts),
         deps=[targets],
         freshness=SLA_FRESHNESS,
-        shown=_shown(scope, "daily_sla_breach_summary", make_summaries, DAILY_SLA_BREACH_SUMMARY_SCHEMA),
+        shown=_shown(scope, "daily_sla_breach_summary", make_summaries),
     )
     return [clocks, targets, summary]
 
 
-def _shown(scope: AccountScope, name: str, made_by: Callable[..., Any], schema: pa.Schema) -> Shown:
+def _shown(scope: AccountScope, name: str, made_by: Callable[..., Any]) -> Shown:
     return Shown(
         group="sla",
         description=DESCRIPTIONS[name],
@@ -155,6 +153,6 @@ def _shown(scope: AccountScope, name: str, made_by: Callable[..., Any], schema: 
         made_by=made_by,
         team="support_operations",
         tags={"source": "zendesk", "personal_data": "no"},
-        metadata=column_schema(name, schema),
+        metadata=column_schema(name),
         newest_metadata=column_lineage(scope, name),
     )

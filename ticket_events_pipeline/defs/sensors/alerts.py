@@ -1,7 +1,8 @@
-"""`sla_breach_alert_sensor`: posts new facts to a webhook, each once. Off until it is turned on.
+"""`sla_breach_alert_sensor`: posts breaches, failed runs and stalled streams to a webhook, each once. Off by default.
 
-This module adds what Dagster knows: the failed runs, and the cursor. Rejected: `@run_failure_sensor` sees runs alone, at each
-failure, also of those that are retried, and forgets what a webhook in an outage didn't accept.
+It connects `ticket_events_pipeline.alerts` with Dagster, which contributes the failed runs and the cursor. Rejected:
+`@run_failure_sensor` sees runs alone, at each failure, also if Dagster will retry them, and loses what a webhook that is down
+didn't accept.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ticket_events_pipeline.alerts.observe import Observed, reading_times, summa
 from ticket_events_pipeline.alerts.settings import AlertSettings, alert_settings
 from ticket_events_pipeline.alerts.state import AlertState, tick
 from ticket_events_pipeline.day import Clock, wall_clock
-from ticket_events_pipeline.defs.failed_runs import failed_runs
+from ticket_events_pipeline.defs.runs import failed_runs, location_label, repository_of
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
 from ticket_events_pipeline.sla.build import SUMMARY
@@ -23,7 +24,7 @@ from ticket_events_pipeline.text import printable_lines
 
 
 def sla_breach_alert_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -> dg.SensorDefinition:
-    """The account's sensor: one message a minute at most, of new facts alone."""
+    """The account's sensor: at most one message a minute, about new facts only."""
 
     @dg.sensor(
         name=scope.named("sla_breach_alert_sensor"),
@@ -37,24 +38,24 @@ def sla_breach_alert_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -
             settings = scope.read(alert_settings)
         except SettingsError as error:
             return dg.SkipReason(str(error))
-        return _tick(context, scope, settings, int(clock()))
+        return _evaluate(context, scope, settings, int(clock()))
 
     return sensor
 
 
-def _tick(context: dg.SensorEvaluationContext, scope: AccountScope, settings: AlertSettings, now: int) -> dg.SensorResult:
+def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, settings: AlertSettings, now: int) -> dg.SensorResult:
     from ticket_events_pipeline.alerts.webhook import post  # an HTTP client, which no other sensor needs
 
     state = AlertState.parse(context.cursor)
     problems: list[str] = []
-    observed = _observed(context, scope, now, problems, is_posted=state.has_posted)
+    observed = _observe(context, scope, now, problems, is_posted=state.has_posted)
     about = slack.Context(_account(scope), scope.timezone, settings.dagster_url, "/".join(scope.key(SUMMARY).path))
     ticked = tick(state, observed, settings, post=lambda news: post(settings.webhook, slack.payload(news, about)))
     summary = "\n".join([ticked.summary, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
     return dg.SensorResult(skip_reason=summary, cursor=ticked.state.to_cursor())
 
 
-def _observed(
+def _observe(
     context: dg.SensorEvaluationContext,
     scope: AccountScope,
     now: int,
@@ -62,13 +63,15 @@ def _observed(
     *,
     is_posted: Callable[[str], bool],
 ) -> Observed:
-    """What the tick can read. A store that can't be read hides its days, not the runs that fail for the same reason."""
-    repository = context.repository_def
-    if repository is None:
-        raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which runs are its account's")
-    origin = context.code_location_origin
-    label = None if origin is None else f"{repository.name}@{origin.location_name}"
-    failed = failed_runs(context.instance, repository, label, key_prefix=scope.key_prefix, now=now, is_posted=is_posted)
+    """Days, streams and failed runs. A store that can't be read hides its days, not the runs that fail for the same reason."""
+    failed = failed_runs(
+        context.instance,
+        repository_of(context),
+        location_label(context),
+        key_prefix=scope.key_prefix,
+        now=now,
+        is_known=is_posted,
+    )
     try:
         store, today = scope.pipeline().store, scope.day_containing(now)
     except TicketEventsError as error:

@@ -1,10 +1,10 @@
 """`dead_runs_sensor`: ends the runs whose process was killed, or went down with the machine.
 
-Dagster's default launcher never notices those: they stay "started", hold their place in the pool, and the schedules and the
-other sensor wait for them. Here they are reported as failed; Dagster's run retries (dagster.yaml) start them again, but for
-those that a command line executed: they can't be retried, and hold no day as soon as their process is gone (`runs`). It is a
-sensor of its own, as the other one asks for runs of one job and can be turned off without this. Launched runs that don't start
-in time, and runs that don't end when canceled, are run monitoring's, and so are launchers that know their containers.
+Dagster's default launcher never notices those runs: they stay "started" and hold their place in the pool, and the schedules and
+the other sensor wait for them. This sensor reports them as failed. Dagster's run retries (dagster.yaml) start them again,
+except for runs of a command line, which can't be retried and hold no day once their process is gone (`runs.runs_in_progress`).
+It is a sensor of its own, so that the other one can be turned off without it. Dagster's run monitoring handles launched runs
+that don't start in time, runs that don't end when canceled, and launchers that know their containers.
 """
 
 from __future__ import annotations
@@ -14,17 +14,27 @@ from collections.abc import Sequence
 import dagster as dg
 
 from ticket_events_pipeline.defs.run_process import Mark, forget, has_lost_its_process, mark_of
-from ticket_events_pipeline.defs.runs import NOT_YET_STARTED, STARTED, WILL_RETRY_TAG, is_launched, may_have_died, touches
+from ticket_events_pipeline.defs.runs import (
+    NOT_YET_STARTED,
+    STARTED,
+    WILL_RETRY_TAG,
+    is_launched,
+    is_of_another_location,
+    location_label,
+    may_have_died,
+    repository_of,
+    touches,
+)
 from ticket_events_pipeline.defs.scope import AccountScope
 
 KILLED = (
     "The process of this run is gone: it was killed, or the machine went down ({process}). Every finished day is stored. "
     "The run is ended here so that nothing waits for it; "
 )
-GOES_ON = "run_retries in dagster.yaml let Dagster start it again, and then it goes on where this one stopped."
-IS_UNLAUNCHED = (
+WILL_RESUME = "run_retries in dagster.yaml let Dagster start it again, and then it resumes where this one stopped."
+FROM_COMMAND_LINE = (
     "it was started from a command line, so Dagster does not start it again: give the same command within 24 hours, and it "
-    "goes on where this one stopped."
+    "resumes where this one stopped."
 )
 WAS_CANCELED = "it was being canceled, so it is not started again."
 
@@ -39,14 +49,10 @@ def dead_runs_sensor(scope: AccountScope) -> dg.SensorDefinition:
         description="Ends the runs whose process was killed or went down with the machine, so that Dagster starts them again.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        repository, instance = context.repository_def, context.instance
-        if repository is None:
-            raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which runs are its own")
-        origin = context.code_location_origin
-        label = None if origin is None else f"{repository.name}@{origin.location_name}"
         ended = []
-        for run in dead_runs(instance, repository, label, key_prefix=scope.key_prefix):
-            if end_run(instance, run):
+        label, prefix = location_label(context), scope.key_prefix
+        for run in dead_runs(context.instance, repository_of(context), label, key_prefix=prefix):
+            if end_run(context.instance, run):
                 context.log.warning(f"Run {run.run_id} had lost its process and was ended.")
                 ended.append(run.run_id)
         return dg.SkipReason(f"Ended: {', '.join(ended)}." if ended else "No run has lost its process.")
@@ -61,45 +67,39 @@ def dead_runs(
     *,
     key_prefix: Sequence[str] = (),
 ) -> list[dg.DagsterRun]:
-    """The unfinished runs of the repository that are executed by no process any more.
+    """The unfinished runs of the repository that no process executes any more.
 
     Args:
         instance: whose runs.
-        repository: the jobs to look at.
-        label: `repository@location`, by which Dagster tells apart equal jobs of several code locations.
+        repository: only runs of its jobs.
+        label: `repository@location`, see `runs.location_label`.
         key_prefix: only runs over assets whose keys begin with it.
     """
     found = instance.get_run_records(dg.RunsFilter(statuses=[*STARTED, *NOT_YET_STARTED]))
     begun = [record for record in found if may_have_died(record.dagster_run)]
     ours = [record for record in begun if touches(repository, record.dagster_run, key_prefix)]
-    here = [record for record in ours if not _is_elsewhere(record.dagster_run, label)]
+    here = [record for record in ours if not is_of_another_location(record.dagster_run, label)]
     return [record.dagster_run for record in here if has_lost_its_process(instance, repository, record)]
 
 
-def _is_elsewhere(run: dg.DagsterRun, label: str | None) -> bool:
-    """Whether it was launched from another code location, whose own sensor looks after it."""
-    origin = run.remote_job_origin
-    return origin is not None and origin.repository_origin.get_label() != label
-
-
 def end_run(instance: dg.DagsterInstance, seen: dg.DagsterRun) -> bool:
-    """End a dead run; False where it has ended well, or has marked itself after all, since it was `seen`."""
+    """End a dead run; False if it has ended, or marked itself after all, since it was `seen`."""
     run = instance.get_run_by_id(seen.run_id)
     if run is None or run.is_finished or mark_of(run) != mark_of(seen):
         return False
     mark = mark_of(run)
-    message = KILLED.format(process="it had no step begun" if mark is None else _told(mark))
+    message = KILLED.format(process="it had no step begun" if mark is None else _process_name(mark))
     if run.status == dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message + WAS_CANCELED)
     elif is_launched(run):
-        instance.report_run_failed(run, message + GOES_ON)
+        instance.report_run_failed(run, message + WILL_RESUME)
     else:
-        instance.report_run_failed(run, message + IS_UNLAUNCHED)
-        instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "false"})  # Dagster has said "true", and can't
+        instance.report_run_failed(run, message + FROM_COMMAND_LINE)
+        instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "false"})  # Dagster sets "true", but can't retry it
     if mark is not None:
         forget(instance, mark)
     return True
 
 
-def _told(mark: Mark) -> str:
+def _process_name(mark: Mark) -> str:
     return f"process {mark.process.pid} on {mark.host}"

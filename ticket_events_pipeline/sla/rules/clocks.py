@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.deletions import STATUS_CHANGES_SCHEMA, copies, metric_rows, ticket_rows
-from ticket_events_pipeline.sla.rules.events import DELETE, SLA_EVENTS_SCHEMA, merge
+from ticket_events_pipeline.sla.rules.events import DELETE, merge
 from ticket_events_pipeline.sla.rules.replay import Timeline, replay
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, once, order_of
-from ticket_events_pipeline.tables.schemas import StoredTable
+from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 
 REMEMBERED_SECONDS = 30 * 86_400
 """How long after a ticket's last event its clocks are remembered: Zendesk closes a solved ticket for good within 28 days, and
@@ -31,21 +31,10 @@ NEVER = np.iinfo(np.int64).min
 
 CLOCK_KEY = ["ticket_id", "metric", "instance_id"]
 
-CLOCKS_SCHEMA = pa.schema(
-    [
-        *SLA_EVENTS_SCHEMA,
-        ("clock", pa.int32()),  # numbers the (ticket_id, metric, instance_id) from 0, without gaps
-        ("is_fulfilled", pa.bool_()),  # of the clock, after this event
-        ("is_open", pa.bool_()),  # of the target, after this event
-    ]
-)
-
-CLOCKS_TABLE = StoredTable("sla_clocks", CLOCKS_SCHEMA, since={"position": 2})
-
 
 def empty_clocks() -> pa.Table:
     """The memory before the first day."""
-    return CLOCKS_SCHEMA.empty_table()
+    return SLA_CLOCKS_TABLE.schema.empty_table()
 
 
 def advance(clocks: pa.Table, events: pa.Table, day: Day, changes: pa.Table | None = None) -> pa.Table:
@@ -67,7 +56,7 @@ def advance(clocks: pa.Table, events: pa.Table, day: Day, changes: pa.Table | No
     numbers = _clocks_in(rows).run_of_row.astype(np.int32)
     states = replay(timeline_of(rows.append_column("clock", pa.array(numbers))))
     states_after = [pa.array(numbers), pa.array(states.is_fulfilled), pa.array(states.is_open)]
-    return without_forgotten(pa.table([*rows.columns, *states_after], schema=CLOCKS_SCHEMA), day)
+    return without_forgotten(pa.table([*rows.columns, *states_after], schema=SLA_CLOCKS_TABLE.schema), day)
 
 
 def without_forgotten(clocks: pa.Table, day: Day) -> pa.Table:
@@ -87,8 +76,8 @@ def in_clock_order(clocks: pa.Table) -> pa.Table:
 
 
 def _numbered(clocks: pa.Table, numbers: Ints) -> pa.Table:
-    column = CLOCKS_SCHEMA.field("clock")
-    return clocks.set_column(CLOCKS_SCHEMA.get_field_index("clock"), column, pa.array(numbers, column.type))
+    column = SLA_CLOCKS_TABLE.schema.field("clock")
+    return clocks.set_column(SLA_CLOCKS_TABLE.schema.get_field_index("clock"), column, pa.array(numbers, column.type))
 
 
 def _in_order(rows: pa.Table) -> pa.Table:

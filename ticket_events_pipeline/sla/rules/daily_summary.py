@@ -1,12 +1,13 @@
 """`daily_sla_breach_summary`: one row per (sla_metric, policy_id, business_hours) of a day (SLA.md part 3).
 
-Here: sums over one day's `sla_targets`, each booked under the policy that the table in SLA.md names. Not here: any rule
-about a single target.
+A count has its rule in COUNTS: what each target of the day's `sla_targets` adds, and under which of its policies.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -14,28 +15,70 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.row_runs import Ints
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, TIMESTAMP
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.table import TIMESTAMP
 
-KEY = ["sla_metric", "policy_id", "business_hours"]
+KEY = list(DAILY_SLA_BREACH_SUMMARY_TABLE.key)
 """Null is a value of its own in it."""
 
-COUNTS = [
-    "targets_started",
-    "targets_discovered",
-    "targets_reopened",
-    "targets_cancelled",
-    "targets_deleted",
-    "breaches",
-    "breach_events",
-    "achieved",
-    "completed_breached",
-    "superseded_breaches",
-    "withdrawn_breaches",
-    "contradicted",
-    "active_eod",
-    "breached_open_eod",
-    "paused_eod",
-]
+OWN, AT_ENTRY, AT_BREACH = POLICIES = ("", "entry_", "breach_")
+"""A target's policies, as the prefix of their columns: the target's own, those in force at its entry and its first breach."""
+
+
+@dataclass(frozen=True)
+class DayTargets:
+    """`sla_targets` of a day. All that is closed in it was closed on the day."""
+
+    rows: pa.Table
+    start: pa.Scalar
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        return self.rows[name]
+
+    def entered_by(self, cause: str) -> pa.ChunkedArray:
+        """Which targets were opened for the first time on the day, by that cause."""
+        is_entered = pc.greater_equal(self["entered_at"], self.start)
+        return pc.and_(is_entered, pc.equal(self["entered_by"], cause))
+
+    def has(self, *outcomes: str) -> pa.ChunkedArray:
+        """Which targets have one of these outcomes."""
+        return pc.is_in(self["outcome"], pa.array(outcomes))
+
+    def is_breach(self) -> pa.ChunkedArray:
+        """Which targets first breached on the day and aren't superseded."""
+        is_breached_on_day = pc.fill_null(pc.greater_equal(self["breached_at"], self.start), False)
+        return pc.and_not(is_breached_on_day, self["superseded"])
+
+
+@dataclass(frozen=True)
+class Count:
+    """A figure that is a sum over targets: what each adds (true is 1), and the policy that it is booked under."""
+
+    rule: Callable[[DayTargets], pa.ChunkedArray]
+    booked_under: str = OWN
+
+
+COUNTS = {
+    "targets_started": Count(lambda targets: targets.entered_by("policy"), AT_ENTRY),
+    "targets_discovered": Count(lambda targets: targets.entered_by("breach"), AT_ENTRY),
+    "targets_reopened": Count(lambda targets: targets["reopened_on_day"]),
+    "targets_cancelled": Count(lambda targets: targets.has("cancelled")),
+    "targets_deleted": Count(lambda targets: targets.has("deleted")),
+    "breaches": Count(DayTargets.is_breach, AT_BREACH),
+    "breach_events": Count(lambda targets: targets["breach_events_on_day"], AT_BREACH),
+    "achieved": Count(lambda targets: targets.has("achieved")),
+    "completed_breached": Count(lambda targets: targets.has("breached")),
+    "superseded_breaches": Count(lambda targets: targets["superseded"]),
+    "withdrawn_breaches": Count(lambda targets: targets["withdrawn_breaches_on_day"]),
+    "contradicted": Count(lambda targets: targets["is_contradicted"]),
+    "active_eod": Count(lambda targets: targets.has("active", "breached_open")),
+    "breached_open_eod": Count(lambda targets: targets.has("breached_open")),
+    "paused_eod": Count(lambda targets: targets["is_paused"]),
+}
+"""By column."""
+
+_NOT_IN_VERSION_1 = ("targets_deleted", "contradicted")
+
 PERCENTILES = {"overdue_p50_seconds": 50, "overdue_p90_seconds": 90}
 
 
@@ -50,69 +93,44 @@ def daily_summary(targets: pa.Table, *, day: Day, as_of: int, events_through: in
         history_from: the first day whose events are known.
 
     Returns:
-        `DAILY_SLA_BREACH_SUMMARY_SCHEMA`, sorted by its key, nulls last; a row only where one of the counts is not 0. The
-        last three arguments stand in every row.
+        The table's columns, sorted by its key, nulls last; a row only where one of the counts is not 0. The last three
+        arguments stand in every row.
     """
-    sums = _sums(_bookings(targets, day_start=day.start))
+    start = pa.scalar(day.start * 1000, pa.int64()).cast(TIMESTAMP)
+    sums = _sums(_bookings(DayTargets(targets, start)))
     columns = {name: sums[name] for name in (*KEY, *COUNTS, "breached_tickets")}
     if targets["is_contradicted"].null_count:  # made before rules 9 and 10: not counted is not 0
-        columns |= dict.fromkeys(["targets_deleted", "contradicted"], pa.nulls(sums.num_rows, pa.int64()))
+        columns |= dict.fromkeys(_NOT_IN_VERSION_1, pa.nulls(sums.num_rows, pa.int64()))
     columns["policy_title"] = _titles(targets, sums["policy_id"])
     columns["achievement_rate"] = _achievement_rate(sums["achieved"], sums["breaches"])
     columns |= _overdue(sums["overdue_seconds"])
     columns["as_of"] = _repeated(as_of * 1000, TIMESTAMP, sums.num_rows)
     columns["events_through"] = _repeated(events_through and events_through * 1000, TIMESTAMP, sums.num_rows)
     columns["history_from"] = pa.repeat(pa.scalar(history_from, pa.date32()), sums.num_rows)
-    schema = DAILY_SLA_BREACH_SUMMARY_SCHEMA
+    schema = DAILY_SLA_BREACH_SUMMARY_TABLE.schema
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
 
 
-def _bookings(targets: pa.Table, *, day_start: int) -> pa.Table:
-    """What each target adds to which key: under its own policy, under that at its entry, under that at its breach."""
-    start = pa.scalar(day_start * 1000, pa.int64()).cast(TIMESTAMP)
-    is_entered = pc.greater_equal(targets["entered_at"], start)
-    is_breached_on_day = pc.fill_null(pc.greater_equal(targets["breached_at"], start), False)
-    is_breach = pc.and_not(is_breached_on_day, targets["superseded"])
-    entry = {
-        "targets_started": pc.and_(is_entered, pc.equal(targets["entered_by"], "policy")),
-        "targets_discovered": pc.and_(is_entered, pc.equal(targets["entered_by"], "breach")),
-    }
-    breach = {
-        "breaches": is_breach,
-        "breach_events": targets["breach_events_on_day"],
-        "breached_ticket_id": pc.if_else(is_breach, targets["ticket_id"], None),
-    }
-    booked = [
-        _booked(targets, "", _own_figures(targets)),
-        _booked(targets, "entry_", entry).filter(is_entered),
-        _booked(targets, "breach_", breach).filter(pc.greater(targets["breach_events_on_day"], 0)),
-    ]
+def _bookings(targets: DayTargets) -> pa.Table:
+    """What each target adds to which key, under each of its policies."""
+    booked = []
+    for policy in POLICIES:
+        key = {"sla_metric": targets["sla_metric"], **{name: targets[policy + name] for name in KEY[1:]}}
+        counts = {name: count.rule(targets).cast(pa.int64()) for name, count in COUNTS.items() if count.booked_under == policy}
+        if policy == AT_BREACH:
+            counts["breached_ticket_id"] = pc.if_else(targets.is_breach(), targets["ticket_id"], None)
+        if policy == OWN:
+            counts["overdue_seconds"] = pc.if_else(targets.has("breached"), targets["overdue_seconds"], None)
+        booked.append(_without_empty(pa.table(key | counts)))
     return pa.concat_tables(booked, promote_options="default")
 
 
-def _own_figures(targets: pa.Table) -> dict[str, pa.ChunkedArray]:
-    """What is booked under the target's policy. All that is closed in a day's table was closed on the day."""
-    outcome = targets["outcome"]
-    is_completed_breached = pc.equal(outcome, "breached")
-    return {
-        "targets_reopened": targets["reopened_on_day"],
-        "targets_cancelled": pc.equal(outcome, "cancelled"),
-        "targets_deleted": pc.equal(outcome, "deleted"),
-        "achieved": pc.equal(outcome, "achieved"),
-        "completed_breached": is_completed_breached,
-        "superseded_breaches": targets["superseded"],
-        "withdrawn_breaches": targets["withdrawn_breaches_on_day"],
-        "contradicted": targets["is_contradicted"],
-        "active_eod": pc.is_in(outcome, pa.array(["active", "breached_open"])),
-        "breached_open_eod": pc.equal(outcome, "breached_open"),
-        "paused_eod": targets["is_paused"],
-        "overdue_seconds": pc.if_else(is_completed_breached, targets["overdue_seconds"], None),
-    }
-
-
-def _booked(targets: pa.Table, prefix: str, figures: dict[str, pa.ChunkedArray]) -> pa.Table:
-    key = {"sla_metric": targets["sla_metric"], **{name: targets[prefix + name] for name in KEY[1:]}}
-    return pa.table(key | {name: figure.cast(pa.int64()) for name, figure in figures.items()})
+def _without_empty(bookings: pa.Table) -> pa.Table:
+    """The rows that add something."""
+    adds = pa.chunked_array([pa.repeat(False, bookings.num_rows)])
+    for name in COUNTS.keys() & set(bookings.column_names):
+        adds = pc.or_(adds, pc.fill_null(pc.not_equal(bookings[name], 0), False))
+    return bookings.filter(adds)
 
 
 def _sums(bookings: pa.Table) -> pa.Table:
@@ -131,8 +149,7 @@ def _sums(bookings: pa.Table) -> pa.Table:
 def _titles(targets: pa.Table, policy_ids: pa.ChunkedArray) -> pa.Array:
     """The title that the day's targets have for each of the policies, null being one: all of them have the same."""
     carried = [
-        pa.table({"id": targets[f"{prefix}policy_id"], "title": targets[f"{prefix}policy_title"]})
-        for prefix in ("", "entry_", "breach_")
+        pa.table({"id": targets[f"{prefix}policy_id"], "title": targets[f"{prefix}policy_title"]}) for prefix in POLICIES
     ]
     titles = pa.concat_tables(carried).group_by("id", use_threads=False).aggregate([("title", "max")])
     return titles["title_max"].take(pc.index_in(policy_ids, titles["id"].combine_chunks()))

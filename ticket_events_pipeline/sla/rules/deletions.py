@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.sla.rules.events import DELETE, RESTORE, SLA_EVENTS_SCHEMA
 from ticket_events_pipeline.sla.rules.row_runs import Ints, among, once, ranges
-from ticket_events_pipeline.tables.schemas import TIMESTAMP
+from ticket_events_pipeline.tables.table import TIMESTAMP
 
 TICKET_CLOCK = "ticket"
 """The metric under which a ticket's own deletions and restorations are kept, with instance 0."""

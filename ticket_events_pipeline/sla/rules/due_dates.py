@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ticket_events_pipeline.decoding.row_times import NEWEST_EPOCH_SECOND
 from ticket_events_pipeline.sla.rules.events import ACTIVATE, FULFILL, PAUSE
 from ticket_events_pipeline.sla.rules.replay import Timeline
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
-from ticket_events_pipeline.zendesk.row_times import NEWEST_EPOCH_SECOND
 
 
 def due(running_seconds: Ints, target_seconds: Ints, *, as_of: int) -> tuple[Ints, Bools]:

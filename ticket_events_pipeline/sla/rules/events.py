@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticket_events_pipeline.tables.schemas import TIMESTAMP, metric_shaped
+from ticket_events_pipeline.tables.sla_clocks import SLA_EVENT_COLUMNS
+from ticket_events_pipeline.tables.table import CODED_STRING, schema_of
+from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 
 ACTIVATE, APPLY, BREACH, PAUSE, FULFILL, UPDATE_STATUS, DELETE, RESTORE = range(8)
 """Rule 2: events of one second happen in this order; but a ticket's deletions and restorations in that of its audits."""
@@ -28,29 +30,7 @@ RANK_BY_TYPE = {
 }
 """Every type that takes part; `measure` and types yet unknown are not here, and so are dropped."""
 
-CODED_STRING = pa.dictionary(pa.int32(), pa.string())
-"""Few values, many rows: a month of remembered clocks has to fit into memory."""
-
-SLA_EVENTS_SCHEMA = pa.schema(
-    [
-        ("id", pa.int64()),
-        ("ticket_id", pa.int64()),
-        ("metric", CODED_STRING),
-        ("instance_id", pa.int64()),
-        ("rank", pa.int8()),  # the type, as RANK_BY_TYPE has it, or DELETE or RESTORE; the two applies differ in `is_group`
-        ("time", TIMESTAMP),
-        ("deleted", pa.bool_()),  # true on breaches only
-        ("has_policy", pa.bool_()),  # an apply without takes the policy away; one with may still lack a policy id
-        ("is_group", pa.bool_()),
-        ("target_seconds", pa.int64()),
-        ("business_hours", pa.bool_()),
-        ("policy_id", CODED_STRING),
-        ("policy_title", CODED_STRING),
-        ("status_calendar_minutes", pa.int64()),
-        ("status_business_minutes", pa.int64()),
-        ("position", pa.int32()),  # of a DELETE or RESTORE, the place of the child event in its audit; else 0
-    ]
-)
+SLA_EVENTS_SCHEMA = schema_of(SLA_EVENT_COLUMNS)
 
 MINUTES_IN_INT64 = (2**63 - 1) // 60
 """More of them, as seconds, leave int64."""

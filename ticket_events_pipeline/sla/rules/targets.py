@@ -19,7 +19,7 @@ from ticket_events_pipeline.sla.rules.events import ACTIVATE, APPLY, DELETE, MIN
 from ticket_events_pipeline.sla.rules.replay import States, Timeline, replay, was
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
 from ticket_events_pipeline.sla.rules.target_lifecycle import Lives, known, lives, taken
-from ticket_events_pipeline.tables.schemas import SLA_TARGETS_SCHEMA
+from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 
 SLA_METRICS = {"resolution_time": "total_resolution_time"}
 """Rule 3: Zendesk's names in policies where they differ from those in events; reply_time depends on the instance."""
@@ -56,7 +56,7 @@ def targets(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
             is closed.
 
     Returns:
-        `SLA_TARGETS_SCHEMA`, sorted by (ticket_id, metric, instance_id).
+        `SLA_TARGETS_TABLE.schema`, sorted by (ticket_id, metric, instance_id).
 
     Raises:
         ValueError: `as_of` lies past the end of the day.
@@ -65,10 +65,12 @@ def targets(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
         raise ValueError(f"as_of {as_of} lies past the end of {day} ({day.end}): no rule looks there")
     rows = _rows_of_interest(clocks, day=day, as_of=as_of)
     if not rows.num_rows:
-        return SLA_TARGETS_SCHEMA.empty_table()
+        return SLA_TARGETS_TABLE.schema.empty_table()
     shown = _shown(rows, day=day, as_of=as_of)
     columns = {**_identity(shown), **_policies(shown), **_moments(shown), **_outcomes(shown), **_counts(shown)}
-    return pa.table([_typed(columns[field.name], field.type) for field in SLA_TARGETS_SCHEMA], schema=SLA_TARGETS_SCHEMA)
+    return pa.table(
+        [_typed(columns[field.name], field.type) for field in SLA_TARGETS_TABLE.schema], schema=SLA_TARGETS_TABLE.schema
+    )
 
 
 def _rows_of_interest(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:

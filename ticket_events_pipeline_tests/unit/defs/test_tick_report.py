@@ -1,14 +1,21 @@
 """What a tick says is true, whatever it has found."""
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.tick_report import TickReport, Told, given_up_reason, settled_reason, together, unusable_reason
+from ticket_events_pipeline.defs.tick_report import (
+    ReportedDays,
+    TickReport,
+    given_up_reason,
+    grouped_by_reason,
+    settled_reason,
+    unusable_reason,
+)
 
 DAY = Day.parse("2026-03-02")
 MISSING = "sla_clocks has not been made."
 
 
-def told(number=1, reason=MISSING):
-    return [Told([DAY.plus(2 * offset)], reason) for offset in range(number)]
+def reported(number=1, reason=MISSING):
+    return [ReportedDays([DAY.plus(2 * offset)], reason) for offset in range(number)]
 
 
 def test_all_is_made():
@@ -19,63 +26,63 @@ def test_nothing_has_landed():
     assert str(TickReport("/data", 0)) == "No day has landed below /data."
 
 
-def test_a_comparison_that_is_not_finished_claims_nothing():
+def test_an_unfinished_comparison_makes_no_claim():
     report = TickReport("s3://lake/x", 9000, 2500, landed=700, recorded=200, unrecorded=41)
     assert str(report) == (
-        "6,500 of 9,000 files below s3://lake/x have been compared; the next tick goes on, and nothing is asked for until all "
-        "are. 200 files that Dagster's log didn't tell were recorded in it. 41 more files will be with the next ticks."
+        "6,500 of 9,000 files below s3://lake/x have been compared; the next tick continues, and no run is requested until all "
+        "are. 200 files missing in Dagster's log were recorded in it. 41 more files will be with the next ticks."
     )
 
 
-def test_what_is_asked_for_what_waits_and_what_cannot_be_made_are_told_apart():
+def test_requested_waiting_and_blocked_days_are_reported_separately():
     report = TickReport(
         "/data",
         25,
         landed=5,
-        asked=[Told([DAY, DAY.plus(1)], MISSING)],
-        waiting=told(reason=f"{MISSING} run abc is not over yet."),
-        blocked=told(reason="/data/x can't be read. Materialise it again."),
+        requested=[ReportedDays([DAY, DAY.plus(1)], MISSING)],
+        waiting=reported(reason=f"{MISSING} run abc is not over yet."),
+        blocked=reported(reason="/data/x can't be read. Materialise it again."),
         recorded=1,
     )
     assert str(report) == (
-        "2026-03-02 to 2026-03-03: sla_clocks has not been made. A run is asked for. "
-        "2026-03-02: sla_clocks has not been made. run abc is not over yet. They wait for it. "
-        "2026-03-02: /data/x can't be read. Materialise it again. Nothing is asked for over a day that can't be made. "
-        "1 file that Dagster's log didn't tell was recorded in it."
+        "2026-03-02 to 2026-03-03: sla_clocks has not been made. A run is requested. "
+        "2026-03-02: sla_clocks has not been made. run abc is not over yet. These days wait for it. "
+        "2026-03-02: /data/x can't be read. Materialise it again. No run is requested over a day that can't be made. "
+        "1 file missing in Dagster's log was recorded in it."
     )
-    assert report.is_trouble
+    assert report.needs_attention
 
 
-def test_of_many_days_the_first_are_named_and_the_rest_is_counted():
-    assert str(TickReport("/data", 25, landed=5, asked=told(10))).endswith(
-        "2026-03-06: sla_clocks has not been made. So it is with 7 more. A run is asked for."
+def test_the_first_of_many_ranges_are_named_and_the_rest_is_counted():
+    assert str(TickReport("/data", 25, landed=5, requested=reported(10))).endswith(
+        "2026-03-06: sla_clocks has not been made. The same holds for 7 more ranges. A run is requested."
     )
 
 
-def test_what_is_given_up_or_settled_says_what_to_look_at():
-    given_up = TickReport("/data", 25, landed=5, given_up=told(reason=given_up_reason(MISSING, 3)))
-    assert "3 runs have failed on it: look at why." in str(given_up)
-    apart = settled_reason(MISSING, here="/a/x.parquet", there="/b/x.parquet")
+def test_given_up_and_settled_days_say_what_to_check():
+    given_up = TickReport("/data", 25, landed=5, given_up=reported(reason=given_up_reason(MISSING, 3)))
+    assert "3 runs have failed on it: see their errors." in str(given_up)
+    apart = settled_reason(MISSING, read="/a/x.parquet", written="/b/x.parquet")
     assert "They wrote /b/x.parquet, and the sensor reads /a/x.parquet" in apart
-    alike = settled_reason(MISSING, here="/a/x.parquet", there="/a/x.parquet")
+    alike = settled_reason(MISSING, read="/a/x.parquet", written="/a/x.parquet")
     assert "removes or replaces /a/x.parquet" in alike
-    assert TickReport("/data", 25, settled=told(reason=alike)).is_trouble
+    assert TickReport("/data", 25, settled=reported(reason=alike)).needs_attention
 
 
-def test_raw_files_that_cannot_be_summarised_are_not_denied():
+def test_raw_files_that_cannot_be_summarised_are_mentioned():
     days, bounds = [DAY, DAY.plus(2)], {"first": DAY, "last": DAY.plus(9)}
     assert str(TickReport("/data", 2, unusable=unusable_reason(days, **bounds))) == (
         "No day below /data can be summarised yet: of 2 days from 2026-03-02 to 2026-03-04, only ticket_events has landed, "
         "without metric events. Materialise ticket_metric_events of those days."
     )
     assert str(TickReport("/data", 2, unusable=unusable_reason([DAY.plus(-1)], **bounds))) == (
-        "No day below /data can be summarised yet: raw files lie there of 2026-03-01, and the days of this pipeline are "
+        "No day below /data can be summarised yet: its raw files are of 2026-03-01, and the days of this pipeline are "
         "2026-03-02 to 2026-03-11. Check the start date."
     )
     assert unusable_reason([], **bounds) == ""
 
 
-def test_consecutive_days_that_one_file_holds_up_are_told_as_one():
+def test_consecutive_days_with_the_same_reason_are_one_entry():
     reasons = {DAY: "x.", DAY.plus(1): "x.", DAY.plus(2): "y.", DAY.plus(4): "y."}
     days = [[DAY, DAY.plus(1)], [DAY.plus(2)], [DAY.plus(4)]]
-    assert together(reasons) == [Told(*one) for one in zip(days, ["x.", "y.", "y."], strict=True)]
+    assert grouped_by_reason(reasons) == [ReportedDays(*one) for one in zip(days, ["x.", "y.", "y."], strict=True)]

@@ -20,11 +20,12 @@ from ticket_events_pipeline.ingest.catch_up import (
     is_stuck,
 )
 from ticket_events_pipeline.storage.partition_file import partition_path
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.empty_days import DAMAGED, MISSING, OPEN, WHOLE, Shelf
 
 TODAY = Day.parse("2026-03-10")
-STREAMS = tuple(RAW_SCHEMAS)
+STREAM_NAMES = tuple(STREAMS)
 
 
 def days_ago(count: int) -> Day:
@@ -37,7 +38,7 @@ class Root:
 
     store: Shelf
 
-    def lay(self, states, streams=STREAMS):
+    def lay(self, states, streams=STREAM_NAMES):
         for stream in streams:
             for ago, state in enumerate(reversed(states), 1):
                 if state != MISSING:
@@ -63,7 +64,7 @@ def test_without_any_whole_day_it_is_yesterday_and_today(root):
 
 
 def test_of_a_stream_without_any_whole_day_the_older_days_of_the_other_one_are_named(root):
-    root.put_day("WOWWW", STREAMS[:1])
+    root.put_day("WOWWW", STREAM_NAMES[:1])
     assert root.catch_up() == CatchUp(ago(4, 1, 0), gaps=ago(4), left_out=ago(5, 3, 2))
 
 
@@ -84,15 +85,15 @@ def test_days_before_the_first_whole_one_are_no_gap(root):
 
 
 def test_a_gap_in_one_stream_is_enough(root):
-    root.put_day("WWMWWM", STREAMS[:1])
-    root.put_day("WWWWWW", STREAMS[1:])
+    root.put_day("WWMWWM", STREAM_NAMES[:1])
+    root.put_day("WWWWWW", STREAM_NAMES[1:])
     assert root.catch_up() == CatchUp(ago(4, 1, 0), gaps=ago(4))
 
 
 def test_days_that_only_the_other_stream_has_are_a_gap_too(root):
     """A backfill reads one stream after the other: killed in the first one, it leaves the second without a beginning."""
-    root.put_day("OWWMMWW", STREAMS[:1])
-    root.put_day("MMMMMWW", STREAMS[1:])
+    root.put_day("OWWMMWW", STREAM_NAMES[:1])
+    root.put_day("MMMMMWW", STREAM_NAMES[1:])
     assert root.catch_up() == CatchUp(ago(6, 5, 4, 3, 0), gaps=ago(6, 5, 4, 3), left_out=ago(7))
 
 
@@ -100,7 +101,7 @@ def test_a_gap_of_a_month_is_filled_and_a_longer_one_is_only_named(root):
     root.put_day("W" + MISSING * MOST_GAP_DAYS + "W")
     gap = tuple(days_between(days_ago(MOST_GAP_DAYS + 1), days_ago(2)))
     assert root.catch_up() == CatchUp((*gap, TODAY), gaps=gap)
-    for stream in STREAMS:
+    for stream in STREAM_NAMES:
         root.store.delete(partition_path(stream, days_ago(1)))
         root.store.put_day(stream, days_ago(0), WHOLE)
     longer = (*gap, days_ago(1))
@@ -110,12 +111,12 @@ def test_a_gap_of_a_month_is_filled_and_a_longer_one_is_only_named(root):
 def test_what_lies_behind_a_month_of_whole_days_is_not_read_and_missing_days_there_are_named(root):
     root.put_day("WWMMO" + WHOLE * MOST_WHOLE_DAYS)
     assert root.catch_up() == CatchUp(ago(0), left_out=ago(MOST_WHOLE_DAYS + 3, MOST_WHOLE_DAYS + 2))
-    assert len(root.store.read) == MOST_WHOLE_DAYS * len(STREAMS)
+    assert len(root.store.read) == MOST_WHOLE_DAYS * len(STREAM_NAMES)
 
 
 def test_a_file_of_a_newer_version_is_not_fetched_again(root):
     root.put_day("WW")
-    root.store.put_day(STREAMS[0], days_ago(1), OPEN, schema_version=SCHEMA_VERSION + 1)
+    root.store.put_day(STREAM_NAMES[0], days_ago(1), OPEN, schema_version=SCHEMA_VERSION + 1)
     assert root.catch_up() == CatchUp(ago(0))
 
 
@@ -125,10 +126,10 @@ def test_an_hour_later_only_what_has_changed_is_read_again(root):
     first = catch_up(root.store, TODAY, files)
     root.store.read.clear()
     assert catch_up(root.store, TODAY, files) == first
-    assert set(root.store.read) == {partition_path(stream, days_ago(1)) for stream in STREAMS}
-    root.store.put_day(STREAMS[0], days_ago(3), OPEN)
+    assert set(root.store.read) == {partition_path(stream, days_ago(1)) for stream in STREAM_NAMES}
+    root.store.put_day(STREAM_NAMES[0], days_ago(3), OPEN)
     assert catch_up(root.store, TODAY, files) == CatchUp(ago(3, 1, 0), gaps=ago(3))
-    root.store.put_day(STREAMS[0], days_ago(3), WHOLE)
+    root.store.put_day(STREAM_NAMES[0], days_ago(3), WHOLE)
     assert catch_up(root.store, TODAY, files) == first
 
 
@@ -185,7 +186,7 @@ any_states = st.one_of(stretches_of_states, st.text(alphabet=WHOLE + OPEN + DAMA
 
 @given(any_states, any_states)
 def test_the_days_are_those_by_the_book_whatever_is_stored(one, other):
-    found = catch_up(Imagined(dict(zip(STREAMS, (one, other), strict=True))), TODAY, ToldFiles())
+    found = catch_up(Imagined(dict(zip(STREAM_NAMES, (one, other), strict=True))), TODAY, ToldFiles())
     told = [by_the_book(one, other), by_the_book(other, one)]
     expected_days, expected_gaps = ({age for ages in kind for age in ages} for kind in zip(*told, strict=True))
     assert [(TODAY.date - day.date).days for day in found.days] == sorted(expected_days, reverse=True)
@@ -202,7 +203,7 @@ def test_the_days_are_those_by_the_book_whatever_is_stored(one, other):
 @given(any_states)
 def test_fetching_what_is_asked_for_hour_after_hour_leaves_only_today(states):
     for _ in range(5):
-        found = catch_up(Imagined(dict.fromkeys(STREAMS, states)), TODAY, ToldFiles())
+        found = catch_up(Imagined(dict.fromkeys(STREAM_NAMES, states)), TODAY, ToldFiles())
         fetched = {(TODAY.date - day.date).days for day in found.days}
         ages = range(max(len(states), 1), 0, -1)
         states = "".join(WHOLE if age in fetched else state for age, state in zip(ages, states or MISSING, strict=True))

@@ -11,8 +11,9 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
 from ticket_events_pipeline.storage.stored_file import ROWS_PER_BATCH
-from ticket_events_pipeline.tables.schemas import TICKET_METRIC_EVENTS_SCHEMA
-from ticket_events_pipeline_tests.support.quality_cases import DAY, METRIC, NOON, metric_event, named
+from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
+from ticket_events_pipeline_tests.support.events import metric_event
+from ticket_events_pipeline_tests.support.quality_cases import DAY, METRIC, NOON, named
 from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 # What a ledger may look like, by hand: the pages of one complete day, each (start, end, rows).
@@ -83,7 +84,7 @@ def with_a_page_over_it(root, times):
     """A file of events at these times, ids counting up, with a footer that fits it."""
     rows = [metric_event(number, 0) | {"time": time} for number, time in enumerate(times, 1)]
     ready = [{**row, "time": dt.datetime.fromtimestamp(row["time"], dt.UTC)} for row in rows]
-    table = pa.Table.from_pylist(ready, schema=TICKET_METRIC_EVENTS_SCHEMA)
+    table = pa.Table.from_pylist(ready, schema=TICKET_METRIC_EVENTS_TABLE.schema)
     footer = footer_of((START, PAST, len(rows)), rows=len(rows), content_hash=content_hash(table))
     write_partition(FolderStore(root), METRIC, DAY, table, footer.to_metadata())
     return named(root, METRIC, [DAY])

@@ -230,7 +230,7 @@ def test_a_withdrawn_event_is_red_until_the_days_around_were_read_and_then_a_not
     (note,) = case.notes(day)
     assert note.startswith("1 events (id 91) that it held before are gone at Zendesk, or lie more than 7 days away")
     case.read(case.days[7], case.days[9])
-    assert case.red() == {}, "later readings don't accuse again"
+    assert case.red() == {}, "later readings don't report it again"
     assert case.is_exact()
 
 

@@ -23,9 +23,10 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, write_partition
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.damages import DAMAGES, FIELDS, rewrite, with_field
+from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch, fetching
 from ticket_events_pipeline_tests.support.quality_cases import (
     DAY,
@@ -36,8 +37,6 @@ from ticket_events_pipeline_tests.support.quality_cases import (
     METRIC,
     NOON,
     NOW,
-    audit,
-    metric_event,
     named,
     verified,
 )
@@ -75,22 +74,22 @@ def test_a_healthy_month_is_whole(month, stream):
     assert sum(day.rows for day in found_days) > 500
 
 
-@pytest.mark.parametrize(("damage", "told"), DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_day_is_named_and_no_other(root, damage, told):
+@pytest.mark.parametrize(("damage", "problem"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_day_is_reported_and_no_other(root, damage, problem):
     damage(root, METRIC, DAY)
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY]
-    assert told in found[DAY]
+    assert problem in found[DAY]
     assert f"Materialise {METRIC} of {DAY}" in found[DAY]
     assert named(root, EVENTS, WEEK) == {}
 
 
-@pytest.mark.parametrize(("field", "change", "told"), [(name, *edit) for name, edit in FIELDS.items()], ids=FIELDS)
-def test_an_edited_footer_is_named_field_by_field(root, field, change, told):
+@pytest.mark.parametrize(("field", "change", "problem"), [(name, *edit) for name, edit in FIELDS.items()], ids=FIELDS)
+def test_an_edited_footer_is_named_field_by_field(root, field, change, problem):
     with_field(field, change)(root, METRIC, DAY)
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY]
-    assert told in found[DAY]
+    assert problem in found[DAY]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +154,7 @@ few_ids = st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=12)
 
 @given(st.lists(few_ids, min_size=3, max_size=3), st.sampled_from(list(STREAMS)), st.sampled_from([1, 5, 10**9]))
 @settings(max_examples=EXAMPLES)
-def test_repeated_events_are_those_that_a_dict_finds_however_few_are_compared_at_once(events, stream, limit):
+def test_duplicates_are_those_that_a_dict_finds_for_any_limit(events, stream, limit):
     """Pairs of days, in order, of every event's places; in `ticket_metric_events` an event is its id alone."""
     places = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
@@ -163,28 +162,28 @@ def test_repeated_events_are_those_that_a_dict_finds_however_few_are_compared_at
         for day, of_day in zip(DAYS, events, strict=True):
             kind = {True: {"metric": "reply_time", "instance_id": 1}, False: {}}
             rows = [{"id": number, **kind[is_metric]} for number, is_metric in of_day]
-            table = pa.Table.from_pylist(rows, schema=RAW_SCHEMAS[stream])
+            table = pa.Table.from_pylist(rows, schema=TABLES[stream].schema)
             write_partition(store, stream, day, table, {"stream": stream, "partition": str(day)})
             for number, is_metric in of_day:
                 places[number, stream == EVENTS and is_metric].append(day)
         found = duplicate_events(store, stream, DAYS, limit=limit)
     pairs = Counter(pair for days in places.values() for pair in pairwise(days))
-    told = Counter()
+    expected = Counter()
     for (one, other), count in sorted(pairs.items()):
-        told[one, count, "more than once" if one == other else f"stored on {other} as well"] += 1
+        expected[one, count, "more than once" if one == other else f"stored on {other} as well"] += 1
         if one != other:
-            told[other, count, f"stored on {one} as well"] += 1
+            expected[other, count, f"stored on {one} as well"] += 1
     assert (
         Counter(
             (day, int(str(finding).split()[0]), re.search(r"more than once|stored on [\d-]+ as well", str(finding))[0])
             for day, findings in found.items()
             for finding in findings
         )
-        == told
+        == expected
     )
 
 
-def test_an_audit_and_a_metric_event_of_one_number_are_two_events(tmp_path):
+def test_an_audit_and_a_metric_event_of_one_id_are_two_events(tmp_path):
     clock = Moment(DAY.end + HOUR)
     with SandboxServer(RecordedAccount({EVENTS: [audit(5, NOON), metric_event(5, NOON + 1)]}), clock=clock) as server:
         fetch(server, tmp_path, EVENTS, str(DAY), str(DAY), clock=clock)
@@ -200,8 +199,8 @@ def test_an_open_day_is_a_finding_only_if_it_should_have_been_finished(tmp_path)
     (day,) = verified(tmp_path, METRIC, [DAY], now=closed - 1)
     assert (day.state, day.is_whole) == ("open", True)
     assert day.notes == ("read up to 2026-03-10T11:45:00Z",)
-    told = named(tmp_path, METRIC, [DAY], now=closed)[DAY]
-    assert "was read only up to 2026-03-10T11:45:00Z and is still open. Materialise ticket_metric_events of" in told
+    expected = named(tmp_path, METRIC, [DAY], now=closed)[DAY]
+    assert "was read only up to 2026-03-10T11:45:00Z and is still open. Materialise ticket_metric_events of" in expected
 
 
 def test_a_day_that_has_not_begun_is_not_missing(tmp_path):

@@ -22,7 +22,7 @@ from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.tables.schemas import TABLES
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.text import markdown_code
 from ticket_events_pipeline_tests.support.damages import another_days, removed, rewrite, truncated
 from ticket_events_pipeline_tests.support.quality_cases import check_texts

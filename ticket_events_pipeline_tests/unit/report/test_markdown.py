@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.decoding.json_values import as_text
 from ticket_events_pipeline.report.markdown import summary_markdown
 from ticket_events_pipeline.report.model import (
     ChartDay,
@@ -26,7 +27,6 @@ from ticket_events_pipeline.report.model import (
     PolicyFigures,
 )
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
-from ticket_events_pipeline.storage.json_values import as_text
 from ticket_events_pipeline.text import markdown_text
 
 DAY = Day.parse("2026-11-23", "Europe/Berlin")

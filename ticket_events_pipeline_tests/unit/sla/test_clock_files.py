@@ -17,10 +17,11 @@ from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
 from ticket_events_pipeline.sla.clock_files import CLOCKS, DELETED, FORGOTTEN, REACHES_BACK, read_layer
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS
-from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA, deleted_tickets
+from ticket_events_pipeline.sla.rules.clocks import deleted_tickets
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, write_partition
+from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 from ticket_events_pipeline_tests.support.damages import path_of, removed, rewrite, truncated
 from ticket_events_pipeline_tests.support.sla_cases import Clock, clocks_by_day
 from ticket_events_pipeline_tests.support.sla_roots import (
@@ -447,7 +448,7 @@ def test_days_without_any_event_have_files_that_are_gone_on_from(tmp_path):
     sla_root(tmp_path, [], *days[:2])
     sla_root(tmp_path, Clock(1).apply(49, 60).events, days[2], days[2])
     assert tables(tmp_path, days[2], TARGETS)[0]["ticket_id"].to_pylist() == [1]
-    assert tables(tmp_path, days[1], CLOCKS) == [CLOCKS_SCHEMA.empty_table()]
+    assert tables(tmp_path, days[1], CLOCKS) == [SLA_CLOCKS_TABLE.schema.empty_table()]
 
 
 def test_a_day_that_begins_a_history_has_a_hash_of_its_own(tmp_path):

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.storage import sorted_runs
 from ticket_events_pipeline.storage.content_hash import ContentHash, content_hash
-from ticket_events_pipeline.storage.decode import decode_rows
 from ticket_events_pipeline.storage.sorted_runs import FileRun, Keys, MemoryRun, Merge
 from ticket_events_pipeline.storage.stored_file import StoredFile
 

@@ -11,22 +11,18 @@ import pyarrow.compute as pc
 import pytest
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA, advance, empty_clocks
+from ticket_events_pipeline.sla.rules.clocks import advance, empty_clocks
 from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
 from ticket_events_pipeline.sla.rules.deletions import AUDIT_COLUMNS, status_changes
 from ticket_events_pipeline.sla.rules.events import APPLY, BREACH, RANK_BY_TYPE, sla_events
 from ticket_events_pipeline.sla.rules.targets import targets
-from ticket_events_pipeline.tables.column_docs import COLUMN_DOCS
-from ticket_events_pipeline.tables.column_lineage import COLUMN_LINEAGE, RAW_ASSETS
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, RAW_SCHEMAS, SLA_TARGETS_SCHEMA
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
+from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.sla_cases import changes_of, raw_table
 
-SCHEMAS = {
-    **RAW_SCHEMAS,
-    "sla_clocks": CLOCKS_SCHEMA,
-    "sla_targets": SLA_TARGETS_SCHEMA,
-    "daily_sla_breach_summary": DAILY_SLA_BREACH_SUMMARY_SCHEMA,
-}
 FIRST = Day(dt.date(2026, 3, 2))
 DAY = FIRST.plus(1)
 SAMPLES = range(3)
@@ -34,34 +30,30 @@ STATUSES = ["deleted", "deleted", "open"]
 RELAXED = ["apply_sla", "breach", "apply_sla", "fulfill", "update_status"]
 
 
-@pytest.mark.parametrize("asset", SCHEMAS)
-def test_every_column_has_one_description_and_none_is_left_over(asset):
-    assert sorted(COLUMN_DOCS[asset]) == sorted(SCHEMAS[asset].names)
+MADE = [table for table in TABLES.values() if table.made_from]
 
 
-def test_a_description_is_one_sentence_of_plain_text():
-    for asset, columns in COLUMN_DOCS.items():
-        for name, told in columns.items():
-            assert told[0].isupper() or told[0].isdigit() or told.split()[0] in columns, (asset, name)
-            assert told.endswith("."), (asset, name)
-            assert ". " not in told, (asset, name)
-            assert told.isascii(), (asset, name)
-            assert len(told) <= 200, (asset, name, len(told))
+@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
+def test_a_description_is_one_sentence_of_plain_text(table):
+    for column in table:
+        assert column.doc[0].isupper() or column.doc[0].isdigit() or column.doc.split()[0] in table, column.name
+        assert column.doc.endswith("."), column.name
+        assert ". " not in column.doc, column.name
+        assert column.doc.isascii(), column.name
+        assert len(column.doc) <= 200, (column.name, len(column.doc))
 
 
-@pytest.mark.parametrize("asset", COLUMN_LINEAGE)
-def test_the_lineage_names_every_column_of_the_asset_and_only_columns_that_exist_above_it(asset):
-    assert list(COLUMN_LINEAGE[asset]) == SCHEMAS[asset].names
-    for sources in COLUMN_LINEAGE[asset].values():
-        assert len(set(sources)) == len(sources)
-        assert all(column in SCHEMAS[upstream].names for upstream, column in sources)
+@pytest.mark.parametrize("table", MADE, ids=lambda table: table.name)
+def test_the_lineage_names_only_columns_that_exist_above_it_and_each_once(table):
+    for column in table:
+        assert len(set(column.made_from)) == len(column.made_from)
+        assert all(any(name in upstream for upstream in table.made_from) for name in column.made_from)
 
 
 def said_of(asset, upstream):
     """Per column of the asset, the columns of `upstream` that it is said to be made from."""
-    return {
-        name: {column for source, column in sources if source == upstream} for name, sources in COLUMN_LINEAGE[asset].items()
-    }
+    lineage = TABLES[asset].lineage
+    return {name: {column for source, column in sources if source == upstream} for name, sources in lineage.items()}
 
 
 def history(seed):
@@ -180,7 +172,7 @@ def clocks_of(raw, new_ids):
     return clocks.append_column("delivery", pa.array([old[number] for number in clocks["id"].to_pylist()]))
 
 
-@pytest.mark.parametrize("stream", RAW_ASSETS)
+@pytest.mark.parametrize("stream", STREAMS)
 def test_clocks_change_with_the_raw_columns_that_are_named_and_with_no_other(stream):
     made_from, rng = defaultdict(set), random.Random(1)  # noqa: S311
     raw = raw_table([*history(1), *(audits(1) if stream == "ticket_events" else [])], stream)
@@ -240,10 +232,10 @@ def test_targets_change_with_the_columns_of_the_clocks_that_are_named_and_with_n
         rng = random.Random(seed)  # noqa: S311
         clocks = advance(empty_clocks(), sla_events(raw_table(history(seed))), DAY)
         before = targets_of(clocks)
-        for column in CLOCKS_SCHEMA.names:
+        for column in SLA_CLOCKS_TABLE.schema.names:
             for name in differing(before, targets_of(perturbed_clocks(clocks, column, rng)), ["ticket"]):
                 made_from[name].add(column)
-    assert {name: made_from[name] for name in SLA_TARGETS_SCHEMA.names} == said_of("sla_targets", "sla_clocks")
+    assert {name: made_from[name] for name in SLA_TARGETS_TABLE.schema.names} == said_of("sla_targets", "sla_clocks")
 
 
 # From targets to the summary. The policies that figures are booked under decide which rows there are.
@@ -289,10 +281,10 @@ def test_the_summary_changes_with_the_columns_of_the_targets_that_are_named_and_
         rng = random.Random(seed)  # noqa: S311
         made = sample_targets(seed)
         before = summary_of(made)
-        for column in SLA_TARGETS_SCHEMA.names:
+        for column in SLA_TARGETS_TABLE.schema.names:
             after = summary_of(perturbed_targets(made, column, rng))
             changed = {name for name in key if set(before[name].to_pylist()) != set(after[name].to_pylist())}
             for name in changed if column in BOOKED_UNDER else differing(before, after, key):
                 made_from[name].add(column)
     said = said_of("daily_sla_breach_summary", "sla_targets")
-    assert {name: made_from[name] for name in DAILY_SLA_BREACH_SUMMARY_SCHEMA.names} == said
+    assert {name: made_from[name] for name in DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names} == said

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 from ticket_events_pipeline.sla.rules.daily_summary import COUNTS, daily_summary
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline_tests.support.sla_cases import Clock, clocks_by_day, tables_of
 
 DAY = Clock.DAY
@@ -91,6 +92,6 @@ def test_title_is_that_of_the_newest_apply_of_the_policy_whatever_its_metric():
 
 def test_provenance_stands_in_every_row_and_a_day_without_targets_is_empty_with_the_schema():
     more = {"day": DAY, "as_of": DAY.end, "events_through": None, "history_from": dt.date(2026, 2, 1)}
-    assert daily_summary(SLA_TARGETS_SCHEMA.empty_table(), **more) == DAILY_SLA_BREACH_SUMMARY_SCHEMA.empty_table()
+    assert daily_summary(SLA_TARGETS_TABLE.schema.empty_table(), **more) == DAILY_SLA_BREACH_SUMMARY_TABLE.schema.empty_table()
     (row,) = summary_of(Clock().apply(9, 60))
     assert [row[name] for name in ("as_of", "events_through", "history_from")] == [DAY.end, None, dt.date(2026, 3, 1)]

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.sla.rules.events import SLA_EVENTS_SCHEMA, has_metric_events, sla_events
-from ticket_events_pipeline.tables.schemas import TICKET_EVENTS_SCHEMA
+from ticket_events_pipeline.tables.ticket_events import TICKET_EVENTS_TABLE
 from ticket_events_pipeline_tests.support.sla_cases import Clock, raw_table
 
 AUDITS = pa.Table.from_pylist(
     [{"id": 1, "ticket_id": 1, "time": Clock.DAY.start * 1000, "event_type": "Audit", "child_event_count": 0}],
-    schema=TICKET_EVENTS_SCHEMA,
+    schema=TICKET_EVENTS_TABLE.schema,
 )
 
 

@@ -6,20 +6,10 @@ https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremen
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
-from ticket_events_pipeline.zendesk.columnar import ColumnarRows
-
-TIME_FIELDS = {
-    # The stream's own time first: an audit's `timestamp` is what start_time is compared with.
-    "ticket_events": ("timestamp", "created_at", "time"),
-    "ticket_metric_events": ("time", "timestamp", "created_at"),
-}
+from ticket_events_pipeline.tables.table import Table
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -48,22 +38,10 @@ def as_epoch_ms(value: Any) -> int | None:
     return None
 
 
-def row_time_ms(row: Mapping[str, Any], stream: str) -> int | None:
-    """Epoch milliseconds of a row of `stream`: the first of its TIME_FIELDS that can be read; None if none can."""
-    for name in TIME_FIELDS[stream]:
+def row_time_ms(row: Mapping[str, Any], table: Table) -> int | None:
+    """Epoch milliseconds of a row: the first of the table's time fields that can be read; None if none can."""
+    for name in table.time_fields:
         time_ms = as_epoch_ms(row.get(name))
         if time_ms is not None:
             return time_ms
     return None
-
-
-def row_seconds(rows: Sequence[dict[str, Any]], stream: str) -> NDArray[np.int64]:
-    """Epoch seconds of the rows of a page that have a readable time, in the page's order."""
-    if isinstance(rows, ColumnarRows):
-        times_ms = rows.columns.field("time").cast(pa.int64()).drop_null().to_numpy()
-    else:
-        found = (row_time_ms(row, stream) for row in rows)
-        times_ms = np.array([time_ms for time_ms in found if time_ms is not None], dtype=np.int64)
-    shown = (times_ms >= OLDEST_MS) & (times_ms < (NEWEST_EPOCH_SECOND + 1) * 1000)
-    seconds: NDArray[np.int64] = np.floor_divide(times_ms[shown], 1000)
-    return seconds

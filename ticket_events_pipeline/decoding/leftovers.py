@@ -1,7 +1,4 @@
-"""One column from the values of many rows, and the leftovers: what no column holds.
-
-Which field fills which column is `event_batch`'s.
-"""
+"""One column from the values of many rows, and the leftovers: what no column holds."""
 
 from __future__ import annotations
 
@@ -11,14 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from ticket_events_pipeline.storage.json_values import as_bool, as_int64, as_text, compact_json, tells_all, whole_column
+from ticket_events_pipeline.decoding.json_values import as_bool, as_int64, as_text, compact_json, tells_all, whole_column
 
 Row = dict[str, Any]
 
 
 @dataclass
 class Leftovers:
-    """What no column holds, by row and path: the column `extra` in the making."""
+    """What no column holds, by row and path: the column `extra` before it is written."""
 
     by_row: dict[int, Row] = field(default_factory=dict)
 
@@ -35,11 +32,6 @@ class Leftovers:
         return pa.array([texts.get(index) for index in range(rows)], pa.string())
 
 
-def column_of(rows: list[Row], name: str, kind: pa.DataType, leftovers: Leftovers) -> pa.Array:
-    """The column of a field that stands at the top of a row."""
-    return convert_values([row.get(name) for row in rows], kind, lambda _: name, leftovers)
-
-
 def convert_values(
     values: list[Any], kind: pa.DataType | Callable[[Any], Any], path_of: Callable[[int], str], leftovers: Leftovers
 ) -> pa.Array:
@@ -48,9 +40,7 @@ def convert_values(
         whole = whole_column(values, kind)
         if whole is not None:
             return whole
-        convert: Callable[[Any], Any] = {pa.int64(): as_int64, pa.bool_(): as_bool, pa.string(): as_text}[kind]
-    else:
-        convert = kind
+    convert = converter(kind)
     converted = []
     for index, value in enumerate(values):
         fitting = None if value is None else convert(value)
@@ -58,6 +48,14 @@ def convert_values(
             leftovers.keep(index, path_of(index), value)
         converted.append(fitting)
     return pa.array(converted, kind if isinstance(kind, pa.DataType) else pa.string())
+
+
+def converter(kind: pa.DataType | Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What makes a value of this kind from a JSON value; None where it doesn't fit."""
+    if not isinstance(kind, pa.DataType):
+        return kind
+    by_type: dict[pa.DataType, Callable[[Any], Any]] = {pa.int64(): as_int64, pa.bool_(): as_bool, pa.string(): as_text}
+    return by_type[kind]
 
 
 def dig(value: Any, path: tuple[str, ...]) -> Any:

@@ -7,17 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.storage.decode import decode_rows
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.decoding.decode import decode_rows
+from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
+from ticket_events_pipeline_tests.support.released import in_released_columns
 
-STREAMS = sorted(RAW_SCHEMAS)
+STREAM_NAMES = sorted(STREAMS)
 
 
 def told(stream, row):
     """The columns that a row fills, times as ISO text."""
     table = decode_rows(stream, [row]).table
-    (columns,) = table.to_pylist()
+    (columns,) = in_released_columns(stream, table.to_pylist())
     shown = {name: value for name, value in columns.items() if value is not None}
     return {name: value.isoformat() if name in ("time", "created_at") else value for name, value in shown.items()}
 
@@ -27,14 +29,14 @@ def metric_event(**fields):
     return {**base, "time": "2026-03-02T09:00:00Z", **fields}
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", STREAM_NAMES)
 def test_the_documented_samples_are_taken_as_they_are_in_both_streams(stream):
     for name in ("docs_ticket_events_example", "docs_ticket_metric_events_example"):
         page = json.loads((SAMPLES / f"{name}.json").read_text())
         rows = page.get("ticket_events", page.get("ticket_metric_events"))
         batch = decode_rows(stream, rows)
         assert batch.rejected == []
-        assert batch.table.schema == RAW_SCHEMAS[stream]
+        assert batch.table.schema == TABLES[stream].schema
         stored = batch.table.select(["id", "instance_id", "metric", "ticket_id", "type"]).to_pylist()
         assert stored == [{name: row[name] for name in ("id", "instance_id", "metric", "ticket_id", "type")} for row in rows]
 
@@ -163,7 +165,7 @@ def test_a_lone_surrogate_is_replaced_in_the_column_and_exact_in_extra():
         (["id", 1], "no JSON object"),
     ],
 )
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", STREAM_NAMES)
 def test_a_row_that_cannot_be_placed_is_rejected_with_the_reason_and_the_others_stay(stream, row, reason):
     batch = decode_rows(stream, [metric_event(id=1), row, metric_event(id=2)])
     assert batch.table["id"].to_pylist() == [1, 2]
@@ -199,13 +201,15 @@ NAMES = st.sampled_from(
 )
 
 
-@given(st.lists(st.dictionaries(NAMES | st.text(max_size=4), json_values, max_size=6), max_size=4), st.sampled_from(STREAMS))
+@given(
+    st.lists(st.dictionaries(NAMES | st.text(max_size=4), json_values, max_size=6), max_size=4), st.sampled_from(STREAM_NAMES)
+)
 def test_any_json_is_taken_and_no_unknown_field_is_lost(bodies, stream):
     rows = [{**body, "id": number, "time": "2026-03-02T09:00:00Z"} for number, body in enumerate(bodies)]
     batch = decode_rows(stream, rows)
     batch.table.validate(full=True)
     assert batch.rejected == []
-    known = set(RAW_SCHEMAS[stream].names) | {"sla", "group_sla", "status", "timestamp", "created_at", "time"}
+    known = set(TABLES[stream].schema.names) | {"sla", "group_sla", "status", "timestamp", "created_at", "time"}
     for row, stored in zip(rows, batch.table.to_pylist(), strict=True):
         extra = json.loads(stored["extra"] or "{}")
         assert {name: row[name] for name in row if name not in known} == {
@@ -217,5 +221,5 @@ def test_any_json_is_taken_and_no_unknown_field_is_lost(bodies, stream):
 
 
 def test_an_empty_page_makes_an_empty_table_of_the_schema():
-    for stream in STREAMS:
-        assert decode_rows(stream, []).table == pa.table(RAW_SCHEMAS[stream].empty_table())
+    for stream in STREAM_NAMES:
+        assert decode_rows(stream, []).table == pa.table(TABLES[stream].schema.empty_table())

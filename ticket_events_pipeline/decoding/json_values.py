@@ -1,8 +1,4 @@
-"""Single JSON values into what a column can hold; None where they can't be held.
-
-Only conversions of one value (or of a clean column at once) are here. Where a value belongs, and what becomes of one that
-doesn't fit, is `event_batch`'s.
-"""
+"""Single JSON values, or a clean column at once, into what a column can hold; None where they can't be held."""
 
 from __future__ import annotations
 
@@ -103,8 +99,8 @@ def as_text(value: Any) -> str | None:
     return valid_unicode(value) if isinstance(value, str) else None
 
 
-def as_policy_id(value: Any) -> str | None:
-    """A policy's id as text: `sla` sends numbers, `group_sla` sends strings."""
+def as_id(value: Any) -> str | None:
+    """An id as text: some objects send numbers, others strings."""
     if isinstance(value, bool):
         return None
     return str(value) if isinstance(value, int) else as_text(value)

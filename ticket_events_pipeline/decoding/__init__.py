@@ -1,0 +1,1 @@
+"""Rows as Zendesk sends them into the columns of their table."""
