@@ -59,8 +59,6 @@ def ids_by_shape(rows: pa.Table) -> IdsByShape:
 
 def has_metric_shape(rows: pa.Table) -> np.ndarray:
     """Whether each row has the metric-event shape; all False in a stream that has one shape, see `id_columns`."""
-    if "instance_id" not in rows.column_names:
-        return np.zeros(rows.num_rows, dtype=bool)
     shapes: np.ndarray = metric_shaped(rows).to_numpy()
     return shapes
 

@@ -70,7 +70,7 @@ def _observe(
         location_label(context),
         key_prefix=scope.key_prefix,
         now=now,
-        is_known=is_posted,
+        is_posted=is_posted,
     )
     try:
         store, today = scope.pipeline().store, scope.day_containing(now)

@@ -7,6 +7,8 @@ import datetime as dt
 from ticket_events_pipeline.sla.rules.daily_summary import COUNTS, daily_summary
 from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
+from ticket_events_pipeline_tests.support import sla_oracle
+from ticket_events_pipeline_tests.support.released import released_columns
 from ticket_events_pipeline_tests.support.sla_cases import Clock, clocks_by_day, tables_of
 
 DAY = Clock.DAY
@@ -95,3 +97,9 @@ def test_provenance_stands_in_every_row_and_a_day_without_targets_is_empty_with_
     assert daily_summary(SLA_TARGETS_TABLE.schema.empty_table(), **more) == DAILY_SLA_BREACH_SUMMARY_TABLE.schema.empty_table()
     (row,) = summary_of(Clock().apply(9, 60))
     assert [row[name] for name in ("as_of", "events_through", "history_from")] == [DAY.end, None, dt.date(2026, 3, 1)]
+
+
+def test_every_count_has_a_column_and_the_oracle_knows_those_of_every_release():
+    released = {column.name for column in released_columns(DAILY_SLA_BREACH_SUMMARY_TABLE)}
+    assert COUNTS.keys() <= set(DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names)
+    assert set(sla_oracle.FIGURES) == COUNTS.keys() & released
