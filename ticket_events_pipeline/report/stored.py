@@ -22,10 +22,9 @@ from ticket_events_pipeline.report.model import (
     TicketFacts,
 )
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
-from ticket_events_pipeline.sla.provenance import Provenance
+from ticket_events_pipeline.sla.provenance import Provenance, find_sla_day
 from ticket_events_pipeline.sla.restatements import restatements_in
 from ticket_events_pipeline.sla.rules.daily_summary import overdue_figures
-from ticket_events_pipeline.storage.partition_file import partition_path, read_partition, read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
 
 PolicyKey = tuple[str, str | None, bool | None]
@@ -165,19 +164,11 @@ def read_summary(store: Store, day: Day) -> DaySummary | None:
     Raises:
         DamagedFileError: its file can't be read, or isn't one of this pipeline.
     """
-    found = read_partition_and_metadata(store, SUMMARY, day, _SUMMARY_COLUMNS)
+    found = find_sla_day(store, SUMMARY, day, _SUMMARY_COLUMNS)
     if found is None:
         return None
-    table, metadata = found
-    try:
-        provenance = Provenance.from_metadata(metadata)
-    except (KeyError, ValueError) as error:
-        raise _damaged(store, SUMMARY, day, f"bears no footer of this pipeline ({error!r})") from error
-    return DaySummary(day, tuple(_row(row) for row in table.to_pylist()), provenance, restatements_in(metadata))
-
-
-def _damaged(store: Store, asset: str, day: Day, problem: str) -> DamagedFileError:
-    return DamagedFileError(f"{store.url(partition_path(asset, day))} {problem}. Materialise {asset} of {day} again.")
+    rows = tuple(_row(row) for row in found.rows.to_pylist())
+    return DaySummary(day, rows, found.provenance, restatements_in(found.metadata))
 
 
 def _row(row: dict[str, Any]) -> SummaryRow:
@@ -248,10 +239,10 @@ def read_targets(store: Store, day: Day) -> DayTargets:
         DayNotFetchedError: `sla_targets` of the day has not been made.
         DamagedFileError: its file can't be read, or isn't one of this pipeline.
     """
-    table = read_partition(store, TARGETS, day, _TARGET_COLUMNS)
-    if table is None:
+    found = find_sla_day(store, TARGETS, day, _TARGET_COLUMNS)
+    if found is None:
         raise not_made(TARGETS, day)
-    return _day_targets(table)
+    return _day_targets(found.rows)
 
 
 def _day_targets(table: pa.Table) -> DayTargets:

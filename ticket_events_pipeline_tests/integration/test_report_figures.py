@@ -506,7 +506,7 @@ def test_damaged_tables_of_the_day_are_named(tmp_path, asset):
 def test_summary_without_a_footer_is_damaged(tmp_path):
     sla_root(tmp_path, all_events(*late_clocks([Clock.DAY])), Clock.DAY, Clock.DAY)
     rewrite(tmp_path, SUMMARY, Clock.DAY, footer=lambda _: {})
-    with pytest.raises(DamagedFileError, match="bears no footer of this pipeline"):
+    with pytest.raises(DamagedFileError, match="has no footer of this pipeline"):
         report_of(tmp_path, Clock.DAY)
 
 
