@@ -99,27 +99,37 @@ def _verify_day(
         with opened_partition(store, stream.name, day) as file:
             if file is None:
                 return _without_file(stream, day, now=now)
-            footer = _readable_footer(file)
-            if footer is None:
-                finding = Finding("The file has no readable footer of this pipeline.", materialise_again(stream.name, day))
-                return VerifiedDay(stream.name, day, "foreign", rows=file.num_rows, findings=(finding,))
-            foreign = foreign_finding(footer, stream, day, owner)
-            if foreign is not None:
-                return VerifiedDay(stream.name, day, "foreign", footer.rows, len(footer.pages), (foreign,))
-            problems = [*footer_problems(footer, stream, day, now=now), *row_problems(file, footer, day)]
+            checked = _check_file(file, stream, day, owner=owner, now=now)
     except NewerFileError as error:
         return VerifiedDay(stream.name, day, "unreadable", findings=(Finding(error.problem, error.remedy),))
     except DamagedFileError as error:
         reason = " ".join(str(error.__cause__).split())  # some are of several lines
         finding = Finding(f"The file can't be read as Parquet ({reason}).", materialise_again(stream.name, day))
         return VerifiedDay(stream.name, day, "unreadable", findings=(finding,))
-    findings = [Finding(problem, materialise_again(stream.name, day)) for problem in problems]
+    if isinstance(checked, VerifiedDay):
+        return checked
+    footer, problems = checked
     moved = find_moved(footer)
     further = (lost_rejected_rows_finding(store, footer, day), unfinished_finding(footer, stream, day, now=now), moved)
+    findings = [Finding(problem, materialise_again(stream.name, day)) for problem in problems]
     findings += [*duplicates, *(finding for finding in further if isinstance(finding, Finding))]
     notes = (*_notes(store, footer), *([moved] if isinstance(moved, str) else []))
     state = "complete" if footer.complete else "open"
     return VerifiedDay(stream.name, day, state, footer.rows, len(footer.pages), tuple(findings), notes)
+
+
+def _check_file(
+    file: StoredFile, stream: Stream, day: Day, *, owner: Owner, now: float
+) -> tuple[RawFooter, list[str]] | VerifiedDay:
+    """The footer and the problems of the day's own file; for a foreign file, the verified day."""
+    footer = _readable_footer(file)
+    if footer is None:
+        finding = Finding("The file has no readable footer of this pipeline.", materialise_again(stream.name, day))
+        return VerifiedDay(stream.name, day, "foreign", rows=file.num_rows, findings=(finding,))
+    foreign = foreign_finding(footer, stream, day, owner)
+    if foreign is not None:
+        return VerifiedDay(stream.name, day, "foreign", footer.rows, len(footer.pages), (foreign,))
+    return footer, [*footer_problems(footer, stream, day, now=now), *row_problems(file, footer, day)]
 
 
 def _without_file(stream: Stream, day: Day, *, now: float) -> VerifiedDay:
