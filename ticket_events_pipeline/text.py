@@ -64,7 +64,7 @@ def markdown_text(text: str) -> str:
     """The text as Markdown that shows it letter by letter on one line, whatever it holds.
 
     Every character that could mean something is written as a reference; one that no page can show becomes U+FFFD. Inside what
-    could be an address stand comments, which show nowhere and split it: GitHub's dialect makes links of bare addresses.
+    could be an address, invisible comments split it: GitHub's dialect makes links of bare addresses.
     """
     showable = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", valid_unicode(text))
     pieces = _INSIDE_AN_ADDRESS.split(showable)

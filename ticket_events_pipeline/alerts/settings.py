@@ -16,7 +16,7 @@ from ticket_events_pipeline.settings import VariableReader
 WEBHOOK = "TICKET_EVENTS_ALERT_WEBHOOK"
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
-_LINKABLE = re.compile(r"[A-Za-z0-9:/.\-_~%\[\]]+")  # it stands between the brackets of a message's link
+_LINKABLE = re.compile(r"[A-Za-z0-9:/.\-_~%\[\]]+")  # it is put between the brackets of a message's link
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Only `text`: other chats that accept such messages (Mattermost, Rocket.Chat, Discord's `/slack`) are sure to know no more of
 it. A line explains its numbers: what was counted, on which day, as of when, above which threshold, and where to find more.
-Text of the account stands in code marks.
+Text of the account is in code marks.
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 https://docs.slack.dev/messaging/formatting-message-text
 """

@@ -63,7 +63,7 @@ class TicketFactsReader:
         """The facts of each of the tickets as of the end of `day`.
 
         Args:
-            day: best not before the day that was asked for last; then all begins anew.
+            day: best not before the last requested day; then reading starts over.
             ticket_ids: whose.
             expected: tickets that later days will ask for: each file read for this day is not read for them again.
         """

@@ -45,7 +45,7 @@ def breaches(place, yesterday):
     return {row["sla_metric"]: row["breaches_sum"] for row in counted}
 
 
-def test_the_report_tells_yesterdays_breaches(place, yesterday, breaches):
+def test_the_report_shows_yesterdays_breaches(place, yesterday, breaches):
     made = place.ticket_events("report", "--date", str(yesterday))
     assert made.code == 0, made.output
     with opened_browser() as page:
@@ -56,7 +56,7 @@ def test_the_report_tells_yesterdays_breaches(place, yesterday, breaches):
         assert shown == {metric: str(count) for metric, count in breaches.items()}
 
 
-def test_the_ui_tells_yesterdays_breaches_as_a_number_and_in_its_table(ui, yesterday, breaches):
+def test_the_ui_shows_yesterdays_breaches_as_a_number_and_in_its_table(ui, yesterday, breaches):
     total = str(sum(breaches.values()))
     with opened_browser(width=1500, height=1400) as page:
         page.goto(f"{ui.url}/assets/{SUMMARY}?view=partitions&partition={yesterday}")
@@ -65,12 +65,12 @@ def test_the_ui_tells_yesterdays_breaches_as_a_number_and_in_its_table(ui, yeste
         assert row.first.get_by_role("cell").nth(1).inner_text().strip() == total
         page.get_by_text("[Show Markdown]").first.click()
         page.get_by_text(re.compile(rf"^{total} breach(es)?$")).wait_for()
-        told = dict.fromkeys(breaches, 0)
+        shown = dict.fromkeys(breaches, 0)
         for line in page.locator("tr").filter(has_text="hours").all():
             cells = line.get_by_role("cell").all_inner_texts()
-            if len(cells) > 3 and cells[0].lower().replace(" ", "_") in told:
-                told[cells[0].lower().replace(" ", "_")] += int(cells[2])
-        assert told == breaches
+            if len(cells) > 3 and cells[0].lower().replace(" ", "_") in shown:
+                shown[cells[0].lower().replace(" ", "_")] += int(cells[2])
+        assert shown == breaches
 
 
 def test_the_ui_shows_the_chart_of_the_last_thirty_days(ui, yesterday):

@@ -29,8 +29,8 @@ def events():
         metric_event(1, "activate", 8),
         metric_event(2, "apply_sla", 8, sla=policy),
         metric_event(3, "breach", 9),
-        metric_event(4, TEXT, 10),  # a type that nobody knows
-        metric_event(5, "update_status", 10, **{TEXT: 1}),  # a field that nobody knows
+        metric_event(4, TEXT, 10),  # a type that is unknown
+        metric_event(5, "update_status", 10, **{TEXT: 1}),  # a field that is unknown
     ]
     created = {"id": 70, "event_type": "Create", "subject": TEXT, "priority": TEXT}
     comment = {"id": 71, "event_type": "Comment", "body": TEXT, "html_body": TEXT, "public": True}
@@ -93,7 +93,7 @@ def test_it_shows_as_text_in_the_checks_of_the_ui(ui):
 
 
 def test_it_shows_as_text_in_the_terminal(place):
-    told = place.ticket_events("summary", "--from", str(DAY), "--to", str(DAY), "--format", "csv").output
-    assert TEXT.replace('"', '""') in told
-    told = place.ticket_events("summary", "--from", str(DAY), "--to", str(DAY), COLUMNS="250").output
-    assert "<script>window.pwned=1</script>" in told
+    printed = place.ticket_events("summary", "--from", str(DAY), "--to", str(DAY), "--format", "csv").output
+    assert TEXT.replace('"', '""') in printed
+    printed = place.ticket_events("summary", "--from", str(DAY), "--to", str(DAY), COLUMNS="250").output
+    assert "<script>window.pwned=1</script>" in printed

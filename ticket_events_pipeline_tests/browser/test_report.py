@@ -44,7 +44,7 @@ def unfolded(page):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "light"), (1400, "dark"), (400, "dark")])
-def test_everybody_can_read_thirty_days_of_the_simulated_account(demo, width, scheme):
+def test_thirty_days_of_the_simulated_account_are_accessible(demo, width, scheme):
     """No grave fault that axe-core knows, with everything unfolded; nothing wider than the window; nothing asked for."""
     with opened_browser(width=width, scheme=scheme) as page:
         seen = watched(page)
@@ -127,7 +127,7 @@ def test_the_pages_own_policy_keeps_a_script_from_running(hostile):
     assert ran == {False: "undefined", True: "number"}
 
 
-def test_paper_is_white_shows_what_is_folded_and_where_links_lead(tmp_path):
+def test_print_is_white_and_shows_folded_parts_and_link_addresses(tmp_path):
     late = tuple(replace(LATE, ticket_id=number) for number in range(1, LINES + 6))
     write_report(FolderStore(tmp_path), replace(day_report(), late=late, late_count=len(late)))
     with opened_browser(scheme="dark") as page:

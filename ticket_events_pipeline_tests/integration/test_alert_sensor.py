@@ -257,7 +257,7 @@ def test_a_killed_command_line_run_is_a_failure_at_once(deployment, watch):
 def test_a_failed_command_line_run_of_another_project_is_not_posted(deployment, watch):
     """Every project's command line runs a job of the same name."""
     deployment.clock.now = wall_clock()
-    keys = frozenset({dg.AssetKey("somebody_elses")})
+    keys = frozenset({dg.AssetKey("another_project")})
     failed = dg.DagsterRun(job_name="__ASSET_JOB", status=dg.DagsterRunStatus.FAILURE, asset_selection=keys)
     deployment.instance.add_run(failed)
     assert watch.tick() == []

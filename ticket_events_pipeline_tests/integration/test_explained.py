@@ -85,7 +85,7 @@ def summed(root, day):
 
 
 def stored(root, days):
-    """Every metric event in the raw files as a trace tells it, and every audit, of which a trace tells less."""
+    """Every metric event in the raw files as a trace shows it, and every audit, of which a trace shows less."""
     events = set()
     for stream in STREAMS:
         for day in days:
@@ -143,7 +143,7 @@ def test_the_worked_examples_breaches_are_these_events(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_figure_of_ten_days_of_a_believable_account_is_traced(tmp_path):
+def test_every_figure_of_ten_days_of_a_realistic_account_is_traced(tmp_path):
     """In New York, over the night in which its clocks go forward; the last day is still open."""
     days = days_between(Day.parse("2026-03-02", "America/New_York"), Day.parse("2026-03-11", "America/New_York"))
     clock = Moment(days[-1].start + 15 * 3600)
@@ -160,9 +160,9 @@ def test_every_figure_of_ten_days_of_a_believable_account_is_traced(tmp_path):
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(history=histories(), data=st.data(), timezone=st.sampled_from(["UTC", "America/New_York"]))
 def test_every_figure_of_any_history_is_traced(history, data, timezone):
-    """Some events came in the other stream, some in both and told otherwise; the last day is open."""
+    """Some events came in the other stream, some in both with other contents; the last day is open."""
     days = days_between(Day(FIRST.date, timezone), Day(FIRST.date, timezone).plus(3))
-    told = data.draw(audits(timezone, range(4)))
+    drawn_audits = data.draw(audits(timezone, range(4)))
     last = days[-1]
     streams = {row["id"]: data.draw(st.sampled_from(["metric", "audits", "both"])) for row in history}
     hour = data.draw(st.integers(1, 30))
@@ -180,14 +180,14 @@ def test_every_figure_of_any_history_is_traced(history, data, timezone):
                 day,
                 now=now + audits_are_later,
                 stream="ticket_events",
-                audits=told,
+                audits=drawn_audits,
             )
         make_sla_days(root, days[0], last)
         for day in days:
             check(root, day, days)
 
 
-def test_a_target_is_traced_from_where_its_clock_was_remembered(tmp_path):
+def test_a_target_is_traced_from_a_carried_over_clock(tmp_path):
     """What comes after a month of silence makes a new target, whatever still lies in the files."""
     forgotten = Clock().apply(9, 60).add("fulfill", 10).add("breach", 24 * 33)
     paused = Clock(ticket_id=2, first_id=11).add("activate", 8).apply(9, 60).add("fulfill", 10)
@@ -212,7 +212,7 @@ def test_a_target_is_traced_from_where_its_clock_was_remembered(tmp_path):
     assert {row["event_id"] for row in trace(tmp_path, days[0], figure="targets_started") if row["ticket_id"] == 4} == {35}
 
 
-def test_the_events_say_why(tmp_path):
+def test_the_events_explain_a_figure(tmp_path):
     """A null policy cancels, an activate re-opens, a pause pauses; breach, new policy and its minutes make a superseded one."""
     cancelled = Clock().apply(9, 60).add("apply_sla", 10, sla=None)
     reopened = Clock(ticket_id=2, first_id=11).apply(9, 60).add("fulfill", 10).add("activate", 30).add("pause", 31)
@@ -246,7 +246,7 @@ def test_the_events_say_why(tmp_path):
     }
 
 
-def test_the_audits_say_which_targets_were_deleted_and_which_came_back(tmp_path):
+def test_the_audits_show_which_targets_were_deleted_and_restored(tmp_path):
     """What opens while the ticket is deleted opens at the restoration; a fulfil in that time leaves the target deleted."""
     late = Clock().apply(9, 60).add("breach", 10).ticket(11, "deleted")
     back = Clock(ticket_id=2, first_id=11).apply(9, 60).ticket(10, "deleted").ticket(30, "open")
@@ -255,10 +255,10 @@ def test_the_audits_say_which_targets_were_deleted_and_which_came_back(tmp_path)
     done.ticket(30, "open")
     other = Clock(ticket_id=5, first_id=41).apply(9, 60).ticket(10, "pending")
     clocks, days = (late, back, waited, done, other), [Clock.DAY, Clock.DAY.plus(1)]
-    told = all_audits(*clocks)
-    for number, audit in enumerate(told, 91):
+    drawn = all_audits(*clocks)
+    for number, audit in enumerate(drawn, 91):
         audit["id"] = number
-    sla_root(tmp_path, all_events(*clocks), days[0], days[1], audits=told)
+    sla_root(tmp_path, all_events(*clocks), days[0], days[1], audits=drawn)
     assert {"targets_deleted", "breaches"} <= check(tmp_path, days[0], days)
     check(tmp_path, days[1], days)
 
@@ -327,7 +327,7 @@ def test_numbers_that_leave_int64_break_no_trace(tmp_path):
     assert "achieved" in check(tmp_path, Clock.DAY, [Clock.DAY])
 
 
-def test_targets_of_an_earlier_version_are_traced_without_the_columns_that_came_later(tmp_path):
+def test_targets_of_an_earlier_version_are_traced_without_newer_columns(tmp_path):
     sla_root(tmp_path, Clock().apply(9, 60).add("breach", 10).events, Clock.DAY, Clock.DAY)
     without_estimates(tmp_path, Clock.DAY)
     assert [row["event_id"] for row in trace(tmp_path, Clock.DAY, figure="breaches")] == [2]
@@ -335,11 +335,11 @@ def test_targets_of_an_earlier_version_are_traced_without_the_columns_that_came_
 
 
 @pytest.mark.parametrize(("audits_later", "breaches"), [(-1, [2]), (0, [2]), (1, [])])
-def test_an_event_in_both_streams_is_told_by_the_later_fetch(tmp_path, audits_later, breaches):
+def test_of_an_event_in_both_streams_the_later_fetch_is_traced(tmp_path, audits_later, breaches):
     """In one and the same second, by the metric stream. The other says here that it was a pause."""
-    told = Clock().apply(9, 60).add("breach", 10).events
-    put_raw_day(tmp_path, told, Clock.DAY, now=Clock.DAY.end + 10)
-    otherwise = [{**told[1], "type": "pause"}]
+    events = Clock().apply(9, 60).add("breach", 10).events
+    put_raw_day(tmp_path, events, Clock.DAY, now=Clock.DAY.end + 10)
+    otherwise = [{**events[1], "type": "pause"}]
     put_raw_day(tmp_path, otherwise, Clock.DAY, now=Clock.DAY.end + 10 + audits_later, stream="ticket_events")
     make_sla_days(tmp_path, Clock.DAY, Clock.DAY)
     check(tmp_path, Clock.DAY, [Clock.DAY])
@@ -360,8 +360,8 @@ def test_an_event_that_moved_to_another_day_counts_there(tmp_path):
     make_sla_days(tmp_path, first, second)
     assert check(tmp_path, first, [first, second]) >= {"breaches", "breached_open_eod"}
     assert check(tmp_path, second, [first, second]) >= {"breaches", "completed_breached"}
-    told = [(row["event_id"], str(row["file"])) for row in trace(tmp_path, second, figure="completed_breached")]
-    assert told == [(3, str(second)), (12, str(second))]
+    traced = [(row["event_id"], str(row["file"])) for row in trace(tmp_path, second, figure="completed_breached")]
+    assert traced == [(3, str(second)), (12, str(second))]
 
 
 def test_events_of_one_second_count_in_the_order_of_the_rules(tmp_path):
@@ -445,7 +445,7 @@ def test_the_page_needs_nothing_else_and_runs_nothing():
     assert "@import" not in explained_page()
 
 
-def test_the_page_can_be_read_without_seeing_it():
+def test_the_page_can_be_read_by_a_screen_reader():
     """One h1, no level left out, a language, a title, headed tables, links that say where they go, places to scroll by keys."""
     levels = [int(tag[1]) for tag, _ in SEEN.tags if re.fullmatch("h[1-6]", tag)]
     assert levels.count(1) == 1

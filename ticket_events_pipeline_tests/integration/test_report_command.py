@@ -23,12 +23,12 @@ LATEST = "sla_breach_report/latest.html"
 def events():
     """A ticket a day that breaches an hour after its policy was applied, and stays late."""
     sla = {"target": 60, "business_hours": False, "policy": {"id": 11, "title": "Standard"}}
-    told = []
+    events = []
     for number, day in enumerate((FIRST, CLOSED, TODAY), start=1):
         base = {"ticket_id": 100 + number, "metric": "reply_time", "instance_id": 1, "deleted": False}
-        told.append({**base, "id": 10 * number, "type": "apply_sla", "time": day.start + 3600, "sla": sla})
-        told.append({**base, "id": 10 * number + 1, "type": "breach", "time": day.start + 7200})
-    return told
+        events.append({**base, "id": 10 * number, "type": "apply_sla", "time": day.start + 3600, "sla": sla})
+        events.append({**base, "id": 10 * number + 1, "type": "breach", "time": day.start + 7200})
+    return events
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def page_at(path):
     return parsed(Path(path).read_text(encoding="utf-8"))
 
 
-def test_the_newest_complete_day_is_made_and_its_path_alone_is_told(place):
+def test_the_newest_complete_day_is_made_and_only_its_path_is_printed(place):
     ended = place.ticket_events("report")
     path = place.root / report_path(CLOSED)
     assert (ended.code, ended.output) == (0, f"{path}\n")
@@ -60,7 +60,7 @@ def test_the_newest_complete_day_is_made_and_its_path_alone_is_told(place):
     assert page_at(place.root / LATEST).one("h1").text == "Tuesday, 3 March 2026"
 
 
-def test_a_day_that_is_asked_for_is_made_and_the_newest_stays_the_latest(place):
+def test_a_requested_day_is_made_and_the_newest_stays_the_latest(place):
     assert place.ticket_events("report", "--date", str(TODAY)).code == 0
     ended = place.ticket_events("report", "--date", str(FIRST), ZENDESK_SUBDOMAIN="acme")
     assert (ended.code, ended.output) == (0, f"{place.root / report_path(FIRST)}\n")
@@ -100,7 +100,7 @@ def test_a_day_without_a_summary_is_an_error_that_says_what_to_run(place):
     assert not (place.root / "sla_breach_report").exists()
 
 
-def test_a_root_without_any_summary_is_an_error_that_points_at_the_sandbox_if_there_is_one(tmp_path, made):
+def test_a_root_without_a_summary_is_an_error_that_mentions_the_sandbox(tmp_path, made):
     place = new_place(tmp_path)
     ended = place.ticket_events("report")
     assert ended.code == 1
@@ -112,7 +112,7 @@ def test_a_root_without_any_summary_is_an_error_that_points_at_the_sandbox_if_th
     assert place.ticket_events("report", ZENDESK_SANDBOX="1").output == f"{place.root}/sandbox/{report_path(CLOSED)}\n"
 
 
-def test_a_date_that_is_none_is_wrong_usage(place):
+def test_an_invalid_date_is_wrong_usage(place):
     ended = place.ticket_events("report", "--date", "2026-3-4")
     assert ended.code == 2
     assert "--date: '2026-3-4' is not a date of the form YYYY-MM-DD." in ended.output
@@ -140,7 +140,7 @@ def test_open_opens_the_page_in_the_browser(place):
 
 
 @pytest.mark.slow
-def test_open_opens_a_private_copy_of_what_lies_in_a_bucket(tmp_path, made):
+def test_open_opens_a_private_copy_of_a_page_in_a_bucket(tmp_path, made):
     """With the pages that it links to; and a page that was found, too."""
     with object_server() as server:
         with server.exported():
@@ -151,11 +151,11 @@ def test_open_opens_a_private_copy_of_what_lies_in_a_bucket(tmp_path, made):
         place = new_place(tmp_path, **server.env, TMPDIR=str(tmp_path / "tmp"))
         (tmp_path / "tmp").mkdir()
         place.variables["TICKET_EVENTS_ROOT"] = server.root("prefix")
-        for said in ("Opening a copy", "no longer stored"):
+        for words in ("Opening a copy", "no longer stored"):
             ended = place.ticket_events("report", "--open", BROWSER=recording_browser(tmp_path))
             assert ended.code == 0, ended.output
             assert f"{server.root('prefix')}/{report_path(CLOSED)}" in ended.output.splitlines()
-            assert said in ended.output
+            assert words in ended.output
             copy = opened_path(tmp_path)
             assert page_at(copy).one("h1").text == "Tuesday, 3 March 2026"
             assert copy.is_relative_to(tmp_path / "tmp")

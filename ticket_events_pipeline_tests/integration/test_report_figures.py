@@ -104,7 +104,7 @@ def test_tiles_equal_sums_over_the_summary_per_metric(lake, reports):
     sums = ", ".join(f"coalesce(sum({name}) FILTER (date = $day), 0)" for name in counts)
     query = f"SELECT sla_metric, {sums} FROM {SUMMARY} WHERE date = $day OR {WEEK_BEFORE} GROUP BY 1 ORDER BY 1"  # noqa: S608
     for day, report in reports.items():
-        told = [
+        shown = [
             (
                 tile.sla_metric,
                 tile.day.breaches,
@@ -115,8 +115,8 @@ def test_tiles_equal_sums_over_the_summary_per_metric(lake, reports):
             )
             for tile in report.metrics
         ]
-        assert told == lake.rows(query, day=str(day))
-        assert len(told) >= 7
+        assert shown == lake.rows(query, day=str(day))
+        assert len(shown) >= 7
     assert sum(metric.day.breaches for report in reports.values() for metric in report.metrics) > 50
 
 
@@ -132,8 +132,8 @@ def test_means_are_over_the_days_of_the_week_before_that_have_a_summary(lake, re
             m.sla_metric: mean_of((days, *by_metric.get(m.sla_metric, (0, 0)))) if days else None for m in report.metrics
         }
         assert {m.sla_metric: m.mean for m in report.metrics} == expected
-    told = [reports[day].metrics[0].mean for day in SUMMARISED]
-    assert [mean and mean.days for mean in told] == [None, 1, 2, 3, 4, 5, 6, 5, 5, 6, 6]
+    shown = [reports[day].metrics[0].mean for day in SUMMARISED]
+    assert [mean and mean.days for mean in shown] == [None, 1, 2, 3, 4, 5, 6, 5, 5, 6, 6]
 
 
 def test_overdue_per_metric_is_over_the_targets_of_all_its_policies(lake, reports):
@@ -146,8 +146,8 @@ def test_overdue_per_metric_is_over_the_targets_of_all_its_policies(lake, report
         )
         expected = {metric: figures for metric, *figures in found}
         for metric in report.metrics:
-            told = [metric.overdue.p50_seconds, metric.overdue.p90_seconds, metric.overdue.max_seconds]
-            assert told == pytest.approx(expected.get(metric.sla_metric, [None] * 3))
+            shown = [metric.overdue.p50_seconds, metric.overdue.p90_seconds, metric.overdue.max_seconds]
+            assert shown == pytest.approx(expected.get(metric.sla_metric, [None] * 3))
         seen += len(expected)
     assert seen > 20
 
@@ -165,11 +165,11 @@ POLICIES = f"""
 """  # noqa: S608
 
 
-def test_policies_are_the_rows_of_the_summary_against_their_own_week(lake, reports):
+def test_policies_are_the_rows_of_the_summary_compared_with_their_own_week(lake, reports):
     for day, report in reports.items():
         days = lake.value(f"SELECT count(*) FROM {SUMMARY}_files WHERE {WEEK_BEFORE}", day=str(day))  # noqa: S608
         found = lake.rows(POLICIES, day=str(day))
-        told = [
+        shown = [
             (
                 *(row.sla_metric, row.policy_id, row.business_hours, row.policy_title),
                 *(row.day.breaches, row.day.achieved, row.day.completed_breached, row.active, row.breached_open),
@@ -177,11 +177,11 @@ def test_policies_are_the_rows_of_the_summary_against_their_own_week(lake, repor
             )
             for row in report.policies
         ]
-        assert told == [row[:-2] for row in found]
+        assert shown == [row[:-2] for row in found]
         assert [row.mean for row in report.policies] == [mean_of((days, *row[-2:])) if days else None for row in found]
 
 
-def test_chart_has_thirty_days_with_those_missing_and_open_told(lake, reports):
+def test_chart_has_thirty_days_with_missing_and_open_ones_marked(lake, reports):
     for day, report in reports.items():
         stored = {date for (date,) in lake.rows(f"SELECT date FROM {SUMMARY}_files")}  # noqa: S608
         sums = {
@@ -223,7 +223,7 @@ def test_work_list_has_every_late_open_target_oldest_breach_first(lake, reports)
     assert sum(len(report.late) for report in reports.values()) > 40
 
 
-def test_next_breaches_are_the_foreseen_ones_soonest_first_and_the_rest_is_counted(lake, reports):
+def test_next_breaches_are_the_forecast_ones_and_the_rest_is_counted(lake, reports):
     for day, report in reports.items():
         foreseen = lake.rows(
             f"SELECT {OPEN_TARGET} FROM {TARGETS} WHERE date = $day AND due_at IS NOT NULL"  # noqa: S608
@@ -267,7 +267,7 @@ COUNTED_EVENTS = """
 """
 
 
-def test_metric_events_that_take_part_are_counted_and_those_that_apply_a_policy(lake, reports):
+def test_metric_events_and_applied_policies_of_the_day_are_counted(lake, reports):
     for day, report in reports.items():
         counts = (report.data_quality.applied_events, report.data_quality.metric_events)
         assert [counts] == lake.rows(COUNTED_EVENTS, day=str(day), as_of=report.data_quality.as_of)
@@ -322,7 +322,7 @@ def test_contradicted_targets_are_those_of_the_day(lake, reports):
     assert any(report.data_quality.contradicted for report in reports.values())
 
 
-def test_a_ticket_that_was_deleted_while_late_leaves_the_work_list_until_it_is_restored(tmp_path):
+def test_a_deleted_late_ticket_leaves_the_work_list_until_it_is_restored(tmp_path):
     """Late from 9 to 9:30 on the first day, deleted, and late again from 2 in the third night on."""
     late = Clock(41).add("activate", 8).apply(8, 60).add("breach", 9).ticket(9.5, "deleted").ticket(50, "open")
     waiting = Clock(42, first_id=21).add("activate", 8).apply(8, 6000).ticket(10, "deleted")
@@ -341,7 +341,7 @@ def test_a_ticket_that_was_deleted_while_late_leaves_the_work_list_until_it_is_r
     assert "2 targets of 2 tickets were closed because the ticket was deleted:" in page
 
 
-def test_a_policy_changed_in_the_second_of_the_reply_is_named_in_the_data_quality(tmp_path):
+def test_a_policy_changed_in_the_second_of_the_reply_is_contradicted(tmp_path):
     clock = Clock(7, "reply_time").add("activate", 8).apply(8, 60, 501, title="Low").add("fulfill", 8.5)
     clock.apply(8.5, 10, 502, title="Urgent").add("update_status", 8.5, status={"calendar": 30, "business": 30})
     sla_root(tmp_path, clock.events, Clock.DAY, Clock.DAY)
@@ -350,7 +350,7 @@ def test_a_policy_changed_in_the_second_of_the_reply_is_named_in_the_data_qualit
     assert "Outcomes contradicted" in report_page(report)
 
 
-def test_without_audits_the_page_says_that_deletions_are_not_known(tmp_path):
+def test_without_audits_the_page_states_that_deletions_are_not_known(tmp_path):
     sla_root(tmp_path, Clock().apply(9, 60).events, Clock.DAY, Clock.DAY)
     report = report_of(tmp_path, Clock.DAY)
     assert (report.data_quality.deletions_from, report.data_quality.deletions_through) == (None, None)
@@ -364,9 +364,9 @@ def test_range_read_by_one_reader_equals_the_days_read_one_by_one(root, reports)
     assert {day: unplanned.read(day) for day in reversed(SUMMARISED)} == reports
 
 
-def test_lines_bear_what_audits_tell_of_their_tickets(reports):
-    told = [line.ticket for line in (*reports[OPEN_DAY].late, *reports[OPEN_DAY].next_breaches)]
-    assert sum(facts.subject is not None and facts.priority is not None and facts.group_id is not None for facts in told) > 20
+def test_lines_show_what_audits_hold_of_their_tickets(reports):
+    shown = [line.ticket for line in (*reports[OPEN_DAY].late, *reports[OPEN_DAY].next_breaches)]
+    assert sum(facts.subject is not None and facts.priority is not None and facts.group_id is not None for facts in shown) > 20
 
 
 def test_figures_alone_leave_the_tickets_blank(root, reports):
@@ -399,7 +399,7 @@ def late_clocks(days: list[Day]):
     return clocks
 
 
-def test_range_reads_each_table_once_and_each_raw_day_at_most_twice_a_stream(tmp_path):
+def test_a_range_reads_each_table_once_and_each_raw_day_at_most_twice(tmp_path):
     days = days_between(Clock.DAY, Clock.DAY.plus(DAYS_AHEAD + 3))
     events = all_events(*late_clocks(days))
     sla_root(tmp_path, events, days[0], days[-1])
@@ -437,14 +437,14 @@ def test_of_one_moment_the_older_ticket_comes_first(tmp_path):
     assert [line.ticket_id for line in report_of(tmp_path, Clock.DAY).late] == [1, 2, 3]
 
 
-def test_target_has_no_known_policy_where_none_was_applied_not_where_one_has_no_number(tmp_path):
+def test_a_target_has_no_known_policy_only_if_none_was_applied(tmp_path):
     clocks = [Clock().add("breach", 9), Clock(ticket_id=2, first_id=10).apply(9, 60, policy=None)]
     sla_root(tmp_path, all_events(*clocks), Clock.DAY, Clock.DAY)
     quality = report_of(tmp_path, Clock.DAY).data_quality
     assert (quality.targets, quality.unknown_policies) == (2, 1)
 
 
-def test_an_event_in_both_streams_is_one_and_the_later_fetch_decides_whether_it_is_deleted(tmp_path):
+def test_of_an_event_in_both_streams_the_later_fetch_counts(tmp_path):
     day = Clock.DAY
     events = Clock().add("activate", 1).apply(1, 60).add("breach", 2).events
     put_raw_day(tmp_path, events, day)
@@ -455,7 +455,7 @@ def test_an_event_in_both_streams_is_one_and_the_later_fetch_decides_whether_it_
     assert (quality.applied_events, quality.metric_events) == (1, 2)
 
 
-def test_day_without_any_apply_is_told_by_its_counts(tmp_path):
+def test_a_day_without_any_apply_shows_in_its_counts(tmp_path):
     sla_root(tmp_path, Clock().add("activate", 1).add("update_status", 2).add("fulfill", 2).events, Clock.DAY, Clock.DAY)
     quality = report_of(tmp_path, Clock.DAY).data_quality
     assert (quality.applied_events, quality.metric_events) == (0, 3)
@@ -510,7 +510,7 @@ def test_summary_without_a_footer_is_damaged(tmp_path):
         report_of(tmp_path, Clock.DAY)
 
 
-def test_a_planned_day_that_cannot_be_read_is_told_when_its_turn_comes(tmp_path):
+def test_a_later_day_that_cannot_be_read_fails_only_when_it_is_due(tmp_path):
     days = days_between(Clock.DAY, Clock.DAY.plus(2))
     sla_root(tmp_path, all_events(*late_clocks(days)), days[0], days[-1])
     FolderStore(tmp_path).delete(partition_path(TARGETS, days[1]))

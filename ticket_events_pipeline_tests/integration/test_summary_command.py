@@ -97,23 +97,23 @@ def stored(place, day):
 
 
 def test_by_default_the_newest_stored_day_is_shown(place):
-    """It has no targets, which is said: an empty day is not a missing one."""
+    """It has no targets, which is stated: an empty day is not a missing one."""
     assert summary(place) == Ended(0, f"{THIRD}: no SLA target was open.\n", "")
     assert json.loads(summary(place, "--format", "json").out) == []
 
 
 def test_the_table_shows_every_row_and_figure_of_its_days(place):
-    told = summary(place, "--from", str(FIRST), "--to", str(SECOND))
-    assert (told.code, told.err) == (0, "")
-    assert re.search(r"^03-02 +requester_wait_time +Standard \(calendar\) +1 +1 +50.0% +0", told.out, re.MULTILINE)
-    assert re.search(r"^03-03 +agent_work_time +unknown \(unknown\) +1 +0 +0% +0", told.out, re.MULTILINE)
-    assert len(re.findall(r"^03-0\d ", told.out, re.MULTILINE)) == len(stored(place, FIRST) + stored(place, SECOND)) == 4
+    ended = summary(place, "--from", str(FIRST), "--to", str(SECOND))
+    assert (ended.code, ended.err) == (0, "")
+    assert re.search(r"^03-02 +requester_wait_time +Standard \(calendar\) +1 +1 +50.0% +0", ended.out, re.MULTILINE)
+    assert re.search(r"^03-03 +agent_work_time +unknown \(unknown\) +1 +0 +0% +0", ended.out, re.MULTILINE)
+    assert len(re.findall(r"^03-0\d ", ended.out, re.MULTILINE)) == len(stored(place, FIRST) + stored(place, SECOND)) == 4
 
 
 def test_from_alone_goes_through_the_newest_stored_day(place):
-    told = summary(place, "--from", str(SECOND))
-    assert f"SLA breaches of {SECOND}" in told.out
-    assert f"{THIRD}: no SLA target was open." in told.out
+    ended = summary(place, "--from", str(SECOND))
+    assert f"SLA breaches of {SECOND}" in ended.out
+    assert f"{THIRD}: no SLA target was open." in ended.out
 
 
 def test_json_holds_every_column_of_every_row(place):
@@ -131,8 +131,8 @@ def test_json_holds_every_column_of_every_row(place):
 
 def test_csv_holds_the_same_by_rfc_4180(place):
     asked = ("--from", str(FIRST), "--to", str(SECOND), "--format")
-    told = summary(place, *asked, "csv")
-    rows = list(csv.reader(io.StringIO(told.out, newline=""), strict=True))
+    ended = summary(place, *asked, "csv")
+    rows = list(csv.reader(io.StringIO(ended.out, newline=""), strict=True))
     assert rows[0] == ["date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names]
     spelled = {None: "", True: "true", False: "false"}
     expected = json.loads(summary(place, *asked, "json").out)
@@ -140,55 +140,55 @@ def test_csv_holds_the_same_by_rfc_4180(place):
         [spelled[value] if value is None or isinstance(value, bool) else str(value) for value in row.values()]
         for row in expected
     ]
-    assert told.out.count("\r\n") == len(rows) + 1  # one of them in a title
-    assert "\n" not in told.out.replace("\r\n", "")
+    assert ended.out.count("\r\n") == len(rows) + 1  # one of them in a title
+    assert "\n" not in ended.out.replace("\r\n", "")
 
 
-def test_csv_leaves_a_formula_as_it_is_and_says_so(place):
-    told = summary(place, "--from", str(SECOND), "--to", str(SECOND), "--format", "csv")
-    assert told.code == 0
-    assert told.err.startswith("A text begins with =, +, -, @ or a control character: import the file's columns as text")
+def test_csv_leaves_a_formula_as_it_is_and_warns(place):
+    ended = summary(place, "--from", str(SECOND), "--to", str(SECOND), "--format", "csv")
+    assert ended.code == 0
+    assert ended.err.startswith("A text begins with =, +, -, @ or a control character: import the file's columns as text")
     assert summary(place, "--from", str(FIRST), "--to", str(FIRST), "--format", "csv").err == ""
 
 
 @pytest.mark.parametrize("output", ["table", "csv", "json"])
 def test_on_a_terminal_the_accounts_text_is_text(place, output):
     """It clears no screen, sets no title, writes in no other colour or direction, and ends no line."""
-    told = on_a_terminal(place, "--from", str(SECOND), "--to", str(SECOND), "--format", output, columns=200)
-    assert "\x1b[2J" not in told
-    assert "\x1b]" not in told
-    assert "\x07" not in told
-    assert "\u202e" not in told
-    assert "\x1b[31m" not in told
-    assert (r"\u001b[2J\u001b]0;owned\u0007" if output == "json" else r"\x1b[2J\x1b]0;owned\x07") in told
-    assert "[red]red[/red]" in told
-    assert r"\r\nand a new line" in told
+    ended = on_a_terminal(place, "--from", str(SECOND), "--to", str(SECOND), "--format", output, columns=200)
+    assert "\x1b[2J" not in ended
+    assert "\x1b]" not in ended
+    assert "\x07" not in ended
+    assert "\u202e" not in ended
+    assert "\x1b[31m" not in ended
+    assert (r"\u001b[2J\u001b]0;owned\u0007" if output == "json" else r"\x1b[2J\x1b]0;owned\x07") in ended
+    assert "[red]red[/red]" in ended
+    assert r"\r\nand a new line" in ended
 
 
 @pytest.mark.parametrize("columns", [30, 80])
 def test_a_narrow_terminal_cuts_no_figure(place, columns):
-    told = summary(place, "--from", str(FIRST), "--to", str(SECOND), COLUMNS=str(columns)).out
-    assert len(re.findall(r"^03-0\d  \w+ .* \d+ +\d+ +[\d.]+% +\d+ ?$", told, re.MULTILINE)) == 4
-    assert "…" not in told
-    assert max(len(line) for line in told.splitlines()) <= 80
-    assert "".join(re.findall(r"^ {30}(\S+)", told, re.MULTILINE)).count("(calendar)") >= 1
+    ended = summary(place, "--from", str(FIRST), "--to", str(SECOND), COLUMNS=str(columns)).out
+    assert len(re.findall(r"^03-0\d  \w+ .* \d+ +\d+ +[\d.]+% +\d+ ?$", ended, re.MULTILINE)) == 4
+    assert "…" not in ended
+    assert max(len(line) for line in ended.splitlines()) <= 80
+    assert "".join(re.findall(r"^ {30}(\S+)", ended, re.MULTILINE)).count("(calendar)") >= 1
 
 
 def test_days_without_a_summary_are_named_and_the_others_shown(place):
     begin, end = str(FIRST.plus(-3)), str(THIRD.plus(1))
-    told = summary(place, "--from", begin, "--to", end, "--format", "csv")
-    assert told.code == 1
+    ended = summary(place, "--from", begin, "--to", end, "--format", "csv")
+    assert ended.code == 1
     missing = f"No summary is stored of {begin} to {FIRST.plus(-1)}, {end}. Materialise daily_sla_breach_summary of these days"
-    assert missing in told.err
-    assert len(list(csv.DictReader(io.StringIO(told.out)))) == 4
+    assert missing in ended.err
+    assert len(list(csv.DictReader(io.StringIO(ended.out)))) == 4
 
 
 def test_a_day_that_is_still_open_is_named(tmp_path):
     place = new_place(tmp_path)
     sla_root(place.root, Clock().apply(9, 60).events, FIRST, FIRST, now=FIRST.start + 12 * 3600)
-    told = summary(place, "--format", "csv")
-    assert told.code == 0
-    assert told.err == f"{FIRST} has not been fetched to its end: its figures are as of {FIRST}T12:00:00Z.\n"
+    ended = summary(place, "--format", "csv")
+    assert ended.code == 0
+    assert ended.err == f"{FIRST} has not been fetched to its end: its figures are as of {FIRST}T12:00:00Z.\n"
 
 
 def test_days_are_those_of_the_accounts_timezone(tmp_path):
@@ -196,9 +196,9 @@ def test_days_are_those_of_the_accounts_timezone(tmp_path):
     day = Day(FIRST.date, "America/New_York")
     put_raw_day(place.root, Clock().apply(9, 60).events, day)
     make_sla_days(place.root, day, day)
-    told = summary(place, "--format", "json")
-    assert (told.code, told.err) == (0, "")
-    assert [(row["date"], row["as_of"]) for row in json.loads(told.out)] == [(str(FIRST), "2026-03-03T05:00:00Z")]
+    ended = summary(place, "--format", "json")
+    assert (ended.code, ended.err) == (0, "")
+    assert [(row["date"], row["as_of"]) for row in json.loads(ended.out)] == [(str(FIRST), "2026-03-03T05:00:00Z")]
 
 
 @pytest.mark.parametrize(
@@ -211,20 +211,20 @@ def test_days_are_those_of_the_accounts_timezone(tmp_path):
         (["--format", "xml"], "'xml' is not one of"),
     ],
 )
-def test_wrong_usage_is_told_and_exits_with_2(place, arguments, complaint):
-    told = summary(place, *arguments)
-    assert (told.code, told.out) == (2, "")
-    assert complaint in told.err
+def test_wrong_usage_is_explained_and_exits_with_2(place, arguments, complaint):
+    ended = summary(place, *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert complaint in ended.err
 
 
-def test_an_empty_root_says_what_to_do(tmp_path):
+def test_an_empty_root_is_an_error_with_a_remedy(tmp_path):
     """As a process of its own, where an error of ours is shown as its message alone."""
     place = new_place(tmp_path)
     sla_root(place.root / "sandbox", Clock().apply(9, 60).events, FIRST, FIRST)
-    told = summary_process(place)
-    assert (told.code, told.out) == (1, "")
-    assert told.err.startswith(f"No summary is stored below {place.root}. Materialise daily_sla_breach_summary")
-    assert "Set ZENDESK_SANDBOX=1 to see those of the sandbox." in told.err
+    ended = summary_process(place)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(f"No summary is stored below {place.root}. Materialise daily_sla_breach_summary")
+    assert "Set ZENDESK_SANDBOX=1 to see those of the sandbox." in ended.err
     assert "requester_wait_time" in summary(place, ZENDESK_SANDBOX="1").out
 
 

@@ -1,4 +1,4 @@
-"""A chat's webhook for the tests: a real HTTP server on 127.0.0.1 that keeps what it is posted and answers as it is told."""
+"""A chat's webhook for the tests: a real HTTP server on 127.0.0.1 that keeps every message and answers as a test chooses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AlertReceiver:
         return [body["text"] for body in bodies]
 
     def come_back(self) -> None:
-        """Take connections, where it was deaf before."""
+        """Accept connections from now on."""
         self.server.listen()
 
 

@@ -36,7 +36,7 @@ def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
         shown=Shown(
             group="sla",
             description="One HTML page per day: what breached compared with the week before, what is late and still open, what "
-            "will breach next, and how far the figures can be trusted. `latest.html` shows the newest day. Also reads the "
+            "will breach next, and the quality of the data. `latest.html` shows the newest day. Also reads the "
             "thirty days before.",
             kinds={"html"},
             made_by=write_report,

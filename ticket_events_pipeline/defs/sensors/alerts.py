@@ -1,7 +1,8 @@
 """`sla_breach_alert_sensor`: posts breaches, failed runs and stalled streams to a webhook, each once. Off by default.
 
-This module adds what Dagster knows: the failed runs, and the cursor. Rejected: `@run_failure_sensor` sees runs alone, at each
-failure, also of those that are retried, and forgets what a webhook in an outage didn't accept.
+It connects `ticket_events_pipeline.alerts` with Dagster, which contributes the failed runs and the cursor. Rejected:
+`@run_failure_sensor` sees runs alone, at each failure, also if Dagster will retry them, and loses what a webhook that is down
+didn't accept.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, settings
 
     state = AlertState.parse(context.cursor)
     problems: list[str] = []
-    observed = _observed(context, scope, now, problems, is_posted=state.has_posted)
+    observed = _observe(context, scope, now, problems, is_posted=state.has_posted)
     about = slack.Context(_account(scope), scope.timezone, settings.dagster_url, "/".join(scope.key(SUMMARY).path))
     ticked = tick(state, observed, settings, post=lambda news: post(settings.webhook, slack.payload(news, about)))
     summary = "\n".join([ticked.summary, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
     return dg.SensorResult(skip_reason=summary, cursor=ticked.state.to_cursor())
 
 
-def _observed(
+def _observe(
     context: dg.SensorEvaluationContext,
     scope: AccountScope,
     now: int,
@@ -62,7 +63,7 @@ def _observed(
     *,
     is_posted: Callable[[str], bool],
 ) -> Observed:
-    """What the tick can read. A store that can't be read hides its days, not the runs that fail for the same reason."""
+    """Days, streams and failed runs. A store that can't be read hides its days, not the runs that fail for the same reason."""
     failed = failed_runs(
         context.instance,
         repository_of(context),

@@ -1,4 +1,4 @@
-"""The webhook's client against a real server: what counts as taken, how long it waits, and that nothing tells the URL."""
+"""The webhook's client against a real server: what counts as accepted, how long it waits, and that nothing shows the URL."""
 
 import logging
 import socket
@@ -49,7 +49,7 @@ def test_any_2xx_is_an_acceptance(status):
         ((503, {"Retry-After": "soon"}, ""), failed("503")),
     ],
 )
-def test_any_other_answer_says_what_came_and_whether_it_will_change(answer, expected):
+def test_any_other_answer_has_its_reason_and_whether_a_retry_can_help(answer, expected):
     with receiving(answer) as webhook:
         assert post(webhook.url, PAYLOAD) == expected
         assert len(webhook.texts) == 1
@@ -77,17 +77,17 @@ def test_a_redirect_is_not_followed(status):
         (garbage(b"HTTP/1.1 404 No\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"), "InvalidHeader"),
     ],
 )
-def test_what_is_no_answer_is_a_failure(answer, kind):
+def test_a_missing_answer_is_a_failure(answer, kind):
     with receiving(answer) as webhook:
         assert post(webhook.url, PAYLOAD) == failed(f"no answer ({kind})")
 
 
-def test_a_body_that_breaks_off_after_its_status_is_taken_or_not_by_the_status():
+def test_a_truncated_body_counts_by_its_status():
     with receiving(cut(b"okokok", 2)) as webhook:
         assert post(webhook.url, PAYLOAD) == Answer(is_accepted=True)
 
 
-def test_nobody_there_is_a_failure_and_the_next_message_is_taken_when_he_is_back():
+def test_a_refused_connection_is_a_failure_until_the_webhook_is_back():
     with receiving(is_deaf=True) as webhook:
         assert post(webhook.url, PAYLOAD) == failed("no answer (ConnectionRefusedError)")
         webhook.come_back()
@@ -95,17 +95,17 @@ def test_nobody_there_is_a_failure_and_the_next_message_is_taken_when_he_is_back
 
 
 @pytest.mark.parametrize("url", ["https://" + "x" * 64 + ".example/", "https://[::1", "https://a..b/", "nothing"])
-def test_an_address_that_is_none_raises_nothing(url):
+def test_an_invalid_address_raises_nothing(url):
     assert not post(url, PAYLOAD).is_accepted
 
 
-def test_a_webhook_that_hangs_holds_nobody_for_long():
+def test_a_webhook_that_hangs_is_given_up_soon():
     with receiving(hang(600)) as webhook:
         assert post(webhook.url, PAYLOAD, total_seconds=0.3).reason in ("no answer in time", "no answer within 0.3 s")
         assert len(webhook.texts) == 1
 
 
-def test_a_webhook_that_trickles_does_not_begin_the_wait_anew_with_every_byte():
+def test_a_webhook_that_trickles_does_not_restart_the_wait_with_each_byte():
     """The library's timeout would: each of these bytes comes in time."""
     answer = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 60_000
     with receiving() as webhook:
@@ -113,7 +113,7 @@ def test_a_webhook_that_trickles_does_not_begin_the_wait_anew_with_every_byte():
         assert post(webhook.url, PAYLOAD, total_seconds=0.5) == failed("no answer within 0.5 s")
 
 
-def test_a_host_that_cannot_prove_its_name_gets_nothing(tmp_path, monkeypatch):
+def test_a_host_without_a_trusted_certificate_gets_nothing(tmp_path, monkeypatch):
     paths = certificate(tmp_path)
     with speak_tls(ScriptedServer([OK]), paths) as server, proxy_to(server) as way:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{way.port}")
@@ -131,9 +131,9 @@ def test_a_host_that_cannot_prove_its_name_gets_nothing(tmp_path, monkeypatch):
         assert SECRET not in "".join(way.heads)
 
 
-def test_a_proxy_has_no_business_with_the_loopback(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as nobody, receiving() as webhook:
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+def test_a_loopback_address_bypasses_the_proxy(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as proxy, receiving() as webhook:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.getsockname()[1]}")
         assert post(webhook.url, PAYLOAD).is_accepted
 
 
@@ -151,18 +151,18 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("answer", FAILURES, ids=range(len(FAILURES)))
-def test_nothing_of_the_url_is_told_logged_warned_or_printed(answer, caplog, capfd):
+def test_nothing_of_the_url_is_returned_logged_warned_or_printed(answer, caplog, capfd):
     """The library's own lines quote the path, some of them as warnings; all of its loggers are on here."""
     caplog.set_level(logging.DEBUG)
     with receiving(answer) as webhook, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         answers = [post(webhook.url, PAYLOAD), post(webhook.url.replace("http://127", "https://127"), PAYLOAD)]
-    told = repr(answers) + caplog.text + "".join(capfd.readouterr()) + "".join(str(warning.message) for warning in warned)
-    assert SECRET not in told
-    assert "/services/" not in told
+    written = repr(answers) + caplog.text + "".join(capfd.readouterr()) + "".join(str(warning.message) for warning in warned)
+    assert SECRET not in written
+    assert "/services/" not in written
 
 
-def test_other_threads_go_on_logging(caplog):
+def test_other_threads_keep_logging(caplog):
     caplog.set_level(logging.DEBUG)
     logger = logging.getLogger("urllib3.connectionpool")
     heard = []
@@ -178,7 +178,7 @@ def test_other_threads_go_on_logging(caplog):
     assert logger.filters == []
 
 
-def test_an_error_of_ours_in_the_sender_tells_its_kind_alone(capfd):
+def test_of_an_unexpected_error_only_the_class_is_returned(capfd):
     answer = post("http://127.0.0.1:1" + PATH, {"text": object()})
     assert answer == failed("can't be sent (TypeError)")
     assert SECRET not in "".join(capfd.readouterr()) + traceback.format_exc()

@@ -34,8 +34,8 @@ def chart_of(*counts: tuple[int, int] | None, open_days: tuple[int, ...] = ()) -
     """The last days with these (breaches, achieved); None is a day without a summary."""
     days = days_between(LAST.plus(1 - len(counts)), LAST)
     return tuple(
-        ChartDay(day, None if told is None else Counted(*told, completed_breached=0), place not in open_days)
-        for place, (day, told) in enumerate(zip(days, counts, strict=True))
+        ChartDay(day, None if figures is None else Counted(*figures, completed_breached=0), place not in open_days)
+        for place, (day, figures) in enumerate(zip(days, counts, strict=True))
     )
 
 
@@ -63,22 +63,22 @@ DAY_COUNTS = st.one_of(st.none(), st.tuples(st.integers(0, 2000), st.integers(0,
 @drawing(max_examples=25)
 def test_each_bar_is_as_long_as_its_number(counts):
     chart = chart_of(*counts)
-    greatest = axis_steps(max((sum(told) for told in counts if told), default=0))[-1]
+    greatest = axis_steps(max((sum(figures) for figures in counts if figures), default=0))[-1]
     unit = 200 / greatest  # the plot's height is 200 of the view box's units
     for place, name in enumerate(("breached", "achieved")):
-        numbers = [told[place] for told in counts if told is not None and told[place]]
+        numbers = [figures[place] for figures in counts if figures is not None and figures[place]]
         heights = [float(bar.get("height")) for bar in bars(chart, name)]
         assert heights == pytest.approx([number * unit for number in numbers], abs=0.11)
 
 
-def test_achieved_stands_upon_breached():
+def test_achieved_is_stacked_on_breached():
     (lower,), (upper,) = (bars(chart_of((10, 30)), name) for name in ("breached", "achieved"))
     top = float(upper.get("y")) + float(upper.get("height"))
     assert top == pytest.approx(float(lower.get("y")), abs=0.11)
     assert lower.get("x") == upper.get("x")
 
 
-def test_bars_stand_in_the_order_of_the_days_and_tell_their_numbers():
+def test_bars_are_in_the_order_of_the_days_and_show_their_numbers():
     chart = chart_of((1, 2), (0, 1), None, (3, 0))
     assert bar_texts(chart, "achieved") == ["Sat 21 Nov: 2 achieved, 1 breached", "Sun 22 Nov: 1 achieved, 0 breached"]
     assert bar_texts(chart, "breached") == ["Sat 21 Nov: 2 achieved, 1 breached", "Tue 24 Nov: 0 achieved, 3 breached"]
@@ -148,7 +148,7 @@ def decoded(chart) -> str:
     return base64.b64decode(content, validate=True).decode()
 
 
-def test_image_is_a_small_file_with_its_own_ground():
+def test_image_is_a_small_file_with_its_own_background():
     root = ElementTree.fromstring(decoded(MONTH))  # noqa: S314 - our own
     ground = root[0]
     assert (root.tag, ground.tag) == (f"{SVG}svg", f"{SVG}rect")
@@ -181,8 +181,8 @@ def test_equal_figures_make_equal_bytes_in_every_process():
         "from ticket_events_pipeline_tests.unit.report.test_charts import MONTH, breach_chart_image, breach_chart_svg\n"
         "print(breach_chart_svg(MONTH), breach_chart_image(MONTH), end='')"
     )
-    told = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=CHECKOUT, env={"PYTHONHASHSEED": "7"})
-    assert told == f"{breach_chart_svg(MONTH)} {breach_chart_image(MONTH)}"
+    printed = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=CHECKOUT, env={"PYTHONHASHSEED": "7"})
+    assert printed == f"{breach_chart_svg(MONTH)} {breach_chart_image(MONTH)}"
 
 
 @given(st.integers(0, 10**7))

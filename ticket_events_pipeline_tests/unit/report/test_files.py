@@ -1,4 +1,4 @@
-"""Where the reports lie: a page a day, and a `latest.html` that never goes back, whoever else writes at the same time."""
+"""The stored pages: one per day, and a `latest.html` that never goes back, also with concurrent writers."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def store(tmp_path):
     return FolderStore(tmp_path)
 
 
-def test_a_report_is_one_file_below_its_day_beside_the_newest_and_the_explanation(store, tmp_path):
+def test_a_report_is_one_file_per_day_plus_the_newest_and_the_explanation(store, tmp_path):
     made = write_report(store, of_day(DAYS[0]))
     page = "sla_breach_report/date=2026-11-20/sla_breach_report.html"
     assert store.paths("sla_breach_report") == [page, "sla_breach_report/explained.html", LATEST]
@@ -80,7 +80,7 @@ def test_in_whatever_order_days_are_made_the_newest_is_shown(tmp_path_factory, o
     assert is_newest_shown(store)
 
 
-def test_foreign_files_beside_the_reports_are_no_reports(store):
+def test_foreign_files_among_the_reports_are_no_reports(store):
     write_report(store, of_day(DAYS[0]))
     names = ["date=2026-12-24/notes.html", "date=2026-02-30/sla_breach_report.html"]
     names += ["date=2026-12-24/sla_breach_report.html.bak", "old/sla_breach_report/date=2026-12-01/sla_breach_report.html"]
@@ -141,7 +141,7 @@ def asked_of_a_store(root, report):
 
 
 @pytest.mark.parametrize("other_day", [DAYS[0], DAYS[1], DAYS[3]])
-def test_two_writers_at_once_leave_the_newest_day_whenever_the_other_one_comes(tmp_path, other_day):
+def test_two_concurrent_writers_leave_the_newest_day_as_the_latest(tmp_path, other_day):
     """The other report is written whole before each single step of the first one, in turn."""
     first, other = of_day(DAYS[1]), replace(of_day(other_day), account="the other one")
     write_report(FolderStore(tmp_path / "count"), of_day(DAYS[0]))
@@ -155,7 +155,7 @@ def test_two_writers_at_once_leave_the_newest_day_whenever_the_other_one_comes(t
         assert is_newest_shown(FolderStore(root)), step
 
 
-def test_who_never_gets_to_show_the_newest_says_so_instead_of_going_on_for_ever(tmp_path):
+def test_a_writer_that_is_always_overtaken_fails_instead_of_looping(tmp_path):
     """Another process stores a changed page each time that this one has written the latest."""
 
     class Restless(FolderStore):

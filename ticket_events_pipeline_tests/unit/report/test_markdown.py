@@ -104,13 +104,13 @@ def report(*policies: PolicyFigures, **more) -> DayReport:
 
 
 class Rendered(HTMLParser):
-    """The elements and the text of each cell of the table, and the text beside it."""
+    """The elements and the text of each cell of the table, and the text outside it."""
 
     def __init__(self, markdown: str) -> None:
         super().__init__(convert_charrefs=True)
         self.elements: list[str] = []
         self.rows: list[list[str]] = []
-        self.beside = ""
+        self.paragraphs = ""
         self._in_cell = False
         self.feed(RENDERER.render(markdown))
         self.close()
@@ -130,7 +130,7 @@ class Rendered(HTMLParser):
         if self._in_cell:
             self.rows[-1][-1] += data
         else:
-            self.beside += data
+            self.paragraphs += data
 
 
 def test_table_has_a_row_per_metric_and_policy():
@@ -146,7 +146,7 @@ def test_table_has_a_row_per_metric_and_policy():
     ]
 
 
-def test_totals_stand_above_and_state_below():
+def test_totals_come_first_and_the_state_last():
     metrics = (
         metric("first_reply_time", Counted(3, 33, 1), mean=Mean(6, 2.5, 20, 0.9)),
         metric("next_reply_time", Counted(1, 1000, 0), mean=Mean(6, 1, 9, 0.9)),
@@ -166,32 +166,32 @@ def test_day_without_earlier_ones_has_no_means():
     assert text.endswith("0 days of the 7 before are in the means.")
 
 
-def test_open_day_missing_days_and_a_broken_feed_are_told():
+def test_an_open_day_missing_days_and_a_broken_feed_are_stated():
     quality = {
         "is_complete": False,
         "as_of": DAY.start + 45_000,
         "missing_days": (DAY.plus(-3), DAY.plus(-2)),
         "applied_events": 0,
     }
-    told = Rendered(summary_markdown(report(policy(), data_quality=quality))).beside
-    assert "The day is open; figures as of Mon 23 Nov, 12:30 (Europe/Berlin)." in told
-    assert "Of the last 30 days, these have no summary: 20 to 21 Nov." in told
-    assert "The feed is broken: these figures are not the day's." in told
-    assert "its figures will change" not in told  # said already
+    text = Rendered(summary_markdown(report(policy(), data_quality=quality))).paragraphs
+    assert "The day is open; figures as of Mon 23 Nov, 12:30 (Europe/Berlin)." in text
+    assert "Of the last 30 days, these have no summary: 20 to 21 Nov." in text
+    assert "The feed is broken: these figures are not the day's." in text
+    assert "its figures will change" not in text  # stated once
 
 
-def test_deleted_and_contradicted_targets_and_older_rules_are_told():
+def test_deleted_and_contradicted_targets_and_older_rules_are_stated():
     odd = {"contradicted": 2, "contradicted_targets": (ContradictedTarget(41, "reply_time"), ContradictedTarget(42, "x"))}
     deleted = (metric("first_reply_time", Counted(3, 33, 1), deleted=4), metric("agent_work_time", Counted(0, 0, 0), deleted=1))
-    told = Rendered(summary_markdown(report(metrics=deleted, data_quality={**odd, "rules_version": 1}))).beside
-    assert "5 targets closed because their ticket was deleted." in told
-    assert "2 targets with an outcome that the measured duration contradicts (tickets 41, 42)" in told
-    assert "Made under the rules of version 1: make the SLA tables of the day again to apply the current rules." in told
+    text = Rendered(summary_markdown(report(metrics=deleted, data_quality={**odd, "rules_version": 1}))).paragraphs
+    assert "5 targets closed because their ticket was deleted." in text
+    assert "2 targets with an outcome that the measured duration contradicts (tickets 41, 42)" in text
+    assert "Made under the rules of version 1: make the SLA tables of the day again to apply the current rules." in text
 
 
-def test_nothing_is_told_of_deletions_and_contradictions_where_there_are_none():
-    told = summary_markdown(report(metrics=(metric("first_reply_time", Counted(3, 33, 1), deleted=None),)))
-    assert not [word for word in ("deleted", "contradict", "rules") if word in told]
+def test_without_deletions_and_contradictions_neither_is_mentioned():
+    text = summary_markdown(report(metrics=(metric("first_reply_time", Counted(3, 33, 1), deleted=None),)))
+    assert not [word for word in ("deleted", "contradict", "rules") if word in text]
 
 
 def test_whole_feed_is_not_called_broken():
@@ -251,7 +251,7 @@ def texts(markdown: str) -> list[str]:
 
 
 def same(one: str, other: str) -> bool:
-    """Line ends are written in one way by whoever parses HTML."""
+    """HTML parsers normalise line ends."""
     return re.sub(r"\r\n?", "\n", one) == re.sub(r"\r\n?", "\n", other)
 
 
@@ -284,12 +284,12 @@ def test_nasty_titles_show_as_text_in_the_table(text):
 def test_text_shows_as_text_in_a_line_too(text):
     shown = Rendered(f"x {markdown_text(text)} y")
     assert shown.elements == ["p"]
-    assert same(shown.beside.removesuffix("\n"), f"x {text} y")
+    assert same(shown.paragraphs.removesuffix("\n"), f"x {text} y")
 
 
 @given(st.characters(categories=["Cc", "Cs"], exclude_characters="\t\n\r"))
 def test_what_no_page_can_show_becomes_the_replacement_character(character):
-    assert Rendered(f"x{markdown_text(f'a{character}b')}y").beside == "xa\N{REPLACEMENT CHARACTER}by\n"
+    assert Rendered(f"x{markdown_text(f'a{character}b')}y").paragraphs == "xa\N{REPLACEMENT CHARACTER}by\n"
 
 
 def test_ordinary_titles_stay_readable_in_the_source():

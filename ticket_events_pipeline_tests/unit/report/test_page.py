@@ -51,7 +51,7 @@ def tile(page, metric):
     return page.one("article", data_metric=metric)
 
 
-def test_the_heading_tells_account_day_and_up_to_when():
+def test_the_heading_shows_the_account_the_day_and_its_as_of_time():
     page = page_of(day_report())
     assert page.one("h1").text == "Monday, 23 November 2026"
     assert page.one("header").one("p", class_="quiet").text == "SLA breaches of acme"
@@ -63,7 +63,7 @@ def test_the_heading_tells_account_day_and_up_to_when():
     )
 
 
-def test_a_tile_tells_a_metric_against_the_mean_in_words():
+def test_a_tile_compares_a_metric_with_its_mean_in_words():
     shown = tile(page_of(day_report()), "first_reply_time")
     assert shown.one("h3").text == "First reply time"
     names = ["breaches", "against", "achieved", "usually_achieved", "rate", "rate_against", "breached_open", "active"]
@@ -84,7 +84,7 @@ def test_a_tile_tells_a_metric_against_the_mean_in_words():
     }
 
 
-def test_a_tile_without_anything_to_tell_shows_zeros_and_no_mean():
+def test_a_tile_without_figures_shows_zeros_and_no_mean():
     shown = tile(page_of(day_report()), "group_ownership_time")
     assert shown.figure("breaches") == "0"
     assert shown.figure("against") == "no earlier day to compare with"
@@ -94,7 +94,7 @@ def test_a_tile_without_anything_to_tell_shows_zeros_and_no_mean():
 
 
 @pytest.mark.parametrize(
-    ("mean", "breaches", "said", "is_marked"),
+    ("mean", "breaches", "stated", "is_marked"),
     [
         (5.0, 7, "2 more than usual (5)", True),
         (8.6, 7, "1.6 fewer than usual (8.6)", False),
@@ -107,10 +107,10 @@ def test_a_tile_without_anything_to_tell_shows_zeros_and_no_mean():
         (0.1, 1, "0.9 more than usual (0.1)", False),
     ],
 )
-def test_many_more_than_usual_are_marked_by_a_sign_and_any_difference_is_said_in_words(mean, breaches, said, is_marked):
+def test_differences_show_in_words_and_many_more_than_usual_are_marked(mean, breaches, stated, is_marked):
     metric = replace(FIRST_REPLY, day=Counted(breaches, 1, 0), mean=Mean(7, mean, 1, None))
     shown = tile(page_of(day_report(metrics=(metric,))), "first_reply_time")
-    assert shown.figure("against") == said
+    assert shown.figure("against") == stated
     assert ("▲" in shown.text) is is_marked
 
 
@@ -132,7 +132,7 @@ counts = st.integers(min_value=0, max_value=10**7)
     mean=st.none() | st.builds(Mean, st.integers(1, 7), st.floats(0, 1e6), st.floats(0, 1e6), st.none() | st.floats(0, 1)),
     overdue=st.just(Overdue(None, None, None)) | st.builds(Overdue, st.floats(0, 1e7), st.floats(0, 1e7), counts),
 )
-def test_any_figures_stand_in_their_places(day, active, late, mean, overdue):
+def test_any_figures_are_in_their_places(day, active, late, mean, overdue):
     metric = replace(FIRST_REPLY, day=day, active=active, breached_open=late, mean=mean, overdue=overdue)
     shown = tile(page_of(day_report(metrics=(metric,), chart=CHART[-1:])), "first_reply_time")
     figures = {"breaches": day.breaches, "achieved": day.achieved, "completed_breached": day.completed_breached}
@@ -144,7 +144,7 @@ def test_any_figures_stand_in_their_places(day, active, late, mean, overdue):
     assert (rate == "0%") is (day.achievement_rate == 0)
 
 
-def test_the_chart_stands_in_the_page_with_the_same_numbers_as_a_table():
+def test_the_page_has_the_chart_and_its_numbers_as_a_table():
     chart = (ChartDay(DAY.plus(-2), None), ChartDay(DAY.plus(-1), Counted(3, 44, 5), True), ChartDay(DAY, Counted(6, 77, 8)))
     page = page_of(day_report(chart=chart))
     assert page.one("svg").attributes["role"] == "img"
@@ -156,7 +156,7 @@ def test_the_chart_stands_in_the_page_with_the_same_numbers_as_a_table():
     ]
 
 
-def test_the_work_list_tells_each_late_target():
+def test_the_work_list_shows_each_late_target():
     page = page_of(day_report())
     assert page.one("h2", id="late").text == "Late and still open: 1"
     assert page.one("table", id="late-table").rows() == [
@@ -194,7 +194,7 @@ def test_a_list_that_was_cut_says_so_and_a_long_one_is_folded():
     assert page.one("h2", id="next").text == "What breaches next, an estimate: 2 of 5"
 
 
-def test_what_breaches_next_is_marked_an_estimate_and_says_what_cannot_be_known():
+def test_next_breaches_are_marked_as_an_estimate_with_its_limits():
     page = page_of(day_report(next_breaches=(replace(DUE, due_at=DAY.end - 5), DUE), next_count=2))
     section = page.one("section", aria_labelledby="next")
     assert section.one("h2").text == "What breaches next, an estimate: 2"
@@ -216,7 +216,7 @@ def test_what_breaches_next_is_marked_an_estimate_and_says_what_cannot_be_known(
     )
 
 
-def test_the_splits_by_policy_stand_under_their_metric():
+def test_the_figures_by_policy_are_grouped_by_metric():
     table = page_of(day_report()).one("table", id="policies-table")
     assert table.rows() == [
         ["First reply time"],
@@ -225,7 +225,7 @@ def test_the_splits_by_policy_stand_under_their_metric():
     ]
 
 
-def test_the_data_quality_tells_everything_that_is_known():
+def test_the_data_quality_section_shows_everything_that_is_known():
     report = with_data_quality(missing_days=(DAY.plus(-5), DAY.plus(-4), DAY.plus(-2)), restated_days=(DAY.plus(-23),))
     strip = page_of(report).one("dl", class_="data-quality")
     figures = [element for element in strip.all("dd") if "data-figure" in element.attributes]
@@ -244,7 +244,7 @@ def test_the_data_quality_tells_everything_that_is_known():
     }
 
 
-def test_no_word_of_deletions_contradictions_and_rules_where_there_is_nothing_to_say():
+def test_no_deletions_contradictions_or_old_rules_are_not_mentioned():
     page = page_of(day_report())
     shown = [
         fact.attributes["data-figure"]
@@ -256,7 +256,7 @@ def test_no_word_of_deletions_contradictions_and_rules_where_there_is_nothing_to
     assert page.all("p", class_="deleted") == []
 
 
-def test_contradicted_targets_are_named_with_what_may_cause_them_and_what_to_do():
+def test_contradicted_targets_are_named_with_causes_and_a_remedy():
     named = (ContradictedTarget(41, "first_reply_time"), ContradictedTarget(42, "agent_work_time"))
     page = page_of(with_data_quality(contradicted=7, contradicted_targets=named))
     assert page.figure("contradicted") == "⚠ 7 targets, 2 of them here"
@@ -279,28 +279,28 @@ def test_contradicted_targets_are_named_with_what_may_cause_them_and_what_to_do(
         ),
     ],
 )
-def test_deletions_that_are_not_known_for_the_whole_history_are_said(changes, value, meaning):
+def test_deletions_unknown_for_a_part_of_the_history_are_stated(changes, value, meaning):
     page = page_of(with_data_quality(**changes))
     assert page.figure("deletions") == value
     assert meaning in page.one("dl", class_="data-quality").text
 
 
-def test_a_day_made_under_older_rules_says_so_and_how_to_apply_the_current_ones():
+def test_a_day_made_by_older_rules_states_how_to_apply_the_current_ones():
     flow = replace(FIRST_REPLY.flow, deleted=None)
     changed = replace(
         DATA_QUALITY, rules_version=1, contradicted=None, deletions_from=None, deletions_through=None, older_days=(DAY,)
     )
     page = page_of(day_report(metrics=(replace(FIRST_REPLY, flow=flow),), data_quality=changed))
     assert page.figure("rules_version") == "⚠ version 1"
-    said = page.one("dl", class_="data-quality").text
-    assert "made under the rules of version 1, by which targets of deleted tickets stay open" in said
-    assert "make the SLA tables of the day again to apply the current rules" in said
+    stated = page.one("dl", class_="data-quality").text
+    assert "made under the rules of version 1, by which targets of deleted tickets stay open" in stated
+    assert "make the SLA tables of the day again to apply the current rules" in stated
     assert "Deleted tickets were not counted" in page.one("section", class_="flow").text
     assert "not counted" in page.one("table", id="flow-table").text
     assert page.all("dd", data_figure="deletions") == page.all("dd", data_figure="contradicted") == []
 
 
-def test_older_rules_on_other_days_of_the_chart_are_said():
+def test_older_rules_on_other_days_of_the_chart_are_stated():
     page = page_of(with_data_quality(older_days=(DAY.plus(-3), DAY.plus(-2))))
     assert page.figure("rules_version") == "older on 2 days (20 to 21 Nov)"
 
@@ -344,7 +344,7 @@ def test_traffic_without_any_applied_policy_is_called_a_broken_feed():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "stated"),
     [
         ({"is_complete": False, "as_of": DAY.end - 36_000}, "This day is still open."),
         ({"applied_events": 0, "metric_events": 0}, "Nothing happened on this day."),
@@ -352,10 +352,10 @@ def test_traffic_without_any_applied_policy_is_called_a_broken_feed():
         ({"unknown_policies": 31}, "Many targets have no known policy."),
     ],
 )
-def test_what_takes_something_from_the_figures_is_said_before_them(changes, said):
+def test_whatever_makes_figures_less_reliable_is_stated_before_them(changes, stated):
     page = page_of(with_data_quality(**changes))
-    assert notices(page) == [("notice note", said)]
-    assert page.text.index(said) < page.text.index("Breaches by metric")
+    assert notices(page) == [("notice note", stated)]
+    assert page.text.index(stated) < page.text.index("Breaches by metric")
 
 
 def test_an_open_day_says_so_and_up_to_when_it_was_read():
@@ -366,7 +366,7 @@ def test_an_open_day_says_so_and_up_to_when_it_was_read():
     )
 
 
-def test_an_open_day_leads_to_the_last_complete_one():
+def test_an_open_day_links_to_the_last_complete_one():
     """`latest.html` is today's until midnight; in the morning it is yesterday's that is wanted."""
     chart = (*CHART[:-1], replace(CHART[-1], is_complete=False))
     report = replace(with_data_quality(is_complete=False), chart=chart)
@@ -446,7 +446,7 @@ def test_the_page_needs_nothing_and_runs_nothing():
     assert "@import" not in style
 
 
-def test_the_page_can_be_read_by_everybody():
+def test_the_page_is_accessible():
     """A language, a title, landmarks, headings that skip no level, tables whose headers say what they head, unique ids."""
     page = page_of(day_report())
     assert page.one("html").attributes["lang"] == "en"
@@ -464,7 +464,7 @@ def test_the_page_can_be_read_by_everybody():
     assert all(box.attributes["tabindex"] == "0" and box.attributes["role"] == "region" for box in boxes)
 
 
-def test_the_look_knows_the_dark_the_paper_and_the_phone():
+def test_the_page_has_styles_for_dark_mode_print_and_phones():
     style = page_of(day_report()).one("style").content[0]
     assert "@media screen and (prefers-color-scheme: dark)" in style
     assert "@media print" in style
@@ -487,13 +487,13 @@ texts = st.lists(
 @settings(max_examples=60)
 @given(text=texts)
 @example(text="".join(HOSTILE))
-def test_whatever_the_account_writes_is_text(text):
+def test_any_text_of_the_account_shows_as_text(text):
     """The same elements as with a tame text, in which the text stands as it is; what can't be shown is U+FFFD."""
     text = f"a{text}z"
-    told = report_page(with_texts(text))
-    told.encode("utf-8")
-    assert set(re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f]", told)) == set()
-    page = parsed(told)
+    html = report_page(with_texts(text))
+    html.encode("utf-8")
+    assert set(re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f]", html)) == set()
+    page = parsed(html)
     assert shape(page) == shape(TAME)
     shown = " ".join(re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", "\ufffd", text).split())
     for element in page.all("bdi", class_="subject"):

@@ -51,13 +51,13 @@ def facts_of(root: Path, day: Day, *ticket_ids: int) -> list[TicketFacts]:
     return [found[ticket_id] for ticket_id in ticket_ids]
 
 
-def told(root: Path, *children: dict) -> TicketFacts:
-    """What one audit with these children tells."""
+def facts_in(root: Path, *children: dict) -> TicketFacts:
+    """The facts of one audit with these children."""
     put_audits(root, [audit(1, 7, DAY.start, *children)])
     return facts_of(root, DAY, 7)[0]
 
 
-def test_first_audit_tells_all_and_a_change_what_it_changes(tmp_path):
+def test_the_first_audit_sets_everything_and_a_change_what_it_changes(tmp_path):
     first = [create(subject="Printer"), create(priority="low"), create(group_id=31)]
     put_audits(tmp_path, [audit(1, 7, DAY.start, *first), audit(2, 7, DAY.plus(1).start, change(priority="urgent"))])
     assert facts_of(tmp_path, DAY, 7) == [TicketFacts("Printer", "low", "31")]
@@ -75,11 +75,11 @@ def test_only_creation_and_change_set_something(tmp_path):
         {"event_type": "Notification", "subject": "Re: x"},
         {"event_type": "Comment", "type": "Create", "subject": "y"},
     )
-    assert told(tmp_path, create(subject="Printer"), notice, comment, {"subject": "z"}) == TicketFacts(subject="Printer")
+    assert facts_in(tmp_path, create(subject="Printer"), notice, comment, {"subject": "z"}) == TicketFacts(subject="Printer")
 
 
-def test_value_taken_away_is_blank_again(tmp_path):
-    assert told(tmp_path, create(priority="high", group_id=31), change(priority=None), change(group_id="")) == NOTHING
+def test_a_removed_value_is_blank_again(tmp_path):
+    assert facts_in(tmp_path, create(priority="high", group_id=31), change(priority=None), change(group_id="")) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_value_taken_away_is_blank_again(tmp_path):
     ],
 )
 def test_values_are_shown_as_text_and_what_is_none_is_blank(tmp_path, value, shown):
-    assert told(tmp_path, create(subject="before"), change(subject=value)) == TicketFacts(subject=shown)
+    assert facts_in(tmp_path, create(subject="before"), change(subject=value)) == TicketFacts(subject=shown)
 
 
 def test_the_later_audit_wins_whenever_it_was_delivered(tmp_path):
@@ -106,13 +106,13 @@ def test_the_later_audit_wins_whenever_it_was_delivered(tmp_path):
     assert facts_of(tmp_path, DAY, 7) == [TicketFacts(priority="urgent")]
 
 
-def test_a_file_in_another_order_tells_the_same(tmp_path):
+def test_a_file_in_another_order_gives_the_same_facts(tmp_path):
     audits = [audit(n, 7, DAY.start + n, change(priority=str(n))) for n in (3, 1, 2)]
     write_partition(FolderStore(tmp_path), "ticket_events", DAY, decode_rows("ticket_events", audits).table, {})
     assert facts_of(tmp_path, DAY, 7) == [TicketFacts(priority="3")]
 
 
-def test_thirty_days_are_looked_back_at_and_no_more(tmp_path):
+def test_only_the_last_thirty_days_are_read(tmp_path):
     put_audits(
         tmp_path, [audit(1, 7, DAY.start, create(subject="Printer")), audit(2, 7, DAY.plus(9).start, change(priority="low"))]
     )
@@ -126,7 +126,7 @@ def test_thirty_days_are_looked_back_at_and_no_more(tmp_path):
     ]
 
 
-def test_metric_shaped_rows_between_audits_tell_nothing(tmp_path):
+def test_metric_shaped_rows_between_audits_set_nothing(tmp_path):
     event = {
         "id": 2,
         "ticket_id": 7,
@@ -154,7 +154,7 @@ def test_child_events_that_cannot_be_read_leave_the_rest(tmp_path, child_events)
 
 
 @pytest.mark.parametrize("damage", ["cut", "no Parquet", "other columns", "other types", "empty times"])
-def test_damaged_day_is_blank_and_the_others_are_told(tmp_path, damage):
+def test_a_damaged_day_is_blank_and_the_others_are_read(tmp_path, damage):
     put_audits(
         tmp_path, [audit(1, 7, DAY.start, create(subject="Printer")), audit(2, 7, DAY.plus(1).start, change(priority="low"))]
     )
@@ -214,7 +214,7 @@ def plain_text(value) -> str | None:
     AUDITS, st.lists(st.tuples(st.sets(st.integers(1, 5)), st.sets(st.integers(1, 5))), min_size=4, max_size=4), st.booleans()
 )
 @drawing(max_examples=40)
-def test_days_in_a_row_tell_what_the_plainest_reading_tells(tmp_path_factory, drawn, asked, is_backwards):
+def test_contiguous_days_give_what_a_simple_reader_finds(tmp_path_factory, drawn, asked, is_backwards):
     """Whatever tickets are asked for or expected on which day, and if one goes back in time."""
     root = tmp_path_factory.mktemp("root")
     audits = [
@@ -253,14 +253,14 @@ def test_followed_and_expected_tickets_cost_one_file_a_day(tmp_path):
     assert set(store.opened.values()) == {1}
 
 
-def test_nothing_is_read_where_no_ticket_is_asked_for(tmp_path):
+def test_without_requested_tickets_nothing_is_read(tmp_path):
     put_audits(tmp_path, [audit(1, 7, DAY.start, create(subject="Printer"))])
     store = CountingStore(tmp_path)
     assert TicketFactsReader(store).facts(DAY, []) == {}
     assert not store.opened
 
 
-def test_sandbox_audits_tell_subject_priority_and_group_of_every_ticket_they_create(tmp_path):
+def test_sandbox_audits_hold_subject_priority_and_group_of_new_tickets(tmp_path):
     first = Day.parse("2026-03-02")
     rows = []
     for row in SimulatedAccount(tickets_per_day=20).rows("ticket_events", first.start, now=first.plus(60).start):
