@@ -173,6 +173,7 @@ def _table(events: Events) -> pa.Table:
         "extra": pa.nulls(len(kind), pa.string()),
     }
     schema = TICKET_METRIC_EVENTS_TABLE.schema
+    columns |= {item.name: pa.nulls(len(kind), item.type) for item in schema if item.name not in columns}
     return pa.table([columns[item.name].cast(item.type) for item in schema], schema=schema)
 
 
@@ -193,6 +194,6 @@ def _footer(day: Day, table: pa.Table) -> RawFooter:
         duplicates=0,
         rejected=0,
         fetched_at=day.end + 3600,
-        content_hash=content_hash(table),
+        content_hash=content_hash(table, added=TICKET_METRIC_EVENTS_TABLE.added),
         pages=(),
     )

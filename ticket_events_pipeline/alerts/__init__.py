@@ -1,1 +1,1 @@
-"""Alerts: which facts are worth a message, what was told already, and the webhook that takes it."""
+"""Alerts: what is worth a message, what was posted already, and how a chat's webhook receives it."""

@@ -1,19 +1,19 @@
-"""What the stored files say: the summaries of today and yesterday, and when each stream was last read.
+"""What one tick of the alert sensor sees: the summaries of today and yesterday, and when each stream was last read.
 
-Older days are not looked at, and Dagster's log isn't either: a backfill of last year changes nothing that anybody has to hear
-of, and would make a stalled stream look fresh. What can't be read is told as a problem, and hides nothing else.
+Older days are not read, and neither is Dagster's log: a backfill of last year is no news, and would make a stalled stream look
+fresh. A file that can't be read becomes a problem, and hides nothing else.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from ticket_events_pipeline.alerts.observation import DayState, MetricState
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError, TicketEventsError
 from ticket_events_pipeline.sla.build import SUMMARY
@@ -24,9 +24,80 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS
 
 MOST_METRICS = 50
-"""Of a day. Zendesk has nine; a name that it makes up is one too, and what is remembered must not grow with them."""
+"""Of one day. Zendesk has nine; a made-up name counts too, and the cursor must not grow with them."""
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class MetricState:
+    """One SLA metric on one day, over all policies.
+
+    Attributes:
+        sla_metric: as in `daily_sla_breach_summary`: text of the account.
+        breaches: targets first breached on the day.
+        achieved: targets met on the day.
+        worst_policy: title (else id) of the policy with the most breaches; None where it is unknown, or none breached.
+        worst_policy_breaches: those of that policy.
+    """
+
+    sla_metric: str
+    breaches: int
+    achieved: int
+    worst_policy: str | None = None
+    worst_policy_breaches: int = 0
+
+
+@dataclass(frozen=True)
+class DayState:
+    """A day's summary.
+
+    Attributes:
+        as_of: what its figures are as of, epoch seconds.
+        is_complete: whether the day was read to its end.
+    """
+
+    day: Day
+    as_of: int
+    is_complete: bool
+    metrics: tuple[MetricState, ...]
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that failed and that Dagster will not retry.
+
+    Attributes:
+        job: its name.
+        ended_at: epoch seconds.
+        reason: its error; None where that is unknown, or was posted already.
+        is_over: a later run of the same job has succeeded.
+    """
+
+    run_id: str
+    job: str
+    ended_at: int
+    reason: str | None = None
+    is_over: bool = False
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything that one tick has read.
+
+    Attributes:
+        now: epoch seconds.
+        timezone: IANA zone of the account's days.
+        days: the newest days, each once.
+        read_at: server time at which each stream was last read, epoch seconds; without streams that never were.
+        failed_runs: of the last day or so.
+    """
+
+    now: int
+    timezone: str
+    days: tuple[DayState, ...] = ()
+    read_at: Mapping[str, int] = field(default_factory=dict)
+    failed_runs: tuple[FailedRun, ...] = ()
 
 
 def summarised_days(store: Store, today: Day, problems: list[str]) -> tuple[DayState, ...]:

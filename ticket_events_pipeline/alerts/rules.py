@@ -1,8 +1,8 @@
-"""Which facts the present state holds that somebody wants to hear of. What was told already is `memory`'s.
+"""Which facts are worth an alert now. A fact is a value; `slack` turns it into text.
 
-A fact is known by its subject and level. Breaches of a metric on a day have levels, at the threshold and at each doubling of
-it, so that a bad day is told a few times and not at every tick; everything else has one. A day that closes has the same
-subjects as while it was open.
+A fact is identified by its subject and level. Breaches of a metric on a day have levels, at the threshold and at each doubling
+of it, so that a bad day is posted a few times and not at every tick; every other fact has one level. A day has the same
+subjects while it is open and after it is complete.
 """
 
 from __future__ import annotations
@@ -12,41 +12,82 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2s
 
-from ticket_events_pipeline.alerts.observation import DayState, MetricState, Observed
+from ticket_events_pipeline.alerts.observe import DayState, FailedRun, MetricState, Observed
 from ticket_events_pipeline.alerts.settings import AlertSettings
-from ticket_events_pipeline.alerts.wording import breaches_line, failure_line, rate_line, reading_line, stall_line
 
 _PLAIN_NAME = re.compile(r"[a-z_]{1,40}")
 _STALL = re.compile(r"stall ([a-z_]+) ([0-9]{1,12})", re.ASCII)
 
 
 @dataclass(frozen=True)
+class NewBreaches:
+    """A metric's breaches on a day reached the threshold or a doubling of it; `next_at` is the next doubling."""
+
+    day: DayState
+    metric: MetricState
+    threshold: int
+    next_at: int
+
+
+@dataclass(frozen=True)
+class LowRate:
+    """A metric's achievement rate on a day is below the threshold, with enough decided targets."""
+
+    day: DayState
+    metric: MetricState
+    threshold_percent: int
+    min_targets: int
+
+
+@dataclass(frozen=True)
+class StalledStream:
+    """A stream was last read at `read_at`, `seconds` ago: longer than the threshold."""
+
+    stream: str
+    read_at: int
+    seconds: int
+    threshold_hours: int
+
+
+@dataclass(frozen=True)
+class ResumedStream:
+    """A stream whose stall was posted is read again; `stalled_since` is its last reading before the stall."""
+
+    stream: str
+    read_at: int
+    stalled_since: int
+
+
+Content = NewBreaches | LowRate | StalledStream | ResumedStream | FailedRun
+
+
+@dataclass(frozen=True)
 class Fact:
-    """Something that is true by now.
+    """Something that is true now.
 
     Attributes:
-        subject: what it is about; short, and harmless wherever it is shown.
-        level: of the subject; a higher one holds the lower ones.
-        text: its line of a message.
-        is_past: it is history for whoever sees it first: its day is closed, or its job has succeeded since.
+        subject: its identity in the cursor; short, whatever the account's names are.
+        content: what is true.
+        level: a higher one includes the lower ones.
+        is_past: it is no news for a sensor that starts now: its day is complete, or its job has succeeded since.
     """
 
     subject: str
-    level: int
-    text: str
+    content: Content
+    level: int = 1
     is_past: bool = False
 
 
 def present_facts(observed: Observed, settings: AlertSettings, stalls: Mapping[str, int]) -> list[Fact]:
-    """The facts of the moment, the ones about the pipeline itself first.
+    """The facts that are true now, those about the pipeline itself first.
 
     Args:
-        observed: what this tick sees.
+        observed: what this tick has read.
         settings: the thresholds.
-        stalls: of the streams whose stall was noted before, the time of the last reading before it, epoch seconds.
+        stalls: for each stream whose stall was posted, its last reading before the stall, epoch seconds.
     """
-    days = [fact for day in observed.days for metric in day.metrics for fact in _of_metric(observed, day, metric, settings)]
-    return [*_of_streams(observed, settings, stalls), *_of_runs(observed, settings), *days]
+    days = [fact for day in observed.days for metric in day.metrics for fact in _metric_facts(day, metric, settings)]
+    return [*_stream_facts(observed, settings, stalls), *_run_facts(observed), *days]
 
 
 def level_of(count: int, threshold: int) -> int:
@@ -55,44 +96,44 @@ def level_of(count: int, threshold: int) -> int:
 
 
 def run_subject(run_id: str) -> str:
-    """What the failure of a run is known by."""
+    """The subject of a run's failure."""
     return f"run {run_id[:8]}"
 
 
 def stall_of(subject: str) -> tuple[str, int] | None:
-    """The stream, and the time of its last reading before the stall that `subject` is about; None if it is about none."""
+    """The stream of a stall's subject and its last reading before the stall; None for any other subject."""
     found = _STALL.fullmatch(subject)
     return (found[1], int(found[2])) if found else None
 
 
-def _of_metric(observed: Observed, day: DayState, metric: MetricState, settings: AlertSettings) -> Iterator[Fact]:
+def _metric_facts(day: DayState, metric: MetricState, settings: AlertSettings) -> Iterator[Fact]:
     about = f"{day.day} {_short(metric.sla_metric)}"
     level = level_of(metric.breaches, settings.breaches)
     if level:
-        next_at = settings.breaches * 2**level
-        line = breaches_line(observed, day, metric, next_at=next_at, settings=settings)
-        yield Fact(f"breaches {about}", level, line, is_past=day.is_complete)
+        breaches = NewBreaches(day, metric, settings.breaches, next_at=settings.breaches * 2**level)
+        yield Fact(f"breaches {about}", breaches, level, is_past=day.is_complete)
     decided = metric.achieved + metric.breaches
     if decided >= settings.min_targets and metric.achieved * 100 < settings.achievement_percent * decided:
-        yield Fact(f"rate {about}", 1, rate_line(observed, day, metric, settings=settings), is_past=day.is_complete)
+        rate = LowRate(day, metric, settings.achievement_percent, settings.min_targets)
+        yield Fact(f"rate {about}", rate, is_past=day.is_complete)
 
 
-def _of_streams(observed: Observed, settings: AlertSettings, stalls: Mapping[str, int]) -> Iterator[Fact]:
+def _stream_facts(observed: Observed, settings: AlertSettings, stalls: Mapping[str, int]) -> Iterator[Fact]:
     for stream, read_at in sorted(observed.read_at.items()):
-        if observed.now - read_at >= settings.stale_hours * 3600:
-            yield Fact(f"stall {stream} {read_at}", 1, stall_line(observed, stream, read_at, settings=settings))
+        seconds = observed.now - read_at
+        if seconds >= settings.stale_hours * 3600:
+            yield Fact(f"stall {stream} {read_at}", StalledStream(stream, read_at, seconds, settings.stale_hours))
         elif stream in stalls and read_at > stalls[stream]:
-            line = reading_line(observed, stream, read_at, stalled_since=stalls[stream])
-            yield Fact(f"reading {stream} {stalls[stream]}", 1, line)
+            yield Fact(f"reading {stream} {stalls[stream]}", ResumedStream(stream, read_at, stalls[stream]))
 
 
-def _of_runs(observed: Observed, settings: AlertSettings) -> Iterator[Fact]:
+def _run_facts(observed: Observed) -> Iterator[Fact]:
     for run in sorted(observed.failed_runs, key=lambda run: run.ended_at):
-        yield Fact(run_subject(run.run_id), 1, failure_line(observed, run, settings=settings), is_past=run.is_over)
+        yield Fact(run_subject(run.run_id), run, is_past=run.is_over)
 
 
 def _short(name: str) -> str:
-    """A metric's name where it looks like one; else what stands for it: it may be any text, of any length."""
+    """A metric's name if it looks like one, else its hash: it may be any text of any length."""
     if _PLAIN_NAME.fullmatch(name):
         return name
     return "#" + blake2s(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -1,6 +1,6 @@
-"""When alerts are sent and where to, read from the environment by whoever sends them: everything else works without.
+"""The alert variables of the environment: thresholds, the webhook, and the address of Dagster's UI.
 
-Here a problem is told by the variable's name alone: the webhook's URL is a secret, and it may be pasted into any of them.
+A problem names the variable and never quotes it: the webhook's URL is a secret, and it may be pasted into any of them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class AlertSettings:
     """When alerts are sent, and where to.
 
     Attributes:
-        webhook: the URL that they are posted to. Whoever knows it can post, so it is a secret.
-        breaches: of one metric on one day, from which on they are told.
-        achievement_percent: below which a day's rate of one metric is told, once `min_targets` targets are decided.
-        min_targets: decided targets (met or breached) that make a rate worth telling.
-        stale_hours: for which a stream was not read, after which that is told.
-        dagster_url: where people open Dagster's UI, without a trailing slash; None where nobody said.
+        webhook: the URL that they are posted to; a secret, since it is all that is needed to post.
+        breaches: of one metric on one day, from which on they are posted.
+        achievement_percent: a day's rate of one metric below it is posted, once `min_targets` targets are decided.
+        min_targets: decided targets (met or breached) that a rate needs.
+        stale_hours: a stream that was not read for so long is posted as stalled.
+        dagster_url: the address of Dagster's UI, without a trailing slash; None if it is not set.
     """
 
     webhook: str = field(repr=False)
@@ -41,19 +41,21 @@ class AlertSettings:
 
     @property
     def webhook_mark(self) -> str:
-        """Tells one webhook from another; 32 bits, from which no URL can be told."""
+        """Identifies the webhook in 32 bits, from which no URL can be derived."""
         return hashlib.blake2s(self.webhook.encode(), digest_size=4).hexdigest()
 
 
 def alert_settings(env: Mapping[str, str]) -> AlertSettings:
-    """The alert variables that `env` holds, whatever else is set or not.
+    """The alert variables of `env`; no other variable is read.
 
     Raises:
         SettingsError: no webhook is set, or a variable is malformed; every problem at once, no value quoted.
     """
     reader = VariableReader(env)
     if not reader.text(WEBHOOK):
-        reader.problems.append(f"{WEBHOOK} is not set: give the URL of an incoming webhook, of Slack or of what takes the same")
+        reader.problems.append(
+            f"{WEBHOOK} is not set: give the URL of an incoming webhook of Slack, or of a chat that accepts the same messages"
+        )
     settings = AlertSettings(
         webhook=reader.parsed(WEBHOOK, "", parse=_webhook),
         breaches=reader.parsed("TICKET_EVENTS_ALERT_BREACHES", "10", parse=_number_up_to(999_999)),
@@ -82,7 +84,9 @@ def _webhook(text: str) -> str:
     if url.username is not None or url.password is not None or url.fragment:
         raise ValueError("give scheme, host, path and query only, no user or fragment")
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
-        raise ValueError("must begin with https:// (plain http only to a loopback address), or it would travel in the open")
+        raise ValueError(
+            "must begin with https:// (plain http only to a loopback address), or its secret would be sent in clear text"
+        )
     return text
 
 

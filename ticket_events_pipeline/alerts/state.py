@@ -1,36 +1,42 @@
-"""What was told, what waits to be told, and since when the webhook takes nothing: the sensor's cursor, as JSON.
+"""What was posted, what is pending, and when the webhook is tried again: the state between two ticks, kept in the cursor.
 
-It is bounded, whatever the account does: what was told is forgotten some days after it was last true, what waits has a longest
-number and a longest age. The webhook's URL is not in it.
+A fact that is true and was not posted is pending; so only what was posted has to be remembered. The state is bounded, whatever
+the account does, and the webhook's URL is not in it. A process that dies between the webhook's answer and the storing of the
+cursor posts once more: HTTP gives no more than at-least-once.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from ticket_events_pipeline.alerts.rules import Fact, stall_of
+from ticket_events_pipeline.alerts.observe import Observed
+from ticket_events_pipeline.alerts.rules import Fact, present_facts, stall_of
+from ticket_events_pipeline.alerts.settings import WEBHOOK, AlertSettings
+from ticket_events_pipeline.text import plural, zoned_text
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-VERSION = 1
+    from ticket_events_pipeline.alerts.webhook import Answer
 
-INTERESTING_SECONDS = 2 * 86_400
-"""What could not be told for so long after it was last true is given up; the next message says how many there were."""
+VERSION = 2
 
 REMEMBERED_SECONDS = 3 * 86_400
-"""What was told is forgotten so long after it was last true: later than it can come back, as two days are looked at."""
+"""A posted fact is forgotten so long after it was last true: later than it can come back, as only two days are read."""
 
-MOST_WAITING = 30
-"""Further facts are only counted. A message shows fewer."""
+MOST_REMEMBERED = 1000
+"""More than can be true at once; beyond, those that were true the longest time ago are forgotten."""
 
-MOST_TOLD = 1000
-"""More than are true at once; beyond, those that were true the longest time ago are forgotten."""
+FIRST_RETRY_SECONDS = 60
+LONGEST_RETRY_SECONDS = 3600
+"""Also after an answer that a retry cannot change: the webhook may be repaired at the other end."""
 
+LONGEST_ASKED_SECONDS = 6 * 3600
+"""The longest wait that is granted to a server."""
 
 _GREATEST_NUMBER = 10**11
 """Epoch seconds that still are a date."""
@@ -39,33 +45,23 @@ _V = TypeVar("_V", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
-class Told:
-    """A subject that was told up to `level`, last true at `at` (epoch seconds)."""
+class Posted:
+    """A subject that was posted up to `level`, last true at `at` (epoch seconds)."""
 
     level: int
-    at: int
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A fact that waits to be told, last true at `at` (epoch seconds)."""
-
-    subject: str
-    level: int
-    text: str
     at: int
 
 
 @dataclass(frozen=True)
 class Outage:
-    """The webhook takes nothing.
+    """The webhook accepts nothing.
 
     Attributes:
         since: the first attempt, epoch seconds.
         failures: attempts so far.
-        next_at: before which none is made, epoch seconds.
-        reason: what came back, in our words.
-        webhook_mark: which webhook it was: another one is tried at once.
+        next_at: time of the next attempt, epoch seconds.
+        reason: the last answer, in our words.
+        webhook_mark: identifies the webhook: another one is tried at once.
     """
 
     since: int
@@ -74,100 +70,153 @@ class Outage:
     reason: str
     webhook_mark: str
 
+    def is_backing_off(self, settings: AlertSettings, now: int) -> bool:
+        """Whether the next attempt is still to come."""
+        is_same = self.webhook_mark == settings.webhook_mark
+        # Further off than any wait: the clock was put back.
+        return is_same and now < self.next_at <= now + LONGEST_ASKED_SECONDS
+
 
 @dataclass(frozen=True)
-class Memory:
+class News:
+    """What one message holds: the pending facts, and since when nothing could be posted (None if the webhook works)."""
+
+    facts: tuple[Fact, ...]
+    undelivered_since: int | None
+
+
+Post = Callable[[News], "Answer"]
+
+
+@dataclass(frozen=True)
+class AlertState:
     """Everything that one tick leaves to the next.
 
     Attributes:
-        told: by subject.
-        waiting: in the order in which they came up.
-        counted: facts beyond MOST_WAITING, which wait without their text.
-        given_up: facts that nobody took in time; told as a number with the next message.
-        is_new: nothing is known of before: the history of the first sight is taken as told.
+        posted: by subject.
+        outage: None while the webhook works.
+        is_new: there is no earlier tick: past facts count as posted.
     """
 
-    told: dict[str, Told] = field(default_factory=dict)
-    waiting: tuple[Waiting, ...] = ()
-    counted: int = 0
-    given_up: int = 0
+    posted: dict[str, Posted] = field(default_factory=dict)
     outage: Outage | None = None
     is_new: bool = False
 
     @classmethod
     def parse(cls, cursor: str | None) -> Self:
-        """The inverse of `to_cursor`; a new memory where there is no cursor, or one that can't be read."""
+        """The inverse of `to_cursor`; a new state where there is no cursor, or an unreadable one."""
         try:
             read = json.loads(cursor or "")
-            if read["version"] != VERSION:
-                return cls(is_new=True)
-            told = {subject: _checked(Told(level, at)) for subject, (level, at) in read["told"].items()}
-            waiting = tuple(_checked(Waiting(**item)) for item in read["waiting"])
+            posted = {subject: _checked(Posted(level, at)) for subject, (level, at) in _posted_entries(read).items()}
             outage = None if read["outage"] is None else _checked(Outage(**read["outage"]))
-            return _checked(cls(told, waiting, read["counted"], read["given_up"], outage))
+            return cls(posted, outage)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return cls(is_new=True)
 
     def to_cursor(self) -> str:
-        """As Dagster keeps it."""
-        told = {subject: [told.level, told.at] for subject, told in self.told.items()}
-        waiting = [dataclasses.asdict(item) for item in self.waiting]
+        """The state as JSON."""
+        posted = {subject: [item.level, item.at] for subject, item in self.posted.items()}
         outage = None if self.outage is None else dataclasses.asdict(self.outage)
-        shown = {"version": VERSION, "told": told, "waiting": waiting, "counted": self.counted, "given_up": self.given_up}
-        return json.dumps({**shown, "outage": outage}, separators=(",", ":"))
-
-    @property
-    def has_news(self) -> bool:
-        """Whether a message is due. What was given up is no reason for one."""
-        return bool(self.waiting or self.counted)
+        return json.dumps({"version": VERSION, "posted": posted, "outage": outage}, separators=(",", ":"))
 
     @property
     def stalls(self) -> dict[str, int]:
-        """Of every stream whose stall is told or waits: the last reading before the newest one, epoch seconds."""
-        subjects = [*self.told, *(item.subject for item in self.waiting)]
-        found = sorted(stall for subject in subjects if (stall := stall_of(subject)) is not None)
-        return dict(found)
+        """For each stream whose stall was posted: its last reading before the newest stall, epoch seconds."""
+        return dict(sorted(stall for subject in self.posted if (stall := stall_of(subject)) is not None))
 
-    def has_told(self, subject: str) -> bool:
-        """Whether the subject was told, at any level."""
-        return subject in self.told
+    def has_posted(self, subject: str) -> bool:
+        """Whether the subject was posted, at any level."""
+        return subject in self.posted
 
-    def noted(self, facts: Iterable[Fact], now: int) -> Memory:
-        """With what is true now: what is new waits from now on, what waits says what is true now, the old is forgotten."""
-        told = dict(self.told)
-        waiting = {item.subject: item for item in self.waiting}
-        counted = self.counted
+    def pending(self, facts: Iterable[Fact]) -> tuple[Fact, ...]:
+        """The facts that were not posted at their level."""
+        return tuple(fact for fact in facts if fact.subject not in self.posted or fact.level > self.posted[fact.subject].level)
+
+    def updated(self, facts: Iterable[Fact], now: int) -> AlertState:
+        """The state after a look at the facts that are true now: posted ones are remembered for longer, old ones forgotten."""
+        posted = dict(self.posted)
         for fact in facts:
-            before = told.get(fact.subject)
-            if before is not None and fact.level <= before.level:
-                told[fact.subject] = Told(before.level, now)
-            elif fact.subject in waiting:
-                if fact.level >= waiting[fact.subject].level:
-                    waiting[fact.subject] = Waiting(fact.subject, fact.level, fact.text, now)
+            before = posted.get(fact.subject)
+            if before is not None:
+                posted[fact.subject] = Posted(before.level, now)
             elif self.is_new and fact.is_past:
-                told[fact.subject] = Told(fact.level, now)
-            elif len(waiting) < MOST_WAITING:
-                waiting[fact.subject] = Waiting(fact.subject, fact.level, fact.text, now)
-            else:
-                told[fact.subject] = Told(fact.level, now)
-                counted += 1
-        kept = tuple(item for item in waiting.values() if now - item.at <= INTERESTING_SECONDS)
-        given_up = self.given_up + len(waiting) - len(kept)
-        return replace(self, told=_remembered(told, now), waiting=kept, counted=counted, given_up=given_up, is_new=False)
+                posted[fact.subject] = Posted(fact.level, now)
+        return AlertState(_newest(posted, now), self.outage)
 
-    def delivered(self, now: int) -> Memory:
-        """After the webhook has taken everything that waited."""
-        taken = {item.subject: Told(item.level, now) for item in self.waiting}
-        return Memory(told=_remembered(self.told | taken, now))
+    def delivered(self, facts: Iterable[Fact], now: int) -> AlertState:
+        """The state after the webhook has accepted these facts."""
+        return AlertState(_newest(self.posted | {fact.subject: Posted(fact.level, now) for fact in facts}, now))
 
 
-def _remembered(told: dict[str, Told], now: int) -> dict[str, Told]:
-    kept = [(subject, item) for subject, item in told.items() if now - item.at <= REMEMBERED_SECONDS]
-    return dict(sorted(kept, key=lambda item: item[1].at)[-MOST_TOLD:])
+@dataclass(frozen=True)
+class Ticked:
+    """The result of a tick: a summary for the UI, and the next state."""
+
+    summary: str
+    state: AlertState
+
+
+def tick(state: AlertState, observed: Observed, settings: AlertSettings, *, post: Post) -> Ticked:
+    """Post what is pending in one message, unless the webhook is in back-off."""
+    now = observed.now
+    facts = present_facts(observed, settings, state.stalls)
+    state = state.updated(facts, now)
+    pending, outage = state.pending(facts), state.outage
+    if not pending:
+        return Ticked("Nothing new to post.", state)
+    if outage is not None and outage.is_backing_off(settings, now):
+        return Ticked(_outage_summary(len(pending), outage, observed.timezone), state)
+    answer = post(News(pending, None if outage is None else outage.since))
+    if answer.is_accepted:
+        return Ticked(f"Posted {plural(len(pending), 'alert')}.", state.delivered(pending, now))
+    failed = outage_after(answer, outage, mark=settings.webhook_mark, now=now)
+    return Ticked(_outage_summary(len(pending), failed, observed.timezone), replace(state, outage=failed))
+
+
+def outage_after(answer: Answer, before: Outage | None, *, mark: str, now: int) -> Outage:
+    """The outage after one more message was not accepted."""
+    since, failures = (now, 0) if before is None else (before.since, before.failures)
+    if before is not None and before.webhook_mark != mark:
+        failures = 0
+    wait = LONGEST_RETRY_SECONDS
+    if not answer.is_final:
+        wait = min(FIRST_RETRY_SECONDS * 2 ** min(failures, 16), LONGEST_RETRY_SECONDS)
+    asked = min(answer.wait_seconds or 0, LONGEST_ASKED_SECONDS)
+    reason = answer.reason
+    if answer.is_final:
+        reason += f"; a retry cannot change that: check {WEBHOOK}, or make a new webhook (this one may have been revoked)"
+    return Outage(since, failures + 1, now + max(wait, round(asked)), reason, mark)
+
+
+def _outage_summary(count: int, outage: Outage, timezone: str) -> str:
+    are = "is" if count == 1 else "are"
+    return (
+        f"{plural(count, 'alert')} {are} pending. The webhook has accepted nothing since {zoned_text(outage.since, timezone)} "
+        f"(attempts: {outage.failures}); its last answer: {outage.reason}. The next attempt is at "
+        f"{zoned_text(outage.next_at, timezone)}."
+    )
+
+
+def _posted_entries(read: dict[str, Any]) -> dict[str, list[int]]:
+    """The posted subjects of a cursor; version 1 also kept the texts of pending facts, which follow from the facts.
+
+    Raises:
+        ValueError: a version that this program doesn't know.
+    """
+    names = {1: "told", VERSION: "posted"}
+    if read["version"] not in names:
+        raise ValueError("unknown version")
+    found: dict[str, list[int]] = read[names[read["version"]]]
+    return found
+
+
+def _newest(posted: dict[str, Posted], now: int) -> dict[str, Posted]:
+    kept = [(subject, item) for subject, item in posted.items() if now - item.at <= REMEMBERED_SECONDS]
+    return dict(sorted(kept, key=lambda item: item[1].at)[-MOST_REMEMBERED:])
 
 
 def _checked(made: _V) -> _V:
-    """The value, if its numbers are some and its texts are texts.
+    """The value, if its numbers are in range and its texts are texts.
 
     Raises:
         ValueError: they aren't.
@@ -175,7 +224,7 @@ def _checked(made: _V) -> _V:
     for item in dataclasses.fields(made):
         value = getattr(made, item.name)
         if item.type == "int" and not (type(value) is int and 0 <= value <= _GREATEST_NUMBER):
-            raise ValueError(f"{item.name} is no number of ours")
+            raise ValueError(f"{item.name} is out of range")
         if item.type == "str" and not isinstance(value, str):
             raise ValueError(f"{item.name} is no text")
     return made

@@ -1,7 +1,7 @@
-"""The webhook's client: one POST, in bounded time, and what came of it. The one place outside `zendesk` that speaks HTTP.
+"""The webhook's client: one POST in bounded time, and its answer.
 
-The whole URL is a secret, its host too (some services put the secret there). So nothing that the library says is repeated: its
-errors and logs quote the URL, and servers echo it in their error pages. When a message is sent again is `tick`'s affair.
+The whole URL is a secret, its host too (some services put the secret there). So no text of the library is repeated: its errors
+and logs quote the URL, and servers echo it in their error pages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ticket_events_pipeline.zendesk.headers import retry_after_seconds
 from ticket_events_pipeline.zendesk.refusals import Overtaxed
 
 TOTAL_SECONDS = 12.0
-"""A tick of the sensor waits so long at most. Dagster gives one up after a minute, and what it would remember with it."""
+"""The longest wait of a tick. Dagster stops a tick after a minute, and its cursor is lost with it."""
 
 _SOCKET_SECONDS = 5.0
 _LONGEST_REASON = 40
@@ -34,13 +34,13 @@ _LOGGERS = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a message.
+    """The answer to a message.
 
     Attributes:
-        is_accepted: the webhook took it (2xx).
-        is_final: the same message to the same URL will not be taken later either.
-        reason: what came back; holds nothing of the URL.
-        wait_seconds: what the server asks to wait; None if it doesn't.
+        is_accepted: the webhook accepted it (2xx).
+        is_final: a retry of the same message to the same URL cannot succeed.
+        reason: the answer in our words, without anything of the URL.
+        wait_seconds: the wait that the server asks for; None if it doesn't.
     """
 
     is_accepted: bool
@@ -52,7 +52,7 @@ class Answer:
 def post(url: str, payload: Mapping[str, str], *, total_seconds: float = TOTAL_SECONDS) -> Answer:
     """Send the message once; never raises, follows no redirect.
 
-    Where the time is over, the message may have arrived all the same.
+    After a timeout, the message may still have arrived.
     """
     answers: list[Answer] = []
     # A thread, as looking up a name can't be interrupted.
@@ -87,12 +87,12 @@ def _answer(response: requests.Response, url: str) -> Answer:
     status = response.status_code
     if 200 <= status < 300:
         return Answer(is_accepted=True)
-    reason = f"{status}{_told_reason(response, url)}"
+    reason = f"{status}{_quotable_reason(response, url)}"
     is_final = status < 500 and status not in (408, 425, 429)
     return Answer(is_accepted=False, is_final=is_final, reason=reason, wait_seconds=retry_after_seconds(response.headers))
 
 
-def _told_reason(response: requests.Response, url: str) -> str:
+def _quotable_reason(response: requests.Response, url: str) -> str:
     if 300 <= response.status_code < 400:
         return " (a redirect, which is not followed)"
     try:

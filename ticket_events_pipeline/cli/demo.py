@@ -92,8 +92,8 @@ def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, st
 
 def _reason(event: dg.DagsterEvent) -> str:
     failure = event.step_failure_data
-    told = failure.user_failure_data.description if failure.user_failure_data else None
-    return f"{event.step_key}: {told or failure.error_display_string}"
+    description = failure.user_failure_data.description if failure.user_failure_data else None
+    return f"{event.step_key}: {description or failure.error_display_string}"
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from ticket_events_pipeline.quality.sla_tables import (
 from ticket_events_pipeline.quality.traffic import slas_are_applied, volume_is_usual
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.tables.streams import SLA_STREAMS, STREAMS
 from ticket_events_pipeline.text import markdown_code
 
 WHOLE, APPLIED, USUAL = "days_are_whole", "slas_are_applied", "volume_is_usual"
@@ -101,7 +101,7 @@ def asset_checks(scope: AccountScope) -> list[dg.AssetChecksDefinition]:
 
 def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
     """The checks of a raw asset that report by day."""
-    return [
+    whole, applied, usual = (
         DayCheck(
             WHOLE,
             "Every day's file can be read, is this day's, holds the rows that were stored, and its page ledger has no gap. "
@@ -127,7 +127,8 @@ def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
             green="as many rows as usual.",
             remembered_days=REMEMBERED_DAYS,
         ),
-    ]
+    )
+    return [whole, applied, usual] if stream in SLA_STREAMS else [whole, usual]
 
 
 def _raw_checks(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:

@@ -91,7 +91,7 @@ def attempts_of(instance: dg.DagsterInstance, scope: AccountScope, stale: StaleR
     tags = range_tags(stale.days[0], stale.days[-1]) | {REQUESTED_TAG: "true"}
     newest = instance.get_runs(dg.RunsFilter(tags=tags, job_name=scope.named(SUMMARIZE)), limit=MAX_RUNS_READ)
     last = next((run for run in newest if run.tags.get(WILL_RETRY_TAG) != "true"), None)
-    if last is None or last.tags.get(STATE_TAG) != stale.state or _left_by(last) not in (None, stale.stands):
+    if last is None or last.tags.get(STATE_TAG) != stale.state or _left_by(last) not in (None, stale.sla_files):
         return Attempts(0, has_succeeded=False)
     return Attempts(_attempt_number(last), has_succeeded=last.is_success)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from ticket_events_pipeline.alerts.observation import FailedRun
+from ticket_events_pipeline.alerts.observe import FailedRun
 from ticket_events_pipeline.alerts.rules import run_subject
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.defs.run_process import has_lost_its_process
@@ -169,7 +169,7 @@ def failed_runs(
     *,
     key_prefix: Sequence[str],
     now: int,
-    is_known: Callable[[str], bool],
+    is_posted: Callable[[str], bool],
 ) -> tuple[FailedRun, ...]:
     """The runs of the last day that failed and that Dagster will not retry.
 
@@ -179,7 +179,7 @@ def failed_runs(
         label: `repository@location`, see `location_label`.
         key_prefix: only runs over assets whose keys begin with it.
         now: epoch seconds.
-        is_known: whether the subject of a run was reported before; its reason isn't read once more then.
+        is_posted: whether the subject of a run was reported before; its reason isn't read once more then.
     """
     since = dt.datetime.fromtimestamp(now - FAILED_SINCE_SECONDS, dt.UTC)
     filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
@@ -188,12 +188,12 @@ def failed_runs(
         run, ended_at = record.dagster_run, _ended_at(record)
         is_ours = not is_of_another_location(run, label) and touches(repository, run, key_prefix)
         if is_ours and ended_at >= since.timestamp() and _is_final(instance, run, now - ended_at):
-            found.append(_failed_run(instance, run, ended_at, is_known=is_known(run_subject(run.run_id))))
+            found.append(_failed_run(instance, run, ended_at, is_posted=is_posted(run_subject(run.run_id))))
     return tuple(found)
 
 
-def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, ended_at: int, *, is_known: bool) -> FailedRun:
-    if is_known:
+def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, ended_at: int, *, is_posted: bool) -> FailedRun:
+    if is_posted:
         return FailedRun(run.run_id, _name(run), ended_at)
     is_over = _last_success(instance, run.job_name) > ended_at
     return FailedRun(run.run_id, _name(run), ended_at, _reason(instance, run.run_id), is_over)

@@ -21,8 +21,9 @@ from ticket_events_pipeline.quality.footer_checks import latest_next_start
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import Stream
-from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
+from ticket_events_pipeline.tables.ticket_metric_events import METRIC_SHAPE, metric_shaped
 from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline.zendesk.client import WalkedPage
 
@@ -146,7 +147,8 @@ def _compare_day(
 def _stored_within(store: Store, stream: Stream, day: Day, *, start_ms: int, end_ms: int) -> set[_TimedEvent]:
     within: set[_TimedEvent] = set()
     with opened_partition(store, stream.name, day) as file:
-        for batch in [] if file is None else file.batches(["id", "time", "metric", "instance_id"]):
+        columns = [name for name in ("id", "time", *METRIC_SHAPE) if name in TABLES[stream.name]]
+        for batch in [] if file is None else file.batches(columns):
             rows = pa.Table.from_batches([batch])
             times = rows["time"].cast(pa.int64()).to_numpy()
             inside = pa.array((times >= start_ms) & (times < end_ms))

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, fields
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report.history import DaySummary, SummaryRow, total
 from ticket_events_pipeline.report.model import MEAN_DAYS, ChartDay, Counted, Flow, Mean, MetricFigures, Overdue, PolicyFigures
+from ticket_events_pipeline.report.stored import DaySummary, SummaryRow, total
 
 NEVER_OVERDUE = Overdue(None, None, None)
 

@@ -1,8 +1,4 @@
-"""One day's report, or those of a range of days, from the stored files alone.
-
-Here: which files, in which order, each once. What they tell is `history`'s, `open_targets`', `trust`'s, `ticket_facts`'
-and `measures`'; how it looks is not known here.
-"""
+"""Builds one day's report, or those of a range of days, from the stored files alone, each read once."""
 
 from __future__ import annotations
 
@@ -13,17 +9,16 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.quality.raw_day import owner_of
 from ticket_events_pipeline.report.aggregates import chart_day, mean_days, metric_figures, policy_figures
-from ticket_events_pipeline.report.data_quality import event_counts, trust_in
-from ticket_events_pipeline.report.history import SummaryHistory
+from ticket_events_pipeline.report.data_quality import data_quality_of, event_counts
 from ticket_events_pipeline.report.model import CHART_DAYS, UNKNOWN_ACCOUNT, DayReport, OpenTarget, TicketFacts
-from ticket_events_pipeline.report.stored_targets import DayTargets, read_targets
+from ticket_events_pipeline.report.stored import DayTargets, SummaryHistory, read_targets
 from ticket_events_pipeline.report.tickets import TicketFactsReader
 from ticket_events_pipeline.settings import LakeSettings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 
 DAYS_AHEAD = 30
-"""So many days' lists are known ahead: their tickets are looked for together, and memory doesn't grow with the range."""
+"""Days whose lists are read ahead: their tickets are searched together, and memory doesn't grow with the range."""
 
 
 def read_day_report(store: Store, day: Day, *, account: str, tickets_url: str | None) -> DayReport:
@@ -31,9 +26,9 @@ def read_day_report(store: Store, day: Day, *, account: str, tickets_url: str | 
 
     Args:
         store: the root.
-        day: which.
+        day: the day.
         account: its name, for the heading.
-        tickets_url: what a ticket's number is put behind; None where there is no such page.
+        tickets_url: prefix of a ticket's address; None for no links.
 
     Raises:
         DayNotFetchedError: its summary or its targets have not been made.
@@ -43,7 +38,7 @@ def read_day_report(store: Store, day: Day, *, account: str, tickets_url: str | 
 
 
 def report_reader(store: Store, settings: LakeSettings, days: Sequence[Day]) -> ReportReader:
-    """A reader of the reports of these days; where no setting names the account, the stored files do."""
+    """A reader of the reports of these days; without a setting, the stored files name the account."""
     newest = list(days[-1:])
     former = settings.former_accounts
     owner = owner_of(store, METRIC_EVENTS, newest, account=settings.account, former=former, timezone=settings.timezone)
@@ -53,7 +48,7 @@ def report_reader(store: Store, settings: LakeSettings, days: Sequence[Day]) -> 
 class ReportReader:
     """Reads the reports of several days, best in ascending order: then a raw file is read at most twice, any other once.
 
-    `days` are those that will be asked for. Another day's report is right too, and takes more reading.
+    `days` are those that will be read. Another day's report is right too, and costs more reads.
     """
 
     def __init__(self, store: Store, *, account: str, tickets_url: str | None, days: Sequence[Day] = ()) -> None:
@@ -66,7 +61,7 @@ class ReportReader:
         self._ahead: dict[Day, DayTargets] = {}
 
     def read(self, day: Day, *, with_tickets: bool = True) -> DayReport:
-        """The day's report, see `read_day_report`; without what the tickets are about where only figures are wanted."""
+        """The day's report, see `read_day_report`; `with_tickets=False` leaves out the subjects of the tickets."""
         summary = self._history.of(day)
         before = self._history.before(day)
         targets = self._targets(day)
@@ -88,7 +83,9 @@ class ReportReader:
             unforecast=targets.unforecast,
             deleted=targets.deleted,
             deleted_count=targets.deleted_count,
-            trust=trust_in(summary, chart, targets, event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)),
+            data_quality=data_quality_of(
+                summary, chart, targets, event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)
+            ),
         )
 
     def _targets(self, day: Day) -> DayTargets:
@@ -98,7 +95,7 @@ class ReportReader:
                 try:
                     self._ahead[ahead] = read_targets(self._store, ahead)
                 except (DayNotFetchedError, DamagedFileError):
-                    break  # told when its turn comes
+                    break  # raised when its turn comes
         return self._ahead.pop(day)
 
     def _facts(self, day: Day, targets: DayTargets) -> dict[int, TicketFacts]:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from ticket_events_pipeline.report.model import ChartDay
 from ticket_events_pipeline.text import days_text, short_date_text
 
-# They differ in lightness as much as in hue, so that a print in grey and every eye tell them apart. A page sets others for
+# They differ in lightness as much as in hue, so that a print in grey and every eye distinguish them. A page sets others for
 # the dark by the groups' classes, which win over these attributes.
 ACHIEVED_COLOUR, BREACHED_COLOUR = "#4a90c2", "#8c1d18"
 
@@ -39,7 +39,7 @@ _OPEN = {"class": "open", "fill-opacity": "0.5"}
 
 
 def breach_chart_svg(chart: Sequence[ChartDay]) -> str:
-    """The chart as an `<svg>` element to stand in a page.
+    """The chart as an `<svg>` element inside a page.
 
     Its groups have the classes `achieved`, `breached` and `missing` inside `breach-chart`, bars of a day not yet read to its
     end `open`; text and lines have the page's `currentColor`.

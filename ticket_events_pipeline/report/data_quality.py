@@ -1,33 +1,47 @@
-"""How far a day's figures can be trusted: told from footers, from counts, and from the day's raw events."""
+"""How far a day's figures can be trusted: measured from footers, counts and raw events, and stated in sentences.
+
+Nothing here fails a check: the asset checks do. Texts are plain, for a page to escape.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.quality.sla_tables import MAX_UNKNOWN_POLICY_SHARE
 from ticket_events_pipeline.report.aggregates import total_of
-from ticket_events_pipeline.report.history import DaySummary
-from ticket_events_pipeline.report.model import Trust
-from ticket_events_pipeline.report.stored_targets import DayTargets
+from ticket_events_pipeline.report.model import ContradictedTarget, DataQuality, DayReport
+from ticket_events_pipeline.report.stored import DaySummary, DayTargets
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.sla.rules.events import APPLY, sla_events
 from ticket_events_pipeline.sla.sources import DICTIONARY_COLUMNS, RAW_COLUMNS
 from ticket_events_pipeline.storage.raw_footer import read_raw_day
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.streams import METRIC_EVENTS, SLA_STREAMS
+from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS, SLA_STREAMS
 from ticket_events_pipeline.tables.table import TIMESTAMP
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
+from ticket_events_pipeline.text import date_text, days_text, moment_text, plural, rate_text
+
+DELETIONS_LAG_SECONDS = 3600
+"""The two streams of an open day are read one after the other: deletions known up to so long before `as_of` are whole."""
+
+LACKING = (
+    "by which targets of deleted tickets stay open, overdue counts time in which a target was closed, and outcomes are not "
+    "compared with durations"
+)
+MAKE_AGAIN = "make the SLA tables of the day again to apply the current rules"
 
 
-def trust_in(
+def data_quality_of(
     summary: DaySummary, chart: Mapping[Day, DaySummary | None], targets: DayTargets, raw: tuple[int, int] | None
-) -> Trust:
-    """The trust strip of a day.
+) -> DataQuality:
+    """The data quality of a day.
 
     Args:
         summary: of the day.
@@ -35,15 +49,15 @@ def trust_in(
         targets: of the day.
         raw: see `event_counts`.
     """
-    told = summary.provenance
+    provenance = summary.provenance
     stored = {day: found for day, found in chart.items() if found is not None}
     applied_events, metric_events = raw if raw is not None else (None, None)
-    return Trust(
-        as_of=told.inputs.as_of,
+    return DataQuality(
+        as_of=provenance.inputs.as_of,
         is_complete=summary.is_complete,
-        events_through=told.events_through,
-        history_from=told.history_from,
-        missing_days=tuple(day for day in chart if day not in stored and day.date >= told.history_from),
+        events_through=provenance.events_through,
+        history_from=provenance.history_from,
+        missing_days=tuple(day for day in chart if day not in stored and day.date >= provenance.history_from),
         open_days=tuple(day for day, found in stored.items() if not found.is_complete),
         targets=targets.targets,
         unknown_policies=targets.unknown_policies,
@@ -54,18 +68,18 @@ def trust_in(
         metric_events=metric_events,
         contradicted=total_of(row.contradicted for row in summary.rows),
         contradicted_targets=targets.contradicted,
-        rules_version=told.rules_version,
+        rules_version=provenance.rules_version,
         older_days=tuple(day for day, found in stored.items() if found.provenance.rules_version < RULES_VERSION),
-        deletions_from=told.deletions.since,
-        deletions_through=told.deletions.through,
+        deletions_from=provenance.deletions.since,
+        deletions_through=provenance.deletions.through,
     )
 
 
 def event_counts(store: Store, day: Day, *, as_of: int) -> tuple[int, int] | None:
-    """How many events that apply a policy, and how many metric events at all, take part in the day's figures.
+    """How many events that apply a policy, and how many metric events in all, take part in the day's figures.
 
     None where no raw file that speaks for the day can be read. An id in both streams is one event; what was deleted takes
-    no part, and neither does what lies at or after `as_of` (epoch seconds).
+    no part, and neither does what happened at or after `as_of` (epoch seconds).
     """
     found = [raw for stream in SLA_STREAMS if (raw := _readable(store, stream, day)) is not None]
     if not any(raw.stream == METRIC_EVENTS or raw.rows.num_rows for raw in found):
@@ -103,3 +117,194 @@ def _readable(store: Store, stream: str, day: Day) -> _Raw | None:
         return None
     table, footer = found
     return _Raw(stream, footer.fetched_at, table.filter(metric_shaped(table)))
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a reader must know before the figures.
+
+    Attributes:
+        kind: `alarm`: the figures are wrong; `note`: they will change, or are less complete than usual.
+        title, text: plain text.
+    """
+
+    kind: Literal["alarm", "note"]
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class QualityFact:
+    """A fact of the data quality section.
+
+    Attributes:
+        name: identifies the fact in the page.
+        label, value, meaning: plain text.
+        is_odd: whether it makes the figures less reliable.
+        targets: their tickets are named.
+        is_wide: whether it needs a whole line.
+    """
+
+    name: str
+    label: str
+    value: str
+    meaning: str
+    is_odd: bool = False
+    targets: tuple[ContradictedTarget, ...] = ()
+    is_wide: bool = False
+
+
+def notices(report: DayReport) -> list[Notice]:
+    """What a page shows before any figure; empty on an ordinary day."""
+    quality = report.data_quality
+    found = [_feed_notice(quality)]
+    if not quality.is_complete:
+        until = moment_text(quality.as_of, report.day)
+        text = f"It was read up to {until}; its figures will change, and the usual ones are those of whole days."
+        found.append(Notice("note", "This day is still open.", text))
+    if _unknown_share(quality) > MAX_UNKNOWN_POLICY_SHARE:
+        text = (
+            f"{plural(quality.unknown_policies, 'target')} of {quality.targets:,} breached without one: see “no known policy”."
+        )
+        found.append(Notice("note", "Many targets have no known policy.", text))
+    return [notice for notice in found if notice is not None]
+
+
+def _feed_notice(quality: DataQuality) -> Notice | None:
+    if quality.metric_events is None or quality.applied_events is None:
+        text = "Its raw file is no longer stored, so it is unknown whether the feed was complete."
+        return Notice("note", "The events of this day can't be counted.", text)
+    if not quality.metric_events:
+        text = "No metric event came all day. Unless the account was not used, a step before this report has stopped."
+        return Notice("note", "Nothing happened on this day.", text)
+    if not quality.applied_events:
+        text = (
+            f"Among {plural(quality.metric_events, 'metric event')} none applied an SLA policy. Few breaches below do not mean "
+            "a good day: have the account's SLA policies checked, then fetch the day again."
+        )
+        return Notice("alarm", "The feed is broken: these figures are not the day's.", text)
+    return None
+
+
+def quality_facts(report: DayReport) -> list[QualityFact]:
+    """Everything that is known about the data quality; what makes the figures less reliable is marked."""
+    quality = report.data_quality
+    ordinary = [*_reading_facts(report), *_days_facts(report), *_target_facts(quality), _feed_fact(quality)]
+    return [*ordinary, *_rules_facts(quality), *_deletions_facts(report), *_contradicted_facts(quality)]
+
+
+def _reading_facts(report: DayReport) -> list[QualityFact]:
+    quality, day = report.data_quality, report.day
+    through = "none yet" if quality.events_through is None else moment_text(quality.events_through, day)
+    state = "complete" if quality.is_complete else "still open"
+    return [
+        QualityFact("is_complete", "The day is", state, "read to its end, or not yet", not quality.is_complete),
+        QualityFact("as_of", "Figures as of", moment_text(quality.as_of, day), "nothing later is counted"),
+        QualityFact(
+            "events_through", "Events through", through, "the newest metric event read", quality.events_through is None
+        ),
+        QualityFact("history_from", "History from", date_text(quality.history_from), "clocks begun before are not known"),
+    ]
+
+
+def _days_facts(report: DayReport) -> list[QualityFact]:
+    quality = report.data_quality
+    last = f"of the last {len(report.chart)} days"
+    return [
+        _days_fact(
+            "missing_days", "Days missing", quality.missing_days, f"{last}, without a summary that can be read", is_odd=True
+        ),
+        _days_fact("open_days", "Days open", quality.open_days, f"{last}, not yet read to their end"),
+        _days_fact("restated_days", "Days restated", quality.restated_days, f"{last}, changed after they had been complete"),
+    ]
+
+
+def _days_fact(name: str, label: str, days: tuple[Day, ...], meaning: str, *, is_odd: bool = False) -> QualityFact:
+    value = f"{len(days):,} ({days_text(days)})" if days else "none"
+    return QualityFact(name, label, value, meaning, is_odd and bool(days))
+
+
+def _target_facts(quality: DataQuality) -> list[QualityFact]:
+    share = _unknown_share(quality)
+    unknown = f"{quality.unknown_policies:,} of {plural(quality.targets, 'target')}"
+    if quality.targets:
+        unknown += f" ({rate_text(share)})"
+    return [
+        QualityFact(
+            "unknown_policies",
+            "Policy unknown",
+            unknown,
+            "breached without an applied policy",
+            share > MAX_UNKNOWN_POLICY_SHARE,
+        ),
+        QualityFact("withdrawn_breaches", "Breaches withdrawn", f"{quality.withdrawn_breaches:,}", "taken back by Zendesk"),
+        QualityFact(
+            "superseded_breaches",
+            "Breaches superseded",
+            f"{quality.superseded_breaches:,}",
+            "late, then met under a relaxed target: counted as achieved",
+        ),
+    ]
+
+
+def _unknown_share(quality: DataQuality) -> float:
+    return quality.unknown_policies / quality.targets if quality.targets else 0
+
+
+def _feed_fact(quality: DataQuality) -> QualityFact:
+    if quality.metric_events is None or quality.applied_events is None:
+        return QualityFact("applied_events", "Policies applied", "unknown", "the raw file is no longer stored", True)
+    value = f"{quality.applied_events:,} of {plural(quality.metric_events, 'metric event')}"
+    return QualityFact(
+        "applied_events", "Policies applied", value, "none at all means a broken feed", not quality.applied_events
+    )
+
+
+def _rules_facts(quality: DataQuality) -> list[QualityFact]:
+    """Nothing where all days were made by the current rules."""
+    if quality.rules_version < RULES_VERSION:
+        meaning = f"made under the rules of version {quality.rules_version}, {LACKING}; {MAKE_AGAIN}"
+        return [QualityFact("rules_version", "Rules", f"version {quality.rules_version}", meaning, is_odd=True, is_wide=True)]
+    if quality.older_days:
+        value = f"older on {plural(len(quality.older_days), 'day')} ({days_text(quality.older_days)})"
+        meaning = "this day follows the current rules; means and chart mix both until those days' SLA tables are made again"
+        return [QualityFact("rules_version", "Rules", value, meaning, is_wide=True)]
+    return []
+
+
+def _deletions_facts(report: DayReport) -> list[QualityFact]:
+    """How far deleted tickets are known, where that is not the whole history."""
+    quality = report.data_quality
+    if quality.rules_version < RULES_VERSION:
+        return []  # the rules' fact covers it
+    if quality.deletions_from is None or quality.deletions_through is None:
+        meaning = (
+            f"targets of deleted tickets count as open. Fetch {AUDITS} of these days; where they are stored, sla_clocks "
+            "were made before deletions were read: make the SLA tables of the days again"
+        )
+        return [QualityFact("deletions", "Deleted tickets", "not known", meaning, is_odd=True, is_wide=True)]
+    value, meanings = "", []
+    if quality.deletions_from > quality.history_from:
+        value = f"known from {date_text(quality.deletions_from)}"
+        meanings.append("targets of tickets deleted before that day count as open")
+    if quality.deletions_through < quality.as_of - DELETIONS_LAG_SECONDS:
+        value = f"{value or 'known'} through {moment_text(quality.deletions_through, report.day)}"
+        meanings.append(f"the audits of the time after are not read yet: fetch {AUDITS}")
+    if not value:
+        return []
+    return [QualityFact("deletions", "Deleted tickets", value, "; ".join(meanings), is_odd=True, is_wide=True)]
+
+
+def _contradicted_facts(quality: DataQuality) -> list[QualityFact]:
+    """Nothing where no outcome is contradicted, or none was looked for."""
+    if not quality.contradicted:
+        return []
+    meaning = (
+        "Their outcome and their measured duration disagree; the outcome is Zendesk's and counts. A breach may be dated before "
+        "its policy was applied, on a day that is no longer read again: fetch the tickets' days again. Where that changes "
+        "nothing, a schedule or a policy was changed, and there is nothing to do."
+    )
+    further = quality.contradicted - len(quality.contradicted_targets)
+    value = plural(quality.contradicted, "target") + (f", {len(quality.contradicted_targets)} of them here" if further else "")
+    named = quality.contradicted_targets
+    return [QualityFact("contradicted", "Outcomes contradicted", value, meaning, is_odd=True, targets=named, is_wide=True)]

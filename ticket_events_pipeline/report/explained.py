@@ -1,7 +1,4 @@
-"""The page that says what the numbers mean, from `explained.md`: the same look as the report, and as little around it.
-
-The words and the query are the Markdown's, the frame is `templates/explained.html`'s. Nothing from an account is in it.
-"""
+"""The page that explains the numbers, made of `explained.md` in the look of the report. It holds nothing of an account."""
 
 from __future__ import annotations
 
@@ -63,7 +60,7 @@ def _headings(tokens: list[Token]) -> Iterable[tuple[Token, Token]]:
 
 
 def _number_headings(tokens: list[Token]) -> None:
-    """Give every heading an anchor, the one that code hosts give it too."""
+    """Give every heading an anchor, the same that code hosts give it."""
     for heading, inline in _headings(tokens):
         heading.attrSet("id", _NO_LETTER.sub("-", inline.content.lower().replace("'", "")).strip("-"))
 

@@ -1,6 +1,6 @@
-"""Where reports lie: a page for every day, `latest.html`, which always shows the newest of them, and `explained.html`.
+"""The stored pages: one for each day, `latest.html`, which always shows the newest of them, and `explained.html`.
 
-Every file appears whole or not at all, as the store has it. What stands in a page is `page`'s and `explained`'s.
+Every file appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class MadeReport:
 
     Attributes:
         day: whose.
-        url: where its page lies, for people.
+        url: of its page, for people.
         latest_url: the page that shows the newest day, this one or a later one.
         size_bytes: of the day's page.
     """
@@ -47,7 +47,7 @@ class MadeReport:
 
 
 def report_path(day: Day) -> str:
-    """Where the day's page lies below the root."""
+    """The path of the day's page below the root."""
     return f"{REPORT}/date={day}/{REPORT}.html"
 
 
@@ -87,10 +87,10 @@ def _explained() -> bytes:
 
 
 def _bring_latest_up_to_date(store: Store, timezone: str) -> None:
-    """Show the newest stored page, whoever stored it.
+    """Make `latest.html` the newest stored page, also if another process stored it.
 
-    Others do the same at the same time. Whoever writes `latest.html` looks afterwards whether it still is the newest page, and
-    whoever stores a page writes it after that: so the last one to write it has seen the last page.
+    Processes do this concurrently. Each stores its page first, then writes `latest.html`, then checks that it still is the
+    newest page: so the last one to write it has seen the last page.
     """
     for _ in range(_ATTEMPTS):
         newest = _newest_page(store, timezone)
@@ -109,7 +109,7 @@ def _newest_page(store: Store, timezone: str) -> bytes:
 
 
 def _put(store: Store, path: str, content: bytes) -> None:
-    """Put the file, if it isn't there already: every day of a long range would put the same again."""
+    """Write the file unless it is there already: every day of a long range would write the same again."""
     try:
         is_there = _content(store, path) == content
     except TransientError:  # replaced while it was read
@@ -131,5 +131,5 @@ def _day_of(path: str, timezone: str) -> Day | None:
     match = _DAY_PAGE.fullmatch(path)
     try:
         return Day.parse(match.group(1), timezone) if match else None
-    except ValueError:  # date=2026-02-30: somebody else's
+    except ValueError:  # date=2026-02-30: not written by this program
         return None

@@ -1,14 +1,14 @@
 """The day's figures as Markdown, for the summary's materialisation in Dagster's UI.
 
 The UI renders GitHub's dialect (react-markdown with remark-gfm) and drops raw HTML (rehype-sanitize), comments included. It
-makes links of addresses that stand bare, even of escaped ones, since it looks for them in the finished text.
+makes links of bare addresses, even of escaped ones, since it searches the finished text for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ticket_events_pipeline.report.data_quality_texts import MAKE_AGAIN, notices
+from ticket_events_pipeline.report.data_quality import MAKE_AGAIN, notices
 from ticket_events_pipeline.report.model import MEAN_DAYS, Counted, DayReport, Mean, PolicyFigures
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.text import (
@@ -25,7 +25,7 @@ from ticket_events_pipeline.text import (
 )
 
 UNKNOWN = "-"
-"""Stands where there is no figure."""
+"""Shown where there is no figure."""
 
 _HEADER = (
     "Metric",
@@ -92,24 +92,24 @@ def _reach(report: DayReport) -> str:
 
 
 def _sentences(report: DayReport) -> Iterator[str]:
-    trust = report.trust
-    state = "complete" if trust.is_complete else "**open**"
-    yield f"The day is {state}; figures as of {moment_text(trust.as_of, report.day)} ({report.day.timezone})."
+    quality = report.data_quality
+    state = "complete" if quality.is_complete else "**open**"
+    yield f"The day is {state}; figures as of {moment_text(quality.as_of, report.day)} ({report.day.timezone})."
     measured = next((metric.mean.days for metric in report.metrics if metric.mean is not None), 0)
-    yield f"{plural(measured, 'day')} of the {MEAN_DAYS} before stand behind the means."
-    if trust.missing_days:
-        yield f"Of the last {len(report.chart)} days, these have no summary: {days_text(trust.missing_days)}."
+    yield f"{plural(measured, 'day')} of the {MEAN_DAYS} before are in the means."
+    if quality.missing_days:
+        yield f"Of the last {len(report.chart)} days, these have no summary: {days_text(quality.missing_days)}."
     yield from _oddities(report)
     yield from (f"**{notice.title}** {notice.text}" for notice in notices(report) if notice.kind == "alarm")
 
 
 def _oddities(report: DayReport) -> Iterator[str]:
-    trust, deleted = report.trust, [metric.flow.deleted or 0 for metric in report.metrics]
+    quality, deleted = report.data_quality, [metric.flow.deleted or 0 for metric in report.metrics]
     if sum(deleted):
         yield f"{plural(sum(deleted), 'target')} closed because their ticket was deleted."
-    if trust.contradicted:
-        tickets = ", ".join(dict.fromkeys(str(target.ticket_id) for target in trust.contradicted_targets))
-        targets = plural(trust.contradicted, "target")
+    if quality.contradicted:
+        tickets = ", ".join(dict.fromkeys(str(target.ticket_id) for target in quality.contradicted_targets))
+        targets = plural(quality.contradicted, "target")
         yield f"**{targets}** with an outcome that the measured duration contradicts (tickets {tickets}): see the report."
-    if trust.rules_version < RULES_VERSION:
-        yield f"Made under the rules of version {trust.rules_version}: {MAKE_AGAIN}."
+    if quality.rules_version < RULES_VERSION:
+        yield f"Made under the rules of version {quality.rules_version}: {MAKE_AGAIN}."

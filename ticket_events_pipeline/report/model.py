@@ -1,4 +1,4 @@
-"""What the morning report says, as values: nothing is read from files here, and nothing is rendered.
+"""The report as values.
 
 Every rate is achieved / (achieved + breaches) of one metric; a mean rate is that of the sums of its days, not the mean of
 their rates: a day with two targets must not weigh as much as one with two hundred.
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from ticket_events_pipeline.day import Day
 
 MEAN_DAYS = 7
-"""A day is measured against so many days before it: one of each weekday."""
+"""The days before it that a day is compared with: one of each weekday."""
 
 UNKNOWN_ACCOUNT = "an unknown account"
-"""Its heading where neither a variable nor a file names it."""
+"""The name in the heading where neither a variable nor a file gives one."""
 
 CHART_DAYS = 30
-"""The chart shows so many days, the report's own being the last."""
+"""Days of the chart, the report's own being the last."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Mean:
-    """What the days before were like.
+    """The mean of the days before.
 
     Attributes:
         days: how many of the `MEAN_DAYS` before have a summary; the mean is of those.
@@ -95,7 +95,7 @@ class PolicyFigures:
     """A row of `daily_sla_breach_summary`, against the days before.
 
     Attributes:
-        policy_id, policy_title, business_hours: None where Zendesk never said.
+        policy_id, policy_title, business_hours: None where Zendesk never sent it.
     """
 
     sla_metric: str
@@ -162,7 +162,7 @@ class ChartDay:
 
 @dataclass(frozen=True)
 class TicketFacts:
-    """What stored audits tell of a ticket as of the end of the day; None where they don't."""
+    """What stored audits hold of a ticket as of the end of the day; None where they don't."""
 
     subject: str | None = None
     priority: str | None = None
@@ -174,7 +174,7 @@ class OpenTarget:
     """A line of the work list, or of what breaches next. Times are epoch seconds.
 
     Attributes:
-        target_seconds: what the policy allows; None where Zendesk never said.
+        target_seconds: what the policy allows; None where Zendesk never sent it.
         breached_at, overdue_seconds: of a late one; None otherwise. Overdue is the time late while open, up to as_of.
         due_at: when an open, unpaused target in calendar hours will breach if nothing happens: an estimate; None otherwise.
     """
@@ -194,8 +194,8 @@ class OpenTarget:
 
 
 @dataclass(frozen=True)
-class Trust:
-    """How far the figures can be trusted. Times are epoch seconds.
+class DataQuality:
+    """How far a day's figures can be trusted. Times are epoch seconds.
 
     Attributes:
         as_of: what the day's figures are as of.
@@ -215,7 +215,7 @@ class Trust:
         contradicted_targets: some of them.
         rules_version: the version of the SLA rules that made the day.
         older_days: of the chart's days, those made by older rules than the program's.
-        deletions_from: first day of the unbroken stretch of days whose deleted tickets are known; None where none are.
+        deletions_from: first day of the unbroken range of days whose deleted tickets are known; None where none are.
         deletions_through: epoch seconds up to which they are known; None likewise.
     """
 
@@ -246,7 +246,7 @@ class DayReport:
 
     Attributes:
         account: its name, for the heading.
-        tickets_url: what a ticket's number is put behind (`https://acme.zendesk.com/agent/tickets/`); None in the sandbox.
+        tickets_url: prefix of a ticket's address (`https://acme.zendesk.com/agent/tickets/`); None in the sandbox.
         metrics: sorted by name; one for each metric with a row on the day or on one of the days before.
         policies: sorted as the summary is.
         chart: `CHART_DAYS` days, oldest first.
@@ -269,4 +269,4 @@ class DayReport:
     unforecast: int
     deleted: tuple[DeletedTicket, ...]
     deleted_count: int
-    trust: Trust
+    data_quality: DataQuality

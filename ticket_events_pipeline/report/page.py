@@ -1,8 +1,7 @@
-"""The morning report as one HTML page that needs nothing else: no network, no script, no fonts.
+"""The day's report as one HTML page that needs nothing else: no network, no script, no fonts.
 
-What the page looks like is `templates/`'s, how figures are said is `wording`'s, how far they can be trusted `trust_words`'.
-All text is escaped by the template engine, and what no page can show becomes U+FFFD; the page's own policy would keep a slip
-from running all the same. Nothing of the machine or the moment goes in: equal figures make equal bytes.
+The template engine escapes all text, and a character that HTML cannot hold becomes U+FFFD; the page's own security policy would
+stop a script all the same. Nothing of the machine or the moment goes in: equal figures make equal bytes.
 """
 
 from __future__ import annotations
@@ -15,24 +14,24 @@ from ticket_events_pipeline import text
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.aggregates import total_flow
 from ticket_events_pipeline.report.charts import breach_chart_svg
-from ticket_events_pipeline.report.data_quality_texts import notices, trust_facts
+from ticket_events_pipeline.report.data_quality import notices, quality_facts
 from ticket_events_pipeline.report.model import MEAN_DAYS, DayReport, Mean, OpenTarget
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 LINES = 25
-"""So many lines of a list stand open; the rest is folded away, or the page's end would be out of reach."""
+"""Lines of a list that are shown at once; the rest is folded, or the page's end would be out of reach."""
 
 UNKNOWN = "\u2013"
-"""Stands where there is no figure."""
+"""Shown where there is no figure."""
 
 
 def report_page(report: DayReport, *, previous: Day | None = None, following: Day | None = None) -> str:
-    """The day's page, as it lies in the day's folder.
+    """The day's page, as it is stored in the day's folder.
 
     Args:
-        report: what it says.
+        report: its figures.
         previous: an earlier day whose page is stored, to link to.
         following: a later one.
     """
@@ -50,18 +49,18 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
             breaches=sum(metric.day.breaches for metric in report.metrics),
             flow=total_flow([metric.flow for metric in report.metrics]),
             notices=notices(report),
-            trust_facts=trust_facts(report),
+            quality_facts=quality_facts(report),
             chart_svg=Markup(breach_chart_svg(report.chart)),  # noqa: S704  # made of dates and counts
             moment=partial(text.moment_text, day=day),
             iso=lambda seconds: text.local_time(seconds, day.timezone).isoformat(),
-            time_left=partial(_time_left, as_of=report.trust.as_of),
+            time_left=partial(_time_left, as_of=report.data_quality.as_of),
         )
     )
     return text.html_characters(page)
 
 
 def _is_last_complete(previous: Day | None, report: DayReport) -> bool:
-    """Whether who opens an open day's page, as `latest.html` is until midnight, rather wants that day's."""
+    """Whether the open day's page (`latest.html` until midnight) should point to `previous`, the last complete day."""
     complete = [chart_day.day for chart_day in report.chart if chart_day.is_complete]
     return previous is not None and previous == max(complete, default=None)
 
@@ -102,9 +101,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _known(said: Callable[[Any], str]) -> Callable[[Any], str]:
-    """`said` of a figure, and UNKNOWN where there is none."""
-    return lambda figure: UNKNOWN if figure is None else said(figure)
+def _known(format_figure: Callable[[Any], str]) -> Callable[[Any], str]:
+    """The formatted figure, and UNKNOWN where there is none."""
+    return lambda figure: UNKNOWN if figure is None else format_figure(figure)
 
 
 def _shown_of(shown: Sequence[OpenTarget], count: int) -> str:
@@ -113,7 +112,7 @@ def _shown_of(shown: Sequence[OpenTarget], count: int) -> str:
 
 
 def _time_left(due_at: int, *, as_of: int) -> str:
-    """Up to when an open target breaches; Zendesk may have yet to deliver a breach that is due."""
+    """The time until an open target breaches; Zendesk may not have delivered a breach that is due."""
     return text.duration_text(due_at - as_of) if due_at > as_of else "due already"
 
 
@@ -142,5 +141,5 @@ def rate_against(mean: Mean | None, rate: float | None) -> str:
 def _against(difference: float, usual: str, more: str, less: str) -> str:
     amount = text.count_text(abs(difference))
     side = more if difference > 0 else less
-    said = "as usual" if amount == "0" else f"{amount} {side.replace('points', 'point') if amount == '1' else side}"
-    return f"{said} ({usual})"
+    shown = "as usual" if amount == "0" else f"{amount} {side.replace('points', 'point') if amount == '1' else side}"
+    return f"{shown} ({usual})"

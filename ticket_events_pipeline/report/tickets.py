@@ -1,7 +1,7 @@
-"""Subject, priority and group of some tickets at the end of a day, as far as stored audits tell them.
+"""Subject, priority and group of some tickets at the end of a day, as far as stored audits hold them.
 
-An audit tells what it set: the ticket's first one everything, later ones what they changed. Only the tickets asked for are
-looked at, and only so many days back; what can't be found or read is blank, and no error: the report is about SLAs.
+An audit holds what it set: the ticket's first one everything, later ones what they changed. Only the requested tickets are
+read, and only some days back; what can't be found or read is blank, and no error: the report is about SLAs.
 https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/#incremental-ticket-event-export
 """
 
@@ -25,30 +25,30 @@ from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.streams import AUDITS
 
 LOOK_BACK_DAYS = 30
-"""The day's own file and those before it, so many in all: what is late is seldom older, and each file costs a reading."""
+"""The day's own file and those before it, in all: late targets are seldom older, and each file costs a read."""
 
 
 _FIELDS = ("subject", "priority", "group_id")
 _COLUMNS = ["id", "ticket_id", "time", "child_events"]
 _SETTING = ("Create", "Change")  # a Notification has a subject too, which is an e-mail's
-_TELLS_SOMETHING = "|".join(f'"{name}"' for name in _FIELDS)
+_SETS_A_FIELD = "|".join(f'"{name}"' for name in _FIELDS)
 
 _Moment = tuple[int, int]  # epoch milliseconds and id: an audit's place in the order of events
 
 
 @dataclass
 class _Ticket:
-    """The newest that is told of a ticket so far: per field the value, and the moment of the audit that told it."""
+    """The newest known values of a ticket: per field the value, and the moment of the audit that set it."""
 
-    told: dict[str, tuple[_Moment, str | None]] = field(default_factory=dict)
+    known: dict[str, tuple[_Moment, str | None]] = field(default_factory=dict)
 
     def take(self, name: str, value: Any, moment: _Moment) -> None:
-        if name not in self.told or self.told[name][0] <= moment:
-            self.told[name] = (moment, _as_shown(value))
+        if name not in self.known or self.known[name][0] <= moment:
+            self.known[name] = (moment, _as_shown(value))
 
     def facts(self, *, since: int) -> TicketFacts:
-        """What audits since then (epoch seconds) tell."""
-        return TicketFacts(**{name: value for name, (moment, value) in self.told.items() if moment[0] >= since * 1000})
+        """What audits since then (epoch seconds) set."""
+        return TicketFacts(**{name: value for name, (moment, value) in self.known.items() if moment[0] >= since * 1000})
 
 
 class TicketFactsReader:
@@ -81,7 +81,7 @@ class TicketFactsReader:
         return {ticket_id: self._followed[ticket_id].facts(since=first.start) for ticket_id in ticket_ids}
 
     def _read(self, day: Day, tickets: dict[int, _Ticket]) -> None:
-        """Take from the day's file what it tells of `tickets`."""
+        """Take from the day's file what it holds of `tickets`."""
         if not tickets:
             return
         try:
@@ -94,13 +94,13 @@ class TicketFactsReader:
 
 
 def _rows(file: StoredFile | None, ticket_ids: list[int]) -> Iterator[tuple[int, _Moment, str]]:
-    """The audits of these tickets that tell something; no JSON of any other is looked at."""
+    """The audits of these tickets that set a field; no JSON of any other is parsed."""
     if file is None:
         return
     asked = pa.array(ticket_ids, pa.int64())
     for batch in file.batches(_COLUMNS):
         ours = batch.filter(pc.is_in(batch["ticket_id"], asked))
-        ours = ours.filter(pc.match_substring_regex(ours["child_events"], _TELLS_SOMETHING)).drop_null()
+        ours = ours.filter(pc.match_substring_regex(ours["child_events"], _SETS_A_FIELD)).drop_null()
         milliseconds = ours["time"].cast(pa.int64())
         columns = (ours["ticket_id"], milliseconds, ours["id"], ours["child_events"])
         for ticket_id, time, audit_id, child_events in zip(*(column.to_pylist() for column in columns), strict=True):

@@ -46,16 +46,16 @@ class TokenWorld:
     """How the account issues tokens, where Zendesk's documentation leaves it open.
 
     Attributes:
-        tells_lifetime: whether the answer to a grant has `expires_in`.
+        states_lifetime: whether the answer to a grant has `expires_in`.
         keeps_older: whether the earlier tokens of a client stay valid after another grant.
         fixed_ends_at: when the fixed bearer token expires; None: never.
-        tells_end: whether the account answers questions about the token in use; if not, with a 404.
+        states_end: whether the account answers questions about the token in use; if not, with a 404.
     """
 
-    tells_lifetime: bool = True
+    states_lifetime: bool = True
     keeps_older: bool = True
     fixed_ends_at: float | None = None
-    tells_end: bool = True
+    states_end: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ class Doorkeeper:
             return 400, {"error": "invalid_request", "error_description": "expires_in must be between 300 and 172800."}
         # Like Zendesk, this grants a token for a wrong scope name, and refuses the token when it is used.
         scope = str(asked.get("scope", "read"))
-        told = {"expires_in": lifetime} if self._world.tells_lifetime else {}
-        return 200, {"access_token": self._issue(lifetime, scope, now), "token_type": "bearer", "scope": scope, **told}
+        expiry = {"expires_in": lifetime} if self._world.states_lifetime else {}
+        return 200, {"access_token": self._issue(lifetime, scope, now), "token_type": "bearer", "scope": scope, **expiry}
 
     def current_token(self, authorization: str, now: float) -> tuple[int, dict[str, object]]:
         """Status and body of the answer to a request for the token in use."""
@@ -114,7 +114,7 @@ class Doorkeeper:
         token = self._valid_token(scheme, value, now)
         if token is None and self.check(authorization, now) == "unknown":
             return 401, {"error": "invalid_token", "error_description": "The access token provided is expired or invalid."}
-        if token is None or not self._world.tells_end:  # Basic auth uses none
+        if token is None or not self._world.states_end:  # Basic auth uses none
             return 404, {"error": "RecordNotFound", "description": "Not found"}
         shown = {
             "scopes": token.scope.split(),

@@ -74,8 +74,8 @@ class Exports:
             answer = over_quota(retry_after_seconds=verdict.resets_in_seconds)
         if not self._world.quota_headers:
             return answer
-        told = {**ACCOUNT_WIDE_HEADERS, "zendesk-ratelimit-incremental-exports": verdict.header}
-        return replace(answer, headers={**told, **answer.headers})
+        headers = {**ACCOUNT_WIDE_HEADERS, "zendesk-ratelimit-incremental-exports": verdict.header}
+        return replace(answer, headers={**headers, **answer.headers})
 
     def _page(self, stream: str, query: Mapping[str, str], *, now: float, url: str) -> Answer:
         start_time = _integer(query.get("start_time", ""))

@@ -1,6 +1,6 @@
-"""The three SLA tables of a range of days: read what is stored, apply the rules of `sla/`, write one file a day each.
+"""Making the three SLA tables of a range of days: read the stored files, apply the rules, write one file a day each.
 
-What a day is made from is told in every file's footer; the rules themselves are `sla/`'s.
+Every file's footer says what it was made from.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ TARGETS_FROM_CLOCKS = [name for name in SLA_CLOCKS_TABLE.schema.names if name no
 
 @dataclass(frozen=True)
 class MadeDay:
-    """A day of an SLA table that has been written: its rows, how they were made, and their file.
+    """A written day of an SLA table: its rows, how they were made, and their file.
 
     Attributes:
-        restatements: of a summary, how often its figures changed after the day had been complete; None of other tables.
+        restatements: how often a summary's figures changed after the day was complete; None for the other tables.
     """
 
     day: Day
@@ -53,11 +53,11 @@ class MadeDay:
 
 
 def make_clocks(store: Store, days: list[Day]) -> Iterator[MadeDay]:
-    """Make `sla_clocks` of contiguous, ascending days in order, the clocks carried in memory.
+    """Make `sla_clocks` of contiguous, ascending days, and carry the clocks over in memory.
 
     Raises:
         DayNotFetchedError: a day's raw events have not landed.
-        ForeignRootError: they are filed under the days of another timezone.
+        ForeignRootError: they belong to days of another timezone.
         DamagedFileError: a stored file can't be read.
     """
     for made, provenance in prefetch(_layers(store, days)):
@@ -119,25 +119,25 @@ def _not_fetched(raw: RawDay) -> DayNotFetchedError:
     )
 
 
-def _write(store: Store, asset: str, day: Day, table: pa.Table, provenance: Provenance, told: dict[str, str]) -> MadeDay:
-    """Replace the day's file; its footer says what is `told` besides."""
+def _write(store: Store, asset: str, day: Day, table: pa.Table, provenance: Provenance, more_footer: dict[str, str]) -> MadeDay:
+    """Replace the day's file; `more_footer` adds footer keys."""
     digest = content_hash(table, added=TABLES[asset].added)
     footer = {
         VERSION_KEY: str(SCHEMA_VERSION),
         **provenance.to_metadata(),
         "partition": str(day),
         "content_hash": digest,
-        **told,
+        **more_footer,
     }
     if "policy_title" in table.column_names:
         footer["policy_title"] = json.dumps(_titles(table), sort_keys=True)
     size = write_partition(store, asset, day, table, footer)
-    restatements = restatements_in(told) if asset == SUMMARY else None
+    restatements = restatements_in(more_footer) if asset == SUMMARY else None
     return MadeDay(day, table, provenance, digest, size, store.url(partition_path(asset, day)), restatements)
 
 
 def _titles(table: pa.Table) -> dict[str, str]:
-    """By policy, the title that the last row with one carries."""
+    """By policy, the title in the last row that has one."""
     names = ["policy_id", "policy_title"]
     known = table.select(names).drop_null()
     titles = known.group_by(names[0], use_threads=False).aggregate([(names[1], "last")])

@@ -1,11 +1,10 @@
-"""What a day of `sla_clocks` goes on from: the memory at the end of the day before, out of the files of some thirty days.
+"""The carry-over that a day of `sla_clocks` starts from: that of the day before, read from the files of some thirty days.
 
-Files belong together if each was made from the one before it as that is stored now, and from the raw files of its day as they
-are stored now, which their footers tell. Where one is missing, damaged, an old backup, or was made again without those after
-it, the days since the last sound one are made again from the stored events, in memory alone, as the sensor will have them made.
-Where those are gone as well, the history begins after the break: all that has been open or has moved since then is known. No
-mixture is ever taken for the memory. Where the day before was never made at all, a history begins with what thirty stored days
-of events tell.
+Files belong together if each was made from the stored file before it and from the stored raw files of its day; their footers
+say so. Where a file is missing, damaged, an old backup, or was made again without the files after it, the days since the last
+valid file are recomputed in memory from the stored events, as the sensor will have them made. Where those events are gone as
+well, the history begins after the gap: everything that was open or has moved since then is known. Files that don't belong
+together are never combined. Where the day before was never made, the history begins with the events of the thirty days before.
 """
 
 from __future__ import annotations
@@ -33,21 +32,21 @@ FILES_AT_ONCE = 16
 """A request to an object store takes some thirty milliseconds, and a file some requests."""
 
 CLOCKS_VERSION = 3
-"""Counts up when equal events make other clocks than before: it stands in every hash."""
+"""Goes up when the same events produce different clocks: it is part of every hash."""
 
 
 @dataclass(frozen=True)
 class CarryOverState:
-    """What is known at the end of a day.
+    """The carry-over at the end of a day, and what is known about it.
 
     Attributes:
         carry_over: the remembered clocks.
-        content_hash: tells the memory from every other: of all events that it was made from, day by day; None of an empty one.
-        previous_clocks: the next day's input: the same where `sla_clocks` of the day was made, else see `history_before`.
-        reaches_back_days: over how many days before its own the memory is spread; None where not all of it is stored.
+        content_hash: identifies the carry-over by all events that it was made from, day by day; None for an empty one.
+        previous_clocks: the next day's input: the same hash where `sla_clocks` of the day was made, else see `history_before`.
+        reaches_back_days: over how many days before its own the carry-over is spread; None where not all of it is stored.
         events_through: newest event read, epoch seconds; None before the first.
         history_from: the first day whose events are known.
-        deletions: from when up to when the audits are known that tell of deleted tickets.
+        deletions: the range of known ticket deletions.
     """
 
     carry_over: CarryOver
@@ -59,17 +58,17 @@ class CarryOverState:
     deletions: AuditsKnown = NO_AUDITS
 
     def followed_by(self, raw: RawDay, *, as_of: int) -> tuple[CarryOverState, NewLayer]:
-        """What is known at the end of the next day, once its layer is stored; and that layer."""
-        changes = self.carry_over.of_deleted(raw.status_changes)
+        """The state at the end of the next day, once its layer is stored; and that layer."""
+        changes = self.carry_over.relevant_changes(raw.status_changes)
         if self.reaches_back_days is None:
-            (memory, layer), reach = self.carry_over.gathered(raw.events, raw.day, changes), 0
+            (carry_over, layer), reach = self.carry_over.compacted(raw.events, raw.day, changes), 0
         else:
-            memory, layer = self.carry_over.advanced(raw.events, raw.day, changes)
+            carry_over, layer = self.carry_over.advanced(raw.events, raw.day, changes)
             reach = min(self.reaches_back_days + 1, REACH_DAYS)
         made = NewLayer(layer, _content_hash(self.content_hash, raw, changes), reach)
         moments = [moment for moment in (self.events_through, raw.newest_before(as_of)) if moment is not None]
         known = CarryOverState(
-            memory,
+            carry_over,
             content_hash=made.content_hash,
             previous_clocks=made.content_hash,
             reaches_back_days=reach,
@@ -81,9 +80,9 @@ class CarryOverState:
 
 
 def _content_hash(previous: str | None, raw: RawDay, changes: pa.Table) -> str:
-    """Events alone decide on clocks. So what they were made from tells them apart, and needn't be looked at row by row.
+    """Clocks depend on events alone, so hashing the inputs identifies them without reading the rows.
 
-    Of audits that is what says that tickets were deleted: another audit makes no other clocks.
+    Of audits only ticket deletions count: other audits don't change clocks.
     """
     sources = [f"{stream} {state.content_hash}" for stream, state in raw.states.items() if state.metric_rows]
     if changes.num_rows:
@@ -93,16 +92,16 @@ def _content_hash(previous: str | None, raw: RawDay, changes: pa.Table) -> str:
 
 
 def carry_over_before(store: Store, day: Day, *, for_days: int) -> CarryOverState:
-    """What is known at the end of the day before.
+    """The state at the end of the day before.
 
     Args:
-        store: where the files lie.
+        store: where the files are.
         day: the first day to be made.
-        for_days: how many days will be made; for one alone, what it doesn't look up stays in its files.
+        for_days: how many days will be made; for a single day, layers stay in their files until they are looked up.
 
     Raises:
-        DamagedFileError: the file of the day before can't be read, or one of raw events that would make up for a missing file.
-        ForeignRootError: raw files are filed under the days of another timezone.
+        DamagedFileError: the file of the day before can't be read, or a raw file that is needed to replace a missing file.
+        ForeignRootError: raw files belong to days of another timezone.
     """
     before = day.plus(-1)
     newest = read_layer(store, before)
@@ -119,7 +118,7 @@ def carry_over_before(store: Store, day: Day, *, for_days: int) -> CarryOverStat
 
 
 class _Files:
-    """The layers that the newest one says it goes on from, and older ones when they are asked for; each is read once."""
+    """The layers that the newest one builds on, and older ones on request; each is read once."""
 
     def __init__(self, store: Store, newest: StoredLayer) -> None:
         self._store = store
@@ -129,7 +128,7 @@ class _Files:
             self._layers = dict(zip(days, readers.map(self._read, days), strict=True))
 
     def layer(self, day: Day) -> StoredLayer | None:
-        """None where the day has no file that can be read, or one that was made from other raw files than are stored now."""
+        """None where the day has no readable file, or one that was made from other raw files than are stored now."""
         if day not in self._layers:
             self._layers[day] = self._read(day)
         return self._layers[day]
@@ -138,16 +137,16 @@ class _Files:
         try:
             layer = self._newest if day == self._newest.day else read_layer(self._store, day)
             return layer if layer is None or _is_of_stored_files(self._store, layer) else None
-        except NewerFileError:  # made anew without it, the memory would replace what this version can't write
+        except NewerFileError:  # without it, a recomputed carry-over would replace what this version can't write
             raise
         except DamagedFileError:
             return None
 
 
 def _is_of_stored_files(store: Store, layer: StoredLayer) -> bool:
-    """Whether the layer was made from the raw files of its day as they are stored now, by their footers.
+    """Whether the layer was made from the stored raw files of its day, by their footers.
 
-    Where those are gone or damaged, nothing could be made from them anew: the layer is all that is left of the day.
+    Where those are gone or damaged, the layer can't be recomputed: it is all that is left of the day.
     """
     try:
         states = {stream: raw_state(store, stream, layer.day) for stream in SLA_STREAMS}
@@ -160,7 +159,7 @@ def _is_of_stored_files(store: Store, layer: StoredLayer) -> bool:
 
 
 def _belonging_together(files: _Files, last: Day) -> tuple[list[StoredLayer], Day | None]:
-    """The layers of the memory at the end of `last`, newest first; and the newest day whose file isn't the one it should be."""
+    """The layers of the carry-over at the end of `last`, newest first; and the newest day whose file doesn't belong to them."""
     newest = files.layer(last)
     if newest is None:
         return [], last
@@ -174,21 +173,21 @@ def _belonging_together(files: _Files, last: Day) -> tuple[list[StoredLayer], Da
 
 
 def _is_followed(older: StoredLayer, newer: StoredLayer) -> bool:
-    """Whether the newer layer was made from the older one, and reaches back over all that the older one does.
+    """Whether the newer layer was made from the older one, and reaches back over everything that the older one does.
 
-    A file that holds all that was remembered may be replaced by one of equal events that holds its own day alone.
+    A file with the whole carry-over may be replaced by one of equal events that holds only its own day.
     """
     reaches_over = newer.reaches_back_days >= min(older.reaches_back_days + 1, REACH_DAYS)
     return reaches_over and newer.provenance.inputs.previous_clocks == older.content_hash
 
 
 def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> CarryOverState:
-    """What the layers know, newest first; if asked for, kept in memory but for what newer ones name."""
+    """The state of the layers, newest first; if `are_kept`, in memory, without the tickets that newer layers name."""
     newest = stored[0]
-    layers: list[Layer] = [newest.kept()]
+    layers: list[Layer] = [newest.in_memory()]
     named = newest.tickets
     for layer in stored[1:]:
-        layers.append(layer.kept(but=named) if are_kept else layer)
+        layers.append(layer.in_memory(excluding=named) if are_kept else layer)
         named = union(named, layer.tickets)
     return CarryOverState(
         carry_over=CarryOver(tuple(layers[::-1])),
@@ -202,8 +201,8 @@ def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> CarryOverState:
 
 
 def _replayed(store: Store, files: _Files, before: Day) -> CarryOverState | None:
-    """What is known once the days since the last sound one are made again; None where that one or their events are gone."""
-    for last in (before.plus(-offset) for offset in range(1, REACH_DAYS + 2)):  # where even the oldest layer isn't sound
+    """The state after recomputing the days since the last valid file; None where that file or the events are gone."""
+    for last in (before.plus(-offset) for offset in range(1, REACH_DAYS + 2)):  # where even the oldest layer isn't valid
         layers, broken = _belonging_together(files, last)
         if broken is None:
             return _replayed_from(store, _known_from(layers, are_kept=False), days_between(last.plus(1), before))
@@ -217,7 +216,7 @@ def _replayed_from(store: Store, known: CarryOverState, days: list[Day]) -> Carr
         if inputs is None:
             return None
         known, _ = known.followed_by(raw, as_of=inputs.as_of)
-    # Their files aren't what they should be: what comes next relies on none of them.
+    # Their files don't belong together, so the next day must not build on them.
     return replace(known, reaches_back_days=None)
 
 
@@ -228,7 +227,7 @@ def _begun_after(broken: Day, known: CarryOverState) -> CarryOverState:
 
 
 def _replayed_from_nothing(store: Store, day: Day) -> CarryOverState:
-    """What the stored events of the 30 days before tell, as far as they have landed."""
+    """The state after replaying the stored events of the HISTORY_DAYS before, as far as they have landed."""
     known = CarryOverState(
         CarryOver(), content_hash=None, previous_clocks=None, reaches_back_days=None, events_through=None, history_from=day.date
     )

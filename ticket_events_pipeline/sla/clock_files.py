@@ -1,8 +1,6 @@
-"""The files of `sla_clocks`: each is a day's layer of the memory, and says in its footer how far back the memory reaches.
+"""One file of `sla_clocks`: a day's layer of the carry-over, whose footer says how far back the carry-over reaches.
 
-Here: reading and writing one of them. Not here: which of them belong together (`clock_memory`).
-
-A file of an earlier version holds all that was remembered, as its rows came: it is a layer with nothing before it.
+A file of an earlier version holds the whole carry-over, unsorted: it is a layer with nothing before it.
 """
 
 from __future__ import annotations
@@ -21,7 +19,13 @@ from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.carry_over import NO_TICKETS, MemoryLayer, SortedClocks, tickets_having
 from ticket_events_pipeline.sla.rules.clocks import in_clock_order
 from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once, union
-from ticket_events_pipeline.storage.partition_file import Layout, opened_partition, partition_path, write_partition
+from ticket_events_pipeline.storage.partition_file import (
+    Layout,
+    no_footer_error,
+    opened_partition,
+    partition_path,
+    write_partition,
+)
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY, StoredFile
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
@@ -30,29 +34,29 @@ from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 CLOCKS = "sla_clocks"
 
 REACHES_BACK, FORGOTTEN, DELETED = "reaches_back_days", "forgotten_tickets", "deleted_tickets"
-"""Footer keys beside those of every SLA file: over how many days before its own the memory is spread; and as JSON lists, which
-tickets are no longer remembered although older files name them (hardly ever any), and which are or were deleted."""
+"""Footer keys in addition to those of every SLA file: over how many days before its own the carry-over is spread; and as JSON
+lists, which tickets are forgotten although older files name them (hardly ever any), and which are or were deleted."""
 
 LAYOUT = Layout(
     rows_per_group=16 * 1024,
     dictionary_columns=("metric", "instance_id", "policy_id", "policy_title"),
     statistics_columns=("id", "ticket_id"),
 )
-"""A later day looks up some tickets: it reads the groups in which they lie. What costs time and helps nobody is left out: each
-row is written as often as its ticket moves."""
+"""A later day looks up some tickets and reads only their row groups. Encodings and statistics that no reader uses are left out,
+since each row is written as often as its ticket moves."""
 
 ANY_ID = (-(2**63), 2**63 - 1)
-"""Where a file doesn't say between which its ids lie."""
+"""For a file without statistics of its ids."""
 
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """A layer in its file, which is read in parts: see `sla.memory.Layer`.
+    """A layer in its file, which is read in parts; see `Layer`.
 
     Attributes:
         deleted_tickets: see `Layer.deleted_tickets`.
-        tickets_by_group: the tickets of each row group, as they come.
-        ids_by_group: the least id of an event in each row group, and the greatest.
+        tickets_by_group: the tickets of each row group, in file order.
+        ids_by_group: the smallest and the largest event id of each row group.
     """
 
     store: Store
@@ -83,12 +87,12 @@ class StoredLayer:
             return tickets_having(file.read_row_groups(groups, ["id", "ticket_id"]), ids)
 
     def without(self, tickets: Ints) -> StoredLayer:
-        """See `Layer.without`: what is stored takes no memory."""
+        """See `Layer.without`: a stored layer takes no memory."""
         return self
 
-    def kept(self, *, but: Ints = NO_TICKETS) -> MemoryLayer:
-        """The layer in memory, but for some tickets."""
-        named = self.tickets[~among(self.tickets, but)]
+    def in_memory(self, *, excluding: Ints = NO_TICKETS) -> MemoryLayer:
+        """The layer in memory, without some tickets."""
+        named = self.tickets[~among(self.tickets, excluding)]
         return MemoryLayer(self.day, named, SortedClocks(self.rows(named).combine_chunks()))
 
     @contextmanager
@@ -109,12 +113,12 @@ def _tickets_by_group(file: StoredFile) -> tuple[Ints, ...]:
 
 def _ids_by_group(file: StoredFile) -> tuple[tuple[int, int], ...]:
     place = file.own_schema.get_field_index("id")
-    told = [file.row_group(number).column(place).statistics for number in range(file.num_row_groups)]
-    return tuple((ids.min, ids.max) if ids is not None else ANY_ID for ids in told)
+    statistics = [file.row_group(number).column(place).statistics for number in range(file.num_row_groups)]
+    return tuple((ids.min, ids.max) if ids is not None else ANY_ID for ids in statistics)
 
 
 def read_layer(store: Store, day: Day) -> StoredLayer | None:
-    """The layer of a day, or None where `sla_clocks` of the day has not been made.
+    """The layer of a day; None where `sla_clocks` of the day has not been made.
 
     Raises:
         DamagedFileError: its file can't be read, or isn't one of this pipeline.
@@ -139,15 +143,12 @@ def read_layer(store: Store, day: Day) -> StoredLayer | None:
             is_sorted=REACHES_BACK in metadata,
         )
     except (KeyError, ValueError) as error:
-        raise DamagedFileError(
-            f"{store.url(partition_path(CLOCKS, day))} bears no footer of this pipeline ({error!r}). "
-            f"Materialise {CLOCKS} of {day} again."
-        ) from error
+        raise no_footer_error(store, CLOCKS, day, error) from error
 
 
 @dataclass(frozen=True)
 class NewLayer:
-    """A layer that was just made, and what its file will say of it; see `StoredLayer`."""
+    """A new layer, and what its file's footer will say; see `StoredLayer`."""
 
     layer: MemoryLayer
     content_hash: str
@@ -155,7 +156,7 @@ class NewLayer:
 
 
 def write_layer(store: Store, made: NewLayer, provenance: Provenance) -> int:
-    """Replace the file of the layer's day; its size in bytes."""
+    """Replace the file of the layer's day; returns its size in bytes."""
     layer = made.layer
     footer = {
         VERSION_KEY: str(SCHEMA_VERSION),

@@ -1,7 +1,7 @@
-"""What the footers of a root's raw and SLA files say. Only the files that have changed since the last look are read again.
+"""A cache of the footers of a root's raw and SLA files: only files that have changed are read again.
 
-A file is known by its path and version, which a listing tells. What is remembered only saves work: it is in the memory of the
-process, and in a file of the root for the next process. Losing either, or a damaged file, costs reading the footers again.
+A file is identified by its path and version, which a listing provides. The cache only saves work: it is in the memory of the
+process, and in a file of the root for the next process. If either is lost or damaged, the footers are read again.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ TABLES = (*STREAMS, *SLA_TABLES)
 
 CACHE = f"{INFLIGHT}/footers.json.gz"
 CACHE_FORMAT = 1
-"""Counts up when other things are remembered of a footer than before."""
+"""Goes up when the cached entries of a footer change."""
 
 READ_SECONDS = 25.0
-"""Dagster ends a tick after 60 seconds; a first look at years of days in a bucket may take longer, and goes on in the next."""
+"""Dagster ends a tick after 60 seconds; the first read of years of days in a bucket takes longer, and continues in the next."""
 
 HANGS_SECONDS = 15.0
-"""A file that has not answered for so long counts as one that can't be reached: the store's client tries for minutes."""
+"""A file that hasn't answered for so long counts as unreachable: the store's client retries for minutes."""
 
 FILES_AT_ONCE = 16
-"""A request to an object store takes some thirty milliseconds, in which others can be made."""
+"""Concurrent reads: a request to an object store takes some thirty milliseconds."""
 
 SAVED_AFTER = 100
-"""So many footers are read in a second or two: fewer aren't worth writing the file of all again."""
+"""Reading so many footers takes a second or two: for fewer, rewriting the whole cache file doesn't pay."""
 
 LONGEST_ENTRY = 100
-"""Characters. What decides is short: hashes, times, flags. The ids of tickets and the titles of policies aren't needed."""
+"""Characters. Hashes, times and flags are shorter; ticket ids and policy titles are longer and aren't needed."""
 
 MOST_ROOTS = 8
-"""A process looks at one root, or at one for each of its accounts."""
+"""A process reads one root, or one for each of its accounts."""
 
 _DAY = re.compile(r"(\w+)/date=(\d{4}-\d{2}-\d{2})/\1\.parquet")
 
 Footer = Mapping[str, str]
-"""The entries of a file's footer that are short."""
+"""The short entries of a file's footer."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Unreadable:
     """A file whose footer can't be read.
 
     Attributes:
-        reason: names the file, and says what to do.
-        may_be_replaced: whether making the day again replaces it: it is damaged, and not of a newer version.
+        reason: names the file and says what to do.
+        may_be_replaced: whether making the day again replaces it: true if it is damaged, false if it is of a newer version.
     """
 
     reason: str
@@ -71,20 +71,20 @@ class Unreadable:
 
     @classmethod
     def because_of(cls, error: TicketEventsError, url: str) -> Unreadable:
-        """Of what reading the file at `url` has raised. A store that fails or refuses says nothing about the file."""
+        """From the error of reading the file at `url`. An error of the store says nothing about the file."""
         reason = str(error) if url in str(error) else f"{url} can't be read now: {error}"
         return cls(reason, isinstance(error, DamagedFileError) and not isinstance(error, NewerFileError))
 
 
 @dataclass(frozen=True)
 class StoredFooters:
-    """What stands in a root.
+    """The footers of the files stored in a root.
 
     Attributes:
         footers: by table and day.
-        unreadable: by table and day, those that can't be read or reached; the next look tries again.
-        unread: how many files there was no time to read: of their days nothing is known.
-        files: how many files stand.
+        unreadable: by table and day, the files that can't be read or reached; the next read tries again.
+        unread: how many files there was no time to read: nothing is known of their days.
+        files: how many files are stored.
     """
 
     footers: Mapping[str, Mapping[Day, Footer]]
@@ -95,14 +95,14 @@ class StoredFooters:
 
 @dataclass
 class _Root:
-    """What is remembered of one root.
+    """The cached state of one root.
 
     Attributes:
-        known: by path, the version that was read, and its footer.
+        known: by path, the version that was read and its footer.
         days: the table and the day of each path.
         versions, stored: of the last read.
-        unreached: by path, the version that couldn't be reached when it was last tried, and why.
-        unsaved: how many footers have been read since the file was written.
+        unreached: by path, the version that couldn't be reached at the last attempt, and why.
+        unsaved: how many footers were read since the cache file was written.
     """
 
     known: dict[str, tuple[str, Footer]]
@@ -114,15 +114,15 @@ class _Root:
 
 
 class FooterCache:
-    """The footers that a process has read, of each root that it looks at. One thread may look at a time."""
+    """The footers that a process has read, per root. Not thread-safe."""
 
     def __init__(self, *, seconds: float = READ_SECONDS, hangs_seconds: float = HANGS_SECONDS) -> None:
-        """`seconds` is how long one look may read, `hangs_seconds` how long one file may take to answer."""
+        """`seconds` is how long one `read` may take, `hangs_seconds` how long one file may take to answer."""
         self._seconds, self._hangs_seconds = seconds, hangs_seconds
         self._roots: dict[str, _Root] = {}
 
     def read(self, store: Store, timezone: str) -> StoredFooters:
-        """What stands in the root now. The same object as the last time, if nothing has changed.
+        """The stored footers of the root; the same object as the last time if nothing has changed.
 
         Raises:
             UsageError, TransientError: the root can't be listed.
@@ -135,10 +135,10 @@ class FooterCache:
         if root.stored is not None and is_settled and versions == root.versions:
             return root.stored
         places = {path: place for path in versions if (place := _place(root, path, timezone)) is not None}
-        # Without those that are gone: a file that comes back is read again, whatever its version.
+        # Forget removed files: one that comes back is read again, whatever its version.
         root.known = {path: root.known[path] for path in places if path in root.known}
         changed = [path for path in places if root.known.get(path, ("", {}))[0] != versions[path]]
-        changed.sort(key=root.unreached.__contains__)  # last: they may hang, and the others must have their time
+        changed.sort(key=root.unreached.__contains__)  # last: they may hang, and the others need their time
         unreadable = self._read(store, root, {path: (versions[path], *places[path]) for path in changed})
         root.versions = versions
         root.stored = _stored_footers(root, places, unreadable, versions)
@@ -149,19 +149,19 @@ class FooterCache:
     def _root(self, store: Store, timezone: str) -> _Root:
         name = f"{store.location} {timezone}"
         root = self._roots.pop(name, None) or _Root(_saved(store, timezone))
-        self._roots[name] = root  # the newest is the last
+        self._roots[name] = root  # most recently used last
         for old in list(self._roots)[:-MOST_ROOTS]:
             del self._roots[old]
         return root
 
     def _read(self, store: Store, root: _Root, wanted: Mapping[str, tuple[str, str, Day]]) -> dict[str, Unreadable]:
-        """Read what can be read in the time that there is; the files that can't be read or reached."""
+        """Read what can be read in time; returns the files that can't be read or reached."""
         unreadable: dict[str, Unreadable] = {}
-        # Of a file that isn't come to this time, what was found the last time holds.
+        # For a file that isn't tried this time, the last result holds.
         before = {path: found for path, found in root.unreached.items() if path in wanted and found[0] == wanted[path][0]}
         root.unreached = {}
 
-        def take(path: str, read: Future[Footer | None]) -> None:
+        def store_result(path: str, read: Future[Footer | None]) -> None:
             before.pop(path, None)
             try:
                 footer = read.result()
@@ -170,13 +170,13 @@ class FooterCache:
             except TicketEventsError as error:
                 unreadable[path] = Unreadable.because_of(error, store.url(path))
             else:
-                if footer is not None:  # None: it was removed since it was listed
+                if footer is not None:  # None: removed since it was listed
                     root.known[path] = wanted[path][0], footer
                     root.unsaved += 1
 
         work = {path: _reading(store, table, day) for path, (_, table, day) in wanted.items()}
-        for path in in_time(work, take, seconds=self._seconds, hangs_seconds=self._hangs_seconds):
-            error = TransientError(f"it has not answered for {self._hangs_seconds:g} seconds. Look at the store.")
+        for path in in_time(work, store_result, seconds=self._seconds, hangs_seconds=self._hangs_seconds):
+            error = TransientError(f"it has not answered for {self._hangs_seconds:g} seconds. Check the store.")
             before[path] = wanted[path][0], Unreadable.because_of(error, store.url(path))
         root.unreached |= before
         return unreadable | {path: found for path, (_, found) in root.unreached.items()}
@@ -189,9 +189,9 @@ def in_time(
     seconds: float,
     hangs_seconds: float,
 ) -> list[str]:
-    """Do pieces of `work`, some at once, and `take` each as it is done; those that aren't begun in that time are left.
+    """Run the pieces of `work` concurrently and `take` each result; pieces that don't start within `seconds` are skipped.
 
-    Returns those that were begun and hang. It ends early where nothing else goes on.
+    Returns the pieces that started and hang. Ends early when all that still run hang.
     """
     if not work:
         return []
@@ -214,17 +214,17 @@ def in_time(
             del begun[names[future]]
             left -= 1
         hanging = [name for name, since in begun.copy().items() if monotonic() - since >= hangs_seconds]
-    # A request that hangs must not hold the look up: its thread ends by itself.
+    # Don't wait for a request that hangs: its thread ends by itself.
     pool.shutdown(wait=False, cancel_futures=True)
     return hanging
 
 
 def _place(root: _Root, path: str, timezone: str) -> tuple[str, Day] | None:
-    """The table and the day of a file; None of a file that isn't one of them."""
+    """The table and the day of a file; None for any other file."""
     if path not in root.days:
         found = _DAY.fullmatch(path)
         root.days[path] = None
-        with suppress(ValueError):  # date=2026-02-30: somebody else's
+        with suppress(ValueError):  # date=2026-02-30: not one of ours
             root.days[path] = (found[1], Day.parse(found[2], timezone)) if found else None
     return root.days[path]
 
@@ -247,7 +247,7 @@ def _of_state(state: RawState | None) -> Footer | None:
 
 
 def state_of(footer: Footer) -> RawState:
-    """The state of a raw file, as it is remembered."""
+    """The state of a raw file, from its cached footer."""
     return RawState(
         content_hash=footer["content_hash"],
         complete=footer["complete"] == "true",
@@ -280,15 +280,15 @@ def _stored_footers(
 
 
 def _saved(store: Store, timezone: str) -> dict[str, tuple[str, Footer]]:
-    """What another process has remembered; nothing if that can't be had, whatever the reason."""
+    """The cache that another process has saved; empty if it can't be read, for whatever reason."""
     try:
         with store.reader(CACHE) as file:
             content = gzip.decompress(file.read())
         digest, _, text = content.partition(b"\n")
-        told = json.loads(text) if digest.decode() == hashlib.sha256(text).hexdigest() else {}
-        if (told.get("format"), told.get("timezone")) != (CACHE_FORMAT, timezone):
+        saved = json.loads(text) if digest.decode() == hashlib.sha256(text).hexdigest() else {}
+        if (saved.get("format"), saved.get("timezone")) != (CACHE_FORMAT, timezone):
             return {}
-        return {path: (version, footer) for path, (version, footer) in told["files"].items()}
+        return {path: (version, footer) for path, (version, footer) in saved["files"].items()}
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, TicketEventsError):
         return {}
 
@@ -296,6 +296,6 @@ def _saved(store: Store, timezone: str) -> dict[str, tuple[str, Footer]]:
 def _save(store: Store, root: _Root, timezone: str) -> None:
     text = json.dumps({"format": CACHE_FORMAT, "timezone": timezone, "files": root.known}, separators=(",", ":")).encode()
     content = gzip.compress(hashlib.sha256(text).hexdigest().encode() + b"\n" + text, compresslevel=3, mtime=0)
-    with suppress(TicketEventsError), store.writer(CACHE) as file:  # a root that can't be written can still be compared
+    with suppress(TicketEventsError), store.writer(CACHE) as file:  # a read-only root can still be compared
         file.write(content)
         root.unsaved = 0

@@ -1,7 +1,4 @@
-"""What an SLA file says of how it was made, in its footer: read and written by this one rule.
-
-What it was made from is `inputs`; how often a summary was restated is `restatements`.
-"""
+"""How an SLA file was made, as its footer says it, and the reading of an SLA day with it."""
 
 from __future__ import annotations
 
@@ -12,20 +9,20 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
+from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW, DayInputs
-from ticket_events_pipeline.storage.partition_file import partition_path, read_partition_and_metadata
+from ticket_events_pipeline.storage.partition_file import no_footer_error, read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.table import Table
 
 RULES_VERSION = 2
-"""Counts up when equal events make other SLA tables than before. A file without it was made under the rules of version 1, which
-knew neither deleted tickets nor contradicted outcomes, and counted a target as overdue also while it was closed."""
+"""Goes up when the same events produce different SLA tables. A file without it was made by the rules of version 1, which knew
+neither deleted tickets nor contradicted outcomes, and counted a target as overdue also while it was closed."""
 
 
 @dataclass(frozen=True)
 class AuditsKnown:
-    """Which audits are known, and so which deletions of tickets: of every moment from `since` up to `through`.
+    """The range of known audits, and so of known ticket deletions: without gaps from `since` up to `through`.
 
     Attributes:
         since: a day; None if no audits are known.
@@ -36,14 +33,14 @@ class AuditsKnown:
     through: int | None = None
 
     def followed_by(self, day: Day, through: int | None) -> AuditsKnown:
-        """What is known a day later, whose audits were read up to `through` (epoch seconds; None: not at all)."""
+        """The range after a further day whose audits were read up to `through` (epoch seconds; None: not read)."""
         if through is None:
             return self
         is_gapless = self.through is not None and self.through >= day.start
         return AuditsKnown(self.since if is_gapless else day.date, through)
 
     def not_before(self, first: dt.date) -> AuditsKnown:
-        """What is left once all that is older than a day is lost."""
+        """The range without everything before the day `first`."""
         return self if self.since is None else replace(self, since=max(self.since, first))
 
 
@@ -52,13 +49,13 @@ NO_AUDITS = AuditsKnown()
 
 @dataclass(frozen=True)
 class Provenance:
-    """What an SLA file says of how it was made.
+    """How an SLA file was made.
 
     Attributes:
-        inputs: the raw files and the memory that it was made from, and `as_of`.
+        inputs: the raw files and the carry-over that it was made from, and `as_of`.
         events_through: newest metric event read up to that day, epoch seconds; None before the first.
-        history_from: first day whose events it knows.
-        deletions: which deletions of tickets it knows.
+        history_from: the first day whose events are known.
+        deletions: the range of known ticket deletions.
         rules_version: the version of the rules that made it.
     """
 
@@ -69,7 +66,7 @@ class Provenance:
     rules_version: int = RULES_VERSION
 
     def to_metadata(self) -> dict[str, str]:
-        """As footers and materialisations hold it; what isn't known is empty."""
+        """As stored in footers and materialisations; unknown values are empty."""
         return {
             **self.inputs.to_metadata(),
             "events_through": _text(self.events_through),
@@ -84,7 +81,7 @@ class Provenance:
         """The inverse of `to_metadata`.
 
         Raises:
-            KeyError, ValueError: the metadata is not of an SLA file.
+            KeyError, ValueError: the metadata is not that of an SLA file.
         """
         inputs = DayInputs(
             raw_files=tuple(metadata[key] for key in MADE_FROM_RAW),
@@ -107,37 +104,50 @@ def _text(value: int | dt.date | None) -> str:
 
 
 @dataclass(frozen=True)
-class StoredDay:
+class SlaDay:
     """A stored day of an SLA table.
 
     Attributes:
-        rows: all of them, with the columns that were asked for.
+        rows: all rows, with the requested columns.
         provenance: how they were made.
-        content_hash: what tells the file's content from others, as its footer says it; empty where it says nothing.
+        metadata: the footer's key-value metadata.
     """
 
     rows: pa.Table
     provenance: Provenance
-    content_hash: str
+    metadata: Mapping[str, str]
+
+    @property
+    def content_hash(self) -> str:
+        """Identifies the file's content; empty where the footer has none."""
+        return self.metadata.get("content_hash", "")
 
 
-def read_sla_day(
-    store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: Table | None = None
-) -> StoredDay:
-    """A day of an SLA table; `table` is `opened_partition`'s.
+def read_sla_day(store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: Table | None = None) -> SlaDay:
+    """The day of an SLA table; see `find_sla_day`.
 
     Raises:
         DayNotFetchedError: the day has not been made.
-        DamagedFileError: its file can't be read, or isn't one of this pipeline.
+    """
+    found = find_sla_day(store, asset, day, columns, table=table)
+    if found is None:
+        raise DayNotFetchedError(f"{asset} of {day} has not been made. Materialise {asset} of {day} first.")
+    return found
+
+
+def find_sla_day(
+    store: Store, asset: str, day: Day, columns: list[str] | None = None, *, table: Table | None = None
+) -> SlaDay | None:
+    """The day of an SLA table, with all columns or some; None where it has not been made. `table` is as in `opened_partition`.
+
+    Raises:
+        DamagedFileError: its file can't be read, or this pipeline didn't write it.
     """
     found = read_partition_and_metadata(store, asset, day, columns, table=table)
     if found is None:
-        raise DayNotFetchedError(f"{asset} of {day} has not been made. Materialise {asset} of {day} first.")
+        return None
     rows, metadata = found
     try:
-        return StoredDay(rows, Provenance.from_metadata(metadata), metadata.get("content_hash", ""))
+        return SlaDay(rows, Provenance.from_metadata(metadata), metadata)
     except (KeyError, ValueError) as error:
-        raise DamagedFileError(
-            f"{store.url(partition_path(asset, day))} bears no footer of this pipeline ({error!r}). "
-            f"Materialise {asset} of {day} again."
-        ) from error
+        raise no_footer_error(store, asset, day, error) from error

@@ -1,7 +1,4 @@
-"""What the SLA tables are made from: the metric-shaped events of a day, whichever stream has them, and deletions from audits.
-
-Not here: whether a day may be summarised (`inputs`), what its events mean (`sla`).
-"""
+"""Reading what the SLA tables are made from: a day's metric-shaped events of all streams, and ticket deletions from audits."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ RAW_COLUMNS = [
     "status_calendar_minutes",
     "status_business_minutes",
 ]
-"""What the rules need of metric events: a day of audits with comments is large, and is never held as a whole."""
+"""The columns of metric events that the rules need: a day of audits with comments is too large to hold in memory."""
 
 DICTIONARY_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
 
@@ -50,10 +47,10 @@ class RawDay:
     """The metric-shaped events of a day from all streams, and the state of the files.
 
     Attributes:
-        states: of the files that have landed, by stream, in the order of their fetches: the later one has the last word.
-        events: those that take part in the rules, in `SLA_EVENTS_SCHEMA`.
-        times: of all metric-shaped rows, a column per file, epoch milliseconds.
-        status_changes: of tickets, from the audits (`STATUS_CHANGES_SCHEMA`).
+        states: of the files that have landed, by stream, in the order of their fetches: the later one wins.
+        events: those that the rules use, in `SLA_EVENTS_SCHEMA`.
+        times: of all metric-shaped rows, one column per file, epoch milliseconds.
+        status_changes: of tickets, from the audits, in `STATUS_CHANGES_SCHEMA`.
     """
 
     day: Day
@@ -64,16 +61,16 @@ class RawDay:
 
     @property
     def audits_through(self) -> int | None:
-        """Up to when the day's audits were read, epoch seconds; None if not at all."""
+        """Up to when the day's audits were read, epoch seconds; None if they weren't read."""
         audits = self.states.get(AUDITS)
         return None if audits is None else audits.read_up_to(self.day)
 
     def inputs(self, previous_clocks: str | None) -> DayInputs | None:
-        """What the day's SLA tables are made from, see `inputs.day_inputs`."""
+        """What the day's SLA tables are made from; see `day_inputs`."""
         return day_inputs(self.day, self.states, previous_clocks=previous_clocks)
 
     def newest_before(self, as_of: int) -> int | None:
-        """Newest event time before `as_of`, epoch seconds."""
+        """Newest event time before `as_of`, epoch seconds; None without one."""
         seen = (times.filter(pc.less(times, pa.scalar(as_of * 1000))) for times in self.times)
         return max((pc.max(times).as_py() // 1000 for times in seen if len(times)), default=None)
 
@@ -82,11 +79,11 @@ def read_raw(store: Store, day: Day) -> RawDay:
     """The events of the day, as far as they have landed.
 
     Raises:
-        ForeignRootError: they are filed under the days of another timezone.
+        ForeignRootError: they belong to days of another timezone.
         DamagedFileError: a file can't be read, or holds another day.
     """
     found = [raw for raw in (_read(store, stream, day) for stream in SLA_STREAMS) if raw is not None]
-    # The later fetch wins where an event came in both streams; in one and the same second, the metric stream does.
+    # The later fetch wins where an event came in both streams; of two in the same second, the metric stream.
     found.sort(key=lambda raw: (raw.footer.fetched_at, raw.footer.stream))
     return RawDay(
         day,
@@ -100,10 +97,10 @@ def read_raw(store: Store, day: Day) -> RawDay:
 def raw_state(store: Store, stream: str, day: Day) -> RawState | None:
     """The state of a day's raw file, from its footer alone; None where the day has no file.
 
-    Files of an earlier version don't say how many metric events they hold: of those, 1 stands for some.
+    Files of an earlier version don't count their metric events: there, 1 stands for some.
 
     Raises:
-        ForeignRootError: the file is filed under the days of another timezone.
+        ForeignRootError: the file belongs to days of another timezone.
         DamagedFileError: the file can't be read, isn't a raw file of this pipeline, or holds another day.
     """
     with opened_raw_day(store, stream, day) as opened:
@@ -118,7 +115,7 @@ def raw_state(store: Store, stream: str, day: Day) -> RawState | None:
 
 
 def _group_has_metric_events(file: StoredFile, group: int) -> bool:
-    """Whether a row group holds a row of the metric-event shape; its rows are read only where its statistics can't tell."""
+    """Whether a row group has a row of the metric-event shape; reads its rows only where the statistics don't decide it."""
     rows = file.row_group(group).num_rows
     nulls = [file.null_count(group, column) for column in METRIC_SHAPE]
     if any(count == rows for count in nulls):
@@ -136,7 +133,7 @@ class _RawFile:
 
 
 def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
-    """All from one version of the file; what is large of it is read some rows at a time."""
+    """Everything from one version of the file; large columns are read in batches."""
     with opened_raw_day(store, stream, day, dictionary_columns=DICTIONARY_COLUMNS) as opened:
         if opened is None:
             return None
@@ -156,7 +153,7 @@ def _state(raw: _RawFile) -> RawState:
 
 
 def _require(store: Store, stream: str, day: Day, footer: RawFooter) -> None:
-    """That the file is the one that its path names, filed under the days of this timezone."""
+    """Raise unless the file is the one that its path names, in this timezone."""
     if footer.timezone != day.timezone:
         raise ForeignRootError(
             f"{store.location} holds {stream} of {day} as a day of {footer.timezone}, but TICKET_EVENTS_TIMEZONE is "

@@ -1,6 +1,6 @@
-"""Which landed days have no SLA tables, or some that were made from something else than what is stored now.
+"""Which landed days have no SLA tables, or tables that were made from other files than are stored now.
 
-States are compared, told by the files' footers alone; events are not counted. So nothing is lost with a log, a cursor or a run.
+The stored files are compared by their footers alone; no log, cursor or run has to be complete for that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ticket_events_pipeline.tables.streams import SLA_STREAMS
 CLOCKS, _, SUMMARY = SLA_TABLES
 
 UNREADABLE = "unreadable"
-"""Stands for the hash of a file that can't be read: no file has been made from that."""
+"""In place of the hash of a file that can't be read: no file was made from it."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Comparison:
     Attributes:
         stored: what the stored footers say.
         landed: what the SLA tables of each landed day would be made from now.
-        stale: the landed days whose SLA tables have to be made again, each with the reason as a sentence.
-        blocked: of days that can't be made, because a file of theirs or of the days before can't be read: the reasons.
+        stale: the landed days whose SLA tables have to be made again, with the reason as a sentence.
+        blocked: the days that can't be made because a file of theirs or of an earlier day can't be read, with the reason.
     """
 
     stored: StoredFooters
@@ -43,23 +43,23 @@ class Comparison:
 
 @dataclass(frozen=True)
 class StaleRange:
-    """Consecutive landed days to be summarised in one run: from the earliest stale one to the end of the landed ones.
+    """Contiguous landed days to be summarised in one run: from the first stale day to the last landed one.
 
     Attributes:
         days: in order.
-        reason: why the first of them is stale, as a sentence.
-        state: fingerprint of everything that the run would be made from.
-        stands: fingerprint of the SLA files that stand now.
+        reason: why the first day is stale, as a sentence.
+        state: fingerprint of all inputs of the run.
+        sla_files: fingerprint of the SLA files that are stored now.
     """
 
     days: list[Day]
     reason: str
     state: str
-    stands: str
+    sla_files: str
 
 
 def compare(stored: StoredFooters, is_partition: Callable[[Day], bool]) -> Comparison:
-    """Compare what the SLA tables of each day were made from with what is stored; only of days that are partitions."""
+    """Compare what the SLA tables of each day were made from with what is stored, for days that are partitions."""
     raw = [*(stored.footers[stream] for stream in SLA_STREAMS), *(stored.unreadable[stream] for stream in SLA_STREAMS)]
     landed: dict[Day, DayInputs] = {}
     stale: dict[Day, str] = {}
@@ -82,19 +82,19 @@ def compare(stored: StoredFooters, is_partition: Callable[[Day], bool]) -> Compa
 
 
 def _held_up(stored: StoredFooters, landed: Collection[Day], stale: Iterable[Day]) -> dict[Day, str]:
-    """The stale days, handed in in order, whose run would fail at a file of the days before; and why.
+    """Of the ascending stale days, those whose run would fail at a file of an earlier day, and why.
 
-    A run continues from the memory, and can make up for damaged files of it, but for no others. Where there is no memory, it
-    replays the raw files, and needs them all.
+    A run starts from the carry-over, and can replace damaged files of it, but no others. Without a carry-over, it replays the
+    raw files, and needs them all.
     """
     raw = {day: file for stream in SLA_STREAMS for day, file in stored.unreadable[stream].items()}
-    of_memory = {day: file for day, file in [*raw.items(), *stored.unreadable[CLOCKS].items()] if not file.may_be_replaced}
+    of_carry_over = {day: file for day, file in [*raw.items(), *stored.unreadable[CLOCKS].items()] if not file.may_be_replaced}
     held_up: dict[Day, str] = {}
-    for day in stale if raw or of_memory else ():
+    for day in stale if raw or of_carry_over else ():
         before = day.plus(-1)
         is_made_before = before in landed and before not in held_up
-        has_memory = is_made_before or before in stored.footers[CLOCKS] or before in stored.unreadable[CLOCKS]
-        files, first = (of_memory, before.plus(-REACH_DAYS)) if has_memory else (raw, day.plus(-HISTORY_DAYS))
+        has_carry_over = is_made_before or before in stored.footers[CLOCKS] or before in stored.unreadable[CLOCKS]
+        files, first = (of_carry_over, before.plus(-REACH_DAYS)) if has_carry_over else (raw, day.plus(-HISTORY_DAYS))
         newest = max((other for other in files if first <= other < day), default=None)
         if newest is not None:
             held_up[day] = files[newest].reason
@@ -107,16 +107,16 @@ def _obstacle(stored: StoredFooters, day: Day) -> str | None:
         if day in stored.unreadable[stream]:
             return stored.unreadable[stream][day].reason
     for table in SLA_TABLES:
-        stands = stored.unreadable[table].get(day)
-        if stands is not None and not stands.may_be_replaced:
-            return stands.reason
+        unreadable = stored.unreadable[table].get(day)
+        if unreadable is not None and not unreadable.may_be_replaced:
+            return unreadable.reason
     return None
 
 
 def _inputs(stored: StoredFooters, day: Day) -> DayInputs | None:
     before = day.plus(-1)
     clocks = _clocks_hash(stored, before)
-    if clocks is None and _raw_inputs(stored, before) is None:  # else the run that makes this day makes that one first
+    if clocks is None and _raw_inputs(stored, before) is None:  # else the run that makes this day makes the one before first
         clocks = history_before(day, lambda past: _raw_inputs(stored, past))
     return _raw_inputs(stored, day, previous_clocks=clocks)
 
@@ -143,9 +143,9 @@ def _problem(stored: StoredFooters, day: Day, inputs: DayInputs) -> str | None:
 
 
 def stale_ranges(comparison: Comparison, root: str) -> list[StaleRange]:
-    """The runs that make all stale days anew: one per range of landed days with a stale one.
+    """The ranges to be made again so that no day is stale: one per range of landed days with a stale one.
 
-    `root` tells the states of one root from those of another.
+    `root` keeps the states of different roots apart.
     """
     found: list[list[Day]] = []
     for day in sorted(comparison.stale):
@@ -158,16 +158,16 @@ def stale_ranges(comparison: Comparison, root: str) -> list[StaleRange]:
     return [_stale_range(comparison, days, root) for days in found]
 
 
-def range_before_obstacle(comparison: Comparison, found_range: StaleRange, root: str) -> StaleRange | None:
-    """The first days of a range whose runs fail, up to the day at which they stop; None where they stop at the first one.
+def range_before_obstacle(comparison: Comparison, failing: StaleRange, root: str) -> StaleRange | None:
+    """The days of a failing range before the one at which its runs stop; None if they stop at the first one.
 
-    `sla_clocks` of those days stands, but a run that fails makes no other table of any of its days.
+    `sla_clocks` of those days is made, but a failing run makes no other table.
     """
-    made = list(takewhile(lambda day: _are_clocks_made(comparison, day), found_range.days))
-    if not made or made == found_range.days:
+    made = list(takewhile(lambda day: _are_clocks_made(comparison, day), failing.days))
+    if not made or made == failing.days:
         return None
     found = _stale_range(comparison, made, root)
-    return replace(found, reason=f"{found.reason} A run through {found_range.days[-1]} has failed at {made[-1].plus(1)}.")
+    return replace(found, reason=f"{found.reason} A run through {failing.days[-1]} has failed at {made[-1].plus(1)}.")
 
 
 def _are_clocks_made(comparison: Comparison, day: Day) -> bool:
@@ -184,29 +184,29 @@ def _stale_range(comparison: Comparison, days: list[Day], root: str) -> StaleRan
 
 
 def _state(comparison: Comparison, days: list[Day], root: str) -> str:
-    """Of the memory before the first day and the raw files of all; a file that was fetched again is another one.
+    """Fingerprint of the carry-over before the first day and of the raw files of all days; fetching a file again changes it.
 
-    Its rows may be the same, and yet the run that failed at the damaged file may go well. The memory between the days is left
-    out: the run itself makes it, and a run that fails half-way would look like a new state.
+    Even if the rows are the same, the run that failed at the damaged file may now succeed. The carry-over between the days is
+    left out: the run makes it, and a run that fails half-way would look like a new state.
     """
     inputs = comparison.landed
-    told = [root, inputs[days[0]].previous_clocks]
-    told += [" ".join([str(day), *inputs[day].raw_files, str(inputs[day].as_of)]) for day in days]
+    parts = [root, inputs[days[0]].previous_clocks]
+    parts += [" ".join([str(day), *inputs[day].raw_files, str(inputs[day].as_of)]) for day in days]
     raw = [comparison.stored.footers[stream].get(day, {}) for stream in SLA_STREAMS for day in days]
-    told += [footer.get("fetched_at", NOT_LANDED) for footer in raw]
-    return _fingerprint(told)
+    parts += [footer.get("fetched_at", NOT_LANDED) for footer in raw]
+    return _fingerprint(parts)
 
 
 def sla_files_fingerprint(stored: StoredFooters, days: list[Day]) -> str:
-    """Fingerprint of the SLA files of the days, as their footers tell them."""
-    told = []
+    """Fingerprint of the SLA files of the days, from their footers."""
+    parts = []
     for table in SLA_TABLES:
         for day in days:
             footer = stored.footers[table].get(day)
             unreadable = "unreadable" if day in stored.unreadable[table] else "missing"
-            told.append(f"{table} {day} {unreadable if footer is None else sorted(footer.items())}")
-    return _fingerprint(told)
+            parts.append(f"{table} {day} {unreadable if footer is None else sorted(footer.items())}")
+    return _fingerprint(parts)
 
 
-def _fingerprint(told: list[str]) -> str:
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
+def _fingerprint(parts: list[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -1,11 +1,10 @@
-"""Checksums over all of a Parquet file: one flipped bit, wherever, is an error and never a figure.
+"""Checksums over a whole Parquet file: a flipped bit anywhere raises an error and never changes a figure.
 
-A CRC-32 of each block of the file stands in its footer, and so does a SHA-256 of the footer itself. They are checked before
-Arrow looks at the bytes: of page headers and footers it believes all, and some flips there end the process. Pages carry
-checksums of their own besides, for other readers; those cover neither.
+The footer has a CRC-32 of each block of the file and a SHA-256 of the footer itself. They are verified before Arrow parses the
+bytes, since Arrow doesn't validate page headers and footers, and some flips there crash the process. Pages have checksums of
+their own for other readers, which cover neither.
 
-To hash the footer, which holds the hash, zeros stand in its place. Files of earlier versions have neither entry, and are read
-unchecked.
+For hashing, the hash in the footer is replaced by zeros. Files of earlier versions have no checksums and are not verified.
 """
 
 from __future__ import annotations
@@ -26,29 +25,29 @@ import pyarrow.parquet as pq
 from ticket_events_pipeline.storage.range_reader import SeekableReader
 
 BLOCK_BYTES = 64 * 1024
-"""What is read at least, and checked at once; five bytes of footer each. The checksums tell it: files may have another."""
+"""The unit of reading and verifying; five bytes of footer each. A file states its own block size."""
 
 CRCS_KEY, DIGEST_KEY = "block_crc32", "footer_sha256"
-"""Footer keys: the size of a block and base64 of the blocks' CRC-32s, four bytes each, little end first; the hash."""
+"""Footer keys: the block size and base64 of the blocks' CRC-32s, four bytes each, little-endian; the footer's hash."""
 
 CHECKSUM_KEYS = frozenset({CRCS_KEY, DIGEST_KEY})
 
 _TAIL_BYTES = 64 * 1024
 _MAGIC = b"PAR1"
-_END_BYTES = 8  # the footer's length, and the magic
+_END_BYTES = 8  # the footer's length and the magic bytes
 _NO_DIGEST = b"0" * 64
 
-# As Thrift writes a key and what follows it: a string is 0x18, its length, its bytes.
+# As Thrift encodes a key and its value: a string is 0x18, its length, its bytes.
 _KEYS = tuple(b"\x18" + bytes([len(key)]) + key.encode() for key in (CRCS_KEY, DIGEST_KEY))
 _DIGEST = re.compile(re.escape(_KEYS[1]) + b"\x18\x40([0-9a-f]{64})")
 
 
 class ChecksumError(Exception):
-    """The bytes aren't those that were written."""
+    """The bytes differ from those that were written."""
 
 
 class ChecksummedWriter:
-    """Writes a Parquet file with checksums over all of it. A context manager: what isn't finished is no file."""
+    """Writes a Parquet file with checksums over all of it. A context manager; without `finish` there is no valid file."""
 
     def __init__(self, sink: BinaryIO, schema: pa.Schema, **options: Any) -> None:
         """`options` are those of `pq.ParquetWriter`."""
@@ -56,14 +55,14 @@ class ChecksummedWriter:
         self._parquet = pq.ParquetWriter(self._sink, schema, write_page_checksum=True, **options)
 
     def write_table(self, rows: pa.Table, *, row_group_size: int) -> None:
-        """Append rows, as row groups of their own."""
+        """Append rows, as new row groups."""
         self._parquet.write_table(rows, row_group_size=row_group_size)
 
     def finish(self, metadata: Mapping[str, str]) -> int:
-        """Close the file with `metadata` in its footer; its size in bytes. Nothing can be written any more."""
+        """Close the file with `metadata` in its footer; returns its size in bytes."""
         crcs = self._sink.hold_back()
-        told = {CRCS_KEY: f"{BLOCK_BYTES}:{_encoded(crcs)}", DIGEST_KEY: _NO_DIGEST.decode()}
-        self._parquet.add_key_value_metadata({**metadata, **told})
+        checksums = {CRCS_KEY: f"{BLOCK_BYTES}:{_encoded(crcs)}", DIGEST_KEY: _NO_DIGEST.decode()}
+        self._parquet.add_key_value_metadata({**metadata, **checksums})
         self._parquet.close()
         return self._sink.finish()
 
@@ -71,12 +70,12 @@ class ChecksummedWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._sink.hold_back()  # of a file that wasn't finished, nothing more is put down
+        self._sink.hold_back()  # of an unfinished file, write nothing more
         self._parquet.close()
 
 
 class _Sink(io.RawIOBase):
-    """Takes the checksums of what goes by; from `hold_back` on, keeps it."""
+    """Computes checksums of what is written; from `hold_back` on, buffers it."""
 
     def __init__(self, sink: BinaryIO) -> None:
         super().__init__()
@@ -94,7 +93,7 @@ class _Sink(io.RawIOBase):
     def write(self, data: Any, /) -> int:
         view = memoryview(data)
         if self._held is None:
-            self._take(view)
+            self._add_checksums(view)
             self._sink.write(view)
         else:
             self._held.write(view)
@@ -102,21 +101,21 @@ class _Sink(io.RawIOBase):
         return len(view)
 
     def hold_back(self) -> list[int]:
-        """Let the footer begin; the checksums of what stands before it."""
+        """Buffer from here on, since the footer starts; returns the checksums of everything before it."""
         self._held = self._held or io.BytesIO()
         return self._crcs
 
     def finish(self) -> int:
-        """Put the footer down, with its hash in it; the file's size in bytes."""
+        """Write the footer with its hash; returns the file's size in bytes."""
         footer = b"" if self._held is None else self._held.getvalue()
         places = [found.start(1) for found in _DIGEST.finditer(footer) if found[1] == _NO_DIGEST]
         if len(footer) != _footer_bytes(footer) or not places:
-            raise RuntimeError("Arrow wrote a Parquet footer of another form than expected; this version of it is not known")
+            raise RuntimeError("Arrow wrote a Parquet footer in an unexpected form; this version of Arrow is not supported")
         digest = hashlib.sha256(footer).hexdigest().encode()
         self._sink.write(footer[: places[-1]] + digest + footer[places[-1] + len(digest) :])
         return self._size
 
-    def _take(self, view: memoryview) -> None:
+    def _add_checksums(self, view: memoryview) -> None:
         position, taken = self._size, 0
         while taken < len(view):
             upto = min(len(view), taken + BLOCK_BYTES - position % BLOCK_BYTES)
@@ -128,24 +127,24 @@ class _Sink(io.RawIOBase):
 
 
 def open_checked(source: BinaryIO, **options: Any) -> pq.ParquetFile:
-    """The Parquet file in `source`, whose bytes are checked as they are read; `options` are those of `pq.ParquetFile`.
+    """The Parquet file in `source`, whose bytes are verified as they are read; `options` are those of `pq.ParquetFile`.
 
     Raises:
-        ChecksumError: the footer isn't the one that was written, or this is no Parquet file. Reading raises it, too.
+        ChecksumError: the footer differs from what was written, or this is no Parquet file. Reading also raises it.
     """
     size = source.seek(0, os.SEEK_END)
     tail = _read(source, max(0, size - _TAIL_BYTES), size)
     length = _footer_bytes(tail)
     if not tail.endswith(_MAGIC) or not _END_BYTES < length <= size - len(_MAGIC):
         raise ChecksumError("it doesn't end as a Parquet file does")
-    # Looked for in all of the tail: the footer may have lost its right length.
+    # Search the whole tail: the footer's length may be damaged.
     if not any(key in tail for key in _KEYS):
         source.seek(0)
         return pq.ParquetFile(source, **options)
     if length > len(tail):
         tail = _read(source, size - length, size - len(tail)) + tail
-    if not _bears_its_hash(tail[-length:]):
-        raise ChecksumError("its footer isn't the one that was written: their checksums differ")
+    if not _has_valid_hash(tail[-length:]):
+        raise ChecksumError("its footer differs from what was written: the checksum doesn't match")
     checked = _Source(source, size=size, tail=tail)
     file = pq.ParquetFile(checked, **options)
     block_bytes, _, crcs = file.metadata.metadata[CRCS_KEY.encode()].decode().partition(":")
@@ -154,12 +153,12 @@ def open_checked(source: BinaryIO, **options: Any) -> pq.ParquetFile:
 
 
 def _footer_bytes(tail: bytes) -> int:
-    """How long the footer is by its own words, up to the end of the file."""
+    """The length of the footer as the file states it, up to the end of the file."""
     return int.from_bytes(tail[-_END_BYTES : -len(_MAGIC)], "little") + _END_BYTES
 
 
-def _bears_its_hash(footer: bytes) -> bool:
-    """Whether the footer is the one that was hashed; texts of the account in it may look like the hash, too."""
+def _has_valid_hash(footer: bytes) -> bool:
+    """Whether the footer matches its hash. Texts of the account in the footer may look like the hash."""
     for found in _DIGEST.finditer(footer):
         blank = footer[: found.start(1)] + _NO_DIGEST + footer[found.end(1) :]
         if hashlib.sha256(blank).hexdigest().encode() == found[1]:
@@ -176,9 +175,9 @@ def _read(source: BinaryIO, start: int, end: int) -> bytes:
 
 
 class _Source(SeekableReader):
-    """A file that Arrow reads: while it opens it, the tail as it is; then what stands before the footer, block by block.
+    """The file as Arrow reads it: while opening, the tail; then everything before the footer, verified block by block.
 
-    Of the tail, Arrow looks at nothing but the footer, which has been checked.
+    Of the tail, Arrow reads only the footer, which has been verified.
     """
 
     def __init__(self, source: BinaryIO, *, size: int, tail: bytes) -> None:
@@ -189,7 +188,7 @@ class _Source(SeekableReader):
         self._block_bytes = BLOCK_BYTES
 
     def expect(self, crcs: list[int], *, block_bytes: int, size: int) -> None:
-        """Check all that is read from now on: `size` bytes are left."""
+        """Verify everything that is read from now on, up to `size` bytes."""
         self._crcs, self._block_bytes, self._size = crcs, block_bytes, size
         self._kept = (0, pa.py_buffer(b""))
 
@@ -198,24 +197,26 @@ class _Source(SeekableReader):
         return content
 
     def read_buffer(self, size: int | None = -1, /) -> pa.Buffer:
-        """What Arrow asks for rather than `read`: it needn't be copied."""
+        """Arrow calls this instead of `read`, and saves a copy."""
         wanted = self._available(size)
         start, end = self._position, self._position + wanted
         kept_from, kept = self._kept
         if not kept_from <= start <= end <= kept_from + kept.size:
-            kept_from, kept = self._kept = self._checked(start // self._block_bytes, -(-end // self._block_bytes))
+            kept_from, kept = self._kept = self._verified_blocks(start // self._block_bytes, -(-end // self._block_bytes))
         self._position = end
         return kept.slice(start - kept_from, wanted)
 
-    def _checked(self, first: int, behind: int) -> tuple[int, pa.Buffer]:
-        """The blocks from the first up to another, and at which byte they start."""
+    def _verified_blocks(self, first: int, behind: int) -> tuple[int, pa.Buffer]:
+        """The first byte and the content of the blocks from `first` up to, but not including, `behind`."""
         start = first * self._block_bytes
         content = _read(self._source, start, min(behind * self._block_bytes, self._size))
         view = memoryview(content)
         for number in range(first, behind):
             place = number * self._block_bytes - start
             if [zlib.crc32(view[place : place + self._block_bytes])] != self._crcs[number : number + 1]:
-                raise ChecksumError(f"the {self._block_bytes} bytes from {start + place} on aren't those that were written")
+                raise ChecksumError(
+                    f"the {self._block_bytes} bytes from {start + place} on differ from those that were written"
+                )
         return start, pa.py_buffer(content)
 
 

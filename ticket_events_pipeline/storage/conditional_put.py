@@ -1,7 +1,7 @@
-"""Changing a small object so that no other process's change is lost: a put that the store takes only if nobody was faster.
+"""Conditional puts: updating small objects in a bucket without losing another process's update.
 
-Nobody waits for anybody: who was overtaken reads again. That holds only where the store refuses a put whose condition doesn't
-hold; some stores have never heard of conditions, so it is tried out before it is relied upon.
+Optimistic concurrency: if the precondition fails, read again and retry. Some S3-compatible stores ignore preconditions, so this
+is tested before the first update.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
@@ -16,7 +16,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from ticket_events_pipeline.errors import TransientError, UsageError
 from ticket_events_pipeline.root import ObjectRoot
-from ticket_events_pipeline.storage.object_errors import explained
+from ticket_events_pipeline.storage.object_errors import translated_errors
 
 if TYPE_CHECKING:
     from obstore import PutMode
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from ticket_events_pipeline.storage.store import Change
 
 ATTEMPTS = 100
-"""Of any number of processes that change a file at once, each round lets one through."""
+"""Of any number of processes that update a file at once, one succeeds in each round."""
 
 _MARK = "exchange"
-"""Metadata of an exchanged file: which exchange put it. Tells one's own put again whose answer got lost."""
+"""Metadata of an updated file: which update put it. Identifies one's own put whose answer was lost."""
 
-_NOBODYS_VERSION: PutMode = {"e_tag": '"00000000000000000000000000000000"', "version": "1"}
+_UNKNOWN_VERSION: PutMode = {"e_tag": '"00000000000000000000000000000000"', "version": "1"}
 
 
 class _OvertakenError(Exception):
-    """Somebody else changed the file in between."""
+    """Another process changed the file in between."""
 
 
 class _Held(NamedTuple):
-    """What a small file holds, and how to put another in its place and in no other's."""
+    """The content of a small file, and the condition for replacing exactly that version."""
 
     content: bytes | None
     mark: str | None
@@ -52,17 +52,17 @@ class ConditionalPuts:
         self._root = root
         self._objects = objects
         self._attempts = attempts
-        self._is_tried_out = False
+        self._is_tested = False
 
     def update(self, path: str, change: Change, *, trial: str) -> None:
-        """See `Store.update`; `trial` is a path to try conditions out at.
+        """See `Store.update`; `trial` is a path for testing preconditions.
 
         Raises:
-            UsageError: the store refuses, or knows no conditions.
-            TransientError: the store can't be reached, or others don't stop changing the file.
+            UsageError: the store refuses, or ignores preconditions.
+            TransientError: the store can't be reached, or other processes keep changing the file.
         """
-        if not self._is_tried_out:
-            self.try_out(trial)
+        if not self._is_tested:
+            self.test_preconditions(trial)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_OvertakenError),
             wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
@@ -76,7 +76,7 @@ class ConditionalPuts:
             ) from None
 
     def content(self, path: str) -> bytes | None:
-        """What a small file holds; None where it isn't there.
+        """The content of a small file; None if it doesn't exist.
 
         Raises:
             UsageError: the store refuses.
@@ -84,29 +84,32 @@ class ConditionalPuts:
         """
         return self._held(path).content
 
-    def try_out(self, trial: str) -> None:
-        """Be sure that the store refuses a put whose condition doesn't hold; nothing is left at `trial`.
+    def test_preconditions(self, trial: str) -> None:
+        """Test that the store refuses a put whose precondition fails; leaves nothing at `trial`.
 
         Raises:
-            UsageError: it doesn't; two passes at once would harm each other.
+            UsageError: it doesn't, so two concurrent fetches could damage each other's files.
         """
-        modes: tuple[PutMode, ...] = ("create", "create", _NOBODYS_VERSION)
+        modes: tuple[PutMode, ...] = ("create", "create", _UNKNOWN_VERSION)
         try:
             taken = [self._is_taken(trial, mode) for mode in modes]
         finally:
-            with suppress(FileNotFoundError), explained(self._root, f"remove {self._root}/{trial}", may_be_missing=True):
+            with (
+                suppress(FileNotFoundError),
+                translated_errors(self._root, f"remove {self._root}/{trial}", may_be_missing=True),
+            ):
                 self._objects.delete(trial)
         if taken != [True, False, False]:
             raise UsageError(
-                f"TICKET_EVENTS_ROOT: the store of {self._root} puts a file although the condition set for it doesn't hold: it "
-                "can't keep two passes from harming each other. Use a store with conditional puts (If-Match, If-None-Match)."
+                f"TICKET_EVENTS_ROOT: the store of {self._root} puts a file although its precondition fails, so "
+                "two fetches could damage each other's files. Use a store with conditional puts (If-Match, If-None-Match)."
             )
-        self._is_tried_out = True
+        self._is_tested = True
 
     def _is_taken(self, path: str, mode: PutMode) -> bool:
-        """Whether the store takes a put under a condition."""
+        """Whether the store accepts a put with a precondition."""
         try:
-            with explained(self._root, f"write {self._root}/{path} under a condition (If-Match, If-None-Match)"):
+            with translated_errors(self._root, f"write {self._root}/{path} under a condition (If-Match, If-None-Match)"):
                 self._objects.put(path, b"trial", mode=mode, use_multipart=False)
         except (AlreadyExistsError, PreconditionError):
             return False
@@ -118,17 +121,17 @@ class ConditionalPuts:
         if after is None:
             return
         try:
-            with explained(self._root, f"change {self._root}/{path}"):
+            with translated_errors(self._root, f"change {self._root}/{path}"):
                 self._objects.put(path, after, mode=held.mode, attributes={_MARK: mark}, use_multipart=False)
         except (AlreadyExistsError, PreconditionError):
             raise _OvertakenError from None
         except TransientError:
-            if self._held(path).mark != mark:  # it may have been done, and only the answer got lost
+            if self._held(path).mark != mark:  # it may have succeeded, with only the answer lost
                 raise
 
     def _held(self, path: str) -> _Held:
         try:
-            with explained(self._root, f"read {self._root}/{path}", may_be_missing=True):
+            with translated_errors(self._root, f"read {self._root}/{path}", may_be_missing=True):
                 found = self._objects.get(path)
                 content = bytes(found.bytes())
         except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""The ids of a stored day, without its rows: which events it holds.
+"""What identifies an event, and the ids of a stored day.
 
-An event is its id; in `ticket_events` an audit and a metric event may share a number, so there it is shape and id. Ids are kept
-by shape: `True` for the metric-event shape. In `ticket_metric_events`, which has one shape, all stand under `False`.
+An event is identified by its id; in `ticket_events`, where an audit and a metric event may have the same id, by shape and id.
+Ids are kept by shape: `True` for the metric-event shape. In `ticket_metric_events`, which has one shape, all are under `False`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ticket_events_pipeline.tables.table import TIMESTAMP
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 
 IdsByShape = dict[bool, np.ndarray]
-"""int64, by whether the event has the metric-event shape."""
+"""Arrays of int64, by whether the event has the metric-event shape."""
 
 SHAPES = (False, True)
 
@@ -31,11 +31,11 @@ def id_columns(schema: pa.Schema) -> list[str]:
 def read_event_ids(file: StoredFile, *, before_ms: int | None = None, among: IdsByShape | None = None) -> IdsByShape:
     """The ids of a file's rows, in the order of the rows.
 
-    `before_ms` leaves out rows with that time (epoch milliseconds) or a later one. `among`, sorted arrays, leaves out every
-    other id; row groups whose statistics say that they hold none of them are not read.
+    `before_ms` excludes rows with that time (epoch milliseconds) or a later one. `among`, sorted arrays, excludes every other
+    id; row groups whose statistics exclude all of them are not read.
 
     Raises:
-        pyarrow.ArrowException, OSError: the file breaks off.
+        pyarrow.ArrowException, OSError: the file is truncated.
     """
     found: dict[bool, list[np.ndarray]] = {shape: [] for shape in SHAPES}
     columns = id_columns(file.schema)
@@ -59,14 +59,12 @@ def ids_by_shape(rows: pa.Table) -> IdsByShape:
 
 def has_metric_shape(rows: pa.Table) -> np.ndarray:
     """Whether each row has the metric-event shape; all False in a stream that has one shape, see `id_columns`."""
-    if "instance_id" not in rows.column_names:
-        return np.zeros(rows.num_rows, dtype=bool)
     shapes: np.ndarray = metric_shaped(rows).to_numpy()
     return shapes
 
 
 def is_among(ids: np.ndarray, sorted_ids: np.ndarray) -> np.ndarray:
-    """Which of `ids` stand in `sorted_ids`, as booleans."""
+    """Whether each of `ids` is in `sorted_ids`."""
     places = np.searchsorted(sorted_ids, ids)
     found = np.zeros(len(ids), dtype=bool)
     inside = places < len(sorted_ids)

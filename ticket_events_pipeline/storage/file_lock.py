@@ -1,6 +1,6 @@
-"""Locks of files in a folder: waited for with a bound, and never without a word about who holds them.
+"""File locks in a folder: waiting is bounded, and logs which process holds the lock.
 
-The system takes a lock back from a process that has ended, but not from one that stands still.
+The system releases the lock of a process that has ended, but not of one that is suspended.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from ticket_events_pipeline.process import Process, host_name, this_process
 Log = Callable[[str], None]
 
 WAIT_SECONDS = 60.0
-"""A lock is held for milliseconds: a small file is read and replaced. Longer than a network share takes to move to another
-server, and shorter than the time after which a pass without a beat is taken for dead."""
+"""A lock is held for milliseconds: a small file is read and replaced. Longer than a network share takes to fail over, and
+shorter than the time after which a fetch without a heartbeat counts as dead."""
 
-TELL_AFTER_SECONDS = 5.0
-"""Of waiting, the log says for whom."""
+LOG_AFTER_SECONDS = 5.0
+"""After so long a wait, the holder is logged."""
 
 
 @contextmanager
 def locked(target: Path, *, log: Log) -> Iterator[None]:
-    """Hold the lock of the file `target`, whose folder stands; `log` gets a line that names the holder.
+    """Hold the lock of the file `target`, whose folder exists; `log` gets a line that names the holder.
 
     Raises:
         LockHeldError: another process has held it for WAIT_SECONDS; says which.
         OSError: the file system can't lock, or the folder can't be written.
     """
     lock = FileLock(target.with_name(f"{target.name}.lock"), mode=0o600)
-    # Beside the lock, not in it: opening a lock empties it.
+    # Not in the lock file itself: opening a lock empties it.
     holder = target.with_name(f"{target.name}.lock.holder")
     _acquire(lock, target, holder, log)
     try:
-        with suppress(OSError):  # on a full disk, files can be removed still
+        with suppress(OSError):  # on a full disk, files can still be removed
             _write_own_name(holder)
         yield
     finally:
         with suppress(OSError):
-            holder.unlink()  # or the next error would name one that has let go
+            holder.unlink()  # or the next error would name a process that has released the lock
         lock.release()
 
 
 def _acquire(lock: FileLock, target: Path, holder: Path, log: Log) -> None:
     begun_at = time.monotonic()
     with suppress(Timeout):
-        lock.acquire(timeout=min(TELL_AFTER_SECONDS, WAIT_SECONDS))
+        lock.acquire(timeout=min(LOG_AFTER_SECONDS, WAIT_SECONDS))
         return
     left_seconds = max(0.0, WAIT_SECONDS - (time.monotonic() - begun_at))
     log(f"{target} is held by {_named(holder)}; waiting for it, up to {left_seconds:.0f} s")
@@ -59,10 +59,10 @@ def _acquire(lock: FileLock, target: Path, holder: Path, log: Log) -> None:
         lock.acquire(timeout=left_seconds)
     except Timeout:
         process = _parsed(holder)[0]
-        go_on = f" (kill -CONT {process.pid})" if process else ""
+        resume = f" (kill -CONT {process.pid})" if process else ""
         raise LockHeldError(
-            f"{target} has been held by {_named(holder)} for more than {WAIT_SECONDS:g} s: it stands still, or the disk "
-            f"hangs. Let it go on{go_on}, or end it; then run this again. Leave the lock file where it is: without it, that "
+            f"{target} has been held by {_named(holder)} for more than {WAIT_SECONDS:g} s: it is suspended, or the disk "
+            f"hangs. Resume it{resume}, or end it; then run this again. Leave the lock file where it is: without it, that "
             "process would replace what others have written."
         ) from None
 
@@ -79,8 +79,8 @@ def _named(holder: Path) -> str:
 
 def _parsed(holder: Path) -> tuple[Process | None, str]:
     try:
-        told, _, host = holder.read_text().partition(" ")
-    except (OSError, ValueError):  # it took the lock a moment ago
+        name, _, host = holder.read_text().partition(" ")
+    except (OSError, ValueError):  # it has just taken the lock
         return None, ""
-    process = Process.parse(told)
+    process = Process.parse(name)
     return (None, "") if process is None or process.is_gone or process == this_process() else (process, host)

@@ -1,7 +1,7 @@
-"""Segments: small files under `_inflight` that hold the rows of a few pages, by day, and how far their pass has come.
+"""Journal files: small files under `_inflight` with the rows of a few pages, by day, and the progress of their fetch.
 
-They are journal, memory bound and sort runs at once. What the text beside the rows says is the pass's own affair. A torn or
-flipped segment shows when it is read.
+They are the checkpoints of a fetch, keep its memory bounded, and are its sorted runs. Progress is a text that only the fetch
+interprets. Truncation and flipped bits are noticed when a file is read.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ JOURNAL_FOLDER = f"{INFLIGHT}/segments"
 
 _TEXT_KEY, _DIGEST_KEY = "pass", "pass_sha256"
 _NAME = re.compile(r"(\d{6,})(-[0-9a-f]+)?")
-_ADVICE = "It is thrown away; what it held is fetched again."
+_ADVICE = "It is discarded; what it held is fetched again."
 
 
 @dataclass(frozen=True)
 class JournalPart:
-    """The rows of one day in one segment.
+    """The rows of one day in one journal file.
 
     Attributes:
-        segment: the segment's name within its pass.
+        segment: the name of the journal file within its fetch, under the name that journals store it.
         row_groups: of its file, in order.
         rows: how many.
-        size_bytes: about what they take in memory.
+        size_bytes: about how much memory they take.
     """
 
     segment: str
@@ -48,27 +48,27 @@ class JournalPart:
 
 
 def journal_file_name(number: int, writer: str = "") -> str:
-    """The name of a segment: its number within the pass, and its `writer`, hexadecimal, whose name nobody else writes.
+    """The name of a journal file: its number within the fetch, and its `writer`, a unique hexadecimal text.
 
-    The first versions named the number alone.
+    The first versions used the number alone.
     """
     return f"{number:06}{writer and '-'}{writer}"
 
 
 def journal_file_number(name: str) -> int:
-    """The inverse of `journal_file_name`, as to the number.
+    """The number in the name of a journal file.
 
     Raises:
-        ValueError: it names no segment.
+        ValueError: it is not the name of a journal file.
     """
     found = _NAME.fullmatch(name)
     if found is None:
-        raise ValueError(f"{name} names no segment")
+        raise ValueError(f"{name} is not the name of a journal file")
     return int(found[1])
 
 
 class JournalFiles:
-    """The segments of one pass of a stream."""
+    """The journal files of one fetch of a stream."""
 
     def __init__(self, store: Store, stream: str, pass_id: str) -> None:
         self._store = store
@@ -78,9 +78,9 @@ class JournalFiles:
     def write(
         self, name: str, schema: pa.Schema, rows: Sequence[pa.Table], text_of: Callable[[list[JournalPart]], str]
     ) -> list[JournalPart]:
-        """Write the segment `name`: a table a day, each a sorted run, and the text that `text_of` makes of the parts.
+        """Write the journal file `name`: one table per day, each a sorted run, and the text that `text_of` makes of the parts.
 
-        It stands whole and durable when this returns, or not at all.
+        When this returns, the file is complete and durable; otherwise it doesn't exist.
         """
         parts: list[JournalPart] = []
         row_groups = 0
@@ -91,7 +91,7 @@ class JournalFiles:
                 schema,
                 compression="zstd",
                 use_dictionary=repetitive_columns(schema),
-                column_encoding=dict.fromkeys(EVENT_KEY, "DELTA_BINARY_PACKED"),  # not every reader of day files knows it
+                column_encoding=dict.fromkeys(EVENT_KEY, "DELTA_BINARY_PACKED"),  # not every reader of day files supports it
                 write_statistics=False,
             ) as parquet,
         ):
@@ -104,12 +104,12 @@ class JournalFiles:
         return parts
 
     def names(self) -> list[str]:
-        """The names of the segments that stand, by number."""
+        """The names of the existing journal files, by number."""
         names = (path.rpartition("/")[2].removesuffix(".parquet") for path in self._store.paths(self._folder))
         return sorted(filter(_NAME.fullmatch, names), key=lambda name: (journal_file_number(name), name))
 
     def text(self, name: str) -> str:
-        """The text beside the rows of a segment.
+        """The text of a journal file.
 
         Raises:
             DamagedFileError: it can't be read, or is gone.
@@ -118,7 +118,7 @@ class JournalFiles:
             found = file.metadata
         text = found.get(_TEXT_KEY, "")
         if found.get(_DIGEST_KEY) != _digest(text):
-            raise DamagedFileError(f"{self._store.url(self._path(name))} tells of no pass. {_ADVICE}")
+            raise DamagedFileError(f"{self._store.url(self._path(name))} has no valid text of a fetch. {_ADVICE}")
         return text
 
     def run(self, part: JournalPart) -> FileRun:
@@ -126,7 +126,7 @@ class JournalFiles:
         return FileRun(lambda: self._opened(part.segment), part.row_groups, size_bytes=part.size_bytes)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Remove segments that are needed no more."""
+        """Remove journal files that are no longer needed."""
         self._store.delete(*map(self._path, names))
 
     @contextmanager
@@ -147,6 +147,6 @@ def _digest(text: str) -> str:
 
 
 def fetches_with_journal(store: Store, stream: str) -> list[str]:
-    """The passes of `stream` that have left segments."""
+    """The ids of the fetches of `stream` that have left journal files."""
     folder = f"{JOURNAL_FOLDER}/{stream}/"
     return sorted({path[len(folder) :].partition("/")[0] for path in store.paths(folder)})

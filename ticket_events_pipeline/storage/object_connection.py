@@ -1,4 +1,4 @@
-"""How an object store is reached: endpoint, patience, credentials. What is then asked of it is `object_store`'s.
+"""Opening the connections to an object store: endpoint, timeouts and retries, credentials.
 
 Region and endpoint are the provider's own variables (AWS_REGION, AWS_ENDPOINT_URL, …), which the library reads itself.
 https://developmentseed.org/obstore/
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 _S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
-# botocore renews what expires ten minutes ahead at the latest: its answer may be kept for less than that.
+# botocore renews credentials at least ten minutes before they expire: they may be cached for less than that.
 _CREDENTIALS_LAST = dt.timedelta(minutes=5)
 
 
 class Patience(NamedTuple):
-    """How long the store is waited for.
+    """Timeouts and retries.
 
     Attributes:
-        request_seconds: for one request, its body included.
-        retries: how often one is made again after a network failure, a 5xx or a 429.
-        retry_seconds: after which none is made again.
+        request_seconds: the most time for one request, including its body.
+        retries: how often a request is retried after a network failure, a 5xx or a 429.
+        retry_seconds: after which there are no more retries.
     """
 
     request_seconds: int
@@ -42,32 +42,31 @@ class Patience(NamedTuple):
 
 
 PATIENT = Patience(request_seconds=120, retries=8, retry_seconds=180)
-"""For files: four parts of 8 MiB at once pass within the time at 280 kB/s; a store that is out of order for half a minute is
-waited for."""
+"""For files: four concurrent parts of 8 MiB fit into the time at 280 kB/s, and an outage of half a minute is survived."""
 
 PROMPT = Patience(request_seconds=10, retries=3, retry_seconds=10)
-"""For what processes agree upon: an answer that comes late is worse than none."""
+"""For small shared files, where a late answer is worse than none."""
 
 
 class Connections(NamedTuple):
-    """To one root; `prompt` for small files."""
+    """The connections to one root; `prompt` is for small shared files."""
 
     patient: obstore.store.ObjectStoreMethods
     prompt: obstore.store.ObjectStoreMethods
 
 
 def connect(root: ObjectRoot, *, patient: Patience = PATIENT, prompt: Patience = PROMPT) -> Connections:
-    """The ways to the root. The store itself is not asked yet, but for S3 the provider's chain for credentials is.
+    """Connections to the root. No request is made to the store, but for S3 credentials are looked up.
 
     Raises:
-        UsageError: plain http to another machine, no credentials, or variables that the library can't read.
+        UsageError: plain http to another machine, no credentials, or variables that the library can't parse.
     """
     options = _s3_options(root) if root.provider.library_scheme == "s3" else {}
     may_use_http = options.pop("may_use_http", False)
 
     def open_one(patience: Patience) -> obstore.store.ObjectStoreMethods:
         client = {"allow_http": may_use_http, "timeout": dt.timedelta(seconds=patience.request_seconds)}
-        from_url: Any = obstore.store.from_url  # its type knows the kinds of store, and nothing that they share
+        from_url: Any = obstore.store.from_url  # its type lists the kinds of store, but not what they share
         opened: obstore.store.ObjectStoreMethods = from_url(
             root.library_url, client_options=client, retry_config=_retries(patience), **options
         )
@@ -75,9 +74,9 @@ def connect(root: ObjectRoot, *, patient: Patience = PATIENT, prompt: Patience =
 
     try:
         return Connections(open_one(patient), open_one(prompt))
-    except (obstore.exceptions.BaseError, ValueError) as error:  # an account that isn't set, a number that is none
-        told = str(error).partition("\n")[0]
-        raise UsageError(f"TICKET_EVENTS_ROOT: {root} can't be opened ({told}). Check the provider's variables.") from None
+    except (obstore.exceptions.BaseError, ValueError) as error:  # an account that isn't set, an invalid number
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"TICKET_EVENTS_ROOT: {root} can't be opened ({reason}). Check the provider's variables.") from None
 
 
 def _retries(patience: Patience) -> RetryConfig:
@@ -85,27 +84,27 @@ def _retries(patience: Patience) -> RetryConfig:
     return {
         "max_retries": patience.retries,
         "retry_timeout": dt.timedelta(seconds=patience.retry_seconds),
-        "backoff": backoff,  # type: ignore[typeddict-item]  # it is one
+        "backoff": backoff,  # type: ignore[typeddict-item]  # it has that type
     }
 
 
 def _s3_options(root: ObjectRoot) -> dict[str, Any]:
     options: dict[str, Any] = {
         "may_use_http": _may_use_http(),
-        # One object at a time is removed here, and not every S3-compatible store knows the bulk request.
+        # Objects are deleted one at a time, and not every S3-compatible store has the bulk request.
         "disable_bulk_delete": True,
     }
     if not _is_set("AWS_SKIP_SIGNATURE"):
-        options["credential_provider"] = _chain(root)  # it brings a profile's region along
+        options["credential_provider"] = _chain(root)  # it also sets a profile's region
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return {**options, "region": region} if region else options
 
 
 def _may_use_http() -> bool:
-    """Whether the S3 endpoint is a plain http one that may be used.
+    """Whether the S3 endpoint is plain http and may be used.
 
     Raises:
-        UsageError: it is one that may not.
+        UsageError: it is plain http and may not be used.
     """
     variable = next((name for name in _S3_ENDPOINTS if os.environ.get(name)), "")
     endpoint = urlsplit(os.environ.get(variable, ""))
@@ -113,16 +112,16 @@ def _may_use_http() -> bool:
         return False
     if endpoint.hostname not in _LOOPBACK and not _is_set("AWS_ALLOW_HTTP"):
         raise UsageError(
-            f"{variable} is plain http to {endpoint.hostname}: everybody on the way could read the events. Use https, or set "
-            "AWS_ALLOW_HTTP=true if the way is yours alone."
+            f"{variable} is plain http to {endpoint.hostname}: the events could be read on the way. Use https, or set "
+            "AWS_ALLOW_HTTP=true if the network is private."
         )
     return True
 
 
 def _chain(root: ObjectRoot) -> S3CredentialProvider | None:
-    """What boto3 finds: variables, profiles, SSO, roles of containers and machines.
+    """The credentials that boto3 finds: variables, profiles, SSO, roles of containers and machines.
 
-    Without boto3 the library looks itself, but knows neither profiles nor SSO.
+    Without boto3 the library finds credentials itself, but supports neither profiles nor SSO.
     """
     try:
         import boto3

@@ -1,8 +1,8 @@
-"""Puts behind a fence, in a bucket: who may write is read first, and the put holds only where the target hasn't changed since.
+"""Fenced puts in a bucket: the lease is checked first, and the put succeeds only if the target hasn't changed since.
 
-A bucket has no lock that would last from the look to the put. So a file is put in the place of the version that lay there
-when this process held its days for certain, and of no other: whoever was taken over in between finds the heir's version. An
-heir who finds a late put of that kind puts again, since its own days are its.
+A bucket has no lock that lasts from the check to the put. So a put replaces exactly the version that was there while this
+process surely held the lease: a process that lost its lease in between finds the new holder's version. A new holder that finds
+such a late put puts again, since the days are its own.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
@@ -18,7 +18,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.root import ObjectRoot
 from ticket_events_pipeline.storage.conditional_put import ConditionalPuts
-from ticket_events_pipeline.storage.object_errors import explained
+from ticket_events_pipeline.storage.object_errors import translated_errors
 
 if TYPE_CHECKING:
     from obstore import PutMode
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from ticket_events_pipeline.storage.store import Fence
 
 ATTEMPTS = 5
-"""One late put of a process that was taken over explains one; more are a stranger's, who doesn't ask for a lease."""
+"""A late put of the former lease holder explains one failed attempt; more come from a process that takes no lease."""
 
 _MARK = "put"
-"""Metadata of a file: which put made it. Tells one's own put again whose answer got lost."""
+"""Metadata of a file: which put made it. Identifies one's own put whose answer was lost."""
 
 
 class _Found(NamedTuple):
-    """What lies at a path."""
+    """The object at a path, and the condition for replacing exactly that version."""
 
     mark: str | None
     mode: PutMode
@@ -53,15 +53,15 @@ class FencedPuts:
         fence.check(self._conditional.content(fence.path))
 
     def put(self, objects: ObjectStoreMethods, path: str, content: bytes | mmap.mmap, fence: Fence) -> None:
-        """Put one of the files that the fence's holder alone replaces.
+        """Put a file that only the lease holder replaces.
 
-        It goes in one piece, whatever its size: a put in parts takes no condition. S3 takes 5 GB so, more than the most rows
-        that an account lets out in a day.
+        It is put in one piece, whatever its size: a multipart put takes no precondition. S3 accepts 5 GB that way, more than
+        any account delivers in a day.
 
         Raises:
             UsageError: the store refuses.
-            TransientError: the store can't be reached, or somebody without a lease goes on replacing the file.
-            What the fence raises where another process may write.
+            TransientError: the store can't be reached, or a process without a lease keeps replacing the file.
+            What the fence raises if another process holds the lease.
         """
         mark = uuid.uuid4().hex
         mode = self._first_mode(objects, path, fence)
@@ -71,12 +71,12 @@ class FencedPuts:
                 return
             found = self._found(objects, path)
             if found.mark == mark:
-                return  # only the answer got lost
+                return  # only the answer was lost
             mode = found.mode
         raise TransientError(f"{self._root}/{path} was replaced by others {ATTEMPTS} times in between. Run it again.")
 
     def _first_mode(self, objects: ObjectStoreMethods, path: str, fence: Fence) -> PutMode:
-        """The condition that what lies there is what was seen before the fence was asked."""
+        """The condition that the target is what was seen before the fence was checked."""
         if not self._root.provider.lists_put_conditions:
             return self._found(objects, path).mode
         if fence.versions is None:
@@ -86,18 +86,18 @@ class FencedPuts:
 
     def _is_put(self, objects: ObjectStoreMethods, path: str, content: bytes | mmap.mmap, *, mode: PutMode, mark: str) -> bool:
         try:
-            with explained(self._root, f"write {self._root}/{path}", may_be_missing=True):
+            with translated_errors(self._root, f"write {self._root}/{path}", may_be_missing=True):
                 objects.put(path, content, mode=mode, attributes={_MARK: mark}, use_multipart=False)
-        except (AlreadyExistsError, PreconditionError, FileNotFoundError):  # the last: removed since it was seen
+        except (AlreadyExistsError, PreconditionError, FileNotFoundError):  # FileNotFoundError: removed since it was seen
             return False
         except TransientError:
-            if self._found(objects, path).mark != mark:  # it may have been done, and only the answer got lost
+            if self._found(objects, path).mark != mark:  # it may have succeeded, with only the answer lost
                 raise
         return True
 
     def _found(self, objects: ObjectStoreMethods, path: str) -> _Found:
         try:
-            with explained(self._root, f"read {self._root}/{path}", may_be_missing=True):
+            with translated_errors(self._root, f"read {self._root}/{path}", may_be_missing=True):
                 found = objects.get(path, options={"head": True})
         except FileNotFoundError:
             return _Found(None, "create")

@@ -1,12 +1,10 @@
-"""A store in a bucket: S3 and what speaks its language; Google's and Azure's by the same library, untested.
+"""A store in a bucket: S3 and compatible stores; Google's and Azure's through the same library, untested.
 
-Built on obstore, because two things are needed of a library: a put that becomes visible whole, and one that the store itself
-refuses if somebody else was faster. pyarrow.fs has no conditional put, s3fs no If-Match.
+Built on obstore, which has the two operations needed: a put that becomes visible whole, and a conditional put. pyarrow.fs has
+no conditional put, s3fs no If-Match.
 https://developmentseed.org/obstore/
 
-A file is collected on this machine, in memory or in a file without a name, and put when it is whole. How the store is reached
-is `object_connection`'s, what its errors mean `object_errors`', how a file is read, exchanged and put behind a fence
-`object_reader`'s, `object_exchange`'s and `object_fence`'s.
+A file is collected on this machine, in memory or in an unnamed temporary file, and put when it is complete.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from ticket_events_pipeline.root import ObjectRoot
 from ticket_events_pipeline.storage.conditional_put import ConditionalPuts
 from ticket_events_pipeline.storage.file_lock import Log
 from ticket_events_pipeline.storage.object_connection import PATIENT, connect
-from ticket_events_pipeline.storage.object_errors import UNSUPPORTED, explained
+from ticket_events_pipeline.storage.object_errors import UNSUPPORTED, translated_errors
 from ticket_events_pipeline.storage.object_fence import FencedPuts
 from ticket_events_pipeline.storage.range_reader import TAIL_BYTES, Block, ObjectReader
 from ticket_events_pipeline.storage.store import HALF_WRITTEN, Change, Fence, remove_half_written
@@ -40,16 +38,16 @@ if TYPE_CHECKING:
 _BYTES_IN_MEMORY = 8 * 2**20
 
 _PART_BYTES = 8 * 2**20
-"""A larger file is put in parts of this size: a failing one is sent again, not the whole; 10,000 parts are 80 GB."""
+"""A larger file is put in parts of this size, so that only a failed part is sent again; 10,000 parts are 80 GB."""
 
 _PARTS_AT_ONCE = 4
 
 _SLOWEST_BYTES_PER_SECOND = 280_000
-"""At which four parts at once pass within the patience for one request; a file put in one piece gets the time for the same."""
+"""The speed at which four concurrent parts fit into the timeout; a file put in one piece gets a timeout for that speed."""
 
 
 class ObjectStore:
-    """Everything below a root in a bucket. Who may read it is the bucket's to say."""
+    """Everything below a root in a bucket. The bucket's policies decide who may read it."""
 
     def __init__(self, root: ObjectRoot) -> None:
         self._root = root
@@ -60,10 +58,10 @@ class ObjectStore:
 
     @contextmanager
     def writer(self, path: str, *, fence: Fence | None = None) -> Iterator[BinaryIO]:
-        """See `Store.writer`. A put that fails in the middle is taken back; a killed process may leave parts of one, invisible.
+        """See `Store.writer`. A put that fails half-way is aborted; a killed process may leave invisible parts of one.
 
         Raises:
-            UsageError: the store refuses, or this machine has no room for the file.
+            UsageError: the store refuses, or this machine has no disk space for the file.
             TransientError: the store can't be reached.
         """
         try:
@@ -75,27 +73,27 @@ class ObjectStore:
                 else:
                     self._put_fenced(path, file, fence)
         except OSError as error:
-            if error.errno is None:  # the store's, not this machine's
+            if error.errno is None:  # an error of the store, not of this machine
                 raise
             raise UsageError(
-                f"{self.url(path)} can't be collected in {tempfile.gettempdir()}: {error.strerror}. Make room there, or set "
-                "TMPDIR to another folder."
+                f"{self.url(path)} can't be collected in {tempfile.gettempdir()}: {error.strerror}. Free disk space there, or "
+                "set TMPDIR to another folder."
             ) from error
 
     def reader(self, path: str) -> BinaryIO:
-        """See `Store.reader`. All that is read is of one version.
+        """See `Store.reader`. Everything that is read is of one version.
 
         Raises:
             UsageError: the store refuses.
-            TransientError: the store can't be reached; while reading, also if the file was replaced meanwhile.
+            TransientError: the store can't be reached, or the file was replaced while it was read.
         """
-        with self._explained("read", path):
+        with self._translated("read", path):
             end = self._end_of(path)
             meta, tail = end.meta, Block(end.range[0], bytes(end.bytes()))
 
         def fetch(start: int, stop: int) -> bytes:
             try:
-                with self._explained("read", path):
+                with self._translated("read", path):
                     found = self._patient.get(path, options={"range": (start, stop), "if_match": meta["e_tag"]})
                     return bytes(found.bytes())
             except (PreconditionError, FileNotFoundError):
@@ -105,12 +103,12 @@ class ObjectStore:
 
     def paths(self, prefix: str) -> list[str]:
         """See `Store.paths`. A thousand files a request."""
-        with self._explained("list", prefix):
+        with self._translated("list", prefix):
             return sorted(found["path"] for found in self._patient.list(prefix or None).collect())
 
     def versions(self, prefix: str, *, named: str = "") -> dict[str, str]:
         """See `Store.versions`. A thousand files a request."""
-        with self._explained("list", prefix):
+        with self._translated("list", prefix):
             found = self._patient.list(prefix or None).collect()
         wanted = [one for one in found if not named or one["path"].endswith(f"/{named}")]
         return {one["path"]: one["e_tag"] or f"{one['size']} {one['last_modified'].isoformat()}" for one in wanted}
@@ -120,33 +118,33 @@ class ObjectStore:
         if fence is not None:
             self._fenced.check(fence)
         for path in paths:
-            with suppress(FileNotFoundError), self._explained("remove", path):  # S3 doesn't tell what is missing, others do
+            with suppress(FileNotFoundError), self._translated("remove", path):  # S3 doesn't report missing objects, others do
                 self._prompt.delete(path)
 
     def update(self, path: str, change: Change, *, log: Log | None = None) -> None:
-        """See `Store.update`, and `object_exchange`.
+        """See `Store.update`.
 
         Raises:
-            UsageError: the store refuses, or knows no conditions.
-            TransientError: the store can't be reached, or others don't stop changing the file.
+            UsageError: the store refuses, or has no conditional puts.
+            TransientError: the store can't be reached, or other processes keep changing the file.
         """
         self._conditional.update(path, change, trial=self._trial())
 
     def sweep(self) -> None:
-        """See `Store.sweep`. The parts that a killed put left are invisible here: a rule of the bucket removes them."""
+        """See `Store.sweep`. Parts of a killed put are invisible here; a lifecycle rule of the bucket removes them."""
         remove_half_written(self)
 
     def check(self) -> None:
         """See `Store.check`."""
         trial = self._trial()
-        with self._explained("write", trial):
+        with self._translated("write", trial):
             self._prompt.put(trial, b"trial", use_multipart=False)
         try:
             self.reader(trial).read()
             self.paths(HALF_WRITTEN)
         finally:
             self.delete(trial)
-        self._conditional.try_out(trial)
+        self._conditional.test_preconditions(trial)
 
     def url(self, path: str) -> str:
         """See `Store.url`."""
@@ -156,19 +154,19 @@ class ObjectStore:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         kind, _ = mimetypes.guess_type(path)
-        with self._explained("write", path):
+        with self._translated("write", path):
             self._patient.put(
                 path,
                 file,
                 use_multipart=size > _PART_BYTES,
                 chunk_size=_PART_BYTES,
                 max_concurrency=_PARTS_AT_ONCE,
-                # Else a browser that is sent to a page keeps it as a file.
+                # Else a browser downloads a page instead of showing it.
                 attributes={"Content-Type": kind} if kind == "text/html" else None,
             )
 
     def _put_fenced(self, path: str, file: BinaryIO, fence: Fence) -> None:
-        if not path.startswith(f"{fence.replaces}/"):  # a name of its own: there is nothing to replace
+        if not path.startswith(f"{fence.replaces}/"):  # a unique name: there is nothing to replace
             self._fenced.check(fence)
             self._put(path, file)
             return
@@ -178,24 +176,24 @@ class ObjectStore:
             self._fenced.put(self._patient, path, file.read(), fence)
             return
         file.flush()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # in no memory that couldn't be taken back
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # mapped, so that memory can be reclaimed
             self._fenced.put(self._patient_for(size), path, content, fence)
 
     def _patient_for(self, size: int) -> ObjectStoreMethods:
-        """A way to the store that waits long enough for a file of that size in one piece."""
+        """A connection whose timeout is long enough to put a file of that size in one piece."""
         seconds = size // _SLOWEST_BYTES_PER_SECOND
         if seconds <= PATIENT.request_seconds:
             return self._patient
         return connect(self._root, patient=PATIENT._replace(request_seconds=seconds)).patient
 
     def _end_of(self, path: str) -> GetResult:
-        """The size, the version and the last bytes, with one request where the store can tell them at once."""
+        """The size, the version and the last bytes; in one request where the store supports it."""
         try:
             return self._patient.get(path, options={"range": {"suffix": TAIL_BYTES}})
         except UNSUPPORTED:  # Azure
             size = self._patient.head(path)["size"]
         except BaseError as error:
-            # An empty object has no last bytes; S3 says 416 to that, others send what is there: nothing.
+            # An empty object has no last bytes: S3 answers 416, others send an empty body.
             if not any(words in str(error) for words in ("416 Range", "non-partial response")):
                 raise
             size = 0
@@ -204,5 +202,5 @@ class ObjectStore:
     def _trial(self) -> str:
         return f"{HALF_WRITTEN}/{this_process()}.{uuid.uuid4().hex}.trial"
 
-    def _explained(self, verb: str, path: str) -> AbstractContextManager[None]:
-        return explained(self._root, f"{verb} {self.url(path)}", may_be_missing=verb in ("read", "remove"))
+    def _translated(self, verb: str, path: str) -> AbstractContextManager[None]:
+        return translated_errors(self._root, f"{verb} {self.url(path)}", may_be_missing=verb in ("read", "remove"))

@@ -1,8 +1,6 @@
-"""One Parquet file a day and asset: its path, its writing and reading, and its footer's key-value metadata.
+"""One Parquet file per day and asset: its path, how it is written and read, and its footer's key-value metadata.
 
-Rows are read in today's columns, whichever version wrote the file: see `stored_file`.
-
-What the metadata of a raw file means is `raw_footer`'s; other assets bring their own.
+Rows are read with today's columns, whichever version wrote the file.
 """
 
 from __future__ import annotations
@@ -30,12 +28,12 @@ ROWS_PER_GROUP = 128 * 1024
 
 @dataclass(frozen=True)
 class Layout:
-    """How rows lie in a file.
+    """How rows are laid out in a file.
 
     Attributes:
-        rows_per_group: what a reader of some rows reads at least.
-        dictionary_columns: the columns written with a dictionary of their values; None: all that may have few.
-        statistics_columns: the columns whose least and greatest values each group tells, so that readers skip it; None: all.
+        rows_per_group: rows of a row group, the least that a reader of some rows reads.
+        dictionary_columns: columns written with dictionary encoding; None: all that are likely to have few values.
+        statistics_columns: columns with min/max statistics, for row-group pruning; None: all.
     """
 
     rows_per_group: int = ROWS_PER_GROUP
@@ -43,7 +41,7 @@ class Layout:
     statistics_columns: tuple[str, ...] | None = None
 
     def writer(self, sink: BinaryIO, schema: pa.Schema) -> ChecksummedWriter:
-        """A writer of such files; the groups are its caller's."""
+        """A writer of such files; the caller decides on the row groups."""
         return ChecksummedWriter(
             sink,
             schema,
@@ -59,7 +57,7 @@ _PARTITION = re.compile(r"date=(\d{4}-\d{2}-\d{2})/[^/]+\.parquet$")
 
 
 def partition_path(asset: str, day: Day) -> str:
-    """Where the day's file lies below the root."""
+    """The path of the day's file below the root."""
     return f"{asset}/date={day}/{asset}.parquet"
 
 
@@ -71,11 +69,11 @@ class PartitionWriter:
         self._rows_per_group = rows_per_group
 
     def write(self, rows: pa.Table) -> None:
-        """Append rows, as row groups of their own."""
+        """Append rows, as new row groups."""
         self._parquet.write_table(rows, row_group_size=self._rows_per_group)
 
     def finish(self, metadata: Mapping[str, str]) -> int:
-        """Close the file with `metadata` in its footer; its size in bytes. Nothing can be written any more."""
+        """Close the file with `metadata` in its footer; returns its size in bytes."""
         return self._parquet.finish(metadata)
 
 
@@ -83,7 +81,7 @@ class PartitionWriter:
 def partition_writer(
     store: Store, asset: str, day: Day, schema: pa.Schema, *, layout: Layout = LAYOUT
 ) -> Iterator[PartitionWriter]:
-    """Replace the day's file by what the block writes and finishes, at once and whole; not if the block raises."""
+    """Atomically replace the day's file by what the block writes and finishes; not if the block raises."""
     with store.writer(partition_path(asset, day)) as sink, layout.writer(sink, schema) as parquet:
         yield PartitionWriter(parquet, layout.rows_per_group)
 
@@ -91,7 +89,7 @@ def partition_writer(
 def write_partition(
     store: Store, asset: str, day: Day, table: pa.Table, metadata: Mapping[str, str], *, layout: Layout = LAYOUT
 ) -> int:
-    """Replace the day's file by `table`, at once and whole; the file's size in bytes."""
+    """Atomically replace the day's file by `table`; returns the file's size in bytes."""
     with partition_writer(store, asset, day, table.schema, layout=layout) as writer:
         writer.write(table)
         return writer.finish(metadata)
@@ -126,9 +124,9 @@ def read_partition_and_metadata(
     dictionary_columns: Sequence[str] = (),
     table: Table | None = None,
 ) -> tuple[pa.Table, dict[str, str]] | None:
-    """Both from one version of the day's file, whoever replaces it meanwhile; None where the day has no file.
+    """Rows and metadata of one version of the day's file, even if it is replaced meanwhile; None where the day has no file.
 
-    `dictionary_columns` is `opened_parquet`'s, `table` is `opened_partition`'s.
+    `dictionary_columns` and `table` are as in `opened_partition`.
 
     Raises:
         DamagedFileError: the file can't be read.
@@ -143,7 +141,7 @@ def stored_days(store: Store, asset: str, timezone: str) -> list[Day]:
 
 
 def days_of(paths: Iterable[str], timezone: str) -> list[Day]:
-    """The days whose files lie at those `paths`, in order; other files are passed over."""
+    """The days of the files at `paths`, in order; other files are ignored."""
     found = (_day_of(path, timezone) for path in paths)
     return sorted(day for day in found if day is not None)
 
@@ -152,19 +150,27 @@ def _day_of(path: str, timezone: str) -> Day | None:
     match = _PARTITION.search(path)
     try:
         return Day.parse(match.group(1), timezone) if match else None
-    except ValueError:  # date=2026-02-30: somebody else's
+    except ValueError:  # date=2026-02-30: not one of ours
         return None
+
+
+def no_footer_error(store: Store, asset: str, day: Day, cause: Exception) -> DamagedFileError:
+    """The error for a day's file whose footer isn't one of this pipeline."""
+    return DamagedFileError(
+        f"{store.url(partition_path(asset, day))} has no footer of this pipeline ({cause!r}). "
+        f"Materialise {asset} of {day} again to replace it."
+    )
 
 
 @contextmanager
 def opened_parquet(store: Store, path: str, *, advice: str, dictionary_columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
-    """The file at `path`, whose bytes and pages are checked against their checksums where it has some.
+    """The file at `path`; its bytes and pages are verified against their checksums if it has any.
 
     The string columns in `dictionary_columns` are read as dictionaries: twice as fast where they have few values.
 
     Raises:
-        FileNotFoundError: nothing lies there.
-        DamagedFileError: the file can't be read, also where that shows only in the block; ends with `advice`.
+        FileNotFoundError: there is no such file.
+        DamagedFileError: the file can't be read, even if that shows only in the block; the message ends with `advice`.
     """
     with store.reader(path) as source:
         try:
@@ -178,10 +184,10 @@ def opened_parquet(store: Store, path: str, *, advice: str, dictionary_columns: 
 def opened_partition(
     store: Store, asset: str, day: Day, *, dictionary_columns: Sequence[str] = (), table: Table | None = None
 ) -> Iterator[StoredFile | None]:
-    """The day's file, to be read in parts, footer and rows from one version; None where the day has no file.
+    """The day's file, to be read in parts, footer and rows of one version; None where the day has no file.
 
     Args:
-        store: the root.
+        store: where the files are.
         asset: which table.
         day: which partition.
         dictionary_columns: see `opened_parquet`.
@@ -189,7 +195,7 @@ def opened_partition(
 
     Raises:
         NewerFileError: a newer version of this program wrote the file.
-        DamagedFileError: the file can't be read, also where that shows only in the block.
+        DamagedFileError: the file can't be read, even if that shows only in the block.
     """
     path, declared = partition_path(asset, day), table or TABLES.get(asset)
     advice = f"Materialise {asset} of {day} again to replace it."

@@ -1,6 +1,6 @@
-"""A file-like reader of an object: few requests, each for a range of bytes. How a range is requested is handed in.
+"""A file-like reader of an object that makes few range requests.
 
-Parquet is read from its end: the end is there from the start, and what follows is read ahead of the asker in windows.
+Parquet is read from its end, so the end is given at the start; the rest is read ahead in windows.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 TAIL_BYTES = 64 * 1024
-"""What Arrow reads of a Parquet file before it knows anything; most footers fit, and small files fit whole."""
+"""What Arrow reads first of a Parquet file; most footers fit, and small files fit completely."""
 
 WINDOW_BYTES = 4 * 2**20
-"""A request takes tens of milliseconds before its first byte: as long as some hundred thousand bytes take."""
+"""A request takes tens of milliseconds before its first byte, as long as some hundred thousand bytes."""
 
 _LARGEST_REQUEST_BYTES = 16 * 2**20
 
 Fetch = Callable[[int, int], bytes]
-"""The bytes from a first offset up to, and without, a second one."""
+"""Returns the bytes from a first offset up to, but not including, a second one."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Bytes that have been read.
+    """Bytes that were read.
 
     Attributes:
-        start: offset of the first one.
+        start: offset of the first byte.
         content: the bytes.
     """
 
@@ -36,7 +36,7 @@ class Block:
 
     @property
     def end(self) -> int:
-        """Offset behind the last one."""
+        """Offset after the last byte."""
         return self.start + len(self.content)
 
 
@@ -84,7 +84,7 @@ class ObjectReader(SeekableReader):
         self._window = Block(0, b"")
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """All of the next `size` bytes, as far as there are so many; without a size, all that are left."""
+        """The next `size` bytes, or fewer at the end; without a size, all that are left."""
         self._check_open()
         wanted = self._available(size)
         pieces = []
@@ -102,13 +102,13 @@ class ObjectReader(SeekableReader):
         return self.read()
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]  # Buffer is younger than 3.11
-        """Fill `buffer`; how many bytes there were."""
+        """Fill `buffer`; returns the number of bytes."""
         content = self.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)
 
     def _block_here(self, wanted: int) -> Block:
-        """What has been read at the position; if nothing has, read ahead, but nothing twice."""
+        """The bytes read at the position; reads ahead where there are none, but never twice."""
         for block in (self._tail, self._window):
             if block.start <= self._position < block.end:
                 return block
@@ -116,7 +116,7 @@ class ObjectReader(SeekableReader):
         end = min(self._position + ahead, self._tail.start)
         self._window = Block(self._position, self._fetch(self._position, end))
         if self._window.end != end:
-            raise EOFError(f"{self._window.end - self._position} bytes came where {end - self._position} were asked for")
+            raise EOFError(f"{self._window.end - self._position} bytes came where {end - self._position} were requested")
         return self._window
 
     def _check_open(self) -> None:

@@ -1,6 +1,6 @@
-"""What a raw file says of itself: whose it is, which window it covers, how far it was read and by which pages.
+"""The footer of a raw file: its account, the window it covers, how far it was read and through which pages.
 
-Kept in the Parquet footer as text: times are epoch seconds, booleans `true`/`false`, the ledger JSON.
+It is stored in the Parquet footer as text: times are epoch seconds, booleans `true`/`false`, the ledger JSON.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.storage.partition_file import (
+    no_footer_error,
     opened_partition,
-    partition_path,
     read_metadata,
     read_partition_and_metadata,
 )
@@ -27,21 +27,21 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 
 MOST_MISSED_IDS = 1000
-"""Upper bound of the ids that a footer lists of each shape, some 15 KB; the rest is only counted."""
+"""The most ids that a footer lists per shape, some 15 KB; the rest is only counted."""
 
 
 @dataclass(frozen=True)
 class LedgerPage:
-    """One page of the stream, as the ledger of every day that it touches holds it.
+    """One page of the stream, as listed in the ledger of every day that it has rows of.
 
     Attributes:
-        start_time: what was asked, epoch seconds.
-        end_time: what the page said, epoch seconds; None if it said nothing.
-        count: rows of the page that came, whatever day they belong to.
+        start_time: the requested start time, epoch seconds.
+        end_time: the page's end time, epoch seconds; None if it had none.
+        count: rows of the page, of all days.
         first_id: id of its first row; None on an empty page.
         last_id: id of its last row.
-        server_count: rows of the page as the server counted them; None in files that don't have it.
-        newest: epoch second of its newest row; None if no row has a readable time, and in files that don't have it.
+        server_count: rows of the page as the server counted them; None in files without it.
+        newest: epoch second of its newest row; None if no row has a readable time, and in files without it.
     """
 
     start_time: int
@@ -55,14 +55,14 @@ class LedgerPage:
 
 @dataclass(frozen=True)
 class MissedEvents:
-    """Events that earlier readings of the day delivered and its newest one no longer did: they moved, or were withdrawn.
+    """Events that earlier fetches of the day delivered and the newest one didn't: they moved, or were withdrawn.
 
     Attributes:
-        since: server time of the first page of the pass that missed the last of them, epoch seconds; a day whose reading began
+        since: server time of the first page of the fetch that missed the last of them, epoch seconds; a day whose fetch began
             then or later shows whether they moved there.
         count: how many.
-        ids: of the first of them, at most MOST_MISSED_IDS.
-        metric_ids: the same of those with the metric-event shape in `ticket_events`, where the shape belongs to the key.
+        ids: the first of their ids, at most MOST_MISSED_IDS.
+        metric_ids: the same for those with the metric-event shape in `ticket_events`, where the shape belongs to the key.
     """
 
     since: int = 0
@@ -72,11 +72,11 @@ class MissedEvents:
 
     @property
     def unlisted(self) -> int:
-        """How many of them are counted without their id."""
+        """How many of them are counted without an id."""
         return self.count - len(self.ids) - len(self.metric_ids)
 
     def to_text(self) -> str:
-        """As the footer holds it."""
+        """As stored in the footer."""
         return json.dumps(vars(self), separators=(",", ":"))
 
     @classmethod
@@ -84,10 +84,10 @@ class MissedEvents:
         """The inverse of `to_text`.
 
         Raises:
-            KeyError, ValueError, TypeError: it isn't one.
+            KeyError, ValueError, TypeError: the text has another form.
         """
-        told = json.loads(text)
-        since, count, ids, metric_ids = told["since"], told["count"], tuple(told["ids"]), tuple(told["metric_ids"])
+        fields = json.loads(text)
+        since, count, ids, metric_ids = fields["since"], fields["count"], tuple(fields["ids"]), tuple(fields["metric_ids"])
         missed = cls(since, count, ids, metric_ids)
         if any(type(number) is not int or abs(number) >= 2**63 for number in (since, count, *ids, *metric_ids)):
             raise ValueError("not whole numbers")
@@ -101,30 +101,30 @@ class RawFooter:
     """The key-value metadata of a raw file.
 
     Attributes:
-        schema_version: of the columns, `schemas.SCHEMA_VERSION`.
+        schema_version: version of the columns.
         account: the Zendesk account's name.
         timezone: IANA zone of the partition days.
-        sideload: whether comments were asked for (`ticket_events` only).
+        sideload: whether comments were requested (`ticket_events` only).
         stream: the stream's name, which is the asset's.
         partition: the day, YYYY-MM-DD.
         window_start: first epoch second of the day.
         window_end: first epoch second after it.
         complete: whether the stream was read past the day's end and the time that late rows take.
-        next_start_time: where reading goes on, epoch seconds; an open day is resumed there.
-        requests: HTTP requests that this file took; one that served several days counts in the first.
+        next_start_time: where the next fetch of an open day resumes, epoch seconds.
+        requests: HTTP requests made for this file; one that served several days counts for the first.
         rows: rows of the file.
-        duplicates: rows of the day that were delivered again and replaced their earlier delivery.
-        rejected: rows of the whole pass that could not be placed.
-        fetched_at: when the last page was read for this file, epoch seconds: by the server's clock or by this machine's,
-            whichever is behind.
-        content_hash: of the rows alone.
+        duplicates: rows of the day that were delivered again and replaced the earlier delivery.
+        rejected: rows that the whole fetch rejected.
+        fetched_at: when the last page was read for this file, epoch seconds: by the server's or this machine's clock, whichever
+            is earlier.
+        content_hash: hash of the rows.
         pages: the ledger.
-        pass_id: which pass wrote the file; a pass that goes on where a dead one stopped keeps its id.
-        support_type_scope: whose tickets were asked for (`ticket_events` only): agent, all or ai_agent.
+        pass_id: which fetch wrote the file; a resumed fetch keeps its id.
+        support_type_scope: whose tickets were requested (`ticket_events` only): agent, all or ai_agent.
         begun_at: server time of the first page that the file's rows come from, epoch seconds; 0 in older files. A resumed day
-            keeps that of its first reading.
-        missed: events that earlier readings of the day delivered, and the newest one didn't.
-        metric_rows: rows of the metric-event shape; None in files that don't have it.
+            keeps that of its first fetch.
+        missed: events that earlier fetches of the day delivered and the newest one didn't.
+        metric_rows: rows of the metric-event shape; None in files without it.
     """
 
     schema_version: int
@@ -151,11 +151,11 @@ class RawFooter:
     metric_rows: int | None = None
 
     def is_of(self, stream: str, day: Day) -> bool:
-        """Whether the file is of that stream and day; one that was copied to another day's place isn't."""
+        """Whether the file belongs to that stream and day: a file may have been copied to another day's path."""
         return (self.stream, self.partition) == (stream, str(day))
 
     def to_metadata(self) -> dict[str, str]:
-        """As the footer holds it."""
+        """As stored in the footer."""
         shown: dict[str, str] = {}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
@@ -170,7 +170,7 @@ class RawFooter:
         """The inverse of `to_metadata`.
 
         Raises:
-            KeyError, ValueError, TypeError: the metadata is not of a raw file.
+            KeyError, ValueError, TypeError: the metadata is not that of a raw file.
         """
         values: dict[str, Any] = {}
         for item in dataclasses.fields(cls):
@@ -210,7 +210,7 @@ def opened_raw_day(
 ) -> Iterator[tuple[StoredFile, RawFooter] | None]:
     """A day's raw file, to be read in parts, and its footer; None where the day has no file.
 
-    `dictionary_columns` is `opened_parquet`'s.
+    `dictionary_columns` is as in `opened_partition`.
 
     Raises:
         DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
@@ -222,9 +222,9 @@ def opened_raw_day(
 def read_raw_day(
     store: Store, stream: str, day: Day, columns: list[str], *, dictionary_columns: Sequence[str] = ()
 ) -> tuple[pa.Table, RawFooter] | None:
-    """The rows and the footer of a day's raw file, from one version of it; None where the day has no file.
+    """The rows and the footer of one version of a day's raw file; None where the day has no file.
 
-    `dictionary_columns` is `opened_parquet`'s.
+    `dictionary_columns` is as in `opened_partition`.
 
     Raises:
         DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
@@ -237,10 +237,7 @@ def _footer_of(store: Store, stream: str, day: Day, metadata: dict[str, str]) ->
     try:
         return RawFooter.from_metadata(metadata)
     except (KeyError, ValueError, TypeError) as error:
-        raise DamagedFileError(
-            f"{store.url(partition_path(stream, day))} bears no footer of this pipeline ({error!r}). "
-            f"Materialise {stream} of {day} again to replace it."
-        ) from error
+        raise no_footer_error(store, stream, day, error) from error
 
 
 def _as_bool(text: str) -> bool:

@@ -1,7 +1,4 @@
-"""Rows that can't be placed in a day: set aside as JSON lines with the reason, once a pass.
-
-Why a row is rejected is decided in `decoding`; where a pass stands is not known here.
-"""
+"""Rejected rows: rows that belong to no day, kept as JSON lines with the reason (a dead-letter file), once per fetch."""
 
 from __future__ import annotations
 
@@ -13,23 +10,23 @@ from ticket_events_pipeline.decoding.json_values import compact_json
 from ticket_events_pipeline.storage.store import Store
 
 REJECTED = "_rejected"
-"""Folder of the rejected rows. A leading underscore keeps it out of what readers take for the table."""
+"""Folder of the rejected rows. The leading underscore keeps query engines from reading it as part of a table."""
 
 
 class RejectedRows:
-    """Those of one pass along one stream; `log` is told where they lie."""
+    """The rejected rows of one fetch of a stream; `log` gets the path of each file."""
 
     def __init__(self, store: Store, stream: str, log: Callable[[str], None]) -> None:
         self._store = store
         self._stream = stream
         self._log = log
-        # Of the page before: pages repeat the rows of the second that they share, and nothing older.
+        # Of the page before: pages repeat only the rows of the second that they share.
         self._known: set[bytes] = set()
 
     def keep(self, start_time: int, rejected: Sequence[RejectedRow]) -> int:
-        """Set aside what the page of `start_time` (epoch seconds) rejects and the page before it didn't; how many that is.
+        """Store the rows that the page of `start_time` (epoch seconds) rejects and the page before didn't; returns how many.
 
-        The same page read again in another pass makes the same file.
+        Another fetch of the same page writes the same file.
 
         Raises:
             UsageError: the file can't be written.
@@ -45,5 +42,5 @@ class RejectedRows:
             path = f"{REJECTED}/{self._stream}/{start_time}-{hashlib.sha256(content).hexdigest()[:16]}.jsonl"
             with self._store.writer(path) as file:
                 file.write(content)
-            self._log(f"{self._stream}: {len(new)} rows can't be placed, see {self._store.url(path)}")
+            self._log(f"{self._stream}: {len(new)} rows were rejected, see {self._store.url(path)}")
         return len(new)

@@ -1,8 +1,7 @@
-"""Sorted runs of one day's rows, and their merge: more rows than memory holds, each event once, as it was last delivered.
+"""Sorted runs of one day's rows and their merge (external merge sort): more rows than memory, deduped to the last delivery.
 
-A run holds every event once, sorted by (time, id); runs come in the order of their delivery, and the later one wins. The merge
-reads the keys of all runs, decides, and then every run once from its beginning to its end, some thousand rows at a time.
-What a run is a part of (a page, a segment, a stored day) is not known here.
+A run has every event once, sorted by (time, id); runs come in the order of their delivery, and the later one wins. The merge
+reads the keys of all runs, decides, and then reads every run once from start to end, some thousand rows at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from ticket_events_pipeline.storage.partition_file import ROWS_PER_GROUP
 from ticket_events_pipeline.storage.stored_file import StoredFile
 
 BYTES_PER_CHUNK = 8 * 2**20
-"""Of a chunk of merged rows in memory; it becomes a row group. Measured in benchmarks/README.md."""
+"""Size of a chunk of merged rows in memory; it becomes a row group. Measured in benchmarks/README.md."""
 
 _BYTES_PER_READ = 2 * 2**20
 _MOST_ROWS_PER_READ = 16 * 1024
@@ -31,14 +30,12 @@ Opened = Callable[[], AbstractContextManager[StoredFile]]
 
 @dataclass(frozen=True)
 class Keys:
-    """What makes rows the same event, and their order, as arrays of equal length.
-
-    An event is its id; in `ticket_events` an audit and a metric event may share a number, so there it is shape and id.
+    """The identity and the order of events, as arrays of equal length.
 
     Attributes:
         ids: int64.
         times_ms: epoch milliseconds, int64.
-        shapes: bool, whether a row has the metric-event shape; all alike in a stream that has one shape.
+        shapes: bool, see `has_metric_shape`.
     """
 
     ids: np.ndarray
@@ -47,7 +44,7 @@ class Keys:
 
     @classmethod
     def of(cls, rows: pa.Table) -> Keys:
-        """The keys of rows that have all their columns, or only those that `key_columns` names."""
+        """The keys of rows that have all columns, or only `key_columns`."""
         if "extra" in rows.column_names:
             rows = rows.select(key_columns(rows.schema))
         ids = rows["id"].to_numpy()
@@ -55,7 +52,7 @@ class Keys:
 
     @classmethod
     def end_to_end(cls, parts: Sequence[Keys]) -> Keys:
-        """The keys of several runs, one behind the other; none make none."""
+        """The keys of several runs, concatenated."""
         return cls(
             np.concatenate([np.empty(0, np.int64), *(part.ids for part in parts)]),
             np.concatenate([np.empty(0, np.int64), *(part.times_ms for part in parts)]),
@@ -73,12 +70,12 @@ class Keys:
         return in_order
 
     def are_sorted_and_unique(self) -> bool:
-        """Whether they are a run's."""
+        """Whether they are in the order of a run, each event once."""
         return np.array_equal(self.latest(), np.arange(len(self.ids)))
 
 
 def key_columns(schema: pa.Schema) -> list[str]:
-    """The columns that keys are made of."""
+    """The columns that keys are computed from."""
     return [*id_columns(schema), "time"]
 
 
@@ -87,7 +84,7 @@ class Run(Protocol):
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory all its rows would take."""
+        """About how much memory all rows would take."""
 
     def keys(self) -> Keys:
         """The keys of all rows."""
@@ -103,7 +100,7 @@ class MemoryRun:
         latest = Keys.of(deliveries).latest()
         self.rows: pa.Table = deliveries.take(latest).combine_chunks()
         self.replaced = deliveries.num_rows - len(latest)
-        """Deliveries that a later one of the same event replaced."""
+        """Deliveries that a later delivery of the same event replaced."""
         self.size_bytes: int = self.rows.nbytes
 
     def keys(self) -> Keys:
@@ -116,7 +113,7 @@ class MemoryRun:
 
 
 class FileRun:
-    """A run that lies in row groups of a Parquet file."""
+    """A run in row groups of a Parquet file."""
 
     def __init__(self, opened: Opened, row_groups: Sequence[int] | None = None, *, size_bytes: int) -> None:
         self._opened = opened
@@ -151,18 +148,18 @@ class FileRun:
 
 
 class Merge:
-    """The merge of runs that come in the order of their delivery.
+    """The merge of runs in the order of their delivery.
 
     Attributes:
-        rows: how many there are.
-        replaced: how many rows of earlier runs a later one's replaced.
+        rows: how many rows it has.
+        replaced: how many rows of earlier runs were replaced by later ones.
     """
 
     def __init__(self, runs: Sequence[Run], *, reread_span_ms: tuple[int, int] = (0, 0)) -> None:
         """Read the keys and decide.
 
-        `reread_span_ms` is a span [from, to) of epoch milliseconds of which the runs behind the first tell everything: a row of
-        the first run that lies there, and that none of them has, is left out.
+        `reread_span_ms` is a span [from, to) of epoch milliseconds that the runs after the first cover completely: a row of the
+        first run in that span that none of them has is dropped.
         """
         parts = [run.keys() for run in runs]
         starts = np.cumsum([0, *(len(part.ids) for part in parts)])
@@ -180,17 +177,17 @@ class Merge:
         self._rows_per_chunk = _rows_per_chunk(sum(run.size_bytes for run in runs), len(keys.ids))
 
     def chunks(self) -> Iterator[pa.Table]:
-        """The rows, each event once and sorted by (time, id), in tables of about BYTES_PER_CHUNK; to be read once."""
+        """The rows, each event once and sorted by (time, id), in tables of about BYTES_PER_CHUNK. Can be read once."""
         return prefetch(self._chunks()) if self.rows > self._rows_per_chunk else self._chunks()
 
     def _chunks(self) -> Iterator[pa.Table]:
         for start in range(0, self.rows, self._rows_per_chunk):
             positions = self._positions[start : start + self._rows_per_chunk]
             run_of = np.searchsorted(self._starts, positions, side="right") - 1
-            # A run's rows come in its own order, since both are sorted alike: it is read forward only.
+            # Chunks and runs are sorted alike, so each run is read forward only.
             parts = [self._cursors[run].take(positions[run_of == run] - self._starts[run]) for run in np.unique(run_of)]
             rows = pa.concat_tables(parts)
-            if (np.diff(run_of) < 0).any():  # the runs lie within each other
+            if (np.diff(run_of) < 0).any():  # the runs overlap
                 rows = rows.take(np.argsort(np.argsort(run_of, kind="stable"), kind="stable"))
             del parts
             rows = rows.combine_chunks()
@@ -199,7 +196,7 @@ class Merge:
 
 
 class _Cursor:
-    """Reads a run forward, keeps no more of it than the table that it stands in, and nothing once `rows` were taken."""
+    """Reads a run forward; keeps only the current table, and nothing after `rows` rows were taken."""
 
     def __init__(self, run: Run, *, rows: int) -> None:
         self._run = run
@@ -209,7 +206,7 @@ class _Cursor:
         self._start = 0
 
     def take(self, positions: np.ndarray) -> pa.Table:
-        """The rows at the ascending `positions`, all behind those taken before."""
+        """The rows at the ascending `positions`, all after those taken before."""
         parts = []
         taken = 0
         while taken < len(positions):
@@ -233,7 +230,7 @@ class _Cursor:
 
 
 def _rows_at(table: pa.Table, positions: np.ndarray) -> pa.Table:
-    """The rows at ascending positions; where none is left out between them, without copying any."""
+    """The rows at ascending positions; without copying if they are contiguous."""
     first, last = int(positions[0]), int(positions[-1])
     is_whole = last - first == len(positions) - 1
     return table.slice(first, len(positions)) if is_whole else table.take(positions)

@@ -5,7 +5,7 @@ What the table takes over from its own day before stays in its column: `made_fro
 
 from __future__ import annotations
 
-from ticket_events_pipeline.tables.table import BOOL, CODED_STRING, INT8, INT32, INT64, TIMESTAMP, Column, Table
+from ticket_events_pipeline.tables.table import BOOL, DICTIONARY_STRING, INT8, INT32, INT64, TIMESTAMP, Column, Table
 from ticket_events_pipeline.tables.ticket_events import TICKET_EVENTS_TABLE
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
 
@@ -14,7 +14,7 @@ SLA_EVENT_COLUMNS = (
     Column("ticket_id", INT64, "Number of the ticket.", made_from=("ticket_id",)),
     Column(
         "metric",
-        CODED_STRING,
+        DICTIONARY_STRING,
         "What the clock measures, Zendesk's name in events; ticket for the ticket's own deletions and restorations.",
         made_from=("metric",),
     ),
@@ -56,11 +56,11 @@ SLA_EVENT_COLUMNS = (
     ),
     Column(
         "policy_id",
-        CODED_STRING,
+        DICTIONARY_STRING,
         "Id of the policy that the event brings, as text; NULL without one.",
         made_from=("sla_policy_id",),
     ),
-    Column("policy_title", CODED_STRING, "Title of that policy; NULL without one.", made_from=("sla_policy_title",)),
+    Column("policy_title", DICTIONARY_STRING, "Title of that policy; NULL without one.", made_from=("sla_policy_title",)),
     Column(
         "status_calendar_minutes",
         INT64,

@@ -21,7 +21,7 @@ import pyarrow as pa
 INT64, INT32, INT8 = pa.int64(), pa.int32(), pa.int8()
 FLOAT64, BOOL, STRING, DATE = pa.float64(), pa.bool_(), pa.string(), pa.date32()
 TIMESTAMP = pa.timestamp("ms", tz="UTC")
-CODED_STRING = pa.dictionary(pa.int32(), pa.string())
+DICTIONARY_STRING = pa.dictionary(pa.int32(), pa.string())
 """Few values, many rows."""
 
 EVENT_KEY = ("time", "id")

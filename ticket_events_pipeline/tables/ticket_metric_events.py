@@ -165,6 +165,8 @@ METRIC_SHAPE = ["metric", "instance_id"]
 
 
 def metric_shaped(raw: pa.Table) -> pa.ChunkedArray:
-    """Which rows of a raw table have the metric-event shape."""
+    """Which rows of a raw table have the metric-event shape; none of a table without its columns."""
+    if not set(METRIC_SHAPE) <= set(raw.column_names):
+        return pa.chunked_array([pa.repeat(pa.scalar(False), raw.num_rows)])
     metric, instance_id = (pc.is_valid(raw[name]) for name in METRIC_SHAPE)
     return pc.and_(metric, instance_id)

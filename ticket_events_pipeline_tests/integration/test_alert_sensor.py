@@ -1,4 +1,4 @@
-"""`sla_breach_alert_sensor` in a real Dagster, over real files and runs: what a webhook gets, and that nothing breaks it."""
+"""`sla_breach_alert_sensor` in a real Dagster, over real files and runs: what it posts, and that nothing breaks it."""
 
 import functools
 import os
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pytest
 
-from ticket_events_pipeline.alerts.state import Memory
+from ticket_events_pipeline.alerts.state import AlertState
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.definitions import account_definitions
@@ -37,16 +37,16 @@ class Watch:
     scope: object = field(default_factory=account_scope)
     repository: dg.RepositoryDefinition = REPOSITORY
     cursor: str | None = None
-    told: str = ""
+    summary: str = ""
 
     def tick(self) -> list[str]:
-        """What its message says in bold, line by line, if it sends one."""
+        """The bold parts of its message, if it posts one."""
         before = len(self.webhook.server.requests)
         instance = self.deployment.instance
         context = sensor_context(instance, LOCATION, cursor=self.cursor, repository=self.repository)
         result = sla_breach_alert_sensor(self.scope, clock=self.deployment.clock)(context)
         assert isinstance(result, dg.SkipReason | dg.SensorResult)
-        self.told = (result if isinstance(result, dg.SkipReason) else result.skip_reason).skip_message
+        self.summary = (result if isinstance(result, dg.SkipReason) else result.skip_reason).skip_message
         self.cursor = self.cursor if isinstance(result, dg.SkipReason) else result.cursor
         assert SECRET not in f"{result}{self.cursor}"
         assert len(self.webhook.server.requests) - before <= 1
@@ -89,18 +89,18 @@ def deployment(tmp_path, webhook, monkeypatch):
 def watch(deployment, webhook):
     made = Watch(deployment, webhook)
     assert made.tick() == []
-    assert made.told == "Nothing new to tell."
+    assert made.summary == "Nothing new to post."
     return made
 
 
-def test_it_is_off_until_it_is_turned_on_and_asks_for_no_run():
+def test_it_is_off_until_it_is_turned_on_and_requests_no_run():
     sensor = REPOSITORY.get_sensor_def(NAME)
     assert (sensor.default_status, sensor.minimum_interval_seconds) == (dg.DefaultSensorStatus.STOPPED, 60)
     assert sensor.targets == []
 
 
 @pytest.mark.slow
-def test_a_bad_day_is_told_as_it_gets_worse_and_not_again_when_it_closes(deployment, watch, webhook):
+def test_a_bad_day_is_posted_as_it_gets_worse_and_not_again_when_complete(deployment, watch, webhook):
     deliver(deployment, 1, 2, 9)
     summarise(deployment)
     assert watch.tick() == []
@@ -119,7 +119,7 @@ def test_a_bad_day_is_told_as_it_gets_worse_and_not_again_when_it_closes(deploym
     assert watch.tick() == []
 
 
-def test_a_low_rate_is_told_once_there_are_enough_targets(deployment, watch):
+def test_a_low_rate_is_posted_once_there_are_enough_targets(deployment, watch):
     apply = {"sla": {"target": 60, "business_hours": False, "policy": {"id": 1, "title": "A"}}}
     applied = [event(number, f"{DAY}T08:00:00Z", "apply_sla", **apply) for number in range(1, 9)]
     deployment.account.deliver("ticket_metric_events", applied)
@@ -133,25 +133,25 @@ def test_a_low_rate_is_told_once_there_are_enough_targets(deployment, watch):
     assert watch.tick() == ["75.0 % of `first_reply_time` achieved on 2026-03-02"]
 
 
-def test_streams_that_are_not_read_are_told_whatever_is_fetched_of_old_days(deployment, watch):
+def test_stalled_streams_are_posted_whatever_is_fetched_of_old_days(deployment, watch):
     deployment.fetch(str(DAY))
     assert watch.tick() == []
     deployment.clock.now += 3 * 3600
     # Dagster's log is as fresh as can be after a backfill; the newest day is not.
     deployment.fetch("2026-02-01", "2026-02-03")
-    told = [f"`{stream}` has not been read for 3.0 hours" for stream in ("ticket_events", "ticket_metric_events")]
-    assert watch.tick() == told
+    expected = [f"`{stream}` has not been read for 3 h" for stream in ("ticket_events", "ticket_metric_events")]
+    assert watch.tick() == expected
     deployment.clock.now += 3600
     assert watch.tick() == []
     assert deployment.materialize("ticket_events", str(DAY)).success
     assert watch.tick() == ["`ticket_events` is read again"]
     deployment.clock.now += 60 * 3600
-    assert watch.tick() == ["`ticket_events` has not been read for 60.0 hours"]
+    assert watch.tick() == ["`ticket_events` has not been read for 2 d 12 h"]
     deployment.fetch(str(DAY), str(DAY.plus(2)))
     assert watch.tick() == [f"`{stream}` is read again" for stream in ("ticket_events", "ticket_metric_events")]
 
 
-def test_old_days_that_are_summarised_are_no_news(deployment, watch):
+def test_old_days_that_are_summarised_are_not_posted(deployment, watch):
     old = DAY.plus(-30)
     deliver(deployment, 1, 9, 9, day=old)
     summarise(deployment, old)
@@ -159,14 +159,14 @@ def test_old_days_that_are_summarised_are_no_news(deployment, watch):
     assert watch.tick() == []
 
 
-def test_a_run_that_fails_is_told_once_with_what_it_said_and_where_it_is(deployment, watch, webhook, monkeypatch):
+def test_a_failed_run_is_posted_once_with_its_error_and_a_link(deployment, watch, webhook, monkeypatch):
     deployment.clock.now = wall_clock()
     monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "wrong")
     monkeypatch.setenv("TICKET_EVENTS_DAGSTER_URL", "http://127.0.0.1:3000")
     failed = deployment.run("fetch_ticket_events", str(DAY))
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
     (text,) = webhook.texts
-    assert "It said: `GET /api/v2/incremental/ticket_events?" in text
+    assert "Error: `GET /api/v2/incremental/ticket_events?" in text
     assert "answered 401 (Couldn't authenticate you)" in text
     assert "Check ZENDESK_OAUTH_TOKEN. A fixed token ends" in text
     assert f"<http://127.0.0.1:3000/runs/{failed.run_id}|Open it>" in text
@@ -178,7 +178,7 @@ def test_a_run_that_fails_is_told_once_with_what_it_said_and_where_it_is(deploym
     assert len(webhook.texts) == 2
 
 
-def test_at_first_sight_a_failure_whose_job_has_succeeded_since_is_past(deployment, webhook, monkeypatch):
+def test_a_new_sensor_skips_failures_whose_job_has_succeeded_since(deployment, webhook, monkeypatch):
     deployment.clock.now = wall_clock()
     monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "wrong")
     deployment.run("fetch_ticket_events", str(DAY))
@@ -187,7 +187,7 @@ def test_at_first_sight_a_failure_whose_job_has_succeeded_since_is_past(deployme
     deployment.fetch(str(DAY))
     watch = Watch(deployment, webhook)
     assert watch.tick() == []
-    # Whoever watches hears of each.
+    # A sensor that has ticked before posts each.
     monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "wrong")
     deployment.run("fetch_ticket_events", str(DAY))
     monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "sandbox")
@@ -195,7 +195,7 @@ def test_at_first_sight_a_failure_whose_job_has_succeeded_since_is_past(deployme
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
 
 
-def test_an_error_that_is_not_ours_is_told_by_its_kind_alone(deployment, watch, webhook):
+def test_of_an_unexpected_error_only_its_class_is_posted(deployment, watch, webhook):
     deployment.clock.now = wall_clock()
 
     @dg.asset(name="ticket_events")
@@ -206,7 +206,7 @@ def test_an_error_that_is_not_ours_is_told_by_its_kind_alone(deployment, watch, 
     failed = job.resolve_job_def("fetch_ticket_events").execute_in_process(instance=deployment.instance, raise_on_error=False)
     assert not failed.success
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
-    assert "It said: `ZeroDivisionError`." in webhook.texts[0]
+    assert "Error: `ZeroDivisionError`." in webhook.texts[0]
     assert "customer" not in webhook.texts[0]
 
 
@@ -217,7 +217,7 @@ def a_run(deployment, job="fetch_ticket_events", *, status=dg.DagsterRunStatus.F
     )
 
 
-def test_only_failures_are_told_and_only_of_this_location(deployment, watch):
+def test_only_failures_of_this_code_location_are_posted(deployment, watch):
     deployment.clock.now = wall_clock()
     for status in set(dg.DagsterRunStatus) - {dg.DagsterRunStatus.FAILURE}:
         a_run(deployment, status=status, location=LOCATION)
@@ -228,7 +228,7 @@ def test_only_failures_are_told_and_only_of_this_location(deployment, watch):
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
 
 
-def test_a_run_that_will_be_started_again_is_no_failure_until_its_retry_has_failed(deployment, watch):
+def test_a_run_that_is_retried_is_no_failure_until_its_retry_has_failed(deployment, watch):
     deployment.clock.now = wall_clock()
     killed = a_run(deployment, location=LOCATION, **{WILL_RETRY_TAG: "true"})
     assert watch.tick() == []
@@ -239,7 +239,7 @@ def test_a_run_that_will_be_started_again_is_no_failure_until_its_retry_has_fail
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
 
 
-def test_a_retry_that_never_came_makes_it_a_failure(deployment, watch):
+def test_a_retry_that_never_starts_makes_it_a_failure(deployment, watch):
     deployment.clock.now = wall_clock()
     a_run(deployment, location=LOCATION, **{WILL_RETRY_TAG: "true"})
     deployment.clock.now += RETRY_SECONDS - 60
@@ -248,13 +248,13 @@ def test_a_retry_that_never_came_makes_it_a_failure(deployment, watch):
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
 
 
-def test_a_killed_command_line_is_a_failure_at_once_as_dagster_can_not_retry_it(deployment, watch):
+def test_a_killed_command_line_run_is_a_failure_at_once(deployment, watch):
     deployment.clock.now = wall_clock()
     a_run(deployment, **{WILL_RETRY_TAG: "true"})
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
 
 
-def test_a_failed_command_line_of_another_project_is_not_told(deployment, watch):
+def test_a_failed_command_line_run_of_another_project_is_not_posted(deployment, watch):
     """Every project's command line runs a job of the same name."""
     deployment.clock.now = wall_clock()
     keys = frozenset({dg.AssetKey("somebody_elses")})
@@ -263,7 +263,7 @@ def test_a_failed_command_line_of_another_project_is_not_told(deployment, watch)
     assert watch.tick() == []
 
 
-def test_where_runs_are_retried_a_failure_waits_until_dagster_has_said_whether(deployment, webhook, monkeypatch):
+def test_a_failure_is_posted_only_after_dagster_decides_on_a_retry(deployment, webhook, monkeypatch):
     deployment.clock.now = wall_clock()
     retries = {"run_retries": {"enabled": True, "retry_on_asset_or_op_failure": False}}
     with dg.DagsterInstance.ephemeral(settings=retries) as deployment.instance:
@@ -281,7 +281,7 @@ def test_where_runs_are_retried_a_failure_waits_until_dagster_has_said_whether(d
         assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
 
 
-def test_each_of_two_accounts_tells_of_its_own_runs_and_files(deployment, webhook):
+def test_each_of_two_accounts_posts_its_own_runs_and_files(deployment, webhook):
     deployment.clock.now = wall_clock()
 
     def environment(name):
@@ -313,47 +313,47 @@ def test_a_webhook_that_was_down_gets_one_message_when_it_is_back(deployment, wa
     summarise(deployment)
     assert watch.tick() == ["4 new breaches of `first_reply_time` on 2026-03-02"]
     assert watch.tick() == []
-    assert watch.told == (
-        "1 wait to be told. The webhook has taken nothing since 2026-03-02 12:00 UTC (attempts: 1); the last time: 503. "
-        "The next attempt is made at 2026-03-02 12:01 UTC."
+    assert watch.summary == (
+        "1 alert is pending. The webhook has accepted nothing since 2026-03-02 12:00 UTC (attempts: 1); its last answer: 503. "
+        "The next attempt is at 2026-03-02 12:01 UTC."
     )
     deployment.clock.now += 3600
     deliver(deployment, 5, 6, 10)
     summarise(deployment)
     webhook.answer = OK
     assert watch.tick() == ["6 new breaches of `first_reply_time` on 2026-03-02"]
-    assert watch.told == "Told: 1."
-    assert webhook.texts[-1].endswith("Told late: since 2026-03-02 12:00 UTC the webhook took nothing.")
+    assert watch.summary == "Posted 1 alert."
+    assert "Late: the webhook accepted nothing since 2026-03-02 12:00 UTC." in webhook.texts[-1]
     assert watch.tick() == []
-    # A lost cursor tells the present once more.
+    # After a lost cursor, the present is posted once more.
     watch.cursor = None
     assert [len(watch.tick()), len(watch.tick())] == [1, 0]
 
 
-def test_settings_that_do_not_work_skip_the_tick_and_keep_what_is_remembered(deployment, watch, monkeypatch):
+def test_wrong_settings_skip_the_tick_and_keep_the_cursor(deployment, watch, monkeypatch):
     before = watch.cursor
     monkeypatch.setenv("TICKET_EVENTS_ALERT_WEBHOOK", f"http://hooks.example/{SECRET}")
     monkeypatch.setenv("TICKET_EVENTS_ALERT_BREACHES", SECRET)
     assert watch.tick() == []
-    assert watch.told.startswith("The settings don't work yet:")
-    assert "TICKET_EVENTS_ALERT_WEBHOOK: must begin with https://" in watch.told
-    assert "TICKET_EVENTS_ALERT_BREACHES: is no whole number" in watch.told
+    assert watch.summary.startswith("The settings don't work yet:")
+    assert "TICKET_EVENTS_ALERT_WEBHOOK: must begin with https://" in watch.summary
+    assert "TICKET_EVENTS_ALERT_BREACHES: is no whole number" in watch.summary
     monkeypatch.delenv("TICKET_EVENTS_ALERT_WEBHOOK")
     monkeypatch.delenv("TICKET_EVENTS_ALERT_BREACHES")
     assert watch.tick() == []
-    assert "TICKET_EVENTS_ALERT_WEBHOOK is not set" in watch.told
+    assert "TICKET_EVENTS_ALERT_WEBHOOK is not set" in watch.summary
     assert watch.cursor == before
 
 
-def test_a_root_that_is_none_skips_with_its_reason_and_still_tells_what_fails(deployment, watch, monkeypatch):
+def test_an_unusable_root_is_reported_and_failed_runs_are_still_posted(deployment, watch, monkeypatch):
     deployment.clock.now = wall_clock()
     monkeypatch.setenv("TICKET_EVENTS_ROOT", "s3://key:hush@bucket")
     a_run(deployment)
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
-    assert watch.told.startswith(
-        "Told: 1.\nCan't be read: The settings don't work yet:\n  - TICKET_EVENTS_ROOT: holds a secret"
+    assert watch.summary.startswith(
+        "Posted 1 alert.\nCan't be read: The settings don't work yet:\n  - TICKET_EVENTS_ROOT: holds a secret"
     )
-    assert "hush" not in watch.told
+    assert "hush" not in watch.summary
 
 
 def damaged(path, other):
@@ -382,8 +382,8 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(deployment, watch):
         for _ in damaged(path, other):
             watch.cursor = before
             assert watch.tick() == expected
-            assert "\nCan't be read: " in watch.told
-            assert str(path) in watch.told or f"{asset} of {DAY.plus(1)}" in watch.told
+            assert "\nCan't be read: " in watch.summary
+            assert str(path) in watch.summary or f"{asset} of {DAY.plus(1)}" in watch.summary
 
 
 TURN_ON = """mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) {
@@ -398,13 +398,13 @@ SELECTOR = {
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_url_is_nowhere_in_dagsters_home_logs_or_ticks(tmp_path):
-    """The whole deployment with the sensor turned on, its webhook down at first; everybody logs all there is to log."""
+    """The whole deployment with the sensor turned on, its webhook down at first, and every logger at DEBUG."""
     with receiving((503, {}, SECRET)) as webhook:
         place = new_place(tmp_path, ZENDESK_SANDBOX="1", TICKET_EVENTS_ALERT_WEBHOOK=webhook.url)
         config = place.home / "dagster.yaml"
         logs = "python_logs:\n  python_log_level: DEBUG\n  managed_python_loggers: [root, urllib3.connectionpool]\n"
         config.write_text(config.read_text() + logs)
-        # Something to tell of: a run that failed.
+        # A fact to post: a run that failed.
         assert place.materialize("ticket_events", "2026-03-02", ZENDESK_OAUTH_TOKEN="wrong").code != 0
         dev = Dev(place)
         try:
@@ -416,10 +416,10 @@ def test_the_url_is_nowhere_in_dagsters_home_logs_or_ticks(tmp_path):
             def ticks():
                 return ui.query(TICKS, **SELECTOR)["sensorOrError"]["sensorState"]["ticks"]
 
-            wait_for(lambda: any((tick["skipReason"] or "").startswith("Told: ") for tick in ticks()), 200, "it is told")
+            wait_for(lambda: any((tick["skipReason"] or "").startswith("Posted ") for tick in ticks()), 200, "it is posted")
             assert SECRET not in str(ticks())
             assert {tick["status"] for tick in ticks()} <= {"SKIPPED", "STARTED"}
-            assert not Memory.parse(next(tick["cursor"] for tick in ticks() if tick["cursor"])).has_news
+            assert AlertState.parse(next(tick["cursor"] for tick in ticks() if tick["cursor"])).outage is None
         finally:
             dev.stop()
     assert len(webhook.texts) == 2

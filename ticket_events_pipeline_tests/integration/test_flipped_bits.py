@@ -67,7 +67,7 @@ def path_of(root, what):
     return root / (f"_inflight/segments/{METRIC}/pass/000001.parquet" if what == SEGMENT else partition_path(what, DAY))
 
 
-# What reads them. Each gives what can be compared.
+# The readers. Each returns something comparable.
 
 
 def tables(root, *assets, day):
@@ -97,7 +97,7 @@ def alerts(root):
 
 
 def checks(root):
-    """A check tells as a finding what a reader raises."""
+    """A check reports as a finding what a reader raises."""
     found = [*counts_match_targets(FolderStore(root), [DAY]), *open_targets_add_up(FolderStore(root), [DAY])]
     findings = [str(finding) for checked in found for finding in checked.findings]
     if findings:
@@ -150,7 +150,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("what", READERS)
-def test_flipped_bits_make_no_wrong_figure_and_no_foreign_error(stored, tmp_path, what):
+def test_flipped_bits_cause_no_wrong_figure_and_no_unexpected_error(stored, tmp_path, what):
     root = tmp_path / "root"
     copytree(stored, root)
     kept = {path: path.read_bytes() for path in root.rglob("*.parquet")}
@@ -171,7 +171,7 @@ def test_flipped_bits_make_no_wrong_figure_and_no_foreign_error(stored, tmp_path
     assert counts["refused"]
 
 
-def test_an_open_day_with_a_flipped_bit_is_fetched_again_as_a_whole(tmp_path):
+def test_an_open_day_with_a_flipped_bit_is_fetched_again_completely(tmp_path):
     clock, rng = Moment(DAY.start + 40_000), random.Random(SEED)  # noqa: S311 - the same bits every time
     with SandboxServer(SimulatedAccount(tickets_per_day=3), clock=clock) as server:
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)

@@ -1,4 +1,4 @@
-"""A put behind a fence, in a bucket: who was taken over replaces nothing that the heir has put, and the heir's put stands."""
+"""Fenced puts in a bucket: a former lease holder never replaces what the new holder has put."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def verbs(s3):
     return [line.partition(" ")[0] for line in s3.requests()]
 
 
-def test_a_day_takes_one_request_more_than_its_put_and_a_pass_one_listing(s3, store):
+def test_a_fenced_put_costs_one_more_request_and_a_fetch_one_listing(s3, store):
     fence = hold(store, "first")
     s3.heal()
     put_fenced(store, fence, b"new")
@@ -55,7 +55,7 @@ def test_a_day_takes_one_request_more_than_its_put_and_a_pass_one_listing(s3, st
 
 
 @pytest.mark.parametrize("before", [None, b"stood there"])
-def test_who_was_taken_over_replaces_nothing(s3, store, before):
+def test_a_former_lease_holder_replaces_nothing(s3, store, before):
     if before:
         put(store, DAY, before)
     first = hold(store, "first")
@@ -63,60 +63,60 @@ def test_who_was_taken_over_replaces_nothing(s3, store, before):
     second = hold(store, "second")
     for attempt in (put_fenced, lambda store, fence, _: store.delete(DAY, fence=fence)):
         with pytest.raises(DaysHeldError, match="second"):
-            attempt(store, first, b"the loser's")
+            attempt(store, first, b"the former holder's")
         assert (DAY in store.paths("stream")) == (before is not None)
-    put_fenced(store, second, b"the heir's")
+    put_fenced(store, second, b"the new holder's")
     with pytest.raises(DaysHeldError, match="second"):
-        put_fenced(store, first, b"the loser's")
-    assert read(store, DAY) == b"the heir's"
+        put_fenced(store, first, b"the former holder's")
+    assert read(store, DAY) == b"the new holder's"
 
 
 def asleep(store, fence, during):
-    """The same fence, whose holder stands still once between its look and its put, while others do something."""
+    """The same fence, whose holder is suspended once between the check and the put, while `during` runs."""
     check, left = fence.check, [during]
 
-    def look(content):
+    def check_and_wait(content):
         check(content)
         if left:
             left.pop()()
 
-    return Fence(fence.path, look, fence.replaces, fence.log)
+    return Fence(fence.path, check_and_wait, fence.replaces, fence.log)
 
 
 @pytest.mark.parametrize("before", [None, b"stood there"])
-def test_a_put_that_comes_after_the_heirs_is_refused(s3, store, before):
+def test_a_late_put_after_that_of_the_new_holder_is_refused(s3, store, before):
     if before:
         put(store, DAY, before)
-    late = asleep(store, hold(store, "first"), lambda: put_fenced(store, hold(store, "second"), b"the heir's"))
+    late = asleep(store, hold(store, "first"), lambda: put_fenced(store, hold(store, "second"), b"the new holder's"))
     with pytest.raises(DaysHeldError, match="second"):
-        put_fenced(store, late, b"the loser's")
-    assert read(store, DAY) == b"the heir's"
+        put_fenced(store, late, b"the former holder's")
+    assert read(store, DAY) == b"the new holder's"
 
 
 @pytest.mark.parametrize("before", [None, b"stood there"])
-def test_a_late_put_that_comes_before_the_heirs_is_replaced_by_it(s3, store, before):
-    """The heir had listed what stands before."""
+def test_a_late_put_before_that_of_the_new_holder_is_replaced(s3, store, before):
+    """The new holder has listed the files before."""
     if before:
         put(store, DAY, before)
-    heir = fence_of("second")
+    new_holder = fence_of("second")
 
     def taken_over():
         hold(store, "second")
-        put_fenced(store, heir, b"another day", "stream/date=2026-03-03/stream.parquet")
+        put_fenced(store, new_holder, b"another day", "stream/date=2026-03-03/stream.parquet")
 
-    put_fenced(store, asleep(store, hold(store, "first"), taken_over), b"the loser's")
-    put_fenced(store, heir, b"the heir's")
-    assert read(store, DAY) == b"the heir's"
+    put_fenced(store, asleep(store, hold(store, "first"), taken_over), b"the former holder's")
+    put_fenced(store, new_holder, b"the new holder's")
+    assert read(store, DAY) == b"the new holder's"
 
 
-def test_a_day_that_was_removed_by_hand_meanwhile_is_put(s3, store):
+def test_a_day_deleted_by_hand_meanwhile_is_put(s3, store):
     put(store, DAY, b"stood there")
     put_fenced(store, asleep(store, hold(store, "first"), lambda: store.delete(DAY)), b"new")
     assert read(store, DAY) == b"new"
 
 
 @pytest.mark.parametrize("times", [1, 4])
-def test_a_put_whose_answer_got_lost_is_made_once(s3, store, times):
+def test_a_put_whose_answer_is_lost_is_made_once(s3, store, times):
     fence = hold(store, "first")
     put_fenced(store, fence, b"another day", "stream/date=2026-03-03/stream.parquet")
     s3.heal()
@@ -125,7 +125,7 @@ def test_a_put_whose_answer_got_lost_is_made_once(s3, store, times):
     assert read(store, DAY) == b"new"
 
 
-def test_a_day_that_others_go_on_replacing_without_a_lease_is_an_error(s3, store):
+def test_a_day_that_others_keep_replacing_without_a_lease_is_an_error(s3, store):
     fence = hold(store, "first")
     s3.fail("PUT", 412, code="PreconditionFailed", times=5)
     with pytest.raises(TransientError, match=rf"{DAY} was replaced by others 5 times in between"):
@@ -133,7 +133,7 @@ def test_a_day_that_others_go_on_replacing_without_a_lease_is_an_error(s3, store
 
 
 def test_a_day_of_many_megabytes_is_put_in_one_piece(s3, store):
-    """In parts, no condition could be set."""
+    """A multipart put takes no precondition."""
     content = bytes(range(256)) * (9 * 2**12)
     fence = hold(store, "first")
     s3.heal()

@@ -1,4 +1,4 @@
-"""What is a bucket's alone: how few requests it takes, what its errors mean, whose credentials are used."""
+"""What is specific to buckets: how few requests it takes, what errors mean, which credentials are used."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_a_day_of_some_megabytes_takes_two_requests(s3, store):
     assert verbs(s3) == ["GET", "GET"]
 
 
-def test_a_file_read_bit_by_bit_takes_a_request_for_many(s3, store):
+def test_many_small_reads_share_a_request(s3, store):
     put(store, "file", bytes(9 * 2**20))
     s3.heal()
     with store.reader("file") as file:
@@ -65,7 +65,7 @@ def test_a_file_read_bit_by_bit_takes_a_request_for_many(s3, store):
     assert len(s3.requests()) == 4  # the end, and three windows of 4 MiB
 
 
-def test_writing_listing_reading_and_removing_a_small_file_take_a_request_each(s3, store):
+def test_writing_listing_reading_and_deleting_take_one_request_each(s3, store):
     path = "asset/date=2026-03-02/asset.parquet"
     put(store, path)
     store.paths("asset")
@@ -74,7 +74,7 @@ def test_writing_listing_reading_and_removing_a_small_file_take_a_request_each(s
     assert verbs(s3) == ["PUT", "GET", "GET", "DELETE"]
 
 
-def test_a_page_is_given_to_browsers_as_one(s3, store):
+def test_a_page_has_the_content_type_of_a_page(s3, store):
     for path in ("report/latest.html", "asset/date=2026-03-02/asset.parquet"):
         put(store, path)
     heads = {
@@ -95,7 +95,7 @@ def test_five_years_of_days_are_listed_with_two_requests(s3, store):
     assert verbs(s3) == ["GET", "GET"]
 
 
-def test_a_part_that_is_refused_leaves_nothing_behind(s3, store):
+def test_a_refused_part_leaves_nothing_behind(s3, store):
     put(store, "big", b"what lay there")
     s3.fail(PART, 403, code="AccessDenied")
     with pytest.raises(UsageError, match="403: AccessDenied"):
@@ -105,7 +105,7 @@ def test_a_part_that_is_refused_leaves_nothing_behind(s3, store):
     assert read(store, "big") == b"what lay there"
 
 
-def test_what_fails_for_a_moment_is_tried_again(s3, store):
+def test_a_transient_failure_is_retried(s3, store):
     s3.fail("PUT", 503, times=2)
     put(store, "file")
     s3.fail("GET", 500, times=1)
@@ -113,13 +113,13 @@ def test_what_fails_for_a_moment_is_tried_again(s3, store):
     assert verbs(s3) == ["PUT", "PUT", "PUT", "GET", "GET"]
 
 
-def test_a_file_replaced_while_it_is_read_is_no_mixture(s3, store):
+def test_a_file_replaced_while_it_is_read_is_never_mixed(s3, store):
     put(store, "file", b"1" * 200_000)
     with store.reader("file") as file:
         file.read(10)
         put(store, "file", b"2" * 200_000)
         file.seek(0)
-        file.read(10)  # read ahead of the replacement
+        file.read(10)  # read before the replacement
     with store.reader("file") as file:
         put(store, "file", b"3" * 200_000)
         with pytest.raises(TransientError, match=r"s3://lake/tests/.*/file was replaced while it was read"):
@@ -129,7 +129,7 @@ def test_a_file_replaced_while_it_is_read_is_no_mixture(s3, store):
             file.read()
 
 
-def test_a_table_replaced_while_it_is_read_is_not_called_damaged(s3, store):
+def test_a_table_replaced_while_it_is_read_is_not_damaged(s3, store):
     table = pa.table({"text": [os.urandom(40).hex() for _ in range(50_000)]})
     write_partition(store, "asset", DAY, table, {})
     s3.fail("bytes=0-", 412, code="PreconditionFailed")
@@ -138,7 +138,7 @@ def test_a_table_replaced_while_it_is_read_is_not_called_damaged(s3, store):
 
 
 def open_below(folder):
-    """The numbers of this process's open files below `folder`, nameless ones included."""
+    """The descriptors of this process's open files below `folder`, including unnamed files."""
     found = []
     for number in os.listdir("/proc/self/fd"):
         with suppress(FileNotFoundError):  # the listing's own is closed by now
@@ -147,8 +147,8 @@ def open_below(folder):
     return found
 
 
-def test_a_file_is_collected_where_nobody_can_look(s3, store, tmp_path, monkeypatch):
-    """In memory, then in a file of its owner's alone that has no name; nothing stays of it, however the process ends."""
+def test_a_file_is_collected_in_private(s3, store, tmp_path, monkeypatch):
+    """In memory, then in an unnamed file that only its owner can read; nothing is left, however the process ends."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with store.writer("big") as file:
         file.write(bytes(8 * 2**20))
@@ -172,9 +172,11 @@ except UsageError as error:
 """
 
 
-def test_a_machine_without_room_is_told_apart_from_the_store(s3, s3_root):
+def test_a_full_disk_is_distinguished_from_a_store_error(s3, s3_root):
     ended = subprocess.run([sys.executable, "-c", FULL_DISK, s3_root], capture_output=True, text=True, check=True, timeout=60)
-    told = rf"{s3_root}/big can't be collected in \S+: File too large. Make room there, or set TMPDIR to another folder.\n"
+    told = (
+        rf"{s3_root}/big can't be collected in \S+: File too large. Free disk space there, or set TMPDIR to another folder.\n"
+    )
     assert re.fullmatch(told, ended.stdout), ended
     assert open_store(s3_root).paths("") == []
 
@@ -185,7 +187,7 @@ def test_a_missing_file_within_a_block_is_not_mistaken_for_a_full_disk(s3, store
     assert store.paths("") == []
 
 
-def test_no_path_leads_out_of_the_prefix(s3, store):
+def test_no_path_leads_outside_the_prefix(s3, store):
     for path in ("../out", "a/../../out", "a//out"):
         with pytest.raises(ValueError, match="path"):
             put(store, path)
@@ -196,7 +198,7 @@ def test_no_path_leads_out_of_the_prefix(s3, store):
 
 
 @pytest.mark.parametrize("prefix", ["", "deep/er"])
-def test_a_root_may_be_a_bucket_or_lie_deep_in_one(s3, prefix):
+def test_a_root_may_be_a_bucket_or_a_deep_prefix(s3, prefix):
     store = open_store(s3.root(prefix))
     put(store, "whole/file")
     assert store.paths("whole") == ["whole/file"]
@@ -204,8 +206,8 @@ def test_a_root_may_be_a_bucket_or_lie_deep_in_one(s3, prefix):
 
 
 @pytest.mark.parametrize("gives_up", [False, True])
-def test_an_exchange_whose_answer_got_lost_is_made_once(s3, store, gives_up):
-    """The put is carried out, the answer is an error: once, or for as long as anybody asks."""
+def test_an_update_whose_answer_is_lost_is_made_once(s3, store, gives_up):
+    """The put succeeds, but the answer is an error: once, or every time."""
     store.update("count", one_more)
     calls = []
     s3.fail("PUT", 500, code="InternalError", after=True, times=100 if gives_up else 1)
@@ -214,7 +216,7 @@ def test_an_exchange_whose_answer_got_lost_is_made_once(s3, store, gives_up):
     assert calls == [b"1"]
 
 
-def test_an_exchange_that_was_overtaken_changes_what_the_other_put(s3, s3_root, store):
+def test_an_update_that_loses_the_race_is_retried_on_the_new_content(s3, s3_root, store):
     other, seen = open_store(s3_root), []
 
     def change(before):
@@ -227,7 +229,7 @@ def test_an_exchange_that_was_overtaken_changes_what_the_other_put(s3, s3_root, 
     assert (seen, read(store, "list")) == ([None, b"the other's"], b"the other's, mine")
 
 
-def test_an_exchange_that_is_always_overtaken_ends(s3, s3_root, store):
+def test_an_update_that_always_loses_the_race_ends(s3, s3_root, store):
     store.update("count", one_more)
     parsed = ObjectRoot.parse(s3_root)
     exchanges = ConditionalPuts(parsed, connect(parsed).prompt, attempts=3)
@@ -240,8 +242,8 @@ def test_an_exchange_that_is_always_overtaken_ends(s3, s3_root, store):
 
 
 @pytest.mark.parametrize("how", [{"drop": True}, {"status": 501, "code": "NotImplemented"}])
-def test_a_store_that_cannot_keep_passes_apart_is_refused(s3, store, how):
-    """Before anything is changed: one that ignores conditions, and one that says it doesn't know them."""
+def test_a_store_that_ignores_preconditions_is_refused(s3, store, how):
+    """Before anything is changed: a store that ignores preconditions, and one that rejects them."""
     put(store, "shared", b"as it was")
     s3.fail("PUT", **how)
     for attempt in (store.check if how.get("drop") else lambda: store.update("other", one_more),) * 2:
@@ -254,12 +256,12 @@ def test_a_store_that_cannot_keep_passes_apart_is_refused(s3, store, how):
     assert read(store, "shared") == b"as it was"
 
 
-def test_conditions_that_are_switched_off_are_told(s3, s3_root):
+def test_switched_off_preconditions_are_reported(s3, s3_root):
     with (
         s3.exported(AWS_CONDITIONAL_PUT="disabled"),
         pytest.raises(
             UsageError,
-            match=r"under a condition .*\(it is not supported\)\. The store doesn't know how to do that: use another one",
+            match=r"under a condition .*\(it is not supported\)\. The store doesn't support that: use another one",
         ),
     ):
         open_store(s3_root).update("count", one_more)
@@ -288,7 +290,7 @@ EVERYTHING = {
     ],
     ids=lambda value: str(value) if isinstance(value, int) else "",
 )
-def test_a_refusal_says_what_was_tried_and_what_to_mend(s3, store, attempt, status, code, words):
+def test_a_refusal_says_what_was_tried_and_what_to_fix(s3, store, attempt, status, code, words):
     s3.fail("/lake", status, code=code)
     with pytest.raises(UsageError, match=rf"TICKET_EVENTS_ROOT: can't \w+ s3://lake/tests/\S+ .*{words}") as caught:
         attempt(store)
@@ -296,49 +298,49 @@ def test_a_refusal_says_what_was_tried_and_what_to_mend(s3, store, attempt, stat
 
 
 def assert_tells_no_secret(caught):
-    """Neither in its message, nor in what a log prints of the errors that led to it."""
+    """Neither in its message, nor in the chained errors that a log prints."""
     printed = "".join(str(line) for line in caught.getrepr(chain=True, style="value").__str__().splitlines())
     assert SECRET not in printed
     assert KEY_ID not in printed
     assert caught.value.__cause__ is None or caught.value.__suppress_context__
 
 
-def test_a_bucket_that_is_not_there_is_named(s3):
+def test_an_error_names_a_missing_bucket(s3):
     for attempt in EVERYTHING.values():
         with pytest.raises(UsageError, match="There is no bucket nowhere there"):
             attempt(open_store("s3://nowhere/prefix"))
 
 
-def test_a_bucket_in_another_region_is_told(s3, store):
+def test_an_error_names_the_wrong_region(s3, store):
     s3.fail("/lake", 301, code="PermanentRedirect")
     with pytest.raises(UsageError, match="another region: set AWS_REGION"):
         store.paths("")
 
 
 @pytest.mark.parametrize("status", [503, 429, 408])
-def test_a_store_that_stays_out_of_order_is_not_waited_for_without_end(s3, store, status):
+def test_retries_of_a_failing_store_end(s3, store, status):
     s3.fail("/lake", status)
-    with pytest.raises(TransientError, match=rf"\({status}: SlowDown: As told\.\)\. It was tried again for a while") as caught:
+    with pytest.raises(TransientError, match=rf"\({status}: SlowDown: As told\.\)\. It was retried for a while") as caught:
         store.update("file", one_more)
     assert_tells_no_secret(caught)
 
 
-def test_a_store_that_cannot_be_reached_is_told(s3, s3_root):
+def test_an_unreachable_store_is_an_error_that_says_why(s3, s3_root):
     for url, words in (("http://127.0.0.1:9", "no connection to it"), ("https://nobody.invalid", "its name can't be resolved")):
-        told = rf"\({words}\)\. .*Look at the network and at AWS_ENDPOINT_URL"
+        told = rf"\({words}\)\. .*Check the network and AWS_ENDPOINT_URL"
         with s3.exported(AWS_ENDPOINT_URL=url), pytest.raises(TransientError, match=told):
             open_store(s3_root).check()
 
 
-def test_a_store_that_hangs_is_given_up(s3, s3_root):
+def test_a_hanging_store_times_out(s3, s3_root):
     parsed = ObjectRoot.parse(s3_root)
     impatient = connect(parsed, prompt=Patience(request_seconds=1, retries=1, retry_seconds=5)).prompt
     s3.fail("/lake", seconds=3)
     with pytest.raises(TransientError, match="it didn't answer in time"):
-        ConditionalPuts(parsed, impatient).try_out("trial")
+        ConditionalPuts(parsed, impatient).test_preconditions("trial")
 
 
-def test_events_go_over_plain_http_only_within_the_machine(s3, s3_root):
+def test_plain_http_is_allowed_only_to_this_machine(s3, s3_root):
     with s3.exported(AWS_ENDPOINT_URL="http://minio.example:9000"):
         with pytest.raises(UsageError, match=r"AWS_ENDPOINT_URL is plain http to minio\.example.*AWS_ALLOW_HTTP=true"):
             open_store(s3_root)
@@ -352,7 +354,7 @@ def test_events_go_over_plain_http_only_within_the_machine(s3, s3_root):
 
 
 def profiles(s3, tmp_path, text, **more):
-    """The variables of a machine where only a profile leads to the store."""
+    """The variables of a machine where only a profile has credentials."""
     (tmp_path / "config").write_text(text)
     kept = {name: value for name, value in s3.env.items() if "KEY" not in name and name != "AWS_REGION"}
     return exported({**kept, "AWS_CONFIG_FILE": str(tmp_path / "config"), **more})
@@ -373,20 +375,20 @@ def test_a_profile_brings_its_credentials_and_its_region(s3, s3_root, tmp_path):
     assert re.search(r"by AKIAOFTHEPROFILE/\d{8}/eu-west-1/s3$", line)
 
 
-def test_a_store_that_asks_for_no_signature_gets_none(s3, s3_root, tmp_path):
+def test_requests_can_be_unsigned(s3, s3_root, tmp_path):
     with profiles(s3, tmp_path, "", AWS_SKIP_SIGNATURE="true"):
         put(open_store(s3_root), "file")
     assert s3.requests()[0].endswith(" by ")
 
 
 @pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
-def test_a_region_that_is_set_goes_before_a_profiles(s3, s3_root, tmp_path, variable):
+def test_a_region_variable_wins_over_the_profiles(s3, s3_root, tmp_path, variable):
     with profiles(s3, tmp_path, PROFILE, AWS_PROFILE="lake", **{variable: "us-west-2"}):
         put(open_store(s3_root), "file")
     assert s3.requests()[0].endswith("/us-west-2/s3")
 
 
-def test_credentials_that_cannot_be_found_are_told_before_anything_is_asked(s3, s3_root, tmp_path):
+def test_missing_credentials_are_reported_before_any_request(s3, s3_root, tmp_path):
     with (
         profiles(s3, tmp_path, ""),
         pytest.raises(UsageError, match=r"no credentials for s3://lake.*Set AWS_PROFILE, or AWS_"),
@@ -409,7 +411,7 @@ print(json.dumps(
 """
 
 
-def test_credentials_that_cannot_be_renewed_are_told(s3, s3_root, tmp_path):
+def test_credentials_that_cannot_be_renewed_are_reported(s3, s3_root, tmp_path):
     (tmp_path / "login").write_text(EXPIRING.format(python=sys.executable, asked=tmp_path / "asked"))
     (tmp_path / "login").chmod(0o700)
     profile = f"[profile lake]\ncredential_process = {tmp_path}/login\n"
@@ -457,8 +459,8 @@ def test_a_folder_needs_no_extra(tmp_path):
     assert open_without(str(tmp_path), "obstore", "boto3") == "works"
 
 
-def test_google_and_azure_are_opened_without_being_asked(tmp_path):
-    """More is not known of them: there is no server of theirs to try."""
+def test_google_and_azure_can_be_opened(tmp_path):
+    """There is no server of theirs to test more."""
     with exported({"AZURE_STORAGE_ACCOUNT_NAME": "account", "GOOGLE_SERVICE_ACCOUNT_KEY": "{}"}):
         for root in ("az://container/p", "abfss://container@account.dfs.core.windows.net/p"):
             assert open_store(root).url("file") == f"{root}/file"

@@ -1,4 +1,4 @@
-"""The whole pipeline with its files in a bucket: the same days as in a folder, down to the query of the docs."""
+"""The whole pipeline on a bucket: the same days as in a folder, down to the query of the docs."""
 
 import datetime as dt
 import re
@@ -30,7 +30,7 @@ def server():
 
 
 def events():
-    """Three days of metric events and audits, and a row that can't be placed."""
+    """Three days of metric events and audits, and a rejected row."""
     sla = {"target": 60, "business_hours": False, "policy": {"id": 11, "title": "Standard"}}
     metric, audits = [{"ticket_id": 1, "time": f"{DAYS[0]}T12:00:00Z"}], []
     for number, day in enumerate(DAYS):
@@ -45,7 +45,7 @@ def events():
 
 
 def what_is_made(root, url=None):
-    """The files, tables, hashes and refused rows of the three days."""
+    """The files, tables, hashes and rejected rows of the three days."""
     with deployed(root, now=NOON.timestamp(), url=url) as deployment:
         for stream, rows in events().items():
             deployment.account.deliver(stream, rows)
@@ -60,8 +60,8 @@ def what_is_made(root, url=None):
 
 
 @pytest.mark.slow
-def test_a_bucket_holds_the_same_days_as_a_folder(server, tmp_path):
-    """Through the assets and the sensor; every table and hash, every path, and the rows that can't be placed."""
+def test_a_bucket_has_the_same_days_as_a_folder(server, tmp_path):
+    """Through the assets and the sensor: every table, hash and path, and the rejected rows."""
     folder = what_is_made(tmp_path)
     with server.exported():
         bucket = what_is_made(tmp_path / "nothing", server.root("assets"))
@@ -74,7 +74,7 @@ def test_a_bucket_holds_the_same_days_as_a_folder(server, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_hourly_fetch_begins_behind_what_the_bucket_holds(server, tmp_path):
+def test_the_hourly_fetch_starts_after_the_days_in_the_bucket(server, tmp_path):
     with server.exported(), deployed(tmp_path, now=NOON.timestamp(), home=tmp_path, url=server.root("hourly")) as deployment:
         deployment.fetch("2026-03-06", "2026-03-07")
         context = dg.build_schedule_context(deployment.instance, scheduled_execution_time=NOON, repository_def=REPOSITORY)
@@ -90,7 +90,7 @@ def test_the_hourly_fetch_begins_behind_what_the_bucket_holds(server, tmp_path):
 
 @pytest.mark.slow
 def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tmp_path, capsys):
-    """`dagster asset materialize` twice and the doctor; no credential stands in any file or line afterwards."""
+    """`dagster asset materialize` twice and the doctor; no credential is in any file or line afterwards."""
     root = server.root("commands")
     with SandboxServer(SimulatedAccount(tickets_per_day=30)) as zendesk:
         place = new_place(tmp_path, zendesk, **server.env, TICKET_EVENTS_ROOT=root)
@@ -119,7 +119,7 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
 
 
 @pytest.mark.slow
-def test_the_demo_fills_a_bucket_and_its_bar(server, tmp_path):
+def test_the_demo_fills_a_bucket_and_its_progress_bar(server, tmp_path):
     place = new_place(tmp_path, **server.env, TICKET_EVENTS_ROOT=server.root("demo"))
     ended = place.ticket_events("demo")
     assert ended.code == 0, ended.output
@@ -127,7 +127,7 @@ def test_the_demo_fills_a_bucket_and_its_bar(server, tmp_path):
     assert f"The files: {server.root('demo')}/sandbox/<asset>" in ended.output
 
 
-def test_the_doctor_says_what_to_mend_of_a_bucket(server, tmp_path):
+def test_the_doctor_says_what_to_fix_about_a_bucket(server, tmp_path):
     with SandboxServer(RecordedAccount()) as zendesk:
         place = new_place(tmp_path, zendesk, **server.env, TICKET_EVENTS_ROOT="s3://nowhere/prefix")
         ended = place.ticket_events("doctor")

@@ -1,4 +1,4 @@
-"""What real accounts have sent and came out wrong: each case from its JSON rows to the SLA tables of its days.
+"""Cases from real accounts that once gave wrong results, each from its JSON rows to the SLA tables of its days.
 
 A case is tried as it came, and in variants: another metric, other days of New York, rows in another order, and metric events in
 `ticket_events`.
@@ -31,7 +31,7 @@ HOUR = 3600
 
 @dataclass(frozen=True)
 class Variant:
-    """How a case is changed before it is tried.
+    """How a case is varied.
 
     Attributes:
         metric: instead of its own; None: as it came.
@@ -125,7 +125,7 @@ def assert_row(row, **expected):
     assert {name: row[name] for name in expected} == expected
 
 
-def test_a_deleted_ticket_is_late_only_until_it_is_deleted(tmp_path, variant):
+def test_a_deleted_ticket_is_overdue_only_until_its_deletion(tmp_path, variant):
     days, tables = made(tmp_path, "deleted-ticket-late-for-ever", variant)
     [target] = tables.targets(days[0])
     assert_row(target, outcome="deleted", overdue_seconds=1800, breach_events=1, fulfilled_at=None)
@@ -159,14 +159,14 @@ def test_a_target_beyond_int64_is_unknown_and_never_wraps(tmp_path, variant):
         ("policy-changed-in-the-second-of-the-reply", "achieved", "Urgent"),
     ],
 )
-def test_an_outcome_that_its_duration_contradicts_is_named(tmp_path, variant, slug, outcome, policy):
+def test_an_outcome_contradicted_by_its_duration_is_named(tmp_path, variant, slug, outcome, policy):
     days, tables = made(tmp_path, slug, variant)
     assert_row(tables.targets(days[0])[0], outcome=outcome, policy_title=policy, is_contradicted=True)
     assert sum(row["contradicted"] for row in tables.summary(days[0])) == 1
 
 
-def test_a_fulfil_whose_breach_was_dated_before_what_is_read_again_is_contradicted(tmp_path):
-    """The breach's day was read before it came; read again, the outcome follows the event."""
+def test_a_breach_dated_before_the_reread_span_contradicts_its_fulfil(tmp_path):
+    """The breach's day was read before it came; when it is read again, the outcome follows the event."""
     slug = "breach-dated-before-its-apply-and-before-restatement"
     case = json.loads((CASES / f"{slug}.json").read_text())
     days = days_between(Day.parse("2026-03-02"), Day.parse("2026-03-12"))
@@ -193,8 +193,8 @@ def test_a_fulfil_whose_breach_was_dated_before_what_is_read_again_is_contradict
     ],
 )
 @pytest.mark.parametrize("schema_version", [1, SCHEMA_VERSION])
-def test_deleted_is_read_in_every_spelling_also_from_files_that_kept_it_in_extra(tmp_path, came, expected, schema_version):
-    """Files of schema version 1 hold false for it."""
+def test_deleted_is_read_in_every_spelling_even_from_extra_of_old_files(tmp_path, came, expected, schema_version):
+    """Files of schema version 1 have false for it."""
     sla = {"target": 60, "business_hours": False, "policy": {"id": 501, "title": "Standard"}}
     rows = [event(1, "activate", 8), event(2, "apply_sla", 8, sla=sla), event(3, "breach", 9, deleted=came)]
     day = Day.parse("2026-03-02")

@@ -1,4 +1,4 @@
-"""Every asset's folder is one table to pandas, to pyarrow and to DuckDB, whatever else lies below the root."""
+"""Every asset's folder is one table for pandas, pyarrow and DuckDB, whatever else is below the root."""
 
 import datetime as dt
 
@@ -47,7 +47,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
-    """A root with the five assets, an empty day, refused rows, and what a killed pass leaves behind."""
+    """A root with the five assets, an empty day, rejected rows, and the files of a killed fetch."""
     metric, audits = rows()
     with deployed(tmp_path_factory.mktemp("root"), now=Day.parse("2026-03-20").start) as deployment:
         deployment.account.deliver("ticket_metric_events", metric)
@@ -66,14 +66,14 @@ def rows_by_day(lake, asset):
 @pytest.mark.parametrize("asset", ASSETS)
 def test_pandas_reads_the_folder_as_one_table(lake, asset):
     frame = pd.read_parquet(lake.root / asset)
-    counted = frame["date"].astype(str).value_counts().to_dict()  # it is a category: the folder's names
+    counted = frame["date"].astype(str).value_counts().to_dict()  # a category made of the folder names
     assert {day: counted.get(day, 0) for day in DAYS} == rows_by_day(lake, asset)
     assert len(frame) == sum(rows_by_day(lake, asset).values())
     assert list(frame.columns) == [*lake.table(asset, DAYS[0]).column_names, "date"]
 
 
 @pytest.mark.parametrize("asset", ASSETS)
-def test_pyarrow_reads_the_folder_as_one_table_with_the_contracts_schema(lake, asset):
+def test_pyarrow_reads_the_folder_as_one_table_with_the_documented_schema(lake, asset):
     partitioning = ds.partitioning(pa.schema([("date", pa.string())]), flavor="hive")
     dataset = ds.dataset(lake.root / asset, partitioning=partitioning)
     expected = SCHEMAS.get(asset, lake.table(asset, DAYS[0]).schema)
@@ -96,19 +96,19 @@ def test_duckdb_reads_the_folder_as_one_table(lake, asset):
 
 
 @pytest.mark.parametrize("asset", [asset for asset in ASSETS if asset in SCHEMAS])
-def test_every_file_has_the_contracts_schema_the_empty_day_too(lake, asset):
+def test_every_file_even_of_an_empty_day_has_the_documented_schema(lake, asset):
     for day in DAYS:
         assert lake.table(asset, day).schema == SCHEMAS[asset]
     assert asset not in STREAMS or lake.table(asset, DAYS[2]).num_rows == 0
 
 
 @pytest.mark.parametrize("asset", ASSETS)
-def test_no_file_but_the_days_lies_in_an_assets_folder(lake, asset):
+def test_an_assets_folder_has_only_day_files(lake, asset):
     assert lake.store.paths(asset) == [f"{asset}/date={day}/{asset}.parquet" for day in DAYS]
 
 
-def test_a_question_over_two_assets_is_one_query(lake):
-    """Breaches by day, from the summary and counted anew from the raw events."""
+def test_one_query_reads_two_assets(lake):
+    """Breaches by day, from the summary and counted from the raw events."""
     read = "read_parquet('{root}/{asset}/*/*.parquet', hive_partitioning=true)"
     summary, raw = (read.format(root=lake.root, asset=asset) for asset in (ASSETS[4], ASSETS[1]))
     with duckdb.connect() as connection:

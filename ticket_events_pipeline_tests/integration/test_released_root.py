@@ -241,7 +241,7 @@ def test_every_day_has_its_report_and_its_line_in_the_terminal(root, day):
     assert drawn == {past: sum(breaches.to_pylist()) for past, breaches in stored.items()}
     assert f"{day.date:%-d %B %Y}" in report_page(report)
     assert "made under the rules of version 1" in report_page(report)
-    assert (report.trust.contradicted, {metric.flow.deleted for metric in report.metrics} - {0}) == (None, {None})
+    assert (report.data_quality.contradicted, {metric.flow.deleted for metric in report.metrics} - {0}) == (None, {None})
     console = Console(record=True, width=200)
     print_breaches(console, {day: summary})
     assert str(day) in console.export_text()

@@ -19,7 +19,7 @@ from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.report.builder import DAYS_AHEAD, ReportReader, read_day_report
 from ticket_events_pipeline.report.model import CHART_DAYS, ChartDay, Counted, Mean, Overdue, TicketFacts
 from ticket_events_pipeline.report.page import report_page
-from ticket_events_pipeline.report.stored_targets import LONGEST_CONTRADICTED, LONGEST_LATE, LONGEST_NEXT
+from ticket_events_pipeline.report.stored import LONGEST_CONTRADICTED, LONGEST_LATE, LONGEST_NEXT
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
@@ -238,27 +238,27 @@ def test_next_breaches_are_the_foreseen_ones_soonest_first_and_the_rest_is_count
     assert sum(report.next_count for report in reports.values()) > 100
 
 
-def test_trust_strip_equals_footers_and_counts(root, lake, reports):
+def test_data_quality_equals_footers_and_counts(root, lake, reports):
     for day, report in reports.items():
-        footer, trust = read_metadata(FolderStore(root), SUMMARY, day), report.trust
-        assert trust.as_of == (day.end if day != OPEN_DAY else NOW) == int(footer["as_of"])
-        assert trust.is_complete == (day != OPEN_DAY)
-        assert trust.events_through == lake.value(
+        footer, quality = read_metadata(FolderStore(root), SUMMARY, day), report.data_quality
+        assert quality.as_of == (day.end if day != OPEN_DAY else NOW) == int(footer["as_of"])
+        assert quality.is_complete == (day != OPEN_DAY)
+        assert quality.events_through == lake.value(
             "SELECT epoch(max(time))::BIGINT FROM ticket_metric_events"
             " WHERE time < to_timestamp($as_of) AND date <= $day::DATE",
-            as_of=trust.as_of,
+            as_of=quality.as_of,
             day=str(day),
         )
-        assert trust.history_from == FIRST.date
-        assert trust.missing_days == tuple(past for past in MISSING if past < day)
-        assert trust.open_days == ((OPEN_DAY,) if day == OPEN_DAY else ())
-        assert trust.restated_days == ((RESTATED,) if day >= RESTATED else ())
+        assert quality.history_from == FIRST.date
+        assert quality.missing_days == tuple(past for past in MISSING if past < day)
+        assert quality.open_days == ((OPEN_DAY,) if day == OPEN_DAY else ())
+        assert quality.restated_days == ((RESTATED,) if day >= RESTATED else ())
         assert lake.rows(
             "SELECT count(*), count(*) FILTER (applied_at IS NULL), sum(withdrawn_breaches_on_day)::INT,"  # noqa: S608
             f" count(*) FILTER (superseded) FROM {TARGETS} WHERE date = $day",
             day=str(day),
-        ) == [(trust.targets, trust.unknown_policies, trust.withdrawn_breaches, trust.superseded_breaches)]
-    assert sum(report.trust.superseded_breaches for report in reports.values()) > 0
+        ) == [(quality.targets, quality.unknown_policies, quality.withdrawn_breaches, quality.superseded_breaches)]
+    assert sum(report.data_quality.superseded_breaches for report in reports.values()) > 0
 
 
 COUNTED_EVENTS = """
@@ -269,8 +269,8 @@ COUNTED_EVENTS = """
 
 def test_metric_events_that_take_part_are_counted_and_those_that_apply_a_policy(lake, reports):
     for day, report in reports.items():
-        counts = (report.trust.applied_events, report.trust.metric_events)
-        assert [counts] == lake.rows(COUNTED_EVENTS, day=str(day), as_of=report.trust.as_of)
+        counts = (report.data_quality.applied_events, report.data_quality.metric_events)
+        assert [counts] == lake.rows(COUNTED_EVENTS, day=str(day), as_of=report.data_quality.as_of)
         assert 0 < counts[0] < counts[1]
 
 
@@ -298,7 +298,7 @@ def test_targets_closed_by_a_deletion_are_counted_by_ticket_and_in_no_list(lake,
         assert [astuple(ticket) for ticket in report.deleted] == found
         assert report.deleted_count == len(found)
         assert sum(metric.flow.deleted for metric in report.metrics) == sum(targets for _, targets, _ in found)
-        gone = lake.rows(STILL_DELETED, end=report.trust.as_of)
+        gone = lake.rows(STILL_DELETED, end=report.data_quality.as_of)
         assert not {ticket for (ticket,) in gone} & {target.ticket_id for target in (*report.late, *report.next_breaches)}
     assert any(ticket.late for report in reports.values() for ticket in report.deleted)
 
@@ -316,10 +316,10 @@ def test_contradicted_targets_are_those_of_the_day(lake, reports):
             f"SELECT ticket_id, sla_metric FROM {TARGETS} WHERE date = $day AND is_contradicted ORDER BY ALL",  # noqa: S608
             day=str(day),
         )
-        assert [astuple(target) for target in report.trust.contradicted_targets] == found[:LONGEST_CONTRADICTED]
-        assert report.trust.contradicted == len(found)
-        assert (report.trust.deletions_from, report.trust.older_days) == (FIRST.date, ())
-    assert any(report.trust.contradicted for report in reports.values())
+        assert [astuple(target) for target in report.data_quality.contradicted_targets] == found[:LONGEST_CONTRADICTED]
+        assert report.data_quality.contradicted == len(found)
+        assert (report.data_quality.deletions_from, report.data_quality.older_days) == (FIRST.date, ())
+    assert any(report.data_quality.contradicted for report in reports.values())
 
 
 def test_a_ticket_that_was_deleted_while_late_leaves_the_work_list_until_it_is_restored(tmp_path):
@@ -341,19 +341,19 @@ def test_a_ticket_that_was_deleted_while_late_leaves_the_work_list_until_it_is_r
     assert "2 targets of 2 tickets were closed because the ticket was deleted:" in page
 
 
-def test_a_policy_changed_in_the_second_of_the_reply_is_named_in_the_trust_strip(tmp_path):
+def test_a_policy_changed_in_the_second_of_the_reply_is_named_in_the_data_quality(tmp_path):
     clock = Clock(7, "reply_time").add("activate", 8).apply(8, 60, 501, title="Low").add("fulfill", 8.5)
     clock.apply(8.5, 10, 502, title="Urgent").add("update_status", 8.5, status={"calendar": 30, "business": 30})
     sla_root(tmp_path, clock.events, Clock.DAY, Clock.DAY)
     report = report_of(tmp_path, Clock.DAY)
-    assert [astuple(target) for target in report.trust.contradicted_targets] == [(7, "first_reply_time")]
+    assert [astuple(target) for target in report.data_quality.contradicted_targets] == [(7, "first_reply_time")]
     assert "Outcomes contradicted" in report_page(report)
 
 
 def test_without_audits_the_page_says_that_deletions_are_not_known(tmp_path):
     sla_root(tmp_path, Clock().apply(9, 60).events, Clock.DAY, Clock.DAY)
     report = report_of(tmp_path, Clock.DAY)
-    assert (report.trust.deletions_from, report.trust.deletions_through) == (None, None)
+    assert (report.data_quality.deletions_from, report.data_quality.deletions_through) == (None, None)
     assert "targets of deleted tickets count as open" in report_page(report)
 
 
@@ -440,8 +440,8 @@ def test_of_one_moment_the_older_ticket_comes_first(tmp_path):
 def test_target_has_no_known_policy_where_none_was_applied_not_where_one_has_no_number(tmp_path):
     clocks = [Clock().add("breach", 9), Clock(ticket_id=2, first_id=10).apply(9, 60, policy=None)]
     sla_root(tmp_path, all_events(*clocks), Clock.DAY, Clock.DAY)
-    trust = report_of(tmp_path, Clock.DAY).trust
-    assert (trust.targets, trust.unknown_policies) == (2, 1)
+    quality = report_of(tmp_path, Clock.DAY).data_quality
+    assert (quality.targets, quality.unknown_policies) == (2, 1)
 
 
 def test_an_event_in_both_streams_is_one_and_the_later_fetch_decides_whether_it_is_deleted(tmp_path):
@@ -451,14 +451,14 @@ def test_an_event_in_both_streams_is_one_and_the_later_fetch_decides_whether_it_
     put_raw_day(tmp_path, [{**event, "deleted": event["type"] == "activate"} for event in events], day, stream="ticket_events")
     rewrite(tmp_path, "ticket_events", day, footer=lambda metadata: {**metadata, "fetched_at": str(day.end + 7200)})
     make_sla_days(tmp_path, day, day)
-    trust = report_of(tmp_path, day).trust
-    assert (trust.applied_events, trust.metric_events) == (1, 2)
+    quality = report_of(tmp_path, day).data_quality
+    assert (quality.applied_events, quality.metric_events) == (1, 2)
 
 
 def test_day_without_any_apply_is_told_by_its_counts(tmp_path):
     sla_root(tmp_path, Clock().add("activate", 1).add("update_status", 2).add("fulfill", 2).events, Clock.DAY, Clock.DAY)
-    trust = report_of(tmp_path, Clock.DAY).trust
-    assert (trust.applied_events, trust.metric_events) == (0, 3)
+    quality = report_of(tmp_path, Clock.DAY).data_quality
+    assert (quality.applied_events, quality.metric_events) == (0, 3)
 
 
 @pytest.mark.parametrize("damage", ["gone", "broken"])
@@ -469,9 +469,9 @@ def test_raw_files_that_cannot_be_read_leave_counts_blank_and_nothing_else(tmp_p
     for stream in STREAMS:
         path = tmp_path / partition_path(stream, Clock.DAY)
         path.unlink() if damage == "gone" else path.write_bytes(path.read_bytes()[:100])
-    blank = replace(whole.trust, applied_events=None, metric_events=None)
-    assert report_of(tmp_path, Clock.DAY) == replace(whole, trust=blank)
-    assert whole.trust.metric_events == 2
+    blank = replace(whole.data_quality, applied_events=None, metric_events=None)
+    assert report_of(tmp_path, Clock.DAY) == replace(whole, data_quality=blank)
+    assert whole.data_quality.metric_events == 2
 
 
 def test_file_made_before_estimates_has_no_next_breaches(tmp_path):
@@ -506,7 +506,7 @@ def test_damaged_tables_of_the_day_are_named(tmp_path, asset):
 def test_summary_without_a_footer_is_damaged(tmp_path):
     sla_root(tmp_path, all_events(*late_clocks([Clock.DAY])), Clock.DAY, Clock.DAY)
     rewrite(tmp_path, SUMMARY, Clock.DAY, footer=lambda _: {})
-    with pytest.raises(DamagedFileError, match="bears no footer of this pipeline"):
+    with pytest.raises(DamagedFileError, match="has no footer of this pipeline"):
         report_of(tmp_path, Clock.DAY)
 
 
@@ -582,7 +582,7 @@ def test_means_of_any_history_equal_sums_over_stored_days(tmp_path_factory, hist
     assert [policy.mean for policy in report.policies] == [mean(lambda row, key=row[:3]: row[:3] == key) for row in today]
     assert report.late == report.next_breaches == ()
     assert all(metric.overdue == Overdue(None, None, None) for metric in report.metrics)
-    assert report.trust.history_from == dt.date(2026, 3, 1)
+    assert report.data_quality.history_from == dt.date(2026, 3, 1)
 
 
 def test_damaged_summary_of_an_earlier_day_is_a_missing_day(tmp_path):
@@ -591,5 +591,5 @@ def test_damaged_summary_of_an_earlier_day_is_a_missing_day(tmp_path):
     path = tmp_path / partition_path(SUMMARY, Clock.DAY.plus(1))
     path.write_bytes(path.read_bytes()[:100])
     report = report_of(tmp_path, Clock.DAY.plus(2))
-    assert report.trust.missing_days == (Clock.DAY.plus(1),)
+    assert report.data_quality.missing_days == (Clock.DAY.plus(1),)
     assert [day.day for day in report.chart if day.counted is not None] == [Clock.DAY, Clock.DAY.plus(2)]

@@ -198,7 +198,7 @@ def test_when_all_folders_of_a_day_are_deleted_the_ranges_on_both_sides_are_made
     assert requested == [(DAYS[0], DAYS[1]), (DAYS[3], DAYS[4])]
     assert messages[0] == (
         f"{DAYS[0]} to {DAYS[1]}: daily_sla_breach_summary has not been made. "
-        f"{DAYS[3]} to {DAYS[4]}: sla_clocks was made from another file of sla_clocks of the day before than lies there now. "
+        f"{DAYS[3]} to {DAYS[4]}: sla_clocks was made from another file of sla_clocks of the day before than is stored now. "
         "A run is requested."
     )
     assert in_the_end == ALL_MADE

@@ -156,7 +156,7 @@ def test_what_the_heir_saw_is_what_stands(world, point, order):
 @pytest.mark.parametrize("point", ["segment is put", "day is put"])
 def test_who_waits_for_a_process_that_stands_still_in_a_write_is_told_its_name(world, point, monkeypatch):
     monkeypatch.setattr(file_lock, "WAIT_SECONDS", 0.5)
-    monkeypatch.setattr(file_lock, "TELL_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(file_lock, "LOG_AFTER_SECONDS", 0.1)
     log = []
     with world.stopped_at(point) as process:
         name = rf"held by process {process.pid} on \S+"

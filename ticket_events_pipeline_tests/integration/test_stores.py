@@ -1,4 +1,4 @@
-"""What every store promises, tried on a folder and on a bucket of an S3-compatible server."""
+"""What every store promises, on a folder and on a bucket of an S3-compatible server."""
 
 import io
 import os
@@ -28,7 +28,7 @@ DAY = Day.parse("2026-03-02")
 
 @dataclass
 class Place:
-    """A root of a test's own, and the variables that lead there."""
+    """A test's own root, and the variables that lead there."""
 
     root: str
     env: dict[str, str]
@@ -68,12 +68,12 @@ def read(store, path):
         return file.read()
 
 
-def lying(store):
-    """Every file but what a folder needs for its locks."""
+def stored_files(store):
+    """Every file except a folder's lock files."""
     return [path for path in store.paths("") if not path.endswith((".lock", ".lock.holder"))]
 
 
-def test_a_file_appears_whole_when_its_block_ends(store):
+def test_a_file_appears_complete_when_its_block_ends(store):
     with store.writer("a/file") as file:
         file.write(b"first half, ")
         assert store.paths("a") == []
@@ -83,7 +83,7 @@ def test_a_file_appears_whole_when_its_block_ends(store):
     assert read(store, "a/file") == b"first half, second half"
 
 
-def test_a_file_is_replaced_whole(store):
+def test_a_file_is_replaced_atomically(store):
     put(store, "a/file", b"a longer one")
     with store.writer("a/file") as file:
         file.write(b"new")
@@ -102,7 +102,7 @@ def test_a_block_that_raises_changes_and_leaves_nothing(store, error):
     for path in ("a/old", "a/new"):
         with pytest.raises(error):
             half_a_file(path)
-    assert lying(store) == ["a/old"]
+    assert stored_files(store) == ["a/old"]
     assert read(store, "a/old") == b"old"
 
 
@@ -112,7 +112,7 @@ def test_a_file_may_be_empty(store):
         assert (file.seek(0, os.SEEK_END), file.read()) == (0, b"")
 
 
-def test_a_file_of_many_megabytes_comes_back_as_it_went(store):
+def test_a_file_of_many_megabytes_is_read_back_unchanged(store):
     content = os.urandom(21 * 2**20)
     with store.writer("big") as file:
         for start in range(0, len(content), 2**20):
@@ -124,23 +124,23 @@ def test_a_file_of_many_megabytes_comes_back_as_it_went(store):
         assert file.read(5 * 2**20) == content[9 * 2**20 : 14 * 2**20]
 
 
-def test_what_is_not_there_is_a_file_not_found(store):
+def test_a_missing_file_is_file_not_found(store):
     put(store, "a/file")
     for path in ("nothing", "a/nothing", "nothing/at/all"):
         with pytest.raises(FileNotFoundError):
             store.reader(path)
 
 
-def test_paths_are_sorted_and_of_that_folder_alone(store):
+def test_paths_are_sorted_and_only_of_that_folder(store):
     for path in ("a/b/2", "a/bc/1", "a/b/10", "a/b/c/3", "x", "a/b-c/1", "a/b.c"):
         put(store, path)
     assert store.paths("a/b") == ["a/b/10", "a/b/2", "a/b/c/3"]
     assert store.paths("a") == ["a/b-c/1", "a/b.c", "a/b/10", "a/b/2", "a/b/c/3", "a/bc/1"]
     assert store.paths("nothing") == []
-    assert lying(store) == sorted(["x", *store.paths("a")])
+    assert stored_files(store) == sorted(["x", *store.paths("a")])
 
 
-def test_every_file_of_a_folder_has_a_version_that_another_content_does_not_have(store):
+def test_a_files_version_changes_with_its_content(store):
     for path in ("a/b/1", "a/b/c/2", "a/3", "ab/4"):
         put(store, path)
     before = store.versions("a")
@@ -153,16 +153,16 @@ def test_every_file_of_a_folder_has_a_version_that_another_content_does_not_have
     assert store.versions("nothing") == {}
 
 
-def test_what_is_removed_is_gone_and_what_was_never_there_is_no_error(store):
+def test_deleting_a_missing_file_is_no_error(store):
     put(store, "a/file")
     put(store, "a/other")
     store.delete("a/file")
     store.delete("a/file")
     store.delete("never/there")
-    assert lying(store) == ["a/other"]
+    assert stored_files(store) == ["a/other"]
 
 
-def test_an_exchange_creates_changes_and_leaves(store):
+def test_an_update_creates_changes_or_leaves_a_file(store):
     seen = []
 
     def change_to(after):
@@ -178,14 +178,14 @@ def test_an_exchange_creates_changes_and_leaves(store):
     assert read(store, "shared/file") == b""
 
 
-def test_an_exchange_that_raises_leaves_the_file_as_it_is(store):
+def test_an_update_that_raises_leaves_the_file_unchanged(store):
     def fail(before):
         raise ZeroDivisionError
 
     for before in ([], ["shared"]):
         with pytest.raises(ZeroDivisionError):
             store.update("shared", fail)
-        assert lying(store) == before
+        assert stored_files(store) == before
         store.update("shared", lambda _: b"as it was")
     assert read(store, "shared") == b"as it was"
 
@@ -221,24 +221,24 @@ def test_no_change_is_lost_among_processes(place, store):
     command = [sys.executable, "-c", COUNTING, place.root]
     counting = [subprocess.Popen(command, env={**os.environ, **place.env}, stdin=subprocess.PIPE) for _ in range(3)]
     for process in counting:
-        process.stdin.close()  # they have begun about together
+        process.stdin.close()  # they start at about the same time
     assert [process.wait(timeout=60) for process in counting] == [0, 0, 0]
     assert read(store, "count") == b"75"
 
 
-def test_the_trial_of_a_store_leaves_nothing(store):
+def test_checking_a_store_leaves_nothing_behind(store):
     store.check()
-    assert lying(store) == []
+    assert stored_files(store) == []
 
 
-def test_sweeping_removes_what_the_dead_left_and_nothing_else(store):
+def test_sweeping_removes_only_files_of_ended_processes(store):
     dead = Process(this_process().boot, this_process().space, this_process().pid, "1")
     for process in (dead, this_process(), Process("", "", 1, "")):
         put(store, f"{HALF_WRITTEN}/{process}.file")
     put(store, "a/file")
     store.sweep()
     kept = sorted(f"{HALF_WRITTEN}/{process}.file" for process in (this_process(), Process("", "", 1, "")))
-    assert lying(store) == [*kept, "a/file"]
+    assert stored_files(store) == [*kept, "a/file"]
 
 
 def test_a_file_has_an_address_below_the_root(place, store):
@@ -265,7 +265,7 @@ steps = st.lists(
 
 @given(st.integers(0, 2500), st.integers(0, 700), steps)
 def test_an_object_is_read_as_a_file_is(size, tail_bytes, wanted):
-    """Whatever is read and sought in whatever order; and no request asks for what is there already."""
+    """Any reads and seeks in any order; no request asks for bytes that were read already."""
     content = bytes(number % 251 for number in range(size))
     asked: list[tuple[int, int]] = []
 

@@ -1,4 +1,4 @@
-"""Any history: the implementation agrees with the plain oracle, day by day, in whole tables."""
+"""For any history, the implementation agrees with the plain oracle, day by day, in whole tables."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DELETED = [False] * 8 + [True, True, None, 0, 1, "true", "TRUE", "t", "1", "0", 
 """Rule 1: `deleted` as accounts may send it."""
 
 MINUTES = [0, 29, 30, 31, 60, 61, 62, -1, -(10**6), 2**63 - 1, (2**63 - 1) // 60, (2**63 - 1) // 60 + 1, 2**63, None]
-"""Durations, some of which no clock has ever measured; as targets, some that no calendar holds."""
+"""Durations, some of them impossible; as targets, some beyond any calendar."""
 
 
 def slas():
@@ -84,12 +84,12 @@ def event(draw, starts, crowded):
 
 @st.composite
 def audit(draw, starts):
-    """An audit of one of the tickets that mostly sets its status, at moments at which metric events come, too."""
+    """An audit of one of the tickets that mostly sets its status, at moments of metric events."""
     status = st.sampled_from(["deleted", "deleted", "open", "solved", None, 7])
     child = st.fixed_dictionaries({"event_type": st.sampled_from(["Change", "Change", "Create", "Comment"]), "status": status})
     other = st.just({"event_type": "Change", "priority": "high", "previous_value": '"status":"deleted"'})
     return {
-        "id": draw(st.integers(1, 10_000)),  # of another kind than metric events, with the same ids
+        "id": draw(st.integers(1, 10_000)),  # audits may have the ids of metric events
         "ticket_id": draw(st.sampled_from([1, 2, 3])),
         "time": draw(st.sampled_from(starts)) + draw(st.sampled_from([0, 0, 1, 3600, 7200, 7201, 40_000, 82_799])),
         "child_events": draw(st.lists(child | child | other, max_size=3)),
@@ -98,7 +98,7 @@ def audit(draw, starts):
 
 @st.composite
 def audits(draw, timezone="UTC", days=range(DAYS)):
-    """None for half the histories, so that all other rules are seen undisturbed."""
+    """None for half the histories, so that the other rules are tested without deletions."""
     starts = [Day(FIRST, timezone).plus(offset).start for offset in days]
     size = draw(st.sampled_from([0, 0, 4, 8]))
     return draw(st.lists(audit(starts), min_size=size // 2, max_size=size, unique_by=lambda row: row["id"]))
@@ -176,7 +176,7 @@ def test_order_of_arrival_and_repeated_deliveries_change_nothing(history, deleti
 @settings(max_examples=EXAMPLES // 4, deadline=None)
 @given(history=histories(days=MONTHS), deletions=audits(days=MONTHS))
 @pytest.mark.slow
-def test_memory_over_months_equals_an_oracle_that_forgets_whole_clocks(history, deletions):
+def test_the_carry_over_of_months_equals_an_oracle_that_forgets_whole_clocks(history, deletions):
     first = Day(FIRST)
     last = first.plus(64)
     known, audits_known = [], []
@@ -186,7 +186,7 @@ def test_memory_over_months_equals_an_oracle_that_forgets_whole_clocks(history, 
         )
         assert sorted(metric_rows(clocks)["id"].to_pylist()) == sorted(row["id"] for row in known)
         assert set(clocks.filter(own_rows(clocks))["id"].to_pylist()) == {row["id"] for row in audits_known}
-        if day.date.day % 7 < 2:  # enough to see what was remembered rightly, at a quarter of the time
+        if day.date.day % 7 < 2:  # enough to check the carry-over, in a quarter of the time
             check_day(clocks, known, day, day.end, audits_known)
 
 

@@ -1,4 +1,4 @@
-"""The memory in layers is the memory: whatever happens, and however long ago it was."""
+"""The carry-over in layers equals the whole carry-over, for any events of any age."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ def with_new(known, rows):
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.sampled_from(["UTC", "America/New_York"]).flatmap(days_of_events), st.integers(0, len(OFFSETS)))
-def test_layers_remember_what_one_table_and_the_oracle_remember(by_day, gathered_on):
-    """Over a night when the clocks are changed; ids come again; one of the days may gather all in its layer."""
-    whole, memory, known, audits_known = empty_clocks(), CarryOver(), [], []
+def test_layers_hold_the_same_clocks_as_one_table_and_the_oracle(by_day, compacted_on):
+    """Across a DST change, with ids that come again; one of the days may compact everything into its layer."""
+    whole, carry_over, known, audits_known = empty_clocks(), CarryOver(), [], []
     for number, (day, (delivered, audits)) in enumerate(by_day.items()):
         events, changes = sla_events(raw_table(delivered)), changes_of(audits)
         whole = advance(whole, events, day, changes)
-        relevant = memory.of_deleted(changes)
-        memory, layer = (memory.gathered if number == gathered_on else memory.advanced)(events, day, relevant)
-        assert in_clock_order(memory.clocks()).to_pylist() == whole.to_pylist()
+        relevant = carry_over.relevant_changes(changes)
+        carry_over, layer = (carry_over.compacted if number == compacted_on else carry_over.advanced)(events, day, relevant)
+        assert in_clock_order(carry_over.clocks()).to_pylist() == whole.to_pylist()
         assert targets(layer.clocks.table, day=day, as_of=day.end) == targets(whole, day=day, as_of=day.end)
         known, audits_known = with_new(known, sla_oracle.live_events(delivered)), audits_known + audits
         known, audits_known = sla_oracle.without_forgotten(known, day.end, audits_known)
@@ -81,60 +81,60 @@ def test_layers_remember_what_one_table_and_the_oracle_remember(by_day, gathered
         assert set(whole.filter(own_rows(whole))["id"].to_pylist()) == {row["id"] for row in audits_known}
 
 
-def memory_after(by_day):
-    """The memory after days of events, and the last layer."""
-    memory, layer = CarryOver(), None
+def carry_over_after(by_day):
+    """The carry-over after days of events, and the last layer."""
+    carry_over, layer = CarryOver(), None
     for day, clocks in sorted(by_day.items()):
         events = [event for clock in clocks for event in clock.events if day.start <= event["time"] < day.end]
-        memory, layer = memory.advanced(sla_events(raw_table(events)), day)
-    return memory, layer
+        carry_over, layer = carry_over.advanced(sla_events(raw_table(events)), day)
+    return carry_over, layer
 
 
 def tickets_in(layer):
     return sorted(set(layer.clocks.table["ticket_id"].to_pylist()))
 
 
-def test_a_days_layer_holds_what_moved_and_what_is_open_and_nothing_else():
+def test_a_days_layer_holds_only_what_moved_or_is_open():
     is_open, is_closed = Clock(1).apply(9, 60), Clock(2, first_id=21).apply(9, 60).add("fulfill", 10)
     moves = Clock(3, first_id=31).add("activate", 9).add("pause", 33)
     every = [is_open, is_closed, moves]
-    memory, layer = memory_after({DAY: every, DAY.plus(1): every})
+    carry_over, layer = carry_over_after({DAY: every, DAY.plus(1): every})
     assert tickets_in(layer) == [1, 3]
     assert rows_of(layer.clocks.table.select(["id"])) == [{"id": 1}, {"id": 31}, {"id": 32}]  # whole histories
-    assert sorted(set(memory.clocks()["ticket_id"].to_pylist())) == [1, 2, 3]
+    assert sorted(set(carry_over.clocks()["ticket_id"].to_pylist())) == [1, 2, 3]
 
 
-def test_what_is_still_remembered_moves_on_before_its_layer_goes():
+def test_remembered_clocks_move_on_before_their_layer_is_dropped():
     unsolved, solved = Clock(1, "resolution_time").add("activate", 9), Clock(2, first_id=21).add("activate", 9)
     by_day = {DAY.plus(offset): [unsolved, solved] for offset in range(32)}
-    memory, layer = memory_after(by_day)
+    carry_over, layer = carry_over_after(by_day)
     assert tickets_in(layer) == [1]
-    assert len(memory.layers) == 31
-    assert memory.clocks()["id"].to_pylist() == [1]
+    assert len(carry_over.layers) == 31
+    assert carry_over.clocks()["id"].to_pylist() == [1]
 
 
-def test_a_ticket_whose_only_event_went_to_another_is_not_found_again():
+def test_a_ticket_whose_only_event_moved_is_not_found_again():
     moved = Clock(2, first_id=1).add("activate", 33)
-    memory, layer = memory_after({DAY: [Clock(1).add("activate", 9)], DAY.plus(1): [moved]})
+    carry_over, layer = carry_over_after({DAY: [Clock(1).add("activate", 9)], DAY.plus(1): [moved]})
     assert layer.forgotten.tolist() == [1]
-    assert memory.clocks()["ticket_id"].to_pylist() == [2]
-    again, _ = memory.advanced(sla_events(raw_table(Clock(1, first_id=5).add("pause", 60).events)), DAY.plus(2))
+    assert carry_over.clocks()["ticket_id"].to_pylist() == [2]
+    again, _ = carry_over.advanced(sla_events(raw_table(Clock(1, first_id=5).add("pause", 60).events)), DAY.plus(2))
     assert sorted(again.clocks()["id"].to_pylist()) == [1, 5]
 
 
-def test_an_id_that_comes_again_moves_the_tickets_alone_that_have_it_now():
-    """Of the ticket that had it once, an old layer still has the row."""
+def test_an_id_delivered_again_moves_only_the_tickets_that_have_it_now():
+    """An old layer still has the row of the ticket that had it before."""
     others = [Clock(number, first_id=10 * number).add("activate", 9) for number in range(3, 9)]
     moved, once_more = Clock(2, first_id=1).add("activate", 33), Clock(2, first_id=1).add("activate", 57)
-    memory, _ = memory_after({DAY: [Clock(1).add("activate", 9), *others], DAY.plus(1): [moved]})
-    assert 1 in memory.layers[0].clocks.table["id"].to_pylist()
-    _, layer = memory.advanced(sla_events(raw_table(once_more.events)), DAY.plus(2))
+    carry_over, _ = carry_over_after({DAY: [Clock(1).add("activate", 9), *others], DAY.plus(1): [moved]})
+    assert 1 in carry_over.layers[0].clocks.table["id"].to_pylist()
+    _, layer = carry_over.advanced(sla_events(raw_table(once_more.events)), DAY.plus(2))
     assert layer.tickets.tolist() == [2]
 
 
-def test_rows_that_newer_layers_have_are_given_back():
+def test_rows_of_newer_layers_are_released_from_older_ones():
     clocks = [Clock(number, first_id=10 * number).add("activate", 9).add("fulfill", 33) for number in range(1, 9)]
-    memory, _ = memory_after({DAY: clocks, DAY.plus(1): clocks[:4]})
-    first, second = memory.layers
+    carry_over, _ = carry_over_after({DAY: clocks, DAY.plus(1): clocks[:4]})
+    first, second = carry_over.layers
     assert (first.clocks.table.num_rows, second.clocks.table.num_rows) == (4, 8)
     assert first.tickets.tolist() == [5, 6, 7, 8]

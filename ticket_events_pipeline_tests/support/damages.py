@@ -1,4 +1,4 @@
-"""What can happen to a stored file from outside: each damage as a function of the root, the stream and the day.
+"""Damage to a stored file: each kind as a function of the root, the stream and the day.
 
 Rows are changed with the footer kept, as an editor of the file would leave it; or a field of the footer, the rows kept.
 """
@@ -31,7 +31,7 @@ def rewrite(
     rows: Callable[[pa.Table], pa.Table] = lambda table: table,
     footer: Callable[[dict[str, str]], dict[str, str]] = lambda metadata: metadata,
 ) -> None:
-    """Put the file again with its rows, its footer, or both changed."""
+    """Write the file again with its rows, its footer, or both changed."""
     store = FolderStore(root)
     table, metadata = read_partition(store, stream, day), read_metadata(store, stream, day)
     assert table is not None
@@ -40,7 +40,7 @@ def rewrite(
 
 
 def without_estimates(root: Path, day: Day) -> None:
-    """Put the day's targets as versions before `due_at` did."""
+    """Write the day's targets as versions before `due_at` did."""
 
     def footer(metadata: dict[str, str]) -> dict[str, str]:
         return {name: text for name, text in metadata.items() if name != "schema_version"}
@@ -93,7 +93,7 @@ def truncated(root: Path, stream: str, day: Day) -> None:
 
 
 def middle_overwritten(root: Path, stream: str, day: Day) -> None:
-    """As a bad sector does it: the footer stands, the rows before it don't."""
+    """Like a bad sector: the footer is intact, the rows before it aren't."""
     path = path_of(root, stream, day)
     content = bytearray(path.read_bytes())
     content[len(content) // 3 : len(content) // 3 + 200] = bytes(200)
@@ -129,7 +129,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "the other stream's": (other_streams, "it was put in this day's place"),
     "no footer": (lambda root, stream, day: rewrite(root, stream, day, footer=lambda _: {}), "has no readable footer"),
 }
-"""By name: the damage, and what is told of it. The day's ledger needs three pages, and rows in its first and last."""
+"""By name: the damage, and the finding. The day's ledger needs three pages, with rows in the first and last."""
 
 
 def _plus(number: int) -> Callable[[str], str]:
@@ -157,4 +157,4 @@ FIELDS: dict[str, tuple[Callable[[str], str], str]] = {
     "content_hash": (lambda text: text[::-1], "content_hash differs"),
     "pages": (lambda _: "[]", "names no page"),
 }
-"""By field of the footer: how it is edited, and what is told of it."""
+"""By field of the footer: how it is edited, and the finding."""

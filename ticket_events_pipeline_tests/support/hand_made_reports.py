@@ -11,6 +11,7 @@ from ticket_events_pipeline.report.model import (
     CHART_DAYS,
     ChartDay,
     Counted,
+    DataQuality,
     DayReport,
     DeletedTicket,
     Flow,
@@ -20,7 +21,6 @@ from ticket_events_pipeline.report.model import (
     Overdue,
     PolicyFigures,
     TicketFacts,
-    Trust,
 )
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 
@@ -107,7 +107,7 @@ DUE = OpenTarget(
     due_at=DAY.end + 40 * MINUTE,
     ticket=TicketFacts(),
 )
-TRUST = Trust(
+DATA_QUALITY = DataQuality(
     as_of=DAY.end,
     is_complete=True,
     events_through=DAY.end - 90,
@@ -151,14 +151,14 @@ def day_report(**changes: Any) -> DayReport:
         unforecast=33,
         deleted=(),
         deleted_count=0,
-        trust=TRUST,
+        data_quality=DATA_QUALITY,
     )
     return replace(report, **changes)
 
 
-def with_trust(**changes: Any) -> DayReport:
+def with_data_quality(**changes: Any) -> DayReport:
     """The same, but for what is known of its trustworthiness."""
-    return day_report(trust=replace(TRUST, **changes))
+    return day_report(data_quality=replace(DATA_QUALITY, **changes))
 
 
 def with_deleted_tickets() -> DayReport:
@@ -169,7 +169,9 @@ def with_deleted_tickets() -> DayReport:
 
 def of_day(day: Day, **changes: Any) -> DayReport:
     """A report of another day, read to its end, with a short chart: it takes the longest to draw."""
-    return day_report(day=day, chart=(replace(CHART[-1], day=day),), trust=replace(TRUST, as_of=day.end), **changes)
+    return day_report(
+        day=day, chart=(replace(CHART[-1], day=day),), data_quality=replace(DATA_QUALITY, as_of=day.end), **changes
+    )
 
 
 def with_texts(text: str) -> DayReport:

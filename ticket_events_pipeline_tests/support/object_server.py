@@ -1,4 +1,4 @@
-"""An S3-compatible server (moto's) as a process of its own on 127.0.0.1, with a bucket, and what makes it misbehave.
+"""An S3-compatible server (moto) in its own process on 127.0.0.1, with a bucket and injectable faults.
 
     with object_server() as server:
         root = server.root("prefix")   # s3://bucket/prefix
@@ -6,7 +6,7 @@
         with server.exported():        # the same variables in this process
             open_store(root)
 
-It ends with the block, or with the process that started it. What it holds is in its memory, and outlives those who wrote it.
+It ends with the block, or with the process that started it. Objects are kept in its memory.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ObjectServer:
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables that lead to it, and away from what the machine may have set."""
+        """The variables that lead to it and override the machine's."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": "eu-central-1",
@@ -56,15 +56,15 @@ class ObjectServer:
 
     @contextmanager
     def exported(self, **more: str) -> Iterator[None]:
-        """Its variables in this process's environment, in place of all that the providers read."""
+        """Its variables in this process's environment, in place of all that the libraries read."""
         with exported({**self.env, **more}):
             yield
 
     def fail(self, match: str, status: int = 503, *, code: str = "SlowDown", times: int = 1_000_000, **how: Any) -> None:
         """Answer the next `times` requests whose line holds `match` with an error.
 
-        `after=True` carries them out all the same; `seconds=…` keeps them waiting first; `drop=True` ignores the conditions
-        set for them, and answers as usual.
+        `after=True` executes them nevertheless; `seconds=…` delays them; `drop=True` ignores their preconditions and answers
+        normally.
         """
         fault = {"match": match, "status": status, "code": code, "times": times, **how}
         requests.post(self.url + _CONTROL, json=fault, timeout=10).raise_for_status()
@@ -84,7 +84,7 @@ class ObjectServer:
 
 
 def client(server: ObjectServer) -> Any:
-    """A boto3 client: another one than the code under test has."""
+    """A boto3 client, independent of the code under test."""
     import boto3
 
     return boto3.client(
@@ -113,7 +113,7 @@ def exported(variables: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def object_server() -> Iterator[ObjectServer]:
-    """A server of its own, with an empty bucket."""
+    """A new server with an empty bucket."""
     command = [sys.executable, "-P", __file__]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -128,7 +128,7 @@ def object_server() -> Iterator[ObjectServer]:
 
 
 class _FaultyApp:
-    """moto behind a gate that counts the requests and makes some fail."""
+    """moto behind a gate that records requests and makes some fail."""
 
     def __init__(self, moto: Any) -> None:
         self._moto = moto
@@ -150,7 +150,7 @@ class _FaultyApp:
         if fault.get("drop"):
             environ = {name: value for name, value in environ.items() if name not in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")}
         if not fault or fault.get("after") or fault.get("drop"):
-            with self._lock:  # moto looks at a condition first and puts later, with nothing to keep two requests apart
+            with self._lock:  # moto checks a precondition and puts without a lock in between
                 answer = list(self._moto(environ, start if not fault.get("after") else lambda *_: None))
             if not fault.get("after"):
                 return answer
@@ -188,7 +188,7 @@ def _serve() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdout.write(f"http://127.0.0.1:{server.port}\n")
     sys.stdout.flush()
-    sys.stdin.read()  # until the other end is gone, however it went
+    sys.stdin.read()  # until the parent process ends
 
 
 if __name__ == "__main__":

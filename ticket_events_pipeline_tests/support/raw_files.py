@@ -9,7 +9,7 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
-from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 
 LATE_SECONDS = 3600
 """How long after its end a complete day was read."""
@@ -36,7 +36,7 @@ def raw_footer(
         duplicates=0,
         rejected=0,
         fetched_at=int(read_to),
-        content_hash=content_hash(rows),
+        content_hash=content_hash(rows, added=TABLES[stream].added),
         pages=(),
     )
 

@@ -1,6 +1,6 @@
-"""Zendesk's metric events as the SLA tests write them, on their way into raw tables and out of result tables again.
+"""Metric events as the SLA tests write them, and their conversion to raw tables and from result tables.
 
-An event is a dict as Zendesk sends it, but for its `time`, which is epoch seconds.
+An event is a dict as Zendesk sends it, except that its `time` is epoch seconds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def raw_row(event):
 
 
 def held(number):
-    """What an int64 column holds of it."""
+    """The number if it fits into int64, else None."""
     return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
@@ -54,7 +54,7 @@ def audit_row(audit):
 
 
 def changes_of(audits):
-    """The status changes that audits tell."""
+    """The status changes in audits."""
     return status_changes(raw_table(audits, "ticket_events").select(AUDIT_COLUMNS).to_batches())
 
 
@@ -76,7 +76,7 @@ def of_day(rows, day):
 
 
 def clocks_by_day(events, first, last, *, start=None, audits=()):
-    """The clocks at the end of each day from `first` through `last`, all deliveries having been read before."""
+    """The clocks at the end of each day from `first` through `last`, after all deliveries."""
     clocks, by_day = start or empty_clocks(), {}
     for day in days_between(first, last):
         clocks = advance(clocks, sla_events(raw_table(of_day(events, day))), day, changes_of(of_day(audits, day)))

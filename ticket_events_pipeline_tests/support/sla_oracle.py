@@ -1,4 +1,4 @@
-"""A slow and plain second implementation of SLA.md: one state machine per clock, replaying all history for every day.
+"""A slow and plain second implementation of the SLA rules: one state machine per clock, replaying all history for every day.
 
 It reads Zendesk's own rows (dicts, times as epoch seconds) and shares no code with the package: where the two differ, one
 of them has SLA.md wrong. Metric events are `deliveries`; audits (`id, ticket_id, time, child_events`) tell of deleted tickets.
@@ -82,7 +82,7 @@ def clocks_of(events):
 
 
 def policy_of(event):
-    """Rule 4: what an apply brings; None takes the policy away."""
+    """Rule 4: the policy of an apply; None removes it."""
     is_group = event.get("group_sla") is not None
     sla = event["group_sla"] if is_group else event.get("sla")
     if sla is None:
@@ -107,7 +107,7 @@ def same_target(one, other):
 
 
 class ClockLife:
-    """One clock, taking its events one by one."""
+    """One clock, which processes its events one by one."""
 
     def __init__(self, start):
         self.start = start
@@ -245,11 +245,11 @@ class ClockLife:
         return not self.open and self.closed_by == "fulfil"
 
     def own_policy(self):
-        """In force, else the last one; a fulfilled target keeps the one that it was fulfilled with until it opens again."""
+        """The policy in force, else the last one; a fulfilled target keeps its policy until it re-opens."""
         return self.policy_at_closing if self.is_fulfilled_target() else self.last_policy
 
     def elapsed_seconds(self):
-        """B5: by the last update_status, if it isn't older than the fulfilment and no nonsense."""
+        """B5: by the last update_status, if it isn't older than the fulfilment and not negative."""
         if self.status is None or not self.is_fulfilled_target() or self.status_at < self.closed_at:
             return None
         minutes = self.status.get("business" if (self.own_policy() or NO_POLICY)["business_hours"] else "calendar")
@@ -269,7 +269,7 @@ class ClockLife:
         return elapsed <= target
 
     def contradicted(self):
-        """Rule 10, by a minute or more on either side: durations come without their seconds."""
+        """Rule 10, by a minute or more on either side: durations come in whole minutes."""
         if self.measured() is None:
             return False
         elapsed, target = self.measured()
@@ -381,7 +381,7 @@ def targets(deliveries, *, date, timezone, as_of, audits=()):
 
 
 def without_forgotten(deliveries, end, audits=()):
-    """SLA.md part 2: those of the events so far whose clocks are remembered at the end of a day, and those of the audits."""
+    """The events so far whose clocks are kept at the end of a day, and the audits that are."""
     clocks = clocks_of(live_events(deliveries))
     changes = of_deleted_tickets(status_changes(audits))
     lives, kept_tickets, kept = {}, set(), []
@@ -407,7 +407,7 @@ def without_forgotten(deliveries, end, audits=()):
 
 
 def of_deleted_tickets(changes):
-    """Those of tickets that have been deleted: what the memory between days keeps."""
+    """The changes of tickets that were deleted, which the carry-over keeps."""
     deleted = {change[3] for change in changes if change[4]}
     return [change for change in changes if change[3] in deleted]
 

@@ -54,15 +54,15 @@ def _make_reports(_: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Da
 
 
 def _metadata(report: DayReport, made: MadeReport) -> dict[str, Any]:
-    trust = report.trust
+    quality = report.data_quality
     return {
         "dagster/uri": made.url,
         "file": dg.MetadataValue.path(made.url),
         "latest": dg.MetadataValue.path(made.latest_url),
         "size_bytes": made.size_bytes,
-        "complete": trust.is_complete,
-        "as_of": moment(trust.as_of),
+        "complete": quality.is_complete,
+        "as_of": moment(quality.as_of),
         "late_and_open": report.late_count,
         "forecast_breaches": report.next_count,
-        "missing_days": len(trust.missing_days),
+        "missing_days": len(quality.missing_days),
     }

@@ -1,21 +1,19 @@
 """`sla_breach_alert_sensor`: posts breaches, failed runs and stalled streams to a webhook, each once. Off by default.
 
-It connects `ticket_events_pipeline.alerts` with Dagster, which contributes the failed runs and the cursor. Rejected:
-`@run_failure_sensor` sees runs alone, at each failure, also if Dagster will retry them, and loses what a webhook that is down
-didn't accept.
+This module adds what Dagster knows: the failed runs, and the cursor. Rejected: `@run_failure_sensor` sees runs alone, at each
+failure, also of those that are retried, and forgets what a webhook in an outage didn't accept.
 """
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 
 import dagster as dg
 
-from ticket_events_pipeline.alerts.observation import Observed
-from ticket_events_pipeline.alerts.observe import reading_times, summarised_days
+from ticket_events_pipeline.alerts import slack
+from ticket_events_pipeline.alerts.observe import Observed, reading_times, summarised_days
 from ticket_events_pipeline.alerts.settings import AlertSettings, alert_settings
-from ticket_events_pipeline.alerts.state import Memory
-from ticket_events_pipeline.alerts.tick import tick
+from ticket_events_pipeline.alerts.state import AlertState, tick
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.defs.runs import failed_runs, location_label, repository_of
 from ticket_events_pipeline.defs.scope import AccountScope
@@ -47,34 +45,39 @@ def sla_breach_alert_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -
 def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, settings: AlertSettings, now: int) -> dg.SensorResult:
     from ticket_events_pipeline.alerts.webhook import post  # an HTTP client, which no other sensor needs
 
-    memory = Memory.parse(context.cursor)
+    state = AlertState.parse(context.cursor)
     problems: list[str] = []
-    observed = _observe(context, scope, memory, now, problems)
-    ticked = tick(memory, observed, settings, account=_account(scope), post=functools.partial(post, settings.webhook))
-    message = "\n".join([ticked.told, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
-    return dg.SensorResult(skip_reason=message, cursor=ticked.memory.to_cursor())
+    observed = _observed(context, scope, now, problems, is_posted=state.has_posted)
+    about = slack.Context(_account(scope), scope.timezone, settings.dagster_url, "/".join(scope.key(SUMMARY).path))
+    ticked = tick(state, observed, settings, post=lambda news: post(settings.webhook, slack.payload(news, about)))
+    summary = "\n".join([ticked.summary, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
+    return dg.SensorResult(skip_reason=summary, cursor=ticked.state.to_cursor())
 
 
-def _observe(
-    context: dg.SensorEvaluationContext, scope: AccountScope, memory: Memory, now: int, problems: list[str]
+def _observed(
+    context: dg.SensorEvaluationContext,
+    scope: AccountScope,
+    now: int,
+    problems: list[str],
+    *,
+    is_posted: Callable[[str], bool],
 ) -> Observed:
-    """Days, streams and failed runs. A store that can't be read hides its days, not the runs that fail for the same reason."""
+    """What the tick can read. A store that can't be read hides its days, not the runs that fail for the same reason."""
     failed = failed_runs(
         context.instance,
         repository_of(context),
         location_label(context),
         key_prefix=scope.key_prefix,
         now=now,
-        is_known=memory.has_told,
+        is_posted=is_posted,
     )
-    runs_alone = Observed(now, scope.timezone, failed_runs=failed, summary_path="/".join(scope.key(SUMMARY).path))
     try:
         store, today = scope.pipeline().store, scope.day_containing(now)
     except TicketEventsError as error:
         problems.append(str(error))
-        return runs_alone
+        return Observed(now, scope.timezone, failed_runs=failed)
     days, read_at = summarised_days(store, today, problems), reading_times(store, today, problems)
-    return Observed(now, scope.timezone, days, read_at, failed, runs_alone.summary_path)
+    return Observed(now, scope.timezone, days, read_at, failed)
 
 
 def _account(scope: AccountScope) -> str | None:

@@ -1,11 +1,8 @@
-"""The memory between days, a layer a day: what a day leaves behind, and how a later day finds it again.
+"""The carry-over: what a day leaves for the next, as layers like those of a log-structured store, one layer per day.
 
-Every ticket stands whole, with all of its remembered clocks, in the newest layer that names it; what older layers say of it no
-longer counts. A day's layer names the tickets that moved on the day, those with an open target, and those that would be lost
-because their layer grows too old. So a day's layer alone is all that the day's targets need, the layers of some thirty days are
-all that is remembered, and a day costs what moves on it, however much is remembered.
-
-Not here: the rules (`clocks`), where layers lie and whether they follow from each other (`summarize.stored_clocks`).
+The newest layer that names a ticket has all of its clocks; older layers no longer count for it. A day's layer names the tickets
+that moved on the day, those with an open target, and those whose layer becomes too old. So a day's targets need the day's layer
+alone, the layers of some thirty days are the whole carry-over, and the cost of a day depends on what moves on it.
 """
 
 from __future__ import annotations
@@ -21,45 +18,45 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.clocks import advance, deleted_tickets, empty_clocks, open_tickets, without_forgotten
-from ticket_events_pipeline.sla.rules.deletions import of_deleted
+from ticket_events_pipeline.sla.rules.deletions import changes_of_deleted
 from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once, ranges, union
 
 REACH_DAYS = 30
-"""So many days before its newest layer the memory reaches back. An event is remembered for 30 times 24 hours; where the clocks
-were changed meanwhile, it may be one of that day. What is remembered for longer moves on to newer layers."""
+"""How many days the carry-over reaches back before its newest layer. An event is remembered for 30 times 24 hours, which may
+start on that day when clocks were changed meanwhile. Whatever is remembered for longer moves to newer layers."""
 
 
 NO_TICKETS: Ints = np.empty(0, np.int64)
 
 
 class Layer(Protocol):
-    """What a day left behind. Tickets are handed in and out ascending, each once."""
+    """What a day left. Arrays of tickets are ascending and unique."""
 
     @property
     def day(self) -> Day:
-        """The day at whose end it was left."""
+        """The day that left it."""
 
     @property
     def tickets(self) -> Ints:
-        """Those that it names. One without rows is forgotten, whatever older layers say."""
+        """The tickets that it names. A ticket without rows is forgotten, whatever older layers have."""
 
     @property
     def deleted_tickets(self) -> Ints:
-        """Those that are known to be or to have been deleted; perhaps some that it no longer names."""
+        """The tickets that are or were deleted; may include some that it no longer names."""
 
     def rows(self, tickets: Ints) -> pa.Table:
-        """All clocks of some of the tickets that it names."""
+        """All clocks of some of its tickets."""
 
     def having(self, ids: Ints) -> Ints:
         """The tickets with an event of one of the ascending ids."""
 
     def without(self, tickets: Ints) -> Layer:
-        """The layer once a newer one names these: it need not know them any more."""
+        """The layer after a newer one names these tickets: it no longer needs them."""
 
 
 @dataclass(frozen=True)
 class SortedClocks:
-    """Clocks sorted by ticket, to look tickets and events up in."""
+    """Clocks sorted by ticket, for lookups by ticket and by event."""
 
     table: pa.Table
 
@@ -101,21 +98,21 @@ def tickets_having(clocks: pa.Table, ids: Ints) -> Ints:
 
 @dataclass(frozen=True)
 class MemoryLayer:
-    """A layer that is kept in memory; rows of tickets that it no longer names may still lie in it."""
+    """A layer in memory; it may still have rows of tickets that it no longer names."""
 
     day: Day
     tickets: Ints
     clocks: SortedClocks
 
     @classmethod
-    def of(cls, day: Day, clocks: pa.Table, *, besides: Ints = NO_TICKETS) -> MemoryLayer:
-        """The layer of clocks sorted by ticket, that names some tickets besides."""
+    def of(cls, day: Day, clocks: pa.Table, *, also_naming: Ints = NO_TICKETS) -> MemoryLayer:
+        """The layer of clocks sorted by ticket; it also names the tickets `also_naming`."""
         content = SortedClocks(clocks)
-        return cls(day, union(content.tickets, besides), content)
+        return cls(day, union(content.tickets, also_naming), content)
 
     @property
     def forgotten(self) -> Ints:
-        """The tickets that it names without having rows of them."""
+        """The tickets that it names without rows."""
         return self.tickets[~among(self.tickets, self.clocks.tickets)]
 
     @property
@@ -132,7 +129,7 @@ class MemoryLayer:
         return self.clocks.having(ids)
 
     def without(self, tickets: Ints) -> MemoryLayer:
-        """See `Layer.without`. What isn't needed any more is given back once it is a quarter."""
+        """See `Layer.without`. Memory is released once a quarter of the tickets isn't needed any more."""
         named = self.tickets[~among(self.tickets, tickets)]
         is_worth_a_copy = len(named) < 3 / 4 * len(self.clocks.tickets)
         return MemoryLayer(self.day, named, SortedClocks(self.rows(named)) if is_worth_a_copy else self.clocks)
@@ -140,7 +137,7 @@ class MemoryLayer:
 
 @dataclass(frozen=True)
 class CarryOver:
-    """What is remembered at the end of the newest layer's day.
+    """The carry-over at the end of the newest layer's day.
 
     Attributes:
         layers: oldest first.
@@ -149,20 +146,20 @@ class CarryOver:
     layers: tuple[Layer, ...] = ()
 
     def clocks(self) -> pa.Table:
-        """All that is remembered."""
+        """All clocks that are carried over."""
         return self._clocks(self._found(union(NO_TICKETS, *(layer.tickets for layer in self.layers))))
 
-    def of_deleted(self, changes: pa.Table) -> pa.Table:
-        """Those changes of status that may matter: of tickets that are deleted by one of them or have been before."""
-        return of_deleted(changes, union(NO_TICKETS, *(layer.deleted_tickets for layer in self.layers)))
+    def relevant_changes(self, changes: pa.Table) -> pa.Table:
+        """The status changes that may matter: of tickets that one of them deletes or that were deleted before."""
+        return changes_of_deleted(changes, union(NO_TICKETS, *(layer.deleted_tickets for layer in self.layers)))
 
     def advanced(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[CarryOver, MemoryLayer]:
-        """The memory at the end of a later day, and its newest layer.
+        """The carry-over at the end of a later day, and its newest layer.
 
         Args:
             events: all stored events of the day, see `clocks.advance`.
             day: the day that ends.
-            changes: of the tickets' status, from `of_deleted`.
+            changes: of the tickets' status, from `relevant_changes`.
         """
         oldest = day.plus(-REACH_DAYS)
         staying = tuple(layer for layer in self.layers if layer.day >= oldest)
@@ -172,16 +169,16 @@ class CarryOver:
         found = self._found(union(moved, self._open(), *left))
         clocks = advance(self._clocks(found), events, day, changes)
         known_to_older = union(NO_TICKETS, *(tickets for layer, tickets in found if layer.day >= oldest))
-        here = MemoryLayer.of(day, clocks, besides=known_to_older)
+        here = MemoryLayer.of(day, clocks, also_naming=known_to_older)
         return CarryOver((*(layer.without(here.tickets) for layer in staying), here)), here
 
-    def gathered(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[CarryOver, MemoryLayer]:
-        """As `advanced`, but with all that is remembered in the one layer, so that no older one is needed."""
+    def compacted(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[CarryOver, MemoryLayer]:
+        """As `advanced`, but with everything in one layer, so that no older one is needed."""
         here = MemoryLayer.of(day, advance(self.clocks(), events, day, changes))
         return CarryOver((here,)), here
 
     def _found(self, tickets: Ints) -> list[tuple[Layer, Ints]]:
-        """The newest layer of each of the tickets that are named at all."""
+        """For the tickets that any layer names, the newest layer of each."""
         found = []
         for layer in reversed(self.layers):
             is_here = among(tickets, layer.tickets)
@@ -191,25 +188,25 @@ class CarryOver:
         return found
 
     def _clocks(self, found: Sequence[tuple[Layer, Ints]]) -> pa.Table:
-        """What is remembered of the tickets that were found."""
+        """The remembered clocks of the tickets that were found."""
         if not found:
             return empty_clocks()
         rows = pa.concat_tables([layer.rows(tickets) for layer, tickets in found])
         return without_forgotten(rows.unify_dictionaries().combine_chunks(), self.layers[-1].day)
 
     def _having(self, ids: Ints) -> Ints:
-        """The tickets that have an event of one of the ids, which comes again."""
+        """The tickets that already have an event of one of the ids."""
         maybe = union(NO_TICKETS, *(layer.having(ids) for layer in self.layers))
         return tickets_having(self._clocks(self._found(maybe)), ids) if len(maybe) else maybe
 
     def _open(self) -> Ints:
-        """The tickets with an open target: the newest layer names them all."""
+        """The tickets with an open target; the newest layer names them all."""
         if not self.layers:
             return NO_TICKETS
         return open_tickets(self.layers[-1].rows(self.layers[-1].tickets))
 
     def _only_in(self, place: int) -> Ints:
-        """The tickets that are still remembered and that no layer after the one at `place` names."""
+        """The tickets that are still remembered and that only the layer at `place`, and none after it, names."""
         layer = self.layers[place]
         tickets = once(without_forgotten(layer.rows(layer.tickets), self.layers[-1].day)["ticket_id"].to_numpy())
         for newer in self.layers[place + 1 :]:

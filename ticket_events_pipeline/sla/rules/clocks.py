@@ -1,9 +1,7 @@
-"""Every remembered clock with its own SLA events so far (SLA.md part 2): adding a day's events, and forgetting.
+"""The clocks of `sla_clocks` with their SLA events so far: adding a day's events, and forgetting old clocks.
 
-Not here: what the events mean for a target (`targets`), which day's file holds which clocks (`memory`).
-
-Clocks depend on events of their own ticket alone. So all of this holds for the clocks of some tickets as for those of all, as
-long as each ticket is there whole. The rows of a ticket stand together, and in it those of a clock, in the order of rule 2.
+Clocks depend only on events of their own ticket, so everything here works on the clocks of some tickets as on those of all, as
+long as each ticket is complete. Rows are grouped by ticket and clock, in the order of rule 2.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 
 REMEMBERED_SECONDS = 30 * 86_400
 """How long after a ticket's last event its clocks are remembered: Zendesk closes a solved ticket for good within 28 days, and
-removes a deleted one for good after 30. A deletion or restoration is an event, too."""
+removes a deleted one for good after 30. A deletion or restoration is also an event."""
 
 UNSOLVED_METRIC = "resolution_time"
 """A ticket with a clock of this metric that is not fulfilled is unsolved."""
@@ -33,20 +31,20 @@ CLOCK_KEY = ["ticket_id", "metric", "instance_id"]
 
 
 def empty_clocks() -> pa.Table:
-    """The memory before the first day."""
+    """No clocks, as before the first day."""
     return SLA_CLOCKS_TABLE.schema.empty_table()
 
 
 def advance(clocks: pa.Table, events: pa.Table, day: Day, changes: pa.Table | None = None) -> pa.Table:
-    """The clocks remembered at the end of a day, sorted by (ticket_id, metric, instance_id), then by rule 2.
+    """The clocks to remember at the end of a day, sorted by (ticket_id, metric, instance_id), then by rule 2.
 
     Args:
-        clocks: those at the end of the day before, of at least the tickets that the events are of.
+        clocks: those at the end of the day before, at least of the tickets of the events.
         events: all stored events of the day (`SLA_EVENTS_SCHEMA`, unique by id), those later than an `as_of` included.
-            An id that `clocks` knows too is replaced by the day's event.
+            An id that `clocks` also has is replaced by the day's event.
         day: the day that ends.
-        changes: of the tickets' status on the day (`STATUS_CHANGES_SCHEMA`); those of tickets that aren't known to be or
-            have been deleted mean nothing.
+        changes: of the tickets' status on the day (`STATUS_CHANGES_SCHEMA`); they only count for tickets that are or
+            were deleted.
     """
     rows = merge([metric_rows(clocks), events])
     own = ticket_rows(clocks, STATUS_CHANGES_SCHEMA.empty_table() if changes is None else changes)
@@ -60,7 +58,7 @@ def advance(clocks: pa.Table, events: pa.Table, day: Day, changes: pa.Table | No
 
 
 def without_forgotten(clocks: pa.Table, day: Day) -> pa.Table:
-    """Those of the clocks that are remembered at the end of `day`, their numbers without gaps."""
+    """The clocks that are still remembered at the end of `day`, numbered without gaps."""
     if not clocks.num_rows:
         return clocks
     runs = _clocks_in(clocks)
@@ -70,7 +68,7 @@ def without_forgotten(clocks: pa.Table, day: Day) -> pa.Table:
 
 
 def in_clock_order(clocks: pa.Table) -> pa.Table:
-    """The same rows as `advance` sorts them: files of earlier versions hold them as they came, day by day."""
+    """The same rows in the order of `advance`: files of earlier versions hold them in order of arrival."""
     rows = _in_order(clocks)
     return _numbered(rows, _clocks_in(rows).run_of_row)
 
@@ -85,13 +83,13 @@ def _in_order(rows: pa.Table) -> pa.Table:
     rows = rows.unify_dictionaries().combine_chunks()
     clock = [rows["ticket_id"].to_numpy(), alphabetic_codes(rows["metric"]), rows["instance_id"].to_numpy()]
     rank, position = rows["rank"].to_numpy(), rows["position"].fill_null(0).to_numpy()
-    # Deletions and restorations of one second come as their audits do, and in an audit as its child events do.
+    # Deletions and restorations in the same second come in the order of their audits and child events.
     moment = [rows["time"].cast(pa.int64()).to_numpy(), np.minimum(rank, DELETE), rows["id"].to_numpy(), position]
     return rows.take(pa.array(order_of(*clock, *moment)))
 
 
 def alphabetic_codes(column: pa.ChunkedArray) -> Ints:
-    """Numbers that sort as the strings of a coded column do."""
+    """Numbers that sort like the strings of a dictionary column."""
     coded = column.combine_chunks()
     rank_of_code = np.argsort(np.argsort(coded.dictionary.to_numpy(zero_copy_only=False)))
     codes: Ints = rank_of_code[coded.indices.to_numpy()]
@@ -105,7 +103,7 @@ def _clocks_in(rows: pa.Table) -> RowRuns:
 
 
 def deleted_tickets(clocks: pa.Table) -> Ints:
-    """The tickets that are known to be or to have been deleted, ascending."""
+    """The tickets that are or were deleted, ascending."""
     return once(clocks["ticket_id"].filter(pc.equal(clocks["instance_id"], 0)).to_numpy())
 
 
@@ -116,7 +114,7 @@ def open_tickets(clocks: pa.Table) -> Ints:
 
 
 def timeline_of(rows: pa.Table) -> Timeline:
-    """Rows sorted by (clock, time, rank, id), as `replay` wants them."""
+    """Rows sorted by (clock, time, rank, id), as `replay` needs them."""
     return Timeline(
         clocks=RowRuns.of(rows["clock"].to_numpy()),
         rank=rows["rank"].to_numpy(),
@@ -128,13 +126,13 @@ def timeline_of(rows: pa.Table) -> Timeline:
 def _remembered(clocks: pa.Table, runs: RowRuns, day: Day) -> Bools:
     """Per clock: its target is open, its ticket unsolved, or the ticket's last event not yet 30 days ago.
 
-    A deleted ticket is not unsolved. The ticket's own clock, which says so, is remembered as long as any other.
+    A deleted ticket is not unsolved. The ticket's own clock, which says so, is kept as long as any other.
     """
     columns = ["ticket_id", "metric", "instance_id", "rank", "is_fulfilled", "is_open"]
     last = clocks.select(columns).take(pa.array(runs.lasts))
     tickets = RowRuns.of(last["ticket_id"].to_numpy())
     is_event, rank = ~clocks["deleted"].to_numpy(), clocks["rank"].to_numpy()
-    is_alive = runs.count(is_event & (rank < DELETE)) > 0  # a clock that has not only withdrawn events
+    is_alive = runs.count(is_event & (rank < DELETE)) > 0  # the clock has an event that was not withdrawn
     runs_on = ~last["is_fulfilled"].to_numpy() & pc.equal(last["metric"], UNSOLVED_METRIC).to_numpy() & is_alive
     lived = runs.last(is_event)
     seconds = np.where(lived >= 0, clocks["time"].cast(pa.int64()).to_numpy()[lived] // 1000, NEVER)

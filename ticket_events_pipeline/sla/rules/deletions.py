@@ -1,10 +1,8 @@
-"""Tickets that are deleted and restored: SLA.md rule 9, out of the audits that tell it.
+"""Deletions and restorations of tickets, read from audits: rule 9.
 
-A deletion concerns every clock of its ticket, also clocks that come later. So the memory keeps a ticket's deletions and
-restorations once as events of a clock of their own (`TICKET_CLOCK`, instance 0, which no metric event has), and a copy of them
-among the events of each other clock, where `replay` reads them. The copies are made anew each day.
-
-What they mean for a target is decided in `replay`; how long they are remembered, in `clocks`.
+A deletion concerns every clock of its ticket, also clocks that come later. So the carry-over keeps a ticket's deletions and
+restorations once as events of a separate clock (`TICKET_CLOCK`, instance 0, which no metric event has), and copies among the
+events of each other clock, where `replay` reads them. The copies are rebuilt each day.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from ticket_events_pipeline.sla.rules.row_runs import Ints, among, once, ranges
 from ticket_events_pipeline.tables.table import TIMESTAMP
 
 TICKET_CLOCK = "ticket"
-"""The metric under which a ticket's own deletions and restorations are kept, with instance 0."""
+"""The metric name of the clock that keeps a ticket's deletions and restorations, with instance 0."""
 
 STATUS_CHANGES_SCHEMA = pa.schema(
     [
@@ -35,17 +33,17 @@ STATUS_CHANGES_SCHEMA = pa.schema(
 )
 
 AUDIT_COLUMNS = ["id", "ticket_id", "time", "child_events"]
-"""What a deletion is read from."""
+"""The columns that deletions are read from."""
 
 SETS_STATUS = '"status":'
-"""Stands unescaped in the JSON of every audit that sets a status; inside a text its quotes would be escaped."""
+"""Appears unescaped in the JSON of every audit that sets a status; inside a text its quotes would be escaped."""
 
 
 def status_changes(audits: Iterable[pa.RecordBatch]) -> pa.Table:
-    """Every change of a ticket's status that the audits tell, as to whether it is a deletion.
+    """Every change of a ticket's status in the audits, and whether it is a deletion.
 
     Args:
-        audits: rows of raw `ticket_events` with `AUDIT_COLUMNS`, unique by id; others than audits have no child events.
+        audits: rows of raw `ticket_events` with `AUDIT_COLUMNS`, unique by id; rows that are no audits have no child events.
 
     Returns:
         `STATUS_CHANGES_SCHEMA`, in the order of the rows.
@@ -85,8 +83,8 @@ def _sets_status(child: Any) -> bool:
     return isinstance(child, dict) and child.get("event_type") in ("Create", "Change") and isinstance(child.get("status"), str)
 
 
-def of_deleted(changes: pa.Table, known: Ints) -> pa.Table:
-    """The changes of tickets that are deleted by one of them, or that are among the ascending `known`; others mean nothing."""
+def changes_of_deleted(changes: pa.Table, known: Ints) -> pa.Table:
+    """The changes of tickets that one of them deletes, or that are among the ascending `known`; others have no effect."""
     if not changes.num_rows:
         return changes
     deleted = changes["ticket_id"].filter(changes["is_deletion"]).to_numpy()
@@ -95,7 +93,7 @@ def of_deleted(changes: pa.Table, known: Ints) -> pa.Table:
 
 
 def own_rows(clocks: pa.Table) -> pa.Array:
-    """Which rows are of a `TICKET_CLOCK`."""
+    """Which rows belong to a `TICKET_CLOCK`."""
     return pc.equal(clocks["instance_id"], 0)
 
 
@@ -107,14 +105,14 @@ def metric_rows(clocks: pa.Table) -> pa.Table:
 
 
 def ticket_rows(clocks: pa.Table, changes: pa.Table) -> pa.Table:
-    """The rows of the tickets' own clocks once the changes have come, in `SLA_EVENTS_SCHEMA`, a ticket's together.
+    """The rows of the tickets' own clocks after the changes, in `SLA_EVENTS_SCHEMA`, grouped by ticket.
 
     Args:
-        clocks: those known before. An audit of a ticket that they know too is replaced by the one in `changes`.
+        clocks: the clocks before. An audit of a ticket that they also have is replaced by the one in `changes`.
         changes: of any tickets.
     """
     known = clocks.select(SLA_EVENTS_SCHEMA.names).filter(own_rows(clocks))
-    new = _as_rows(of_deleted(changes, once(np.sort(known["ticket_id"].to_numpy()))))
+    new = _as_rows(changes_of_deleted(changes, once(np.sort(known["ticket_id"].to_numpy()))))
     if known.num_rows and new.num_rows:
         known = known.filter(pa.array(~_comes_again(known, new)))
     rows = pa.concat_tables([known, new])
@@ -142,7 +140,7 @@ def _as_rows(changes: pa.Table) -> pa.Table:
 
 
 def copies(events: pa.Table, own: pa.Table) -> pa.Table:
-    """The rows of the tickets' own clocks again, once for each clock that the ticket has among `events`.
+    """Copies of the rows of the tickets' own clocks, one for each clock that the ticket has among `events`.
 
     Args:
         events: metric events in `SLA_EVENTS_SCHEMA`.

@@ -1,7 +1,6 @@
-"""When an open target will breach if nothing happens: an estimate, for hours of the calendar alone.
+"""When an open target will breach if nothing happens: an estimate, for calendar hours only.
 
-Here: how long a clock has run, and when its target's time is up. Not here: any breach. Only Zendesk's own event makes one
-(B1), and no figure of the summary depends on what is estimated here.
+It makes no breach: only Zendesk's own event does (B1), and no figure of the summary depends on the estimate.
 """
 
 from __future__ import annotations
@@ -15,20 +14,20 @@ from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
 
 
 def due(running_seconds: Ints, target_seconds: Ints, *, as_of: int) -> tuple[Ints, Bools]:
-    """When clocks that run on will have run for as long as their target allows, epoch seconds; and whether a calendar has it.
+    """When running clocks will reach their target, epoch seconds, and whether that is a valid date.
 
-    It may lie before `as_of`: Zendesk then has yet to deliver its breach.
+    It may be before `as_of`: Zendesk has yet to deliver the breach then.
     """
-    began = as_of - running_seconds  # as if the clock had never stood still
+    began = as_of - running_seconds  # as if the clock had never stopped
     is_date = (target_seconds >= -began) & (target_seconds <= NEWEST_EPOCH_SECOND - began)
     return began + np.where(is_date, target_seconds, 0), is_date
 
 
 def running(timeline: Timeline, seconds: Ints, *, as_of: int) -> tuple[Ints, Bools]:
-    """Per clock, for how many seconds it has run before `as_of`, and whether that is known.
+    """Per clock, how many seconds it ran before `as_of`, and whether that is known.
 
-    All of its life counts, earlier cycles included. Zendesk is not known to do so: should a re-opened clock begin at 0, count
-    from the `activate` that re-opened it. Unknown is the time of a clock that was running before the first event known of it.
+    Earlier cycles count. Whether Zendesk does the same is unknown: if a re-opened clock starts at 0, count from the `activate`
+    that re-opened it. The time is unknown for a clock that was running before its first known event.
 
     Args:
         timeline: events before `as_of`, at least one.

@@ -1,7 +1,6 @@
-"""What the SLA rules need of an event, taken out of raw tables of either stream.
+"""The events that the SLA rules use, selected from raw tables of either stream.
 
-Here: SLA.md rule 1 (which rows take part, one row per event id) and the half of rule 4 that reads a policy object. Not
-here: deletions, which audits tell (`deletions`), or anything that looks at more than one event of a clock (`replay`).
+Implements rule 1 (which rows take part, one row per event id) and the part of rule 4 that reads a policy object.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.tables.sla_clocks import SLA_EVENT_COLUMNS
-from ticket_events_pipeline.tables.table import CODED_STRING, schema_of
+from ticket_events_pipeline.tables.table import DICTIONARY_STRING, schema_of
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 
 ACTIVATE, APPLY, BREACH, PAUSE, FULFILL, UPDATE_STATUS, DELETE, RESTORE = range(8)
-"""Rule 2: events of one second happen in this order; but a ticket's deletions and restorations in that of its audits."""
+"""Rule 2: the order of events in the same second; a ticket's deletions and restorations come in the order of its audits."""
 
 RANK_BY_TYPE = {
     "activate": ACTIVATE,
@@ -28,16 +27,16 @@ RANK_BY_TYPE = {
     "fulfill": FULFILL,
     "update_status": UPDATE_STATUS,
 }
-"""Every type that takes part; `measure` and types yet unknown are not here, and so are dropped."""
+"""Every type that takes part; `measure` and unknown types are dropped."""
 
 SLA_EVENTS_SCHEMA = schema_of(SLA_EVENT_COLUMNS)
 
 MINUTES_IN_INT64 = (2**63 - 1) // 60
-"""More of them, as seconds, leave int64."""
+"""The most minutes that fit into int64 as seconds."""
 
 
 def has_metric_events(raw: pa.Table) -> bool:
-    """Whether a raw table of either stream holds a row of the metric-event shape, of whatever type; audits are none."""
+    """Whether a raw table of either stream has a row of the metric-event shape, of any type; audits don't count."""
     return bool(pc.any(metric_shaped(raw), min_count=0).as_py())
 
 
@@ -45,24 +44,24 @@ def sla_events(*raw: pa.Table) -> pa.Table:
     """The events of raw tables that take part in the SLA rules.
 
     Args:
-        raw: tables of either raw schema, in the order in which they were fetched: an event id in several of them is one
-            event, and the last delivery wins, even where it says that the event doesn't count.
+        raw: tables of either raw schema, in the order in which they were fetched: of an event id in several of them, the last
+            delivery wins, even if it says that the event doesn't count.
 
     Returns:
         Rows of `SLA_EVENTS_SCHEMA`, unique by `id`, in no particular order; times in whole seconds.
     """
     shaped = merge([_project(table) for table in raw])
     takes_part = pc.and_(
-        # Zendesk counts instances from 1; 0 is that of `measure` rows.
+        # Zendesk counts instances from 1; `measure` rows have 0.
         pc.and_(pc.is_valid(shaped["rank"]), pc.greater(shaped["instance_id"], 0)),
-        # B6 wants the withdrawn breaches. An unreadable `deleted` is null, and its event takes no part (rule 1).
+        # B6 needs the withdrawn breaches. An unreadable `deleted` is null, and its event takes no part (rule 1).
         pc.fill_null(pc.or_(pc.invert(shaped["deleted"]), pc.equal(shaped["rank"], BREACH)), False),
     )
     return _only(shaped, pc.and_(takes_part, pc.is_valid(shaped["ticket_id"])))
 
 
 def merge(tables: Sequence[pa.Table]) -> pa.Table:
-    """One row per event id out of tables of `SLA_EVENTS_SCHEMA`; the table given later wins, and within one the later row."""
+    """One row per event id from tables of `SLA_EVENTS_SCHEMA`; the later table wins, and within a table the later row."""
     if not tables:
         return SLA_EVENTS_SCHEMA.empty_table()
     every = pa.concat_tables(tables).unify_dictionaries()
@@ -76,13 +75,13 @@ def merge(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def _project(raw: pa.Table) -> pa.Table:
-    """The metric-shaped rows in the columns of `SLA_EVENTS_SCHEMA`, all of them; unknown types without a rank."""
+    """All metric-shaped rows in the columns of `SLA_EVENTS_SCHEMA`; unknown types have no rank."""
     rows = _only(raw, metric_shaped(raw))
     columns = {
         **{name: rows[name] for name in ("id", "ticket_id", "instance_id")},
         "metric": rows["metric"],
         "rank": _ranks(rows["type"]),
-        # "The same second" (B3) is equality from here on. Zendesk's times have no fractions anyway.
+        # B3 compares whole seconds. Zendesk's times have no fractions anyway.
         "time": pa.chunked_array([pa.array(rows["time"].cast(pa.int64()).to_numpy() // 1000 * 1000)]),
         "deleted": rows["deleted"],
         "has_policy": pc.is_valid(rows["sla_is_group"]),
@@ -100,7 +99,7 @@ def _project(raw: pa.Table) -> pa.Table:
 
 
 def as_seconds(minutes: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
-    """Minutes in seconds; null where they leave int64."""
+    """Minutes in seconds; null where they don't fit into int64."""
     is_held = pc.and_(pc.less_equal(minutes, MINUTES_IN_INT64), pc.greater_equal(minutes, -MINUTES_IN_INT64))
     return pc.multiply(pc.if_else(is_held, minutes, None), 60)
 
@@ -110,8 +109,8 @@ def _only(rows: pa.Table, is_wanted: pa.ChunkedArray) -> pa.Table:
 
 
 def _ranks(types: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What RANK_BY_TYPE says of each; null of types that it doesn't know."""
-    coded = _typed(types, CODED_STRING).unify_dictionaries().combine_chunks()
+    """The rank of each type by RANK_BY_TYPE; null for other types."""
+    coded = _typed(types, DICTIONARY_STRING).unify_dictionaries().combine_chunks()
     ranks = pa.array([RANK_BY_TYPE.get(name) for name in coded.dictionary.to_pylist()], pa.int8())
     return pa.chunked_array([ranks.take(coded.indices)])
 

@@ -1,7 +1,6 @@
-"""The state of every clock after each of its events: SLA.md rules 2, 4, 5, 6, 9 and B3.
+"""The state of every clock after each of its events: rules 2, 4, 5, 6, 9 and B3.
 
-Here: what an event does to its clock, for all clocks at once; a state depends on the clock's earlier events alone. Not
-here: what becomes of a target (`targets`), which clocks are remembered (`clocks`).
+All clocks are computed at once; a state depends only on the clock's earlier events.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns
 
 @dataclass(frozen=True)
 class Timeline:
-    """Events sorted by clock, then by rule 2, among them its ticket's deletions and restorations; one run of `clocks` each."""
+    """Events sorted by clock, then by rule 2, with the ticket's deletions and restorations; `clocks` has one run per clock."""
 
     clocks: RowRuns
     rank: npt.NDArray[np.int8]
@@ -27,10 +26,10 @@ class Timeline:
 
 @dataclass(frozen=True)
 class States:
-    """Per event, the state of its clock once it has happened.
+    """Per event, the state of its clock after it.
 
     Attributes:
-        is_fulfilled: the clock stands still until the next activate.
+        is_fulfilled: the clock has stopped until the next activate.
         policy: the row of the apply whose policy is in force; -1 without one.
         is_counting: the event is a breach that counts.
         is_open: the target is open.
@@ -42,7 +41,7 @@ class States:
     is_open: Bools
 
     def at(self, events: Ints) -> States:
-        """The states after those events alone."""
+        """The states after those events."""
         return States(*(getattr(self, field.name)[events] for field in fields(self)))
 
 
@@ -57,8 +56,8 @@ def replay(timeline: Timeline) -> States:
     return States(is_fulfilled=is_fulfilled, policy=policy, is_counting=is_counting, is_open=is_open)
 
 
-def was(timeline: Timeline, states_after: Bools) -> Bools:
-    """Per event, a state just before it; false before the clock's first."""
+def before_event(timeline: Timeline, states_after: Bools) -> Bools:
+    """Per event, the state before it; false before the clock's first event."""
     return timeline.clocks.previous(states_after, at_start=False).astype(bool)
 
 
@@ -70,12 +69,12 @@ def _fulfilled(timeline: Timeline) -> Bools:
 
 
 def _policy_in_force(timeline: Timeline, is_fulfilled: Bools) -> Ints:
-    """Rule 4: the last apply's, but while the clock is fulfilled, the one at the fulfil.
+    """Rule 4: the policy of the last apply; while the clock is fulfilled, the policy at the fulfil.
 
-    An apply on a fulfilled clock so waits for the activate. Where Zendesk sends none such, nothing waits.
+    So an apply on a fulfilled clock waits for the activate.
     """
     last_apply = timeline.clocks.latest(timeline.rank == APPLY)
-    fulfil = timeline.clocks.latest(is_fulfilled & ~was(timeline, is_fulfilled))
+    fulfil = timeline.clocks.latest(is_fulfilled & ~before_event(timeline, is_fulfilled))
     apply = np.where(is_fulfilled, last_apply[fulfil], last_apply)
     return np.where((apply >= 0) & timeline.has_policy[apply], apply, -1)
 
@@ -90,10 +89,10 @@ def _ticket_deleted(timeline: Timeline) -> Bools:
     return (latest >= 0) & is_deletion
 
 
-def _counting_breaches(timeline: Timeline, stands_still: Bools) -> Bools:
-    """B1, B3 and rule 9: Zendesk's own breach events, but none after the fulfil of their cycle or while the ticket is deleted.
+def _counting_breaches(timeline: Timeline, is_stopped: Bools) -> Bools:
+    """B1, B3 and rule 9: Zendesk's own breach events, except after the fulfil of their cycle and while the ticket is deleted.
 
-    In the same second the breach ranks before either, and counts.
+    In the same second the breach comes before both, and counts.
     """
     is_breach: Bools = timeline.rank == BREACH
-    return is_breach & ~timeline.deleted & ~was(timeline, stands_still)
+    return is_breach & ~timeline.deleted & ~before_event(timeline, is_stopped)

@@ -1,6 +1,6 @@
-"""Runs of equal keys in sorted rows, and questions asked of all runs at once; sorting, and looking up in what is sorted.
+"""Array operations on sorted rows: runs of equal keys, computed for all runs at once; sorting and lookup.
 
-Here: array operations that know of no event and no rule. A row number of -1 means "no such row" everywhere.
+A row number of -1 means "no such row" everywhere.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class RowRuns:
-    """Consecutive runs that together cover `size` rows; `starts` holds the first row of each."""
+    """Runs of equal keys that together cover `size` rows; `starts` has the first row of each run."""
 
     starts: Ints
     size: int
 
     @classmethod
     def of(cls, *keys: npt.NDArray[np.generic]) -> RowRuns:
-        """The runs of rows that are equal in all `keys`, which are sorted alike."""
+        """The runs of rows that are equal in all `keys`; rows with equal keys are adjacent."""
         size = len(keys[0])
         is_start = np.zeros(size, bool)
         is_start[:1] = True
@@ -44,7 +44,7 @@ class RowRuns:
 
     @cached_property
     def run_of_row(self) -> Ints:
-        """The number of the run each row lies in."""
+        """The run number of each row."""
         return np.repeat(np.arange(len(self.starts)), self.lengths)
 
     @cached_property
@@ -56,7 +56,7 @@ class RowRuns:
         return np.repeat(self.starts, self.lengths)
 
     def latest(self, mask: Bools) -> Ints:
-        """Per row: the last row of its run up to and with it where `mask` holds."""
+        """Per row: the last row of its run, up to and including it, where `mask` holds."""
         latest = np.maximum.accumulate(np.where(mask, self._rows, -1))
         return np.where(latest >= self._start_of_row, latest, -1)
 
@@ -71,7 +71,7 @@ class RowRuns:
         """Per run: its first row where `mask` holds."""
         first = np.full(len(self.starts), -1)
         rows = np.flatnonzero(mask)[::-1]
-        first[self.run_of_row[rows]] = rows  # of several assignments to one place, the last one stays
+        first[self.run_of_row[rows]] = rows  # of several assignments to one index, the last one wins
         return first
 
     def last(self, mask: Bools) -> Ints:
@@ -87,10 +87,10 @@ class RowRuns:
 
 
 def order_of(*keys: npt.NDArray[np.generic]) -> Ints:
-    """The rows sorted by integer `keys`, of which the first counts most; equal ones stay in their order.
+    """A stable order of the rows by integer `keys`, the first of which is the primary key.
 
-    Quick for rows that are nearly sorted by the last keys already, as events of a day are by time: those are looked at only
-    where the first ones are equal, and sort only the runs that aren't in order.
+    Fast for rows that are nearly sorted by the last keys, as events of a day are by time: the last keys are compared only where
+    the first ones are equal, and only runs that aren't in order are sorted by them.
     """
     if not len(keys[0]):
         return np.empty(0, np.int64)
@@ -99,13 +99,13 @@ def order_of(*keys: npt.NDArray[np.generic]) -> Ints:
     head, used = _packed(wide, limit=2 ** (63 - bits))
     if not used:
         return np.lexsort(wide[::-1])
-    # With the row's own number in its last bits, what is sorted are plain numbers, which is three times as fast as rows.
+    # With the row number in its last bits, plain integers are sorted, three times as fast as sorting indices.
     order = np.sort(head << bits | np.arange(len(head))) & (2**bits - 1)
     return _in_order_within(order, head[order], wide[used:])
 
 
 def _packed(keys: list[Ints], *, limit: int) -> tuple[Ints, int]:
-    """One key in place of the first ones, of less than `most` values; and how many it stands for."""
+    """The first keys packed into one key of less than `limit` values, and how many keys that are."""
     packed, values = np.zeros(len(keys[0]), np.int64), 1
     for used, key in enumerate(keys):
         lowest = int(key.min())
@@ -118,7 +118,7 @@ def _packed(keys: list[Ints], *, limit: int) -> tuple[Ints, int]:
 
 
 def _in_order_within(order: Ints, head: Ints, keys: list[Ints]) -> Ints:
-    """`order`, in which equal rows of `head` stand together, with those also sorted by `keys`."""
+    """`order`, with equal rows of `head`, which are adjacent in it, also sorted by `keys`."""
     is_same, is_wrong = head[1:] == head[:-1], np.zeros(len(head) - 1, bool)
     for key in keys:
         ordered = key[order]
@@ -136,7 +136,7 @@ def _in_order_within(order: Ints, head: Ints, keys: list[Ints]) -> Ints:
 
 
 def among(values: Ints, ascending: Ints) -> Bools:
-    """Per value, whether it is one of `ascending`."""
+    """Per value, whether it is in `ascending`."""
     if not len(ascending):
         return np.zeros(len(values), bool)
     places = np.searchsorted(ascending, values)
@@ -145,23 +145,23 @@ def among(values: Ints, ascending: Ints) -> Bools:
 
 
 def once(values: Ints) -> Ints:
-    """The values without those that follow upon their like: of ascending ones, each once."""
+    """The values without adjacent duplicates: each of ascending values once."""
     return values[RowRuns.of(values).starts]
 
 
 def union(*values: Ints) -> Ints:
-    """Each value of any of them once, ascending. numpy's own looks for equal ones by hashes, which takes five times as long."""
+    """Each value of any array once, ascending. `np.unique` uses hashes, which takes five times as long."""
     return once(np.sort(np.concatenate(values)))
 
 
 def between(ascending: Ints, least: int, greatest: int) -> Ints:
-    """Those of the values that lie between the two, or are one of them."""
+    """The values between the two, inclusive."""
     first, last = np.searchsorted(ascending, least, side="left"), np.searchsorted(ascending, greatest, side="right")
     return ascending[first:last]
 
 
 def ranges(starts: Ints, ends: Ints) -> Ints:
-    """The numbers from each start up to, and without, its end; one range after the other."""
+    """The numbers from each start up to, but not including, its end; one range after the other."""
     lengths = ends - starts
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())

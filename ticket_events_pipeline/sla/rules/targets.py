@@ -1,6 +1,6 @@
-"""`sla_targets`: every target that was open at some moment of a day, as of the end of it (SLA.md part 2).
+"""`sla_targets`: every target that was open at some moment of a day, as of the end of the day.
 
-Here: which targets belong to a day, and their columns. Not here: the rules they come from (`replay`, `lives`).
+It selects the targets of a day and computes their columns.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.clocks import CLOCK_KEY, alphabetic_codes, timeline_of
 from ticket_events_pipeline.sla.rules.due_dates import due, running
 from ticket_events_pipeline.sla.rules.events import ACTIVATE, APPLY, DELETE, MINUTES_IN_INT64
-from ticket_events_pipeline.sla.rules.replay import States, Timeline, replay, was
+from ticket_events_pipeline.sla.rules.replay import States, Timeline, before_event, replay
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
-from ticket_events_pipeline.sla.rules.target_lifecycle import Lives, known, lives, taken
+from ticket_events_pipeline.sla.rules.target_lifecycle import Lifecycles, filled, lifecycles, values_at
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 
 SLA_METRICS = {"resolution_time": "total_resolution_time"}
@@ -34,14 +34,14 @@ Columns = dict[str, pa.Array | npt.NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class _Shown:
-    """The targets of a day: `clocks` are their numbers in the timeline, sorted as the table is; `life` is theirs alone."""
+    """The targets of a day: `clocks` are their numbers in the timeline, in the order of the table; `life` has only theirs."""
 
     rows: pa.Table
     timeline: Timeline
     states: States
     seconds: Ints  # when each of `rows` happened
     clocks: Ints
-    life: Lives
+    life: Lifecycles
     day: Day
     as_of: int
 
@@ -52,17 +52,17 @@ def targets(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
     Args:
         clocks: `sla_clocks` at the end of the day, see `advance`.
         day: the partition.
-        as_of: epoch seconds; later events, and those of that very second, don't exist yet. The end of the day once it
-            is closed.
+        as_of: epoch seconds; events from then on don't exist yet. The end of the day once it is
+            closed.
 
     Returns:
         `SLA_TARGETS_TABLE.schema`, sorted by (ticket_id, metric, instance_id).
 
     Raises:
-        ValueError: `as_of` lies past the end of the day.
+        ValueError: `as_of` is after the end of the day.
     """
     if as_of > day.end:
-        raise ValueError(f"as_of {as_of} lies past the end of {day} ({day.end}): no rule looks there")
+        raise ValueError(f"as_of {as_of} is after the end of {day} ({day.end}): no rule uses later events")
     rows = _rows_of_interest(clocks, day=day, as_of=as_of)
     if not rows.num_rows:
         return SLA_TARGETS_TABLE.schema.empty_table()
@@ -74,17 +74,17 @@ def targets(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
 
 
 def _rows_of_interest(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
-    """The events so far of the clocks whose target was open at some moment of the day, and of some more: as of its end."""
+    """The events so far of the clocks whose target was open at some moment of the day, and possibly of some others."""
     numbers, milliseconds = clocks["clock"].to_numpy(), clocks["time"].cast(pa.int64()).to_numpy()
     is_open, is_before = clocks["is_open"].to_numpy(), milliseconds < day.start * 1000
     is_wanted = np.zeros(numbers.max(initial=-1) + 1, bool)
-    is_wanted[numbers[is_before]] = is_open[is_before]  # of several assignments to one place, the last one stays
+    is_wanted[numbers[is_before]] = is_open[is_before]  # of several assignments to one index, the last one wins
     is_wanted[numbers[is_open & ~is_before]] = True
     is_past = milliseconds < as_of * 1000
-    return _together(clocks.filter(pa.array(is_wanted[numbers] & is_past)))
+    return _grouped_by_clock(clocks.filter(pa.array(is_wanted[numbers] & is_past)))
 
 
-def _together(clocks: pa.Table) -> pa.Table:
+def _grouped_by_clock(clocks: pa.Table) -> pa.Table:
     """Sorted by (clock, time, rank, id)."""
     numbers = clocks["clock"].to_numpy()
     if (numbers[1:] >= numbers[:-1]).all():
@@ -101,7 +101,7 @@ def _shown(rows: pa.Table, *, day: Day, as_of: int) -> _Shown:
     heads = rows.select(CLOCK_KEY).take(pa.array(timeline.clocks.starts[shown]))
     keys = [heads["instance_id"].to_numpy(), alphabetic_codes(heads["metric"]), heads["ticket_id"].to_numpy()]
     shown = shown[np.lexsort(keys)]
-    life = lives(rows, timeline, states).at(shown)
+    life = lifecycles(rows, timeline, states).at(shown)
     return _Shown(rows, timeline, states, seconds=seconds, clocks=shown, life=life, day=day, as_of=as_of)
 
 
@@ -112,10 +112,10 @@ def _open_at_start(timeline: Timeline, states: States, is_before: Bools) -> Bool
 
 def _identity(shown: _Shown) -> Columns:
     heads = shown.timeline.clocks.starts[shown.clocks]
-    metric = taken(shown.rows, "metric", heads).cast(pa.string())
-    instance_id = taken(shown.rows, "instance_id", heads)
+    metric = values_at(shown.rows, "metric", heads).cast(pa.string())
+    instance_id = values_at(shown.rows, "instance_id", heads)
     return {
-        "ticket_id": taken(shown.rows, "ticket_id", heads),
+        "ticket_id": values_at(shown.rows, "ticket_id", heads),
         "metric": metric,
         "instance_id": instance_id,
         "sla_metric": _sla_metric(metric, instance_id),
@@ -132,37 +132,37 @@ def _sla_metric(metric: pa.Array, instance_id: pa.Array) -> pa.Array:
 
 
 def _policies(shown: _Shown) -> Columns:
-    """The policy in force, else the last one; those at the entry and at the breach."""
+    """The policy in force, else the last one; and the policies at the entry and at the breach."""
     rows, life, policy_after = shown.rows, shown.life, shown.states.policy
     at_breach = np.where(life.breach >= 0, policy_after[life.breach], -1)
     at = {"": life.policy, "entry_": policy_after[life.entry], "breach_": at_breach}
     titles = _newest_titles(shown)
     columns: Columns = {}
     for prefix, apply in at.items():
-        policy_id = taken(rows, "policy_id", apply)
+        policy_id = values_at(rows, "policy_id", apply)
         columns |= {
             f"{prefix}policy_id": policy_id,
             f"{prefix}policy_title": pc.if_else(pa.array(apply >= 0), _titles_of(policy_id, titles), None),
-            f"{prefix}business_hours": taken(rows, "business_hours", apply),
+            f"{prefix}business_hours": values_at(rows, "business_hours", apply),
         }
     return {
         **columns,
-        "target_seconds": taken(rows, "target_seconds", life.policy),
-        "is_group_sla": pc.fill_null(taken(rows, "is_group", life.policy), False),
+        "target_seconds": values_at(rows, "target_seconds", life.policy),
+        "is_group_sla": pc.fill_null(values_at(rows, "is_group", life.policy), False),
         "target_changes": life.target_changes,
         "entered_by": pc.if_else(pa.array(policy_after[life.entry] >= 0), "policy", "breach"),
     }
 
 
 def _newest_titles(shown: _Shown) -> pa.Table:
-    """By `policy_id`, null being one, the `title` of the newest apply that the day's targets know and that has one."""
+    """By `policy_id` (null is one), the `title` of the newest apply of the day's targets that has one."""
     is_shown = np.zeros(len(shown.timeline.clocks.starts), bool)
     is_shown[shown.clocks] = True
     has_title = shown.rows["policy_title"].is_valid().to_numpy()
     applies = np.flatnonzero((shown.timeline.rank == APPLY) & has_title & is_shown[shown.timeline.clocks.run_of_row])
     ids = shown.rows["id"].to_numpy()[applies]
     applies = applies[np.lexsort([ids, shown.seconds[applies]])]
-    known = {"id": taken(shown.rows, "policy_id", applies), "title": taken(shown.rows, "policy_title", applies)}
+    known = {"id": values_at(shown.rows, "policy_id", applies), "title": values_at(shown.rows, "policy_title", applies)}
     columns = {name: _typed(column, pa.string()) for name, column in known.items()}
     return pa.table(columns).group_by("id", use_threads=False).aggregate([("title", "last")])
 
@@ -183,7 +183,7 @@ def _moments(shown: _Shown) -> Columns:
         "closed_at": life.closing,
         "last_event_at": clocks.last(~timeline.deleted & (timeline.rank < DELETE))[shown.clocks],
     }
-    return {name: taken(shown.rows, "time", rows) for name, rows in rows_at.items()}
+    return {name: values_at(shown.rows, "time", rows) for name, rows in rows_at.items()}
 
 
 def _outcomes(shown: _Shown) -> Columns:
@@ -191,7 +191,7 @@ def _outcomes(shown: _Shown) -> Columns:
     is_breached = (life.breach >= 0) & ~life.is_superseded
     closed = np.where(life.is_fulfilled, np.where(is_breached, 3, 2), np.where(life.is_deleted, 5, 4))
     outcome = np.where(life.is_open, np.where(is_breached, 1, 0), closed)
-    target_seconds, has_target = known(taken(shown.rows, "target_seconds", life.policy))
+    target_seconds, has_target = filled(values_at(shown.rows, "target_seconds", life.policy))
     overdue_clock_seconds, is_held = _elapsed_beyond(life.elapsed_minutes, target_seconds)
     has_clock = life.is_fulfilled & is_breached & life.has_elapsed & has_target & is_held
     return {
@@ -206,7 +206,7 @@ def _outcomes(shown: _Shown) -> Columns:
 
 
 def _open_since_breach(shown: _Shown) -> Ints:
-    """For how many seconds since its breach each target was open; 0 without one."""
+    """How many seconds each target was open since its breach; 0 without one."""
     clocks, rows = shown.timeline.clocks, np.arange(len(shown.seconds))
     breach = np.full(len(clocks.starts), len(rows))
     breach[shown.clocks] = np.where(shown.life.breach >= 0, shown.life.breach, len(rows))
@@ -218,7 +218,7 @@ def _open_since_breach(shown: _Shown) -> Ints:
 
 
 def _elapsed_beyond(elapsed_minutes: Ints, target_seconds: Ints) -> tuple[Ints, Bools]:
-    """Elapsed time less the target, in seconds, and whether int64 holds it; elapsed minutes are never negative."""
+    """Elapsed time minus the target, in seconds, and whether it fits into int64; elapsed minutes are never negative."""
     is_held = elapsed_minutes <= MINUTES_IN_INT64
     elapsed_seconds = np.where(is_held, elapsed_minutes, 0) * 60
     is_held &= elapsed_seconds <= INT64_MAX + np.minimum(target_seconds, 0)
@@ -226,11 +226,11 @@ def _elapsed_beyond(elapsed_minutes: Ints, target_seconds: Ints) -> tuple[Ints, 
 
 
 def _due_at(shown: _Shown, target_seconds: Ints, has_target: Bools) -> pa.Array:
-    """Epoch milliseconds; null but for open targets that run, unbreached, in hours of the calendar, towards a known end."""
+    """Epoch milliseconds; null except for open, running, unbreached targets in calendar hours with a known end."""
     life = shown.life
     ran_seconds, is_known = running(shown.timeline, shown.seconds, as_of=shown.as_of)
     due_at, is_date = due(ran_seconds[shown.clocks], target_seconds, as_of=shown.as_of)
-    in_business_hours = pc.fill_null(taken(shown.rows, "business_hours", life.policy), False).to_numpy(zero_copy_only=False)
+    in_business_hours = pc.fill_null(values_at(shown.rows, "business_hours", life.policy), False).to_numpy(zero_copy_only=False)
     runs_on = life.is_open & ~life.is_paused & (life.breach < 0)
     is_foreseen = runs_on & has_target & ~in_business_hours & is_known[shown.clocks] & is_date
     return pa.array(due_at * 1000, mask=~is_foreseen)
@@ -239,8 +239,8 @@ def _due_at(shown: _Shown, target_seconds: Ints, has_target: Bools) -> pa.Array:
 def _counts(shown: _Shown) -> Columns:
     clocks, timeline, states = shown.timeline.clocks, shown.timeline, shown.states
     is_before = shown.seconds < shown.day.start
-    # B6: its time came while the target was open; where Zendesk plans breaches anew, most of them are reschedulings.
-    is_withdrawn = timeline.deleted & was(timeline, states.is_open)
+    # B6: its time came while the target was open. Where Zendesk re-plans breaches, most of them are reschedulings.
+    is_withdrawn = timeline.deleted & before_event(timeline, states.is_open)
     masks = {
         "breach_events": states.is_counting,
         "breach_events_on_day": states.is_counting & ~is_before,
@@ -252,7 +252,7 @@ def _counts(shown: _Shown) -> Columns:
         **{name: clocks.count(mask)[shown.clocks] for name, mask in masks.items()},
         "reopen_count": shown.life.openings - 1,
         "was_open_at_start": was_open_at_start,
-        # Entered earlier and closed at the end of the day before; a target that closes and re-opens on one day is none.
+        # Entered earlier and closed at the end of the day before; closing and re-opening on the same day doesn't count.
         "reopened_on_day": is_before[shown.life.entry] & ~was_open_at_start,
     }
 

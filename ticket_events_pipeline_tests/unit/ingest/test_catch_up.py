@@ -38,7 +38,7 @@ class Root:
 
     store: Shelf
 
-    def lay(self, states, streams=STREAM_NAMES):
+    def put_day(self, states, streams=STREAM_NAMES):
         for stream in streams:
             for ago, state in enumerate(reversed(states), 1):
                 if state != MISSING:

@@ -84,7 +84,7 @@ def with_a_page_over_it(root, times):
     """A file of events at these times, ids counting up, with a footer that fits it."""
     rows = [metric_event(number, 0) | {"time": time} for number, time in enumerate(times, 1)]
     ready = [{**row, "time": dt.datetime.fromtimestamp(row["time"], dt.UTC)} for row in rows]
-    table = pa.Table.from_pylist(ready, schema=TICKET_METRIC_EVENTS_TABLE.schema)
+    table = pa.Table.from_pylist(ready, schema=TICKET_METRIC_EVENTS_TABLE.at(1))  # as its footer says
     footer = footer_of((START, PAST, len(rows)), rows=len(rows), content_hash=content_hash(table))
     write_partition(FolderStore(root), METRIC, DAY, table, footer.to_metadata())
     return named(root, METRIC, [DAY])

@@ -18,13 +18,13 @@ from ticket_events_pipeline.report.model import (
     ChartDay,
     ContradictedTarget,
     Counted,
+    DataQuality,
     DayReport,
     Flow,
     Mean,
     MetricFigures,
     Overdue,
     PolicyFigures,
-    Trust,
 )
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.text import markdown_text
@@ -63,7 +63,7 @@ def policy(title: str | None = "Standard", **more) -> PolicyFigures:
 
 
 def report(*policies: PolicyFigures, **more) -> DayReport:
-    trust = Trust(
+    quality = DataQuality(
         as_of=DAY.end,
         is_complete=True,
         events_through=DAY.end - 60,
@@ -98,7 +98,7 @@ def report(*policies: PolicyFigures, **more) -> DayReport:
         "unforecast": 0,
         "deleted": (),
         "deleted_count": 0,
-        "trust": replace(trust, **more.pop("trust", {})),
+        "data_quality": replace(quality, **more.pop("data_quality", {})),
     }
     return DayReport(**(values | more))
 
@@ -156,24 +156,24 @@ def test_totals_stand_above_and_state_below():
         "**4 breaches** (7-day mean 3.5), 1,033 achieved, 22 late and still open on Monday, 23 November 2026."
     )
     assert text.split("\n\n")[-1] == (
-        "The day is complete; figures as of Tue 24 Nov, 00:00 (Europe/Berlin). 6 days of the 7 before stand behind the means."
+        "The day is complete; figures as of Tue 24 Nov, 00:00 (Europe/Berlin). 6 days of the 7 before are in the means."
     )
 
 
 def test_day_without_earlier_ones_has_no_means():
     text = summary_markdown(report(policy(mean=None), metrics=(metric("x", Counted(1, 1, 0)),)))
     assert text.startswith("**1 breach**, 1 achieved,")
-    assert text.endswith("0 days of the 7 before stand behind the means.")
+    assert text.endswith("0 days of the 7 before are in the means.")
 
 
 def test_open_day_missing_days_and_a_broken_feed_are_told():
-    trust = {
+    quality = {
         "is_complete": False,
         "as_of": DAY.start + 45_000,
         "missing_days": (DAY.plus(-3), DAY.plus(-2)),
         "applied_events": 0,
     }
-    told = Rendered(summary_markdown(report(policy(), trust=trust))).beside
+    told = Rendered(summary_markdown(report(policy(), data_quality=quality))).beside
     assert "The day is open; figures as of Mon 23 Nov, 12:30 (Europe/Berlin)." in told
     assert "Of the last 30 days, these have no summary: 20 to 21 Nov." in told
     assert "The feed is broken: these figures are not the day's." in told
@@ -183,7 +183,7 @@ def test_open_day_missing_days_and_a_broken_feed_are_told():
 def test_deleted_and_contradicted_targets_and_older_rules_are_told():
     odd = {"contradicted": 2, "contradicted_targets": (ContradictedTarget(41, "reply_time"), ContradictedTarget(42, "x"))}
     deleted = (metric("first_reply_time", Counted(3, 33, 1), deleted=4), metric("agent_work_time", Counted(0, 0, 0), deleted=1))
-    told = Rendered(summary_markdown(report(metrics=deleted, trust={**odd, "rules_version": 1}))).beside
+    told = Rendered(summary_markdown(report(metrics=deleted, data_quality={**odd, "rules_version": 1}))).beside
     assert "5 targets closed because their ticket was deleted." in told
     assert "2 targets with an outcome that the measured duration contradicts (tickets 41, 42)" in told
     assert "Made under the rules of version 1: make the SLA tables of the day again to apply the current rules." in told

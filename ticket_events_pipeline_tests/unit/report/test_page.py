@@ -13,16 +13,16 @@ from ticket_events_pipeline.report.model import ChartDay, ContradictedTarget, Co
 from ticket_events_pipeline.report.page import LINES, UNKNOWN, report_page
 from ticket_events_pipeline_tests.support.hand_made_reports import (
     CHART,
+    DATA_QUALITY,
     DAY,
     DUE,
     FIRST_REPLY,
     LATE,
     TICKETS,
-    TRUST,
     day_report,
+    with_data_quality,
     with_deleted_tickets,
     with_texts,
-    with_trust,
 )
 from ticket_events_pipeline_tests.support.html_page import parsed
 
@@ -59,7 +59,7 @@ def test_the_heading_tells_account_day_and_up_to_when():
     assert page.one("time", data_figure="as_of").attributes["datetime"] == "2026-11-24T00:00:00+01:00"
     assert page.one("p", class_="lede").text == (
         "7 targets breached on this day. 1 is late and still open, the oldest for 2 d 3 h. "
-        "Of those still in time, 1 can be forecast: the first breaches on Tue 24 Nov, 00:40 unless somebody acts (an estimate)."
+        "Of those still in time, 1 can be forecast: the first breaches on Tue 24 Nov, 00:40 if nothing happens (an estimate)."
     )
 
 
@@ -225,9 +225,9 @@ def test_the_splits_by_policy_stand_under_their_metric():
     ]
 
 
-def test_the_trust_strip_tells_everything_that_is_known():
-    report = with_trust(missing_days=(DAY.plus(-5), DAY.plus(-4), DAY.plus(-2)), restated_days=(DAY.plus(-23),))
-    strip = page_of(report).one("dl", class_="trust")
+def test_the_data_quality_tells_everything_that_is_known():
+    report = with_data_quality(missing_days=(DAY.plus(-5), DAY.plus(-4), DAY.plus(-2)), restated_days=(DAY.plus(-23),))
+    strip = page_of(report).one("dl", class_="data-quality")
     figures = [element for element in strip.all("dd") if "data-figure" in element.attributes]
     assert {element.attributes["data-figure"]: element.text for element in figures} == {
         "is_complete": "complete",
@@ -247,7 +247,9 @@ def test_the_trust_strip_tells_everything_that_is_known():
 def test_no_word_of_deletions_contradictions_and_rules_where_there_is_nothing_to_say():
     page = page_of(day_report())
     shown = [
-        fact.attributes["data-figure"] for fact in page.one("dl", class_="trust").all("dd") if "data-figure" in fact.attributes
+        fact.attributes["data-figure"]
+        for fact in page.one("dl", class_="data-quality").all("dd")
+        if "data-figure" in fact.attributes
     ]
     assert not {"contradicted", "rules_version", "deletions"} & set(shown)
     assert "deleted" not in page.one("p", class_="sum").text
@@ -256,9 +258,9 @@ def test_no_word_of_deletions_contradictions_and_rules_where_there_is_nothing_to
 
 def test_contradicted_targets_are_named_with_what_may_cause_them_and_what_to_do():
     named = (ContradictedTarget(41, "first_reply_time"), ContradictedTarget(42, "agent_work_time"))
-    page = page_of(with_trust(contradicted=7, contradicted_targets=named))
+    page = page_of(with_data_quality(contradicted=7, contradicted_targets=named))
     assert page.figure("contradicted") == "⚠ 7 targets, 2 of them here"
-    strip = page.one("dl", class_="trust")
+    strip = page.one("dl", class_="data-quality")
     assert [link.attributes["href"] for link in strip.all("a")] == [f"{TICKETS}41", f"{TICKETS}42"]
     assert "#41 (First reply time), #42 (Agent work time). Their outcome and their measured duration disagree" in strip.text
     assert "fetch the tickets' days again" in strip.text
@@ -278,17 +280,19 @@ def test_contradicted_targets_are_named_with_what_may_cause_them_and_what_to_do(
     ],
 )
 def test_deletions_that_are_not_known_for_the_whole_history_are_said(changes, value, meaning):
-    page = page_of(with_trust(**changes))
+    page = page_of(with_data_quality(**changes))
     assert page.figure("deletions") == value
-    assert meaning in page.one("dl", class_="trust").text
+    assert meaning in page.one("dl", class_="data-quality").text
 
 
 def test_a_day_made_under_older_rules_says_so_and_how_to_apply_the_current_ones():
     flow = replace(FIRST_REPLY.flow, deleted=None)
-    changed = replace(TRUST, rules_version=1, contradicted=None, deletions_from=None, deletions_through=None, older_days=(DAY,))
-    page = page_of(day_report(metrics=(replace(FIRST_REPLY, flow=flow),), trust=changed))
+    changed = replace(
+        DATA_QUALITY, rules_version=1, contradicted=None, deletions_from=None, deletions_through=None, older_days=(DAY,)
+    )
+    page = page_of(day_report(metrics=(replace(FIRST_REPLY, flow=flow),), data_quality=changed))
     assert page.figure("rules_version") == "⚠ version 1"
-    said = page.one("dl", class_="trust").text
+    said = page.one("dl", class_="data-quality").text
     assert "made under the rules of version 1, by which targets of deleted tickets stay open" in said
     assert "make the SLA tables of the day again to apply the current rules" in said
     assert "Deleted tickets were not counted" in page.one("section", class_="flow").text
@@ -297,7 +301,7 @@ def test_a_day_made_under_older_rules_says_so_and_how_to_apply_the_current_ones(
 
 
 def test_older_rules_on_other_days_of_the_chart_are_said():
-    page = page_of(with_trust(older_days=(DAY.plus(-3), DAY.plus(-2))))
+    page = page_of(with_data_quality(older_days=(DAY.plus(-3), DAY.plus(-2))))
     assert page.figure("rules_version") == "older on 2 days (20 to 21 Nov)"
 
 
@@ -333,7 +337,7 @@ def test_an_ordinary_day_has_no_notice_and_no_warning_sign():
 
 
 def test_traffic_without_any_applied_policy_is_called_a_broken_feed():
-    page = page_of(with_trust(applied_events=0, metric_events=812))
+    page = page_of(with_data_quality(applied_events=0, metric_events=812))
     assert notices(page) == [("notice alarm", "The feed is broken: these figures are not the day's.")]
     assert "Among 812 metric events none applied an SLA policy." in page.text
     assert page.figure("applied_events") == "⚠ 0 of 812 metric events"
@@ -349,13 +353,13 @@ def test_traffic_without_any_applied_policy_is_called_a_broken_feed():
     ],
 )
 def test_what_takes_something_from_the_figures_is_said_before_them(changes, said):
-    page = page_of(with_trust(**changes))
+    page = page_of(with_data_quality(**changes))
     assert notices(page) == [("notice note", said)]
     assert page.text.index(said) < page.text.index("Breaches by metric")
 
 
 def test_an_open_day_says_so_and_up_to_when_it_was_read():
-    page = page_of(with_trust(is_complete=False, as_of=DAY.end - 36_000))
+    page = page_of(with_data_quality(is_complete=False, as_of=DAY.end - 36_000))
     assert page.figure("state") == "Day still open"
     assert (
         "It was read up to Mon 23 Nov, 14:00; its figures will change, and the usual ones are those of whole days." in page.text
@@ -365,7 +369,7 @@ def test_an_open_day_says_so_and_up_to_when_it_was_read():
 def test_an_open_day_leads_to_the_last_complete_one():
     """`latest.html` is today's until midnight; in the morning it is yesterday's that is wanted."""
     chart = (*CHART[:-1], replace(CHART[-1], is_complete=False))
-    report = replace(with_trust(is_complete=False), chart=chart)
+    report = replace(with_data_quality(is_complete=False), chart=chart)
     yesterday = DAY.plus(-1)
 
     def leads_to(page):
@@ -383,7 +387,9 @@ def test_an_empty_day_reads_sensibly():
         day_report(
             metrics=(), policies=(), late=(), late_count=0, next_breaches=(), next_count=0, unforecast=0,
             chart=tuple(ChartDay(DAY.plus(-offset), None) for offset in range(29, -1, -1)),
-            trust=replace(TRUST, targets=0, unknown_policies=0, events_through=None, applied_events=0, metric_events=0),
+            data_quality=replace(
+                DATA_QUALITY, targets=0, unknown_policies=0, events_through=None, applied_events=0, metric_events=0
+            ),
         )
     )  # fmt: skip
     assert page.one("p", class_="lede").text == "0 targets breached on this day. None is late and still open."

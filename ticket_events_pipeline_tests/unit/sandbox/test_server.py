@@ -167,7 +167,7 @@ CURRENT_TOKEN = "/api/v2/oauth/tokens/current.json"
 
 def test_the_token_in_use_tells_its_end():
     clock = HandClock()
-    with SandboxServer(account(), clock=clock, tokens=TokenWorld(tells_lifetime=False)) as server:
+    with SandboxServer(account(), clock=clock, tokens=TokenWorld(states_lifetime=False)) as server:
         asked = {**GRANT, "expires_in": 600}
         granted = requests.post(f"{server.base_url}/oauth/tokens", json=asked, timeout=10).json()
         assert "expires_in" not in granted
@@ -187,7 +187,7 @@ def test_the_token_in_use_tells_its_end():
 
 
 def test_an_account_may_tell_nothing_of_a_token_and_end_older_ones():
-    world = TokenWorld(tells_end=False, keeps_older=False, fixed_ends_at=NOW + 5)
+    world = TokenWorld(states_end=False, keeps_older=False, fixed_ends_at=NOW + 5)
     clock = HandClock()
     with SandboxServer(account(), clock=clock, tokens=world) as server:
         assert get(server, CURRENT_TOKEN).status_code == 404

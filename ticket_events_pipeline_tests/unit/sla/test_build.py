@@ -1,4 +1,4 @@
-"""SLA days from stored files: where the memory comes from when it was never made, and what a file says of its making."""
+"""SLA days from stored files: where the carry-over comes from if it was never made, and the provenance in a file's footer."""
 
 import json
 
@@ -31,8 +31,8 @@ def open_tickets(deployment, day):
     return targets.filter(pc.field("outcome") == "active")["ticket_id"].to_pylist()
 
 
-def test_a_day_whose_day_before_was_never_made_knows_the_stored_days_before_it(deployment):
-    """The day between was never fetched: what is stored is known, and history_from says since when."""
+def test_a_day_after_one_never_made_uses_the_stored_days_before_it(deployment):
+    """The day in between was never fetched: stored days are known, and history_from says since when."""
     deployment.account.deliver("ticket_metric_events", [event(1, f"{FIRST}T09:00:00Z"), event(2, f"{THIRD}T09:00:00Z")])
     deployment.fetch(FIRST)
     deployment.fetch(THIRD)
@@ -43,7 +43,7 @@ def test_a_day_whose_day_before_was_never_made_knows_the_stored_days_before_it(d
     assert footer["made_from_previous_clocks"].startswith("history ")
 
 
-def test_what_is_stored_longer_than_thirty_days_before_is_not_looked_for(deployment):
+def test_days_stored_more_than_thirty_days_before_are_not_read(deployment):
     early = str(Day.parse(THIRD).plus(-31))
     deployment.account.deliver("ticket_metric_events", [event(1, f"{early}T09:00:00Z"), event(2, f"{THIRD}T09:00:00Z")])
     deployment.fetch(early)
@@ -53,8 +53,8 @@ def test_what_is_stored_longer_than_thirty_days_before_is_not_looked_for(deploym
     assert deployment.footer("daily_sla_breach_summary", THIRD)["history_from"] == THIRD
 
 
-def test_history_and_newest_event_are_handed_on_from_day_to_day(deployment):
-    """Days without events keep what the days before them knew."""
+def test_history_and_newest_event_are_carried_over_from_day_to_day(deployment):
+    """Days without events keep the values of the days before."""
     deployment.account.deliver("ticket_metric_events", [event(1, f"{FIRST}T09:00:00Z")])
     deployment.fetch(FIRST, THIRD)
     assert deployment.run("summarize_sla_breaches", FIRST, SECOND).success
@@ -68,8 +68,8 @@ def test_history_and_newest_event_are_handed_on_from_day_to_day(deployment):
     assert deployment.footer("sla_clocks", SECOND)["content_hash"] == footer["made_from_previous_clocks"]
 
 
-def test_an_event_that_lies_ahead_of_an_open_day_is_neither_counted_nor_the_newest(deployment):
-    """The breach is announced for the evening; at noon it has not happened."""
+def test_an_event_after_as_of_is_neither_counted_nor_the_newest(deployment):
+    """The breach is dated in the evening; at noon it hasn't happened."""
     noon = Day.parse(THIRD).start + 12 * 3600
     planned = event(2, f"{THIRD}T20:00:00Z", "breach", ticket_id=1)
     deployment.account.deliver("ticket_metric_events", [event(1, f"{THIRD}T09:00:00Z"), planned])
@@ -88,8 +88,8 @@ def test_an_event_that_lies_ahead_of_an_open_day_is_neither_counted_nor_the_newe
 @pytest.mark.parametrize(
     ("fetched_later", "outcome"), [("ticket_events", "achieved"), ("ticket_metric_events", "active"), ("", "active")]
 )
-def test_of_an_event_in_both_streams_the_later_fetch_is_what_counts(tmp_path, fetched_later, outcome):
-    """And of two in one second the metric stream's."""
+def test_the_later_fetch_wins_for_an_event_in_both_streams(tmp_path, fetched_later, outcome):
+    """Of two fetches in the same second, the metric stream's wins."""
     told = {
         "ticket_metric_events": Clock().apply(9, 60).add("pause", 10),
         "ticket_events": Clock().apply(9, 60).add("fulfill", 10),
@@ -101,7 +101,7 @@ def test_of_an_event_in_both_streams_the_later_fetch_is_what_counts(tmp_path, fe
     assert read_partition(FolderStore(tmp_path), TARGETS, Clock.DAY)["outcome"].to_pylist() == [outcome]
 
 
-def test_the_footer_gives_every_policy_the_title_that_its_last_row_carries(tmp_path):
+def test_the_footer_has_the_title_of_each_policys_last_row(tmp_path):
     titled = [("11", "Old"), ("12", "Other"), ("11", None), ("11", "New")]
     clocks = [Clock(n, first_id=10 * n).apply(9, 60, policy, title=title) for n, (policy, title) in enumerate(titled, 1)]
     sla_root(tmp_path, all_events(*clocks), Clock.DAY, Clock.DAY)
@@ -110,10 +110,10 @@ def test_the_footer_gives_every_policy_the_title_that_its_last_row_carries(tmp_p
 
 
 def test_a_day_that_fails_leaves_the_days_before_it_recorded(deployment):
-    """Raw days where the account refuses half-way, and SLA days where one was never fetched."""
+    """Raw days where the account refuses half-way, and SLA days of which one was never fetched."""
     busy = [event(1000 * n + m, f"{day}T10:00:{m % 60:02}Z") for n, day in enumerate((FIRST, SECOND), 1) for m in range(999)]
     deployment.account.deliver("ticket_metric_events", busy)
-    # The first answer is the other stream's, the second goes past the first day.
+    # The first answer belongs to the other stream, the second ends after the first day.
     deployment.server.script(None, None, json_answer(403, {"error": "Forbidden"}))
     assert not deployment.run("fetch_ticket_events", FIRST, LAST).success
     assert deployment.recorded("ticket_metric_events") == {FIRST}

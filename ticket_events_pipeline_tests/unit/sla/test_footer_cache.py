@@ -1,4 +1,4 @@
-"""Footers are read once per version of a file, in the time that there is; what is remembered only saves work."""
+"""Footers are read once per version of a file, within a time limit; the cache only saves work."""
 
 import gzip
 import os
@@ -28,7 +28,7 @@ SLA = TABLES[2:]
 
 
 class CountedStore(FolderStore):
-    """A folder that notes what is read."""
+    """A folder store that records reads."""
 
     def __init__(self, root):
         super().__init__(root)
@@ -39,7 +39,7 @@ class CountedStore(FolderStore):
         return super().reader(path)
 
     def news(self):
-        """What was read since the last time, but for what other processes have remembered."""
+        """What was read since the last call, without the cache file."""
         read, self.read = [path for path in self.read if path != CACHE], []
         return sorted(set(read))
 
@@ -67,7 +67,7 @@ def stale(stored):
     return dict(compare(stored, lambda _: True).stale)
 
 
-def test_each_footer_is_read_once_and_then_only_those_that_have_changed(root, store):
+def test_each_footer_is_read_once_and_again_only_if_its_file_changes(root, store):
     cache = FooterCache()
     stored = cache.read(store, "UTC")
     assert (stored.files, stored.unread, stale(stored)) == (FILES, 0, {})
@@ -77,10 +77,10 @@ def test_each_footer_is_read_once_and_then_only_those_that_have_changed(root, st
     put_raw_day(root, EVENTS[:1], DAYS[1])
     stored = cache.read(store, "UTC")
     assert store.news() == [partition_path(METRIC, DAYS[1])]
-    assert stale(stored) == {DAYS[1]: "sla_clocks was made from another file of ticket_metric_events than lies there now."}
+    assert stale(stored) == {DAYS[1]: "sla_clocks was made from another file of ticket_metric_events than is stored now."}
 
 
-def test_a_file_that_goes_and_comes_back_is_seen_each_time(root, store):
+def test_a_file_that_is_removed_and_restored_is_noticed_each_time(root, store):
     cache = FooterCache()
     cache.read(store, "UTC")
     folder = root / SLA[2] / f"date={DAYS[2]}"
@@ -90,7 +90,7 @@ def test_a_file_that_goes_and_comes_back_is_seen_each_time(root, store):
     assert stale(cache.read(store, "UTC")) == {}
 
 
-def test_a_file_of_equal_size_and_modification_time_is_another_one(root, store):
+def test_a_changed_file_of_equal_size_and_modification_time_is_noticed(root, store):
     cache = FooterCache()
     cache.read(store, "UTC")
     path = root / partition_path(METRIC, DAYS[0])
@@ -102,7 +102,7 @@ def test_a_file_of_equal_size_and_modification_time_is_another_one(root, store):
     assert list(compare(stored, lambda _: True).blocked) == [DAYS[0]]
 
 
-def test_a_file_that_was_just_written_is_read_once_more_when_it_is_two_seconds_old(store, monkeypatch):
+def test_a_new_file_is_read_again_when_it_is_two_seconds_old(store, monkeypatch):
     cache = FooterCache()
     cache.read(store, "UTC")
     store.news()
@@ -114,7 +114,7 @@ def test_a_file_that_was_just_written_is_read_once_more_when_it_is_two_seconds_o
     assert store.news() == []
 
 
-def test_what_is_not_read_in_time_is_not_known_and_the_next_look_goes_on(root):
+def test_files_not_read_in_time_are_unknown_and_the_next_read_continues(root):
     class SlowStore(CountedStore):
         answers = threading.Event()
 
@@ -134,7 +134,7 @@ def test_what_is_not_read_in_time_is_not_known_and_the_next_look_goes_on(root):
     assert (stored.unread, stale(stored)) == (0, {})
 
 
-def test_a_file_that_cannot_be_reached_is_not_taken_for_a_damaged_one(root):
+def test_an_unreachable_file_does_not_count_as_damaged(root):
     class Unsteady(CountedStore):
         def reader(self, path):
             if path.startswith(SLA[0]) and path not in self.read:
@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_reached_is_not_taken_for_a_damaged_one(root):
     assert (stored.unread, dict(stored.unreadable[SLA[0]]), stale(stored)) == (0, {}, {})
 
 
-def test_files_that_do_not_answer_are_named_and_take_no_time_from_the_others(root, monkeypatch):
+def test_hanging_files_are_named_and_do_not_delay_the_others(root, monkeypatch):
     monkeypatch.setattr(footer_cache, "FILES_AT_ONCE", 2)
     answers = threading.Event()
 
@@ -165,9 +165,9 @@ def test_files_that_do_not_answer_are_named_and_take_no_time_from_the_others(roo
             return super().reader(path)
 
     store, cache = Hanging(root), FooterCache(seconds=10, hangs_seconds=0.1)
-    assert cache.read(store, "UTC").unread == FILES - 2  # those that hang have held all up
+    assert cache.read(store, "UTC").unread == FILES - 2  # the hanging files have taken all the time
     reads = (cache.read(store, "UTC") for _ in range(50))  # on a busy machine, another file may be late, too
-    # Not any more: they are tried last.
+    # Not again: they are tried last.
     stored = next(stored for stored in reads if not stored.unread and not any(stored.unreadable[table] for table in SLA))
     assert sorted(stored.unreadable[METRIC]) == DAYS
     assert "has not answered for 0.1 seconds" in stored.unreadable[METRIC][DAYS[0]].reason
@@ -176,7 +176,7 @@ def test_files_that_do_not_answer_are_named_and_take_no_time_from_the_others(roo
 
 
 @pytest.mark.parametrize("error", [UsageError("403"), TransientError("503")])
-def test_a_file_that_the_store_does_not_give_out_is_not_made_again_and_the_other_days_go_on(root, error):
+def test_a_file_that_the_store_refuses_blocks_only_its_own_day(root, error):
     class Refusing(CountedStore):
         def reader(self, path):
             if path == partition_path(SLA[1], DAYS[1]):
@@ -190,14 +190,14 @@ def test_a_file_that_the_store_does_not_give_out_is_not_made_again_and_the_other
     assert [stretch.days for stretch in stale_ranges(found, "root")] == [[DAYS[0]], [DAYS[2]]]
 
 
-def test_a_new_process_reads_what_another_has_remembered_and_only_what_has_changed_since(root, store, monkeypatch):
+def test_a_new_process_reads_the_saved_cache_and_only_changed_files(root, store, monkeypatch):
     monkeypatch.setattr(footer_cache, "SAVED_AFTER", 1)
     before = FooterCache().read(store, "UTC")
     store.news()
     FooterCache().read(store, "Europe/Berlin")
     assert len(store.news()) == FILES
     put_raw_day(root, EVENTS[:1], DAYS[1])
-    FooterCache().read(store, "UTC")  # what is remembered now is of UTC again
+    FooterCache().read(store, "UTC")  # the cache file is of UTC again
     store.news()
     put_raw_day(root, EVENTS, DAYS[1])
     put_raw_day(root, EVENTS[:1], DAYS[1])
@@ -218,7 +218,7 @@ def test_a_new_process_reads_what_another_has_remembered_and_only_what_has_chang
         lambda content: gzip.compress(b"\xff\n{}"),
     ],
 )
-def test_what_was_remembered_and_is_damaged_counts_for_nothing(root, store, monkeypatch, damage):
+def test_a_damaged_cache_file_is_ignored(root, store, monkeypatch, damage):
     monkeypatch.setattr(footer_cache, "SAVED_AFTER", 1)
     truth = FooterCache().read(store, "UTC")
     store.news()
@@ -227,14 +227,14 @@ def test_what_was_remembered_and_is_damaged_counts_for_nothing(root, store, monk
     assert len(store.news()) == FILES
 
 
-def test_files_that_are_nobodys_are_not_looked_at(root, store):
+def test_other_files_are_ignored(root, store):
     for name in ("date=2026-02-30", "date=2026-03-02.bak", "notes"):
         shutil.copytree(root / METRIC / f"date={DAYS[0]}", root / METRIC / name)
     (root / METRIC / f"date={DAYS[0]}" / "other.parquet").write_bytes(b"x")
     assert FooterCache().read(store, "UTC").files == FILES
 
 
-def test_another_root_is_remembered_apart(root, store, tmp_path):
+def test_each_root_has_its_own_cache(root, store, tmp_path):
     cache = FooterCache()
     stored = cache.read(store, "UTC")
     assert cache.read(FolderStore(tmp_path / "empty"), "UTC").files == 0
@@ -243,7 +243,7 @@ def test_another_root_is_remembered_apart(root, store, tmp_path):
     assert store.news() == []
 
 
-def test_a_file_filed_under_the_days_of_another_timezone_blocks_its_day(store):
+def test_a_file_of_another_timezone_blocks_its_day(store):
     found = compare(FooterCache().read(store, "Europe/Berlin"), lambda _: True)
     assert (found.landed, found.stale) == ({}, {})
     assert all("as a day of UTC" in reason for reason in found.blocked.values())
@@ -257,7 +257,7 @@ def test_a_file_of_a_newer_version_is_never_replaced(root, store):
 
 
 @pytest.mark.parametrize("table", [METRIC, SLA[0]])
-def test_days_whose_run_would_have_to_read_a_file_of_a_newer_version_wait_for_the_upgrade(root, store, table):
+def test_days_whose_run_needs_a_file_of_a_newer_version_wait_for_the_upgrade(root, store, table):
     put_raw_day(root, EVENTS, DAYS[0], more_footer={"schema_version": "99"})
     if table != METRIC:
         shutil.copy(root / partition_path(METRIC, DAYS[0]), root / partition_path(table, DAYS[0]))
@@ -271,7 +271,7 @@ def test_days_whose_run_would_have_to_read_a_file_of_a_newer_version_wait_for_th
 
 
 @pytest.mark.parametrize("version", ["99", "damaged"])
-def test_a_day_without_a_memory_waits_until_the_thirty_raw_days_before_it_can_be_read(tmp_path, version):
+def test_a_day_without_a_carry_over_waits_for_thirty_readable_raw_days(tmp_path, version):
     put_raw_day(tmp_path, EVENTS, FIRST, more_footer={"schema_version": version})
     near, far = FIRST.plus(HISTORY_DAYS), FIRST.plus(HISTORY_DAYS + 1)
     put_raw_day(tmp_path, EVENTS, near)
@@ -284,13 +284,13 @@ def test_a_day_without_a_memory_waits_until_the_thirty_raw_days_before_it_can_be
     make_sla_days(tmp_path, far, far)
 
 
-def test_audits_alone_are_no_landed_day(root, store):
+def test_audits_alone_do_not_make_a_day_landed(root, store):
     put_audits(root, Clock().ticket(3, "deleted").audits, DAYS[-1].plus(1))
     found = compare(FooterCache().read(store, "UTC"), lambda _: True)
     assert (sorted(found.landed), found.stale) == (DAYS, {})
 
 
-def test_a_stretch_goes_from_its_earliest_stale_day_to_the_end_of_the_landed_ones(root, store):
+def test_a_range_goes_from_the_first_stale_day_to_the_last_landed_one(root, store):
     shutil.rmtree(root / SLA[2] / f"date={DAYS[1]}")
     apart = DAYS[-1].plus(2)
     put_raw_day(root, EVENTS, apart)
@@ -298,8 +298,8 @@ def test_a_stretch_goes_from_its_earliest_stale_day_to_the_end_of_the_landed_one
     assert [stretch.days for stretch in found] == [DAYS[1:], [apart]]
 
 
-def test_a_state_is_told_from_others_by_the_root_the_raw_files_and_the_memory_before(root, store):
-    """And not by the SLA files, which a run that fails half-way has changed."""
+def test_a_state_depends_on_the_root_the_raw_files_and_the_carry_over(root, store):
+    """But not on the SLA files, which a run that fails half-way has changed."""
 
     def state(name="root"):
         (stretch,) = stale_ranges(compare(FooterCache().read(store, "UTC"), lambda day: day > DAYS[0]), name)
@@ -318,7 +318,7 @@ def test_a_state_is_told_from_others_by_the_root_the_raw_files_and_the_memory_be
 
 
 @pytest.mark.slow
-def test_in_a_bucket_an_unchanged_root_costs_one_list_request_per_table_and_thousand_days_and_no_read(made, tmp_path):
+def test_an_unchanged_root_in_a_bucket_costs_one_listing_per_table_and_no_read(made, tmp_path):
     with object_server() as server, server.exported():
         store, path = open_store(server.root("lake")), partition_path(METRIC, DAYS[0])
         for table in TABLES:
@@ -338,7 +338,7 @@ def test_in_a_bucket_an_unchanged_root_costs_one_list_request_per_table_and_thou
         seen = server.requests()
         assert len(seen) == len(TABLES) + 1
         assert all(line.startswith("GET /lake?") and "list-type=2" in line for line in seen)
-        # A new process reads the file of those who went before, and no footer.
+        # A new process reads the cache file of earlier ones, and no footer.
         server.heal()
         assert FooterCache().read(store, "UTC") == stored
         (read,) = [line for line in server.requests() if "list-type=2" not in line]

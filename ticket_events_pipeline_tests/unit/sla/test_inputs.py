@@ -1,4 +1,4 @@
-"""The state of a raw file by its footer alone: what the sensor and the memory compare, without a look at the rows."""
+"""The state of a raw file by its footer alone, as the sensor and the carry-over compare it without reading rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def one_column_each(table):
         (lambda root: put_raw_day(root, EVENTS, DAY, stream="ticket_events", audits=AUDITS), "ticket_events"),
     ],
 )
-def test_the_footer_tells_what_the_rows_do(tmp_path, put, stream):
+def test_the_state_from_the_footer_equals_that_from_the_rows(tmp_path, put, stream):
     put(tmp_path)
     found = raw_state(FolderStore(tmp_path), stream, DAY)
     assert {stream: found} == read_raw(FolderStore(tmp_path), DAY).states
@@ -49,29 +49,29 @@ def test_a_day_without_a_file_has_no_state(tmp_path):
     assert [raw_state(FolderStore(tmp_path), stream, DAY) for stream in SLA_STREAMS] == [None, None]
 
 
-def test_rows_are_looked_at_where_statistics_cannot_tell(tmp_path):
+def test_rows_are_read_where_statistics_do_not_decide(tmp_path):
     put_raw_day(tmp_path, EVENTS, DAY)
     rewrite(tmp_path, METRIC, DAY, rows=one_column_each)
     assert read_partition(FolderStore(tmp_path), METRIC, DAY)["metric"].null_count == 1
     assert raw_state(FolderStore(tmp_path), METRIC, DAY).metric_rows == 0
 
 
-def test_the_footers_own_count_is_taken(tmp_path):
+def test_the_count_in_the_footer_is_used(tmp_path):
     put_raw_day(tmp_path, EVENTS, DAY, more_footer={"metric_rows": "7"})
     assert raw_state(FolderStore(tmp_path), METRIC, DAY).metric_rows == 7
 
 
 @pytest.mark.parametrize(("stream", "of"), [(METRIC, DAY.plus(-1)), ("ticket_events", DAY)])
-def test_a_file_of_another_day_or_stream_is_not_believed(tmp_path, stream, of):
-    """Neither by the sensor nor by a run; and the hourly fetch takes the day for one that isn't whole."""
+def test_a_file_of_another_day_or_stream_is_not_used(tmp_path, stream, of):
+    """Neither by the sensor nor by a run; and the hourly fetch counts the day as incomplete."""
     put_raw_day(tmp_path, [], of, stream=stream)
     store, path = FolderStore(tmp_path), tmp_path / partition_path(METRIC, DAY)
     path.parent.mkdir(parents=True)
     shutil.copy(tmp_path / partition_path(stream, of), path)
-    told = f"{path} holds {stream} of {of}, not {METRIC} of {DAY}. Materialise it again"
-    with pytest.raises(DamagedFileError, match=told):
+    problem = f"{path} holds {stream} of {of}, not {METRIC} of {DAY}. Materialise it again"
+    with pytest.raises(DamagedFileError, match=problem):
         raw_state(store, METRIC, DAY)
-    with pytest.raises(DamagedFileError, match=told):
+    with pytest.raises(DamagedFileError, match=problem):
         read_raw(store, DAY)
     assert not WholeFiles().is_whole(store, METRIC, DAY, "1")
     put_raw_day(tmp_path, [], DAY)

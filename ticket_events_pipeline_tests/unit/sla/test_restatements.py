@@ -1,4 +1,4 @@
-"""The footer key `restatements`: how often a day's figures changed after the day had been complete."""
+"""The footer key `restatements`: how often a day's figures changed after the day was complete."""
 
 import pyarrow as pa
 import pytest
@@ -29,33 +29,33 @@ def stored_count(root, day=DAY):
 
 
 def counts(root, *deliveries, **more):
-    """What the footer, and what is made, say after each delivery has been read and summarised."""
-    told = []
+    """The counts of the footer and of the made day, after each delivery was stored and summarised."""
+    counts = []
     for rows in deliveries:
         (made,) = sla_root(root, rows, DAY, DAY, **more)
-        told.append(made.restatements)
+        counts.append(made.restatements)
         assert stored_count(root) == str(made.restatements)
-    return told
+    return counts
 
 
-def test_it_counts_every_change_of_a_complete_day_and_keeps_the_count_over_idempotent_re_makes(tmp_path):
+def test_every_change_of_a_complete_day_counts_and_equal_remakes_keep_the_count(tmp_path):
     same, other = events(), events(breaches=1)
     assert counts(tmp_path, same, same, other, other, same) == [0, 0, 1, 1, 2]
 
 
-def test_an_open_day_may_change_as_it_likes_and_its_end_restates_nothing(tmp_path):
+def test_changes_of_an_open_day_and_its_completion_restate_nothing(tmp_path):
     noon = DAY.start + 12 * 3600
     assert counts(tmp_path, events(), events(breaches=1), now=noon) == [0, 0]
     assert counts(tmp_path, events(breaches=2), events(breaches=2), events()) == [0, 0, 1]
 
 
-def test_it_counts_days_that_change_through_earlier_ones(tmp_path):
+def test_a_day_that_changes_through_an_earlier_day_is_restated(tmp_path):
     sla_root(tmp_path, events(), DAY, NEXT)
     assert [made.restatements for made in sla_root(tmp_path, events(breaches=1), DAY, NEXT)] == [1, 1]
 
 
-def test_history_that_is_backfilled_without_a_changed_figure_restates_nothing(tmp_path):
-    """`history_from` and `events_through` stand in every row, but are no figures."""
+def test_a_backfill_that_changes_no_figure_restates_nothing(tmp_path):
+    """`history_from` and `events_through` are in every row, but are no figures."""
     before = DAY.plus(-2)
     sla_root(tmp_path, events(), DAY, DAY)
     old = read_metadata(FolderStore(tmp_path), SUMMARY, DAY)
@@ -66,23 +66,23 @@ def test_history_that_is_backfilled_without_a_changed_figure_restates_nothing(tm
     assert made.restatements == 0
 
 
-def test_an_empty_day_that_gets_targets_is_restated(tmp_path):
+def test_an_empty_day_that_gains_targets_is_restated(tmp_path):
     assert counts(tmp_path, [], events(), []) == [0, 1, 2]
 
 
-def test_a_stored_summary_that_cannot_be_read_is_replaced_and_its_count_begins_anew(tmp_path):
+def test_an_unreadable_summary_is_replaced_and_its_count_restarts(tmp_path):
     assert counts(tmp_path, events(), events(breaches=1)) == [0, 1]
     truncated(tmp_path, SUMMARY, DAY)
     assert counts(tmp_path, events()) == [0]
 
 
-@pytest.mark.parametrize("told", [None, "", "-1", "many", "٣", "1.5"])
-def test_a_footer_without_a_readable_count_counts_from_zero(tmp_path, told):
+@pytest.mark.parametrize("count", [None, "", "-1", "many", "٣", "1.5"])
+def test_a_footer_without_a_readable_count_counts_from_zero(tmp_path, count):
     sla_root(tmp_path, events(), DAY, DAY)
 
     def edited(footer):
         rest = {name: value for name, value in footer.items() if name != RESTATEMENTS}
-        return rest if told is None else {**rest, RESTATEMENTS: told}
+        return rest if count is None else {**rest, RESTATEMENTS: count}
 
     rewrite(tmp_path, SUMMARY, DAY, footer=edited)
     assert [made.restatements for made in make_sla_days(tmp_path, DAY, DAY)] == [0]
@@ -98,13 +98,13 @@ def test_a_footer_without_a_readable_count_counts_from_zero(tmp_path, told):
     ],
     ids=["added", "removed"],
 )
-def test_a_column_that_another_version_adds_or_removes_restates_nothing(tmp_path, of_another_version):
+def test_a_column_added_or_removed_by_another_version_restates_nothing(tmp_path, of_another_version):
     sla_root(tmp_path, events(breaches=1), DAY, DAY)
     rewrite(tmp_path, SUMMARY, DAY, rows=of_another_version)
     assert [made.restatements for made in make_sla_days(tmp_path, DAY, DAY)] == [0]
 
 
-def test_only_summaries_have_it(tmp_path):
+def test_only_summaries_count_restatements(tmp_path):
     sla_root(tmp_path, events(), DAY, DAY)
     for asset in (CLOCKS, TARGETS):
         assert RESTATEMENTS not in read_metadata(FolderStore(tmp_path), asset, DAY)

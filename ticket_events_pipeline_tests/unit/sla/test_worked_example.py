@@ -1,4 +1,4 @@
-"""SLA.md part 4: the worked example, run by run."""
+"""The worked example, run by run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def epoch(text):
 
 
 def latest(runs):
-    """One row per id as the deliveries of those runs leave them, times as epoch seconds."""
+    """One row per id after the deliveries of those runs, times as epoch seconds."""
     by_id = {row["id"]: {**row, "time": epoch(row["time"])} for row in EXAMPLE["deliveries"] if row["run"] in runs}
     return list(by_id.values())
 

@@ -1,4 +1,4 @@
-"""One flipped bit of a Parquet file, wherever, is an error that names the file, or changes nothing."""
+"""A flipped bit anywhere in a Parquet file is an error that names the file, or changes nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def written(table, metadata):
 
 
 class Counting(io.BytesIO):
-    """Counts the bytes that are read of it."""
+    """Counts the bytes that are read."""
 
     count = 0
 
@@ -41,7 +41,7 @@ class Counting(io.BytesIO):
         return content
 
 
-def test_what_was_written_is_read_by_us_and_by_everyone():
+def test_a_checksummed_file_is_read_by_us_and_by_plain_parquet_readers():
     content = written(LARGE, {"rows": "40000"})
     with open_checked(io.BytesIO(content)) as file:
         assert (file.read(), metadata_of(file)) == (LARGE, {"rows": "40000"})
@@ -57,15 +57,15 @@ def test_every_byte_of_a_tiny_file_is_covered():
 
 
 @pytest.mark.parametrize("key", sorted(CHECKSUM_KEYS))
-def test_a_file_whose_checksums_lost_their_name_is_not_taken_for_an_older_one(key):
+def test_a_damaged_checksum_key_does_not_turn_verification_off(key):
     content = written(TINY, {})
     for bit in range(8 * content.index(key.encode()) - 16, 8 * (content.index(key.encode()) + len(key) + 2)):
-        with pytest.raises(ChecksumError, match="its footer isn't the one that was written"):
+        with pytest.raises(ChecksumError, match="its footer differs from what was written"):
             open_checked(io.BytesIO(flipped(content, bit)))
 
 
-def test_what_is_read_of_a_file_is_right_and_what_is_damaged_of_it_is_not_read(tmp_path):
-    """A reader of some groups and columns needs no other bytes than theirs, and the blocks around them, to be right."""
+def test_parts_outside_a_damaged_block_are_read_and_damaged_ones_are_not(tmp_path):
+    """A reader of some row groups and columns needs only their bytes, and the blocks around them, to be intact."""
     content, read, refused = written(LARGE, {}), 0, []
     for _ in range(150):
         (tmp_path / "file").write_bytes(flipped(content, RNG.randrange(8 * len(content))))
@@ -87,10 +87,10 @@ def batches(file, group, columns):
     return pa.Table.from_batches(file.iter_batches(1000, row_groups=[group], columns=columns, use_threads=False))
 
 
-def test_a_damaged_block_is_found_while_the_whole_file_is_read(tmp_path):
+def test_a_damaged_block_is_found_when_the_whole_file_is_read(tmp_path):
     content = written(LARGE, {})
     (tmp_path / "file").write_bytes(flipped(content, 8 * 3 * BLOCK_BYTES + 5))
-    told = f"the {BLOCK_BYTES} bytes from {3 * BLOCK_BYTES} on aren't those that were written"
+    told = f"the {BLOCK_BYTES} bytes from {3 * BLOCK_BYTES} on differ from those that were written"
     with (
         pytest.raises(DamagedFileError, match=told),
         opened_parquet(FolderStore(tmp_path), "file", advice="") as file,
@@ -98,7 +98,7 @@ def test_a_damaged_block_is_found_while_the_whole_file_is_read(tmp_path):
         file.read()
 
 
-def test_a_file_that_breaks_off_is_damaged_wherever_it_does():
+def test_a_file_truncated_anywhere_is_damaged():
     content = written(TINY, {})
     for size in [*range(0, len(content), 17), len(content) - 1]:
         with pytest.raises(ChecksumError):
@@ -106,7 +106,7 @@ def test_a_file_that_breaks_off_is_damaged_wherever_it_does():
 
 
 @pytest.mark.parametrize("table", [TINY, TINY.slice(0, 0), LARGE])
-def test_files_without_checksums_are_read_as_ever(table):
+def test_files_without_checksums_are_still_read(table):
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, table.schema) as parquet:
         parquet.write_table(table)
@@ -115,8 +115,8 @@ def test_files_without_checksums_are_read_as_ever(table):
         assert (file.read(), metadata_of(file)) == (table, {"rows": "3"})
 
 
-def test_texts_that_look_like_the_checksums_do_no_harm():
-    """Statistics hold texts of the account, and footers too."""
+def test_texts_that_look_like_checksums_are_harmless():
+    """Statistics contain texts of the account, and so do footers."""
     likeness = b"\x18\x0dfooter_sha256\x18\x40".decode("latin-1") + "0" * 64
     content = written(pa.table({"text": [likeness]}), {"title": likeness})
     assert content.count(likeness.encode()) > 1
@@ -127,7 +127,7 @@ def test_texts_that_look_like_the_checksums_do_no_harm():
             file.read()
 
 
-def test_hardly_a_byte_is_read_twice():
+def test_almost_no_byte_is_read_twice():
     content = written(LARGE, {})
     source = Counting(content)
     with open_checked(source) as file:
@@ -137,13 +137,13 @@ def test_hardly_a_byte_is_read_twice():
     assert source.count <= len(content) + BLOCK_BYTES * (columns + 1)
 
 
-def test_a_footer_alone_takes_no_more_than_the_files_end():
+def test_reading_a_footer_reads_only_the_end_of_the_file():
     source = Counting(written(LARGE, {}))
     open_checked(source).close()
     assert source.count == BLOCK_BYTES
 
 
-def test_a_file_that_was_not_finished_is_none():
+def test_an_unfinished_file_is_not_readable():
     sink = io.BytesIO()
     with ChecksummedWriter(sink, TINY.schema) as writer:
         writer.write_table(TINY, row_group_size=2)

@@ -1,4 +1,4 @@
-"""A lock is waited for with a bound, and whoever waits says for whom."""
+"""Waiting for a lock is bounded and names the holder."""
 
 import subprocess
 import sys
@@ -28,14 +28,14 @@ with locked(Path(sys.argv[1]), log=print):
 def held(tmp_path, monkeypatch):
     """The lock of a small file, held by another process for as long as the test runs."""
     monkeypatch.setattr(file_lock, "WAIT_SECONDS", 0.3)
-    monkeypatch.setattr(file_lock, "TELL_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(file_lock, "LOG_AFTER_SECONDS", 0.1)
     command = [sys.executable, "-c", HOLDING, str(tmp_path / "small")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
         yield process
 
 
-def test_a_lock_that_another_process_does_not_let_go_is_an_error_that_names_it(tmp_path, held):
+def test_an_error_names_the_process_that_does_not_release_a_lock(tmp_path, held):
     store, log, seen = FolderStore(tmp_path), [], []
     fence = Fence("small", seen.append, "asset", log.append)
     put(store, "asset/file", b"as it was")
@@ -48,8 +48,8 @@ def test_a_lock_that_another_process_does_not_let_go_is_an_error_that_names_it(t
         with pytest.raises(LockHeldError) as caught:
             attempt()
         assert str(caught.value) == (
-            f"{tmp_path}/small has been held by process {held.pid} on {host_name()} for more than 0.3 s: it stands still, or "
-            f"the disk hangs. Let it go on (kill -CONT {held.pid}), or end it; then run this again. Leave the lock file where "
+            f"{tmp_path}/small has been held by process {held.pid} on {host_name()} for more than 0.3 s: it is suspended, or "
+            f"the disk hangs. Resume it (kill -CONT {held.pid}), or end it; then run this again. Leave the lock file where "
             "it is: without it, that process would replace what others have written."
         )
     assert log == [f"{tmp_path}/small is held by process {held.pid} on {host_name()}; waiting for it, up to 0 s"] * 3
@@ -63,7 +63,7 @@ def _fill(store, fence):
         file.write(b"changed")
 
 
-def test_a_lock_that_is_let_go_in_time_is_taken(tmp_path, held):
+def test_a_lock_released_in_time_is_acquired(tmp_path, held):
     threading.Timer(0.15, held.stdin.close).start()
     log = []
     FolderStore(tmp_path).update("small", lambda _: b"changed", log=log.append)
@@ -72,16 +72,16 @@ def test_a_lock_that_is_let_go_in_time_is_taken(tmp_path, held):
     assert not (tmp_path / "small.lock.holder").exists()
 
 
-def test_who_held_a_lock_before_is_not_named_for_who_holds_it(tmp_path, held):
-    """The name is written a moment after the lock is taken: until then, nobody is known. Nor is it ever the waiting one."""
+def test_a_former_lock_holder_is_never_named(tmp_path, held):
+    """The name is written just after the lock is acquired; until then no holder is known. It is never the waiting process."""
     for name in (f"{this_process()} here", f"{replace(this_process(), began='1')} here"):
         (tmp_path / "small.lock.holder").write_text(name)
         with pytest.raises(LockHeldError, match="has been held by another process for more than"):
             FolderStore(tmp_path).update("small", lambda _: b"changed")
 
 
-def test_a_fence_is_asked_while_nobody_else_can_change_its_file(tmp_path):
-    """Behind the bytes of the file, before its name."""
+def test_a_fence_is_checked_while_its_file_is_locked(tmp_path):
+    """After the file's content is written, before it is renamed."""
     store = FolderStore(tmp_path)
     store.update("small", lambda _: b"mine")
     seen = []

@@ -47,7 +47,7 @@ def table_of(values):
 
 
 @given(st.lists(rows, max_size=12), st.lists(st.integers(0, 12), max_size=4))
-def test_the_hash_does_not_depend_on_how_the_rows_are_cut(values, cuts):
+def test_the_hash_does_not_depend_on_how_rows_are_chunked(values, cuts):
     whole = table_of(values)
     edges = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
     running = ContentHash(SCHEMA)
@@ -75,7 +75,7 @@ def plain_hash(values):
 
 
 @given(st.lists(rows, max_size=20), st.integers(0, 20))
-def test_the_hash_is_the_one_of_the_values_one_by_one(values, start):
+def test_the_hash_equals_one_computed_value_by_value(values, start):
     """From whatever bit of its buffers the table begins."""
     assert content_hash(table_of(values).slice(start)) == plain_hash(values[start:])
 
@@ -90,7 +90,7 @@ def test_an_added_column_is_left_out_of_the_hash_until_it_has_a_value(values, na
     assert content_hash(filled, added=[name]) == content_hash(older if is_null else filled)
 
 
-def test_what_lies_under_a_null_is_nothing():
+def test_the_bytes_under_a_null_do_not_change_the_hash():
     text, number = pa.array(["under", "over"]), pa.array([7, 8])
     is_valid = pa.array([False, True]).buffers()[1]
     hidden = [pa.Array.from_buffers(column.type, 2, [is_valid, *column.buffers()[1:]]) for column in (text, number)]
@@ -98,7 +98,7 @@ def test_what_lies_under_a_null_is_nothing():
 
 
 @given(st.lists(rows, max_size=6), st.lists(rows, max_size=6))
-def test_the_hash_tells_different_rows_apart(one, other):
+def test_different_rows_have_different_hashes(one, other):
     same = [[repr(row[name]) for name in SCHEMA.names] for row in one] == [
         [repr(row[name]) for name in SCHEMA.names] for row in other
     ]
@@ -106,12 +106,12 @@ def test_the_hash_tells_different_rows_apart(one, other):
     assert (content_hash(table_of(one)) == content_hash(table_of(other))) == same
 
 
-def test_text_does_not_flow_from_one_row_into_the_next():
+def test_moving_text_between_rows_changes_the_hash():
     assert content_hash(pa.table({"a": ["ab", "c"]})) != content_hash(pa.table({"a": ["a", "bc"]}))
     assert content_hash(pa.table({"a": ["", None]})) != content_hash(pa.table({"a": [None, ""]}))
 
 
-def test_the_hash_of_coded_text_is_that_of_the_text():
+def test_dictionary_encoding_does_not_change_the_hash():
     plain = pa.table({"a": pa.array(["x", None, "y", "x"])})
     coded = pa.table({"a": pa.array(["x", None, "y", "x"]).dictionary_encode()})
     running = ContentHash(plain.schema)
@@ -120,7 +120,7 @@ def test_the_hash_of_coded_text_is_that_of_the_text():
     assert running.hexdigest() == content_hash(plain)
 
 
-def test_a_file_is_there_whole_or_not_at_all(tmp_path):
+def test_a_file_appears_complete_or_not_at_all(tmp_path):
     store = FolderStore(tmp_path)
     write_partition(store, "asset", DAY, pa.table({"a": [1]}), {"k": "v"})
     with suppress(ZeroDivisionError), store.writer(f"asset/date={DAY}/asset.parquet") as file:
@@ -131,7 +131,7 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path):
     assert store.paths("_inflight") == []
 
 
-def test_files_and_folders_are_their_owners_only(tmp_path):
+def test_files_and_folders_are_readable_by_their_owner_only(tmp_path):
     store = FolderStore(tmp_path / "new" / "root")
     write_partition(store, "asset", DAY, pa.table({"a": [1]}), {})
     made = list(tmp_path.rglob("*"))
@@ -139,21 +139,21 @@ def test_files_and_folders_are_their_owners_only(tmp_path):
     assert {stat.S_IMODE(path.stat().st_mode) for path in made if path.is_file()} == {0o600}
 
 
-def test_a_root_that_cannot_be_written_is_named(tmp_path):
+def test_an_error_names_a_root_that_cannot_be_written(tmp_path):
     (tmp_path / "root").write_text("a file")
     with pytest.raises(UsageError, match=r"TICKET_EVENTS_ROOT: can't write below .*root"):
         write_partition(FolderStore(tmp_path / "root"), "asset", DAY, pa.table({"a": [1]}), {})
 
 
-def test_a_root_of_another_kind_is_refused_by_name():
+def test_an_error_names_an_unknown_kind_of_root():
     with pytest.raises(UsageError, match="TICKET_EVENTS_ROOT: ftp:// can't hold the files; set a folder, s3://"):
         open_store("ftp://host/folder")
 
 
-def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
+def test_an_error_names_a_damaged_file_and_what_to_do(tmp_path):
     store = FolderStore(tmp_path)
     write_partition(store, "ticket_events", DAY, pa.table({"a": [1]}), {})
-    with pytest.raises(DamagedFileError, match="bears no footer of this pipeline"):
+    with pytest.raises(DamagedFileError, match="has no footer of this pipeline"):
         read_raw_footer(store, "ticket_events", DAY)
     path = tmp_path / "ticket_events" / f"date={DAY}" / "ticket_events.parquet"
     path.write_bytes(path.read_bytes()[:-20])
@@ -163,7 +163,7 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
         read_partition(store, "ticket_events", DAY)
 
 
-def test_a_day_without_a_file_is_none_and_the_others_are_listed(tmp_path):
+def test_a_day_without_a_file_is_none_and_stored_days_are_listed(tmp_path):
     store = FolderStore(tmp_path)
     write_partition(store, "asset", DAY.plus(2), pa.table({"a": [1]}), {})
     write_partition(store, "asset", DAY, pa.table({"a": [1]}), {})
@@ -180,7 +180,7 @@ FOOTER = RawFooter(
 )  # fmt: skip
 
 
-def test_a_raw_footer_is_text_and_read_back_as_it_was(tmp_path):
+def test_a_raw_footer_round_trips_as_text(tmp_path):
     metadata = FOOTER.to_metadata()
     assert (metadata["complete"], metadata["sideload"], metadata["window_start"]) == ("true", "false", "1772409600")
     assert metadata["pages"] == (

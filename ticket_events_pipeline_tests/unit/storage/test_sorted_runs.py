@@ -1,4 +1,4 @@
-"""Runs of any size, in memory and in files, merge to every event once, as it was last delivered."""
+"""Runs of any size, in memory and in files, merge to every event once, in its last delivery."""
 
 import datetime as dt
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ from ticket_events_pipeline.storage.stored_file import StoredFile
 DAY = Day.parse("2026-03-02")
 METRIC, EVENTS = "ticket_metric_events", "ticket_events"
 
-# Few ids and seconds: events come again, in other shapes and at other times.
+# Few ids and seconds, so that events come again with other shapes and times.
 deliveries = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 3), st.booleans(), st.booleans()), min_size=1, max_size=30)
 
 
 def delivered(stream, drawn):
-    """The rows as sent, and what a dict keeps of them."""
+    """The rows as sent, and as a dict keeps them."""
     rows, kept = [], {}
     for number, second, deleted, is_audit in drawn:
         time = DAY.start + second
@@ -55,8 +55,8 @@ def as_file(folder, number, run, row_group_size):
 
 
 @given(st.lists(deliveries, max_size=5), st.sampled_from([METRIC, EVENTS]), st.data())
-def test_every_event_is_kept_once_as_it_was_last_delivered(tmp_path_factory, pages, stream, data):
-    """Against a dict; in `ticket_events` an audit and a metric event of one number are two events."""
+def test_every_event_is_kept_once_in_its_last_delivery(tmp_path_factory, pages, stream, data):
+    """Compared with a dict; in `ticket_events` an audit and a metric event with the same id are two events."""
     folder = tmp_path_factory.mktemp("runs")
     runs, truth, replaced = [], {}, 0
     for number, drawn in enumerate(pages):
@@ -75,14 +75,14 @@ def test_every_event_is_kept_once_as_it_was_last_delivered(tmp_path_factory, pag
 
 
 @given(deliveries, deliveries, st.integers(0, 4), st.integers(0, 4))
-def test_a_row_of_the_first_run_is_gone_where_the_others_tell_everything_and_not_it(first, second, start, end):
+def test_a_row_missing_from_the_reread_span_is_dropped(first, second, start, end):
     (one, before), (other, after) = delivered(METRIC, first), delivered(METRIC, second)
     merge = Merge([MemoryRun(one), MemoryRun(other)], reread_span_ms=((DAY.start + start) * 1000, (DAY.start + end) * 1000))
     stays = {key: row for key, row in before.items() if not start <= row[0] < end}
     assert sorted(row for table in merge.chunks() for row in told(table)) == sorted((stays | after).values())
 
 
-def test_large_runs_come_in_chunks_that_hash_like_the_whole(tmp_path, monkeypatch):
+def test_chunks_of_large_runs_hash_like_the_whole(tmp_path, monkeypatch):
     """Runs that overlap row by row, and chunks that end anywhere."""
     rows = [(number, number % 60, number % 3 == 0, number % 2 == 0) for number in range(5000)]
     runs = [MemoryRun(delivered(EVENTS, rows[start::3])[0]) for start in range(3)]
@@ -97,7 +97,7 @@ def test_large_runs_come_in_chunks_that_hash_like_the_whole(tmp_path, monkeypatc
     assert running.hexdigest() == content_hash(whole.rows)
 
 
-def test_unsorted_or_doubled_keys_are_no_run():
+def test_unsorted_or_duplicate_keys_are_no_run():
     table, _ = delivered(METRIC, [(1, 0, True, False), (2, 1, True, False)])
     assert Keys.of(table).are_sorted_and_unique()
     assert not Keys.of(table.take([1, 0])).are_sorted_and_unique()

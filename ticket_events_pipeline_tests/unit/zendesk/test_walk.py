@@ -224,7 +224,7 @@ class ModelServer:
     Attributes:
         times: the second of each row, ascending; its id is its position.
         limit: rows of a page.
-        tells_end: whether `end_of_stream` is sent.
+        states_end: whether `end_of_stream` is sent.
         enlarges: a page within one second grows to hold it whole and ends one later; else it stays capped, for ever.
         has_end_time: whether `end_time` is sent, or `next_page` alone.
         leap: seconds by which every page says that it ends later than it does.
@@ -232,7 +232,7 @@ class ModelServer:
 
     times: list[int]
     limit: int
-    tells_end: bool
+    states_end: bool
     enlarges: bool
     has_end_time: bool
     leap: int = 0
@@ -252,7 +252,7 @@ class ModelServer:
             rows=[{"id": n, "timestamp": self.times[n]} for n in shown],
             count=len(shown),
             end_time=end_time if self.has_end_time else None,
-            end_of_stream=is_end if self.tells_end else None,
+            end_of_stream=is_end if self.states_end else None,
             next_start_time=end_time,
             server_time=float(T + 10**6),
             page_limit=self.limit,
@@ -263,7 +263,7 @@ class ModelServer:
         """Seconds that fill a capped page, which can't get past them, and a last one that can't be told from them."""
         is_hidden = not self.enlarges or self.leap > 0  # of a page that leaps, nobody can tell whether it was enlarged
         crowded = {time for time in self.times if self.times.count(time) >= self.limit and is_hidden}
-        last_is_full = bool(self.times) and self.times.count(self.times[-1]) >= self.limit and not self.tells_end
+        last_is_full = bool(self.times) and self.times.count(self.times[-1]) >= self.limit and not self.states_end
         return crowded | ({self.times[-1]} if last_is_full else set())
 
 
@@ -271,7 +271,7 @@ SERVERS = st.builds(
     ModelServer,
     times=st.lists(st.integers(0, 8).map(lambda second: T + second), max_size=40).map(sorted),
     limit=st.integers(1, 12),
-    tells_end=st.booleans(),
+    states_end=st.booleans(),
     enlarges=st.booleans(),
     has_end_time=st.booleans(),
     leap=st.sampled_from([0, 0, 2, 10_800, 4 * 10**9]),
@@ -301,7 +301,7 @@ def test_a_walk_sees_every_row_or_names_the_overfull_second(server: ModelServer,
     except OverfullSecondError as error:
         named = any(f"start_time={time}" in str(error) for time in stuck)
     except DataError:
-        named = server.leap > 0 and not server.tells_end  # it says for ever that more follows
+        named = server.leap > 0 and not server.states_end  # it says for ever that more follows
     else:
         named = None
         assert set(seen) == wanted
@@ -315,5 +315,5 @@ def test_a_walk_sees_every_row_or_names_the_overfull_second(server: ModelServer,
 def test_any_page_size_sees_the_same_rows(server: ModelServer, limit: int) -> None:
     """Splitting the stream into pages differently changes nothing."""
     sizes = (server.limit, limit, 1000)
-    seen = [set(walked(replace(server, limit=size, tells_end=True, enlarges=True, leap=0), T)[0]) for size in sizes]
+    seen = [set(walked(replace(server, limit=size, states_end=True, enlarges=True, leap=0), T)[0]) for size in sizes]
     assert seen == [set(range(len(server.times)))] * 3

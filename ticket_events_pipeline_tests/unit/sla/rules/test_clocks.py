@@ -1,4 +1,4 @@
-"""SLA.md part 2: what is remembered between days, and for how long."""
+"""Which clocks are carried over between days, and for how long."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ DAY = Clock.DAY
 
 
 def ids_after(days, *clocks):
-    """The ids of the events remembered at the end of the day that many days after the first."""
+    """The ids of the events that are still kept so many days after the first day."""
     events = [event for clock in clocks for event in clock.events]
     last = DAY.plus(days)
     return sorted(clocks_by_day(events, DAY, last)[last]["id"].to_pylist())
 
 
-def test_closed_target_is_remembered_until_30_days_after_the_tickets_last_event():
+def test_a_closed_target_is_kept_until_30_days_after_the_tickets_last_event():
     closed = Clock().apply(9, 60).add("fulfill", 24)
     assert ids_after(29, closed) == [1, 2]
     assert ids_after(30, closed) == [1, 2]  # exactly 30 days after it
     assert ids_after(31, closed) == []
 
 
-def test_any_clock_of_the_ticket_keeps_all_of_them():
+def test_any_recent_clock_keeps_all_clocks_of_its_ticket():
     closed = Clock().apply(9, 60).add("fulfill", 10)
     other = Clock(metric="agent_work_time", first_id=11).add("activate", 24 * 20).add("fulfill", 24 * 20)
     assert ids_after(49, closed, other) == [1, 2, 11, 12]
     assert ids_after(51, closed, other) == []
 
 
-def test_deleted_events_do_not_prolong_the_memory():
+def test_deleted_events_do_not_keep_a_clock():
     assert ids_after(40, Clock().apply(9, 60).add("fulfill", 10).add("breach", 24 * 20, deleted=True)) == []
 
 
-def test_open_target_is_remembered_for_ever_but_does_not_keep_its_closed_neighbour():
+def test_an_open_target_is_kept_but_does_not_keep_a_closed_one():
     open_target = Clock().apply(9, 60)
     closed = Clock(metric="agent_work_time", first_id=11).apply(9, 60).add("fulfill", 10)
     assert ids_after(90, open_target, closed) == [1]
@@ -52,7 +52,7 @@ def test_unsolved_ticket_keeps_its_clocks():
     assert ids_after(90, closed, resolution.add("fulfill", 40)) == []
 
 
-def test_deleted_breach_alone_makes_no_unsolved_ticket():
+def test_a_deleted_breach_alone_makes_no_unsolved_ticket():
     assert ids_after(40, Clock(metric="resolution_time").add("breach", 9, deleted=True)) == []
 
 
@@ -85,7 +85,7 @@ def test_id_in_both_is_the_days_event():
     moved = Clock(first_id=2).add("breach", 30).events
     clocks = advance(yesterday, sla_events(raw_table(moved)), DAY.plus(1))
     assert sorted(clocks["id"].to_pylist()) == [1, 2, 3]
-    assert tables_of(clocks, DAY.plus(1))[0] == []  # what was a breach in time is now one after the fulfil
+    assert tables_of(clocks, DAY.plus(1))[0] == []  # the breach now comes after the fulfil
 
 
 def test_event_that_moved_to_the_day_rewrites_its_own_clock_alone():
@@ -96,7 +96,7 @@ def test_event_that_moved_to_the_day_rewrites_its_own_clock_alone():
     assert [row["breached_at"] - DAY.start for row in rows] == [36_000, 108_000, 36_000]
 
 
-def test_clocks_stored_and_read_again_are_the_same_memory():
+def test_clocks_stored_and_read_again_are_the_same():
     clock = Clock().apply(8, 60, 12, title="VIP").apply(9, 60).add("breach", 24 + 9)
     stored = io.BytesIO()
     pq.write_table(clocks_by_day(clock.events, DAY, DAY)[DAY], stored, row_group_size=1)

@@ -1,4 +1,4 @@
-"""SLA.md part 3: under which policy each figure is booked."""
+"""Under which policy each figure is booked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import datetime as dt
 from ticket_events_pipeline.sla.rules.daily_summary import COUNTS, daily_summary
 from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
+from ticket_events_pipeline_tests.support import sla_oracle
+from ticket_events_pipeline_tests.support.released import released_columns
 from ticket_events_pipeline_tests.support.sla_cases import Clock, clocks_by_day, tables_of
 
 DAY = Clock.DAY
@@ -47,12 +49,12 @@ def test_null_policy_is_a_key_of_its_own_and_sorts_last():
     ]
 
 
-def test_null_business_hours_are_a_key_beside_false_and_true():
+def test_null_business_hours_are_a_separate_key_from_false_and_true():
     clocks = [Clock(ticket_id=n, first_id=10 * n).apply(9, 60, business_hours=b) for n, b in enumerate([None, True, False], 1)]
     assert [row["business_hours"] for row in summary_of(*clocks)] == [False, True, None]
 
 
-def test_superseded_breach_is_achieved_and_no_breach_but_its_rows_are_counted():
+def test_a_superseded_breach_is_achieved_but_its_rows_are_counted():
     clock = Clock().apply(9, 60).add("breach", 10).apply(10.5, 120).add("fulfill", 11)
     (row,) = summary_of(clock.add("update_status", 11, status={"calendar": 120}))
     assert counts(row) == {"targets_started": 1, "breach_events": 1, "achieved": 1, "superseded_breaches": 1}
@@ -90,8 +92,14 @@ def test_title_is_that_of_the_newest_apply_of_the_policy_whatever_its_metric():
     assert [row["policy_title"] for row in summary_of(old, new)] == ["Standard", "Standard"]
 
 
-def test_provenance_stands_in_every_row_and_a_day_without_targets_is_empty_with_the_schema():
+def test_every_row_has_the_provenance_and_a_day_without_targets_the_schema():
     more = {"day": DAY, "as_of": DAY.end, "events_through": None, "history_from": dt.date(2026, 2, 1)}
     assert daily_summary(SLA_TARGETS_TABLE.schema.empty_table(), **more) == DAILY_SLA_BREACH_SUMMARY_TABLE.schema.empty_table()
     (row,) = summary_of(Clock().apply(9, 60))
     assert [row[name] for name in ("as_of", "events_through", "history_from")] == [DAY.end, None, dt.date(2026, 3, 1)]
+
+
+def test_every_count_has_a_column_and_the_oracle_knows_those_of_every_release():
+    released = {column.name for column in released_columns(DAILY_SLA_BREACH_SUMMARY_TABLE)}
+    assert COUNTS.keys() <= set(DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names)
+    assert set(sla_oracle.FIGURES) == COUNTS.keys() & released

@@ -25,7 +25,7 @@ def due_at(clock, as_of, day=DAY):
     return clock.target(day=day, as_of=at(as_of))["due_at"]
 
 
-def test_a_clock_that_never_stopped_is_due_its_target_after_its_start_whatever_the_hour():
+def test_a_clock_that_never_stopped_is_due_its_target_after_its_start():
     assert {due_at(started(), hour) for hour in (9.5, 9.99, 12, 24)} == {at(10)}
     assert due_at(started(48 * 60), 48, NEXT) == at(9 + 48)
 
@@ -40,7 +40,7 @@ def test_a_repeated_activate_starts_nothing_anew():
 
 
 def test_all_cycles_of_a_reopened_clock_count_together():
-    """As the rule in `forecast.running` has it; not known about Zendesk."""
+    """See `due_dates.running`; what Zendesk does is unknown."""
     clock = started(120).add("fulfill", 10).add("activate", 15)
     assert due_at(clock, 16) == at(16)
 
@@ -49,7 +49,7 @@ def test_a_changed_target_counts_from_the_same_start():
     assert due_at(started().apply(9.25, 180, policy=12), 9.5) == at(12)
 
 
-def test_it_may_lie_before_as_of_where_zendesk_has_not_yet_told_of_the_breach():
+def test_it_may_be_before_as_of_if_zendesk_has_not_sent_the_breach_yet():
     assert due_at(started(), 23) == at(10)
 
 
@@ -81,13 +81,13 @@ def test_it_is_null_where_nothing_can_be_foreseen(name):
     assert due_at(UNFORESEEN[name], 24) is None
 
 
-def test_hours_that_zendesk_does_not_name_are_those_of_the_calendar_as_in_rule_b5():
+def test_unnamed_hours_are_calendar_hours_as_in_rule_b5():
     sla = {"target": 60, "policy": {"id": 1}}
     assert due_at(Clock().add("activate", 9).add("apply_sla", 9, sla=sla), 9.5) == at(10)
 
 
 def test_each_of_several_clocks_has_its_own(tmp_path):
-    """Also where clocks that aren't shown lie between them."""
+    """Even with other clocks between them."""
     unshown = Clock(ticket_id=1, first_id=1).add("pause", 2).add("activate", 3)
     early = Clock(ticket_id=2, first_id=11).add("activate", 1).apply(1, 60 * 60)
     paused = Clock(ticket_id=3, first_id=21).add("activate", 4).apply(4, 60).add("pause", 4.5)
@@ -98,7 +98,7 @@ def test_each_of_several_clocks_has_its_own(tmp_path):
     assert found == [(2, at(61)), (3, None), (4, at(8))]
 
 
-def test_a_file_from_before_the_column_is_still_summarised_and_read_beside_newer_ones(tmp_path):
+def test_a_file_without_the_column_is_summarised_and_read_with_newer_ones(tmp_path):
     summaries = sla_root(tmp_path, started(30 * 60).events, DAY, NEXT)
     without_estimates(tmp_path, DAY)
     (again,) = make_summaries(FolderStore(tmp_path), [DAY])

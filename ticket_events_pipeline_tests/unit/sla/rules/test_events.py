@@ -1,4 +1,4 @@
-"""SLA.md rule 1: which rows of raw tables take part."""
+"""Rule 1: which rows of raw tables take part."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_id_in_both_streams_is_one_event_and_the_later_table_wins():
     assert sla_events(second, first)["rank"].to_pylist() == [3]
 
 
-def test_later_delivery_that_is_deleted_takes_the_event_away():
+def test_a_later_deleted_delivery_removes_the_event():
     assert ids(raw_table([breach(1, type="pause")]), raw_table([breach(1, type="pause", deleted=True)], "ticket_events")) == []
 
 

@@ -1,4 +1,4 @@
-"""Sorting and looking up: the quick ways give what the plain ones give."""
+"""Fast sorting and lookup give the same results as plain Python."""
 
 import numpy as np
 from hypothesis import given
@@ -23,13 +23,13 @@ def keys(draw):
 
 
 @given(keys())
-def test_rows_are_sorted_by_the_first_key_then_by_the_next_and_equal_ones_stay(columns):
+def test_the_order_is_stable_and_the_first_key_is_the_primary_one(columns):
     rows = range(len(columns[0]))
     assert order_of(*columns).tolist() == sorted(rows, key=lambda row: [int(column[row]) for column in columns])
 
 
 @given(st.lists(NUMBERS), st.lists(NUMBERS))
-def test_among_tells_which_values_are_in_the_other_list(values, others):
+def test_among_marks_the_values_in_the_other_list(values, others):
     assert among(ints(values), union(ints(others))).tolist() == [value in others for value in values]
 
 

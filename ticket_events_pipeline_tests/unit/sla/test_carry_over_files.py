@@ -1,4 +1,4 @@
-"""The memory in files: a day goes on from some thirty of them, and only from those that follow from each other."""
+"""The carry-over in files: a day starts from some thirty of them, and only from files that belong together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from ticket_events_pipeline_tests.support.sla_roots import (
 FIRST = Clock.DAY
 DAYS = days_between(FIRST, FIRST.plus(39))
 MADE, MIDDLE = 37, 20
-"""So many of the days are made when a test begins; one of the days in the middle of the memory."""
+"""How many days are made when a test begins; a day in the middle of the carry-over."""
 
 NEXT = DAYS[MADE]
 
@@ -45,7 +45,7 @@ SLOW = pytest.mark.slow
 
 
 def account(seed):
-    """Clocks of many kinds of lives, some that come long after their ticket was last heard of; and the tickets' audits."""
+    """Clocks with many kinds of histories, some starting long after their ticket's last event; and the tickets' audits."""
     rng, fates = random.Random(seed), random.Random(-seed)  # noqa: S311
     clocks = []
     for ticket in range(1, 61):
@@ -85,7 +85,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def right(made, tmp_path_factory):
-    """The same with all days made, in one range."""
+    """The same root with all days made, in one range."""
     root = tmp_path_factory.mktemp("right") / "root"
     copytree(made, root)
     make_sla_days(root, FIRST, DAYS[-1])
@@ -113,7 +113,7 @@ def assert_as_right(root, right, *days, assets=(CLOCKS, TARGETS, SUMMARY)):
 
 
 def assert_goes_on_rightly(root, right):
-    """The next day is as it should be, though its file holds all that is remembered; and the day after is none the wiser."""
+    """The next day is right although its file has the whole carry-over; and so is the day after."""
     make_sla_days(root, NEXT, NEXT)
     assert_as_right(root, right, NEXT, assets=(TARGETS, SUMMARY))
     told = footer(root, NEXT)
@@ -125,19 +125,19 @@ def assert_goes_on_rightly(root, right):
 
 
 @pytest.mark.slow
-def test_days_made_one_by_one_from_files_are_those_of_one_range(root, right):
+def test_days_made_one_by_one_equal_those_of_one_range(root, right):
     for day in DAYS[MADE:]:
         make_sla_days(root, day, day)
     assert_as_right(root, right, *DAYS[MADE:])
 
 
-def test_a_range_goes_on_from_files_as_it_does_from_days_of_its_own(root, right):
+def test_a_range_that_starts_from_files_equals_one_made_in_a_whole(root, right):
     make_sla_days(root, NEXT, DAYS[-1])
     assert_as_right(root, right, *DAYS[MADE:])
 
 
 @pytest.mark.slow
-def test_every_day_made_alone_is_that_of_one_range(right, tmp_path):
+def test_every_day_made_alone_equals_that_of_one_range(right, tmp_path):
     for day in DAYS:
         put_raw_day(tmp_path, EVENTS, day)
         put_audits(tmp_path, AUDITS, day)
@@ -146,14 +146,14 @@ def test_every_day_made_alone_is_that_of_one_range(right, tmp_path):
 
 
 @pytest.mark.parametrize("for_days", [1, 2])
-def test_what_is_read_is_what_a_memory_without_files_holds(right, for_days):
+def test_the_carry_over_from_files_equals_one_in_memory(right, for_days):
     known = carry_over_before(FolderStore(right), DAYS[-1].plus(1), for_days=for_days)
     carried = clocks_by_day(EVENTS, FIRST, DAYS[-1], audits=AUDITS)[DAYS[-1]]
     assert sorted(known.carry_over.clocks()["id"].to_pylist()) == sorted(carried["id"].to_pylist())
     assert len(known.carry_over.layers) == REACH_DAYS + 1
 
 
-def test_no_ticket_is_kept_twice_in_memory(right):
+def test_no_ticket_is_in_memory_twice(right):
     named = [
         layer.tickets.tolist()
         for layer in carry_over_before(FolderStore(right), DAYS[-1].plus(1), for_days=2).carry_over.layers
@@ -161,13 +161,13 @@ def test_no_ticket_is_kept_twice_in_memory(right):
     assert sum(map(len, named)) == len({ticket for tickets in named for ticket in tickets})
 
 
-def test_the_footer_tells_how_far_the_memory_reaches_back(right):
+def test_the_footer_says_how_far_the_carry_over_reaches_back(right):
     assert [footer(right, day)[REACHES_BACK] for day in DAYS] == [str(min(offset, REACH_DAYS)) for offset in range(len(DAYS))]
     assert {footer(right, day)[FORGOTTEN] for day in DAYS} == {"[]"}
 
 
 def test_a_days_file_holds_the_tickets_that_moved_or_are_open_and_no_others(right):
-    """That is what a day costs, however much is remembered."""
+    """This bounds the cost of a day, however much is carried over."""
     day = DAYS[MIDDLE]
     clocks, targets = tables(right, day, CLOCKS, TARGETS)
     moved = {event["ticket_id"] for event in EVENTS if day.start <= event["time"] < day.end}
@@ -184,24 +184,24 @@ def test_the_whole_folder_reads_as_one_table(right):
     assert table.num_rows == sum(tables(right, day, CLOCKS)[0].num_rows for day in DAYS)
 
 
-# Files that don't follow from each other.
+# Files that don't belong together.
 
 
 @pytest.mark.parametrize("damage", [removed, truncated])
-def test_a_day_in_between_that_is_gone_is_made_again_in_memory(root, right, damage):
+def test_a_missing_day_in_between_is_recomputed_in_memory(root, right, damage):
     damage(root, CLOCKS, DAYS[MIDDLE])
     assert_goes_on_rightly(root, right)
 
 
-def test_another_days_file_in_its_place_is_not_taken_for_it(root, right):
+def test_another_days_file_in_its_place_is_not_used(root, right):
     other = read_partition(FolderStore(root), CLOCKS, DAYS[MIDDLE - 1])
     write_partition(FolderStore(root), CLOCKS, DAYS[MIDDLE], other, footer(root, DAYS[MIDDLE - 1]))
     assert_goes_on_rightly(root, right)
 
 
 @pytest.mark.parametrize("made_again", [[MIDDLE], [MIDDLE, MIDDLE + 1]])
-def test_days_restated_without_those_after_them_count_from_now_on(root, tmp_path, made_again):
-    """What comes out is what the days after them will say once they are made again, and so is what it was made from."""
+def test_days_made_again_without_later_ones_count_from_then_on(root, tmp_path, made_again):
+    """The result and its inputs are what the later days will have once they are made again."""
     more = [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * MIDDLE + 1, 60))]
     put_raw_day(root, more, DAYS[MIDDLE])
     copytree(root, tmp_path / "all")
@@ -211,8 +211,8 @@ def test_days_restated_without_those_after_them_count_from_now_on(root, tmp_path
 
 
 @pytest.mark.parametrize("changed", [MADE - 2, *(pytest.param(n, marks=SLOW) for n in (MADE - 1, MADE - REACH_DAYS - 1))])
-def test_a_layer_of_another_raw_file_than_is_stored_now_is_not_taken(root, tmp_path, changed):
-    """Whichever of the files that the memory is spread over it is; what comes out is what all days made anew will say."""
+def test_a_layer_of_a_replaced_raw_file_is_not_used(root, tmp_path, changed):
+    """For every file of the carry-over; the result is what all days will have once they are made again."""
     more = [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * changed + 1, 6000))]
     put_raw_day(root, more, DAYS[changed])
     copytree(root, tmp_path / "all")
@@ -221,7 +221,7 @@ def test_a_layer_of_another_raw_file_than_is_stored_now_is_not_taken(root, tmp_p
 
 
 @pytest.mark.slow
-def test_an_old_backup_of_a_raw_file_or_of_a_layer_makes_no_mixture(root, made, tmp_path):
+def test_an_old_backup_of_a_raw_file_or_a_layer_is_not_mixed_in(root, made, tmp_path):
     put_raw_day(root, [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * MIDDLE + 1, 6000))], DAYS[MIDDLE])
     make_sla_days(root, DAYS[MIDDLE], DAYS[MADE - 1])
     copytree(root, tmp_path / "newer")
@@ -236,8 +236,8 @@ def test_an_old_backup_of_a_raw_file_or_of_a_layer_makes_no_mixture(root, made, 
 
 
 @pytest.mark.slow
-def test_a_backup_of_a_layer_that_reaches_further_back_than_the_next_one_knows_is_not_taken(root, right):
-    """Its hash is that of the events; the file that it replaces held all that was remembered, and this one does not."""
+def test_a_backup_of_a_layer_that_reaches_further_back_is_not_used(root, right):
+    """Its hash depends on the events only; the file that it replaces had the whole carry-over, and this one doesn't."""
     backup = path_of(root, CLOCKS, DAYS[MIDDLE]).read_bytes()
     removed(root, CLOCKS, DAYS[MIDDLE - 3])
     make_sla_days(root, DAYS[MIDDLE], DAYS[MADE - 1])
@@ -247,7 +247,7 @@ def test_a_backup_of_a_layer_that_reaches_further_back_than_the_next_one_knows_i
 
 
 @pytest.mark.parametrize("damage", [removed, pytest.param(truncated, marks=SLOW)])
-def test_a_layer_whose_raw_files_are_gone_is_all_that_is_left_of_its_day(root, right, damage):
+def test_a_layer_whose_raw_files_are_gone_is_used(root, right, damage):
     for stream in (METRIC, "ticket_events"):
         damage(root, stream, DAYS[MIDDLE])
     make_sla_days(root, NEXT, NEXT)
@@ -255,7 +255,7 @@ def test_a_layer_whose_raw_files_are_gone_is_all_that_is_left_of_its_day(root, r
 
 
 @pytest.mark.slow
-def test_where_all_files_are_of_other_raw_files_the_stored_events_of_thirty_days_count(root):
+def test_if_no_layer_matches_its_raw_files_thirty_days_are_replayed(root):
     for day in DAYS[:MADE]:
         put_raw_day(root, [*EVENTS, *all_events(Clock(99, first_id=9900).apply(24 * (day.date - FIRST.date).days + 1, 6))], day)
     (day,) = make_sla_days(root, NEXT, NEXT)
@@ -263,8 +263,8 @@ def test_where_all_files_are_of_other_raw_files_the_stored_events_of_thirty_days
     assert day.provenance.inputs.begins_anew
 
 
-def test_a_day_before_that_was_never_made_is_not_made_up(root):
-    """The stored events of thirty days are what there is, as ever; the file says that it comes from no memory."""
+def test_a_day_before_that_was_never_made_is_replayed_from_raw_files(root):
+    """The stored events of thirty days are replayed; the file says that it comes from no carry-over."""
     removed(root, CLOCKS, DAYS[MADE - 1])
     (day,) = make_sla_days(root, NEXT, NEXT)
     assert day.provenance.inputs.begins_anew
@@ -279,7 +279,7 @@ def test_a_day_before_that_is_damaged_has_to_be_made_again(root):
 
 
 def assert_history_begins_after(root, right, broken):
-    """What has moved or been open since then is known as ever, the rest no longer, and every row says so."""
+    """What has moved or been open since then is known, the rest is not, and every row says so."""
     made = make_sla_days(root, NEXT, NEXT)
     assert [day.provenance.history_from for day in made] == [broken.plus(1).date]
     assert [day.provenance.deletions.since for day in made] == [broken.plus(1).date]
@@ -297,21 +297,21 @@ def open_targets(root):
     return [row for row in targets.to_pylist() if row["outcome"] in ("active", "breached_open")]
 
 
-def test_where_no_file_is_sound_any_more_the_history_begins_after_the_newest_that_is_gone(root, right):
+def test_without_a_valid_file_the_history_begins_after_the_newest_gap(root, right):
     for day in DAYS[: MIDDLE + 1]:
         removed(root, CLOCKS, day)
     assert_history_begins_after(root, right, DAYS[MIDDLE])
 
 
 @pytest.mark.parametrize("gone_too", [MIDDLE, MIDDLE + 2])
-def test_where_the_events_to_make_a_day_again_are_gone_too_the_history_begins_after_it(root, right, gone_too):
-    """As after a day was deleted in every asset, since somebody asked for it."""
+def test_without_the_events_of_a_lost_day_the_history_begins_after_it(root, right, gone_too):
+    """As after a day was deleted in every asset on request."""
     removed(root, CLOCKS, DAYS[MIDDLE])
     removed(root, METRIC, DAYS[gone_too])
     assert_history_begins_after(root, right, DAYS[MIDDLE])
 
 
-def test_a_file_that_is_replaced_while_a_day_reads_it_is_not_mixed_with_what_was_read(root):
+def test_a_file_replaced_while_it_is_read_is_an_error(root):
     layer = read_layer(FolderStore(root), DAYS[MIDDLE])
     rewrite(root, CLOCKS, DAYS[MIDDLE], footer=lambda old: {**old, "content_hash": "another"})
     with pytest.raises(DamagedFileError, match=r"was replaced while it was read\. Start the run again"):
@@ -321,18 +321,18 @@ def test_a_file_that_is_replaced_while_a_day_reads_it_is_not_mixed_with_what_was
 @pytest.mark.parametrize("name", [REACHES_BACK, FORGOTTEN, "content_hash", "as_of"])
 def test_a_footer_that_cannot_be_read_is_a_damaged_file(root, name):
     rewrite(root, CLOCKS, DAYS[MADE - 1], footer=lambda old: {**old, name: "?"} if name != "content_hash" else {})
-    with pytest.raises(DamagedFileError, match="bears no footer of this pipeline"):
+    with pytest.raises(DamagedFileError, match="has no footer of this pipeline"):
         make_sla_days(root, NEXT, NEXT)
 
 
-# What tells a memory from another.
+# What identifies a carry-over.
 
 
 def hashes(root):
     return [footer(root, day)["content_hash"] for day in DAYS[:MADE]]
 
 
-def test_the_hash_tells_the_whole_history_and_nothing_else(root):
+def test_the_hash_depends_on_the_whole_history_and_nothing_else(root):
     before, from_middle = hashes(root), DAYS[MIDDLE:MADE]
     assert len(set(before)) == MADE
     list(make_clocks(FolderStore(root), from_middle))
@@ -344,7 +344,7 @@ def test_the_hash_tells_the_whole_history_and_nothing_else(root):
     )
 
 
-def test_only_audits_that_delete_or_restore_a_ticket_change_the_memory(root):
+def test_only_audits_that_delete_or_restore_a_ticket_change_the_clocks(root):
     before, day = hashes(root), DAYS[MIDDLE]
     other = Clock(99).ticket(24 * MIDDLE + 2, "solved").audits
     put_audits(root, [*AUDITS, {**other[0], "id": 9000}], day)
@@ -362,7 +362,7 @@ def test_the_account_has_targets_that_a_deletion_closed(root):
     assert outcomes.count("deleted") > 10
 
 
-def test_the_footers_say_from_when_up_to_when_deletions_are_known(tmp_path):
+def test_the_footers_state_the_range_of_known_deletions(tmp_path):
     days, events = DAYS[:6], Clock().apply(9, 60).events
     for day in days:
         put_raw_day(tmp_path, events, day)
@@ -386,11 +386,11 @@ def test_the_footers_say_from_when_up_to_when_deletions_are_known(tmp_path):
         assert footer(tmp_path, days[0], asset)["rules_version"] == "2"
 
 
-# Files of an earlier version: all that was remembered, day by day as it came.
+# Files of an earlier version: the whole carry-over, in order of arrival.
 
 
 def as_earlier_versions_wrote_it(root, day):
-    """Put the day's file in the layout of earlier versions, with the deletions, which those did not know."""
+    """Write the day's file in the layout of earlier versions, with the deletions, which those didn't have."""
     carried = clocks_by_day(EVENTS, FIRST, day, audits=AUDITS)[day]
     order = sorted(range(carried.num_rows), key=lambda row: carried["time"][row].as_py().date())
     clocks = carried.take(pa.array(order))
@@ -405,7 +405,7 @@ def assert_same_targets(root, right, *days):
 
 
 @pytest.mark.parametrize("in_one_range", [True, False])
-def test_a_file_of_an_earlier_version_is_gone_on_from(root, right, in_one_range):
+def test_a_day_can_start_from_a_file_of_an_earlier_version(root, right, in_one_range):
     as_earlier_versions_wrote_it(root, DAYS[MADE - 1])
     for days in [DAYS[MADE:]] if in_one_range else [[day] for day in DAYS[MADE:]]:
         made = make_sla_days(root, days[0], days[-1])
@@ -414,7 +414,7 @@ def test_a_file_of_an_earlier_version_is_gone_on_from(root, right, in_one_range)
     assert [footer(root, day)[REACHES_BACK] for day in DAYS[MADE:]] == ["1", "2", "3"]
 
 
-def test_a_file_of_an_earlier_version_is_let_go_like_any_other(root, right):
+def test_a_file_of_an_earlier_version_ages_out_like_any_other(root, right):
     as_earlier_versions_wrote_it(root, DAYS[2])
     make_sla_days(root, DAYS[3], DAYS[-1])
     assert_same_targets(root, right, *DAYS[3:])
@@ -429,8 +429,8 @@ def test_targets_of_a_day_of_an_earlier_version_can_be_made_again(root, right):
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_a_ticket_whose_only_event_went_to_another_is_forgotten_in_files_too(tmp_path, is_open):
-    """Whether it stands in the newest file or, being closed, in an older one."""
+def test_a_ticket_whose_only_event_moved_is_forgotten_in_files(tmp_path, is_open):
+    """Whether it is in the newest file or, being closed, in an older one."""
     days = [FIRST.plus(offset) for offset in range(4)]
     first = Clock(1).apply(9, 60) if is_open else Clock(1).add("activate", 9)
     for day, events in zip(days, [first.events, [], Clock(2).apply(57, 60).events, []], strict=True):
@@ -443,7 +443,7 @@ def test_a_ticket_whose_only_event_went_to_another_is_forgotten_in_files_too(tmp
     ].to_pylist() == [2]
 
 
-def test_days_without_any_event_have_files_that_are_gone_on_from(tmp_path):
+def test_a_day_can_start_from_a_day_without_events(tmp_path):
     days = [FIRST, FIRST.plus(1), FIRST.plus(2)]
     sla_root(tmp_path, [], *days[:2])
     sla_root(tmp_path, Clock(1).apply(49, 60).events, days[2], days[2])
@@ -451,8 +451,8 @@ def test_days_without_any_event_have_files_that_are_gone_on_from(tmp_path):
     assert tables(tmp_path, days[1], CLOCKS) == [SLA_CLOCKS_TABLE.schema.empty_table()]
 
 
-def test_a_day_that_begins_a_history_has_a_hash_of_its_own(tmp_path):
-    """Empty ones, too: what they forget differs."""
+def test_a_day_that_begins_a_history_has_a_different_hash(tmp_path):
+    """Empty ones, too: they forget different events."""
     days = [FIRST, FIRST.plus(40)]
     for day in days:
         sla_root(tmp_path, [], day, day)

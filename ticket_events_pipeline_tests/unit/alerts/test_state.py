@@ -1,0 +1,240 @@
+"""Each fact is posted once, in at most one message a tick, whatever the webhook answers; the state stays small."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ticket_events_pipeline.alerts.rules import level_of
+from ticket_events_pipeline.alerts.state import MOST_REMEMBERED, AlertState
+from ticket_events_pipeline.alerts.webhook import Answer
+from ticket_events_pipeline.text import zoned_text
+from ticket_events_pipeline_tests.support.alert_desk import (
+    ACCEPTED,
+    DOWN,
+    HOUR,
+    NOON,
+    REVOKED,
+    SETTINGS,
+    Desk,
+    bold,
+    day,
+    run,
+    started_desk,
+)
+
+
+@pytest.fixture
+def desk():
+    return started_desk()
+
+
+def test_a_webhook_that_is_down_is_tried_less_and_less_often(desk):
+    desk.answer = DOWN
+    attempts = [minute for minute in range(24 * 60) if desk.tick(NOON + minute * 60, day(10 + minute % 2))]
+    assert attempts[:8] == [0, 1, 3, 7, 15, 31, 63, 123]
+    assert attempts[8:] == [183 + 60 * hours for hours in range(21)]
+    assert "The webhook has accepted nothing since 2026-03-02 12:00 UTC (attempts: 29); its last answer: 503." in desk.summary
+    assert desk.summary.startswith("1 alert is pending.")
+    desk.answer = ACCEPTED
+    lines = desk.tick(NOON + 24 * HOUR + 3 * 60, day(30, 990), failed=[run(1, NOON + 60)])
+    assert bold(lines[:2]) == ["A run of `fetch_ticket_events` failed", "30 new breaches of `first_reply_time` on 2026-03-02"]
+    assert lines[2:] == [
+        "Late: the webhook accepted nothing since 2026-03-02 12:00 UTC. What was true only in between is not listed."
+    ]
+    assert desk.tick(NOON + 25 * HOUR, day(30, 990)) == []
+    # The next outage begins anew.
+    desk.answer = DOWN
+    assert [minute for minute in range(9) if desk.tick(NOON + (26 * 60 + minute) * 60, failed=[run(2)])] == [0, 1, 3, 7]
+
+
+def test_what_is_over_when_the_webhook_is_back_is_not_posted(desk):
+    desk.answer = DOWN
+    desk.tick(NOON, day(12, 9), read_at={"ticket_events": NOON - 4 * HOUR}, failed=[run(1)])
+    desk.answer = ACCEPTED
+    lines = desk.tick(NOON + HOUR, day(8, 99), read_at={"ticket_events": NOON + HOUR}, failed=[run(1)])
+    assert bold(lines[:-1]) == ["A run of `fetch_ticket_events` failed"]
+    assert lines[-1].endswith("What was true only in between is not listed.")
+
+
+def test_a_revoked_webhook_is_tried_once_an_hour_and_named(desk):
+    desk.answer = REVOKED
+    attempts = [minute for minute in range(6 * 60) if desk.tick(NOON + minute * 60, day(10))]
+    assert attempts == [0, 60, 120, 180, 240, 300]
+    assert "404 no_service" in desk.summary
+    assert "check TICKET_EVENTS_ALERT_WEBHOOK, or make a new webhook (this one may have been revoked)" in desk.summary
+    assert "The next attempt is at 2026-03-02 18:00 UTC." in desk.summary
+
+
+def test_another_webhook_is_tried_at_once(desk):
+    desk.answer = REVOKED
+    assert desk.tick(NOON, day(10))
+    desk.settings = replace(SETTINGS, webhook="https://hooks.example/new")
+    desk.answer = ACCEPTED
+    assert desk.tick(NOON + 60, day(10))
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [(None, 60), (0, 60), (30, 60), (600, 600), (90_000, 6 * HOUR), (1e300, 6 * HOUR), (61.4, 61)]
+)
+def test_the_wait_that_the_webhook_asks_for_is_kept_within_bounds(desk, asked, seconds):
+    desk.answer = Answer(is_accepted=False, reason="429", wait_seconds=asked)
+    assert desk.tick(NOON, day(10))
+    assert desk.tick(NOON + seconds - 1, day(10)) == []
+    assert desk.tick(NOON + seconds, day(10))
+
+
+def test_a_clock_that_was_put_back_does_not_silence_the_alerts(desk):
+    desk.answer = DOWN
+    desk.tick(NOON + 365 * 24 * HOUR, day(10))
+    assert desk.tick(NOON, day(10))
+
+
+def test_a_process_that_dies_before_its_cursor_is_stored_posts_once_more(desk):
+    """At least once is all that HTTP can give."""
+    assert desk.tick(NOON, day(10), keep=False)
+    assert desk.tick(NOON + 60, day(10))
+    assert desk.tick(NOON + 120, day(10)) == []
+
+
+def test_the_state_is_bounded(desk):
+    for hour in range(40):
+        now = NOON + hour * HOUR
+        desk.answer = DOWN if hour % 3 else ACCEPTED
+        desk.tick(now, failed=[run(hour * 100 + number, now) for number in range(100)])
+    assert len(AlertState.parse(desk.cursor).posted) == MOST_REMEMBERED
+    assert len(desk.cursor) < 100_000
+
+
+def test_a_posted_fact_is_forgotten_when_it_cannot_come_back(desk):
+    desk.tick(NOON, day(10), failed=[run(1)])
+    desk.tick(NOON + 2 * 24 * HOUR)
+    assert len(json.loads(desk.cursor)["posted"]) == 2
+    desk.tick(NOON + 4 * 24 * HOUR)
+    assert json.loads(desk.cursor)["posted"] == {}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+PLAIN = AlertState().to_cursor()
+
+
+@given(
+    st.sampled_from(["posted", "told", "outage", "version"]),
+    JSON
+    | st.builds(lambda level, at: {"stall ticket_events 9": [level, at], "a": [1, NOON]}, JSON, JSON)
+    | st.builds(lambda at: {"since": at, "failures": 1, "next_at": NOON, "reason": "", "webhook_mark": ""}, JSON),
+)
+def test_a_cursor_with_anything_in_it_breaks_no_tick(name, value):
+    """It may have been edited; an unreadable one makes the sensor new."""
+    desk = Desk(cursor=json.dumps({**json.loads(PLAIN), name: value}), answer=DOWN)
+    for hours in range(3):
+        desk.tick(NOON + hours * HOUR, day(10), read_at={"ticket_events": NOON})
+        assert AlertState.parse(desk.cursor).to_cursor() == desk.cursor
+
+
+def test_a_metric_of_any_name_takes_few_characters_of_the_cursor(desk):
+    names = ["x" * 9000, "\ud800", "breaches 2026-03-02 a", "stall ticket_events 5"]
+    for name in names:
+        assert desk.tick(NOON, day(10, metric=name)), name
+        assert desk.tick(NOON, day(10, metric=name)) == [], name
+    assert len(desk.cursor) < 400
+
+
+RELEASED_CURSOR = (
+    '{"version":1,"told":{"breaches 2026-03-02 first_reply_time":[1,1772449200],'
+    '"stall ticket_events 1772434800":[1,1772449200],"run 00000001":[1,1772449200]},'
+    '"waiting":[{"subject":"run 00000002","level":1,"text":"*A run failed*","at":1772449200}],"counted":3,"given_up":1,'
+    '"outage":{"since":1772445600,"failures":2,"next_at":1772452830,"reason":"503","webhook_mark":"MARK"}}'
+)
+"""As the version wrote it that kept pending facts in the cursor."""
+
+
+def test_a_cursor_of_the_version_before_posts_nothing_twice_and_keeps_the_back_off():
+    desk = Desk(cursor=RELEASED_CURSOR.replace("MARK", SETTINGS.webhook_mark))
+    seen = {"read_at": {"ticket_events": 1772434800}, "failed": [run(1), run(2)]}
+    assert desk.tick(NOON, day(12), **seen) == []
+    assert desk.summary.startswith("1 alert is pending.")
+    lines = desk.tick(NOON + 30, day(12), **seen)
+    assert re.findall(r"Run id: `(.*?)`", lines[0]) == ["00000002-0000"]
+    assert lines[1:] == [
+        "Late: the webhook accepted nothing since 2026-03-02 10:00 UTC. What was true only in between is not listed."
+    ]
+    assert bold(desk.tick(NOON + 60, day(20, 99), read_at={"ticket_events": NOON + 60}, failed=seen["failed"])) == [
+        "`ticket_events` is read again",
+        "20 new breaches of `first_reply_time` on 2026-03-02",
+    ]
+
+
+def parts(lines):
+    """The facts in a message's lines, each as (subject, level)."""
+    patterns = {
+        r"(\d+) new breach(?:es)? of `(\w+)` on (\S+)\*": lambda m: (("breaches", m[2], m[3]), level_of(int(m[1]), 10)),
+        r"% of `(\w+)` achieved on (\S+)\*": lambda m: (("rate", m[1], m[2]), 1),
+        r"`(\w+)` has not been read for .* last fetched at (.*? UTC)": lambda m: (("stall", m[1], m[2]), 1),
+        r"`(\w+)` is read again\*: .*since (.*? UTC)": lambda m: (("reading", m[1], m[2]), 1),
+        r"Run id: `(\w+)-": lambda m: (("run", m[1]), 1),
+    }
+    found = [made(match) for line in lines for text, made in patterns.items() if (match := re.search(text, line))]
+    assert len(found) == len([line for line in lines if line.startswith("•")])
+    return found
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([60, 300, 1200, HOUR, 2 * HOUR]),  # until the next tick
+        st.sampled_from([ACCEPTED, ACCEPTED, DOWN, REVOKED, Answer(is_accepted=False, reason="429", wait_seconds=900)]),
+        st.integers(0, 25),  # more breaches, or as many withdrawn
+        st.booleans(),
+        st.integers(0, 12),  # more targets met
+        st.booleans(),  # whether the stream is read
+        st.integers(0, 2),  # more runs that fail
+    ),
+    min_size=1,
+    max_size=14,
+)
+
+
+def true_facts(breaches, achieved, read_at, now, failed):
+    """What is true, by a model of a few lines; without what is read again, which depends on what was posted."""
+    key = ("first_reply_time", "2026-03-02")
+    facts = {("run", failure.run_id[:8]): 1 for failure in failed}
+    facts["breaches", *key] = level_of(breaches, 10)
+    if breaches + achieved >= 20 and achieved / (breaches + achieved) < 0.8:
+        facts["rate", *key] = 1
+    if now - read_at >= 3 * HOUR:
+        facts["stall", "ticket_events", zoned_text(read_at, "UTC")] = 1
+    return {subject: level for subject, level in facts.items() if level}
+
+
+@given(STEPS, st.booleans())
+def test_each_true_fact_is_posted_exactly_once_when_the_webhook_is_back(steps, is_new):
+    """Whatever happens in a day or so; nothing is posted that never was true."""
+    desk, now, breaches, achieved, read_at, failed = Desk(), NOON, 0, 0, NOON, []
+    ever: dict[tuple[str, ...], int] = {}
+    if not is_new:
+        desk.tick(now - 60)
+    for seconds, answer, more, is_less, met, is_read, failures in [*steps, (7 * HOUR, ACCEPTED, 0, False, 0, False, 0)]:
+        now, achieved, desk.answer = now + seconds, achieved + met, answer
+        breaches = max(0, breaches - more if is_less else breaches + more)
+        failed += [run(len(failed) + number + 1, now) for number in range(failures)]
+        read_at = now if is_read else read_at
+        desk.tick(now, day(breaches, achieved), read_at={"ticket_events": read_at}, failed=failed)
+        true = true_facts(breaches, achieved, read_at, now, failed)
+        ever |= {subject: max(level, ever.get(subject, 0)) for subject, level in true.items()}
+    assert AlertState.parse(desk.cursor).outage is None
+    posted = [fact for text in desk.accepted for fact in parts(text.split("\n"))]
+    assert max(Counter(posted).values(), default=1) == 1, "a fact was posted twice"
+    highest = {subject: max(level for other, level in posted if other == subject) for subject, _ in posted}
+    over = {subject for subject in highest if subject[0] == "reading"}
+    assert {("stall", *subject[1:]) for subject in over} <= set(highest)
+    assert all(level <= ever[subject] for subject, level in highest.items() if subject not in over)
+    is_cut = any("more." in text.split("\n")[-1] or "more.\n" in text for text in desk.accepted)
+    assert is_cut or all(highest.get(subject, 0) >= level for subject, level in true.items())
