@@ -18,9 +18,9 @@ import requests
 
 from ticket_events_pipeline.credentials import is_loopback
 from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.zendesk.answers import Overtaxed
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, innermost, read_body
 from ticket_events_pipeline.zendesk.headers import retry_after_seconds
-from ticket_events_pipeline.zendesk.refusals import Overtaxed
 
 TOTAL_SECONDS = 12.0
 """A tick of the sensor waits so long at most. Dagster gives one up after a minute, and what it would remember with it."""

@@ -32,9 +32,20 @@ from ticket_events_pipeline.credentials import (
 )
 from ticket_events_pipeline.day import Clock
 from ticket_events_pipeline.errors import AuthenticationError, BlockedError, TicketEventsError, UsageError
-from ticket_events_pipeline.zendesk.bodies import WEB_PAGE, UnreadableJsonError, is_web_page, parse_json, short_reason
+from ticket_events_pipeline.zendesk.answers import (
+    WEB_PAGE,
+    Asked,
+    Busy,
+    Retryable,
+    TooLarge,
+    Unreadable,
+    error_with_200,
+    is_web_page,
+    refusal,
+    short_reason,
+)
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, network_failure, read_body
-from ticket_events_pipeline.zendesk.refusals import Asked, Busy, Retryable, TooLarge, Unreadable, error_with_200, refusal
+from ticket_events_pipeline.zendesk.json_body import UnreadableJsonError, parse_json
 
 _SCOPE = "read"  # the narrowest that opens the exports; a misspelt one yields a token that gets 403 everywhere
 _TOKEN_PATH = "/oauth/tokens"  # noqa: S105 - a path

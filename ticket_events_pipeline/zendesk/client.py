@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials, is_loopback
 from ticket_events_pipeline.day import Clock, wall_clock
-from ticket_events_pipeline.errors import DataError, TicketEventsError, TransientError
+from ticket_events_pipeline.errors import DataError, OverfullSecondError, TicketEventsError, TransientError
+from ticket_events_pipeline.zendesk.answers import Asked, Overtaxed, Retryable, TooLarge, TooRecent, Unreadable
 from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
 from ticket_events_pipeline.zendesk.connection import (
     NETWORK_ERRORS,
@@ -25,6 +26,7 @@ from ticket_events_pipeline.zendesk.connection import (
     read_body,
 )
 from ticket_events_pipeline.zendesk.page import (
+    PAGE_LIMIT,
     TICKET_EVENTS,
     EventPage,
     PageRequest,
@@ -33,9 +35,7 @@ from ticket_events_pipeline.zendesk.page import (
     decode_page,
     utc_text,
 )
-from ticket_events_pipeline.zendesk.page_size import PageSize
 from ticket_events_pipeline.zendesk.rate_limit import Wait
-from ticket_events_pipeline.zendesk.refusals import Asked, Retryable, TooRecent
 from ticket_events_pipeline.zendesk.retry import Log, Sleep, call_with_retries
 from ticket_events_pipeline.zendesk.server_time import ClockComparison
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, Turn
@@ -51,8 +51,60 @@ _CONNECT_SECONDS = 10.0
 _MOST_TOKEN_BYTES = 2**20
 # An hour ago can't be too recent, even by a clock that is minutes off.
 _CHECK_AGE_SECONDS = 3600
+# Grown back soon, or a passing trouble would cost many small pages; later after each growth that went wrong.
+_GOOD_PAGES_BEFORE_GROWTH = 3
 # A log of every half second's wait would bury what is worth reading.
 _TOLD_WAIT_SECONDS = 1.0
+
+
+class PageSize:
+    """How many rows one walk asks for: halved where a page is too much, grown back slowly."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._is_adjustable = stream.takes_per_page
+        self._failures = self._good_pages = 0
+        self._patience = _GOOD_PAGES_BEFORE_GROWTH
+        self._has_grown = False
+        self.rows = PAGE_LIMIT
+
+    def lighten(self, request: PageRequest, failure: Retryable) -> bool:
+        """Ask for half as much from now on if that may help against `failure`; whether it does.
+
+        Raises:
+            OverfullSecondError: the page is too large, and can't be made smaller.
+        """
+        self._failures += 1
+        # One failure may be a mishap: only a second one speaks against the size.
+        may_be_size = isinstance(failure, TooLarge) or (isinstance(failure, Overtaxed | Unreadable) and self._failures > 1)
+        if may_be_size and self._is_adjustable and self.rows > 1:
+            self._halve()
+            return True
+        if isinstance(failure, TooLarge):
+            raise OverfullSecondError(
+                f"{request}: {failure.reason}, and no smaller page can be asked for. The second "
+                f"{utc_text(request.start_time)} holds more than we can take. Nothing was skipped; retrying cannot clear this. "
+                f"Ask Zendesk's support to export that second."
+            ) from failure
+        return False
+
+    def note_good_page(self) -> None:
+        """A page of this size came through."""
+        self._failures = 0
+        self._good_pages += 1
+        if self.rows < PAGE_LIMIT and self._good_pages >= self._patience:
+            self._good_pages, self._has_grown = 0, True
+            self.rows = min(PAGE_LIMIT, self.rows * 2)
+
+    def restore(self) -> None:
+        """Ask for full pages again."""
+        self._good_pages = 0
+        self.rows = PAGE_LIMIT
+
+    def _halve(self) -> None:
+        if self._has_grown:
+            self._patience *= 2
+        self._good_pages, self._has_grown = 0, False
+        self.rows //= 2
 
 
 @dataclass(frozen=True)

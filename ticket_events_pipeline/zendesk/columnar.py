@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from ticket_events_pipeline.zendesk.bodies import parse_json
+from ticket_events_pipeline.zendesk.json_body import parse_json
 
 STREAM = "ticket_metric_events"
 """The only stream whose rows have columns: an audit's child events are as various as the account."""

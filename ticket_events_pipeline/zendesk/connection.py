@@ -17,16 +17,16 @@ import requests
 import urllib3
 
 from ticket_events_pipeline.errors import RequestRefusedError
-from ticket_events_pipeline.zendesk.bodies import one_line
-from ticket_events_pipeline.zendesk.deadline import WatchedAdapter, within
-from ticket_events_pipeline.zendesk.refusals import (
+from ticket_events_pipeline.zendesk.answers import (
     Busy,
     Overtaxed,
     Retryable,
     TooLarge,
     Unreadable,
+    one_line,
     proxy_wants_authentication,
 )
+from ticket_events_pipeline.zendesk.deadline import WatchedAdapter, within
 
 # urllib3's own come from the reading of bodies.
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError)

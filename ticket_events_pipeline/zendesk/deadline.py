@@ -25,7 +25,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 
 from ticket_events_pipeline.errors import TicketEventsError
-from ticket_events_pipeline.zendesk.refusals import Overtaxed
+from ticket_events_pipeline.zendesk.answers import Overtaxed
 
 _SHORTEST_SECONDS = 0.001  # zero would mean not to wait at all
 

@@ -14,22 +14,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE
-from ticket_events_pipeline.zendesk.bodies import (
-    REPEATED_FIELDS,
-    UnreadableJsonError,
-    holds_more_values,
-    instead_of_json,
-    parse_json,
-)
-from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
-from ticket_events_pipeline.zendesk.refusals import (
+from ticket_events_pipeline.zendesk.answers import (
     MINIMUM_AGE_SECONDS,
     Asked,
     TooRecent,
     Unreadable,
     error_with_200,
+    instead_of_json,
     refusal,
 )
+from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
+from ticket_events_pipeline.zendesk.json_body import REPEATED_FIELDS, UnreadableJsonError, holds_more_values, parse_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +39,9 @@ MAX_ROWS = 100 * PAGE_LIMIT
 MAX_JSON_VALUES = 4_000_000
 """Values of a page that are taken, four thousand a row: each takes about a hundred bytes of memory, three in the page."""
 
-_LAST_EPOCH_SECOND = 253_402_300_799  # the year 9999: beyond it a number is no epoch seconds (milliseconds, say)
+LAST_EPOCH_SECOND = 253_402_300_799
+"""Of the year 9999: a larger number is not epoch seconds (milliseconds, for example)."""
+
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -242,7 +239,7 @@ def _whole(value: object) -> int | None:
         value = int(value) if len(value) <= 12 and value.isascii() and value.isdigit() else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and 0 <= value <= _LAST_EPOCH_SECOND else None
+    return value if isinstance(value, int) and 0 <= value <= LAST_EPOCH_SECOND else None
 
 
 def _boolean(value: object) -> bool | None:

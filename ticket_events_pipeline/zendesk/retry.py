@@ -13,7 +13,7 @@ from typing import TypeVar
 import tenacity
 
 from ticket_events_pipeline.errors import TransientError
-from ticket_events_pipeline.zendesk.refusals import Retryable, TooLarge
+from ticket_events_pipeline.zendesk.answers import Retryable, TooLarge
 
 MAX_ATTEMPTS = 12
 """Halving a page of 1,000 rows down to one takes eleven."""

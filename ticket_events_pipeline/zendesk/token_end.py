@@ -9,8 +9,8 @@ import datetime as dt
 from dataclasses import dataclass
 
 from ticket_events_pipeline.credentials import CLIENT_CREDENTIALS
-from ticket_events_pipeline.zendesk.bodies import UnreadableJsonError, parse_json
-from ticket_events_pipeline.zendesk.page import utc_text
+from ticket_events_pipeline.zendesk.json_body import UnreadableJsonError, parse_json
+from ticket_events_pipeline.zendesk.page import LAST_EPOCH_SECOND, utc_text
 
 CURRENT_TOKEN_PATH = "/api/v2/oauth/tokens/current.json"  # noqa: S105 - a path
 """Counts against the account's ordinary rate limit, not against the exports' quota."""
@@ -19,7 +19,6 @@ SOON_SECONDS = 7 * 86_400
 """A token that ends within a week ends before anybody looks at the pipeline again."""
 
 _UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"))
-_LAST_EPOCH_SECOND = 253_402_300_799  # of the year 9999
 _REMEDY = f"A fixed token is for a trial; for a schedule set {CLIENT_CREDENTIALS}, whose tokens are renewed."
 
 
@@ -76,7 +75,7 @@ def _epoch_seconds(value: object) -> float | None:
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return seconds if 0 <= seconds <= _LAST_EPOCH_SECOND else None
+    return seconds if 0 <= seconds <= LAST_EPOCH_SECOND else None
 
 
 def _distance(seconds: float) -> str:

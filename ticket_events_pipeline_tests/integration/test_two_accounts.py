@@ -23,7 +23,7 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.quota_state import read_state
+from ticket_events_pipeline.zendesk.shared_rate_limit import read_state
 from ticket_events_pipeline_tests.integration.test_sensor import event
 from ticket_events_pipeline_tests.support.commands import CHECKOUT
 from ticket_events_pipeline_tests.support.fetches import Moment

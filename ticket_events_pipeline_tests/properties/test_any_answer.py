@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.errors import AccountError, TicketEventsError
+from ticket_events_pipeline.zendesk.answers import Retryable, TooRecent
 from ticket_events_pipeline.zendesk.page import STREAMS, PageRequest, decode_page
-from ticket_events_pipeline.zendesk.refusals import Retryable, TooRecent
 from ticket_events_pipeline.zendesk.walk import Walk
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.client_bench import BearerToken, Bench

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.storage import documented_rows
 from ticket_events_pipeline.storage.decode import decode_rows
+from ticket_events_pipeline.zendesk.answers import Unreadable
 from ticket_events_pipeline.zendesk.columnar import ColumnarRows, columnar_envelope
 from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS, EventPage, PageRequest, decode_page
-from ticket_events_pipeline.zendesk.refusals import Unreadable
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 
 METRIC = "ticket_metric_events"

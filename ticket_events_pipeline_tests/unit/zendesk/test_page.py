@@ -17,6 +17,7 @@ from ticket_events_pipeline.errors import (
     ForbiddenError,
     RequestRefusedError,
 )
+from ticket_events_pipeline.zendesk.answers import Busy, Overtaxed, RateLimited, Retryable, TooRecent, Unreadable
 from ticket_events_pipeline.zendesk.headers import QuotaHeader
 from ticket_events_pipeline.zendesk.page import (
     STREAMS,
@@ -26,7 +27,6 @@ from ticket_events_pipeline.zendesk.page import (
     PageRequest,
     decode_page,
 )
-from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, RateLimited, Retryable, TooRecent, Unreadable
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 
 T = 1_700_000_000

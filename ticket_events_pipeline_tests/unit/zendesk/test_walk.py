@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.errors import DataError, OverfullSecondError
+from ticket_events_pipeline.zendesk.answers import Busy, Overtaxed, TooLarge
+from ticket_events_pipeline.zendesk.client import PageSize
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, TICKET_EVENTS, EventPage, PageRequest
-from ticket_events_pipeline.zendesk.page_size import PageSize
-from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, TooLarge
 from ticket_events_pipeline.zendesk.walk import MAX_EMPTY_PAGES, MAX_REPEATS, Continue, End, Walk, decide, row_key
 
 T = 1_700_000_000

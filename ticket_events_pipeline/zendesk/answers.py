@@ -1,12 +1,14 @@
-"""Refusals: what an answer that is no page means, and what to do about it. No redirect is ever followed.
+"""Answers that are not a page: what each means, what to do about it, and the short reason that a message quotes of it.
 
-`Retryable` and `TooRecent` stay inside this package: `client` waits them out. Everything else is for the caller, in full
-sentences that name the variables. How pages are read is in `page`, how long is waited in `retry`.
+`Retryable` and `TooRecent` stay inside this package, where they are waited out. Every other error is for the caller, in full
+sentences that name the variables to check. No redirect is followed.
 https://developer.zendesk.com/api-reference/introduction/requests/#response-format
+https://developer.zendesk.com/documentation/api-basics/working-with-data/understanding-the-api-error-messages/
 """
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,24 +24,29 @@ from ticket_events_pipeline.errors import (
     TicketEventsError,
     TransientError,
 )
-from ticket_events_pipeline.zendesk.bodies import (
-    beginning,
-    error_reason,
-    is_json_like,
-    is_web_page,
-    one_line,
-    short_reason,
-)
-from ticket_events_pipeline.zendesk.headers import quota_header, retry_after_seconds, server_time
+from ticket_events_pipeline.zendesk.headers import rate_limit_wait_seconds, retry_after_seconds, server_time
+from ticket_events_pipeline.zendesk.json_body import UnreadableJsonError, parse_json
+
+REASON_LENGTH = 200
+"""Characters of an answer that a message may quote: enough to act on, too few to spill a customer's records."""
+
+_TITLE = re.compile(r"<(title|h1)[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
+_HIDDEN = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]*>?")
+# Reasons are looked for at the start of a body: the patterns above are quadratic on hostile text.
+_EXAMINED_CHARACTERS = 4000
+
+WEB_PAGE = "a captive portal, a proxy or a sign-in page answered, not Zendesk's API"
+"""What to think of a web page that comes with a status of success."""
+
+# What may stand before the first character of a body, in UTF-8 and UTF-16.
+_BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"
 
 MINIMUM_AGE_SECONDS = 60
 """The server refuses a start_time younger than this; older servers said five minutes."""
 
 # Between the machine that judges a start_time and the one that dates the answer, generously.
 _CLOCKS_DIFFER_SECONDS = 3600
-
-RATE_LIMIT_WAIT_SECONDS = 60.0
-"""Waited after a 429 that doesn't say how long: the quota counts per minute."""
 
 _ALL_VARIABLES = (
     "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET, or ZENDESK_OAUTH_TOKEN, or ZENDESK_EMAIL and ZENDESK_API_TOKEN. "
@@ -132,7 +139,7 @@ def refusal(asked: Asked, status: int, headers: Mapping[str, str], body: bytes) 
     if status in (400, 422) and (found := _TOO_RECENT.search(beginning(body))):
         return TooRecent(age_seconds=_age_seconds(found.group()), server_time=server_time(headers))
     if status == 429:
-        return RateLimited(f"429 {reason}", wait_seconds=_rate_limit_wait(headers))
+        return RateLimited(f"429 {reason}", wait_seconds=rate_limit_wait_seconds(headers))
     if status in (408, 500, 502, 504) and retry_after_seconds(headers) is None:
         return Overtaxed(f"{status} {reason}")
     if status in (408, 409) or status >= 500:
@@ -157,7 +164,7 @@ def error_with_200(asked: Asked, headers: Mapping[str, str], content: object) ->
         return None
     code = reason.partition(": ")[0]
     if _RATE_LIMITED.search(code):
-        return RateLimited(f"200 with an error: {reason}", wait_seconds=_rate_limit_wait(headers))
+        return RateLimited(f"200 with an error: {reason}", wait_seconds=rate_limit_wait_seconds(headers))
     if not _NOT_PASSING.search(code):
         return Unreadable(f"200 with an error: {reason}")
     answered = f"{asked.what}: {asked.host} answered 200, but with an error ({reason}). Retrying cannot clear this."
@@ -269,14 +276,6 @@ def _final_refusal(asked: Asked, status: int, body: bytes, reason: str) -> Ticke
     )
 
 
-def _rate_limit_wait(headers: Mapping[str, str]) -> float:
-    asked_for = retry_after_seconds(headers)
-    if asked_for is not None:
-        return asked_for
-    quota = quota_header(headers)
-    return float(quota.resets_seconds) if quota and quota.resets_seconds is not None else RATE_LIMIT_WAIT_SECONDS
-
-
 def _age_seconds(reason: str) -> int:
     found = _AGE.search(reason)
     return int(found.group(1)) * _UNIT_SECONDS[found.group(2)[:3].lower()] if found else MINIMUM_AGE_SECONDS
@@ -298,3 +297,80 @@ def _target(headers: Mapping[str, str]) -> tuple[str, str]:
 def _shown(text: str) -> str:
     """Text of a header, in visible ASCII on one line."""
     return one_line(text).encode("ascii", "backslashreplace").decode()
+
+
+def short_reason(body: bytes) -> str:
+    """What an error body says, in one line of at most REASON_LENGTH characters."""
+    return one_line(_reason(body)) or "no message"
+
+
+def error_reason(content: object, *, hide: Callable[[bytes], bytes]) -> str | None:
+    """What a JSON value says if it is an error in one of Zendesk's shapes, else None; one line, as `short_reason` gives it.
+
+    Anything else may be a customer's record and is never quoted. `hide` takes secrets out.
+    """
+    if not isinstance(content, dict):
+        return None
+    error, errors = content.get("error"), content.get("errors")
+    if not (isinstance(error, str | dict) and error) and not (isinstance(errors, list) and errors):
+        return None
+    return one_line(hide(_from_object(content).encode("utf-8", "replace")).decode("utf-8", "replace")) or "no message"
+
+
+def instead_of_json(body: bytes, error: UnreadableJsonError) -> str:
+    """What a body is that `error` was raised for. A web page's title or a text is quoted; of JSON nothing is."""
+    if is_web_page(body):
+        return f"a web page ({short_reason(body)}) instead of JSON: {WEB_PAGE}"
+    # The beginnings of a page are a customer's records.
+    return f"{error}" if is_json_like(body) or not body.strip() else f"{error} ({short_reason(body)})"
+
+
+def is_web_page(body: bytes) -> bool:
+    """Whether the body begins as HTML or XML does."""
+    return _first_character(body) == b"<"
+
+
+def is_json_like(body: bytes) -> bool:
+    """Whether the body begins as a JSON object or list does, whole or cut."""
+    return _first_character(body) in (b"{", b"[")
+
+
+def one_line(text: str) -> str:
+    """The text as a message may quote it: without tags and control characters, at most REASON_LENGTH characters."""
+    visible = "".join(char if char.isprintable() else " " for char in _TAG.sub(" ", text[:_EXAMINED_CHARACTERS]))
+    line = " ".join(visible.split())
+    return line if len(line) <= REASON_LENGTH else line[: REASON_LENGTH - 1] + "…"
+
+
+def beginning(body: bytes) -> str:
+    """The body's first characters as text, whatever it is."""
+    return body[:_EXAMINED_CHARACTERS].decode("utf-8", "replace")
+
+
+def _first_character(body: bytes) -> bytes:
+    return body[:_EXAMINED_CHARACTERS].lstrip(_BEFORE_TEXT)[:1]
+
+
+def _reason(body: bytes) -> str:
+    text = beginning(body)
+    try:
+        content = parse_json(body)
+    except UnreadableJsonError:
+        content = None
+    if isinstance(content, dict):
+        return _from_object(content) or text
+    if text.lstrip().startswith("<"):
+        title = _TITLE.search(text)
+        return html.unescape(title.group(2) if title else _HIDDEN.sub(" ", text))
+    return text
+
+
+def _from_object(content: dict[str, object]) -> str:
+    errors = content.get("errors")
+    nested = errors[0] if isinstance(errors, list) and errors else content.get("error")
+    source = nested if isinstance(nested, dict) else content
+    names = ("error", "code", "title", "message", "description", "detail", "details", "error_description")
+    texts = [value for name in names if isinstance(value := source.get(name), str) and value]
+    if isinstance(nested, str) and nested not in texts:
+        texts.insert(0, nested)
+    return ": ".join(dict.fromkeys(texts))

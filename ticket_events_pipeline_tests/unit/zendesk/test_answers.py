@@ -14,8 +14,8 @@ from ticket_events_pipeline.errors import (
     RequestRefusedError,
     TransientError,
 )
+from ticket_events_pipeline.zendesk.answers import Asked, RateLimited, Unreadable
 from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, PageRequest, decode_page
-from ticket_events_pipeline.zendesk.refusals import Asked, RateLimited, Unreadable
 from ticket_events_pipeline_tests.integration.test_security import PROXY_PASSWORD, at_a_real_host, shown
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.client_bench import NOW, SECRET, T, bench, last_page
