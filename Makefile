@@ -6,7 +6,7 @@ ROUNDS ?= 5
 ONLY ?=
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 
-.PHONY: bench demo dev test test-slow lint clean
+.PHONY: bench demo dev docs test test-unit test-slow lint clean
 
 demo: .venv/.installed .dagster_home/dagster.yaml
 	$(BIN)/ticket-events demo
@@ -16,6 +16,9 @@ dev: .venv/.installed .dagster_home/dagster.yaml
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal -q
+
+test-unit: .venv/.installed-dev
+	$(BIN)/pytest -n 2 --dist worksteal -q ticket_events_pipeline_tests/unit
 
 test-slow: .venv/.installed-dev
 	$(BIN)/pytest -m slow -n 2 --dist worksteal --timeout 1200 -q
@@ -29,8 +32,11 @@ lint: .venv/.installed-dev
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/bench.py --rounds $(ROUNDS) --only '$(ONLY)'
 
+docs: .venv/.installed-dev
+	$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv .dagster_home
+	rm -rf .venv .dagster_home site
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

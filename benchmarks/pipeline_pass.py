@@ -12,9 +12,9 @@ from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.client import ZendeskClient
-from ticket_events_pipeline.zendesk.page import STREAMS
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
 

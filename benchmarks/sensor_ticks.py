@@ -33,15 +33,16 @@ from ticket_events_pipeline.sla.footer_cache import CACHE
 from ticket_events_pipeline.sla.inputs import RawState, day_inputs
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import (
     DAILY_SLA_BREACH_SUMMARY_SCHEMA,
     RAW_SCHEMAS,
     SCHEMA_VERSION,
     SLA_TARGETS_SCHEMA,
 )
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 NARROW, WIDE = 20, 2000
 FIVE_YEARS = 1825
@@ -129,7 +130,7 @@ def _raw_metadata(footer: RawFooter) -> Mapping[str, Any]:
 def _provenance(day: Day) -> Provenance:
     state = RawState(_hash("a", day), complete=True, fetched_at=day.end + 3600, metric_rows=0)
     previous = None if day == FIRST else _hash("sla_clocks"[-1], day.plus(-1))
-    inputs = day_inputs(day, ticket_events=state, ticket_metric_events=state, previous_clocks=previous)
+    inputs = day_inputs(day, dict.fromkeys(SLA_STREAMS, state), previous_clocks=previous)
     assert inputs is not None
     return Provenance(inputs, None, FIRST.date)
 

@@ -21,9 +21,9 @@ import pyarrow as pa
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION, TICKET_METRIC_EVENTS_SCHEMA
 
 STREAM = "ticket_metric_events"

@@ -23,7 +23,7 @@ from sla_account import STREAM, write_account
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sla.build import make_clocks, make_summaries, make_targets
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 
 HISTORIES = [3, 30, 365]
 LAST = Day.parse("2026-06-30")

@@ -23,7 +23,7 @@ from sla_account import STREAM, write_account
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sla.build import make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.sources import RAW_COLUMNS
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 
 FIRST = Day.parse("2026-01-01")
 CORES = 2

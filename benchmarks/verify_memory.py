@@ -20,15 +20,15 @@ VERIFY = """
 import sys, time
 from pathlib import Path
 from ticket_events_pipeline.day import Day, wall_clock
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.quality.schema_drift import find_oddities
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
+from ticket_events_pipeline.tables.streams import STREAMS
 store, days = FolderStore(Path(sys.argv[1])), [Day.parse("2026-03-02")]
 begun = time.monotonic()
 if sys.argv[2] == "verify":
     owner = owner_of(store, "ticket_events", days, account=None, timezone="UTC")
-    (verdict,) = verify_days(store, stream=TICKET_EVENTS, days=days, owner=owner, now=wall_clock())
+    (verdict,) = verify_days(store, stream=STREAMS["ticket_events"], days=days, owner=owner, now=wall_clock())
     assert verdict.is_whole, verdict
     print("rows", verdict.rows)
 print("seconds", time.monotonic() - begun)

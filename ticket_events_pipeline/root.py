@@ -1,6 +1,6 @@
-"""Where the files lie: a folder, or a prefix in a bucket of an object store. Told from text here, opened by `lake.store`.
+"""Where the files are: a folder, or a prefix in a bucket of one of the known object stores.
 
-A root is logged and shown, so it holds no credential: an object store is reached by its provider's own variables.
+A root is logged and shown, so it holds no credential: an object store is reached through its provider's own variables.
 """
 
 from __future__ import annotations
@@ -10,11 +10,62 @@ import re
 from dataclasses import dataclass
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-_AZURE = ("abfss", "az")
-_SCHEMES = ("s3", "gs", *_AZURE)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AZURE_CONTAINER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?")
 _SEGMENT = re.compile(r"[A-Za-z0-9._=+@-]+")
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An object store that a root may be in.
+
+    Attributes:
+        library_scheme: the scheme that obstore knows it by; `s3` for everything that is compatible with S3.
+        extra: of this package, which installs what it needs.
+        bucket_pattern: what its bucket names look like.
+        endpoint_variable: the environment variable that sets another endpoint.
+        credential_variables: the environment variables that hold credentials, as a message names them.
+        lists_put_conditions: whether its listing has the version that a conditional put needs.
+    """
+
+    library_scheme: str
+    extra: str
+    bucket_pattern: re.Pattern[str]
+    endpoint_variable: str
+    credential_variables: str
+    lists_put_conditions: bool = True
+
+
+def _azure(scheme: str) -> Provider:
+    return Provider(
+        library_scheme=scheme,
+        extra="azure",
+        bucket_pattern=_AZURE_CONTAINER,
+        endpoint_variable="AZURE_STORAGE_ENDPOINT",
+        credential_variables="AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
+    )
+
+
+PROVIDERS = {
+    "s3": Provider(
+        library_scheme="s3",
+        extra="s3",
+        bucket_pattern=_BUCKET,
+        endpoint_variable="AWS_ENDPOINT_URL",
+        credential_variables="AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    "gs": Provider(
+        library_scheme="gs",
+        extra="gcs",
+        bucket_pattern=_BUCKET,
+        endpoint_variable="GOOGLE_BASE_URL",
+        credential_variables="GOOGLE_APPLICATION_CREDENTIALS",
+        lists_put_conditions=False,  # they need the generation
+    ),
+    "abfss": _azure("abfss"),
+    "az": _azure("az"),
+}
+"""By the scheme of a root. A further S3-compatible store is one more row."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +73,9 @@ class ObjectRoot:
     """A prefix in a bucket.
 
     Attributes:
-        scheme: `s3`, `gs`, `abfss` or `az`.
+        scheme: a key of PROVIDERS.
         bucket: its name; on Azure the container, or `container@account.dfs.core.windows.net`.
-        prefix: below which everything lies, without a slash at either end; empty for the whole bucket.
+        prefix: the folder in the bucket, without a slash at either end; empty for the whole bucket.
     """
 
     scheme: str
@@ -33,21 +84,21 @@ class ObjectRoot:
 
     @classmethod
     def parse(cls, text: str) -> ObjectRoot:
-        """The inverse of `str`; slashes at the end don't count.
+        """The inverse of `str`; trailing slashes are ignored.
 
         Raises:
-            ValueError: it names no bucket, or holds what doesn't belong there; says so without repeating it.
+            ValueError: it names no bucket, or holds what doesn't belong there; the message doesn't repeat the text.
         """
         found = _URI.fullmatch(text)
         scheme = found[1].lower() if found else ""
-        if not found or scheme not in _SCHEMES:
-            raise ValueError(f"{scheme or 'this'}:// is no place for the files; set a folder, s3://, gs://, abfss:// or az://")
+        if not found or scheme not in PROVIDERS:
+            raise ValueError(f"{scheme or 'this'}:// can't hold the files; set a folder, {_known_schemes()}")
         bucket, _, prefix = found[2].partition("/")
         if ":" in bucket.rpartition("@")[0]:  # s3://key:secret@bucket
             raise ValueError("holds a secret before the @; give the store's credentials in its own variables instead")
         if "?" in text or "#" in text:
             raise ValueError(f"takes no options: {scheme}://bucket/prefix; set the provider's own variables (AWS_REGION, …)")
-        if not (_AZURE_CONTAINER if scheme in _AZURE else _BUCKET).fullmatch(bucket):
+        if not PROVIDERS[scheme].bucket_pattern.fullmatch(bucket):
             raise ValueError(f"names no bucket: {scheme}://bucket/prefix is expected")
         prefix = prefix.rstrip("/")
         segments = prefix.split("/") if prefix else []
@@ -55,12 +106,22 @@ class ObjectRoot:
             raise ValueError("has a prefix that isn't made of letters, digits and . _ = + @ - between single slashes")
         return cls(scheme, bucket, prefix)
 
+    @property
+    def provider(self) -> Provider:
+        """The object store that it is in."""
+        return PROVIDERS[self.scheme]
+
+    @property
+    def library_url(self) -> str:
+        """The root as obstore opens it."""
+        return f"{self.provider.library_scheme}{str(self)[len(self.scheme) :]}"
+
     def __str__(self) -> str:
         return f"{self.scheme}://{self.bucket}{'/' if self.prefix else ''}{self.prefix}"
 
 
 def is_object_store(root: str) -> bool:
-    """Whether the root is meant to be an object store's."""
+    """Whether the text has the form of an object store's root."""
     return _URI.match(root) is not None
 
 
@@ -76,3 +137,8 @@ def parse_root(text: str) -> str:
 def sandbox_root(root: str) -> str:
     """Where the sandbox writes: below the root, apart from an account's files."""
     return f"{root}/sandbox" if is_object_store(root) else os.path.join(root, "sandbox")
+
+
+def _known_schemes() -> str:
+    *others, last = (f"{scheme}://" for scheme in PROVIDERS)
+    return f"{', '.join(others)} or {last}"

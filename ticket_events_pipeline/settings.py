@@ -98,6 +98,18 @@ class Settings:
         return self.subdomain or account_of(self.base_url)
 
     @property
+    def lake(self) -> LakeSettings:
+        """The part of them that a reader of the stored files needs."""
+        base_url = "" if self.server is None else self.server.base_url
+        return LakeSettings(
+            root=self.root,
+            timezone=self.timezone,
+            account=self.account,
+            tickets_url=None if self.is_sandbox else _tickets_url(self.subdomain, base_url),
+            former_accounts=self.former_accounts,
+        )
+
+    @property
     def base_url(self) -> str:
         """The server's base URL.
 
@@ -188,13 +200,11 @@ def lake_settings(env: Mapping[str, str]) -> LakeSettings:
     subdomain = reader.parsed("ZENDESK_SUBDOMAIN", "", parse=parse_subdomain)
     base_url = reader.parsed("ZENDESK_BASE_URL", "", parse=parse_base_url)
     account = SANDBOX_ACCOUNT if is_sandbox else subdomain or (account_of(base_url) if base_url else None)
-    # Agents sign in at the account's own host, whatever the API is reached through.
-    site = f"https://{subdomain}.zendesk.com" if subdomain else base_url
     found = LakeSettings(
         root=_root(reader, is_sandbox=is_sandbox),
         timezone=_partitions(reader).timezone,
         account=account,
-        tickets_url=f"{site}/agent/tickets/" if site and not is_sandbox else None,
+        tickets_url=None if is_sandbox else _tickets_url(subdomain, base_url),
         former_accounts=_former_accounts(reader, is_sandbox=is_sandbox),
     )
     reader.raise_problems()
@@ -265,6 +275,12 @@ def _start_date(text: str) -> dt.date:
 def _partitions(reader: VariableReader) -> PartitionSettings:
     start_date = reader.parsed("TICKET_EVENTS_START_DATE", "2025-01-01", parse=_start_date)
     return PartitionSettings(start_date, reader.parsed("TICKET_EVENTS_TIMEZONE", "UTC", parse=lambda text: zone(text).key))
+
+
+def _tickets_url(subdomain: str | None, base_url: str) -> str | None:
+    """Agents sign in at the account's own host, whatever the API is reached through."""
+    site = f"https://{subdomain}.zendesk.com" if subdomain else base_url
+    return f"{site}/agent/tickets/" if site else None
 
 
 def _former_accounts(reader: VariableReader, *, is_sandbox: bool) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from ticket_events_pipeline.sla.provenance import read_sla_day
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.streams import STREAMS
 
 MOST_METRICS = 50
 """Of a day. Zendesk has nine; a name that it makes up is one too, and what is remembered must not grow with them."""
@@ -37,7 +37,7 @@ def summarised_days(store: Store, today: Day, problems: list[str]) -> tuple[DayS
 
 def reading_times(store: Store, today: Day, problems: list[str]) -> dict[str, int]:
     """When the newest day of each stream was last read, epoch seconds; what can't be read goes to `problems`."""
-    found = {stream: _attempted(partial(_read_at, store, stream, today), problems) for stream in RAW_SCHEMAS}
+    found = {stream: _attempted(partial(_read_at, store, stream, today), problems) for stream in STREAMS}
     return {stream: read_at for stream, read_at in found.items() if read_at is not None}
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
 
 import dagster as dg
 from rich.console import Console
@@ -14,17 +13,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ticket_events_pipeline.cli.breach_table import print_breaches
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.resources import PIPELINE, TicketEventsPipeline, pipeline_resource
-from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
+from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.files import report_path
-from ticket_events_pipeline.settings import load_settings
-from ticket_events_pipeline.storage.fence import Fence
-from ticket_events_pipeline.storage.partition_file import partition_path, read_partition
-from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline.sla.footer_cache import SLA_TABLES
+from ticket_events_pipeline.storage.partition_file import read_partition
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import STREAMS
 
 DEMO_DAYS = 30
-ASSETS = ("ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary")
 
 
 def run_demo() -> None:
@@ -36,10 +33,10 @@ def run_demo() -> None:
     _use_the_sandbox()
     # Not before: the definitions read the environment when they load.
     from ticket_events_pipeline.definitions import SCOPE, defs
+    from ticket_events_pipeline.defs.jobs import FETCH, SUMMARIZE
     from ticket_events_pipeline.defs.runs import range_tags
 
-    settings = load_settings(os.environ)
-    store = open_store(settings.root)
+    store = pipeline_of(os.environ).store
     today = SCOPE.day_containing(wall_clock())
     first = max(today.plus(1 - DEMO_DAYS), SCOPE.first_day)
     if first >= today:  # yesterday's breaches are what there is to show
@@ -49,13 +46,9 @@ def run_demo() -> None:
     days = days_between(first, today)
     console = Console()
     console.print(f"A simulated Zendesk account, {first} to {today}, through Dagster into {store.location}", soft_wrap=True)
-    with _instance() as instance:
-
-        def run_jobs(written: Callable[[str], None]) -> None:
-            for name in ("fetch_ticket_events", "summarize_sla_breaches"):
-                _run(defs.resolve_job_def(name), instance, range_tags(first, today), _watched_pipeline(SCOPE, written))
-
-        _with_progress(console, run_jobs, days)
+    with _instance() as instance, _progress(console, total=(len(STREAMS) + len(SLA_TABLES) + 1) * len(days)) as made:
+        for name in (FETCH, SUMMARIZE):
+            _run(defs.resolve_job_def(name), instance, range_tags(first, today), made)
     _show_breaches(console, store, today.plus(-1))
     console.print("breaches: targets first breached that day; open late: those breached and still open at its end")
     console.print(f"\nThe files: {store.location}/<asset>/date=YYYY-MM-DD/<asset>.parquet", soft_wrap=True)
@@ -81,31 +74,17 @@ def _instance() -> dg.DagsterInstance:
         raise UsageError(f"{error}. Make that folder, or unset DAGSTER_HOME.") from error
 
 
-def _watched_pipeline(scope: AccountScope, written: Callable[[str], None]) -> dg.ResourceDefinition:
-    """The pipeline, telling `written` the path of every file that it has written."""
-
-    class Watched(TicketEventsPipeline):
-        def store(self) -> Store:
-            store = super().store()
-            write = store.writer
-
-            @contextmanager
-            def writer(path: str, *, fence: Fence | None = None) -> Iterator[BinaryIO]:
-                with write(path, fence=fence) as file:
-                    yield file
-                written(path)
-
-            store.writer = writer  # type: ignore[method-assign]  # of this one store, which nobody else has
-            return store
-
-    return pipeline_resource(scope, Watched)
-
-
-def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], pipeline: dg.ResourceDefinition) -> None:
+def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], made: Callable[[], None]) -> None:
+    """Run the job, and call `made` after each materialization."""
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    result = job.execute_in_process(
-        run_config=quiet, instance=instance, tags=tags, resources={PIPELINE: pipeline}, raise_on_error=False
-    )
+    run_id = str(uuid.uuid4())
+
+    def listener(entry: dg.EventLogEntry) -> None:
+        if entry.is_dagster_event and entry.get_dagster_event().is_step_materialization:
+            made()
+
+    instance.add_event_listener(run_id, listener)
+    result = job.execute_in_process(run_config=quiet, instance=instance, tags=tags, raise_on_error=False, run_id=run_id)
     if not result.success:
         failures = [_reason(event) for event in result.all_events if event.is_step_failure]
         raise TicketEventsError("\n".join([f"The run of {job.name} failed.", *failures]))
@@ -117,28 +96,13 @@ def _reason(event: dg.DagsterEvent) -> str:
     return f"{event.step_key}: {told or failure.error_display_string}"
 
 
-def _with_progress(console: Console, work: Callable[[Callable[[str], None]], None], days: list[Day]) -> None:
-    """Run `work` while a bar counts the day files that it tells of."""
-    expected = {partition_path(asset, day) for asset in ASSETS for day in days} | {report_path(day) for day in days}
-    written: set[str] = set()
-    failure: list[BaseException] = []
-
-    def catching() -> None:
-        try:
-            work(written.add)
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=catching, daemon=True)
+@contextmanager
+def _progress(console: Console, *, total: int) -> Iterator[Callable[[], None]]:
+    """A bar of day files, and what moves it on by one."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("day files", total=len(expected))
-        thread.start()
-        while thread.is_alive():
-            thread.join(timeout=0.2)
-            progress.update(bar, completed=len(written & expected))
-    if failure:
-        raise failure[0]
+        bar = progress.add_task("day files", total=total)
+        yield lambda: progress.advance(bar)
 
 
 def _show_breaches(console: Console, store: Store, day: Day) -> None:

@@ -9,20 +9,18 @@ import click
 
 from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import wall_clock
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
-from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
-from ticket_events_pipeline.settings import Settings, load_settings
-from ticket_events_pipeline.storage.store import open_store
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
+from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.token_end import TokenEnd
 
 
 def run_doctor() -> bool:
     """Check the variables, then the root, then the credentials with one request; whether all is well."""
+    pipeline = pipeline_of(os.environ, log=click.echo)
     try:
-        settings = load_settings(os.environ)
+        settings = pipeline.settings
     except SettingsError as error:
         for problem in error.problems:
             _bad(problem)
@@ -30,22 +28,22 @@ def run_doctor() -> bool:
     _good(f"variables: account {settings.account}, days of {settings.timezone}")
     for warning in settings.warnings:
         _note(warning)
-    root_works = _checked(lambda: _check_root(settings))
-    return _checked(_check_credentials) and root_works
+    root_works = _checked(lambda: _check_root(pipeline))
+    return _checked(lambda: _check_credentials(pipeline)) and root_works
 
 
-def _check_root(settings: Settings) -> str:
-    store = open_store(settings.root)
+def _check_root(pipeline: Pipeline) -> str:
+    store = pipeline.store
     store.check()
-    # The newest file of either stream, as a pass over no day yet would: the first run shall not be the one that finds out.
-    refuse_foreign_files(store, TICKET_EVENTS.name, [], ownership(settings, TICKET_EVENTS), _note)
+    for stream in STREAMS.values():
+        if stream.takes_choices:  # the newest file of every stream, as the first fetch will: it must not be the one to find out
+            refuse_foreign_files(store, stream.name, [], pipeline.ownership(stream), _note)
     return f"root: {store.location} can be written"
 
 
-def _check_credentials() -> str:
-    pipeline = TicketEventsPipeline(account_scope())
-    settings = pipeline.settings()
-    with pipeline.client(settings, click.echo) as client:
+def _check_credentials(pipeline: Pipeline) -> str:
+    settings = pipeline.reachable_settings
+    with pipeline.client(click.echo) as client:
         client.check()
         if isinstance(settings.credentials, BearerToken) and not settings.is_sandbox:
             _tell_token_end(client.token_end(), now=wall_clock())

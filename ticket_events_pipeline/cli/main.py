@@ -13,7 +13,7 @@ import click
 from dotenv import dotenv_values
 
 from ticket_events_pipeline.errors import TicketEventsError
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 
 FAILED = 1
 """Wrong usage is 2, as click has it."""

@@ -5,19 +5,19 @@ The figures are `ingest.plan`'s; here they are asked for and told.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
 import click
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
-from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, stretches
 from ticket_events_pipeline.ingest.progress import duration_text
+from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.settings import Settings
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.client import ZendeskClient
-from ticket_events_pipeline.zendesk.page import STREAMS
 
 _MOST_STRETCHES = 5
 
@@ -30,18 +30,17 @@ def run_plan(first: str, last: str) -> None:
         SettingsError: variables are missing, malformed or contradict each other.
         AccountError, TransientError: a probe request fails.
     """
-    pipeline = TicketEventsPipeline(account_scope())
-    settings = pipeline.settings()
+    pipeline = pipeline_of(os.environ, log=_note)
+    settings = pipeline.settings
     now = wall_clock()
     days = _days(first, last, settings, now=now)
-    store = pipeline.store()
-    quota = pipeline.quota(settings, _note)
+    store = pipeline.store
     with ExitStack() as opened:
         clients: list[ZendeskClient] = []
 
         def source() -> ZendeskClient:
             if not clients:
-                clients.append(opened.enter_context(pipeline.client(settings, _note)))
+                clients.append(opened.enter_context(pipeline.client(_note)))
             return clients[0]
 
         plans = [plan_stream(store, stream, days, now=now, source=source) for stream in STREAMS.values()]
@@ -51,7 +50,7 @@ def run_plan(first: str, last: str) -> None:
     click.echo("An estimate:")
     for plan in plans:
         _tell_stream(plan)
-    _tell_sum(plans, quota.known_per_minute())
+    _tell_sum(plans, pipeline.quota.known_per_minute())
     _tell_stored(plans, days)
     _tell_start(days)
 
@@ -112,8 +111,7 @@ def _tell_start(days: list[Day]) -> None:
         f"--partition-range {days[0]}...{days[-1]}"
     )
     click.echo(
-        "  or in the UI: Lineage, select ticket_events and ticket_metric_events, Materialize selected, "
-        f"partitions {days[0]} to {days[-1]}"
+        f"  or in the UI: Lineage, select {' and '.join(STREAMS)}, Materialize selected, partitions {days[0]} to {days[-1]}"
     )
 
 

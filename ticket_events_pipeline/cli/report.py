@@ -16,14 +16,16 @@ import click
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError, UsageError
+from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.builder import report_reader
 from ticket_events_pipeline.report.files import read_report, report_days, report_path, write_report
 from ticket_events_pipeline.report.model import DayReport
 from ticket_events_pipeline.root import is_object_store
-from ticket_events_pipeline.settings import LakeSettings, lake_settings
+from ticket_events_pipeline.settings import LakeSettings
 from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
-from ticket_events_pipeline.storage.store import FolderStore, Store, open_store
+from ticket_events_pipeline.storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ def run_report(date: str | None, *, is_to_open: bool) -> None:
         UsageError: there is no such report and nothing to make it from; or the root can't be read or written.
         DamagedFileError: a stored file can't be read.
     """
-    settings = lake_settings(os.environ)
-    store = open_store(settings.root)
+    pipeline = pipeline_of(os.environ)
+    settings, store = pipeline.lake_settings, pipeline.store
     page = _page(store, _day(store, date, settings), settings)
     click.echo(page.url)
     if is_to_open:

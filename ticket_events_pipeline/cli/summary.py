@@ -22,10 +22,10 @@ from ticket_events_pipeline.cli.breach_table import print_breaches, visible
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.ingest.plan import stretches
-from ticket_events_pipeline.settings import lake_settings
+from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
-from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
 
 Summaries = Mapping[Day, pa.Table]
@@ -47,9 +47,9 @@ def run_summary(first: str | None, last: str | None, *, output: str) -> bool:
         UsageError: there is no summary at all, or the root can't be read.
         DamagedFileError: a stored file can't be read.
     """
-    settings = lake_settings(os.environ)
-    store = open_store(settings.root)
-    days = _days(first, last, stored_days(store, SUMMARY, settings.timezone) or _complain(store), settings.timezone)
+    pipeline = pipeline_of(os.environ)
+    store, timezone = pipeline.store, pipeline.lake_settings.timezone
+    days = _days(first, last, stored_days(store, SUMMARY, timezone) or _complain(store), timezone)
     read = {day: read_partition(store, SUMMARY, day) for day in days}
     summaries = {day: table for day, table in read.items() if table is not None}
     FORMATS[output](summaries)

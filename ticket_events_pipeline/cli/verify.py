@@ -11,13 +11,15 @@ from collections.abc import Sequence
 import click
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.quality.against_api import compare_with_api, draw_sample
 from ticket_events_pipeline.quality.findings import Finding, Verdict
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
-from ticket_events_pipeline.settings import LakeSettings, lake_settings
-from ticket_events_pipeline.storage.store import Store, open_store
-from ticket_events_pipeline.zendesk.page import STREAMS, Stream, utc_text
+from ticket_events_pipeline.settings import LakeSettings
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import STREAMS, Stream
+from ticket_events_pipeline.zendesk.page import utc_text
 
 
 def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | None, seed: int | None) -> bool:
@@ -28,9 +30,10 @@ def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | N
         UsageError: the root can't be read.
         AccountError, TransientError: the API can't be asked.
     """
-    settings = lake_settings(os.environ)
+    pipeline = pipeline_of(os.environ, log=click.echo)
+    settings = pipeline.lake_settings
     days = _days(first, last, settings.timezone)
-    store = open_store(settings.root)
+    store = pipeline.store
     click.echo(f"{store.location}: {days[0]} to {days[-1]}, days of {settings.timezone}")
     whole: dict[str, list[Day]] = {}
     broken: set[tuple[Day, str]] = set()
@@ -40,7 +43,7 @@ def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | N
         broken |= {(verdict.day, stream.name) for verdict in verdicts if not verdict.is_whole}
     if sample is not None:
         drawn = int(wall_clock() // 86_400) if seed is None else seed  # other pages every day, the same ones all day
-        broken |= _compare(store, whole, sample=sample, seed=drawn)
+        broken |= _compare(pipeline, whole, sample=sample, seed=drawn)
     _conclude(len(days) * len(streams), broken)
     return not broken
 
@@ -83,18 +86,14 @@ def _styled(mark: str, colour: str) -> str:
     return click.style(f"{mark:<4}", fg=colour)
 
 
-def _compare(store: Store, whole: dict[str, list[Day]], *, sample: int, seed: int) -> set[tuple[Day, str]]:
-    from ticket_events_pipeline.defs.resources import TicketEventsPipeline
-    from ticket_events_pipeline.defs.scope import account_scope
-
-    pipeline = TicketEventsPipeline(account_scope())
+def _compare(pipeline: Pipeline, whole: dict[str, list[Day]], *, sample: int, seed: int) -> set[tuple[Day, str]]:
     broken = set()
-    with pipeline.client(pipeline.settings(), click.echo) as client:
+    with pipeline.client(click.echo) as client:
         for name, days in whole.items():
-            drawn = draw_sample(store, STREAMS[name], days, size=sample, seed=seed)
+            drawn = draw_sample(pipeline.store, STREAMS[name], days, size=sample, seed=seed)
             pages = len(drawn.windows)
             click.echo(f"{name} against the API: {pages} of {drawn.pages} pages of whole days, drawn with --seed {seed}")
-            for page in compare_with_api(client, store, stream=STREAMS[name], days=days, sample=drawn):
+            for page in compare_with_api(client, pipeline.store, stream=STREAMS[name], days=days, sample=drawn):
                 mark = _styled("BAD", "red") if page.findings else _styled("ok", "green")
                 window = f"{utc_text(page.window.start)} to {utc_text(page.window.stop)}"
                 click.echo(f"{mark} {window} {name:<20} {page.rows:>9,} rows")

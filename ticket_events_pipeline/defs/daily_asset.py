@@ -12,10 +12,11 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.recording import DayMetadata, record_days
-from ticket_events_pipeline.defs.resources import PIPELINE, TicketEventsPipeline, pipeline_of
+from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of_run
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.pipeline import Pipeline
 
-MakeDays = Callable[[dg.AssetExecutionContext, TicketEventsPipeline, list[Day]], Iterator[DayMetadata]]
+MakeDays = Callable[[dg.AssetExecutionContext, Pipeline, list[Day]], Iterator[DayMetadata]]
 """Makes the days in order, and yields each with its metadata as soon as its file stands."""
 
 
@@ -60,7 +61,7 @@ def daily_asset(
         days = scope.days(list(context.partition_keys))
         if not days:
             raise dg.Failure(description="The range holds no day: its end lies before its start.", allow_retries=False)
-        made = make(context, pipeline_of(context, scope), days)
+        made = make(context, pipeline_of_run(context, scope), days)
         newest = str(days[-1])
         record_days(context, ((key, {**told, **shown.newest_metadata} if key == newest else told) for key, told in made))
 

@@ -15,8 +15,9 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.recording import expected_failures
-from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of
+from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of_run
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.quality.findings import CheckedDay
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.store import Store
@@ -47,7 +48,7 @@ class DayCheck:
     name: str
     description: str
     severity: dg.AssetCheckSeverity
-    look: Callable[[Store, list[Day]], Iterable[CheckedDay]]
+    look: Callable[[Pipeline, list[Day]], Iterable[CheckedDay]]
     green: str
     remembered_days: int | None = None
 
@@ -56,14 +57,14 @@ class DayCheck:
         return dg.AssetCheckSpec(self.name, asset=asset, description=self.description)
 
     def evaluate(
-        self, instance: dg.DagsterInstance, scope: AccountScope, asset: dg.AssetKey, store: Store, days: list[Day]
+        self, instance: dg.DagsterInstance, scope: AccountScope, asset: dg.AssetKey, pipeline: Pipeline, days: list[Day]
     ) -> dg.AssetCheckResult:
         """The check's result for `days` of a run, and for those that it named before."""
         named = _named_before(instance, scope, dg.AssetCheckKey(asset, self.name))
         if self.remembered_days is not None:
             oldest = wall_clock() - self.remembered_days * DAY_SECONDS
             named = [day for day in named if day.end >= oldest]
-        return self._result(list(self.look(store, sorted({*days, *named}))))
+        return self._result(list(self.look(pipeline, sorted({*days, *named}))))
 
     def _result(self, answers: list[CheckedDay]) -> dg.AssetCheckResult:
         broken = [answer for answer in answers if answer.findings]
@@ -88,7 +89,7 @@ def checks_of_asset(
     scope: AccountScope,
     asset: str,
     specs: Sequence[dg.AssetCheckSpec],
-    evaluate: Callable[[dg.DagsterInstance, Store, list[Day], set[str]], Iterable[dg.AssetCheckResult]],
+    evaluate: Callable[[dg.DagsterInstance, Pipeline, list[Day], set[str]], Iterable[dg.AssetCheckResult]],
 ) -> dg.AssetChecksDefinition:
     """The checks of an asset of the account in one step, which runs with the asset and never stops what comes after it.
 
@@ -96,7 +97,7 @@ def checks_of_asset(
         scope: the account.
         asset: the asset's name.
         specs: of the checks.
-        evaluate: from the instance, the store, the run's days and the names of the checks that are asked for.
+        evaluate: from the instance, the pipeline, the run's days and the names of the checks that are asked for.
     """
 
     @dg.multi_asset_check(
@@ -108,8 +109,8 @@ def checks_of_asset(
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         selected = {check.name for check in context.selected_asset_check_keys}
         with expected_failures():
-            store = pipeline_of(context, scope).store()
-            yield from evaluate(context.instance, store, _days_of_run(context, scope, store, asset), selected)
+            pipeline = pipeline_of_run(context, scope)
+            yield from evaluate(context.instance, pipeline, _days_of_run(context, scope, pipeline.store, asset), selected)
 
     return checks
 

@@ -16,6 +16,7 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
 
 RECORDS_PER_READ = 500
 """Databases bound how many values one query may name."""
@@ -26,8 +27,7 @@ READ_SECONDS = 10.0
 KEPT = (
     "content_hash",
     "complete",
-    "made_from_ticket_events",
-    "made_from_ticket_metric_events",
+    *MADE_FROM_RAW,
     "made_from_previous_clocks",
     "dagster/uri",
 )

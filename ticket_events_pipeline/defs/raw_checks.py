@@ -12,6 +12,7 @@ import dagster as dg
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.day_check import DayCheck, checks_of_asset, told
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.quality.findings import CheckedDay
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.quoted import quoted
@@ -21,7 +22,7 @@ from ticket_events_pipeline.quality.schema_drift import DELETED, TYPE_CHANGED, U
 from ticket_events_pipeline.quality.sla_feed import slas_are_applied
 from ticket_events_pipeline.quality.volume import volume_is_usual
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 
 WHOLE, APPLIED, USUAL = "days_are_whole", "slas_are_applied", "volume_is_usual"
 PLACED, TYPES, KNOWN = "rows_are_placed", "field_types_are_kept", "nothing_is_unknown"
@@ -60,14 +61,14 @@ def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
             f"None of its events stands twice, in it or on a stored day up to {NEARBY_DAYS} days away. An event that an "
             "earlier reading of the day had and the newest has not stands on one of those days, or they were all read since.",
             dg.AssetCheckSeverity.ERROR,
-            lambda store, days: _whole(scope, store, stream, days),
+            lambda pipeline, days: _whole(scope, pipeline, stream, days),
             green=f"all whole as far as they can be by now; compared with the stored days up to {NEARBY_DAYS} days away.",
         ),
         DayCheck(
             APPLIED,
             "No complete day has traffic but no `apply_sla`, if the account's days before have some.",
             dg.AssetCheckSeverity.ERROR,
-            lambda store, days: slas_are_applied(store, stream, days),
+            lambda pipeline, days: slas_are_applied(pipeline.store, stream, days),
             green="SLAs are applied wherever they are due.",
             remembered_days=REMEMBERED_DAYS,
         ),
@@ -75,7 +76,7 @@ def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
             USUAL,
             "Every complete day holds about as many rows as the same weekday does in the weeks before.",
             dg.AssetCheckSeverity.WARN,
-            lambda store, days: volume_is_usual(store, stream, days),
+            lambda pipeline, days: volume_is_usual(pipeline.store, stream, days),
             green="as many rows as usual.",
             remembered_days=REMEMBERED_DAYS,
         ),
@@ -89,22 +90,22 @@ def _checks_of(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
     specs += [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in DESCRIPTIONS.items()]
 
     def evaluate(
-        instance: dg.DagsterInstance, store: Store, days: list[Day], selected: set[str]
+        instance: dg.DagsterInstance, pipeline: Pipeline, days: list[Day], selected: set[str]
     ) -> Iterator[dg.AssetCheckResult]:
-        yield from (check.evaluate(instance, scope, key, store, days) for check in day_checks if check.name in selected)
+        yield from (check.evaluate(instance, scope, key, pipeline, days) for check in day_checks if check.name in selected)
         if PLACED in selected:
-            yield _placed(store, stream, days)
+            yield _placed(pipeline.store, stream, days)
         if selected & {TYPES, KNOWN}:
-            oddities = find_oddities(store, stream, days)
+            oddities = find_oddities(pipeline.store, stream, days)
             yield from (_odd(name, oddities) for name in (TYPES, KNOWN) if name in selected)
 
     return checks_of_asset(scope, stream, specs, evaluate)
 
 
-def _whole(scope: AccountScope, store: Store, stream: str, days: list[Day]) -> Iterable[CheckedDay]:
+def _whole(scope: AccountScope, pipeline: Pipeline, stream: str, days: list[Day]) -> Iterable[CheckedDay]:
     if not days:
         return
-    settings, asset = scope.lake_settings(), scope.key(stream).to_user_string()
+    store, settings, asset = pipeline.store, pipeline.lake_settings, scope.key(stream).to_user_string()
     owner = owner_of(store, stream, days, account=settings.account, former=settings.former_accounts, timezone=scope.timezone)
     for verdict in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock(), asset=asset):
         yield CheckedDay(verdict.day, verdict.findings, notes=verdict.notes)

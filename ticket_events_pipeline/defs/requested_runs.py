@@ -16,7 +16,7 @@ import dagster as dg
 from ticket_events_pipeline.defs.jobs import SUMMARIZE
 from ticket_events_pipeline.defs.runs import WILL_RETRY_TAG, days_of_tags, range_tags
 from ticket_events_pipeline.defs.scope import AccountScope
-from ticket_events_pipeline.sla.staleness import Comparison, Stretch, standing
+from ticket_events_pipeline.sla.staleness import Comparison, StaleRange, sla_files_fingerprint
 
 ASKED_TAG = "ticket_events/asked_by_sensor"
 STATE_TAG = "ticket_events/state"
@@ -76,12 +76,12 @@ def note(instance: dg.DagsterInstance, scope: AccountScope, runs: Sequence[dg.Da
     """Note on each of the runs what stands of its days; it must have been looked at after their end."""
     for run in runs:
         days = days_of_tags(run.tags, scope.timezone)
-        left = FRESH if found.stale.keys().isdisjoint(days) else standing(found.look, days)
+        left = FRESH if found.stale.keys().isdisjoint(days) else sla_files_fingerprint(found.stored, days)
         # A retry inherits the tags of its parent: the run is named, so that they aren't taken for its own.
         instance.add_run_tags(run.run_id, {LEFT_TAG: f"{run.run_id} {left}"})
 
 
-def tried(instance: dg.DagsterInstance, scope: AccountScope, stretch: Stretch) -> Tried:
+def tried(instance: dg.DagsterInstance, scope: AccountScope, stretch: StaleRange) -> Tried:
     """How often the state of a stretch has been tried since its files were last changed otherwise.
 
     Runs that were killed don't count: the state is not at fault, and Dagster has started each again.
@@ -94,7 +94,7 @@ def tried(instance: dg.DagsterInstance, scope: AccountScope, stretch: Stretch) -
     return Tried(_attempt(last), has_succeeded=last.is_success)
 
 
-def request(instance: dg.DagsterInstance, scope: AccountScope, stretch: Stretch, attempt: int) -> dg.RunRequest:
+def request(instance: dg.DagsterInstance, scope: AccountScope, stretch: StaleRange, attempt: int) -> dg.RunRequest:
     """Ask for the stretch; `attempt` counts from 1."""
     tags = range_tags(stretch.days[0], stretch.days[-1])
     tags |= {ASKED_TAG: "true", STATE_TAG: stretch.state, ATTEMPT_TAG: str(attempt)}

@@ -28,7 +28,7 @@ from ticket_events_pipeline.ingest.catch_up import (
     is_stuck,
 )
 from ticket_events_pipeline.ingest.plan import stretches
-from ticket_events_pipeline.storage.store import open_store
+from ticket_events_pipeline.tables.streams import STREAMS
 
 SCHEDULE_TAG = "dagster/schedule_name"
 
@@ -37,8 +37,6 @@ LOOKED_BACK_SECONDS = 86_400
 
 MOST_STRETCHES = 5
 """Stretches of days that a text names one by one."""
-
-RAW_ASSETS = ("ticket_events", "ticket_metric_events")
 
 
 def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
@@ -60,7 +58,7 @@ def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
         if today < scope.first_day:
             return dg.SkipReason(f"The first partition, TICKET_EVENTS_START_DATE {scope.first_day}, has not begun yet.")
         try:
-            found = catch_up(open_store(scope.settings().root), today, files)
+            found = catch_up(scope.pipeline().checked().store, today, files)
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
         if left_out := [day for day in found.left_out if day >= scope.first_day]:
@@ -83,7 +81,7 @@ def daily_restatement(scope: AccountScope) -> dg.ScheduleDefinition:
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
-            restate_days = scope.settings().restate_days
+            restate_days = scope.pipeline().settings.restate_days
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
         yesterday = _today(context, scope).plus(-1)
@@ -121,7 +119,7 @@ def _request(
 
     The run says which `gaps` it fills, and which `stuck` days it passes over.
     """
-    keys = [scope.key(asset) for asset in RAW_ASSETS]
+    keys = [scope.key(asset) for asset in STREAMS]
     held = days_in_progress(context.instance, _repository(context), keys, timezone=scope.timezone)
     told = _held_text([day for day in days if day in held], held)
     free = first_free_stretch(days, held)

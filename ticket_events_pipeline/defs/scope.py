@@ -17,8 +17,8 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import SettingsError
-from ticket_events_pipeline.settings import LakeSettings, Settings, lake_settings, load_settings, partition_settings
-from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline.pipeline import Log, Pipeline
+from ticket_events_pipeline.settings import partition_settings
 
 Environment = Callable[[], Mapping[str, str]]
 
@@ -78,37 +78,17 @@ class AccountScope:
         """Whether the day is one of the partitions by now."""
         return self.first_day <= day <= self.day_containing(wall_clock())
 
-    def settings(self) -> Settings:
-        """Everything that is set for the account.
+    def pipeline(self, *, log: Log = lambda _: None) -> Pipeline:
+        """A new pipeline of the account, with the variables as they are set when it needs them."""
+        return Pipeline(self.read, name=self.name, log=log)
 
-        Raises:
-            SettingsError: variables are missing, malformed or contradict each other.
-        """
-        return self.read(load_settings)
-
-    def lake_settings(self) -> LakeSettings:
-        """Where its files lie and whose they are, known without credentials.
-
-        Raises:
-            SettingsError: one of the variables is malformed.
-        """
-        return self.read(lake_settings)
-
-    def read(self, load: Callable[[Mapping[str, str]], _T]) -> _T:
+    def read(self, load: Callable[[Mapping[str, str]], _T], /) -> _T:
         """What `load` makes of the account's variables; its problems name them as they were set.
 
         Raises:
             SettingsError: what `load` found wrong.
         """
         return _respelled(lambda: load(self.environment()), self.name, self.spelled)
-
-    def store(self) -> Store:
-        """Where its files lie.
-
-        Raises:
-            SettingsError, UsageError: the root is malformed, or can't be reached.
-        """
-        return open_store(self.lake_settings().root)
 
 
 def account_scope(

@@ -22,14 +22,15 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.report.files import LATEST, REPORT, report_days, report_path
-from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, Footer, Look
+from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, Footer, StoredFooters
+from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
 from ticket_events_pipeline.sla.provenance import Provenance
-from ticket_events_pipeline.sla.restatements import RESTATEMENTS, told_restatements
-from ticket_events_pipeline.sla.sources import RAW_STREAMS
+from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_in
 from ticket_events_pipeline.storage.partition_file import opened_partition, partition_path
 from ticket_events_pipeline.storage.raw_footer import opened_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
+from ticket_events_pipeline.tables.streams import STREAMS
 
 RECORDED_A_TICK = 200
 """The daemon writes one in some ten milliseconds, and does nothing else meanwhile: two seconds."""
@@ -37,8 +38,7 @@ RECORDED_A_TICK = 200
 COMPARED = (
     "content_hash",
     "complete",
-    "made_from_ticket_events",
-    "made_from_ticket_metric_events",
+    *MADE_FROM_RAW,
     "made_from_previous_clocks",
 )
 """What tells two files of a day apart. Records of earlier versions have not all of them."""
@@ -48,21 +48,21 @@ DESCRIPTION = "Recorded from what the stored file says of itself: Dagster's log 
 AssetDay = tuple[str, Day]
 
 
-def standing_days(look: Look, is_partition: Callable[[Day], bool]) -> dict[str, list[Day]]:
+def standing_days(stored: StoredFooters, is_partition: Callable[[Day], bool]) -> dict[str, list[Day]]:
     """By table, the days whose files can be recorded."""
     return {
         table: [day for day, footer in footers.items() if "content_hash" in footer and is_partition(day)]
-        for table, footers in look.footers.items()
+        for table, footers in stored.footers.items()
     }
 
 
-def unrecorded_days(look: Look, standing: Mapping[str, Collection[Day]], log: EventLog) -> list[AssetDay]:
+def unrecorded_days(stored: StoredFooters, standing: Mapping[str, Collection[Day]], log: EventLog) -> list[AssetDay]:
     """The files that the newest record of their day doesn't tell, as far as the records have been read; oldest day first."""
     found = [
         (table, day)
         for table, days in standing.items()
         for day in days
-        if not log.has_record(table, day) or _tells_another(log.record(table, day), look.footers[table][day])
+        if not log.has_record(table, day) or _tells_another(log.record(table, day), stored.footers[table][day])
     ]
     return sorted(found, key=lambda asset_day: asset_day[1])
 
@@ -103,7 +103,7 @@ def _metadata(store: Store, asset: str, day: Day) -> Mapping[str, Any] | None:
         url = store.url(report_path(day))
         latest = dg.MetadataValue.path(store.url(LATEST))
         return {"dagster/uri": url, "file": dg.MetadataValue.path(url), "latest": latest}
-    return _raw_metadata(store, asset, day) if asset in RAW_STREAMS else _sla_metadata(store, asset, day)
+    return _raw_metadata(store, asset, day) if asset in STREAMS else _sla_metadata(store, asset, day)
 
 
 def _raw_metadata(store: Store, stream: str, day: Day) -> Mapping[str, Any] | None:
@@ -143,7 +143,7 @@ def _sla_metadata(store: Store, table: str, day: Day) -> Mapping[str, Any] | Non
             content_hash=footer["content_hash"],
         )
         if table == SLA_TABLES[-1]:
-            metadata |= {**summary_sums(file.read()), RESTATEMENTS: told_restatements(footer)}
+            metadata |= {**summary_sums(file.read()), RESTATEMENTS: restatements_in(footer)}
     return metadata
 
 

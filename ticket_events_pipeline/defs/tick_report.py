@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS
 
 MOST_NAMED = 3
 """Of each kind; the rest is counted."""
@@ -130,7 +131,7 @@ def unusable_reason(days: Sequence[Day], *, first: Day, last: Day) -> str:
         bounds = f"the days of this pipeline are {first} to {last}"
         return f"raw files lie there of {_extent(days)}, and {bounds}. Check the start date."
     return (
-        f"of {_extent(usable)}, only ticket_events has landed, without metric events. Materialise ticket_metric_events of "
+        f"of {_extent(usable)}, only {AUDITS} has landed, without metric events. Materialise {METRIC_EVENTS} of "
         f"{'that day' if len(usable) == 1 else 'those days'}."
     )
 

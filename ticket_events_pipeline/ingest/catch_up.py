@@ -17,7 +17,7 @@ from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.storage.partition_file import days_of, partition_path
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.streams import STREAMS
 
 MOST_GAP_DAYS = 31
 """Days of gaps that are fetched unasked, all gaps together."""
@@ -83,7 +83,7 @@ class _Listing:
 
     def __init__(self, store: Store, today: Day, files: WholeFiles) -> None:
         self._store, self._files = store, files
-        self._versions = {stream: store.versions(stream) for stream in RAW_SCHEMAS}
+        self._versions = {stream: store.versions(stream) for stream in STREAMS}
         self.today = today
         self.days = {
             stream: {day for day in days_of(versions, today.timezone) if day <= today}

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.content_hash import ContentHash
 from ticket_events_pipeline.storage.partition_file import opened_partition, partition_path, partition_writer
 from ticket_events_pipeline.storage.raw_footer import RawFooter
@@ -92,7 +91,7 @@ def read_day(store: Store, stream: str, day: Day, footer: RawFooter) -> Committe
     """
     facts = _Facts()
     with _opened(store, stream, day) as file:
-        for batch in batches_of(file, ["time", "metric", "instance_id"]):
+        for batch in file.batches(["time", "metric", "instance_id"]):
             facts.note(pa.Table.from_batches([batch]))
     with store.reader(partition_path(stream, day)) as source:
         size_bytes = source.seek(0, os.SEEK_END)

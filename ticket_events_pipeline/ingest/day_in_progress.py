@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.storage.journal_file import SegmentFolder, SegmentPart
+from ticket_events_pipeline.storage.journal_file import JournalFiles, JournalPart
 from ticket_events_pipeline.storage.raw_footer import LedgerPage
 from ticket_events_pipeline.storage.sorted_runs import MemoryRun, Merge, Run
 
@@ -34,7 +34,7 @@ class DayInProgress:
     ledger: list[LedgerPage] = field(default_factory=list)
     requests: int = 0
     duplicates: int = 0
-    parts: list[SegmentPart] = field(default_factory=list)
+    parts: list[JournalPart] = field(default_factory=list)
     deliveries: list[pa.Table] = field(default_factory=list)
     stored: Run | None = None
     stored_hash: str | None = None
@@ -54,7 +54,7 @@ class DayInProgress:
         self.duplicates += run.replaced
         return run
 
-    def merged(self, segments: SegmentFolder, *, read_from: int, read_through: int) -> Merge:
+    def merged(self, segments: JournalFiles, *, read_from: int, read_through: int) -> Merge:
         """The day's rows, one per event and sorted by (time, id).
 
         A stored row with a time in [`read_from`, `read_through`), epoch seconds, that was not delivered again is gone from
@@ -66,7 +66,7 @@ class DayInProgress:
             runs.append(in_memory)
         if self.stored is None:
             return Merge(runs)
-        return Merge([self.stored, *runs], told_anew_ms=(read_from * 1000, read_through * 1000))
+        return Merge([self.stored, *runs], reread_span_ms=(read_from * 1000, read_through * 1000))
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.storage.partition_file import stored_days
-from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.raw_footer import read_raw_footers
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, Stream
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.zendesk.page import PAGE_LIMIT
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.zendesk.client import WalkedPage
@@ -85,15 +85,7 @@ def estimate_from_rows(rows: dict[Day, int], days: list[Day], *, now: float) -> 
 
 def complete_rows(store: Store, stream: str, days: list[Day]) -> dict[Day, int]:
     """Rows of those of `days` that are stored complete."""
-    found = {}
-    for day in days:
-        try:
-            footer = read_raw_footer(store, stream, day)
-        except DamagedFileError:
-            continue
-        if footer is not None and footer.complete:
-            found[day] = footer.rows
-    return found
+    return {day: footer.rows for day, footer in read_raw_footers(store, stream, days) if footer.complete}
 
 
 def nearest(stored: list[Day], days: list[Day]) -> list[Day]:

@@ -32,7 +32,8 @@ from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, rea
 from ticket_events_pipeline.storage.rejected_rows import RejectedRows
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION
-from ticket_events_pipeline.zendesk.page import EventPage, Stream, utc_text
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.zendesk.page import EventPage, utc_text
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.zendesk.client import WalkedPage

@@ -22,7 +22,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.storage.journal_file import SegmentFolder, SegmentPart, segment_name, segment_number
+from ticket_events_pipeline.storage.journal_file import JournalFiles, JournalPart, journal_file_name, journal_file_number
 from ticket_events_pipeline.storage.raw_footer import LedgerPage
 from ticket_events_pipeline.storage.sorted_runs import Keys
 from ticket_events_pipeline.storage.store import Store
@@ -74,7 +74,7 @@ class Journal:
 
     def __init__(self, store: Store, stream: str, ownership: Ownership, *, pass_id: str) -> None:
         self.pass_id = pass_id
-        self.segments = SegmentFolder(store, stream, pass_id)
+        self.segments = JournalFiles(store, stream, pass_id)
         self._stream = stream
         self._names = ownership.names
         owner = dataclasses.asdict(ownership)
@@ -90,7 +90,7 @@ class Journal:
         Raises:
             UsageError: the store can't be written; the memory holds everything still.
         """
-        name = segment_name(self._number + 1, self._writer)
+        name = journal_file_name(self._number + 1, self._writer)
         runs = {day: run for day, progress in state.days.items() if (run := progress.run_in_memory())}
         parts = self.segments.write(
             name,
@@ -111,8 +111,8 @@ class Journal:
     def states(self, timezone: str) -> Iterator[PassState]:
         """How far the pass had come, as its segments tell, the newest first; those that can't be read are passed over."""
         self._standing = self.segments.names()
-        self._number = segment_number(self._standing[-1]) if self._standing else 0
-        for _, names in itertools.groupby(reversed(self._standing), key=segment_number):
+        self._number = journal_file_number(self._standing[-1]) if self._standing else 0
+        for _, names in itertools.groupby(reversed(self._standing), key=journal_file_number):
             # Two of one number are an heir's and that of the process which it took over in this very moment.
             yield from sorted(
                 self._readable_states(list(names), timezone),
@@ -136,7 +136,7 @@ class Journal:
         """Remove all segments: the pass has finished, or nobody can go on from it."""
         self.segments.delete(self.segments.names())
 
-    def _text(self, state: PassState, parts: dict[Day, SegmentPart]) -> str:
+    def _text(self, state: PassState, parts: dict[Day, JournalPart]) -> str:
         days = {}
         for day, progress in state.days.items():
             new = [parts[day]] if day in parts else []
@@ -172,7 +172,7 @@ class Journal:
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise DamagedFileError(f"pass {self.pass_id} left a journal that can't be read ({error!r})") from error
 
-    def _is_whole(self, part: SegmentPart) -> bool:
+    def _is_whole(self, part: JournalPart) -> bool:
         keys = []
         for rows in self.segments.run(part).tables():
             if rows.schema != RAW_SCHEMAS[self._stream]:
@@ -193,8 +193,8 @@ def _progress_of(told: dict[str, Any]) -> DayInProgress:
     )
 
 
-def _part_of(told: dict[str, Any]) -> SegmentPart:
+def _part_of(told: dict[str, Any]) -> JournalPart:
     name = told["segment"]
-    name = segment_name(name) if isinstance(name, int) else name  # journals of the first versions tell the number
-    segment_number(name)
-    return SegmentPart(**{**told, "segment": name, "row_groups": tuple(told["row_groups"])})
+    name = journal_file_name(name) if isinstance(name, int) else name  # journals of the first versions tell the number
+    journal_file_number(name)
+    return JournalPart(**{**told, "segment": name, "row_groups": tuple(told["row_groups"])})

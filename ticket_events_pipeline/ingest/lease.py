@@ -23,9 +23,9 @@ from typing import Any
 from ticket_events_pipeline.day import Clock, Day, wall_clock
 from ticket_events_pipeline.errors import DaysHeldError, TicketEventsError
 from ticket_events_pipeline.process import Process, host_name, this_process
-from ticket_events_pipeline.storage.fence import Fence, FencedStore
+from ticket_events_pipeline.storage.fence import FencedStore
 from ticket_events_pipeline.storage.file_lock import Log
-from ticket_events_pipeline.storage.store import INFLIGHT, Store
+from ticket_events_pipeline.storage.store import INFLIGHT, Fence, Store
 
 BEAT_SECONDS = 20.0
 
@@ -333,7 +333,7 @@ def _exchange(store: Store, stream: str, change: Callable[[list[Holder]], list[H
         after[:] = change(before)
         return None if after == before else json.dumps([asdict(holder) for holder in after]).encode()
 
-    store.exchange(_path(stream), change_text, log=log)
+    store.update(_path(stream), change_text, log=log)
     return after
 
 

@@ -11,7 +11,7 @@ from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError, Ne
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
+from ticket_events_pipeline.tables.streams import STREAMS
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: 
         NewerFileError: a newer version of this program wrote a file.
     """
     asked = set(days)
-    for name in RAW_SCHEMAS:
+    for name in STREAMS:
         stored = stored_days(store, name, ownership.timezone)
         in_range = asked.intersection(stored) if name == stream else set()
         for day in sorted(in_range.union(stored[-1:])):

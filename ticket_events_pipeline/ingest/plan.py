@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.ingest.estimate import (
     Pages,
     RowsEstimate,
@@ -22,12 +21,9 @@ from ticket_events_pipeline.ingest.estimate import (
     requests_for,
 )
 from ticket_events_pipeline.storage.partition_file import partition_path, stored_days
-from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.raw_footer import read_raw_footers
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
-
-# The simulated account's, without comments; real audits are up to some times as long.
-_TYPICAL_BYTES_PER_ROW = {TICKET_EVENTS.name: 100, TICKET_METRIC_EVENTS.name: 10}
+from ticket_events_pipeline.tables.streams import Stream
 
 _FEWEST_ROWS_TO_MEASURE = 1000  # of fewer, the file's own overhead is most
 
@@ -77,7 +73,7 @@ def plan_stream(store: Store, stream: Stream, days: list[Day], *, now: float, so
     near = [day for day in nearest(every_day, days) if day not in stored.complete]
     known = {**complete_rows(store, stream.name, near), **stored.complete}
     rows = _rows(stream, days, stored, known, now=now, source=source)
-    bytes_per_row, size_basis = _bytes_per_row(store, stream.name, known)
+    bytes_per_row, size_basis = _bytes_per_row(store, stream, known)
     return StreamPlan(stream.name, stored, rows, requests_for(rows.rows), round(rows.rows * bytes_per_row), size_basis)
 
 
@@ -94,15 +90,10 @@ def stretches(days: list[Day]) -> list[tuple[Day, Day]]:
 
 def _stored_range(store: Store, stream: str, days: list[Day]) -> StoredRange:
     stored = StoredRange({}, [], [])
-    for day in days:
-        try:
-            footer = read_raw_footer(store, stream, day)
-        except DamagedFileError:
-            stored.damaged.append(day)
-            continue
-        if footer is not None and footer.complete:
+    for day, footer in read_raw_footers(store, stream, days, on_damaged=lambda day, _: stored.damaged.append(day)):
+        if footer.complete:
             stored.complete[day] = footer.rows
-        elif footer is not None:
+        else:
             stored.open.append(day)
     return stored
 
@@ -120,12 +111,12 @@ def _rows(
     return RowsEstimate(held + rest.rows, own + rest.basis)
 
 
-def _bytes_per_row(store: Store, stream: str, known: dict[Day, int]) -> tuple[float, str]:
+def _bytes_per_row(store: Store, stream: Stream, known: dict[Day, int]) -> tuple[float, str]:
     measured = nearest(sorted(known), sorted(known)) if known else []  # not more than a few weeks
     rows = sum(known[day] for day in measured)
     if rows < _FEWEST_ROWS_TO_MEASURE:
-        return _TYPICAL_BYTES_PER_ROW[stream], "a typical figure, without comments; nothing is stored to measure"
-    size = sum(_size(store, partition_path(stream, day)) for day in measured)
+        return stream.typical_bytes_per_row, "a typical figure, without comments; nothing is stored to measure"
+    size = sum(_size(store, partition_path(stream.name, day)) for day in measured)
     return size / rows, f"{size / rows:,.0f} bytes a row, as stored on {len(measured)} days"
 
 

@@ -13,11 +13,12 @@ from ticket_events_pipeline.ingest.journal import OLDEST_SECONDS, Journal, PassS
 from ticket_events_pipeline.ingest.lease import Lease, known_passes
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.storage.file_lock import Log
-from ticket_events_pipeline.storage.journal_file import SegmentFolder, passes_with_segments
+from ticket_events_pipeline.storage.journal_file import JournalFiles, fetches_with_journal
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.sorted_runs import Run
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.zendesk.page import Stream, utc_text
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.zendesk.page import utc_text
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Resume:
     def beginning(self) -> Beginning:
         """Where to begin. Journals that nobody can go on from are removed."""
         known = known_passes(self._store, self._stream.name)
-        for pass_id in passes_with_segments(self._store, self._stream.name):
+        for pass_id in fetches_with_journal(self._store, self._stream.name):
             if pass_id in known.over:
                 _remove_segments(self._store, self._stream.name, pass_id)
             elif pass_id not in known.alive:
@@ -178,11 +179,11 @@ class Resume:
 def remove_late_segments(store: Store, stream: str) -> None:
     """Remove what lies of passes that an heir has finished: a process that was taken over had begun to put it, in a bucket."""
     over = known_passes(store, stream).over
-    for pass_id in passes_with_segments(store, stream) if over else []:
+    for pass_id in fetches_with_journal(store, stream) if over else []:
         if pass_id in over:
             _remove_segments(store, stream, pass_id)
 
 
 def _remove_segments(store: Store, stream: str, pass_id: str) -> None:
-    segments = SegmentFolder(store, stream, pass_id)
+    segments = JournalFiles(store, stream, pass_id)
     segments.delete(segments.names())

@@ -17,14 +17,14 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.ingest.fetch import PageSource
 from ticket_events_pipeline.quality.findings import Finding, read_again
 from ticket_events_pipeline.quality.ledger import reach
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.decode import decode_rows
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import metric_shaped
+from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.zendesk.client import WalkedPage
-from ticket_events_pipeline.zendesk.page import Stream, utc_text
+from ticket_events_pipeline.zendesk.page import utc_text
 
 MOST_PAGES = 3
 """To get to where a page of the ledger ended."""
@@ -146,7 +146,7 @@ def _compare_day(
 def _stored_within(store: Store, stream: Stream, day: Day, *, start_ms: int, end_ms: int) -> set[_Placed]:
     within: set[_Placed] = set()
     with opened_partition(store, stream.name, day) as file:
-        for batch in [] if file is None else batches_of(file, ["id", "time", "metric", "instance_id"]):
+        for batch in [] if file is None else file.batches(["id", "time", "metric", "instance_id"]):
             rows = pa.Table.from_batches([batch])
             times = rows["time"].cast(pa.int64()).to_numpy()
             inside = pa.array((times >= start_ms) & (times < end_ms))

@@ -13,7 +13,8 @@ from ticket_events_pipeline.ingest.fetch import SETTLING_SECONDS
 from ticket_events_pipeline.quality.findings import Finding, read_again
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION
-from ticket_events_pipeline.zendesk.page import Stream, utc_text
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.zendesk.page import utc_text
 from ticket_events_pipeline.zendesk.row_times import NEWEST_EPOCH_SECOND
 
 OPEN_GRACE_SECONDS = 2 * 3600

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 from ticket_events_pipeline.ingest.fetch import SETTLING_SECONDS
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
-from ticket_events_pipeline.zendesk.page import Stream, utc_text
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.zendesk.page import utc_text
 
 
 def ledger_problems(footer: RawFooter, stream: Stream) -> list[str]:

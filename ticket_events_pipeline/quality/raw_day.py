@@ -23,11 +23,11 @@ from ticket_events_pipeline.quality.moved_events import days_around, moved_findi
 from ticket_events_pipeline.quality.raw_rows import row_problems
 from ticket_events_pipeline.quality.rejected import set_aside_url, vanished_finding
 from ticket_events_pipeline.storage.partition_file import opened_partition, stored_days
-from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
+from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footers
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.zendesk.page import Stream, utc_text
+from ticket_events_pipeline.tables.streams import STREAMS, Stream
+from ticket_events_pipeline.zendesk.page import utc_text
 
 _T = TypeVar("_T")
 
@@ -61,16 +61,11 @@ def owner_of(
     accounts: Counter[str] = Counter()
     sideloads: Counter[bool] = Counter()
     scopes: Counter[str] = Counter()
-    for name in RAW_SCHEMAS if account is None else [stream]:
-        for day in _witnesses(store, name, days, timezone):
-            try:
-                footer = read_raw_footer(store, name, day)
-            except DamagedFileError:
-                continue
-            if footer is not None:
-                accounts[footer.account] += 1
-                sideloads.update([footer.sideload] if name == stream else [])
-                scopes.update([footer.support_type_scope] if name == stream else [])
+    for name in STREAMS if account is None else [stream]:
+        for _, footer in read_raw_footers(store, name, _witnesses(store, name, days, timezone)):
+            accounts[footer.account] += 1
+            sideloads.update([footer.sideload] if name == stream else [])
+            scopes.update([footer.support_type_scope] if name == stream else [])
     newer = Counter({name: count for name, count in accounts.items() if name not in former})
     owner = account or _commonest(newer or accounts)
     return Owner(owner, timezone, _commonest(sideloads), _commonest(scopes), former_accounts=former)

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.quality.ledger import pages_within
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.content_hash import ContentHash
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.storage.stored_file import StoredFile
@@ -31,7 +30,7 @@ def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:
     if problem is not None:
         return [problem]
     reading = _Reading(day, TABLES[footer.stream])
-    for batch in batches_of(file):
+    for batch in file.batches():
         reading.take(batch)
     return [*reading.problems(), *_footer_problems(footer, reading)]
 

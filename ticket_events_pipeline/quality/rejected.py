@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.quality.findings import Finding, read_again
-from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
+from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footers
 from ticket_events_pipeline.storage.store import Store
 
 
@@ -18,14 +17,7 @@ def set_aside_url(store: Store, stream: str) -> str:
 
 def rows_set_aside(store: Store, stream: str, days: Iterable[Day]) -> int:
     """How many rows the pass refused that read `days`; each footer counts those of its pass so far."""
-    counts = [0]
-    for day in days:
-        try:
-            footer = read_raw_footer(store, stream, day)
-        except DamagedFileError:
-            continue
-        counts += [] if footer is None else [footer.rejected]
-    return max(counts)
+    return max((footer.rejected for _, footer in read_raw_footers(store, stream, days)), default=0)
 
 
 def vanished_finding(store: Store, footer: RawFooter, day: Day) -> Finding | None:

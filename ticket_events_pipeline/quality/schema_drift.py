@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.sla.rules.events import RANK_BY_TYPE
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.decode import METRIC_FIELDS, SLA_PATHS, STATUS_PATHS
 from ticket_events_pipeline.storage.json_values import as_deleted
 from ticket_events_pipeline.storage.partition_file import opened_partition
@@ -109,7 +108,7 @@ def _of_day(store: Store, stream: str, day: Day) -> Iterator[_Found]:
         with opened_partition(store, stream, day) as file:
             if file is None:
                 return
-            for batch in batches_of(file, _COLUMNS[stream]):
+            for batch in file.batches(_COLUMNS[stream]):
                 rows = pa.Table.from_batches([batch])
                 yield from _unknown_values(rows)
                 yield from _of_leftovers(stream, rows)

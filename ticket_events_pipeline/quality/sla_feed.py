@@ -19,7 +19,6 @@ from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.quality.baseline import known_of, same_weekdays
 from ticket_events_pipeline.quality.findings import CheckedDay, Finding, read_again
 from ticket_events_pipeline.sla.rules.events import APPLY, RANK_BY_TYPE
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.storage.store import Store
@@ -112,7 +111,7 @@ def _traffic(store: Store, stream: str, day: Day) -> Traffic | None:
         with opened_partition(store, stream, day) as file:
             if file is None or not RawFooter.from_metadata(file.metadata).complete:
                 return None
-            for batch in batches_of(file, _COLUMNS, batch_rows=ROWS_PER_BATCH):
+            for batch in file.batches(_COLUMNS, batch_rows=ROWS_PER_BATCH):
                 rows = pa.Table.from_batches([batch])
                 types = rows["type"].filter(metric_shaped(rows))
                 events += len(types)

@@ -10,10 +10,9 @@ import statistics
 from collections.abc import Iterator
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.quality.baseline import known_of, same_weekdays, weekday_name
 from ticket_events_pipeline.quality.findings import CheckedDay, Finding, read_again
-from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.raw_footer import read_raw_footers
 from ticket_events_pipeline.storage.store import Store
 
 WEEKS = 8
@@ -40,11 +39,7 @@ def volume_is_usual(store: Store, stream: str, days: list[Day]) -> Iterator[Chec
 
     @functools.cache
     def complete_rows(day: Day) -> int | None:
-        try:
-            footer = read_raw_footer(store, stream, day)
-        except DamagedFileError:  # `days_are_whole` names it
-            return None
-        return footer.rows if footer is not None and footer.complete else None
+        return next((footer.rows for _, footer in read_raw_footers(store, stream, [day]) if footer.complete), None)
 
     for day in days:
         rows = complete_rows(day)

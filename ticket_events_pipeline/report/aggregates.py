@@ -10,16 +10,7 @@ from dataclasses import astuple, fields
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.history import DaySummary, SummaryRow, total
-from ticket_events_pipeline.report.model import (
-    MEAN_DAYS,
-    ChartDay,
-    Counted,
-    Flow,
-    Mean,
-    MetricFigures,
-    Overdue,
-    PolicyFigures,
-)
+from ticket_events_pipeline.report.model import MEAN_DAYS, ChartDay, Counted, Flow, Mean, MetricFigures, Overdue, PolicyFigures
 
 NEVER_OVERDUE = Overdue(None, None, None)
 

@@ -20,8 +20,7 @@ from ticket_events_pipeline.report.stored_targets import DayTargets, read_target
 from ticket_events_pipeline.report.tickets import TicketFactsReader
 from ticket_events_pipeline.settings import LakeSettings
 from ticket_events_pipeline.storage.store import Store
-
-METRIC_EVENTS = "ticket_metric_events"
+from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 
 DAYS_AHEAD = 30
 """So many days' lists are known ahead: their tickets are looked for together, and memory doesn't grow with the range."""

@@ -16,10 +16,11 @@ from ticket_events_pipeline.report.model import Trust
 from ticket_events_pipeline.report.stored_targets import DayTargets
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.sla.rules.events import APPLY, sla_events
-from ticket_events_pipeline.sla.sources import CODED_COLUMNS, RAW_COLUMNS, RAW_STREAMS
+from ticket_events_pipeline.sla.sources import DICTIONARY_COLUMNS, RAW_COLUMNS
 from ticket_events_pipeline.storage.raw_footer import read_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import TIMESTAMP, metric_shaped
+from ticket_events_pipeline.tables.streams import METRIC_EVENTS, SLA_STREAMS
 
 
 def trust_in(
@@ -65,8 +66,8 @@ def event_counts(store: Store, day: Day, *, as_of: int) -> tuple[int, int] | Non
     None where no raw file that speaks for the day can be read. An id in both streams is one event; what was deleted takes
     no part, and neither does what lies at or after `as_of` (epoch seconds).
     """
-    found = [raw for stream in RAW_STREAMS if (raw := _readable(store, stream, day)) is not None]
-    if not any(raw.stream == "ticket_metric_events" or raw.rows.num_rows for raw in found):
+    found = [raw for stream in SLA_STREAMS if (raw := _readable(store, stream, day)) is not None]
+    if not any(raw.stream == METRIC_EVENTS or raw.rows.num_rows for raw in found):
         return None
     events = sla_events(*(raw.rows for raw in sorted(found, key=_fetched)))
     events = events.filter(
@@ -94,7 +95,7 @@ def _fetched(raw: _Raw) -> tuple[int, str]:
 
 def _readable(store: Store, stream: str, day: Day) -> _Raw | None:
     try:
-        found = read_raw_day(store, stream, day, RAW_COLUMNS, coded=CODED_COLUMNS)
+        found = read_raw_day(store, stream, day, RAW_COLUMNS, dictionary_columns=DICTIONARY_COLUMNS)
     except DamagedFileError:
         return None
     if found is None or not set(RAW_COLUMNS) <= set(found[0].column_names):

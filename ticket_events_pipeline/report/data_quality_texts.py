@@ -13,6 +13,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.formats import date_text, days_text, moment_text, plural, rate_text
 from ticket_events_pipeline.report.model import ContradictedTarget, DayReport, Trust
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
+from ticket_events_pipeline.tables.streams import AUDITS
 
 UNKNOWN_SHARE = 0.05
 """From this share of targets without a known policy on, the splits by policy no longer tell the whole."""
@@ -175,7 +176,7 @@ def _deletions_facts(report: DayReport) -> list[TrustFact]:
         return []  # said already
     if trust.deletions_from is None or trust.deletions_through is None:
         meaning = (
-            "targets of deleted tickets count as open. Fetch ticket_events of these days; where they are stored, sla_clocks "
+            f"targets of deleted tickets count as open. Fetch {AUDITS} of these days; where they are stored, sla_clocks "
             "were made before deletions were read: make the SLA tables of the days again"
         )
         return [TrustFact("deletions", "Deleted tickets", "not known", meaning, is_odd=True, is_wide=True)]
@@ -185,7 +186,7 @@ def _deletions_facts(report: DayReport) -> list[TrustFact]:
         meanings.append("targets of tickets deleted before that day count as open")
     if trust.deletions_through < trust.as_of - DELETIONS_LAG_SECONDS:
         value = f"{value or 'known'} through {moment_text(trust.deletions_through, report.day)}"
-        meanings.append("the audits of the time after are not read yet: fetch ticket_events")
+        meanings.append(f"the audits of the time after are not read yet: fetch {AUDITS}")
     if not value:
         return []
     return [TrustFact("deletions", "Deleted tickets", value, "; ".join(meanings), is_odd=True, is_wide=True)]

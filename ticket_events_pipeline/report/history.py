@@ -13,7 +13,7 @@ from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.report.model import CHART_DAYS, MEAN_DAYS, Counted, Flow, Overdue
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.provenance import Provenance
-from ticket_events_pipeline.sla.restatements import told_restatements
+from ticket_events_pipeline.sla.restatements import restatements_in
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
 
@@ -143,7 +143,7 @@ def read_summary(store: Store, day: Day) -> DaySummary | None:
         provenance = Provenance.from_metadata(metadata)
     except (KeyError, ValueError) as error:
         raise _damaged(store, SUMMARY, day, f"bears no footer of this pipeline ({error!r})") from error
-    return DaySummary(day, tuple(_row(row) for row in table.to_pylist()), provenance, told_restatements(metadata))
+    return DaySummary(day, tuple(_row(row) for row in table.to_pylist()), provenance, restatements_in(metadata))
 
 
 def _damaged(store: Store, asset: str, day: Day, problem: str) -> DamagedFileError:

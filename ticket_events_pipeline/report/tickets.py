@@ -18,16 +18,15 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.report.model import TicketFacts
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.json_values import as_text
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
+from ticket_events_pipeline.tables.streams import AUDITS
 
 LOOK_BACK_DAYS = 30
 """The day's own file and those before it, so many in all: what is late is seldom older, and each file costs a reading."""
 
-STREAM = "ticket_events"
 
 _FIELDS = ("subject", "priority", "group_id")
 _COLUMNS = ["id", "ticket_id", "time", "child_events"]
@@ -86,7 +85,7 @@ class TicketFactsReader:
         if not tickets:
             return
         try:
-            with opened_partition(self._store, STREAM, day) as file:
+            with opened_partition(self._store, AUDITS, day) as file:
                 for ticket_id, moment, child_events in _rows(file, list(tickets)):
                     for name, value in _set_by(child_events):
                         tickets[ticket_id].take(name, value, moment)
@@ -99,7 +98,7 @@ def _rows(file: StoredFile | None, ticket_ids: list[int]) -> Iterator[tuple[int,
     if file is None:
         return
     asked = pa.array(ticket_ids, pa.int64())
-    for batch in batches_of(file, _COLUMNS):
+    for batch in file.batches(_COLUMNS):
         ours = batch.filter(pc.is_in(batch["ticket_id"], asked))
         ours = ours.filter(pc.match_substring_regex(ours["child_events"], _TELLS_SOMETHING)).drop_null()
         milliseconds = ours["time"].cast(pa.int64())

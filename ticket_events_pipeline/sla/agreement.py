@@ -6,10 +6,11 @@ So an old backup of one file alone is noticed, whichever file it is; a file is n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 
-from ticket_events_pipeline.sla.inputs import DayInputs
+from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW, DayInputs
 from ticket_events_pipeline.sla.provenance import Provenance
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 MADE_FROM_CLOCKS, MADE_FROM_TARGETS = "made_from_clocks", "made_from_targets"
 """Footer keys of `sla_targets` and of the summary: the `content_hash` of the file of the day that it was made from."""
@@ -17,11 +18,10 @@ MADE_FROM_CLOCKS, MADE_FROM_TARGETS = "made_from_clocks", "made_from_targets"
 Footer = Mapping[str, str]
 
 _TOLD = {
-    "ticket_events": "another file of ticket_events than lies there now",
-    "ticket_metric_events": "another file of ticket_metric_events than lies there now",
-    "previous_clocks": "another file of sla_clocks of the day before than lies there now",
+    **{key: f"another file of {stream} than lies there now" for key, stream in zip(MADE_FROM_RAW, SLA_STREAMS, strict=True)},
     "complete": "less than all that was read of the day, or more",
     "as_of": "less than all that was read of the day, or more",
+    "made_from_previous_clocks": "another file of sla_clocks of the day before than lies there now",
 }
 
 
@@ -62,8 +62,8 @@ def _provenance(footer: Footer | None) -> Provenance | None:
 
 
 def _difference(made_from: DayInputs, expected: DayInputs) -> str:
-    names = (field.name for field in fields(DayInputs))
-    return next(_TOLD[name] for name in names if getattr(made_from, name) != getattr(expected, name))
+    there, wanted = made_from.to_metadata(), expected.to_metadata()
+    return next(told for key, told in _TOLD.items() if there[key] != wanted[key])
 
 
 def _is_from(footer: Footer | None, key: str, source: Footer | None) -> bool:

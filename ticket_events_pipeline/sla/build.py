@@ -15,10 +15,10 @@ from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.sla.agreement import MADE_FROM_CLOCKS, MADE_FROM_TARGETS
-from ticket_events_pipeline.sla.carry_over_files import known_before
-from ticket_events_pipeline.sla.clock_files import CLOCKS, MadeLayer, write_layer
+from ticket_events_pipeline.sla.carry_over_files import carry_over_before
+from ticket_events_pipeline.sla.clock_files import CLOCKS, NewLayer, write_layer
 from ticket_events_pipeline.sla.provenance import RULES_VERSION, Provenance, read_sla_day
-from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_with, told_restatements
+from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_after, restatements_in
 from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA, CLOCKS_TABLE
 from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
 from ticket_events_pipeline.sla.rules.targets import targets
@@ -28,6 +28,7 @@ from ticket_events_pipeline.storage.partition_file import partition_path, write_
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY
 from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION, TABLES
+from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS
 
 TARGETS, SUMMARY = "sla_targets", "daily_sla_breach_summary"
 
@@ -65,8 +66,8 @@ def make_clocks(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         yield MadeDay(day, made.layer.clocks.table, provenance, made.content_hash, size_bytes, url)
 
 
-def _layers(store: Store, days: list[Day]) -> Iterator[tuple[MadeLayer, Provenance]]:
-    known = known_before(store, days[0], for_days=len(days))
+def _layers(store: Store, days: list[Day]) -> Iterator[tuple[NewLayer, Provenance]]:
+    known = carry_over_before(store, days[0], for_days=len(days))
     for raw in prefetch(read_raw(store, day) for day in days):
         inputs = raw.inputs(known.previous_clocks)
         if inputs is None:
@@ -106,15 +107,15 @@ def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
             history_from=stored.provenance.history_from,
         )
         made_from = {MADE_FROM_TARGETS: stored.content_hash}
-        restatements = {RESTATEMENTS: str(restatements_with(store, SUMMARY, day, summary))}
+        restatements = {RESTATEMENTS: str(restatements_after(store, SUMMARY, day, summary))}
         yield _write(store, SUMMARY, day, summary, stored.provenance, {**made_from, **restatements})
 
 
 def _not_fetched(raw: RawDay) -> DayNotFetchedError:
-    audits_only = " (ticket_events has, but holds no metric events, and audits say nothing of SLAs)" if raw.states else ""
+    audits_only = f" ({AUDITS} has, but holds no metric events, and audits say nothing of SLAs)" if raw.states else ""
     return DayNotFetchedError(
-        f"{raw.day} can't be summarised: ticket_metric_events of that day has not landed{audits_only}. "
-        f"Materialise ticket_metric_events of {raw.day} first."
+        f"{raw.day} can't be summarised: {METRIC_EVENTS} of that day has not landed{audits_only}. "
+        f"Materialise {METRIC_EVENTS} of {raw.day} first."
     )
 
 
@@ -131,7 +132,7 @@ def _write(store: Store, asset: str, day: Day, table: pa.Table, provenance: Prov
     if "policy_title" in table.column_names:
         footer["policy_title"] = json.dumps(_titles(table), sort_keys=True)
     size = write_partition(store, asset, day, table, footer)
-    restatements = told_restatements(told) if asset == SUMMARY else None
+    restatements = restatements_in(told) if asset == SUMMARY else None
     return MadeDay(day, table, provenance, digest, size, store.url(partition_path(asset, day)), restatements)
 
 

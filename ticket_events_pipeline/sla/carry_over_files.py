@@ -19,14 +19,15 @@ import pyarrow as pa
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
-from ticket_events_pipeline.sla.clock_files import CLOCKS, MadeLayer, StoredLayer, read_layer
+from ticket_events_pipeline.sla.clock_files import CLOCKS, NewLayer, StoredLayer, read_layer
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, DayInputs, day_inputs, history_before
 from ticket_events_pipeline.sla.provenance import NO_AUDITS, AuditsKnown
-from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS, Layer, Memory
+from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS, CarryOver, Layer
 from ticket_events_pipeline.sla.rules.row_runs import union
-from ticket_events_pipeline.sla.sources import RAW_STREAMS, RawDay, raw_state, read_raw
+from ticket_events_pipeline.sla.sources import RawDay, raw_state, read_raw
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 FILES_AT_ONCE = 16
 """A request to an object store takes some thirty milliseconds, and a file some requests."""
@@ -36,11 +37,11 @@ CLOCKS_VERSION = 3
 
 
 @dataclass(frozen=True)
-class Known:
+class CarryOverState:
     """What is known at the end of a day.
 
     Attributes:
-        memory: the remembered clocks.
+        carry_over: the remembered clocks.
         content_hash: tells the memory from every other: of all events that it was made from, day by day; None of an empty one.
         previous_clocks: the next day's input: the same where `sla_clocks` of the day was made, else see `history_before`.
         reaches_back_days: over how many days before its own the memory is spread; None where not all of it is stored.
@@ -49,7 +50,7 @@ class Known:
         deletions: from when up to when the audits are known that tell of deleted tickets.
     """
 
-    memory: Memory
+    carry_over: CarryOver
     content_hash: str | None
     previous_clocks: str | None
     reaches_back_days: int | None
@@ -57,17 +58,17 @@ class Known:
     history_from: dt.date
     deletions: AuditsKnown = NO_AUDITS
 
-    def followed_by(self, raw: RawDay, *, as_of: int) -> tuple[Known, MadeLayer]:
+    def followed_by(self, raw: RawDay, *, as_of: int) -> tuple[CarryOverState, NewLayer]:
         """What is known at the end of the next day, once its layer is stored; and that layer."""
-        changes = self.memory.of_deleted(raw.status_changes)
+        changes = self.carry_over.of_deleted(raw.status_changes)
         if self.reaches_back_days is None:
-            (memory, layer), reach = self.memory.gathered(raw.events, raw.day, changes), 0
+            (memory, layer), reach = self.carry_over.gathered(raw.events, raw.day, changes), 0
         else:
-            memory, layer = self.memory.advanced(raw.events, raw.day, changes)
+            memory, layer = self.carry_over.advanced(raw.events, raw.day, changes)
             reach = min(self.reaches_back_days + 1, REACH_DAYS)
-        made = MadeLayer(layer, _content_hash(self.content_hash, raw, changes), reach)
+        made = NewLayer(layer, _content_hash(self.content_hash, raw, changes), reach)
         moments = [moment for moment in (self.events_through, raw.newest_before(as_of)) if moment is not None]
-        known = Known(
+        known = CarryOverState(
             memory,
             content_hash=made.content_hash,
             previous_clocks=made.content_hash,
@@ -91,7 +92,7 @@ def _content_hash(previous: str | None, raw: RawDay, changes: pa.Table) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def known_before(store: Store, day: Day, *, for_days: int) -> Known:
+def carry_over_before(store: Store, day: Day, *, for_days: int) -> CarryOverState:
     """What is known at the end of the day before.
 
     Args:
@@ -149,12 +150,12 @@ def _is_of_stored_files(store: Store, layer: StoredLayer) -> bool:
     Where those are gone or damaged, nothing could be made from them anew: the layer is all that is left of the day.
     """
     try:
-        ticket_events, ticket_metric_events = (raw_state(store, stream, layer.day) for stream in RAW_STREAMS)
+        states = {stream: raw_state(store, stream, layer.day) for stream in SLA_STREAMS}
     except NewerFileError:
         raise
     except DamagedFileError:
         return True
-    stored = day_inputs(layer.day, ticket_events=ticket_events, ticket_metric_events=ticket_metric_events, previous_clocks=None)
+    stored = day_inputs(layer.day, states, previous_clocks=None)
     return stored is None or stored.has_equal_files(layer.provenance.inputs)
 
 
@@ -181,7 +182,7 @@ def _is_followed(older: StoredLayer, newer: StoredLayer) -> bool:
     return reaches_over and newer.provenance.inputs.previous_clocks == older.content_hash
 
 
-def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> Known:
+def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> CarryOverState:
     """What the layers know, newest first; if asked for, kept in memory but for what newer ones name."""
     newest = stored[0]
     layers: list[Layer] = [newest.kept()]
@@ -189,8 +190,8 @@ def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> Known:
     for layer in stored[1:]:
         layers.append(layer.kept(but=named) if are_kept else layer)
         named = union(named, layer.tickets)
-    return Known(
-        memory=Memory(tuple(layers[::-1])),
+    return CarryOverState(
+        carry_over=CarryOver(tuple(layers[::-1])),
         content_hash=newest.content_hash,
         previous_clocks=newest.content_hash,
         reaches_back_days=newest.reaches_back_days,
@@ -200,7 +201,7 @@ def _known_from(stored: list[StoredLayer], *, are_kept: bool) -> Known:
     )
 
 
-def _replayed(store: Store, files: _Files, before: Day) -> Known | None:
+def _replayed(store: Store, files: _Files, before: Day) -> CarryOverState | None:
     """What is known once the days since the last sound one are made again; None where that one or their events are gone."""
     for last in (before.plus(-offset) for offset in range(1, REACH_DAYS + 2)):  # where even the oldest layer isn't sound
         layers, broken = _belonging_together(files, last)
@@ -209,7 +210,7 @@ def _replayed(store: Store, files: _Files, before: Day) -> Known | None:
     return None
 
 
-def _replayed_from(store: Store, known: Known, days: list[Day]) -> Known | None:
+def _replayed_from(store: Store, known: CarryOverState, days: list[Day]) -> CarryOverState | None:
     for day in days:
         raw = read_raw(store, day)
         inputs = raw.inputs(known.previous_clocks)
@@ -220,16 +221,16 @@ def _replayed_from(store: Store, known: Known, days: list[Day]) -> Known | None:
     return replace(known, reaches_back_days=None)
 
 
-def _begun_after(broken: Day, known: Known) -> Known:
+def _begun_after(broken: Day, known: CarryOverState) -> CarryOverState:
     first = broken.plus(1).date
     known = replace(known, history_from=max(known.history_from, first), deletions=known.deletions.not_before(first))
     return replace(known, reaches_back_days=None)
 
 
-def _replayed_from_nothing(store: Store, day: Day) -> Known:
+def _replayed_from_nothing(store: Store, day: Day) -> CarryOverState:
     """What the stored events of the 30 days before tell, as far as they have landed."""
-    known = Known(
-        Memory(), content_hash=None, previous_clocks=None, reaches_back_days=None, events_through=None, history_from=day.date
+    known = CarryOverState(
+        CarryOver(), content_hash=None, previous_clocks=None, reaches_back_days=None, events_through=None, history_from=day.date
     )
     replayed: dict[Day, DayInputs] = {}
     for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1)):

@@ -18,7 +18,7 @@ import pyarrow as pa
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.sla.provenance import Provenance
-from ticket_events_pipeline.sla.rules.carry_over import NO_TICKETS, KeptLayer, SortedClocks, tickets_having
+from ticket_events_pipeline.sla.rules.carry_over import NO_TICKETS, MemoryLayer, SortedClocks, tickets_having
 from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA, CLOCKS_TABLE, in_clock_order
 from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once, union
 from ticket_events_pipeline.storage.partition_file import Layout, opened_partition, partition_path, write_partition
@@ -34,8 +34,8 @@ tickets are no longer remembered although older files name them (hardly ever any
 
 LAYOUT = Layout(
     rows_per_group=16 * 1024,
-    coded=("metric", "instance_id", "policy_id", "policy_title"),
-    sought=("id", "ticket_id"),
+    dictionary_columns=("metric", "instance_id", "policy_id", "policy_title"),
+    statistics_columns=("id", "ticket_id"),
 )
 """A later day looks up some tickets: it reads the groups in which they lie. What costs time and helps nobody is left out: each
 row is written as often as its ticket moves."""
@@ -85,10 +85,10 @@ class StoredLayer:
         """See `Layer.without`: what is stored takes no memory."""
         return self
 
-    def kept(self, *, but: Ints = NO_TICKETS) -> KeptLayer:
+    def kept(self, *, but: Ints = NO_TICKETS) -> MemoryLayer:
         """The layer in memory, but for some tickets."""
         named = self.tickets[~among(self.tickets, but)]
-        return KeptLayer(self.day, named, SortedClocks(self.rows(named).combine_chunks()))
+        return MemoryLayer(self.day, named, SortedClocks(self.rows(named).combine_chunks()))
 
     @contextmanager
     def _opened(self) -> Iterator[StoredFile]:
@@ -145,15 +145,15 @@ def read_layer(store: Store, day: Day) -> StoredLayer | None:
 
 
 @dataclass(frozen=True)
-class MadeLayer:
+class NewLayer:
     """A layer that was just made, and what its file will say of it; see `StoredLayer`."""
 
-    layer: KeptLayer
+    layer: MemoryLayer
     content_hash: str
     reaches_back_days: int
 
 
-def write_layer(store: Store, made: MadeLayer, provenance: Provenance) -> int:
+def write_layer(store: Store, made: NewLayer, provenance: Provenance) -> int:
     """Replace the file of the layer's day; its size in bytes."""
     layer = made.layer
     footer = {

@@ -21,12 +21,13 @@ from time import monotonic
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError, TicketEventsError, TransientError
 from ticket_events_pipeline.sla.inputs import RawState
-from ticket_events_pipeline.sla.sources import RAW_STREAMS, raw_state
+from ticket_events_pipeline.sla.sources import raw_state
 from ticket_events_pipeline.storage.partition_file import read_metadata
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
+from ticket_events_pipeline.tables.streams import STREAMS
 
 SLA_TABLES = ("sla_clocks", "sla_targets", "daily_sla_breach_summary")
-TABLES = (*RAW_STREAMS, *SLA_TABLES)
+TABLES = (*STREAMS, *SLA_TABLES)
 
 CACHE = f"{INFLIGHT}/footers.json.gz"
 CACHE_FORMAT = 1
@@ -76,7 +77,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Look:
+class StoredFooters:
     """What stands in a root.
 
     Attributes:
@@ -99,7 +100,7 @@ class _Root:
     Attributes:
         known: by path, the version that was read, and its footer.
         days: the table and the day of each path.
-        versions, look: of the last look.
+        versions, stored: of the last read.
         unreached: by path, the version that couldn't be reached when it was last tried, and why.
         unsaved: how many footers have been read since the file was written.
     """
@@ -107,12 +108,12 @@ class _Root:
     known: dict[str, tuple[str, Footer]]
     days: dict[str, tuple[str, Day] | None] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    look: Look | None = None
+    stored: StoredFooters | None = None
     unreached: dict[str, tuple[str, Unreadable]] = field(default_factory=dict)
     unsaved: int = 0
 
 
-class FooterMemory:
+class FooterCache:
     """The footers that a process has read, of each root that it looks at. One thread may look at a time."""
 
     def __init__(self, *, seconds: float = READ_SECONDS, hangs_seconds: float = HANGS_SECONDS) -> None:
@@ -120,7 +121,7 @@ class FooterMemory:
         self._seconds, self._hangs_seconds = seconds, hangs_seconds
         self._roots: dict[str, _Root] = {}
 
-    def look(self, store: Store, timezone: str) -> Look:
+    def read(self, store: Store, timezone: str) -> StoredFooters:
         """What stands in the root now. The same object as the last time, if nothing has changed.
 
         Raises:
@@ -130,9 +131,9 @@ class FooterMemory:
         versions: dict[str, str] = {}
         for table in TABLES:
             versions |= store.versions(table, named=f"{table}.parquet")
-        is_settled = root.look is not None and not root.look.unread and not any(root.look.unreadable.values())
-        if root.look is not None and is_settled and versions == root.versions:
-            return root.look
+        is_settled = root.stored is not None and not root.stored.unread and not any(root.stored.unreadable.values())
+        if root.stored is not None and is_settled and versions == root.versions:
+            return root.stored
         places = {path: place for path in versions if (place := _place(root, path, timezone)) is not None}
         # Without those that are gone: a file that comes back is read again, whatever its version.
         root.known = {path: root.known[path] for path in places if path in root.known}
@@ -140,10 +141,10 @@ class FooterMemory:
         changed.sort(key=root.unreached.__contains__)  # last: they may hang, and the others must have their time
         unreadable = self._read(store, root, {path: (versions[path], *places[path]) for path in changed})
         root.versions = versions
-        root.look = _look_of(root, places, unreadable, versions)
+        root.stored = _stored_footers(root, places, unreadable, versions)
         if root.unsaved >= SAVED_AFTER:
             _save(store, root, timezone)
-        return root.look
+        return root.stored
 
     def _root(self, store: Store, timezone: str) -> _Root:
         name = f"{store.location} {timezone}"
@@ -229,7 +230,7 @@ def _place(root: _Root, path: str, timezone: str) -> tuple[str, Day] | None:
 
 
 def _reading(store: Store, table: str, day: Day) -> Callable[[], Footer | None]:
-    if table in RAW_STREAMS:
+    if table in STREAMS:
         return lambda: _of_state(raw_state(store, table, day))
     return lambda: _short(read_metadata(store, table, day))
 
@@ -261,9 +262,9 @@ def _short(metadata: dict[str, str] | None) -> Footer | None:
     return {name: text for name, text in metadata.items() if len(text) <= LONGEST_ENTRY}
 
 
-def _look_of(
+def _stored_footers(
     root: _Root, places: Mapping[str, tuple[str, Day]], unreadable: Mapping[str, Unreadable], versions: Mapping[str, str]
-) -> Look:
+) -> StoredFooters:
     footers: dict[str, dict[Day, Footer]] = {table: {} for table in TABLES}
     problems: dict[str, dict[Day, Unreadable]] = {table: {} for table in TABLES}
     unread = 0
@@ -275,7 +276,7 @@ def _look_of(
             footers[table][day] = known[1]
         else:
             unread += 1
-    return Look(footers, problems, unread, len(places))
+    return StoredFooters(footers, problems, unread, len(places))
 
 
 def _saved(store: Store, timezone: str) -> dict[str, tuple[str, Footer]]:

@@ -6,16 +6,20 @@ Told from the raw files' footers, when a day is made and when the sensor asks wh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.tables.streams import METRIC_EVENTS, SLA_STREAMS
 
 NOT_LANDED = "none"
 """Stands for the hash of a file that isn't there."""
 
 HISTORY_DAYS = 30
 """Where the day before was never made, this many days of stored events are replayed to know the open clocks."""
+
+MADE_FROM_RAW = tuple(f"made_from_{stream}" for stream in SLA_STREAMS)
+"""Footer keys of what a day is made from, in the order of SLA_STREAMS."""
 
 _HISTORY = "history "
 
@@ -46,15 +50,14 @@ class DayInputs:
     """What one SLA day is made from; two equal ones make equal tables.
 
     Attributes:
-        ticket_events, ticket_metric_events: hash of the raw file and `complete` or `open`; NOT_LANDED without one.
+        raw_files: of each of SLA_STREAMS, hash of the raw file and `complete` or `open`; NOT_LANDED without one.
         complete: whether every file that speaks for the day is.
         as_of: the end of the day, or while it is open the server time up to which it was read; epoch seconds.
         previous_clocks: hash of `sla_clocks` of the day before. Without one, fingerprint of the raw files whose events were
             replayed instead, see `history_before`; NOT_LANDED without those, too.
     """
 
-    ticket_events: str
-    ticket_metric_events: str
+    raw_files: tuple[str, ...]
     complete: bool
     as_of: int
     previous_clocks: str
@@ -66,36 +69,31 @@ class DayInputs:
 
     def has_equal_files(self, other: DayInputs) -> bool:
         """Whether both are of the same raw files, read equally far."""
-        return (self.ticket_events, self.ticket_metric_events) == (other.ticket_events, other.ticket_metric_events)
+        return self.raw_files == other.raw_files
 
     def to_metadata(self) -> dict[str, str]:
         """As footers and materialisations hold it."""
         return {
-            "made_from_ticket_events": self.ticket_events,
-            "made_from_ticket_metric_events": self.ticket_metric_events,
+            **dict(zip(MADE_FROM_RAW, self.raw_files, strict=True)),
             "made_from_previous_clocks": self.previous_clocks,
             "complete": str(self.complete).lower(),
             "as_of": str(self.as_of),
         }
 
 
-def day_inputs(
-    day: Day, *, ticket_events: RawState | None, ticket_metric_events: RawState | None, previous_clocks: str | None
-) -> DayInputs | None:
+def day_inputs(day: Day, states: Mapping[str, RawState | None], *, previous_clocks: str | None) -> DayInputs | None:
     """The inputs of `day`, or None while it can't be summarised.
 
-    A day is spoken for by `ticket_metric_events` once it has landed, and by `ticket_events` if it has a metric-shaped row:
-    audits alone would make a false zero.
+    A day is spoken for by METRIC_EVENTS once it has landed, and by a stream that holds audits, too, if it has a metric-shaped
+    row: audits alone would make a false zero. `states` are those of the raw files, by stream; None for one that isn't there.
     """
-    speaking = [ticket_metric_events] if ticket_metric_events is not None else []
-    if ticket_events is not None and ticket_events.metric_rows:
-        speaking.append(ticket_events)
+    found = [(stream, state) for stream in SLA_STREAMS if (state := states.get(stream)) is not None]
+    speaking = [state for stream, state in found if stream == METRIC_EVENTS or state.metric_rows]
     if not speaking:
         return None
     read_up_to = [state.read_up_to(day) for state in speaking]
     return DayInputs(
-        ticket_events=_told(ticket_events),
-        ticket_metric_events=_told(ticket_metric_events),
+        raw_files=tuple(_told(states.get(stream)) for stream in SLA_STREAMS),
         complete=all(state.complete for state in speaking),
         as_of=max(day.start, min(read_up_to)),
         previous_clocks=previous_clocks or NOT_LANDED,
@@ -111,7 +109,7 @@ def history_before(day: Day, inputs_of: Callable[[Day], DayInputs | None]) -> st
     for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1)):
         inputs = inputs_of(past)
         if inputs is not None:
-            told.append(f"{past} {inputs.ticket_events} {inputs.ticket_metric_events}")
+            told.append(" ".join([str(past), *inputs.raw_files]))
     return _HISTORY + hashlib.sha256("\n".join(told).encode()).hexdigest() if told else None
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
-from ticket_events_pipeline.sla.inputs import DayInputs
+from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW, DayInputs
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import StoredTable
@@ -87,8 +87,7 @@ class Provenance:
             KeyError, ValueError: the metadata is not of an SLA file.
         """
         inputs = DayInputs(
-            ticket_events=metadata["made_from_ticket_events"],
-            ticket_metric_events=metadata["made_from_ticket_metric_events"],
+            raw_files=tuple(metadata[key] for key in MADE_FROM_RAW),
             complete=metadata["complete"] == "true",
             as_of=int(metadata["as_of"]),
             previous_clocks=metadata["made_from_previous_clocks"],

@@ -18,7 +18,7 @@ NO_FIGURES = {"as_of", "events_through", "history_from"}
 """They stand in every row and make its hash another when a day long past is backfilled, though no figure has changed."""
 
 
-def restatements_with(store: Store, asset: str, day: Day, summary: pa.Table) -> int:
+def restatements_after(store: Store, asset: str, day: Day, summary: pa.Table) -> int:
     """The count once `summary` has replaced the stored file; 0 where none is stored, or one that can't be read."""
     try:
         with opened_partition(store, asset, day) as file:
@@ -30,10 +30,10 @@ def restatements_with(store: Store, asset: str, day: Day, summary: pa.Table) -> 
     except DamagedFileError:  # the count is lost with it, and that must not keep it from being replaced
         return 0
     is_restated = footer.get("complete") == "true" and not _have_equal_figures(stored, summary, columns)
-    return told_restatements(footer) + is_restated
+    return restatements_in(footer) + is_restated
 
 
-def told_restatements(footer: dict[str, str]) -> int:
+def restatements_in(footer: dict[str, str]) -> int:
     """The count that a summary's footer holds; 0 before footers had one."""
     text = footer.get(RESTATEMENTS, "0")
     return int(text) if text.isascii() and text.isdigit() else 0

@@ -1,4 +1,4 @@
-"""What the SLA tables are made from: a day's metric-shaped events of both streams, and the deletions that audits tell.
+"""What the SLA tables are made from: the metric-shaped events of a day, whichever stream has them, and deletions from audits.
 
 Not here: whether a day may be summarised (`inputs`), what its events mean (`sla`).
 """
@@ -15,17 +15,13 @@ from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
 from ticket_events_pipeline.sla.inputs import DayInputs, RawState, day_inputs
 from ticket_events_pipeline.sla.rules.deletions import AUDIT_COLUMNS, STATUS_CHANGES_SCHEMA, status_changes
 from ticket_events_pipeline.sla.rules.events import has_metric_events, sla_events
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.decode import DELETED_IS_READ_SINCE, deleted_as_it_came
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.schemas import METRIC_SHAPE, metric_shaped
-
-TICKET_EVENTS = "ticket_events"
-
-RAW_STREAMS = (TICKET_EVENTS, "ticket_metric_events")
+from ticket_events_pipeline.tables.streams import AUDITS, SLA_STREAMS
 
 RAW_COLUMNS = [
     "id",
@@ -46,12 +42,12 @@ RAW_COLUMNS = [
 ]
 """What the rules need of metric events: a day of audits with comments is large, and is never held as a whole."""
 
-CODED_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
+DICTIONARY_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
 
 
 @dataclass(frozen=True)
 class RawDay:
-    """The metric-shaped events of a day from both streams, and the state of the files.
+    """The metric-shaped events of a day from all streams, and the state of the files.
 
     Attributes:
         states: of the files that have landed, by stream, in the order of their fetches: the later one has the last word.
@@ -69,18 +65,12 @@ class RawDay:
     @property
     def audits_through(self) -> int | None:
         """Up to when the day's audits were read, epoch seconds; None if not at all."""
-        audits = self.states.get(TICKET_EVENTS)
+        audits = self.states.get(AUDITS)
         return None if audits is None else audits.read_up_to(self.day)
 
     def inputs(self, previous_clocks: str | None) -> DayInputs | None:
         """What the day's SLA tables are made from, see `inputs.day_inputs`."""
-        ticket_events, ticket_metric_events = (self.states.get(stream) for stream in RAW_STREAMS)
-        return day_inputs(
-            self.day,
-            ticket_events=ticket_events,
-            ticket_metric_events=ticket_metric_events,
-            previous_clocks=previous_clocks,
-        )
+        return day_inputs(self.day, self.states, previous_clocks=previous_clocks)
 
     def newest_before(self, as_of: int) -> int | None:
         """Newest event time before `as_of`, epoch seconds."""
@@ -95,7 +85,7 @@ def read_raw(store: Store, day: Day) -> RawDay:
         ForeignRootError: they are filed under the days of another timezone.
         DamagedFileError: a file can't be read, or holds another day.
     """
-    found = [raw for raw in (_read(store, stream, day) for stream in RAW_STREAMS) if raw is not None]
+    found = [raw for raw in (_read(store, stream, day) for stream in SLA_STREAMS) if raw is not None]
     # The later fetch wins where an event came in both streams; in one and the same second, the metric stream does.
     found.sort(key=lambda raw: (raw.footer.fetched_at, raw.footer.stream))
     return RawDay(
@@ -147,7 +137,7 @@ class _RawFile:
 
 def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
     """All from one version of the file; what is large of it is read some rows at a time."""
-    with opened_raw_day(store, stream, day, coded=CODED_COLUMNS) as opened:
+    with opened_raw_day(store, stream, day, dictionary_columns=DICTIONARY_COLUMNS) as opened:
         if opened is None:
             return None
         file, footer = opened
@@ -156,7 +146,7 @@ def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
         if file.version < DELETED_IS_READ_SINCE:
             deleted = deleted_as_it_came(rows["deleted"], file.read(["extra"])["extra"])
             rows = rows.set_column(RAW_COLUMNS.index("deleted"), "deleted", deleted)
-        audits = batches_of(file, AUDIT_COLUMNS) if stream == TICKET_EVENTS else ()
+        audits = file.batches(AUDIT_COLUMNS) if stream == AUDITS else ()
         return _RawFile(rows, footer, status_changes(audits))
 
 

@@ -12,11 +12,11 @@ from itertools import takewhile
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sla.agreement import sla_day_problem
-from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, Look, state_of
+from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, StoredFooters, state_of
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, DayInputs, day_inputs, history_before
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS
-from ticket_events_pipeline.sla.sources import RAW_STREAMS
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 CLOCKS, _, SUMMARY = SLA_TABLES
 
@@ -26,23 +26,23 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What stands, compared.
+    """The stored files, compared with what they would be made from now.
 
     Attributes:
-        look: what stands.
+        stored: what the stored footers say.
         landed: what the SLA tables of each landed day would be made from now.
         stale: the landed days whose SLA tables have to be made again, each with the reason as a sentence.
         blocked: of days that can't be made, because a file of theirs or of the days before can't be read: the reasons.
     """
 
-    look: Look
+    stored: StoredFooters
     landed: Mapping[Day, DayInputs]
     stale: Mapping[Day, str]
     blocked: Mapping[Day, str]
 
 
 @dataclass(frozen=True)
-class Stretch:
+class StaleRange:
     """Consecutive landed days to be summarised in one run: from the earliest stale one to the end of the landed ones.
 
     Attributes:
@@ -58,42 +58,42 @@ class Stretch:
     stands: str
 
 
-def compared(look: Look, is_partition: Callable[[Day], bool]) -> Comparison:
+def compare(stored: StoredFooters, is_partition: Callable[[Day], bool]) -> Comparison:
     """Compare what the SLA tables of each day were made from with what is stored; only of days that are partitions."""
-    raw = [*(look.footers[stream] for stream in RAW_STREAMS), *(look.unreadable[stream] for stream in RAW_STREAMS)]
+    raw = [*(stored.footers[stream] for stream in SLA_STREAMS), *(stored.unreadable[stream] for stream in SLA_STREAMS)]
     landed: dict[Day, DayInputs] = {}
     stale: dict[Day, str] = {}
     blocked: dict[Day, str] = {}
     for day in sorted({day for days in raw for day in days if is_partition(day)}):
-        obstacle = _obstacle(look, day)
+        obstacle = _obstacle(stored, day)
         if obstacle is not None:
             blocked[day] = obstacle
             continue
-        inputs = _inputs(look, day)
+        inputs = _inputs(stored, day)
         if inputs is not None:
             landed[day] = inputs
-            problem = _problem(look, day, inputs)
+            problem = _problem(stored, day, inputs)
             if problem is not None:
                 stale[day] = problem
-    for day, obstacle in _held_up(look, landed, stale).items():
+    for day, obstacle in _held_up(stored, landed, stale).items():
         blocked[day] = obstacle
         del stale[day], landed[day]
-    return Comparison(look, landed, stale, dict(sorted(blocked.items())))
+    return Comparison(stored, landed, stale, dict(sorted(blocked.items())))
 
 
-def _held_up(look: Look, landed: Collection[Day], stale: Iterable[Day]) -> dict[Day, str]:
+def _held_up(stored: StoredFooters, landed: Collection[Day], stale: Iterable[Day]) -> dict[Day, str]:
     """The stale days, handed in in order, whose run would fail at a file of the days before; and why.
 
     A run continues from the memory, and can make up for damaged files of it, but for no others. Where there is no memory, it
     replays the raw files, and needs them all.
     """
-    raw = {day: file for stream in RAW_STREAMS for day, file in look.unreadable[stream].items()}
-    of_memory = {day: file for day, file in [*raw.items(), *look.unreadable[CLOCKS].items()] if not file.may_be_replaced}
+    raw = {day: file for stream in SLA_STREAMS for day, file in stored.unreadable[stream].items()}
+    of_memory = {day: file for day, file in [*raw.items(), *stored.unreadable[CLOCKS].items()] if not file.may_be_replaced}
     held_up: dict[Day, str] = {}
     for day in stale if raw or of_memory else ():
         before = day.plus(-1)
         is_made_before = before in landed and before not in held_up
-        has_memory = is_made_before or before in look.footers[CLOCKS] or before in look.unreadable[CLOCKS]
+        has_memory = is_made_before or before in stored.footers[CLOCKS] or before in stored.unreadable[CLOCKS]
         files, first = (of_memory, before.plus(-REACH_DAYS)) if has_memory else (raw, day.plus(-HISTORY_DAYS))
         newest = max((other for other in files if first <= other < day), default=None)
         if newest is not None:
@@ -101,55 +101,49 @@ def _held_up(look: Look, landed: Collection[Day], stale: Iterable[Day]) -> dict[
     return held_up
 
 
-def _obstacle(look: Look, day: Day) -> str | None:
+def _obstacle(stored: StoredFooters, day: Day) -> str | None:
     """Why the SLA tables of a day can't be made, though it has landed."""
-    for stream in RAW_STREAMS:
-        if day in look.unreadable[stream]:
-            return look.unreadable[stream][day].reason
+    for stream in SLA_STREAMS:
+        if day in stored.unreadable[stream]:
+            return stored.unreadable[stream][day].reason
     for table in SLA_TABLES:
-        stands = look.unreadable[table].get(day)
+        stands = stored.unreadable[table].get(day)
         if stands is not None and not stands.may_be_replaced:
             return stands.reason
     return None
 
 
-def _inputs(look: Look, day: Day) -> DayInputs | None:
+def _inputs(stored: StoredFooters, day: Day) -> DayInputs | None:
     before = day.plus(-1)
-    clocks = _clocks_hash(look, before)
-    if clocks is None and _raw_inputs(look, before) is None:  # else the run that makes this day makes that one first
-        clocks = history_before(day, lambda past: _raw_inputs(look, past))
-    return _raw_inputs(look, day, previous_clocks=clocks)
+    clocks = _clocks_hash(stored, before)
+    if clocks is None and _raw_inputs(stored, before) is None:  # else the run that makes this day makes that one first
+        clocks = history_before(day, lambda past: _raw_inputs(stored, past))
+    return _raw_inputs(stored, day, previous_clocks=clocks)
 
 
-def _raw_inputs(look: Look, day: Day, *, previous_clocks: str | None = None) -> DayInputs | None:
-    ticket_events, ticket_metric_events = (
-        None if (footer := look.footers[stream].get(day)) is None else state_of(footer) for stream in RAW_STREAMS
-    )
-    return day_inputs(
-        day,
-        ticket_events=ticket_events,
-        ticket_metric_events=ticket_metric_events,
-        previous_clocks=previous_clocks,
-    )
+def _raw_inputs(stored: StoredFooters, day: Day, *, previous_clocks: str | None = None) -> DayInputs | None:
+    landed = {stream: stored.footers[stream][day] for stream in SLA_STREAMS if day in stored.footers[stream]}
+    states = {stream: state_of(footer) for stream, footer in landed.items()}
+    return day_inputs(day, states, previous_clocks=previous_clocks)
 
 
-def _clocks_hash(look: Look, day: Day) -> str | None:
-    if day in look.unreadable[CLOCKS]:
+def _clocks_hash(stored: StoredFooters, day: Day) -> str | None:
+    if day in stored.unreadable[CLOCKS]:
         return UNREADABLE
-    footer = look.footers[CLOCKS].get(day)
+    footer = stored.footers[CLOCKS].get(day)
     return None if footer is None else footer.get("content_hash", UNREADABLE)
 
 
-def _problem(look: Look, day: Day, inputs: DayInputs) -> str | None:
+def _problem(stored: StoredFooters, day: Day, inputs: DayInputs) -> str | None:
     for table in SLA_TABLES:
-        if day in look.unreadable[table]:
-            return look.unreadable[table][day].reason
-    clocks, targets, summary = (look.footers[table].get(day) for table in SLA_TABLES)
+        if day in stored.unreadable[table]:
+            return stored.unreadable[table][day].reason
+    clocks, targets, summary = (stored.footers[table].get(day) for table in SLA_TABLES)
     return sla_day_problem(inputs, clocks=clocks, targets=targets, summary=summary)
 
 
-def stretches(comparison: Comparison, root: str) -> list[Stretch]:
-    """The runs that make all stale days anew: one per stretch of landed days with a stale one.
+def stale_ranges(comparison: Comparison, root: str) -> list[StaleRange]:
+    """The runs that make all stale days anew: one per range of landed days with a stale one.
 
     `root` tells the states of one root from those of another.
     """
@@ -161,30 +155,32 @@ def stretches(comparison: Comparison, root: str) -> list[Stretch]:
         while last.plus(1) in comparison.landed:
             last = last.plus(1)
         found.append(days_between(day, last))
-    return [_stretch(comparison, days, root) for days in found]
+    return [_stale_range(comparison, days, root) for days in found]
 
 
-def before_obstacle(comparison: Comparison, stretch: Stretch, root: str) -> Stretch | None:
-    """The first days of a stretch whose runs fail, up to the day at which they stop; None where they stop at the first one.
+def range_before_obstacle(comparison: Comparison, found_range: StaleRange, root: str) -> StaleRange | None:
+    """The first days of a range whose runs fail, up to the day at which they stop; None where they stop at the first one.
 
     `sla_clocks` of those days stands, but a run that fails makes no other table of any of its days.
     """
-    made = list(takewhile(lambda day: _are_clocks_made(comparison, day), stretch.days))
-    if not made or made == stretch.days:
+    made = list(takewhile(lambda day: _are_clocks_made(comparison, day), found_range.days))
+    if not made or made == found_range.days:
         return None
-    found = _stretch(comparison, made, root)
-    return replace(found, reason=f"{found.reason} A run through {stretch.days[-1]} has failed at {made[-1].plus(1)}.")
+    found = _stale_range(comparison, made, root)
+    return replace(found, reason=f"{found.reason} A run through {found_range.days[-1]} has failed at {made[-1].plus(1)}.")
 
 
 def _are_clocks_made(comparison: Comparison, day: Day) -> bool:
     try:
-        return Provenance.from_metadata(comparison.look.footers[CLOCKS][day]).inputs == comparison.landed[day]
+        return Provenance.from_metadata(comparison.stored.footers[CLOCKS][day]).inputs == comparison.landed[day]
     except (KeyError, ValueError):
         return False
 
 
-def _stretch(comparison: Comparison, days: list[Day], root: str) -> Stretch:
-    return Stretch(days, comparison.stale[days[0]], _state(comparison, days, root), standing(comparison.look, days))
+def _stale_range(comparison: Comparison, days: list[Day], root: str) -> StaleRange:
+    return StaleRange(
+        days, comparison.stale[days[0]], _state(comparison, days, root), sla_files_fingerprint(comparison.stored, days)
+    )
 
 
 def _state(comparison: Comparison, days: list[Day], root: str) -> str:
@@ -195,19 +191,19 @@ def _state(comparison: Comparison, days: list[Day], root: str) -> str:
     """
     inputs = comparison.landed
     told = [root, inputs[days[0]].previous_clocks]
-    told += [f"{day} {inputs[day].ticket_events} {inputs[day].ticket_metric_events} {inputs[day].as_of}" for day in days]
-    raw = [comparison.look.footers[stream].get(day, {}) for stream in RAW_STREAMS for day in days]
+    told += [" ".join([str(day), *inputs[day].raw_files, str(inputs[day].as_of)]) for day in days]
+    raw = [comparison.stored.footers[stream].get(day, {}) for stream in SLA_STREAMS for day in days]
     told += [footer.get("fetched_at", NOT_LANDED) for footer in raw]
     return _fingerprint(told)
 
 
-def standing(look: Look, days: list[Day]) -> str:
+def sla_files_fingerprint(stored: StoredFooters, days: list[Day]) -> str:
     """Fingerprint of the SLA files of the days, as their footers tell them."""
     told = []
     for table in SLA_TABLES:
         for day in days:
-            footer = look.footers[table].get(day)
-            unreadable = "unreadable" if day in look.unreadable[table] else "missing"
+            footer = stored.footers[table].get(day)
+            unreadable = "unreadable" if day in stored.unreadable[table] else "missing"
             told.append(f"{table} {day} {unreadable if footer is None else sorted(footer.items())}")
     return _fingerprint(told)
 

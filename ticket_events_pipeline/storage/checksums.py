@@ -23,6 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ticket_events_pipeline.storage.range_reader import SeekableReader
+
 BLOCK_BYTES = 64 * 1024
 """What is read at least, and checked at once; five bytes of footer each. The checksums tell it: files may have another."""
 
@@ -173,17 +175,15 @@ def _read(source: BinaryIO, start: int, end: int) -> bytes:
     return content
 
 
-class _Source(io.RawIOBase):
+class _Source(SeekableReader):
     """A file that Arrow reads: while it opens it, the tail as it is; then what stands before the footer, block by block.
 
     Of the tail, Arrow looks at nothing but the footer, which has been checked.
     """
 
     def __init__(self, source: BinaryIO, *, size: int, tail: bytes) -> None:
-        super().__init__()
+        super().__init__(size)
         self._source = source
-        self._size = size
-        self._position = 0
         self._kept = (size - len(tail), pa.py_buffer(tail))
         self._crcs: list[int] = []
         self._block_bytes = BLOCK_BYTES
@@ -193,28 +193,13 @@ class _Source(io.RawIOBase):
         self._crcs, self._block_bytes, self._size = crcs, block_bytes, size
         self._kept = (0, pa.py_buffer(b""))
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = base + offset
-        return self._position
-
     def read(self, size: int | None = -1, /) -> bytes:
         content: bytes = self.read_buffer(size).to_pybytes()
         return content
 
     def read_buffer(self, size: int | None = -1, /) -> pa.Buffer:
         """What Arrow asks for rather than `read`: it needn't be copied."""
-        left = max(0, self._size - self._position)
-        wanted = left if size is None or size < 0 else min(size, left)
+        wanted = self._available(size)
         start, end = self._position, self._position + wanted
         kept_from, kept = self._kept
         if not kept_from <= start <= end <= kept_from + kept.size:

@@ -45,8 +45,8 @@ class _Held(NamedTuple):
     mode: PutMode
 
 
-class Exchanges:
-    """Exchanges small objects below a root."""
+class ConditionalPuts:
+    """ConditionalPuts small objects below a root."""
 
     def __init__(self, root: ObjectRoot, objects: ObjectStoreMethods, *, attempts: int = ATTEMPTS) -> None:
         self._root = root
@@ -54,8 +54,8 @@ class Exchanges:
         self._attempts = attempts
         self._is_tried_out = False
 
-    def exchange(self, path: str, change: Change, *, trial: str) -> None:
-        """See `Store.exchange`; `trial` is a path to try conditions out at.
+    def update(self, path: str, change: Change, *, trial: str) -> None:
+        """See `Store.update`; `trial` is a path to try conditions out at.
 
         Raises:
             UsageError: the store refuses, or knows no conditions.

@@ -24,12 +24,7 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.storage import documented_rows
 from ticket_events_pipeline.storage.audit_columns import AUDIT_FIELDS, audit_columns
 from ticket_events_pipeline.storage.column import Leftovers, Row, column_of, convert_values, dig, escaped, keep_rest
-from ticket_events_pipeline.storage.json_values import (
-    as_deleted,
-    as_int64,
-    as_policy_id,
-    has_microseconds,
-)
+from ticket_events_pipeline.storage.json_values import as_deleted, as_int64, as_policy_id, has_microseconds
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, TIMESTAMP
 from ticket_events_pipeline.zendesk.columnar import ColumnarRows
 from ticket_events_pipeline.zendesk.row_times import TIME_FIELDS, as_epoch_ms, row_time_ms

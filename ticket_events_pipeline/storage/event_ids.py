@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ticket_events_pipeline.storage.batches import batches_of
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.schemas import TIMESTAMP, metric_shaped
 
@@ -24,7 +23,7 @@ _ROWS_PER_BATCH = 64 * 1024
 
 
 def id_columns(schema: pa.Schema) -> list[str]:
-    """The columns that tell which event a row is."""
+    """The columns that identify an event: its id, and in `ticket_events` also what its shape follows from."""
     return ["id", *(["metric", "instance_id"] if "event_type" in schema.names else [])]
 
 
@@ -40,8 +39,8 @@ def read_event_ids(file: StoredFile, *, before_ms: int | None = None, among: Ids
     found: dict[bool, list[np.ndarray]] = {shape: [] for shape in SHAPES}
     columns = id_columns(file.schema)
     groups = range(file.num_row_groups) if among is None else _groups_with(file, among)
-    for batch in batches_of(
-        file, columns if before_ms is None else [*columns, "time"], row_groups=groups, batch_rows=_ROWS_PER_BATCH
+    for batch in file.batches(
+        columns if before_ms is None else [*columns, "time"], row_groups=groups, batch_rows=_ROWS_PER_BATCH
     ):
         rows = batch.filter(batch["id"].is_valid())
         if before_ms is not None:
@@ -53,11 +52,16 @@ def read_event_ids(file: StoredFile, *, before_ms: int | None = None, among: Ids
 
 def ids_by_shape(rows: pa.Table) -> IdsByShape:
     """The ids of rows that have the columns `id_columns`, in their order."""
-    ids = rows["id"].to_numpy()
-    if "instance_id" not in rows.column_names:
-        return {False: ids, True: np.empty(0, np.int64)}
-    is_metric = metric_shaped(rows).to_numpy()
+    ids, is_metric = rows["id"].to_numpy(), has_metric_shape(rows)
     return {shape: ids[is_metric == shape] for shape in SHAPES}
+
+
+def has_metric_shape(rows: pa.Table) -> np.ndarray:
+    """Whether each row has the metric-event shape; all False in a stream that has one shape, see `id_columns`."""
+    if "instance_id" not in rows.column_names:
+        return np.zeros(rows.num_rows, dtype=bool)
+    shapes: np.ndarray = metric_shaped(rows).to_numpy()
+    return shapes
 
 
 def is_among(ids: np.ndarray, sorted_ids: np.ndarray) -> np.ndarray:

@@ -1,43 +1,21 @@
-"""Fences: a process that was taken over, and doesn't know it yet, changes nothing any more.
+"""A store that writes only while this process holds the lease (fencing tokens).
 
-Who may write stands in a small file. A folder holds that file's lock while it looks and renames. A bucket has no locks: it
-looks, and puts under the condition that the target is still what it was when the process held its days for certain.
+A process that has lost its lease, and doesn't know it yet, changes nothing any more. A small file names the lease holder. A
+folder is locked while that file is checked and the new file is renamed. A bucket has no locks: the file is checked, and the put
+succeeds only if the target is still the version that was there while this process surely held the lease.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from ticket_events_pipeline.storage.file_lock import Log
-
-if TYPE_CHECKING:
-    from ticket_events_pipeline.storage.store import Change, Store
-
-
-@dataclass
-class Fence:
-    """Who may write.
-
-    Attributes:
-        path: of the small file that says it.
-        check: given what that file holds (None: it isn't there), raises where another process may write, not this one.
-        replaces: the folder whose files are replaced by the holder alone. What it writes elsewhere has a name of its own.
-        log: gets a line about what is waited for.
-        versions: of the files in that folder, as a bucket listed them at first; the bucket's own.
-    """
-
-    path: str
-    check: Callable[[bytes | None], None]
-    replaces: str
-    log: Log
-    versions: dict[str, str] | None = field(default=None, init=False)
+from ticket_events_pipeline.storage.store import Change, Fence, Store
 
 
 class FencedStore:
-    """A store whose files are written and removed behind a fence; it reads as the store does."""
+    """Writes and removes files of a store behind a fence; reads them as the store does."""
 
     def __init__(self, store: Store, fence: Fence) -> None:
         self._store = store
@@ -64,9 +42,9 @@ class FencedStore:
         """See `Store.versions`."""
         return self._store.versions(prefix, named=named)
 
-    def exchange(self, path: str, change: Change, *, log: Log | None = None) -> None:
-        """See `Store.exchange`."""
-        self._store.exchange(path, change, log=log or self._fence.log)
+    def update(self, path: str, change: Change, *, log: Log | None = None) -> None:
+        """See `Store.update`."""
+        self._store.update(path, change, log=log or self._fence.log)
 
     def sweep(self) -> None:
         """See `Store.sweep`."""

@@ -16,13 +16,13 @@ import pyarrow as pa
 
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.storage.checksums import ChecksummedWriter
-from ticket_events_pipeline.storage.parquet_reader import opened_parquet
+from ticket_events_pipeline.storage.partition_file import opened_parquet
 from ticket_events_pipeline.storage.sorted_runs import FileRun
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY, StoredFile
 from ticket_events_pipeline.tables.schemas import EVENT_KEY, SCHEMA_VERSION, TABLES, repetitive_columns
 
-SEGMENTS = f"{INFLIGHT}/segments"
+JOURNAL_FOLDER = f"{INFLIGHT}/segments"
 
 _TEXT_KEY, _DIGEST_KEY = "pass", "pass_sha256"
 _NAME = re.compile(r"(\d{6,})(-[0-9a-f]+)?")
@@ -30,7 +30,7 @@ _ADVICE = "It is thrown away; what it held is fetched again."
 
 
 @dataclass(frozen=True)
-class SegmentPart:
+class JournalPart:
     """The rows of one day in one segment.
 
     Attributes:
@@ -46,7 +46,7 @@ class SegmentPart:
     size_bytes: int
 
 
-def segment_name(number: int, writer: str = "") -> str:
+def journal_file_name(number: int, writer: str = "") -> str:
     """The name of a segment: its number within the pass, and its `writer`, hexadecimal, whose name nobody else writes.
 
     The first versions named the number alone.
@@ -54,8 +54,8 @@ def segment_name(number: int, writer: str = "") -> str:
     return f"{number:06}{writer and '-'}{writer}"
 
 
-def segment_number(name: str) -> int:
-    """The inverse of `segment_name`, as to the number.
+def journal_file_number(name: str) -> int:
+    """The inverse of `journal_file_name`, as to the number.
 
     Raises:
         ValueError: it names no segment.
@@ -66,22 +66,22 @@ def segment_number(name: str) -> int:
     return int(found[1])
 
 
-class SegmentFolder:
+class JournalFiles:
     """The segments of one pass of a stream."""
 
     def __init__(self, store: Store, stream: str, pass_id: str) -> None:
         self._store = store
         self._table = TABLES.get(stream)
-        self._folder = f"{SEGMENTS}/{stream}/{pass_id}"
+        self._folder = f"{JOURNAL_FOLDER}/{stream}/{pass_id}"
 
     def write(
-        self, name: str, schema: pa.Schema, rows: Sequence[pa.Table], text_of: Callable[[list[SegmentPart]], str]
-    ) -> list[SegmentPart]:
+        self, name: str, schema: pa.Schema, rows: Sequence[pa.Table], text_of: Callable[[list[JournalPart]], str]
+    ) -> list[JournalPart]:
         """Write the segment `name`: a table a day, each a sorted run, and the text that `text_of` makes of the parts.
 
         It stands whole and durable when this returns, or not at all.
         """
-        parts: list[SegmentPart] = []
+        parts: list[JournalPart] = []
         row_groups = 0
         with (
             self._store.writer(self._path(name)) as sink,
@@ -96,7 +96,7 @@ class SegmentFolder:
         ):
             for table in rows:
                 parquet.write_table(table, row_group_size=max(1, table.num_rows))
-                parts.append(SegmentPart(name, (row_groups,), table.num_rows, table.nbytes))
+                parts.append(JournalPart(name, (row_groups,), table.num_rows, table.nbytes))
                 row_groups += 1
             text = text_of(parts)
             parquet.finish({VERSION_KEY: str(SCHEMA_VERSION), _TEXT_KEY: text, _DIGEST_KEY: _digest(text)})
@@ -105,7 +105,7 @@ class SegmentFolder:
     def names(self) -> list[str]:
         """The names of the segments that stand, by number."""
         names = (path.rpartition("/")[2].removesuffix(".parquet") for path in self._store.paths(self._folder))
-        return sorted(filter(_NAME.fullmatch, names), key=lambda name: (segment_number(name), name))
+        return sorted(filter(_NAME.fullmatch, names), key=lambda name: (journal_file_number(name), name))
 
     def text(self, name: str) -> str:
         """The text beside the rows of a segment.
@@ -120,7 +120,7 @@ class SegmentFolder:
             raise DamagedFileError(f"{self._store.url(self._path(name))} tells of no pass. {_ADVICE}")
         return text
 
-    def run(self, part: SegmentPart) -> FileRun:
+    def run(self, part: JournalPart) -> FileRun:
         """The rows of a part."""
         return FileRun(lambda: self._opened(part.segment), part.row_groups, size_bytes=part.size_bytes)
 
@@ -145,7 +145,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def passes_with_segments(store: Store, stream: str) -> list[str]:
+def fetches_with_journal(store: Store, stream: str) -> list[str]:
     """The passes of `stream` that have left segments."""
-    folder = f"{SEGMENTS}/{stream}/"
+    folder = f"{JOURNAL_FOLDER}/{stream}/"
     return sorted({path[len(folder) :].partition("/")[0] for path in store.paths(folder)})

@@ -15,7 +15,6 @@ import obstore.store
 
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.root import ObjectRoot
-from ticket_events_pipeline.storage.object_errors import CREDENTIAL_VARIABLES
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig, S3CredentialProvider
@@ -62,14 +61,14 @@ def connect(root: ObjectRoot, *, patient: Patience = PATIENT, prompt: Patience =
     Raises:
         UsageError: plain http to another machine, no credentials, or variables that the library can't read.
     """
-    options = _s3_options(root) if root.scheme == "s3" else {}
+    options = _s3_options(root) if root.provider.library_scheme == "s3" else {}
     may_use_http = options.pop("may_use_http", False)
 
     def open_one(patience: Patience) -> obstore.store.ObjectStoreMethods:
         client = {"allow_http": may_use_http, "timeout": dt.timedelta(seconds=patience.request_seconds)}
         from_url: Any = obstore.store.from_url  # its type knows the kinds of store, and nothing that they share
         opened: obstore.store.ObjectStoreMethods = from_url(
-            str(root), client_options=client, retry_config=_retries(patience), **options
+            root.library_url, client_options=client, retry_config=_retries(patience), **options
         )
         return opened
 
@@ -136,11 +135,11 @@ def _chain(root: ObjectRoot) -> S3CredentialProvider | None:
     except botocore.exceptions.BotoCoreError as error:
         raise UsageError(
             f"TICKET_EVENTS_ROOT: no credentials for {root} ({_one_line(error)}). Check the profile, or set others: "
-            f"{CREDENTIAL_VARIABLES[root.scheme]}."
+            f"{root.provider.credential_variables}."
         ) from None
     except ValueError:
         raise UsageError(
-            f"TICKET_EVENTS_ROOT: no credentials for {root}. Set {CREDENTIAL_VARIABLES[root.scheme]}; or run where a role "
+            f"TICKET_EVENTS_ROOT: no credentials for {root}. Set {root.provider.credential_variables}; or run where a role "
             "gives them."
         ) from None
 

@@ -35,19 +35,6 @@ _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does no
 _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "incorrectly configured region")
 _STALE_CREDENTIALS = ("ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "invalid_grant")
 
-ENDPOINT_VARIABLES = {
-    "s3": "AWS_ENDPOINT_URL",
-    "gs": "GOOGLE_BASE_URL",
-    "abfss": "AZURE_STORAGE_ENDPOINT",
-    "az": "AZURE_STORAGE_ENDPOINT",
-}
-CREDENTIAL_VARIABLES = {
-    "s3": "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
-    "abfss": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
-}
-
 
 @contextmanager
 def explained(root: ObjectRoot, attempt: str, *, may_be_missing: bool = False) -> Iterator[None]:
@@ -81,17 +68,17 @@ def problem_of(error: Exception, root: ObjectRoot, *, attempt: str) -> TicketEve
     status = int(found[1]) if (found := _STATUS.search(text)) else None
     if status in (401, 403) or _CREDENTIALS.search(text) or any(words in text for words in _STALE_CREDENTIALS):
         return UsageError(
-            f"{said} Check the credentials ({CREDENTIAL_VARIABLES[root.scheme]}, or what else the provider's own chain "
+            f"{said} Check the credentials ({root.provider.credential_variables}, or what else the provider's own chain "
             "finds), and that they may list the bucket, and get, put and delete below the root."
         )
     if status == 501 or isinstance(error, UNSUPPORTED):
         return UsageError(f"{said} The store doesn't know how to do that: use another one.")
     if status is None or status in (408, 429) or status >= 500:
         return TransientError(
-            f"{said} It was tried again for a while. Look at the network and at {ENDPOINT_VARIABLES[root.scheme]}, "
+            f"{said} It was tried again for a while. Look at the network and at {root.provider.endpoint_variable}, "
             "then run it again: what is stored stands."
         )
-    return UsageError(f"{said} Check the root, {ENDPOINT_VARIABLES[root.scheme]} and the bucket's settings.")
+    return UsageError(f"{said} Check the root, {root.provider.endpoint_variable} and the bucket's settings.")
 
 
 def _told(text: str) -> str:

@@ -17,14 +17,14 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.root import ObjectRoot
-from ticket_events_pipeline.storage.conditional_put import Exchanges
+from ticket_events_pipeline.storage.conditional_put import ConditionalPuts
 from ticket_events_pipeline.storage.object_errors import explained
 
 if TYPE_CHECKING:
     from obstore import PutMode
     from obstore.store import ObjectStoreMethods
 
-    from ticket_events_pipeline.storage.fence import Fence
+    from ticket_events_pipeline.storage.store import Fence
 
 ATTEMPTS = 5
 """One late put of a process that was taken over explains one; more are a stranger's, who doesn't ask for a lease."""
@@ -43,14 +43,14 @@ class _Found(NamedTuple):
 class FencedPuts:
     """Puts of whole files below a root, for who may write."""
 
-    def __init__(self, root: ObjectRoot, exchanges: Exchanges, versions: Callable[[str], dict[str, str]]) -> None:
+    def __init__(self, root: ObjectRoot, conditional: ConditionalPuts, versions: Callable[[str], dict[str, str]]) -> None:
         self._root = root
-        self._exchanges = exchanges
+        self._conditional = conditional
         self._versions = versions
 
     def check(self, fence: Fence) -> None:
         """Raises what the fence raises where another process may write."""
-        fence.check(self._exchanges.content(fence.path))
+        fence.check(self._conditional.content(fence.path))
 
     def put(self, objects: ObjectStoreMethods, path: str, content: bytes | mmap.mmap, fence: Fence) -> None:
         """Put one of the files that the fence's holder alone replaces.
@@ -77,7 +77,7 @@ class FencedPuts:
 
     def _first_mode(self, objects: ObjectStoreMethods, path: str, fence: Fence) -> PutMode:
         """The condition that what lies there is what was seen before the fence was asked."""
-        if self._root.scheme == "gs":  # its listing lacks the generation, which is the condition there
+        if not self._root.provider.lists_put_conditions:
             return self._found(objects, path).mode
         if fence.versions is None:
             fence.versions = self._versions(fence.replaces)

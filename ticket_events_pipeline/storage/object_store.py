@@ -25,14 +25,13 @@ from obstore.exceptions import BaseError, PreconditionError
 from ticket_events_pipeline.errors import TransientError, UsageError
 from ticket_events_pipeline.process import this_process
 from ticket_events_pipeline.root import ObjectRoot
-from ticket_events_pipeline.storage.conditional_put import Exchanges
-from ticket_events_pipeline.storage.fence import Fence
+from ticket_events_pipeline.storage.conditional_put import ConditionalPuts
 from ticket_events_pipeline.storage.file_lock import Log
 from ticket_events_pipeline.storage.object_connection import PATIENT, connect
 from ticket_events_pipeline.storage.object_errors import UNSUPPORTED, explained
 from ticket_events_pipeline.storage.object_fence import FencedPuts
 from ticket_events_pipeline.storage.range_reader import TAIL_BYTES, Block, ObjectReader
-from ticket_events_pipeline.storage.store import HALF_WRITTEN, Change, remove_half_written
+from ticket_events_pipeline.storage.store import HALF_WRITTEN, Change, Fence, remove_half_written
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -56,8 +55,8 @@ class ObjectStore:
         self._root = root
         self.location = str(root)
         self._patient, self._prompt = connect(root)
-        self._exchanges = Exchanges(root, self._prompt)
-        self._fenced = FencedPuts(root, self._exchanges, self.versions)
+        self._conditional = ConditionalPuts(root, self._prompt)
+        self._fenced = FencedPuts(root, self._conditional, self.versions)
 
     @contextmanager
     def writer(self, path: str, *, fence: Fence | None = None) -> Iterator[BinaryIO]:
@@ -124,14 +123,14 @@ class ObjectStore:
             with suppress(FileNotFoundError), self._explained("remove", path):  # S3 doesn't tell what is missing, others do
                 self._prompt.delete(path)
 
-    def exchange(self, path: str, change: Change, *, log: Log | None = None) -> None:
-        """See `Store.exchange`, and `object_exchange`.
+    def update(self, path: str, change: Change, *, log: Log | None = None) -> None:
+        """See `Store.update`, and `object_exchange`.
 
         Raises:
             UsageError: the store refuses, or knows no conditions.
             TransientError: the store can't be reached, or others don't stop changing the file.
         """
-        self._exchanges.exchange(path, change, trial=self._trial())
+        self._conditional.update(path, change, trial=self._trial())
 
     def sweep(self) -> None:
         """See `Store.sweep`. The parts that a killed put left are invisible here: a rule of the bucket removes them."""
@@ -147,7 +146,7 @@ class ObjectStore:
             self.paths(HALF_WRITTEN)
         finally:
             self.delete(trial)
-        self._exchanges.try_out(trial)
+        self._conditional.try_out(trial)
 
     def url(self, path: str) -> str:
         """See `Store.url`."""

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.storage.checksums import ChecksummedWriter
-from ticket_events_pipeline.storage.parquet_reader import opened_parquet
+from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.storage.checksums import ChecksumError, ChecksummedWriter, open_checked
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.schemas import TABLES, StoredTable, repetitive_columns
@@ -32,13 +33,13 @@ class Layout:
 
     Attributes:
         rows_per_group: what a reader of some rows reads at least.
-        coded: the columns written with a dictionary of their values; None: all that may have few.
-        sought: the columns whose least and greatest values each group tells, so that readers skip it; None: all.
+        dictionary_columns: the columns written with a dictionary of their values; None: all that may have few.
+        statistics_columns: the columns whose least and greatest values each group tells, so that readers skip it; None: all.
     """
 
     rows_per_group: int = ROWS_PER_GROUP
-    coded: tuple[str, ...] | None = None
-    sought: tuple[str, ...] | None = None
+    dictionary_columns: tuple[str, ...] | None = None
+    statistics_columns: tuple[str, ...] | None = None
 
     def writer(self, sink: BinaryIO, schema: pa.Schema) -> ChecksummedWriter:
         """A writer of such files; the groups are its caller's."""
@@ -46,8 +47,8 @@ class Layout:
             sink,
             schema,
             compression="zstd",
-            use_dictionary=repetitive_columns(schema) if self.coded is None else list(self.coded),
-            write_statistics=True if self.sought is None else list(self.sought),
+            use_dictionary=repetitive_columns(schema) if self.dictionary_columns is None else list(self.dictionary_columns),
+            write_statistics=True if self.statistics_columns is None else list(self.statistics_columns),
         )
 
 
@@ -121,17 +122,17 @@ def read_partition_and_metadata(
     day: Day,
     columns: list[str] | None = None,
     *,
-    coded: Sequence[str] = (),
+    dictionary_columns: Sequence[str] = (),
     table: StoredTable | None = None,
 ) -> tuple[pa.Table, dict[str, str]] | None:
     """Both from one version of the day's file, whoever replaces it meanwhile; None where the day has no file.
 
-    `coded` is `opened_parquet`'s, `table` is `opened_partition`'s.
+    `dictionary_columns` is `opened_parquet`'s, `table` is `opened_partition`'s.
 
     Raises:
         DamagedFileError: the file can't be read.
     """
-    with opened_partition(store, asset, day, coded=coded, table=table) as file:
+    with opened_partition(store, asset, day, dictionary_columns=dictionary_columns, table=table) as file:
         return None if file is None else (file.read(columns), file.metadata)
 
 
@@ -155,8 +156,26 @@ def _day_of(path: str, timezone: str) -> Day | None:
 
 
 @contextmanager
+def opened_parquet(store: Store, path: str, *, advice: str, dictionary_columns: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    """The file at `path`, whose bytes and pages are checked against their checksums where it has some.
+
+    The string columns in `dictionary_columns` are read as dictionaries: twice as fast where they have few values.
+
+    Raises:
+        FileNotFoundError: nothing lies there.
+        DamagedFileError: the file can't be read, also where that shows only in the block; ends with `advice`.
+    """
+    with store.reader(path) as source:
+        try:
+            with open_checked(source, page_checksum_verification=True, read_dictionary=dictionary_columns) as file:
+                yield file
+        except (pa.ArrowException, OSError, UnicodeDecodeError, ChecksumError) as error:
+            raise DamagedFileError(f"{store.url(path)} can't be read as Parquet ({error}). {advice}") from error
+
+
+@contextmanager
 def opened_partition(
-    store: Store, asset: str, day: Day, *, coded: Sequence[str] = (), table: StoredTable | None = None
+    store: Store, asset: str, day: Day, *, dictionary_columns: Sequence[str] = (), table: StoredTable | None = None
 ) -> Iterator[StoredFile | None]:
     """The day's file, to be read in parts, footer and rows from one version; None where the day has no file.
 
@@ -164,7 +183,7 @@ def opened_partition(
         store: the root.
         asset: which table.
         day: which partition.
-        coded: see `opened_parquet`.
+        dictionary_columns: see `opened_parquet`.
         table: the declaration of the asset's columns; by default that of `schemas.TABLES`.
 
     Raises:
@@ -175,7 +194,7 @@ def opened_partition(
     advice = f"Materialise {asset} of {day} again to replace it."
     with ExitStack() as stack:
         try:
-            opened = stack.enter_context(opened_parquet(store, path, advice=advice, coded=coded))
+            opened = stack.enter_context(opened_parquet(store, path, advice=advice, dictionary_columns=dictionary_columns))
         except FileNotFoundError:
             yield None
         else:

@@ -40,15 +40,12 @@ class Block:
         return self.start + len(self.content)
 
 
-class ObjectReader(io.RawIOBase):
-    """Reads and seeks in an object of `size` bytes whose end, `tail`, has been read already."""
+class SeekableReader(io.RawIOBase):
+    """A position in `size` bytes that can be read in any order."""
 
-    def __init__(self, fetch: Fetch, *, size: int, tail: Block) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self._fetch = fetch
         self._size = size
-        self._tail = tail
-        self._window = Block(0, b"")
         self._position = 0
 
     def readable(self) -> bool:
@@ -64,18 +61,32 @@ class ObjectReader(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move to `offset` from the start, from here or from the end; the new position."""
+        """Move to `offset` from the start, from here or from the end; returns the new position."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError(f"there is no position {base + offset}")
         self._position = base + offset
         return self._position
 
+    def _available(self, size: int | None) -> int:
+        """How many of the next `size` bytes exist; without a size, all that are left."""
+        left = max(0, self._size - self._position)
+        return left if size is None or size < 0 else min(size, left)
+
+
+class ObjectReader(SeekableReader):
+    """Reads and seeks in an object of `size` bytes, the last of which are given as `tail`."""
+
+    def __init__(self, fetch: Fetch, *, size: int, tail: Block) -> None:
+        super().__init__(size)
+        self._fetch = fetch
+        self._tail = tail
+        self._window = Block(0, b"")
+
     def read(self, size: int | None = -1, /) -> bytes:
         """All of the next `size` bytes, as far as there are so many; without a size, all that are left."""
         self._check_open()
-        left = max(0, self._size - self._position)
-        wanted = left if size is None or size < 0 else min(size, left)
+        wanted = self._available(size)
         pieces = []
         while wanted:
             block = self._block_here(wanted)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -189,32 +189,47 @@ def read_raw_footer(store: Store, stream: str, day: Day) -> RawFooter | None:
     return None if metadata is None else _footer_of(store, stream, day, metadata)
 
 
+def read_raw_footers(
+    store: Store, stream: str, days: Iterable[Day], *, on_damaged: Callable[[Day, DamagedFileError], None] | None = None
+) -> Iterator[tuple[Day, RawFooter]]:
+    """The footers of those of `days` that have a file; one that can't be read is skipped, and given to `on_damaged`."""
+    for day in days:
+        try:
+            footer = read_raw_footer(store, stream, day)
+        except DamagedFileError as error:
+            if on_damaged is not None:
+                on_damaged(day, error)
+            continue
+        if footer is not None:
+            yield day, footer
+
+
 @contextmanager
 def opened_raw_day(
-    store: Store, stream: str, day: Day, *, coded: Sequence[str] = ()
+    store: Store, stream: str, day: Day, *, dictionary_columns: Sequence[str] = ()
 ) -> Iterator[tuple[StoredFile, RawFooter] | None]:
     """A day's raw file, to be read in parts, and its footer; None where the day has no file.
 
-    `coded` is `opened_parquet`'s.
+    `dictionary_columns` is `opened_parquet`'s.
 
     Raises:
         DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
     """
-    with opened_partition(store, stream, day, coded=coded) as file:
+    with opened_partition(store, stream, day, dictionary_columns=dictionary_columns) as file:
         yield None if file is None else (file, _footer_of(store, stream, day, file.metadata))
 
 
 def read_raw_day(
-    store: Store, stream: str, day: Day, columns: list[str], *, coded: Sequence[str] = ()
+    store: Store, stream: str, day: Day, columns: list[str], *, dictionary_columns: Sequence[str] = ()
 ) -> tuple[pa.Table, RawFooter] | None:
     """The rows and the footer of a day's raw file, from one version of it; None where the day has no file.
 
-    `coded` is `opened_parquet`'s.
+    `dictionary_columns` is `opened_parquet`'s.
 
     Raises:
         DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
     """
-    found = read_partition_and_metadata(store, stream, day, columns, coded=coded)
+    found = read_partition_and_metadata(store, stream, day, columns, dictionary_columns=dictionary_columns)
     return None if found is None else (found[0], _footer_of(store, stream, day, found[1]))
 
 

@@ -16,15 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from ticket_events_pipeline.background_worker import prefetch
-from ticket_events_pipeline.storage.batches import batches_of
+from ticket_events_pipeline.storage.event_ids import has_metric_shape, id_columns
+from ticket_events_pipeline.storage.partition_file import ROWS_PER_GROUP
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.schemas import metric_shaped
 
 BYTES_PER_CHUNK = 8 * 2**20
 """Of a chunk of merged rows in memory; it becomes a row group. Measured in benchmarks/README.md."""
-
-ROWS_PER_CHUNK = 128 * 1024
-"""Large enough to compress and scan well; small enough that a reader of one ticket skips most of a big day."""
 
 _BYTES_PER_READ = 2 * 2**20
 _MOST_ROWS_PER_READ = 16 * 1024
@@ -54,9 +51,7 @@ class Keys:
         if "extra" in rows.column_names:
             rows = rows.select(key_columns(rows.schema))
         ids = rows["id"].to_numpy()
-        has_shapes = "metric" in rows.column_names
-        shapes = metric_shaped(rows).to_numpy(zero_copy_only=False) if has_shapes else np.zeros(len(ids), dtype=bool)
-        return cls(ids, rows["time"].cast(pa.int64()).to_numpy(), shapes)
+        return cls(ids, rows["time"].cast(pa.int64()).to_numpy(), has_metric_shape(rows))
 
     @classmethod
     def end_to_end(cls, parts: Sequence[Keys]) -> Keys:
@@ -84,7 +79,7 @@ class Keys:
 
 def key_columns(schema: pa.Schema) -> list[str]:
     """The columns that keys are made of."""
-    return ["id", "time", *(["metric", "instance_id"] if "event_type" in schema.names else [])]
+    return [*id_columns(schema), "time"]
 
 
 class Run(Protocol):
@@ -146,7 +141,7 @@ class FileRun:
         with self._file() as (file, groups):
             rows = sum(file.row_group(group).num_rows for group in groups)
             rows_per_read = max(1, min(_MOST_ROWS_PER_READ, _BYTES_PER_READ * rows // max(1, self.size_bytes)))
-            for batch in batches_of(file, row_groups=groups, batch_rows=rows_per_read):
+            for batch in file.batches(row_groups=groups, batch_rows=rows_per_read):
                 yield pa.Table.from_batches([batch])
 
     @contextmanager
@@ -163,10 +158,10 @@ class Merge:
         replaced: how many rows of earlier runs a later one's replaced.
     """
 
-    def __init__(self, runs: Sequence[Run], *, told_anew_ms: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, runs: Sequence[Run], *, reread_span_ms: tuple[int, int] = (0, 0)) -> None:
         """Read the keys and decide.
 
-        `told_anew_ms` is a span [from, to) of epoch milliseconds of which the runs behind the first tell everything: a row of
+        `reread_span_ms` is a span [from, to) of epoch milliseconds of which the runs behind the first tell everything: a row of
         the first run that lies there, and that none of them has, is left out.
         """
         parts = [run.keys() for run in runs]
@@ -176,7 +171,7 @@ class Merge:
         latest = keys.latest()
         self.replaced = len(keys.ids) - len(latest)
         times_ms = keys.times_ms[latest]
-        is_gone = (latest < starts[min(1, len(runs))]) & (times_ms >= told_anew_ms[0]) & (times_ms < told_anew_ms[1])
+        is_gone = (latest < starts[min(1, len(runs))]) & (times_ms >= reread_span_ms[0]) & (times_ms < reread_span_ms[1])
         self._positions = latest[~is_gone]
         self.rows = len(self._positions)
         self._starts = starts
@@ -245,4 +240,4 @@ def _rows_at(table: pa.Table, positions: np.ndarray) -> pa.Table:
 
 
 def _rows_per_chunk(size_bytes: int, rows: int) -> int:
-    return int(min(ROWS_PER_CHUNK, max(1, BYTES_PER_CHUNK * rows // max(1, size_bytes))))
+    return int(min(ROWS_PER_GROUP, max(1, BYTES_PER_CHUNK * rows // max(1, size_bytes))))

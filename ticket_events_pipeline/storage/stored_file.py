@@ -19,6 +19,9 @@ from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION, StoredTable
 VERSION_KEY = "schema_version"
 """Footer key: the schema version that the file was written with."""
 
+ROWS_PER_BATCH = 1024
+"""A row with its comments may take tens of KB."""
+
 
 _Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
 
@@ -89,9 +92,13 @@ class StoredFile:
         return self._conformed(rows, columns)
 
     def batches(
-        self, columns: Sequence[str] | None = None, *, row_groups: Sequence[int] | None = None, batch_rows: int
+        self, columns: Sequence[str] | None = None, *, row_groups: Sequence[int] | None = None, batch_rows: int = ROWS_PER_BATCH
     ) -> Iterator[pa.RecordBatch]:
-        """The rows some at a time; see `read`."""
+        """The rows in order, `batch_rows` at a time, of all row groups or of some; see `read`.
+
+        Raises:
+            pyarrow.ArrowException, OSError: the file is truncated.
+        """
         present = self._present(columns)
         # A row group at a time: one reader for all of them keeps something of each, 400 MB over a million audits.
         for number in range(self.num_row_groups) if row_groups is None else row_groups:

@@ -17,24 +17,11 @@ from urllib.parse import urlsplit
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials, is_loopback
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, OverfullSecondError, TicketEventsError, TransientError
+from ticket_events_pipeline.tables.streams import STREAMS, Stream
 from ticket_events_pipeline.zendesk.answers import Asked, Overtaxed, Retryable, TooLarge, TooRecent, Unreadable
 from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
-from ticket_events_pipeline.zendesk.connection import (
-    NETWORK_ERRORS,
-    OneHostSession,
-    network_failure,
-    read_body,
-)
-from ticket_events_pipeline.zendesk.page import (
-    PAGE_LIMIT,
-    TICKET_EVENTS,
-    EventPage,
-    PageRequest,
-    Stream,
-    caught_up_page,
-    decode_page,
-    utc_text,
-)
+from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, network_failure, read_body
+from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage, PageRequest, caught_up_page, decode_page, utc_text
 from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.retry import Log, Sleep, call_with_retries
 from ticket_events_pipeline.zendesk.server_time import ClockComparison
@@ -202,14 +189,15 @@ class ZendeskClient:
             yield WalkedPage(page, watermark=step.start_time, at_end=False, requests=cost)
             self._heed(stream, step, size)
 
-    def check(self, stream: Stream = TICKET_EVENTS) -> None:
-        """Ask for one row of an hour ago, once and without retries, to see whether the credentials open `stream`.
+    def check(self, stream: Stream | None = None) -> None:
+        """Ask for one row of an hour ago, once and without retries, to see whether the credentials open `stream`, or the first.
 
         Raises:
             AccountError: they don't.
             TransientError: there is no telling now.
         """
         start_time = int(self._clock()) - _CHECK_AGE_SECONDS
+        stream = stream or next(iter(STREAMS.values()))
         request = PageRequest(stream, start_time, per_page=1, support_type_scope=self._support_type_scope)
         try:
             self._page(request)

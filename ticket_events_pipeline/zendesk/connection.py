@@ -43,7 +43,7 @@ _CHUNK_BYTES = 256 * 1024  # of an error's body, the first is far more than a me
 
 
 class OneHostSession(requests.Session):
-    """Exchanges one request for one answer, in bounded time. Takes redirects for answers like others, and no cookies.
+    """ConditionalPuts one request for one answer, in bounded time. Takes redirects for answers like others, and no cookies.
 
     The library looks at a redirect's target even where it is told not to follow: it reads the whole body, however large, and
     stumbles over an address that is none.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE
+from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.zendesk.answers import (
     MINIMUM_AGE_SECONDS,
     Asked,
@@ -46,27 +47,6 @@ _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
-class Stream:
-    """One of the two incremental event exports.
-
-    Attributes:
-        name: the path's last part, and the envelope's member that holds the rows.
-        lag_seconds: how long after its own time a row may still turn up.
-        takes_per_page: whether the endpoint lets the page's size be chosen.
-    """
-
-    name: str
-    lag_seconds: int
-    takes_per_page: bool
-
-
-TICKET_EVENTS = Stream("ticket_events", lag_seconds=120, takes_per_page=True)
-# One connector that trusted the newest minutes of this stream lost most of its rows: they come late, behind newer ones.
-TICKET_METRIC_EVENTS = Stream("ticket_metric_events", lag_seconds=300, takes_per_page=False)
-STREAMS: dict[str, Stream] = {stream.name: stream for stream in (TICKET_EVENTS, TICKET_METRIC_EVENTS)}
-
-
-@dataclass(frozen=True)
 class PageRequest:
     """Asks for the rows from `start_time` (epoch seconds, inclusive) on."""
 
@@ -87,7 +67,7 @@ class PageRequest:
         params = {"start_time": str(self.start_time)}
         if self.stream.takes_per_page:
             params["per_page"] = str(self.per_page)
-        if self.stream is TICKET_EVENTS:
+        if self.stream.takes_choices:
             # Also the default: files say what was asked for, and the vendor's default may change.
             params["support_type_scope"] = self.support_type_scope
             if self.include_comments:
@@ -183,7 +163,7 @@ def decode_page(
 def _envelope(stream: Stream, headers: Mapping[str, str], body: bytes, asked: Asked) -> dict[str, Any]:
     if holds_more_values(body, MAX_JSON_VALUES):
         raise Unreadable(f"200 with more than {MAX_JSON_VALUES:,} JSON values on one page")
-    if stream is TICKET_METRIC_EVENTS:
+    if stream.has_metric_events and not stream.has_audits:
         from ticket_events_pipeline.zendesk.columnar import columnar_envelope  # Arrow: who only names streams needs none
 
         columnar = columnar_envelope(body)

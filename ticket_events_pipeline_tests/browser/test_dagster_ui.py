@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.support.browser import opened_browser
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.dev_server import running_ui

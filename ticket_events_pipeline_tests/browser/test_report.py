@@ -8,7 +8,7 @@ import pytest
 
 from ticket_events_pipeline.report.files import write_report
 from ticket_events_pipeline.report.page import LINES
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.browser import faults, is_wider_than_its_window, opened_browser
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.hand_made_reports import DAY, LATE, day_report, with_texts

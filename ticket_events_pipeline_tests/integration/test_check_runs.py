@@ -16,8 +16,8 @@ from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.day_check import NAMED_DAYS
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import TABLES
 from ticket_events_pipeline_tests.support.damages import path_of, rewrite
 from ticket_events_pipeline_tests.support.deployment import deployed
@@ -72,8 +72,8 @@ def weeks(tmp_path_factory):
     root = tmp_path_factory.mktemp("weeks")
     events = [event for day in DAYS for event in events_of(day)]
     for day in DAYS:
-        put_raw_day(root, events, day, told=OWNER)
-        put_raw_day(root, [], day, stream=EVENTS, told={**OWNER, "rows": str(AUDITS)})
+        put_raw_day(root, events, day, more_footer=OWNER)
+        put_raw_day(root, [], day, stream=EVENTS, more_footer={**OWNER, "rows": str(AUDITS)})
     make_sla_days(root, SLA_DAYS[0], LAST)
     return root
 

@@ -18,10 +18,11 @@ from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.paging import cut_page
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline_tests.support.commands import BIN, CHECKOUT, DEFINITIONS, NOBODYS_TOKEN, new_place
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT
+from ticket_events_pipeline_tests.support.commands import BIN, DEFINITIONS, NOBODYS_TOKEN, new_place
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT
 
 STREAMS = ("ticket_events", "ticket_metric_events")

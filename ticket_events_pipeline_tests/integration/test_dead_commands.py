@@ -17,10 +17,11 @@ from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, day
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs
 from ticket_events_pipeline.sandbox.rows import STREAMS
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.properties.test_ingest import audit, metric_event
-from ticket_events_pipeline_tests.support.commands import CHECKOUT, DEFINITIONS, new_place
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT
+from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.deployment import QUIET, REPOSITORY
 from ticket_events_pipeline_tests.support.gated_account import GatedAccount
 

@@ -1,62 +1,119 @@
-"""The README tells the truth: its variables, commands, names and queries exist and work."""
+"""The README and the pages in docs/ match the code: variables, commands, names, messages, links and queries."""
 
+import ast
 import re
+import subprocess
+import sys
 
 import duckdb
 import pytest
+from ticket_events_pipeline.tables.registry import TABLES
 
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, RAW_SCHEMAS, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, REPOSITORY, deployed
 
-TOP = CHECKOUT
-README = (TOP / "README.md").read_text()
+PACKAGE = CHECKOUT / "ticket_events_pipeline"
+PAGES = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+DOCS = "\n".join(page.read_text() for page in PAGES)
 VARIABLE = re.compile(r"\b(?:ZENDESK|TICKET_EVENTS)_[A-Z_]+\b")
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
-def block(language):
-    (found,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def page(name):
+    return (CHECKOUT / "docs" / f"{name}.md").read_text()
+
+
+def block(name, language):
+    (found,) = re.findall(rf"```{language}\n(.*?)```", page(name), re.DOTALL)
     return found
 
 
-def test_readme_code_and_env_example_name_the_same_variables():
-    source = "".join(
-        (TOP / "ticket_events_pipeline" / name).read_text()
-        for name in ("settings.py", "account.py", "alerts/alert_settings.py")
-    )
-    known = set(VARIABLE.findall((TOP / ".env.example").read_text()))
-    assert set(VARIABLE.findall(README)) == known
-    assert set(VARIABLE.findall(source)) == known
+def test_env_example_lists_exactly_the_variables_of_the_code():
+    source = "".join(path.read_text() for path in PACKAGE.rglob("*settings.py"))
+    source += (PACKAGE / "credentials.py").read_text()
+    assert set(VARIABLE.findall((CHECKOUT / ".env.example").read_text())) == set(VARIABLE.findall(source))
 
 
-def test_every_asset_job_schedule_and_sensor_has_its_name_in_the_readme():
-    jobs = {"fetch_ticket_events", "summarize_sla_breaches"}
-    names = {*ASSETS, REPORT, *(schedule.name for schedule in REPOSITORY.schedule_defs)}
-    names |= {sensor.name for sensor in REPOSITORY.sensor_defs}
-    assert {name for name in names if name not in README} == set()
-    assert {job.name for job in REPOSITORY.get_all_jobs()} - {"__ASSET_JOB"} == jobs
+def test_the_docs_name_no_variable_that_does_not_exist():
+    assert set(VARIABLE.findall(DOCS)) <= set(VARIABLE.findall((CHECKOUT / ".env.example").read_text()))
 
 
-def test_the_columns_that_the_readme_names_exist():
-    schemas = {**RAW_SCHEMAS, "sla_targets": SLA_TARGETS_SCHEMA, "daily_sla_breach_summary": DAILY_SLA_BREACH_SUMMARY_SCHEMA}
-    lines = re.findall(r"^\| `(\w+)` \| .* \| `([^`]+), …` \|$", README, re.MULTILINE)
-    assert {asset for asset, _ in lines} == set(schemas)
+def test_every_asset_job_schedule_sensor_and_check_is_documented():
+    reference = page("reference/assets") + page("reference/checks")
+    jobs = {job.name for job in REPOSITORY.get_all_jobs()} - {"__ASSET_JOB"}
+    automations = {*REPOSITORY.schedule_defs, *REPOSITORY.sensor_defs}
+    checks = {key.name for key in REPOSITORY.asset_graph.asset_check_keys}
+    names = {*ASSETS, REPORT, *jobs, *(automation.name for automation in automations), *checks}
+    assert {name for name in names if f"`{name}`" not in reference} == set()
+
+
+def test_the_columns_that_the_docs_name_exist():
+    lines = re.findall(r"^\| `(\w+)` \| .* \| `([^`]+), …` \|$", page("reference/tables"), re.MULTILINE)
+    assert {asset for asset, _ in lines} == set(TABLES)
     for asset, columns in lines:
-        assert set(columns.split(", ")) <= set(schemas[asset].names)
+        assert set(columns.split(", ")) <= set(TABLES[asset].schema.names)
 
 
-@pytest.mark.parametrize("target", re.findall(r"^(?:\w+=\w+ )?make ([\w-]+)", README, re.MULTILINE))
-def test_every_make_target_of_the_readme_exists(target):
-    assert re.search(rf"^{target}:", (TOP / "Makefile").read_text(), re.MULTILINE)
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"^(?:\w+=\w+ )?make ([\w-]+)", DOCS, re.MULTILINE))))
+def test_every_make_target_in_the_docs_exists(target):
+    assert re.search(rf"^{target}:", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
 
 
-def test_every_command_of_the_readme_exists():
-    assert set(re.findall(r"ticket-events ([a-z]+)", README)) <= set(commands.commands)
+def test_every_command_in_the_docs_exists_and_every_command_is_documented():
+    assert set(re.findall(r"ticket-events ([a-z]+)\b", DOCS)) <= set(commands.commands)
+    assert set(re.findall(r"`ticket-events ([a-z]+)", page("reference/cli"))) == set(commands.commands)
 
 
-def test_the_queries_of_the_readme_run_as_they_stand(tmp_path, monkeypatch, capsys):
+def anchors(text):
+    """The anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_inside_the_docs_leads_somewhere(path):
+    for target, anchor in LINK.findall(path.read_text()):
+        found = (path.parent / target) if target else path
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found.read_text()), (target, anchor)
+
+
+def literals():
+    """Every text literal of the package, with `…` for what an f-string fills in."""
+    for source in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_every_message_that_the_docs_explain_is_in_the_code():
+    texts = "\n".join(literals())
+    rows = re.findall(r"^\| (.+?) \| .+ \| .+ \|$", page("reference/messages"), re.MULTILINE)[2:]
+    assert len(rows) > 30
+    for row in rows:
+        fragments = [part.strip(" .:(") for quoted in re.findall(r"`([^`]+)`", row) for part in quoted.split("…")]
+        missing = [part for part in fragments if len(part) > 6 and part not in texts]
+        assert not missing, (row, missing)
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    assert "sla_policy_title" in (tmp_path / "reference" / "tables" / "index.html").read_text()
+
+
+def test_the_queries_of_the_docs_run_as_they_stand(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with deployed(tmp_path / "data", now=Day.parse("2026-03-20").start) as deployment:
         breach = {
@@ -70,10 +127,10 @@ def test_the_queries_of_the_readme_run_as_they_stand(tmp_path, monkeypatch, caps
         deployment.account.deliver("ticket_metric_events", [breach])
         deployment.fetch("2026-03-02", "2026-03-03")
         deployment.settle()
-    week = duckdb.sql(block("sql")).fetchall()
+    week = duckdb.sql(block("how-to/query-the-files", "sql")).fetchall()
     assert [(str(row[0]), *row[1:4]) for row in week] == [
         ("2026-03-03", "first_reply_time", 0, 0),
         ("2026-03-02", "first_reply_time", 1, 0),
     ]
-    exec(block("python"), {})  # noqa: S102  # our own README
+    exec(block("how-to/query-the-files", "python"), {})  # noqa: S102  # our own page
     assert re.search(r"7 +first_reply_time", capsys.readouterr().out)

@@ -26,9 +26,9 @@ from ticket_events_pipeline.errors import (
 )
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.sandbox.rows import row_time
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.client_bench import NOW, SECRET, Bench, bench, last_page
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF, Fault, FaultyAccount
 from ticket_events_pipeline_tests.support.fetches import ownership_of, stored_ids

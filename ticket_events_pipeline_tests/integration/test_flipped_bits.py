@@ -27,10 +27,10 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.sources import raw_state
-from ticket_events_pipeline.storage.journal_file import SegmentFolder, segment_name
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.journal_file import JournalFiles, journal_file_name
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
 from ticket_events_pipeline_tests.support.damages import flipped
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
@@ -55,12 +55,12 @@ def stored(tmp_path_factory):
             fetch(server, root, stream, str(FIRST), str(LAST), clock=clock)
     make_sla_days(root, FIRST, LAST)
     rows = read_partition(FolderStore(root), METRIC, DAY)
-    segment_of(root).write(segment_name(1), rows.schema, [rows], lambda parts: str(len(parts)))
+    segment_of(root).write(journal_file_name(1), rows.schema, [rows], lambda parts: str(len(parts)))
     return root
 
 
 def segment_of(root):
-    return SegmentFolder(FolderStore(root), METRIC, "pass")
+    return JournalFiles(FolderStore(root), METRIC, "pass")
 
 
 def path_of(root, what):
@@ -126,9 +126,9 @@ def next_fetch(root, stream):
 
 def segment(root):
     folder = segment_of(root)
-    (part,) = folder.write(segment_name(2), RAW_SCHEMAS[METRIC], [RAW_SCHEMAS[METRIC].empty_table()], lambda _: "")
-    run = folder.run(type(part)(segment_name(1), (0,), part.rows, 1000))
-    return folder.text(segment_name(1)), [table.to_pylist() for table in run.tables()]
+    (part,) = folder.write(journal_file_name(2), RAW_SCHEMAS[METRIC], [RAW_SCHEMAS[METRIC].empty_table()], lambda _: "")
+    run = folder.run(type(part)(journal_file_name(1), (0,), part.rows, 1000))
+    return folder.text(journal_file_name(1)), [table.to_pylist() for table in run.tables()]
 
 
 RAW_READERS = [partial(sla_days, first=DAY, last=DAY), partial(sla_days, first=NEXT, last=NEXT), alerts]

@@ -11,9 +11,9 @@ import pytest
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import open_store
 from ticket_events_pipeline_tests.properties.test_ingest import audit, metric_event
 from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.gated_account import GatedAccount

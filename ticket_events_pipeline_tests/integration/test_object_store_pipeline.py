@@ -1,4 +1,4 @@
-"""The whole pipeline with its files in a bucket: the same days as in a folder, from the command line to the README's query."""
+"""The whole pipeline with its files in a bucket: the same days as in a folder, down to the query of the docs."""
 
 import datetime as dt
 import re
@@ -11,14 +11,14 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import open_store
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPOSITORY, deployed
 from ticket_events_pipeline_tests.support.object_server import SECRET, object_server
 
-README = (CHECKOUT / "README.md").read_text()
+GUIDE = (CHECKOUT / "docs/how-to/object-store.md").read_text()
 DAYS = ["2026-03-02", "2026-03-03", "2026-03-04"]
 NOON = dt.datetime(2026, 3, 10, 12, 7, tzinfo=dt.UTC)
 
@@ -111,8 +111,8 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
         left = [path for path in store.paths("_inflight") if "half_written" in path]
         assert left == []
         expected = {day: sum(read_partition(store, ASSETS[4], Day.parse(day))["breaches"].to_pylist()) for day in DAYS}
-        (query,) = (block for block in re.findall(r"```py\n(.*?)```", README, re.DOTALL) if "s3://bucket/prefix" in block)
-        exec(query.replace("s3://bucket/prefix", root), {})  # noqa: S102  # our own README
+        (query,) = (block for block in re.findall(r"```py\n(.*?)```", GUIDE, re.DOTALL) if "s3://bucket/prefix" in block)
+        exec(query.replace("s3://bucket/prefix", root), {})  # noqa: S102  # our own page
     shown = capsys.readouterr().out
     assert {day: int(breaches) for day, breaches in re.findall(r"(2026-03-\d\d) │ +(\d+)", shown)} == expected
     assert sum(expected.values())

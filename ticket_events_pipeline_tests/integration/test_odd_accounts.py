@@ -16,12 +16,13 @@ import pytest
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.quality.schema_drift import find_oddities
 from ticket_events_pipeline.storage.decode import decode_rows
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
+from ticket_events_pipeline_tests.support.raw_files import put_raw_table
 from ticket_events_pipeline_tests.support.sla_cases import rows_of
-from ticket_events_pipeline_tests.support.sla_roots import make_sla_days, put_raw_table
+from ticket_events_pipeline_tests.support.sla_roots import make_sla_days
 
 CASES = SAMPLES / "cases"
 HOUR = 3600
@@ -201,7 +202,7 @@ def test_deleted_is_read_in_every_spelling_also_from_files_that_kept_it_in_extra
         place = table.column_names.index("deleted")
         table = table.set_column(place, table.schema.field(place), pa.array([False] * 3))
     told = {"schema_version": str(schema_version)}
-    put_raw_table(tmp_path, table, "ticket_metric_events", day, read_to=day.end + HOUR, told=told)
+    put_raw_table(tmp_path, table, "ticket_metric_events", day, read_to=day.end + HOUR, more_footer=told)
     make_sla_days(tmp_path, day, day)
     [target] = Tables(tmp_path).targets(day)
     assert (target["outcome"], target["withdrawn_breaches"]) == expected

@@ -24,9 +24,9 @@ from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, stretche
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch
 

@@ -9,11 +9,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.tables.schemas import (
-    DAILY_SLA_BREACH_SUMMARY_SCHEMA,
-    RAW_SCHEMAS,
-    SLA_TARGETS_SCHEMA,
-)
+from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, RAW_SCHEMAS, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline_tests.support.deployment import ASSETS, deployed
 
 DAYS = [f"2026-03-{day:02d}" for day in range(2, 8)]

@@ -13,15 +13,16 @@ from ticket_events_pipeline.sandbox.answers import json_answer
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import make_clocks
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import stored_days
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.zendesk.client import WalkedPage
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS, EventPage
+from ticket_events_pipeline.zendesk.page import EventPage
 from ticket_events_pipeline_tests.integration.test_sensor import event
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch, stored_ids
 from ticket_events_pipeline_tests.support.sla_roots import put_raw_day
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 DAY, NEXT_DAY = "2026-03-02", "2026-03-03"
 LATER = Day.parse("2026-03-20").start

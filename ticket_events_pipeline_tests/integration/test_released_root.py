@@ -32,6 +32,7 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.storage import decode
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import (
     partition_path,
     read_metadata,
@@ -40,7 +41,6 @@ from ticket_events_pipeline.storage.partition_file import (
     write_partition,
 )
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables import schemas
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION, TABLES
 from ticket_events_pipeline_tests.support.checkout import SAMPLES

@@ -21,10 +21,10 @@ from ticket_events_pipeline.sandbox.answers import json_answer
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.settings import lake_settings, load_settings
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.integration.test_sensor import event
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.deployment import deployed
@@ -301,12 +301,12 @@ def test_in_yaml_former_names_are_one_accounts_own(monkeypatch, tmp_path):
     monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path))
     renamed = ZendeskTicketEvents.resolve_from_yaml("subdomain: acme-new\nname: acme\nformer_subdomains: [acme, acme-old]\n")
     other = ZendeskTicketEvents(subdomain="initech")
-    found = renamed.scope().lake_settings()
+    found = renamed.scope().pipeline().lake_settings
     assert (found.account, found.former_accounts, found.root) == (NEW, ("acme", "acme-old"), f"{tmp_path}/acme")
     assert renamed.scope().key(METRIC).path == ["acme", METRIC]
-    assert other.scope().lake_settings().former_accounts == ()
+    assert other.scope().pipeline().lake_settings.former_accounts == ()
     with pytest.raises(SettingsError, match="account acme: former_subdomains: name 1 of 1: give the first part"):
-        ZendeskTicketEvents(subdomain=NEW, name="acme", former_subdomains=["acme.zendesk.com"]).scope().lake_settings()
+        ZendeskTicketEvents(subdomain=NEW, name="acme", former_subdomains=["acme.zendesk.com"]).scope().read(lake_settings)
 
 
 def test_in_yaml_a_renamed_account_says_where_its_files_lie():
@@ -316,4 +316,4 @@ def test_in_yaml_a_renamed_account_says_where_its_files_lie():
     ):
         ZendeskTicketEvents(subdomain=NEW, former_subdomains=["acme-old"]).scope()
     moved = ZendeskTicketEvents(subdomain=NEW, former_subdomains=["acme"], root="/data/acme")
-    assert (moved.account_name(), moved.scope().lake_settings().root) == ("acme_new", "/data/acme")
+    assert (moved.account_name(), moved.scope().pipeline().lake_settings.root) == ("acme_new", "/data/acme")

@@ -9,7 +9,8 @@ import pytest
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.files import report_path
-from ticket_events_pipeline.storage.store import FolderStore, open_store
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline_tests.support.commands import BIN, new_place
 from ticket_events_pipeline_tests.support.html_page import parsed
 from ticket_events_pipeline_tests.support.object_server import object_server

@@ -23,8 +23,8 @@ from ticket_events_pipeline.report.stored_targets import LONGEST_CONTRADICTED, L
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_metadata, write_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline_tests.support.damages import rewrite, without_estimates
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch

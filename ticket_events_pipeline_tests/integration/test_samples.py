@@ -6,9 +6,9 @@ import pytest
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.ingest.fetch import fetch_days
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, ownership_of
 from ticket_events_pipeline_tests.support.scripted_server import ScriptedServer

@@ -126,7 +126,7 @@ def lay(deployment, first, states):
     """Files of both streams, a letter a day."""
     for number, state in enumerate(states):
         for stream in RAW_SCHEMAS:
-            Shelf(deployment.root).lay(stream, Day.parse(first).plus(number), state)
+            Shelf(deployment.root).put_day(stream, Day.parse(first).plus(number), state)
 
 
 def test_a_gap_is_filled_through_today_and_the_run_says_so(deployment):

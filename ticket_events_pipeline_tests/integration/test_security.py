@@ -25,8 +25,8 @@ from ticket_events_pipeline.errors import RequestRefusedError, TicketEventsError
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.settings import load_settings
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.support.client_bench import SECRET, Bench, bench, last_page
 from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF

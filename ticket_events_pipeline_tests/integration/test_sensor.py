@@ -10,7 +10,7 @@ from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.runs import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, range_tags
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TransientError
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import sla_root

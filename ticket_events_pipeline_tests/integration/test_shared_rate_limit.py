@@ -16,9 +16,8 @@ from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.zendesk.client import ZendeskClient
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
 from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, Turn, in_memory_exchange
 from ticket_events_pipeline_tests.support.client_bench import FakeTime, T, bench, last_page, page
@@ -26,6 +25,7 @@ from ticket_events_pipeline_tests.support.commands import Place, new_place
 from ticket_events_pipeline_tests.support.fetches import stored_ids
 from ticket_events_pipeline_tests.support.quota_simulation import HEADER
 from ticket_events_pipeline_tests.support.scripted_server import garbage
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 STREAMS = ("ticket_events", "ticket_metric_events")
 DAY = Day.parse("2026-03-02")
@@ -142,9 +142,9 @@ def test_processes_that_start_together_share_what_is_left(tmp_path: Path) -> Non
         import functools, sys
         from pathlib import Path
         from ticket_events_pipeline.credentials import BearerToken
-        from ticket_events_pipeline.storage.store import FolderStore
+        from ticket_events_pipeline.storage.folder_store import FolderStore
         from ticket_events_pipeline.zendesk.client import ZendeskClient
-        from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
+        from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
         from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
         class UsedUp(Exception):
@@ -156,7 +156,7 @@ def test_processes_that_start_together_share_what_is_left(tmp_path: Path) -> Non
             import time
             time.sleep(seconds)
 
-        exchange = functools.partial(FolderStore(Path(sys.argv[2])).exchange, {STATE!r})
+        exchange = functools.partial(FolderStore(Path(sys.argv[2])).update, {STATE!r})
         quota = Quota(10, exchange=exchange)
         with ZendeskClient(sys.argv[1], BearerToken("sandbox"), quota=quota, sleep=sleep, log=print) as client:
             try:
@@ -180,16 +180,16 @@ def test_a_killed_process_delays_the_others_by_ten_seconds_at_most(tmp_path: Pat
     program = f"""
         import functools, os, signal, sys
         from pathlib import Path
-        from ticket_events_pipeline.storage.store import FolderStore
+        from ticket_events_pipeline.storage.folder_store import FolderStore
         from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
-        Quota(10, exchange=functools.partial(FolderStore(Path(sys.argv[1])).exchange, {STATE!r})).claim()
+        Quota(10, exchange=functools.partial(FolderStore(Path(sys.argv[1])).update, {STATE!r})).claim()
         os.kill(os.getpid(), signal.SIGKILL)
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(tmp_path)], check=False, timeout=60)
     assert ended.returncode == -9
     late = [0.0]
-    exchange = functools.partial(FolderStore(tmp_path).exchange, STATE)
+    exchange = functools.partial(FolderStore(tmp_path).update, STATE)
     quota = Quota(10, exchange=exchange, clock=lambda: wall_clock() + late[0])
     assert isinstance(quota.claim(), Wait)
     late[0] = 11
@@ -223,9 +223,9 @@ def test_a_refusal_holds_for_every_process() -> None:
 def test_garbage_in_the_shared_file_is_overwritten(tmp_path: Path) -> None:
     """As a power loss may leave it."""
     store = FolderStore(tmp_path)
-    store.exchange(STATE, lambda _: b'{"version":2,"claims":17')
-    quota = Quota(10, exchange=functools.partial(store.exchange, STATE))
+    store.update(STATE, lambda _: b'{"version":2,"claims":17')
+    quota = Quota(10, exchange=functools.partial(store.update, STATE))
     turn = quota.claim()
     assert isinstance(turn, Turn)
     quota.note(turn, {HEADER: "total=30; remaining=29; resets=9"})
-    assert Quota(10, exchange=functools.partial(store.exchange, STATE)).known_per_minute() == 30
+    assert Quota(10, exchange=functools.partial(store.update, STATE)).known_per_minute() == 30

@@ -14,9 +14,9 @@ import pytest
 from ticket_events_pipeline.errors import LockHeldError
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage import file_lock
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import open_store
 from ticket_events_pipeline_tests.properties.test_ingest import metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment
 from ticket_events_pipeline_tests.support.gated_account import GatedAccount

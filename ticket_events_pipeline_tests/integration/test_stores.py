@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.process import Process, this_process
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, stored_days, write_partition
 from ticket_events_pipeline.storage.range_reader import Block, ObjectReader
-from ticket_events_pipeline.storage.store import HALF_WRITTEN, Store, open_store
+from ticket_events_pipeline.storage.store import HALF_WRITTEN, Store
 from ticket_events_pipeline_tests.support.object_server import object_server
 
 DAY = Day.parse("2026-03-02")
@@ -172,7 +173,7 @@ def test_an_exchange_creates_changes_and_leaves(store):
         return change
 
     for after in (None, b"one", None, b"two", b""):
-        store.exchange("shared/file", change_to(after))
+        store.update("shared/file", change_to(after))
     assert seen == [None, None, b"one", b"one", b"two"]
     assert read(store, "shared/file") == b""
 
@@ -183,9 +184,9 @@ def test_an_exchange_that_raises_leaves_the_file_as_it_is(store):
 
     for before in ([], ["shared"]):
         with pytest.raises(ZeroDivisionError):
-            store.exchange("shared", fail)
+            store.update("shared", fail)
         assert lying(store) == before
-        store.exchange("shared", lambda _: b"as it was")
+        store.update("shared", lambda _: b"as it was")
     assert read(store, "shared") == b"as it was"
 
 
@@ -200,7 +201,7 @@ def test_no_change_is_lost_among_threads(place, store):
         own = store if number % 2 else place.open()
         start.wait()
         for _ in range(10):
-            own.exchange("count", one_more)
+            own.update("count", one_more)
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(count, range(6)))
@@ -209,11 +210,10 @@ def test_no_change_is_lost_among_threads(place, store):
 
 COUNTING = """
 import sys
-from ticket_events_pipeline.storage.store import open_store
 store = open_store(sys.argv[1])
 sys.stdin.read(1)
 for _ in range(25):
-    store.exchange("count", lambda before: str(int(before or 0) + 1).encode())
+    store.update("count", lambda before: str(int(before or 0) + 1).encode())
 """
 
 

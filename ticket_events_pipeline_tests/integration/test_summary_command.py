@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from ticket_events_pipeline.cli.breach_table import visible
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA
 from ticket_events_pipeline_tests.support.commands import BIN, new_place
 from ticket_events_pipeline_tests.support.sla_cases import Clock

@@ -12,9 +12,9 @@ from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.damages import rewrite, with_field
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF

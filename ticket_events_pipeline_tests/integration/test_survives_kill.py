@@ -9,8 +9,8 @@ import pytest
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sandbox.rows import STREAMS, RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import REPOSITORY
 from ticket_events_pipeline_tests.support.dev_server import Dev, wait_for

@@ -21,11 +21,11 @@ from ticket_events_pipeline.process import host_name, this_process
 from ticket_events_pipeline.sandbox.credentials import DEMO_CREDENTIALS
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.zendesk.shared_rate_limit import read_state
 from ticket_events_pipeline_tests.integration.test_sensor import event
-from ticket_events_pipeline_tests.support.commands import CHECKOUT
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.fetches import Moment
 
 EXAMPLE = CHECKOUT / "deploy" / "two_accounts"
@@ -205,7 +205,7 @@ def test_variables_of_the_single_account_are_not_taken_for_this_one(monkeypatch,
     monkeypatch.setenv("ACME_TOKEN", "t")
     monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path))
     scope = ZendeskTicketEvents(subdomain="acme", credentials={"oauth_token": "ACME_TOKEN"}).scope()
-    settings = scope.settings()
+    settings = scope.pipeline().settings
     assert (settings.account, settings.is_sandbox, settings.timezone, settings.root) == (
         "acme",
         False,
@@ -220,14 +220,14 @@ def test_variables_of_the_single_account_are_not_taken_for_this_one(monkeypatch,
 def test_the_support_type_scope_is_the_yamls_or_the_environments(monkeypatch):
     monkeypatch.setenv("ZENDESK_SUPPORT_TYPE_SCOPE", "all")
     yaml = "subdomain: acme\nsandbox: true\n"
-    assert ZendeskTicketEvents.resolve_from_yaml(yaml).scope().settings().support_type_scope == "all"
+    assert ZendeskTicketEvents.resolve_from_yaml(yaml).scope().pipeline().settings.support_type_scope == "all"
     own = ZendeskTicketEvents.resolve_from_yaml(yaml + "support_type_scope: ai_agent\n")
-    assert own.scope().settings().support_type_scope == "ai_agent"
+    assert own.scope().pipeline().settings.support_type_scope == "ai_agent"
     with pytest.raises(Exception, match="'agent', 'all' or 'ai_agent'"):
         ZendeskTicketEvents.resolve_from_yaml(yaml + "support_type_scope: everybody\n")
     monkeypatch.setenv("ZENDESK_SUPPORT_TYPE_SCOPE", "nobody")
     with pytest.raises(SettingsError, match="account acme: support_type_scope: 'nobody' is none of agent, all, ai_agent"):
-        ZendeskTicketEvents.resolve_from_yaml(yaml).scope().settings()
+        ZendeskTicketEvents.resolve_from_yaml(yaml).scope().pipeline().checked()
 
 
 def test_alerts_go_to_the_common_webhook_or_to_the_accounts_own(monkeypatch):
@@ -241,8 +241,8 @@ def test_alerts_go_to_the_common_webhook_or_to_the_accounts_own(monkeypatch):
         own.scope().read(alert_settings)
 
 
-def test_the_readmes_yaml_is_an_account():
-    (yaml,) = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "README.md").read_text(), re.DOTALL)
+def test_the_yaml_of_the_docs_is_an_account():
+    (yaml,) = re.findall(r"```yaml\n(.*?)```", (CHECKOUT / "docs/how-to/several-accounts.md").read_text(), re.DOTALL)
     kind, _, attributes = yaml.partition("attributes:\n")
     assert kind.strip() == f"type: {ZendeskTicketEvents.__module__}.{ZendeskTicketEvents.__name__}"
     account = ZendeskTicketEvents.resolve_from_yaml(textwrap.dedent(attributes))

@@ -8,8 +8,8 @@ from ticket_events_pipeline.quality.schema_drift import TYPE_CHANGED, UNKNOWN, f
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.decode import decode_rows
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
 from ticket_events_pipeline_tests.support.quality_cases import DAY, EVENTS, HOUR, METRIC, NOON, audit, metric_event
 

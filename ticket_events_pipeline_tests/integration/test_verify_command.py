@@ -8,7 +8,7 @@ import pytest
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.commands import NOBODYS_TOKEN, new_place
 from ticket_events_pipeline_tests.support.damages import row_removed, with_rows
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching

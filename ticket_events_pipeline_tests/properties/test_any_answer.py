@@ -12,12 +12,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.errors import AccountError, TicketEventsError
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.answers import Retryable, TooRecent
-from ticket_events_pipeline.zendesk.page import STREAMS, PageRequest, decode_page
+from ticket_events_pipeline.zendesk.page import PageRequest, decode_page
 from ticket_events_pipeline.zendesk.walk import Walk
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
-from ticket_events_pipeline_tests.support.client_bench import BearerToken, Bench
+from ticket_events_pipeline_tests.support.client_bench import Bench
 from ticket_events_pipeline_tests.support.decoding_oracle import moment, through_parquet, untold
 from ticket_events_pipeline_tests.support.faulty_account import audit, metric_event
 from ticket_events_pipeline_tests.support.scripted_server import ScriptedServer, garbage

@@ -19,8 +19,9 @@ from ticket_events_pipeline.storage import documented_rows
 from ticket_events_pipeline.storage.decode import decode_rows
 from ticket_events_pipeline.zendesk.answers import Unreadable
 from ticket_events_pipeline.zendesk.columnar import ColumnarRows, columnar_envelope
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS, EventPage, PageRequest, decode_page
+from ticket_events_pipeline.zendesk.page import EventPage, PageRequest, decode_page
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 METRIC = "ticket_metric_events"
 EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "150"))

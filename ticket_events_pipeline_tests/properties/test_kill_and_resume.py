@@ -24,12 +24,12 @@ from ticket_events_pipeline.sandbox.answers import Answer, json_answer, over_quo
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.decode import decode_rows
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, write_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_day, read_raw_footer
 from ticket_events_pipeline.storage.sorted_runs import MemoryRun
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.properties.test_ingest import DAYS, FIRST, LAG, metric_event, row_time, streams, truth
 from ticket_events_pipeline_tests.support.fault_injection import FullFolder, HaltingStore, KilledError, MortalStore, bury
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch, ownership_of, stored_ids

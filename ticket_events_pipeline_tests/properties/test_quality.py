@@ -16,11 +16,11 @@ from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.quality.footer_checks import Owner
 from ticket_events_pipeline.quality.raw_day import verify_days
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import TICKET_METRIC_EVENTS_SCHEMA
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.properties.test_kill_and_resume import MortalSource
 from ticket_events_pipeline_tests.support.damages import rewrite
 from ticket_events_pipeline_tests.support.fault_injection import KilledError, MortalStore, bury

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.sla.rules.carry_over import Memory
+from ticket_events_pipeline.sla.rules.carry_over import CarryOver
 from ticket_events_pipeline.sla.rules.clocks import advance, empty_clocks, in_clock_order
 from ticket_events_pipeline.sla.rules.deletions import metric_rows, own_rows
 from ticket_events_pipeline.sla.rules.events import sla_events
@@ -67,7 +67,7 @@ def with_new(known, rows):
 @given(st.sampled_from(["UTC", "America/New_York"]).flatmap(days_of_events), st.integers(0, len(OFFSETS)))
 def test_layers_remember_what_one_table_and_the_oracle_remember(by_day, gathered_on):
     """Over a night when the clocks are changed; ids come again; one of the days may gather all in its layer."""
-    whole, memory, known, audits_known = empty_clocks(), Memory(), [], []
+    whole, memory, known, audits_known = empty_clocks(), CarryOver(), [], []
     for number, (day, (delivered, audits)) in enumerate(by_day.items()):
         events, changes = sla_events(raw_table(delivered)), changes_of(audits)
         whole = advance(whole, events, day, changes)
@@ -83,7 +83,7 @@ def test_layers_remember_what_one_table_and_the_oracle_remember(by_day, gathered
 
 def memory_after(by_day):
     """The memory after days of events, and the last layer."""
-    memory, layer = Memory(), None
+    memory, layer = CarryOver(), None
     for day, clocks in sorted(by_day.items()):
         events = [event for clock in clocks for event in clock.events if day.start <= event["time"] < day.end]
         memory, layer = memory.advanced(sla_events(raw_table(events)), day)

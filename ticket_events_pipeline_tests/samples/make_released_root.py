@@ -22,8 +22,8 @@ from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.fault_injection import KilledError, MortalStore
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days

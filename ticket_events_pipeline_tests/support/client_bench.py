@@ -8,10 +8,11 @@ from email.utils import formatdate
 from typing import Any
 
 from ticket_events_pipeline.credentials import BearerToken, Credentials
+from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.zendesk.client import WalkedPage, ZendeskClient
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, Stream
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 from ticket_events_pipeline_tests.support.scripted_server import Item, ScriptedServer
+from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS
 
 NOW = 1_800_000_000.0
 T = 1_700_000_000

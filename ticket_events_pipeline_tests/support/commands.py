@@ -13,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 
 BIN = Path(sys.executable).parent

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_metadata, read_partition, write_partition
-from ticket_events_pipeline.storage.store import FolderStore
 
 Damage = Callable[[Path, str, Day], None]
 

@@ -19,8 +19,9 @@ from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
-from ticket_events_pipeline.storage.store import Store, open_store
+from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline_tests.support.fetches import Moment
 
 ASSETS = ["ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary"]

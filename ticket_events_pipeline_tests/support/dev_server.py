@@ -16,7 +16,8 @@ from typing import Any
 
 import requests
 
-from ticket_events_pipeline_tests.support.commands import CHECKOUT, Place
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT
+from ticket_events_pipeline_tests.support.commands import Place
 
 LAUNCH = """mutation($parameters: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $parameters) {

@@ -1,18 +1,17 @@
-"""A root of raw files without rows, laid in no time: for what depends only on which days are stored, and how."""
+"""A root of raw files without rows, written fast: for tests that depend only on which days are stored and in which state."""
 
 from collections import Counter
 
-from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
-from ticket_events_pipeline.storage.raw_footer import RawFooter
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS, SCHEMA_VERSION
+from ticket_events_pipeline_tests.support.raw_files import LATE_SECONDS, raw_footer
 
 WHOLE, OPEN, DAMAGED, MISSING = "WODM"
 
 
 class Shelf(FolderStore):
-    """Counts what is read of it."""
+    """A folder store that counts its reads."""
 
     def __init__(self, root):
         super().__init__(root)
@@ -22,7 +21,7 @@ class Shelf(FolderStore):
         self.read[path] += 1
         return super().reader(path)
 
-    def lay(self, stream, day, state, *, schema_version=SCHEMA_VERSION):
+    def put_day(self, stream, day, state, *, schema_version=SCHEMA_VERSION):
         path = partition_path(stream, day)
         if state == MISSING:
             self.delete(path)
@@ -31,23 +30,6 @@ class Shelf(FolderStore):
                 file.write(b"PAR1 but no more")
         else:
             rows = RAW_SCHEMAS[stream].empty_table()
-            footer = RawFooter(
-                schema_version=schema_version,
-                account="acme",
-                timezone=day.timezone,
-                sideload=False,
-                stream=stream,
-                partition=str(day),
-                window_start=day.start,
-                window_end=day.end,
-                complete=state == WHOLE,
-                next_start_time=day.start,
-                requests=1,
-                rows=0,
-                duplicates=0,
-                rejected=0,
-                fetched_at=day.end,
-                content_hash=content_hash(rows),
-                pages=(),
-            )
+            read_to = day.end + LATE_SECONDS if state == WHOLE else day.start
+            footer = raw_footer(stream, day, rows, read_to=read_to, schema_version=schema_version)
             write_partition(self, stream, day, rows, footer.to_metadata())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ticket_events_pipeline.process import this_process
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 
 
 class KilledError(BaseException):
@@ -42,9 +42,9 @@ class MortalStore(FolderStore):
             super().delete(*one, **fence)
         self.step()
 
-    def exchange(self, path, change, **log):
+    def update(self, path, change, **log):
         self.step()
-        super().exchange(path, change, **log)
+        super().update(path, change, **log)
         self.step()
 
     def sweep(self):

@@ -10,10 +10,10 @@ from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.client import ZendeskClient
-from ticket_events_pipeline.zendesk.page import STREAMS
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
 

@@ -10,8 +10,8 @@ from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching
 
 EVENTS, METRIC = "ticket_events", "ticket_metric_events"

@@ -20,8 +20,8 @@ from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest import lease as leases
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.root import ObjectRoot, is_object_store
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.fault_injection import Sink
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, ownership_of

@@ -9,9 +9,10 @@ from ticket_events_pipeline.background_worker import BackgroundWorker, prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.zendesk.client import WalkedPage
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS, EventPage
+from ticket_events_pipeline.zendesk.page import EventPage
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 DAY = Day.parse("2026-03-02")
 

@@ -149,7 +149,7 @@ def test_nothing_set_tells_all_ways() -> None:
         ({"TICKET_EVENTS_ROOT": "gs://b/p/../q"}, "TICKET_EVENTS_ROOT: has a prefix"),
         ({"TICKET_EVENTS_ROOT": "gs://b/p//q"}, "TICKET_EVENTS_ROOT: has a prefix"),
         ({"TICKET_EVENTS_ROOT": "s3://b/p?secret_access_key=hush"}, "TICKET_EVENTS_ROOT: takes no options"),
-        ({"TICKET_EVENTS_ROOT": "https://me:hush@host/b"}, "TICKET_EVENTS_ROOT: https:// is no place for the files"),
+        ({"TICKET_EVENTS_ROOT": "https://me:hush@host/b"}, "TICKET_EVENTS_ROOT: https:// can't hold the files"),
         ({"ZENDESK_OAUTH_TOKEN": "hu sh"}, "ZENDESK_OAUTH_TOKEN: holds a character"),
         ({"ZENDESK_OAUTH_CLIENT_ID": "id"}, "2 sets of credentials are set, ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_TOKEN"),
         ({"ZENDESK_API_TOKEN": "x"}, "2 sets of credentials"),

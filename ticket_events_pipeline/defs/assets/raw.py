@@ -1,4 +1,4 @@
-"""`ticket_events` and `ticket_metric_events`: what the account's two streams delivered, one file a day."""
+"""The raw assets: what each of the account's streams delivered, one file a day."""
 
 from __future__ import annotations
 
@@ -12,57 +12,40 @@ from ticket_events_pipeline.defs.columns import column_schema
 from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
 from ticket_events_pipeline.defs.freshness import RAW_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline, ownership
 from ticket_events_pipeline.defs.runs import NOTE_TAG
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.fetch import fetch_days
+from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS, Stream
+from ticket_events_pipeline.tables.streams import STREAMS, Stream
 
 ZENDESK_POOL = "zendesk_api"
 """At most two runs at a time fetch (dagster.yaml): a long backfill must not starve the hourly fetch."""
 
 
-DESCRIPTIONS = {
-    "ticket_events": "Audits of the account's tickets, and rows of the documented metric-event shape if the endpoint sends "
-    "them; from `/api/v2/incremental/ticket_events`.",
-    "ticket_metric_events": "Metric events of the account's tickets: SLA policies applied, breaches, fulfilments; "
-    "from `/api/v2/incremental/ticket_metric_events`.",
-}
-
-API_PAGES = {
-    "ticket_events": "https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/"
-    "#incremental-ticket-event-export",
-    "ticket_metric_events": "https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_events/",
-}
-
-
 def _fetcher(stream: Stream) -> MakeDays:
-    def fetch(context: dg.AssetExecutionContext, pipeline: TicketEventsPipeline, days: list[Day]) -> Iterator[DayMetadata]:
+    def fetch(context: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
         log = context.log.info
-        settings = pipeline.settings()
-        for warning in pipeline.new_warnings(settings):
+        for warning in pipeline.new_warnings():
             context.log.warning(warning)
         if note := context.run.tags.get(NOTE_TAG):
             log(note)
-        store = pipeline.store()
-        log(f"account {settings.account}, files below {store.location}")
-        owner = ownership(settings, stream)
-        with pipeline.client(settings, log) as client:
-            passed = fetch_days(
+        log(f"account {pipeline.settings.account}, files below {pipeline.store.location}")
+        with pipeline.client(log) as client:
+            fetched = fetch_days(
                 client,
-                store,
+                pipeline.store,
                 stream=stream,
                 days=days,
-                ownership=owner,
+                ownership=pipeline.ownership(stream),
                 clock=wall_clock,
                 log=log,
                 label=f"Dagster run {context.run.run_id}",
-                requests_per_minute=pipeline.quota(settings, log).known_per_minute(),
+                requests_per_minute=pipeline.quota.known_per_minute(),
             )
-            for day in passed:
-                if token_warning := pipeline.token_warning(settings, client):
+            for day in fetched:
+                if token_warning := pipeline.token_warning(client):
                     context.log.warning(token_warning)
                 yield str(day.day), committed_metadata(day)
 
@@ -94,7 +77,7 @@ def committed_metadata(committed: CommittedDay) -> dict[str, Any]:
 
 
 def raw_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
-    """Both raw assets of the account, `ticket_events` first."""
+    """The raw assets of the account, one a stream."""
     return [
         daily_asset(
             scope,
@@ -104,16 +87,16 @@ def raw_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
             freshness=RAW_FRESHNESS,
             shown=Shown(
                 group="zendesk",
-                description=DESCRIPTIONS[stream.name],
+                description=f"{stream.doc}; from `/api/v2/incremental/{stream.name}`.",
                 kinds={"zendesk", "parquet"},
                 made_by=fetch_days,
                 team="data_engineering",
-                tags={"source": "zendesk", "personal_data": "yes" if stream is TICKET_EVENTS else "no"},
+                tags={"source": "zendesk", "personal_data": "yes" if stream.has_personal_data else "no"},
                 metadata={
                     **column_schema(stream.name, RAW_SCHEMAS[stream.name]),
-                    "zendesk_api": dg.MetadataValue.url(API_PAGES[stream.name]),
+                    "zendesk_api": dg.MetadataValue.url(stream.api_page),
                 },
             ),
         )
-        for stream in (TICKET_EVENTS, TICKET_METRIC_EVENTS)
+        for stream in STREAMS.values()
     ]

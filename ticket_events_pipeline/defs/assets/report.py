@@ -8,18 +8,19 @@ from typing import Any
 import dagster as dg
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
+from ticket_events_pipeline.defs.daily_asset import Shown, daily_asset
 from ticket_events_pipeline.defs.freshness import SLA_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.report.builder import report_reader
 from ticket_events_pipeline.report.files import MadeReport, write_report
 from ticket_events_pipeline.report.model import DayReport
+from ticket_events_pipeline.tables.streams import AUDITS
 
 REPORT = "sla_breach_report"
 
-UPSTREAM = ("daily_sla_breach_summary", "sla_targets", "ticket_events")
+UPSTREAM = ("daily_sla_breach_summary", "sla_targets", AUDITS)
 """Of its own day. The thirty days before are read too, but their change makes all later summaries anew, and so the reports; a
 dependency on them would keep the report out of the run that makes its summary."""
 
@@ -29,7 +30,7 @@ def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
     return daily_asset(
         scope,
         REPORT,
-        _maker(scope),
+        _make_reports,
         deps=[scope.key(asset) for asset in UPSTREAM],
         freshness=SLA_FRESHNESS,
         shown=Shown(
@@ -45,14 +46,11 @@ def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
     )
 
 
-def _maker(scope: AccountScope) -> MakeDays:
-    def make(_: dg.AssetExecutionContext, pipeline: TicketEventsPipeline, days: list[Day]) -> Iterator[DayMetadata]:
-        reader = report_reader(pipeline.store(), scope.lake_settings(), days)
-        for day in days:
-            report = reader.read(day)
-            yield str(day), _metadata(report, write_report(pipeline.store(), report))
-
-    return make
+def _make_reports(_: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
+    reader = report_reader(pipeline.store, pipeline.lake_settings, days)
+    for day in days:
+        report = reader.read(day)
+        yield str(day), _metadata(report, write_report(pipeline.store, report))
 
 
 def _metadata(report: DayReport, made: MadeReport) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from ticket_events_pipeline.defs.columns import column_lineage, column_schema
 from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
 from ticket_events_pipeline.defs.freshness import SLA_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
-from ticket_events_pipeline.defs.resources import TicketEventsPipeline
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.report.builder import report_reader
 from ticket_events_pipeline.report.charts import breach_chart_image, chart_text
 from ticket_events_pipeline.report.markdown import summary_markdown
@@ -24,6 +24,7 @@ from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, SLA_TARGETS_SCHEMA
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 SUMMED_COLUMNS = (
     "breaches",
@@ -48,14 +49,14 @@ DESCRIPTIONS = {
 }
 
 Facts = Callable[[MadeDay], dict[str, Any]]
-FactsOf = Callable[[TicketEventsPipeline, list[Day]], Facts]
+FactsOf = Callable[[Pipeline, list[Day]], Facts]
 """What the UI shows of the days of a run beside what it shows of every SLA day."""
 
 
 def _maker(make: Callable[[Store, list[Day]], Iterator[MadeDay]], facts_of: FactsOf) -> MakeDays:
-    def make_days(_: dg.AssetExecutionContext, pipeline: TicketEventsPipeline, days: list[Day]) -> Iterator[DayMetadata]:
+    def make_days(_: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
         facts = facts_of(pipeline, days)
-        for made in make(pipeline.store(), days):
+        for made in make(pipeline.store, days):
             yield str(made.day), {**facts(made), **made_metadata(made)}
 
     return make_days
@@ -93,24 +94,20 @@ def _target_facts(made: MadeDay) -> dict[str, Any]:
     return {f"outcome_{count['values']}": count["counts"] for count in counts}
 
 
-def _summary_facts(scope: AccountScope) -> FactsOf:
+def _summary_facts(pipeline: Pipeline, days: list[Day]) -> Facts:
     """The sums that the UI plots day by day, and the day as people read it: a table and a chart."""
+    reader = report_reader(pipeline.store, pipeline.lake_settings, days)
 
-    def facts_of(pipeline: TicketEventsPipeline, days: list[Day]) -> Facts:
-        reader = report_reader(pipeline.store(), scope.lake_settings(), days)
+    def facts(made: MadeDay) -> dict[str, Any]:
+        report = reader.read(made.day, with_tickets=False)
+        return {
+            "breaches_by_policy": dg.MetadataValue.md(summary_markdown(report)),
+            "last_30_days": dg.MetadataValue.md(f"![{chart_text(report.chart)}]({breach_chart_image(report.chart)})"),
+            **summary_sums(made.table),
+            "restatements": made.restatements or 0,
+        }
 
-        def facts(made: MadeDay) -> dict[str, Any]:
-            report = reader.read(made.day, with_tickets=False)
-            return {
-                "breaches_by_policy": dg.MetadataValue.md(summary_markdown(report)),
-                "last_30_days": dg.MetadataValue.md(f"![{chart_text(report.chart)}]({breach_chart_image(report.chart)})"),
-                **summary_sums(made.table),
-                "restatements": made.restatements or 0,
-            }
-
-        return facts
-
-    return facts_of
+    return facts
 
 
 def summary_sums(summary: pa.Table) -> dict[str, Any]:
@@ -129,7 +126,7 @@ def sla_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
         scope,
         "sla_clocks",
         _maker(make_clocks, lambda *_: lambda _: {}),
-        deps=[scope.key("ticket_events"), scope.key("ticket_metric_events"), own_previous_day],
+        deps=[*(scope.key(stream) for stream in SLA_STREAMS), own_previous_day],
         shown=_shown(scope, "sla_clocks", make_clocks, CLOCKS_SCHEMA),
     )
     targets = daily_asset(
@@ -142,7 +139,7 @@ def sla_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
     summary = daily_asset(
         scope,
         "daily_sla_breach_summary",
-        _maker(make_summaries, _summary_facts(scope)),
+        _maker(make_summaries, _summary_facts),
         deps=[targets],
         freshness=SLA_FRESHNESS,
         shown=_shown(scope, "daily_sla_breach_summary", make_summaries, DAILY_SLA_BREACH_SUMMARY_SCHEMA),

@@ -66,7 +66,7 @@ def _observed(
     failed = failed_runs(context.instance, repository, label, key_prefix=scope.key_prefix, now=now, is_told=memory.has_told)
     seen = Observed(now, scope.timezone, failed_runs=failed, summary_path="/".join(scope.key(SUMMARY).path))
     try:
-        store, today = scope.store(), scope.day_containing(now)
+        store, today = scope.pipeline().store, scope.day_containing(now)
     except TicketEventsError as error:
         problems.append(str(error))
         return seen
@@ -76,7 +76,7 @@ def _observed(
 
 def _account(scope: AccountScope) -> str | None:
     try:
-        return scope.name or scope.lake_settings().account
+        return scope.name or scope.pipeline().lake_settings.account
     except SettingsError:
         return None
 

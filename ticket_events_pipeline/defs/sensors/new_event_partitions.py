@@ -32,11 +32,11 @@ from ticket_events_pipeline.defs.stored_days import (
 from ticket_events_pipeline.defs.tick_report import TickReport, Told, given_up_reason, settled_reason, together, unusable_reason
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.report.files import REPORT
-from ticket_events_pipeline.sla.footer_cache import TABLES, FooterMemory
-from ticket_events_pipeline.sla.sources import RAW_STREAMS
-from ticket_events_pipeline.sla.staleness import SUMMARY, Comparison, Stretch, before_obstacle, compared, stretches
+from ticket_events_pipeline.sla.footer_cache import TABLES, FooterCache
+from ticket_events_pipeline.sla.staleness import SUMMARY, Comparison, StaleRange, compare, range_before_obstacle, stale_ranges
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 DAILY_ASSETS = (*TABLES, REPORT)
 """A run or backfill over any of them holds its days."""
@@ -90,7 +90,7 @@ class Memory:
 
     def __init__(self, scope: AccountScope) -> None:
         self._scope = scope
-        self._footers = FooterMemory()
+        self._footers = FooterCache()
         self._found: Found | None = None
         self._today: Day | None = None
         self.lock = Lock()
@@ -107,7 +107,7 @@ class Memory:
         found = self._compared(store)
         is_told_anew = self.log.look(instance, mark, found.standing)
         if is_told_anew or found is not self._found or found.unrecorded:
-            unrecorded = unrecorded_days(found.comparison.look, found.standing, self.log)
+            unrecorded = unrecorded_days(found.comparison.stored, found.standing, self.log)
             unrecorded += unrecorded_reports(store, self._scope, found.standing[SUMMARY], self.log)
             self._found = Found(found.comparison, found.standing, [one for one in unrecorded if one not in self.untellable])
         return self._found
@@ -115,25 +115,25 @@ class Memory:
     def _compared(self, store: Store) -> Found:
         """The files, compared; what was found the last time, if none has changed."""
         first, today = self._scope.first_day, self._scope.day_containing(wall_clock())
-        look = self._footers.look(store, self._scope.timezone)
-        if self._found is not None and look is self._found.comparison.look and today == self._today:
+        stored = self._footers.read(store, self._scope.timezone)
+        if self._found is not None and stored is self._found.comparison.stored and today == self._today:
             return self._found
 
         def is_partition(day: Day) -> bool:
             return first <= day <= today
 
         self._today, self.untellable = today, set()
-        return Found(compared(look, is_partition), {**standing_days(look, is_partition), REPORT: []}, [])
+        return Found(compare(stored, is_partition), {**standing_days(stored, is_partition), REPORT: []}, [])
 
 
 def _tick(context: dg.SensorEvaluationContext, scope: AccountScope, memory: Memory) -> dg.SensorResult:
     """Compare what every summary was made from with what is stored, ask for runs where they differ, and tell the log."""
-    repository, instance, store = context.repository_def, context.instance, scope.store()
+    repository, instance, store = context.repository_def, context.instance, scope.pipeline().store
     if repository is None:
         raise dg.DagsterInvariantViolationError("the sensor needs its repository to know which backfills touch its assets")
     ended = unnoted_runs(instance, scope)  # before the files are looked at: what stands then is what they left
     found, busy = memory.look(instance, store), {}
-    if not found.comparison.look.unread:
+    if not found.comparison.stored.unread:
         note(instance, scope, ended, found.comparison)
     if found.comparison.stale or found.unrecorded:
         keys = [scope.key(asset) for asset in DAILY_ASSETS]
@@ -168,14 +168,14 @@ class _Answer:
     def asked(self) -> tuple[list[dg.RunRequest], TickReport]:
         """The runs to be asked for, and what there is to say of every stretch; no run before there was time for all files."""
         comparison = self.found.comparison
-        look = comparison.look
+        stored = comparison.stored
         landed, unusable = len(comparison.landed), "" if comparison.landed else self._unusable()
-        report = TickReport(self.store.location, look.files, look.unread, landed=landed, unusable=unusable)
-        if look.unread:
+        report = TickReport(self.store.location, stored.files, stored.unread, landed=landed, unusable=unusable)
+        if stored.unread:
             return [], report
         requests: list[dg.RunRequest] = []
         asked, waiting, given_up, settled = [], [], [], []
-        for stretch, so_far in map(self._tried, stretches(comparison, self.store.location)):
+        for stretch, so_far in map(self._tried, stale_ranges(comparison, self.store.location)):
             holders = sorted({self.busy[day] for day in stretch.days if day in self.busy})
             if holders:
                 waiting.append(Told(stretch.days, f"{stretch.reason} {', '.join(holders)} is not over yet."))
@@ -189,21 +189,21 @@ class _Answer:
         blocked = together(comparison.blocked)
         return requests, replace(report, asked=asked, waiting=waiting, given_up=given_up, settled=settled, blocked=blocked)
 
-    def _tried(self, stretch: Stretch) -> tuple[Stretch, Tried]:
+    def _tried(self, stretch: StaleRange) -> tuple[StaleRange, Tried]:
         """What is to be asked for of a stretch, and how often it was; of one whose runs fail, the days before the obstacle."""
         so_far = tried(self.instance, self.scope, stretch)
         if so_far.has_failed:
-            before = before_obstacle(self.found.comparison, stretch, self.store.location)
+            before = range_before_obstacle(self.found.comparison, stretch, self.store.location)
             if before is not None:
                 return before, tried(self.instance, self.scope, before)
         return stretch, so_far
 
     def _unusable(self) -> str:
-        footers = self.found.comparison.look.footers
-        days = sorted({day for stream in RAW_STREAMS for day in footers[stream]})
+        footers = self.found.comparison.stored.footers
+        days = sorted({day for stream in SLA_STREAMS for day in footers[stream]})
         return unusable_reason(days, first=self.scope.first_day, last=self.scope.day_containing(wall_clock()))
 
-    def _settled(self, stretch: Stretch) -> str:
+    def _settled(self, stretch: StaleRange) -> str:
         day = stretch.days[0]
         here = self.store.url(partition_path(SUMMARY, day))
         record = self.log.record_now(self.instance, SUMMARY, day) or {}

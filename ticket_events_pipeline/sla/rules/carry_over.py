@@ -20,13 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.sla.rules.clocks import (
-    advance,
-    deleted_tickets,
-    empty_clocks,
-    open_tickets,
-    without_forgotten,
-)
+from ticket_events_pipeline.sla.rules.clocks import advance, deleted_tickets, empty_clocks, open_tickets, without_forgotten
 from ticket_events_pipeline.sla.rules.deletions import of_deleted
 from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once, ranges, union
 
@@ -106,7 +100,7 @@ def tickets_having(clocks: pa.Table, ids: Ints) -> Ints:
 
 
 @dataclass(frozen=True)
-class KeptLayer:
+class MemoryLayer:
     """A layer that is kept in memory; rows of tickets that it no longer names may still lie in it."""
 
     day: Day
@@ -114,7 +108,7 @@ class KeptLayer:
     clocks: SortedClocks
 
     @classmethod
-    def of(cls, day: Day, clocks: pa.Table, *, besides: Ints = NO_TICKETS) -> KeptLayer:
+    def of(cls, day: Day, clocks: pa.Table, *, besides: Ints = NO_TICKETS) -> MemoryLayer:
         """The layer of clocks sorted by ticket, that names some tickets besides."""
         content = SortedClocks(clocks)
         return cls(day, union(content.tickets, besides), content)
@@ -137,15 +131,15 @@ class KeptLayer:
         """See `Layer.having`."""
         return self.clocks.having(ids)
 
-    def without(self, tickets: Ints) -> KeptLayer:
+    def without(self, tickets: Ints) -> MemoryLayer:
         """See `Layer.without`. What isn't needed any more is given back once it is a quarter."""
         named = self.tickets[~among(self.tickets, tickets)]
         is_worth_a_copy = len(named) < 3 / 4 * len(self.clocks.tickets)
-        return KeptLayer(self.day, named, SortedClocks(self.rows(named)) if is_worth_a_copy else self.clocks)
+        return MemoryLayer(self.day, named, SortedClocks(self.rows(named)) if is_worth_a_copy else self.clocks)
 
 
 @dataclass(frozen=True)
-class Memory:
+class CarryOver:
     """What is remembered at the end of the newest layer's day.
 
     Attributes:
@@ -162,7 +156,7 @@ class Memory:
         """Those changes of status that may matter: of tickets that are deleted by one of them or have been before."""
         return of_deleted(changes, union(NO_TICKETS, *(layer.deleted_tickets for layer in self.layers)))
 
-    def advanced(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[Memory, KeptLayer]:
+    def advanced(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[CarryOver, MemoryLayer]:
         """The memory at the end of a later day, and its newest layer.
 
         Args:
@@ -178,13 +172,13 @@ class Memory:
         found = self._found(union(moved, self._open(), *left))
         clocks = advance(self._clocks(found), events, day, changes)
         known_to_older = union(NO_TICKETS, *(tickets for layer, tickets in found if layer.day >= oldest))
-        here = KeptLayer.of(day, clocks, besides=known_to_older)
-        return Memory((*(layer.without(here.tickets) for layer in staying), here)), here
+        here = MemoryLayer.of(day, clocks, besides=known_to_older)
+        return CarryOver((*(layer.without(here.tickets) for layer in staying), here)), here
 
-    def gathered(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[Memory, KeptLayer]:
+    def gathered(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[CarryOver, MemoryLayer]:
         """As `advanced`, but with all that is remembered in the one layer, so that no older one is needed."""
-        here = KeptLayer.of(day, advance(self.clocks(), events, day, changes))
-        return Memory((here,)), here
+        here = MemoryLayer.of(day, advance(self.clocks(), events, day, changes))
+        return CarryOver((here,)), here
 
     def _found(self, tickets: Ints) -> list[tuple[Layer, Ints]]:
         """The newest layer of each of the tickets that are named at all."""

@@ -16,7 +16,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.deletions import STATUS_CHANGES_SCHEMA, copies, metric_rows, ticket_rows
 from ticket_events_pipeline.sla.rules.events import DELETE, SLA_EVENTS_SCHEMA, merge
 from ticket_events_pipeline.sla.rules.replay import Timeline, replay
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, Segments, once, order_of
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, once, order_of
 from ticket_events_pipeline.tables.schemas import StoredTable
 
 REMEMBERED_SECONDS = 30 * 86_400
@@ -109,10 +109,10 @@ def alphabetic_codes(column: pa.ChunkedArray) -> Ints:
     return codes
 
 
-def _clocks_in(rows: pa.Table) -> Segments:
+def _clocks_in(rows: pa.Table) -> RowRuns:
     """The runs of rows of one clock."""
     metric = rows["metric"].combine_chunks().indices
-    return Segments.of(rows["ticket_id"].to_numpy(), metric.to_numpy(), rows["instance_id"].to_numpy())
+    return RowRuns.of(rows["ticket_id"].to_numpy(), metric.to_numpy(), rows["instance_id"].to_numpy())
 
 
 def deleted_tickets(clocks: pa.Table) -> Ints:
@@ -129,21 +129,21 @@ def open_tickets(clocks: pa.Table) -> Ints:
 def timeline_of(rows: pa.Table) -> Timeline:
     """Rows sorted by (clock, time, rank, id), as `replay` wants them."""
     return Timeline(
-        clocks=Segments.of(rows["clock"].to_numpy()),
+        clocks=RowRuns.of(rows["clock"].to_numpy()),
         rank=rows["rank"].to_numpy(),
         deleted=rows["deleted"].to_numpy(),
         has_policy=rows["has_policy"].to_numpy(),
     )
 
 
-def _remembered(clocks: pa.Table, runs: Segments, day: Day) -> Bools:
+def _remembered(clocks: pa.Table, runs: RowRuns, day: Day) -> Bools:
     """Per clock: its target is open, its ticket unsolved, or the ticket's last event not yet 30 days ago.
 
     A deleted ticket is not unsolved. The ticket's own clock, which says so, is remembered as long as any other.
     """
     columns = ["ticket_id", "metric", "instance_id", "rank", "is_fulfilled", "is_open"]
     last = clocks.select(columns).take(pa.array(runs.lasts))
-    tickets = Segments.of(last["ticket_id"].to_numpy())
+    tickets = RowRuns.of(last["ticket_id"].to_numpy())
     is_event, rank = ~clocks["deleted"].to_numpy(), clocks["rank"].to_numpy()
     is_alive = runs.count(is_event & (rank < DELETE)) > 0  # a clock that has not only withdrawn events
     runs_on = ~last["is_fulfilled"].to_numpy() & pc.equal(last["metric"], UNSOLVED_METRIC).to_numpy() & is_alive

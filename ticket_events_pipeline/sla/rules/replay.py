@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ticket_events_pipeline.sla.rules.events import ACTIVATE, APPLY, BREACH, DELETE, FULFILL
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, Segments
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns
 
 
 @dataclass(frozen=True)
 class Timeline:
     """Events sorted by clock, then by rule 2, among them its ticket's deletions and restorations; one run of `clocks` each."""
 
-    clocks: Segments
+    clocks: RowRuns
     rank: npt.NDArray[np.int8]
     deleted: Bools
     has_policy: Bools

@@ -16,14 +16,14 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Segments:
+class RowRuns:
     """Consecutive runs that together cover `size` rows; `starts` holds the first row of each."""
 
     starts: Ints
     size: int
 
     @classmethod
-    def of(cls, *keys: npt.NDArray[np.generic]) -> Segments:
+    def of(cls, *keys: npt.NDArray[np.generic]) -> RowRuns:
         """The runs of rows that are equal in all `keys`, which are sorted alike."""
         size = len(keys[0])
         is_start = np.zeros(size, bool)
@@ -96,7 +96,7 @@ def order_of(*keys: npt.NDArray[np.generic]) -> Ints:
         return np.empty(0, np.int64)
     wide = [key.astype(np.int64, copy=False) for key in keys]
     bits = len(wide[0]).bit_length()
-    head, used = _packed(wide, most=2 ** (63 - bits))
+    head, used = _packed(wide, limit=2 ** (63 - bits))
     if not used:
         return np.lexsort(wide[::-1])
     # With the row's own number in its last bits, what is sorted are plain numbers, which is three times as fast as rows.
@@ -104,14 +104,14 @@ def order_of(*keys: npt.NDArray[np.generic]) -> Ints:
     return _in_order_within(order, head[order], wide[used:])
 
 
-def _packed(keys: list[Ints], *, most: int) -> tuple[Ints, int]:
+def _packed(keys: list[Ints], *, limit: int) -> tuple[Ints, int]:
     """One key in place of the first ones, of less than `most` values; and how many it stands for."""
     packed, values = np.zeros(len(keys[0]), np.int64), 1
     for used, key in enumerate(keys):
         lowest = int(key.min())
         span = int(key.max()) - lowest + 1
         values *= span
-        if values >= most:
+        if values >= limit:
             return packed, used
         packed = packed * span + (key - lowest)
     return packed, len(keys)
@@ -126,7 +126,7 @@ def _in_order_within(order: Ints, head: Ints, keys: list[Ints]) -> Ints:
         is_same &= ordered[:-1] == ordered[1:]
     if not is_wrong.any():
         return order
-    runs = Segments.of(head)
+    runs = RowRuns.of(head)
     is_wrong_run = np.zeros(len(runs.starts), bool)
     is_wrong_run[runs.run_of_row[1:][is_wrong]] = True
     places = np.flatnonzero(is_wrong_run[runs.run_of_row])
@@ -146,7 +146,7 @@ def among(values: Ints, ascending: Ints) -> Bools:
 
 def once(values: Ints) -> Ints:
     """The values without those that follow upon their like: of ascending ones, each once."""
-    return values[Segments.of(values).starts]
+    return values[RowRuns.of(values).starts]
 
 
 def union(*values: Ints) -> Ints:

@@ -11,12 +11,13 @@ from ticket_events_pipeline.errors import OverfullSecondError
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.zendesk.client import WalkedPage
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS, EventPage
+from ticket_events_pipeline.zendesk.page import EventPage
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch, ownership_of, stored_ids
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 DAY = Day.parse("2026-03-02")
 NOON = DAY.start + 12 * 3600

@@ -14,8 +14,8 @@ from ticket_events_pipeline.ingest.lease import Lease, hold_days, known_passes
 from ticket_events_pipeline.process import this_process
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.properties.test_ingest import metric_event
 from ticket_events_pipeline_tests.support.fault_injection import bury
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, ownership_of, stored_ids

@@ -9,8 +9,9 @@ from ticket_events_pipeline.ingest.estimate import RowsEstimate
 from ticket_events_pipeline.ingest.progress import Progress, duration_text
 from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.headers import QuotaHeader
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, EventPage
+from ticket_events_pipeline.zendesk.page import EventPage
 from ticket_events_pipeline_tests.support.fetches import Moment
+from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS
 
 DAYS = days_between(Day.parse("2026-03-01"), Day.parse("2026-03-10"))
 START, END = DAYS[0].start, DAYS[-1].end

@@ -6,14 +6,14 @@ import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.quality.ledger import ledger_problems
-from ticket_events_pipeline.storage.batches import ROWS_PER_BATCH
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.stored_file import ROWS_PER_BATCH
 from ticket_events_pipeline.tables.schemas import TICKET_METRIC_EVENTS_SCHEMA
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
 from ticket_events_pipeline_tests.support.quality_cases import DAY, METRIC, NOON, metric_event, named
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 # What a ledger may look like, by hand: the pages of one complete day, each (start, end, rows).
 

@@ -20,10 +20,10 @@ from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import verify_days
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.raw_footer import MOST_MISSED_IDS, read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore
-from ticket_events_pipeline.zendesk.page import STREAMS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.damages import rewrite
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF, audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching, stored_ids

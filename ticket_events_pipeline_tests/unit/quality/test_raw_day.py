@@ -21,10 +21,10 @@ from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, write_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import RAW_SCHEMAS
-from ticket_events_pipeline.zendesk.page import STREAMS, TICKET_METRIC_EVENTS
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.damages import DAMAGES, FIELDS, rewrite, with_field
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch, fetching
 from ticket_events_pipeline_tests.support.quality_cases import (
@@ -41,6 +41,7 @@ from ticket_events_pipeline_tests.support.quality_cases import (
     named,
     verified,
 )
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 MONTH = days_between(Day.parse("2026-03-01"), Day.parse("2026-03-30"))
 WEEK = days_between(DAY.plus(-3), DAY.plus(3))

@@ -11,19 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.storage.decode import RejectedRow, decode_rows
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.json_values import _deep_json, compact_json
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.rejected_rows import RejectedRows
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.answers import Unreadable
 from ticket_events_pipeline.zendesk.json_body import parse_json
-from ticket_events_pipeline.zendesk.page import STREAMS, PageRequest, decode_page
+from ticket_events_pipeline.zendesk.page import PageRequest, decode_page
 from ticket_events_pipeline.zendesk.walk import row_key
-from ticket_events_pipeline_tests.support.client_bench import BearerToken, Bench
+from ticket_events_pipeline_tests.support.client_bench import Bench
 from ticket_events_pipeline_tests.support.decoding_oracle import through_parquet, untold
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF, FaultyAccount, audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import ownership_of

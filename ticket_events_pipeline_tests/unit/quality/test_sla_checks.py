@@ -20,8 +20,8 @@ from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
 from ticket_events_pipeline.sla.rules.targets import targets
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, TABLES
 from ticket_events_pipeline_tests.properties.test_sla import FIRST, audits, histories
 from ticket_events_pipeline_tests.support.damages import another_days, removed, rewrite, truncated

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.quality.sla_feed import FEWEST_EXPECTED, Traffic, expected_applies, slas_are_applied
 from ticket_events_pipeline.quality.volume import FEWEST_ROWS_APART, FEWEST_WEEKS, WEEKS, is_far, volume_is_usual
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.damages import rewrite, truncated
 from ticket_events_pipeline_tests.support.sla_roots import METRIC, put_raw_day
 
@@ -17,7 +17,7 @@ TUESDAY = Day.parse("2026-03-10")
 
 def put_rows(root, day, rows, *, stream=METRIC, complete=True):
     """A file whose footer tells of so many rows; it holds none."""
-    put_raw_day(root, [], day, stream=stream, told={"rows": str(rows), "complete": str(complete).lower()})
+    put_raw_day(root, [], day, stream=stream, more_footer={"rows": str(rows), "complete": str(complete).lower()})
 
 
 def weeks_of(root, rows, *, day=TUESDAY, stream=METRIC):

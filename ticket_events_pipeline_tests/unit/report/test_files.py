@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.report.files import read_report, report_days, write_report
-from ticket_events_pipeline.storage.store import FolderStore, open_store
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline_tests.support.hand_made_reports import BERLIN, of_day
 from ticket_events_pipeline_tests.support.html_page import parsed
 from ticket_events_pipeline_tests.support.object_server import object_server

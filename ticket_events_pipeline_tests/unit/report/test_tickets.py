@@ -17,8 +17,8 @@ from ticket_events_pipeline.report.model import TicketFacts
 from ticket_events_pipeline.report.tickets import LOOK_BACK_DAYS, TicketFactsReader
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.storage.decode import decode_rows
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
-from ticket_events_pipeline.storage.store import FolderStore
 
 DAY = Day.parse("2026-03-20")
 NOTHING = TicketFacts()

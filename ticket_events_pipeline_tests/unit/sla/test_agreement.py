@@ -12,9 +12,10 @@ from ticket_events_pipeline.sla.agreement import MADE_FROM_CLOCKS, MADE_FROM_TAR
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.inputs import day_inputs
-from ticket_events_pipeline.sla.sources import RAW_STREAMS, raw_state
+from ticket_events_pipeline.sla.sources import raw_state
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 from ticket_events_pipeline_tests.support.damages import path_of, removed, rewrite
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import METRIC, make_sla_days, put_audits, put_raw_day
@@ -60,9 +61,9 @@ def problems(root):
     store = FolderStore(root)
     found = {}
     for day in DAYS:
-        events, metric_events = (raw_state(store, stream, day) for stream in RAW_STREAMS)
+        states = {stream: raw_state(store, stream, day) for stream in SLA_STREAMS}
         memory = (read_metadata(store, CLOCKS, day.plus(-1)) or {}).get("content_hash")
-        expected = day_inputs(day, ticket_events=events, ticket_metric_events=metric_events, previous_clocks=memory)
+        expected = day_inputs(day, states, previous_clocks=memory)
         footers = dict(zip(("clocks", "targets", "summary"), (read_metadata(store, asset, day) for asset in SLA), strict=True))
         found[day] = sla_day_problem(expected, **footers)
     return {day: problem for day, problem in found.items() if problem is not None}

@@ -8,8 +8,8 @@ import pytest
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sandbox.answers import json_answer
 from ticket_events_pipeline.sla.build import TARGETS
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.integration.test_sensor import event
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.sla_cases import Clock
@@ -96,7 +96,7 @@ def test_of_an_event_in_both_streams_the_later_fetch_is_what_counts(tmp_path, fe
     }
     for stream, clock in told.items():
         fetched_at = str(Clock.DAY.end + 3600 + (stream == fetched_later))
-        put_raw_day(tmp_path, clock.events, Clock.DAY, stream=stream, told={"fetched_at": fetched_at})
+        put_raw_day(tmp_path, clock.events, Clock.DAY, stream=stream, more_footer={"fetched_at": fetched_at})
     make_sla_days(tmp_path, Clock.DAY, Clock.DAY)
     assert read_partition(FolderStore(tmp_path), TARGETS, Clock.DAY)["outcome"].to_pylist() == [outcome]
 

@@ -14,13 +14,13 @@ import pytest
 from ticket_events_pipeline.day import days_between
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_targets
-from ticket_events_pipeline.sla.carry_over_files import known_before
+from ticket_events_pipeline.sla.carry_over_files import carry_over_before
 from ticket_events_pipeline.sla.clock_files import CLOCKS, DELETED, FORGOTTEN, REACHES_BACK, read_layer
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS
 from ticket_events_pipeline.sla.rules.clocks import CLOCKS_SCHEMA, deleted_tickets
 from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, write_partition
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.support.damages import path_of, removed, rewrite, truncated
 from ticket_events_pipeline_tests.support.sla_cases import Clock, clocks_by_day
 from ticket_events_pipeline_tests.support.sla_roots import (
@@ -146,14 +146,17 @@ def test_every_day_made_alone_is_that_of_one_range(right, tmp_path):
 
 @pytest.mark.parametrize("for_days", [1, 2])
 def test_what_is_read_is_what_a_memory_without_files_holds(right, for_days):
-    known = known_before(FolderStore(right), DAYS[-1].plus(1), for_days=for_days)
+    known = carry_over_before(FolderStore(right), DAYS[-1].plus(1), for_days=for_days)
     carried = clocks_by_day(EVENTS, FIRST, DAYS[-1], audits=AUDITS)[DAYS[-1]]
-    assert sorted(known.memory.clocks()["id"].to_pylist()) == sorted(carried["id"].to_pylist())
-    assert len(known.memory.layers) == REACH_DAYS + 1
+    assert sorted(known.carry_over.clocks()["id"].to_pylist()) == sorted(carried["id"].to_pylist())
+    assert len(known.carry_over.layers) == REACH_DAYS + 1
 
 
 def test_no_ticket_is_kept_twice_in_memory(right):
-    named = [layer.tickets.tolist() for layer in known_before(FolderStore(right), DAYS[-1].plus(1), for_days=2).memory.layers]
+    named = [
+        layer.tickets.tolist()
+        for layer in carry_over_before(FolderStore(right), DAYS[-1].plus(1), for_days=2).carry_over.layers
+    ]
     assert sum(map(len, named)) == len({ticket for tickets in named for ticket in tickets})
 
 
@@ -171,7 +174,7 @@ def test_a_days_file_holds_the_tickets_that_moved_or_are_open_and_no_others(righ
     open_at_end = set(targets["ticket_id"].filter(is_open).to_pylist())
     assert open_at_end - moved
     assert set(clocks["ticket_id"].to_pylist()) == moved | open_at_end
-    remembered = known_before(FolderStore(right), day.plus(1), for_days=1).memory.clocks()
+    remembered = carry_over_before(FolderStore(right), day.plus(1), for_days=1).carry_over.clocks()
     assert len(set(remembered["ticket_id"].to_pylist())) > len(moved | open_at_end)
 
 
@@ -280,7 +283,7 @@ def assert_history_begins_after(root, right, broken):
     assert [day.provenance.history_from for day in made] == [broken.plus(1).date]
     assert [day.provenance.deletions.since for day in made] == [broken.plus(1).date]
     known, whole = (set(read_layer(FolderStore(place), NEXT).tickets.tolist()) for place in (root, right))
-    remembered = known_before(FolderStore(right), NEXT.plus(1), for_days=1).memory.clocks()
+    remembered = carry_over_before(FolderStore(right), NEXT.plus(1), for_days=1).carry_over.clocks()
     since = {event["ticket_id"] for event in EVENTS if broken.plus(1).start <= event["time"] < NEXT.end}
     assert whole | since <= known < set(remembered["ticket_id"].to_pylist())
     assert {row["ticket_id"] for row in open_targets(root)} == {row["ticket_id"] for row in open_targets(right)}
@@ -434,7 +437,9 @@ def test_a_ticket_whose_only_event_went_to_another_is_forgotten_in_files_too(tmp
         make_sla_days(tmp_path, day, day)
     assert footer(tmp_path, days[2])[FORGOTTEN] == "[1]"
     assert tables(tmp_path, days[3], TARGETS)[0]["ticket_id"].to_pylist() == [2]
-    assert known_before(FolderStore(tmp_path), days[3].plus(1), for_days=1).memory.clocks()["ticket_id"].to_pylist() == [2]
+    assert carry_over_before(FolderStore(tmp_path), days[3].plus(1), for_days=1).carry_over.clocks()[
+        "ticket_id"
+    ].to_pylist() == [2]
 
 
 def test_days_without_any_event_have_files_that_are_gone_on_from(tmp_path):

@@ -10,11 +10,12 @@ import pytest
 from ticket_events_pipeline.day import days_between, wall_clock
 from ticket_events_pipeline.errors import DamagedFileError, TransientError, UsageError
 from ticket_events_pipeline.sla import footer_cache
-from ticket_events_pipeline.sla.footer_cache import CACHE, TABLES, FooterMemory
+from ticket_events_pipeline.sla.footer_cache import CACHE, TABLES, FooterCache
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS
-from ticket_events_pipeline.sla.staleness import compared, stretches
+from ticket_events_pipeline.sla.staleness import compare, stale_ranges
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import partition_path
-from ticket_events_pipeline.storage.store import FolderStore, open_store
 from ticket_events_pipeline_tests.support.object_server import object_server
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import METRIC, make_sla_days, put_audits, put_raw_day
@@ -62,54 +63,54 @@ def store(root):
     return CountedStore(root)
 
 
-def stale(look):
-    return dict(compared(look, lambda _: True).stale)
+def stale(stored):
+    return dict(compare(stored, lambda _: True).stale)
 
 
 def test_each_footer_is_read_once_and_then_only_those_that_have_changed(root, store):
-    memory = FooterMemory()
-    look = memory.look(store, "UTC")
-    assert (look.files, look.unread, stale(look)) == (FILES, 0, {})
+    cache = FooterCache()
+    stored = cache.read(store, "UTC")
+    assert (stored.files, stored.unread, stale(stored)) == (FILES, 0, {})
     assert len(store.news()) == FILES
-    assert memory.look(store, "UTC") is look
+    assert cache.read(store, "UTC") is stored
     assert store.news() == []
     put_raw_day(root, EVENTS[:1], DAYS[1])
-    look = memory.look(store, "UTC")
+    stored = cache.read(store, "UTC")
     assert store.news() == [partition_path(METRIC, DAYS[1])]
-    assert stale(look) == {DAYS[1]: "sla_clocks was made from another file of ticket_metric_events than lies there now."}
+    assert stale(stored) == {DAYS[1]: "sla_clocks was made from another file of ticket_metric_events than lies there now."}
 
 
 def test_a_file_that_goes_and_comes_back_is_seen_each_time(root, store):
-    memory = FooterMemory()
-    memory.look(store, "UTC")
+    cache = FooterCache()
+    cache.read(store, "UTC")
     folder = root / SLA[2] / f"date={DAYS[2]}"
     folder.rename(root / "aside")
-    assert stale(memory.look(store, "UTC")) == {DAYS[2]: "daily_sla_breach_summary has not been made."}
+    assert stale(cache.read(store, "UTC")) == {DAYS[2]: "daily_sla_breach_summary has not been made."}
     (root / "aside").rename(folder)
-    assert stale(memory.look(store, "UTC")) == {}
+    assert stale(cache.read(store, "UTC")) == {}
 
 
 def test_a_file_of_equal_size_and_modification_time_is_another_one(root, store):
-    memory = FooterMemory()
-    memory.look(store, "UTC")
+    cache = FooterCache()
+    cache.read(store, "UTC")
     path = root / partition_path(METRIC, DAYS[0])
     times, content = path.stat(), path.read_bytes()
     path.write_bytes(content[:-1] + b"?")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    look = memory.look(store, "UTC")
-    assert str(path) in look.unreadable[METRIC][DAYS[0]].reason
-    assert list(compared(look, lambda _: True).blocked) == [DAYS[0]]
+    stored = cache.read(store, "UTC")
+    assert str(path) in stored.unreadable[METRIC][DAYS[0]].reason
+    assert list(compare(stored, lambda _: True).blocked) == [DAYS[0]]
 
 
 def test_a_file_that_was_just_written_is_read_once_more_when_it_is_two_seconds_old(store, monkeypatch):
-    memory = FooterMemory()
-    memory.look(store, "UTC")
+    cache = FooterCache()
+    cache.read(store, "UTC")
     store.news()
     later = wall_clock() + 3
-    monkeypatch.setattr("ticket_events_pipeline.storage.store.wall_clock", lambda: later)
-    memory.look(store, "UTC")
+    monkeypatch.setattr("ticket_events_pipeline.storage.folder_store.wall_clock", lambda: later)
+    cache.read(store, "UTC")
     assert len(store.news()) == FILES
-    memory.look(store, "UTC")
+    cache.read(store, "UTC")
     assert store.news() == []
 
 
@@ -123,14 +124,14 @@ def test_what_is_not_read_in_time_is_not_known_and_the_next_look_goes_on(root):
             return super().reader(path)
 
     store = SlowStore(root)
-    memory = FooterMemory(seconds=0.1)
-    assert memory.look(store, "UTC").unread >= len(DAYS)
+    cache = FooterCache(seconds=0.1)
+    assert cache.read(store, "UTC").unread >= len(DAYS)
     store.answers.set()
     for _ in range(100):
-        look = memory.look(store, "UTC")
-        if not look.unread:
+        stored = cache.read(store, "UTC")
+        if not stored.unread:
             break
-    assert (look.unread, stale(look)) == (0, {})
+    assert (stored.unread, stale(stored)) == (0, {})
 
 
 def test_a_file_that_cannot_be_reached_is_not_taken_for_a_damaged_one(root):
@@ -141,16 +142,16 @@ def test_a_file_that_cannot_be_reached_is_not_taken_for_a_damaged_one(root):
                 raise TransientError("503")
             return super().reader(path)
 
-    store, memory = Unsteady(root), FooterMemory()
-    look = memory.look(store, "UTC")
-    assert look.unread == 0
+    store, cache = Unsteady(root), FooterCache()
+    stored = cache.read(store, "UTC")
+    assert stored.unread == 0
     for day in DAYS:
-        found = look.unreadable[SLA[0]][day]
+        found = stored.unreadable[SLA[0]][day]
         assert (found.reason, found.may_be_replaced) == (f"{root / partition_path(SLA[0], day)} can't be read now: 503", False)
-    found = compared(look, lambda _: True)
+    found = compare(stored, lambda _: True)
     assert (list(found.blocked), found.stale) == (DAYS, {})
-    look = memory.look(store, "UTC")
-    assert (look.unread, dict(look.unreadable[SLA[0]]), stale(look)) == (0, {}, {})
+    stored = cache.read(store, "UTC")
+    assert (stored.unread, dict(stored.unreadable[SLA[0]]), stale(stored)) == (0, {}, {})
 
 
 def test_files_that_do_not_answer_are_named_and_take_no_time_from_the_others(root, monkeypatch):
@@ -163,15 +164,15 @@ def test_files_that_do_not_answer_are_named_and_take_no_time_from_the_others(roo
                 answers.wait(20)
             return super().reader(path)
 
-    store, memory = Hanging(root), FooterMemory(seconds=10, hangs_seconds=0.1)
-    assert memory.look(store, "UTC").unread == FILES - 2  # those that hang have held all up
-    looks = (memory.look(store, "UTC") for _ in range(50))  # on a busy machine, another file may be late, too
+    store, cache = Hanging(root), FooterCache(seconds=10, hangs_seconds=0.1)
+    assert cache.read(store, "UTC").unread == FILES - 2  # those that hang have held all up
+    reads = (cache.read(store, "UTC") for _ in range(50))  # on a busy machine, another file may be late, too
     # Not any more: they are tried last.
-    look = next(look for look in looks if not look.unread and not any(look.unreadable[table] for table in SLA))
-    assert sorted(look.unreadable[METRIC]) == DAYS
-    assert "has not answered for 0.1 seconds" in look.unreadable[METRIC][DAYS[0]].reason
+    stored = next(stored for stored in reads if not stored.unread and not any(stored.unreadable[table] for table in SLA))
+    assert sorted(stored.unreadable[METRIC]) == DAYS
+    assert "has not answered for 0.1 seconds" in stored.unreadable[METRIC][DAYS[0]].reason
     answers.set()
-    assert any(not look.unread and not look.unreadable[METRIC] for look in looks)
+    assert any(not stored.unread and not stored.unreadable[METRIC] for stored in reads)
 
 
 @pytest.mark.parametrize("error", [UsageError("403"), TransientError("503")])
@@ -184,26 +185,26 @@ def test_a_file_that_the_store_does_not_give_out_is_not_made_again_and_the_other
 
     shutil.rmtree(root / SLA[2] / f"date={DAYS[0]}")
     shutil.rmtree(root / SLA[2] / f"date={DAYS[2]}")
-    found = compared(FooterMemory().look(Refusing(root), "UTC"), lambda _: True)
+    found = compare(FooterCache().read(Refusing(root), "UTC"), lambda _: True)
     assert {day: str(root) in reason for day, reason in found.blocked.items()} == {DAYS[1]: True}
-    assert [stretch.days for stretch in stretches(found, "root")] == [[DAYS[0]], [DAYS[2]]]
+    assert [stretch.days for stretch in stale_ranges(found, "root")] == [[DAYS[0]], [DAYS[2]]]
 
 
 def test_a_new_process_reads_what_another_has_remembered_and_only_what_has_changed_since(root, store, monkeypatch):
     monkeypatch.setattr(footer_cache, "SAVED_AFTER", 1)
-    before = FooterMemory().look(store, "UTC")
+    before = FooterCache().read(store, "UTC")
     store.news()
-    FooterMemory().look(store, "Europe/Berlin")
+    FooterCache().read(store, "Europe/Berlin")
     assert len(store.news()) == FILES
     put_raw_day(root, EVENTS[:1], DAYS[1])
-    FooterMemory().look(store, "UTC")  # what is remembered now is of UTC again
+    FooterCache().read(store, "UTC")  # what is remembered now is of UTC again
     store.news()
     put_raw_day(root, EVENTS, DAYS[1])
     put_raw_day(root, EVENTS[:1], DAYS[1])
-    look = FooterMemory().look(store, "UTC")
+    stored = FooterCache().read(store, "UTC")
     assert store.news() == [partition_path(METRIC, DAYS[1])]
-    assert look.footers[SLA[0]] == before.footers[SLA[0]]
-    assert list(stale(look)) == [DAYS[1]]
+    assert stored.footers[SLA[0]] == before.footers[SLA[0]]
+    assert list(stale(stored)) == [DAYS[1]]
 
 
 @pytest.mark.parametrize(
@@ -219,10 +220,10 @@ def test_a_new_process_reads_what_another_has_remembered_and_only_what_has_chang
 )
 def test_what_was_remembered_and_is_damaged_counts_for_nothing(root, store, monkeypatch, damage):
     monkeypatch.setattr(footer_cache, "SAVED_AFTER", 1)
-    truth = FooterMemory().look(store, "UTC")
+    truth = FooterCache().read(store, "UTC")
     store.news()
     (root / CACHE).write_bytes(damage((root / CACHE).read_bytes()))
-    assert FooterMemory().look(store, "UTC") == truth
+    assert FooterCache().read(store, "UTC") == truth
     assert len(store.news()) == FILES
 
 
@@ -230,54 +231,54 @@ def test_files_that_are_nobodys_are_not_looked_at(root, store):
     for name in ("date=2026-02-30", "date=2026-03-02.bak", "notes"):
         shutil.copytree(root / METRIC / f"date={DAYS[0]}", root / METRIC / name)
     (root / METRIC / f"date={DAYS[0]}" / "other.parquet").write_bytes(b"x")
-    assert FooterMemory().look(store, "UTC").files == FILES
+    assert FooterCache().read(store, "UTC").files == FILES
 
 
 def test_another_root_is_remembered_apart(root, store, tmp_path):
-    memory = FooterMemory()
-    look = memory.look(store, "UTC")
-    assert memory.look(FolderStore(tmp_path / "empty"), "UTC").files == 0
+    cache = FooterCache()
+    stored = cache.read(store, "UTC")
+    assert cache.read(FolderStore(tmp_path / "empty"), "UTC").files == 0
     store.news()
-    assert memory.look(store, "UTC") is look
+    assert cache.read(store, "UTC") is stored
     assert store.news() == []
 
 
 def test_a_file_filed_under_the_days_of_another_timezone_blocks_its_day(store):
-    found = compared(FooterMemory().look(store, "Europe/Berlin"), lambda _: True)
+    found = compare(FooterCache().read(store, "Europe/Berlin"), lambda _: True)
     assert (found.landed, found.stale) == ({}, {})
     assert all("as a day of UTC" in reason for reason in found.blocked.values())
 
 
 def test_a_file_of_a_newer_version_is_never_replaced(root, store):
-    put_raw_day(root, EVENTS, DAYS[1], told={"schema_version": "99"})
-    found = compared(FooterMemory().look(store, "UTC"), lambda _: True)
+    put_raw_day(root, EVENTS, DAYS[1], more_footer={"schema_version": "99"})
+    found = compare(FooterCache().read(store, "UTC"), lambda _: True)
     assert "Upgrade this program" in found.blocked[DAYS[1]]
     assert found.stale == {}
 
 
 @pytest.mark.parametrize("table", [METRIC, SLA[0]])
 def test_days_whose_run_would_have_to_read_a_file_of_a_newer_version_wait_for_the_upgrade(root, store, table):
-    put_raw_day(root, EVENTS, DAYS[0], told={"schema_version": "99"})
+    put_raw_day(root, EVENTS, DAYS[0], more_footer={"schema_version": "99"})
     if table != METRIC:
         shutil.copy(root / partition_path(METRIC, DAYS[0]), root / partition_path(table, DAYS[0]))
         put_raw_day(root, EVENTS, DAYS[0])
     shutil.rmtree(root / SLA[2] / f"date={DAYS[2]}")
-    found = compared(FooterMemory().look(store, "UTC"), lambda _: True)
+    found = compare(FooterCache().read(store, "UTC"), lambda _: True)
     assert DAYS[0] in found.blocked
     assert DAYS[2] in found.blocked
     assert all("Upgrade this program" in reason for reason in found.blocked.values())
-    assert stretches(found, "root") == []
+    assert stale_ranges(found, "root") == []
 
 
 @pytest.mark.parametrize("version", ["99", "damaged"])
 def test_a_day_without_a_memory_waits_until_the_thirty_raw_days_before_it_can_be_read(tmp_path, version):
-    put_raw_day(tmp_path, EVENTS, FIRST, told={"schema_version": version})
+    put_raw_day(tmp_path, EVENTS, FIRST, more_footer={"schema_version": version})
     near, far = FIRST.plus(HISTORY_DAYS), FIRST.plus(HISTORY_DAYS + 1)
     put_raw_day(tmp_path, EVENTS, near)
     put_raw_day(tmp_path, EVENTS, far)
-    found = compared(FooterMemory().look(FolderStore(tmp_path), "UTC"), lambda _: True)
+    found = compare(FooterCache().read(FolderStore(tmp_path), "UTC"), lambda _: True)
     assert list(found.blocked) == [FIRST, near]
-    assert [stretch.days for stretch in stretches(found, "root")] == [[far]]
+    assert [stretch.days for stretch in stale_ranges(found, "root")] == [[far]]
     with pytest.raises(DamagedFileError):
         make_sla_days(tmp_path, near, near)
     make_sla_days(tmp_path, far, far)
@@ -285,7 +286,7 @@ def test_a_day_without_a_memory_waits_until_the_thirty_raw_days_before_it_can_be
 
 def test_audits_alone_are_no_landed_day(root, store):
     put_audits(root, Clock().ticket(3, "deleted").audits, DAYS[-1].plus(1))
-    found = compared(FooterMemory().look(store, "UTC"), lambda _: True)
+    found = compare(FooterCache().read(store, "UTC"), lambda _: True)
     assert (sorted(found.landed), found.stale) == (DAYS, {})
 
 
@@ -293,7 +294,7 @@ def test_a_stretch_goes_from_its_earliest_stale_day_to_the_end_of_the_landed_one
     shutil.rmtree(root / SLA[2] / f"date={DAYS[1]}")
     apart = DAYS[-1].plus(2)
     put_raw_day(root, EVENTS, apart)
-    found = stretches(compared(FooterMemory().look(store, "UTC"), lambda _: True), "root")
+    found = stale_ranges(compare(FooterCache().read(store, "UTC"), lambda _: True), "root")
     assert [stretch.days for stretch in found] == [DAYS[1:], [apart]]
 
 
@@ -301,7 +302,7 @@ def test_a_state_is_told_from_others_by_the_root_the_raw_files_and_the_memory_be
     """And not by the SLA files, which a run that fails half-way has changed."""
 
     def state(name="root"):
-        (stretch,) = stretches(compared(FooterMemory().look(store, "UTC"), lambda day: day > DAYS[0]), name)
+        (stretch,) = stale_ranges(compare(FooterCache().read(store, "UTC"), lambda day: day > DAYS[0]), name)
         return stretch.state
 
     shutil.rmtree(root / SLA[2] / f"date={DAYS[1]}")
@@ -329,22 +330,22 @@ def test_in_a_bucket_an_unchanged_root_costs_one_list_request_per_table_and_thou
                     content = (tmp_path / partition_path(table, day)).read_bytes()
                 with store.writer(partition_path(table, day)) as file:
                     file.write(content)
-        memory = FooterMemory()
-        look = memory.look(store, "UTC")
-        assert (look.files, look.unread) == (1005 + 4 * 2, 0)
+        cache = FooterCache()
+        stored = cache.read(store, "UTC")
+        assert (stored.files, stored.unread) == (1005 + 4 * 2, 0)
         server.heal()
-        assert memory.look(store, "UTC") is look
+        assert cache.read(store, "UTC") is stored
         seen = server.requests()
         assert len(seen) == len(TABLES) + 1
         assert all(line.startswith("GET /lake?") and "list-type=2" in line for line in seen)
         # A new process reads the file of those who went before, and no footer.
         server.heal()
-        assert FooterMemory().look(store, "UTC") == look
+        assert FooterCache().read(store, "UTC") == stored
         (read,) = [line for line in server.requests() if "list-type=2" not in line]
         assert CACHE in read
         with store.writer(path) as file:
             file.write((made / path).read_bytes())
         server.heal()
-        assert memory.look(store, "UTC") is not look
+        assert cache.read(store, "UTC") is not stored
         (read,) = [line for line in server.requests() if "list-type=2" not in line]
         assert path.replace("=", "%3D") in read or path in read

@@ -9,9 +9,10 @@ import pytest
 
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.ingest.catch_up import WholeFiles
-from ticket_events_pipeline.sla.sources import RAW_STREAMS, raw_state, read_raw
+from ticket_events_pipeline.sla.sources import raw_state, read_raw
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 from ticket_events_pipeline_tests.support.damages import rewrite
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import METRIC, put_audits, put_raw_day
@@ -45,7 +46,7 @@ def test_the_footer_tells_what_the_rows_do(tmp_path, put, stream):
 
 
 def test_a_day_without_a_file_has_no_state(tmp_path):
-    assert [raw_state(FolderStore(tmp_path), stream, DAY) for stream in RAW_STREAMS] == [None, None]
+    assert [raw_state(FolderStore(tmp_path), stream, DAY) for stream in SLA_STREAMS] == [None, None]
 
 
 def test_rows_are_looked_at_where_statistics_cannot_tell(tmp_path):
@@ -56,7 +57,7 @@ def test_rows_are_looked_at_where_statistics_cannot_tell(tmp_path):
 
 
 def test_the_footers_own_count_is_taken(tmp_path):
-    put_raw_day(tmp_path, EVENTS, DAY, told={"metric_rows": "7"})
+    put_raw_day(tmp_path, EVENTS, DAY, more_footer={"metric_rows": "7"})
     assert raw_state(FolderStore(tmp_path), METRIC, DAY).metric_rows == 7
 
 

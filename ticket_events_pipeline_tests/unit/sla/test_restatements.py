@@ -6,8 +6,8 @@ import pytest
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.restatements import RESTATEMENTS
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata
-from ticket_events_pipeline.storage.store import FolderStore
 from ticket_events_pipeline_tests.support.damages import rewrite, truncated
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import all_events, make_sla_days, sla_root

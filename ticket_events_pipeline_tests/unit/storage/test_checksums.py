@@ -11,8 +11,8 @@ import pytest
 
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.storage.checksums import BLOCK_BYTES, CHECKSUM_KEYS, ChecksumError, ChecksummedWriter, open_checked
-from ticket_events_pipeline.storage.parquet_reader import opened_parquet
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.partition_file import opened_parquet
 from ticket_events_pipeline.storage.stored_file import metadata_of
 from ticket_events_pipeline_tests.support.damages import flipped
 

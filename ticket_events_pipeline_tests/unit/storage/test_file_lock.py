@@ -10,8 +10,8 @@ import pytest
 from ticket_events_pipeline.errors import LockHeldError
 from ticket_events_pipeline.process import host_name, this_process
 from ticket_events_pipeline.storage import file_lock
-from ticket_events_pipeline.storage.fence import Fence
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.store import Fence
 from ticket_events_pipeline_tests.integration.test_stores import put
 
 HOLDING = """
@@ -40,7 +40,7 @@ def test_a_lock_that_another_process_does_not_let_go_is_an_error_that_names_it(t
     fence = Fence("small", seen.append, "asset", log.append)
     put(store, "asset/file", b"as it was")
     attempts = [
-        lambda: store.exchange("small", lambda _: b"changed", log=log.append),
+        lambda: store.update("small", lambda _: b"changed", log=log.append),
         lambda: store.delete("asset/file", fence=fence),
         lambda: _fill(store, fence),
     ]
@@ -66,7 +66,7 @@ def _fill(store, fence):
 def test_a_lock_that_is_let_go_in_time_is_taken(tmp_path, held):
     threading.Timer(0.15, held.stdin.close).start()
     log = []
-    FolderStore(tmp_path).exchange("small", lambda _: b"changed", log=log.append)
+    FolderStore(tmp_path).update("small", lambda _: b"changed", log=log.append)
     assert (tmp_path / "small").read_bytes() == b"changed"
     assert len(log) == 1
     assert not (tmp_path / "small.lock.holder").exists()
@@ -77,17 +77,17 @@ def test_who_held_a_lock_before_is_not_named_for_who_holds_it(tmp_path, held):
     for name in (f"{this_process()} here", f"{replace(this_process(), began='1')} here"):
         (tmp_path / "small.lock.holder").write_text(name)
         with pytest.raises(LockHeldError, match="has been held by another process for more than"):
-            FolderStore(tmp_path).exchange("small", lambda _: b"changed")
+            FolderStore(tmp_path).update("small", lambda _: b"changed")
 
 
 def test_a_fence_is_asked_while_nobody_else_can_change_its_file(tmp_path):
     """Behind the bytes of the file, before its name."""
     store = FolderStore(tmp_path)
-    store.exchange("small", lambda _: b"mine")
+    store.update("small", lambda _: b"mine")
     seen = []
 
     def check(content):
-        others = threading.Thread(target=store.exchange, args=("small", lambda _: b"theirs"))
+        others = threading.Thread(target=store.update, args=("small", lambda _: b"theirs"))
         others.start()
         others.join(0.1)
         seen.append((content, (tmp_path / "small").read_bytes(), (tmp_path / "file").exists()))

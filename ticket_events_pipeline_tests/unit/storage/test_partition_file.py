@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, UsageError
 from ticket_events_pipeline.storage.content_hash import ContentHash, content_hash
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, stored_days, write_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
-from ticket_events_pipeline.storage.store import FolderStore, open_store
 
 DAY = Day.parse("2026-03-02")
 
@@ -145,7 +146,7 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_a_root_of_another_kind_is_refused_by_name():
-    with pytest.raises(UsageError, match="TICKET_EVENTS_ROOT: ftp:// is no place for the files; set a folder, s3://"):
+    with pytest.raises(UsageError, match="TICKET_EVENTS_ROOT: ftp:// can't hold the files; set a folder, s3://"):
         open_store("ftp://host/folder")
 
 

@@ -77,7 +77,7 @@ def test_every_event_is_kept_once_as_it_was_last_delivered(tmp_path_factory, pag
 @given(deliveries, deliveries, st.integers(0, 4), st.integers(0, 4))
 def test_a_row_of_the_first_run_is_gone_where_the_others_tell_everything_and_not_it(first, second, start, end):
     (one, before), (other, after) = delivered(METRIC, first), delivered(METRIC, second)
-    merge = Merge([MemoryRun(one), MemoryRun(other)], told_anew_ms=((DAY.start + start) * 1000, (DAY.start + end) * 1000))
+    merge = Merge([MemoryRun(one), MemoryRun(other)], reread_span_ms=((DAY.start + start) * 1000, (DAY.start + end) * 1000))
     stays = {key: row for key, row in before.items() if not start <= row[0] < end}
     assert sorted(row for table in merge.chunks() for row in told(table)) == sorted((stays | after).values())
 

@@ -18,11 +18,7 @@ from ticket_events_pipeline.sla.rules.events import APPLY, BREACH, RANK_BY_TYPE,
 from ticket_events_pipeline.sla.rules.targets import targets
 from ticket_events_pipeline.tables.column_docs import COLUMN_DOCS
 from ticket_events_pipeline.tables.column_lineage import COLUMN_LINEAGE, RAW_ASSETS
-from ticket_events_pipeline.tables.schemas import (
-    DAILY_SLA_BREACH_SUMMARY_SCHEMA,
-    RAW_SCHEMAS,
-    SLA_TARGETS_SCHEMA,
-)
+from ticket_events_pipeline.tables.schemas import DAILY_SLA_BREACH_SUMMARY_SCHEMA, RAW_SCHEMAS, SLA_TARGETS_SCHEMA
 from ticket_events_pipeline_tests.support.sla_cases import changes_of, raw_table
 
 SCHEMAS = {

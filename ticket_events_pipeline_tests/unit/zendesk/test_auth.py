@@ -9,21 +9,16 @@ from typing import Any
 import pytest
 
 from ticket_events_pipeline.credentials import ApiToken, BearerToken, ClientCredentials, Credentials, Password
-from ticket_events_pipeline.errors import (
-    AuthenticationError,
-    ForbiddenError,
-    RequestRefusedError,
-    TransientError,
-)
+from ticket_events_pipeline.errors import AuthenticationError, ForbiddenError, RequestRefusedError, TransientError
 from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.zendesk.client import ZendeskClient
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 from ticket_events_pipeline_tests.support.client_bench import NOW, SECRET, T, bench, last_page, page
 from ticket_events_pipeline_tests.support.fetches import Moment
 from ticket_events_pipeline_tests.support.scripted_server import Item, ScriptedServer, cut
+from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from ticket_events_pipeline.errors import (
     RequestRefusedError,
 )
 from ticket_events_pipeline.zendesk.client import WalkedPage
-from ticket_events_pipeline.zendesk.page import TICKET_EVENTS, TICKET_METRIC_EVENTS
 from ticket_events_pipeline_tests.support.client_bench import NOW, T, bench, ids_of, last_page, page
 from ticket_events_pipeline_tests.support.scripted_server import Recorded
+from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS, TICKET_METRIC_EVENTS
 
 
 def test_a_walk_follows_end_time_and_ends_with_the_stream() -> None:

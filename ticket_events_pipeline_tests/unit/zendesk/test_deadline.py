@@ -16,16 +16,16 @@ from ticket_events_pipeline.credentials import BearerToken, ClientCredentials
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.ingest.fetch import fetch_days
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.zendesk.answers import Overtaxed, Unreadable
 from ticket_events_pipeline.zendesk.client import ZendeskClient
 from ticket_events_pipeline.zendesk.connection import OneHostSession, read_body
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 from ticket_events_pipeline.zendesk.token_end import CURRENT_TOKEN_PATH, TokenEnd
 from ticket_events_pipeline_tests.support.client_bench import SECRET, T, last_page
 from ticket_events_pipeline_tests.support.fetches import ownership_of
 from ticket_events_pipeline_tests.support.scripted_server import ScriptedServer, endless, hang
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 from ticket_events_pipeline_tests.support.tls import HOST, certificate, proxy_to, speak_tls
 
 OK = b"HTTP/1.1 200 OK\r\n"

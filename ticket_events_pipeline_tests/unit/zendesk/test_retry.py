@@ -8,13 +8,10 @@ from email.utils import formatdate
 import pytest
 
 from ticket_events_pipeline.credentials import BearerToken
-from ticket_events_pipeline.errors import (
-    OverfullSecondError,
-    TransientError,
-)
-from ticket_events_pipeline.zendesk.page import TICKET_METRIC_EVENTS
+from ticket_events_pipeline.errors import OverfullSecondError, TransientError
 from ticket_events_pipeline_tests.support.client_bench import NOW, SECRET, Bench, T, bench, last_page, page
 from ticket_events_pipeline_tests.support.scripted_server import Item, ScriptedServer, cut, garbage, hang
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 520])

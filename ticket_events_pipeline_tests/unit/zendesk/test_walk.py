@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.errors import DataError, OverfullSecondError
 from ticket_events_pipeline.zendesk.answers import Busy, Overtaxed, TooLarge
 from ticket_events_pipeline.zendesk.client import PageSize
-from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, TICKET_EVENTS, EventPage, PageRequest
+from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage, PageRequest
 from ticket_events_pipeline.zendesk.walk import MAX_EMPTY_PAGES, MAX_REPEATS, Continue, End, Walk, decide, row_key
+from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS
 
 T = 1_700_000_000
 

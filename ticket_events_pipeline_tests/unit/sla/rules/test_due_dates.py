@@ -4,7 +4,7 @@ import duckdb
 import pytest
 
 from ticket_events_pipeline.sla.build import TARGETS, make_summaries
-from ticket_events_pipeline.storage.store import FolderStore
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.damages import path_of, without_estimates
 from ticket_events_pipeline_tests.support.sla_cases import Clock, rows_of
 from ticket_events_pipeline_tests.support.sla_roots import all_events, sla_root

@@ -1,0 +1,69 @@
+"""The generated parts of the documentation: variables, columns and commands, listed from the code when the site is built.
+
+A page says where with a marker: `<!-- variables -->`, `<!-- columns -->`, `<!-- commands -->`, `<!-- include: PATH -->`.
+https://www.mkdocs.org/user-guide/configuration/#hooks
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+from ticket_events_pipeline.tables.registry import TABLES
+
+from ticket_events_pipeline.cli.main import commands
+
+CHECKOUT = Path(__file__).parents[1]
+MARKER = re.compile(r"<!-- (variables|columns|commands|include: (\S+)) -->")
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """The page with its markers replaced."""
+    return MARKER.sub(_generated, markdown)
+
+
+def _generated(marker: re.Match[str]) -> str:
+    if marker[2] is not None:
+        return _included(CHECKOUT / marker[2])
+    return {"variables": variables, "columns": columns, "commands": command_reference}[marker[1]]()
+
+
+def variables() -> str:
+    """A table of the variables of `.env.example`: each with the comment above it and its default."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    comment: list[str] = []
+    for line in (CHECKOUT / ".env.example").read_text().splitlines():
+        variable = re.fullmatch(r"#(\w+)=(.*)", line)
+        if variable:
+            rows.append(f"| `{variable[1]}` | {variable[2] or 'none'} | {' '.join(comment)} |")
+            comment = []
+        elif line.startswith("# ---"):
+            comment = []
+        elif line.startswith("# "):
+            comment.append(line.removeprefix("# ").strip())
+    return "\n".join(rows)
+
+
+def columns() -> str:
+    """A section for each table of the contract: its columns in order, with type and meaning."""
+    sections = []
+    for table in TABLES.values():
+        rows = [f"| `{column.name}` | {column.type} | {column.doc} |" for column in table.columns]
+        sections.append("\n".join([f"## {table.name}\n", "| column | type | meaning |", "|---|---|---|", *rows]))
+    return "\n\n".join(sections)
+
+
+def command_reference() -> str:
+    """The help of each command, as the command line prints it."""
+    parent = click.Context(commands, info_name="ticket-events")
+    helps = []
+    for name, command in commands.commands.items():
+        text = command.get_help(click.Context(command, info_name=name, parent=parent))
+        helps.append(f"## ticket-events {name}\n\n```text\n{text}\n```")
+    return "\n\n".join(helps)
+
+
+def _included(path: Path) -> str:
+    """A Markdown file of the package, one heading level down."""
+    return re.sub(r"^(#+) ", r"#\1 ", path.read_text(), flags=re.MULTILINE)

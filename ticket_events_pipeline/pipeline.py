@@ -1,0 +1,202 @@
+"""`Pipeline`: an account's settings, store, rate limit and clients in one object, without Dagster.
+
+A run, a command and a tick of a sensor each make one. It reads the variables and opens the store once, when they are first
+needed; so it can be made whatever is set, and a missing variable is reported by what needs it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from ticket_events_pipeline.credentials import BearerToken
+from ticket_events_pipeline.day import wall_clock
+from ticket_events_pipeline.errors import AuthenticationError
+from ticket_events_pipeline.ingest.ownership import Ownership
+from ticket_events_pipeline.settings import LakeSettings, Settings, lake_settings, load_settings
+from ticket_events_pipeline.storage.open_store import open_store
+from ticket_events_pipeline.storage.store import INFLIGHT, Store
+from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.sandbox.server import SandboxServer
+    from ticket_events_pipeline.zendesk.client import ZendeskClient
+
+_T = TypeVar("_T")
+
+Log = Callable[[str], None]
+
+
+class ReadVariables(Protocol):
+    """Parses the account's variables as they are set now; its errors name them as they were set."""
+
+    def __call__(self, parse: Callable[[Mapping[str, str]], _T], /) -> _T:
+        """What `parse` makes of the variables.
+
+        Raises:
+            SettingsError: what `parse` found wrong.
+        """
+        ...
+
+
+class Pipeline:
+    """Zendesk on one side, the Parquet root on the other; set by the account's variables (see .env.example).
+
+    Args:
+        read: parses the account's variables.
+        name: of the account, where a code location has several: each has its own simulated account.
+        log: takes messages about the rate limit, which all clients share.
+    """
+
+    def __init__(self, read: ReadVariables, *, name: str = "", log: Log = lambda _: None) -> None:
+        self._read = read
+        self._name = name
+        self._log = log
+        self._refusal: str | None = None
+        self._has_warned = False
+        self._has_asked_token_end = False
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """Everything that is set for the account. The sandbox's server isn't started for it.
+
+        Raises:
+            SettingsError: variables are missing, malformed or contradict each other.
+        """
+        return self._read(load_settings)
+
+    def checked(self) -> Pipeline:
+        """The same pipeline, if everything is set that a fetch needs.
+
+        Raises:
+            SettingsError: variables are missing, malformed or contradict each other.
+        """
+        _ = self.settings
+        return self
+
+    @functools.cached_property
+    def lake_settings(self) -> LakeSettings:
+        """Where the files lie and whose they are, known without credentials.
+
+        Raises:
+            SettingsError: one of the variables is malformed.
+        """
+        # One parse a run: a fetch has parsed everything already.
+        return self.settings.lake if "settings" in self.__dict__ else self._read(lake_settings)
+
+    @functools.cached_property
+    def store(self) -> Store:
+        """Where the files lie.
+
+        Raises:
+            SettingsError, UsageError: the root is malformed, or can't be reached.
+        """
+        return open_store(self.lake_settings.root)
+
+    @functools.cached_property
+    def quota(self) -> Quota:
+        """The account's rate limit, which all processes with the same root share by a small file of it.
+
+        Raises:
+            SettingsError: variables are missing, malformed or contradict each other.
+        """
+        settings = self.settings
+        name = re.sub(r"[^a-z0-9.-]", "-", settings.account.lower())  # it may be a host's address
+        exchange = functools.partial(self.store.update, f"{INFLIGHT}/quota-{name}.json", log=self._log)
+        return Quota(settings.requests_per_minute, exchange=exchange, log=self._log)
+
+    @property
+    def reachable_settings(self) -> Settings:
+        """The settings with a server to ask: under the sandbox, its server is started.
+
+        Raises:
+            SettingsError: variables are missing, malformed or contradict each other.
+        """
+        settings = self.settings
+        return settings.with_server(embedded_sandbox(self._name).base_url) if settings.is_sandbox else settings
+
+    @contextmanager
+    def client(self, log: Log) -> Iterator[ZendeskClient]:
+        """A client of the account, which logs to `log`.
+
+        Raises:
+            SettingsError: variables are missing, malformed or contradict each other.
+            AuthenticationError: Zendesk refused the credentials, now or to an earlier client; they are not tried twice.
+        """
+        # An HTTP client, which a reader of the files does not need.
+        from ticket_events_pipeline.zendesk.client import ZendeskClient
+
+        if self._refusal is not None:
+            raise AuthenticationError(self._refusal)
+        settings = self.reachable_settings
+        try:
+            with ZendeskClient(
+                settings.base_url,
+                settings.credentials,
+                quota=self.quota,
+                timeout_seconds=settings.timeout_seconds,
+                include_comments=settings.include_comments,
+                support_type_scope=settings.support_type_scope,
+                log=log,
+            ) as client:
+                yield client
+        except AuthenticationError as error:
+            self._refusal = str(error)
+            raise
+
+    def ownership(self, stream: Stream) -> Ownership:
+        """Whose files a fetch of `stream` makes.
+
+        Raises:
+            SettingsError: variables are missing, malformed or contradict each other.
+        """
+        settings = self.settings
+        owner = Ownership(settings.account, settings.timezone, sideload=False, former_accounts=settings.former_accounts)
+        if not stream.takes_choices:
+            return owner
+        return replace(owner, sideload=settings.include_comments, support_type_scope=settings.support_type_scope)
+
+    def new_warnings(self) -> tuple[str, ...]:
+        """The warnings of the settings, the first time; none from then on."""
+        warnings = () if self._has_warned else self.settings.warnings
+        self._has_warned = True
+        return warnings
+
+    def token_warning(self, client: ZendeskClient) -> str | None:
+        """When a fixed token ends, the first time; None for other credentials.
+
+        Call it once something has been fetched: the export's own error reports a token that is refused.
+        """
+        settings = self.settings
+        if settings.is_sandbox or self._has_asked_token_end or not isinstance(settings.credentials, BearerToken):
+            return None
+        self._has_asked_token_end = True
+        return client.token_end().sentence(wall_clock())
+
+
+def pipeline_of(variables: Mapping[str, str], *, log: Log = lambda _: None) -> Pipeline:
+    """The pipeline of the account that `variables` name."""
+
+    def read(parse: Callable[[Mapping[str, str]], _T], /) -> _T:
+        return parse(variables)
+
+    return Pipeline(read, log=log)
+
+
+@functools.cache
+def embedded_sandbox(name: str = "") -> SandboxServer:
+    """The simulated account of this process, another one for each name, behind its server on 127.0.0.1."""
+    # A web server, which no real account needs.
+    from ticket_events_pipeline.sandbox.account import SimulatedAccount
+    from ticket_events_pipeline.sandbox.server import SandboxServer
+
+    account = SimulatedAccount(seed=zlib.crc32(name.encode())) if name else SimulatedAccount()
+    server = SandboxServer(account, clock=wall_clock)
+    server.start()
+    return server
