@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from ticket_events_pipeline.credentials import AccountNames
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.ingest.fetch import SETTLING_SECONDS
 from ticket_events_pipeline.quality.findings import Finding, read_again
 from ticket_events_pipeline.storage.raw_footer import RawFooter
 from ticket_events_pipeline.tables.schemas import SCHEMA_VERSION
 from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 from ticket_events_pipeline.zendesk.page import utc_text
 from ticket_events_pipeline.zendesk.row_times import NEWEST_EPOCH_SECOND
 
@@ -99,7 +99,7 @@ def claim_problems(footer: RawFooter, day: Day, *, now: float) -> list[str]:
 
 def unfinished_finding(footer: RawFooter, stream: Stream, day: Day, *, now: float) -> Finding | None:
     """That an open day could have been finished long ago, and wasn't."""
-    if footer.complete or now < day.end + stream.lag_seconds + SETTLING_SECONDS + OPEN_GRACE_SECONDS:
+    if footer.complete or now < day.end + stream.lag_seconds + MINIMUM_AGE_SECONDS + OPEN_GRACE_SECONDS:
         return None
     problem = f"The day is over, but it was read only up to {utc_text(footer.next_start_time)} and is still open."
     remedy = f"Materialise {stream.name} of {day} to finish it. If it stays open, the run's log names the clock that is wrong."

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from ticket_events_pipeline.ingest.fetch import SETTLING_SECONDS
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
 from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 from ticket_events_pipeline.zendesk.page import utc_text
 
 
@@ -71,10 +71,10 @@ def _gaps(footer: RawFooter) -> Iterator[str]:
 
 def _end_problems(footer: RawFooter, lag_seconds: int) -> Iterator[str]:
     due = footer.window_end + lag_seconds
-    if footer.complete and footer.fetched_at < due + SETTLING_SECONDS:
+    if footer.complete and footer.fetched_at < due + MINIMUM_AGE_SECONDS:
         yield (
             f"Its footer says complete, but it was read at {utc_text(footer.fetched_at)}, when rows of the day could still "
-            f"turn up (until {utc_text(due + SETTLING_SECONDS)})."
+            f"turn up (until {utc_text(due + MINIMUM_AGE_SECONDS)})."
         )
     start, reached = footer.pages[-1].start_time, reach(footer.pages[-1])
     if reached is None:

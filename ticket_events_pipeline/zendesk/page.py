@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE
+from ticket_events_pipeline.day import LAST_EPOCH_SECOND
 from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.zendesk.answers import (
     MINIMUM_AGE_SECONDS,
@@ -40,8 +41,6 @@ MAX_ROWS = 100 * PAGE_LIMIT
 MAX_JSON_VALUES = 4_000_000
 """Values of a page that are taken, four thousand a row: each takes about a hundred bytes of memory, three in the page."""
 
-LAST_EPOCH_SECOND = 253_402_300_799
-"""Of the year 9999: a larger number is not epoch seconds (milliseconds, for example)."""
 
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 

@@ -9,8 +9,9 @@ import datetime as dt
 from dataclasses import dataclass
 
 from ticket_events_pipeline.credentials import CLIENT_CREDENTIALS
+from ticket_events_pipeline.day import LAST_EPOCH_SECOND
 from ticket_events_pipeline.zendesk.json_body import UnreadableJsonError, parse_json
-from ticket_events_pipeline.zendesk.page import LAST_EPOCH_SECOND, utc_text
+from ticket_events_pipeline.zendesk.page import utc_text
 
 CURRENT_TOKEN_PATH = "/api/v2/oauth/tokens/current.json"  # noqa: S105 - a path
 """Counts against the account's ordinary rate limit, not against the exports' quota."""

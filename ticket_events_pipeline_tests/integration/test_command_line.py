@@ -321,7 +321,7 @@ def test_a_root_of_another_account_is_refused_before_anything_is_asked(tmp_path)
         ended = place.materialize("ticket_events", "2026-03-05", ZENDESK_SUBDOMAIN="other")
         assert len(server.requests) == already
     assert ended.code == 1
-    assert "(ZENDESK_SUBDOMAIN: its files have acme, this pass has other)" in ended.told
+    assert "(ZENDESK_SUBDOMAIN: its files have acme, this fetch has other)" in ended.told
     assert "start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it" in ended.told
     assert place.files() == files
 

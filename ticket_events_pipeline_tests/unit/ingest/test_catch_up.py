@@ -58,46 +58,46 @@ def ago(*days):
 
 def test_without_any_whole_day_it_is_yesterday_and_today(root):
     assert root.catch_up() == CatchUp(ago(1, 0))
-    root.put_day("OD")
+    root.lay("OD")
     assert root.catch_up() == CatchUp(ago(1, 0), left_out=ago(2))
 
 
 def test_of_a_stream_without_any_whole_day_the_older_days_of_the_other_one_are_named(root):
-    root.put_day("WOWWW", STREAMS[:1])
+    root.lay("WOWWW", STREAMS[:1])
     assert root.catch_up() == CatchUp(ago(4, 1, 0), gaps=ago(4), left_out=ago(5, 3, 2))
 
 
 def test_it_is_the_days_behind_the_newest_whole_one(root):
-    root.put_day("WWWOM")
+    root.lay("WWWOM")
     assert root.catch_up() == CatchUp(ago(2, 1, 0))
 
 
 @pytest.mark.parametrize("gap", ["MMM", "OOO", "DDD", "MOD"])
 def test_a_gap_before_newer_whole_days_is_filled(root, gap):
-    root.put_day(f"WW{gap}WW")
+    root.lay(f"WW{gap}WW")
     assert root.catch_up() == CatchUp(ago(5, 4, 3, 0), gaps=ago(5, 4, 3))
 
 
 def test_days_before_the_first_whole_one_are_no_gap(root):
-    root.put_day("OMWW")
+    root.lay("OMWW")
     assert root.catch_up() == CatchUp(ago(0), left_out=ago(4, 3))
 
 
 def test_a_gap_in_one_stream_is_enough(root):
-    root.put_day("WWMWWM", STREAMS[:1])
-    root.put_day("WWWWWW", STREAMS[1:])
+    root.lay("WWMWWM", STREAMS[:1])
+    root.lay("WWWWWW", STREAMS[1:])
     assert root.catch_up() == CatchUp(ago(4, 1, 0), gaps=ago(4))
 
 
 def test_days_that_only_the_other_stream_has_are_a_gap_too(root):
     """A backfill reads one stream after the other: killed in the first one, it leaves the second without a beginning."""
-    root.put_day("OWWMMWW", STREAMS[:1])
-    root.put_day("MMMMMWW", STREAMS[1:])
+    root.lay("OWWMMWW", STREAMS[:1])
+    root.lay("MMMMMWW", STREAMS[1:])
     assert root.catch_up() == CatchUp(ago(6, 5, 4, 3, 0), gaps=ago(6, 5, 4, 3), left_out=ago(7))
 
 
 def test_a_gap_of_a_month_is_filled_and_a_longer_one_is_only_named(root):
-    root.put_day("W" + MISSING * MOST_GAP_DAYS + "W")
+    root.lay("W" + MISSING * MOST_GAP_DAYS + "W")
     gap = tuple(days_between(days_ago(MOST_GAP_DAYS + 1), days_ago(2)))
     assert root.catch_up() == CatchUp((*gap, TODAY), gaps=gap)
     for stream in STREAMS:
@@ -108,20 +108,20 @@ def test_a_gap_of_a_month_is_filled_and_a_longer_one_is_only_named(root):
 
 
 def test_what_lies_behind_a_month_of_whole_days_is_not_read_and_missing_days_there_are_named(root):
-    root.put_day("WWMMO" + WHOLE * MOST_WHOLE_DAYS)
+    root.lay("WWMMO" + WHOLE * MOST_WHOLE_DAYS)
     assert root.catch_up() == CatchUp(ago(0), left_out=ago(MOST_WHOLE_DAYS + 3, MOST_WHOLE_DAYS + 2))
     assert len(root.store.read) == MOST_WHOLE_DAYS * len(STREAMS)
 
 
 def test_a_file_of_a_newer_version_is_not_fetched_again(root):
-    root.put_day("WW")
+    root.lay("WW")
     root.store.put_day(STREAMS[0], days_ago(1), OPEN, schema_version=SCHEMA_VERSION + 1)
     assert root.catch_up() == CatchUp(ago(0))
 
 
 def test_an_hour_later_only_what_has_changed_is_read_again(root):
     files = WholeFiles()
-    root.put_day("WWWWO")
+    root.lay("WWWWO")
     first = catch_up(root.store, TODAY, files)
     root.store.read.clear()
     assert catch_up(root.store, TODAY, files) == first
