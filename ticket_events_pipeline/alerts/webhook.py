@@ -96,7 +96,7 @@ def _told_reason(response: requests.Response, url: str) -> str:
     if 300 <= response.status_code < 400:
         return " (a redirect, which is not followed)"
     try:
-        body = read_body(response, most_bytes=1).strip()
+        body = read_body(response, limit_bytes=1).strip()
     except (*NETWORK_ERRORS, TicketEventsError):
         return ""
     is_word = len(body) <= _LONGEST_REASON and _REASON.fullmatch(body) and body.decode() not in url

@@ -17,7 +17,7 @@ CURRENT_TOKEN_PATH = "/api/v2/oauth/tokens/current.json"  # noqa: S105 - a path
 """Counts against the account's ordinary rate limit, not against the exports' quota."""
 
 SOON_SECONDS = 7 * 86_400
-"""A token that ends within a week ends before anybody looks at the pipeline again."""
+"""A token that ends within a week may end before the next look at the pipeline."""
 
 _UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"))
 _REMEDY = f"A fixed token is for a trial; for a schedule set {CLIENT_CREDENTIALS}, whose tokens are renewed."
@@ -47,7 +47,7 @@ class TokenEnd:
             return f"ZENDESK_OAUTH_TOKEN {when}. {_REMEDY}"
         if self.is_known:
             return f"ZENDESK_OAUTH_TOKEN has no end yet; tokens of every OAuth client end from 2027-04-01 on. {_REMEDY}"
-        return f"ZENDESK_OAUTH_TOKEN: can't tell when the token ends. {_REMEDY}"
+        return f"ZENDESK_OAUTH_TOKEN: the token's end is unknown. {_REMEDY}"
 
 
 def token_end(status: int, body: bytes) -> TokenEnd:

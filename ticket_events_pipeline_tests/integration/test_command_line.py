@@ -381,7 +381,7 @@ def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
     [
         ({"fixed_ends_at": time.time() + 3 * 86_400 + 300}, "note  ZENDESK_OAUTH_TOKEN ends at 20"),
         ({"fixed_ends_at": time.time() + 30 * 86_400}, "ok    ZENDESK_OAUTH_TOKEN ends at 20"),
-        ({"tells_end": False}, "note  ZENDESK_OAUTH_TOKEN: can't tell when the token ends"),
+        ({"tells_end": False}, "note  ZENDESK_OAUTH_TOKEN: the token's end is unknown"),
     ],
 )
 def test_the_doctor_says_when_a_fixed_token_ends(tmp_path, world, words):
