@@ -16,6 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 Clock = Callable[[], float]
 """Returns epoch seconds: `wall_clock`, or a clock of a test."""
 
+LAST_EPOCH_SECOND = 253_402_300_799
+"""Of the year 9999. A larger number is not epoch seconds, but most likely milliseconds."""
+
 
 def wall_clock() -> float:
     """Epoch seconds now. The only reading of the machine's clock in the package."""

@@ -18,9 +18,9 @@ import requests
 
 from ticket_events_pipeline.credentials import is_loopback
 from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.zendesk.answers import Overtaxed
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, innermost, read_body
 from ticket_events_pipeline.zendesk.headers import retry_after_seconds
-from ticket_events_pipeline.zendesk.refusals import Overtaxed
 
 TOTAL_SECONDS = 12.0
 """The longest wait of a tick. Dagster stops a tick after a minute, and its cursor is lost with it."""
@@ -96,7 +96,7 @@ def _quotable_reason(response: requests.Response, url: str) -> str:
     if 300 <= response.status_code < 400:
         return " (a redirect, which is not followed)"
     try:
-        body = read_body(response, most_bytes=1).strip()
+        body = read_body(response, limit_bytes=1).strip()
     except (*NETWORK_ERRORS, TicketEventsError):
         return ""
     is_word = len(body) <= _LONGEST_REASON and _REASON.fullmatch(body) and body.decode() not in url

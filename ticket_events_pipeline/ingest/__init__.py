@@ -1,1 +1,1 @@
-"""One pass: pages of a stream over a range of days into one file a day."""
+"""Fetches: pages of a stream over a range of days into one file per day."""

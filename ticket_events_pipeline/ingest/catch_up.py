@@ -1,9 +1,9 @@
-"""Which days a scheduled fetch asks for: those that are not whole, as the listing and the footers tell.
+"""Which days a scheduled fetch requests: those that are not whole, by the listing of the files and their footers.
 
-A day of a stream is whole when its file stands and its footer says that day and complete. A file of a newer version of this
-program counts too: no fetch replaces it. Behind the newest whole day all is fetched. A gap before it, which a dead run has
-left, is fetched as well, within bounds: what lies behind a month of whole days, or is longer than a month, was left out on
-purpose or is too much to fetch unasked. That is only named.
+A day of a stream is whole if it has a file whose footer names that day and says complete. A file of a newer version of this
+program counts as whole, since no fetch replaces it. All days after the newest whole one are fetched. A gap before it, which a
+dead run has left, is fetched within bounds: one that lies before a month of whole days, or is longer than a month, was left
+out on purpose or is too much to fetch without being asked, and is only named.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS
 
 MOST_GAP_DAYS = 31
-"""Days of gaps that are fetched unasked, all gaps together."""
+"""Days of gaps that are fetched without being asked, all gaps together."""
 
 MOST_WHOLE_DAYS = 31
-"""Whole days that are looked back over. They are read again when a gap before them is filled, as one range is one pass."""
+"""How many whole days back gaps are filled. The whole days after a gap are read again with it, as one range is one fetch."""
 
 ENOUGH_FAILURES = 3
-"""A fetch that has failed so often at the same first day may fail because of that day."""
+"""After so many failures at the same first day, that day may be the cause."""
 
 
 @dataclass(frozen=True)
 class CatchUp:
-    """What a scheduled fetch has to make whole.
+    """The days that a scheduled fetch has to make whole.
 
     Attributes:
         days: those that aren't whole in both streams, in order; the last one is today.
         gaps: those of them that lie before a newer whole day of their stream.
-        left_out: older days, since the first stored one, that are known not to be whole but are not to be fetched unasked.
+        left_out: older days, since the first stored one, that are not whole and are not fetched without being asked.
     """
 
     days: tuple[Day, ...]
@@ -46,20 +46,20 @@ class CatchUp:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A scheduled fetch that has ended: the first day of its range, and whether all went well."""
+    """A scheduled fetch that has ended: the first day of its range, and whether it succeeded."""
 
     first: Day
     is_success: bool
 
 
 class WholeFiles:
-    """Tells whole days, and remembers the versions of their files: an hour later only what has changed is read again."""
+    """Finds whole days. Caches the versions of their files, so that later only changed files are read again."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
     def is_whole(self, store: Store, stream: str, day: Day, version: str | None) -> bool:
-        """Whether the stream's file of that version says complete; None is no file."""
+        """Whether the stream's file of that version is complete; None means no file."""
         url = store.url(partition_path(stream, day))
         if version is None:
             return False
@@ -79,7 +79,7 @@ def _says_complete(store: Store, stream: str, day: Day) -> bool:
 
 
 class _Listing:
-    """What is stored of both streams through `today`, and what their footers say where that is asked for."""
+    """What is stored of the streams up to `today`; footers are read on demand."""
 
     def __init__(self, store: Store, today: Day, files: WholeFiles) -> None:
         self._store, self._files = store, files
@@ -101,7 +101,7 @@ class _Listing:
 
 
 def catch_up(store: Store, today: Day, files: WholeFiles) -> CatchUp:
-    """What is to be fetched by now; of a stream that has no whole day, yesterday and today."""
+    """What is to be fetched now; of a stream that has no whole day, yesterday and today."""
     listing = _Listing(store, today, files)
     streams = [_of_stream(listing, stream) for stream in listing.days]
     days = {day for stream in streams for day in stream.days}
@@ -122,7 +122,7 @@ def _of_stream(listing: _Listing, stream: str) -> CatchUp:
 
 
 def _gaps_before(newest: Day, listing: _Listing, stream: str) -> tuple[list[Day], list[Day]]:
-    """The days of the gaps to fill, and those that aren't whole either but lie beyond."""
+    """The days of the gaps to fill, and those beyond the bounds."""
     day, whole = newest, 1
     gaps: list[Day] = []
     pending: list[Day] = []
@@ -135,17 +135,16 @@ def _gaps_before(newest: Day, listing: _Listing, stream: str) -> tuple[list[Day]
             pending.insert(0, day)
         if len(gaps) + len(pending) > MOST_GAP_DAYS:
             return gaps, pending
-    # Down to the oldest day: those that the other stream has are no days before the beginning, but a backfill's that died in
-    # this stream, or before it.
+    # The oldest day is reached. Days that another stream has are not from before the start, but missing in this stream.
     before = list(takewhile(lambda day: not listing.is_begun(day), pending))
     return pending[len(before) :] + gaps, before
 
 
 def is_stuck(first: Day, attempts: Sequence[Attempt]) -> bool:
-    """Whether the next fetch had better begin behind `first`, as far as the last day's `attempts` tell, oldest first.
+    """Whether the next fetch should begin after `first`, by the `attempts` of the last day, oldest first.
 
-    Where a fetch that began behind it went well between two that failed at it, the day is at fault. Else everything may have
-    failed for another reason, as while Zendesk is down; then a fetch begins behind the day and at the day by turns.
+    If a fetch that began after it succeeded between two that failed at it, the day is the cause. Otherwise all may have failed
+    for another reason, such as an outage of Zendesk; then fetches begin alternately after the day and at the day.
     """
     successes = [place for place, attempt in enumerate(attempts) if attempt.is_success and attempt.first == first]
     recent = attempts[successes[-1] + 1 :] if successes else attempts

@@ -1,7 +1,4 @@
-"""The rows of one day while a pass collects them: in memory first, in segments when there are many, and merged at the end.
-
-Which day a row belongs to is decided here too. How far the stream has been read, and when a day is done, is `range_pass`'s.
-"""
+"""The rows of one day while a fetch collects them: in memory, then in journal files, and merged at the end."""
 
 from __future__ import annotations
 
@@ -21,14 +18,14 @@ class DayInProgress:
     """A day that is being read.
 
     Attributes:
-        ledger: the pages that tell something of it.
+        ledger: its pages.
         requests: that it took.
-        duplicates: deliveries that a later one replaced, as far as they were compared.
-        parts: its rows in segments, in the order of their delivery.
-        deliveries: its rows in memory, behind those.
-        stored: its rows as an open file holds them, before all others; only where the day is resumed.
-        stored_hash: the hash of those.
-        begun_at: server time of the first page of the ledger, epoch seconds; 0 while there is none, or where it isn't known.
+        duplicates: deliveries that a later one replaced, so far.
+        parts: its rows in journal files, in the order of their delivery.
+        deliveries: its rows in memory, which came after those.
+        stored: its rows in the open file, which came before all others; only if the day is resumed.
+        stored_hash: the hash of those rows.
+        begun_at: server time of the first page of the ledger, epoch seconds; 0 if there is none or it isn't known.
     """
 
     ledger: list[LedgerPage] = field(default_factory=list)
@@ -41,12 +38,12 @@ class DayInProgress:
     begun_at: int = 0
 
     def add(self, rows: pa.Table) -> None:
-        """Take in the rows of the next page."""
+        """Add the rows of the next page."""
         if rows.num_rows:
             self.deliveries.append(rows)
 
     def run_in_memory(self) -> MemoryRun | None:
-        """What lies in memory, as one run; None if there is nothing."""
+        """The rows in memory as one run; None if there are none."""
         if not self.deliveries:
             return None
         run = MemoryRun(pa.concat_tables(self.deliveries))
@@ -54,13 +51,13 @@ class DayInProgress:
         self.duplicates += run.replaced
         return run
 
-    def merged(self, segments: JournalFiles, *, read_from: int, read_through: int) -> Merge:
+    def merged(self, files: JournalFiles, *, read_from: int, read_through: int) -> Merge:
         """The day's rows, one per event and sorted by (time, id).
 
-        A stored row with a time in [`read_from`, `read_through`), epoch seconds, that was not delivered again is gone from
-        the account: an event that was dated ahead has moved. Behind what was read again, nothing is known, and it stays.
+        A stored row with a time in [`read_from`, `read_through`), epoch seconds, that was not delivered again has left the
+        account: an event that was dated ahead has moved. Rows after that span were not read again, and stay.
         """
-        runs: list[Run] = [segments.run(part) for part in self.parts]
+        runs: list[Run] = [files.run(part) for part in self.parts]
         in_memory = self.run_in_memory()
         if in_memory is not None:
             runs.append(in_memory)
@@ -71,14 +68,14 @@ class DayInProgress:
 
 @dataclass(frozen=True)
 class Routed:
-    """A page's rows by day, and how many lie `before` the days of the range; those behind it are other runs' affair."""
+    """A page's rows by day, and how many are from `before` the range; rows from after it are left to other fetches."""
 
     by_day: dict[Day, pa.Table]
     before: int
 
 
 def route(rows: pa.Table, days: list[Day]) -> Routed:
-    """Send every row to the day of the contiguous, ascending `days` that its `time` lies in; midnight opens the new day."""
+    """The rows by the day of the contiguous, ascending `days` that their `time` is in; midnight belongs to the new day."""
     boundaries_ms = np.array([day.start for day in days] + [days[-1].end], dtype=np.int64) * 1000
     times_ms = rows["time"].cast(pa.int64()).to_numpy()
     positions = np.searchsorted(boundaries_ms, times_ms, side="right") - 1

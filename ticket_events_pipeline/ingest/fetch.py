@@ -1,13 +1,13 @@
-"""One walk along one stream for a contiguous range of days; every day is committed as soon as the stream has gone past it.
+"""A fetch: one reading of one stream over a contiguous range of days. A day is written when the stream was read past its end.
 
-The walk itself (requests, waits, paging rules) is the client's; the file format is the lake's; where reading begins is
-`resume`'s. Here is decided which page belongs to which day's ledger, when a day is complete, and when a segment is put.
+This module decides which day's ledger lists a page, when a day is complete, and when a journal file is written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,15 +18,14 @@ from ticket_events_pipeline.background_worker import BackgroundWorker
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, LockHeldError, OverfullSecondError, TicketEventsError
-from ticket_events_pipeline.ingest.committed_day import CommittedDay, write_day
+from ticket_events_pipeline.ingest.committed_day import CommittedDay, ReplacedDay, write_day
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
-from ticket_events_pipeline.ingest.estimate import estimate_from_stored
-from ticket_events_pipeline.ingest.journal import BYTES_PER_SEGMENT, PAGES_PER_SEGMENT
+from ticket_events_pipeline.ingest.journal import BYTES_PER_JOURNAL_FILE, PAGES_PER_JOURNAL_FILE
 from ticket_events_pipeline.ingest.lease import Lease, Sleep, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
+from ticket_events_pipeline.ingest.plan import estimate_from_stored
 from ticket_events_pipeline.ingest.progress import Progress
-from ticket_events_pipeline.ingest.replaced_day import ReplacedDay
-from ticket_events_pipeline.ingest.resume import Beginning, Resume, remove_late_segments
+from ticket_events_pipeline.ingest.resume import Beginning, Resume, remove_late_journal_files
 from ticket_events_pipeline.storage.file_lock import Log
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.rejected_rows import RejectedRows
@@ -34,26 +33,24 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 from ticket_events_pipeline.zendesk.page import EventPage
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.zendesk.client import WalkedPage
 
-SETTLING_SECONDS = 60
-"""The server withholds the newest minute, and takes no younger start_time."""
-
-UNDATED_SECONDS = 86_400
-"""Where answers carry no `Date`, a day is complete so long after its end by this machine's clock, which may be wrong."""
+DATELESS_SECONDS = 86_400
+"""If answers have no `Date` header, a day is complete so long after its end by this machine's clock, which may be wrong."""
 
 SHORT_DAYS = 2
-"""A pass over yesterday and today is no long one: nothing is foretold of it."""
+"""A fetch of yesterday and today is short: its log has no estimate."""
 
-PAGES_AHEAD = 3
-"""Pages that have come and are not taken in yet, at most: as many as come while a segment is put."""
+PREFETCHED_PAGES = 3
+"""How many pages may wait for processing: as many as arrive while a journal file is written."""
 
 
 class PageSource(Protocol):
-    """What a pass needs of a client."""
+    """What a fetch needs of a client."""
 
     def pages(self, stream: Stream, start_time: int) -> Iterator[WalkedPage]:
         """The stream's pages from `start_time` (epoch seconds, inclusive) on."""
@@ -72,19 +69,19 @@ def fetch_days(
     requests_per_minute: int | None = None,
     sleep: Sleep | None = None,
 ) -> Iterator[CommittedDay]:
-    """Read `stream` once over the contiguous, ascending `days` and yield each day when its file stands.
+    """Read `stream` once over the contiguous, ascending `days` and yield each day when its file is written.
 
-    A first day that is open is resumed where its reading ended; every other day is read anew and replaced. If the days were
-    asked for before by a pass that ended half-way, less than a day ago, this one goes on where that one stopped, and yields the
-    days first that it had written. What was yielded stands, whatever becomes of the rest. `label` tells other passes who this
-    one is; `requests_per_minute`, the quota, is for what the log foretells; `sleep` waits for another pass.
+    A first day that is open is resumed where its reading ended; every other day is read from its start and replaced. If a fetch
+    of these days stopped less than a day ago, this one resumes it, and first yields the days that it had written. A yielded day
+    stays written if a later one fails. `label` names this fetch to others; `requests_per_minute`, the quota, is for the log's
+    estimate; `sleep` waits for another fetch.
 
     Raises:
         ForeignRootError: the root holds files of another account, timezone, sideload or support type scope.
-        DaysHeldError: another pass is reading one of the days, and went on doing so for some minutes; or it has taken over
-            from this one, which had stood still.
-        LockHeldError: another process stands still in the middle of a write.
-        AccountError, TransientError, DataError: from the source; no file has been touched by the failing page.
+        DaysHeldError: another fetch has been reading one of the days for some minutes; or it has taken over from this one,
+            whose process had been stopped.
+        LockHeldError: another process was stopped in the middle of a write.
+        AccountError, TransientError, DataError: from the source; the failing page has changed no file.
     """
     refuse_foreign_files(store, stream.name, days, ownership, log)
     lease, is_finished = hold_days(store, stream.name, days, label=label, log=log, sleep=sleep), False
@@ -94,44 +91,48 @@ def fetch_days(
         begun = Resume(fenced, stream, days, ownership, lease=lease, clock=clock, log=log).beginning()
         yield from begun.finished
         if begun.state.days:
-            remaining = list(begun.state.days)
-            expected = estimate_from_stored(store, stream.name, remaining, now=clock()) if len(remaining) > SHORT_DAYS else None
-            progress = Progress(
-                stream.name, remaining, clock=clock, log=log, expected=expected, requests_per_minute=requests_per_minute
-            )
-            walk = _RangePass(
+            progress = _progress(store, stream.name, begun, clock=clock, log=log, requests_per_minute=requests_per_minute)
+            fetch = _Fetch(
                 fenced, begun, stream=stream, ownership=ownership, lease=lease, progress=progress, clock=clock, log=log
             )
-            yield from walk.run(source)
+            yield from fetch.run(source)
         begun.journal.remove()
         is_finished = True
-    except LockHeldError:  # to look would be to wait for the same lock
+    except LockHeldError:  # checking the lease would wait for the same lock
         raise
     except TicketEventsError:
-        _explain_if_taken_over(store, stream.name, lease)
+        _raise_if_taken_over(store, stream.name, lease)
         raise
     finally:
         lease.release(is_finished=is_finished)
-    if lease.is_heir:
-        with suppress(TicketEventsError):  # they do no harm where they lie, and the next pass removes them
-            remove_late_segments(store, stream.name)
+    if lease.has_taken_over:
+        with suppress(TicketEventsError):  # they do no harm, and the next fetch removes them
+            remove_late_journal_files(store, stream.name)
 
 
-def _explain_if_taken_over(store: Store, stream: str, lease: Lease) -> None:
-    """Whatever failed, the take-over is the reason to report: an heir removes the segments that it needs no more, for one.
+def _progress(
+    store: Store, stream: str, begun: Beginning, *, clock: Clock, log: Log, requests_per_minute: int | None
+) -> Progress:
+    days = list(begun.state.days)
+    expected = estimate_from_stored(store, stream, days, now=clock()) if len(days) > SHORT_DAYS else None
+    return Progress(stream, days, clock=clock, log=log, expected=expected, requests_per_minute=requests_per_minute)
+
+
+def _raise_if_taken_over(store: Store, stream: str, lease: Lease) -> None:
+    """A take-over is the cause to report of any failure: for example, the new holder removes journal files.
 
     Raises:
-        DaysHeldError: another pass has taken over.
+        DaysHeldError: another fetch has taken over.
     """
     try:
-        lease.look()
+        lease.check_now()
     except DaysHeldError:
         with suppress(TicketEventsError):
-            remove_late_segments(store, stream)
+            remove_late_journal_files(store, stream)
         raise
 
 
-class _RangePass:
+class _Fetch:
     def __init__(
         self,
         store: Store,
@@ -162,20 +163,20 @@ class _RangePass:
         return self._state.days
 
     def run(self, source: PageSource) -> Iterator[CommittedDay]:
-        """Read to the end of the days; what was read of a day that isn't finished outlives a failure in the journal.
+        """Read to the end of the days; after a failure, the journal holds what was read of unfinished days.
 
-        A page in the middle of a day is taken in beside the requests for the next ones; anything else waits for that.
+        A page in the middle of a day is processed in the background while the next ones are requested.
         """
         walked = None
-        with BackgroundWorker(limit=PAGES_AHEAD) as worker:
+        with BackgroundWorker(limit=PREFETCHED_PAGES) as worker:
             try:
                 for walked in source.pages(self._stream, self._state.next_start_time):
                     self._lease.check()
-                    if self._is_amid_a_day(walked):
-                        worker.submit(partial(self._take_and_save, walked))
+                    if self._is_within_a_day(walked):
+                        worker.submit(partial(self._process_and_save, walked))
                         continue
                     worker.finish()
-                    self._take(walked)
+                    self._process(walked)
                     yield from self._commit_finished(walked)
                     if not self._unfinished:
                         return
@@ -189,20 +190,20 @@ class _RangePass:
             finally:
                 worker.wait()
                 if self._pages_in_memory and self._unfinished:
-                    with suppress(TicketEventsError):  # what led here is told instead
+                    with suppress(TicketEventsError):  # the first error is reported instead
                         self._save()
 
-    def _is_amid_a_day(self, walked: WalkedPage) -> bool:
-        """Whether the page finishes no day, so that another one follows."""
+    def _is_within_a_day(self, walked: WalkedPage) -> bool:
+        """Whether the page finishes no day, so that another page follows."""
         first = next(iter(self._unfinished))
         return not walked.at_end and self._read_up_to(walked) < first.end + self._stream.lag_seconds
 
-    def _take_and_save(self, walked: WalkedPage) -> None:
-        self._take(walked)
+    def _process_and_save(self, walked: WalkedPage) -> None:
+        self._process(walked)
         self._save_if_due()
 
-    def _take(self, walked: WalkedPage) -> None:
-        """Route a page's rows to their days and its line to their ledgers."""
+    def _process(self, walked: WalkedPage) -> None:
+        """Add a page's rows to their days and its line to their ledgers."""
         page = walked.page
         batch = decode_rows(self._stream.name, page.rows)
         self._state.rejected += self._rejected.keep(page.start_time, batch.rejected)
@@ -213,7 +214,7 @@ class _RangePass:
                 self._unfinished[day].add(rows)
             else:
                 late += rows.num_rows
-        self._note_in_ledgers(walked, batch.table, set(routed.by_day))
+        self._add_to_ledgers(walked, batch.table, set(routed.by_day))
         self._log_wrong_count(page)
         if batch.table.num_rows:
             newest_ms = pc.max(batch.table["time"].cast(pa.int64())).as_py()
@@ -232,26 +233,26 @@ class _RangePass:
                 f"{page.count:,}, but {len(page.rows):,} rows came."
             )
 
-    def _note_in_ledgers(self, walked: WalkedPage, rows: pa.Table, days: set[Day]) -> None:
-        """A page stands in the ledger of every unfinished day that it tells something of; its requests count in the first.
+    def _add_to_ledgers(self, walked: WalkedPage, rows: pa.Table, days: set[Day]) -> None:
+        """Add the page to the ledger of every unfinished day that it says something of; its requests count in the first.
 
-        `days` are those of its rows, wherever the page says that it ends.
+        `days` are those of its rows, whatever `end_time` the page has.
         """
         ids = rows["id"]
         first_id, last_id = (ids[0].as_py(), ids[-1].as_py()) if len(ids) else (None, None)
         page = walked.page
         line = LedgerPage(page.start_time, page.end_time, len(page.rows), first_id, last_id, page.count, page.newest)
-        # Also where the page tells nothing of that day: without a server time, it may only tell that the day is over.
+        # Also if the page has no row of that day: without a server time, it may only show that the day is over.
         next(iter(self._unfinished.values())).requests += walked.requests
         for day, progress in self._unfinished.items():
-            # The end of the stream speaks of every day that is left: there is nothing on any of them.
+            # The end of the stream concerns every day that is left: there are no more rows on any of them.
             reaches = walked.at_end or day.start <= walked.watermark
             if day in days or (reaches and line.start_time < day.end + self._stream.lag_seconds):
                 progress.begun_at = progress.begun_at if progress.ledger else self._read_at(walked)
                 progress.ledger.append(line)
 
     def _save_if_due(self) -> None:
-        if self._pages_in_memory >= PAGES_PER_SEGMENT or self._bytes_in_memory >= BYTES_PER_SEGMENT:
+        if self._pages_in_memory >= PAGES_PER_JOURNAL_FILE or self._bytes_in_memory >= BYTES_PER_JOURNAL_FILE:
             self._save()
 
     def _save(self) -> None:
@@ -259,59 +260,43 @@ class _RangePass:
         self._pages_in_memory = self._bytes_in_memory = 0
 
     def _commit_finished(self, walked: WalkedPage) -> Iterator[CommittedDay]:
-        """Write the days that the stream has gone past; at its end, all that are left."""
+        """Write the days that the stream was read past; at its end, all that are left."""
         read_up_to = self._read_up_to(walked)
-        told: list[str] = []
+        lines: list[str] = []
         try:
             for day in list(self._unfinished):
                 complete = read_up_to >= day.end + self._stream.lag_seconds
                 if not (complete or walked.at_end):
                     return
                 committed = self._commit(day, walked, complete=complete)
-                told.append(committed.told)
+                lines.append(committed.log_line)
                 yield committed
         finally:
-            if told:
-                self._log("\n".join(told))  # at once: an entry of Dagster's log costs as much as a small day
+            if lines:
+                self._log("\n".join(lines))  # together: an entry of Dagster's log costs as much as a small day
 
     def _commit_what_was_read(self, walked: WalkedPage) -> Iterator[CommittedDay]:
-        """Write the day that the stream can't be read through as an open one, unless a complete one stands there already."""
+        """Write the day that can't be read to its end as an open one, unless a complete one is stored already."""
         day, stored = next(iter(self._unfinished)), None
-        with suppress(DamagedFileError):  # what can't be read is worth less than what was
+        with suppress(DamagedFileError):  # an unreadable file is worth less than what was read
             stored = read_raw_footer(self._store, self._stream.name, day)
         if day.start <= walked.page.start_time and not (stored and stored.complete):
             committed = self._commit(day, walked, complete=False)
-            self._log(committed.told)
+            self._log(committed.log_line)
             yield committed
 
     def _commit(self, day: Day, walked: WalkedPage, *, complete: bool) -> CommittedDay:
         progress = self._unfinished[day]
-        merge = progress.merged(self._journal.segments, read_from=self._state.start_time, read_through=self._state.read_through)
+        merge = progress.merged(self._journal.files, read_from=self._state.start_time, read_through=self._state.read_through)
         read_to = day.end if complete else walked.checkpoint
-        replaced = ReplacedDay(self._store, self._stream.name, day, read_to=read_to, pass_begun_at=self._state.begun_at)
+        replaced = ReplacedDay(self._store, self._stream.name, day, read_to=read_to, fetch_begun_at=self._state.begun_at)
 
         def footer_of(content_hash: str) -> RawFooter:
-            return RawFooter(
-                schema_version=SCHEMA_VERSION,
-                account=self._ownership.account,
-                timezone=self._ownership.timezone,
-                sideload=self._ownership.sideload,
-                stream=self._stream.name,
-                partition=str(day),
-                window_start=day.start,
-                window_end=day.end,
-                complete=complete,
-                next_start_time=self._checkpoint(walked),
-                requests=progress.requests,
+            return replace(
+                self._footer(day, walked, complete=complete),
                 rows=merge.rows,
                 duplicates=progress.duplicates + merge.replaced,
-                rejected=self._state.rejected,
-                fetched_at=self._read_at(walked),
                 content_hash=content_hash,
-                pages=tuple(progress.ledger),
-                pass_id=self._journal.pass_id,
-                support_type_scope=self._ownership.support_type_scope,
-                begun_at=progress.begun_at,
                 missed=replaced.missed(),
             )
 
@@ -320,26 +305,52 @@ class _RangePass:
         self._lease.hold_from(day.plus(1))
         return committed
 
+    def _footer(self, day: Day, walked: WalkedPage, *, complete: bool) -> RawFooter:
+        """The day's footer, without what its rows decide."""
+        progress = self._unfinished[day]
+        return RawFooter(
+            schema_version=SCHEMA_VERSION,
+            account=self._ownership.account,
+            timezone=self._ownership.timezone,
+            sideload=self._ownership.sideload,
+            stream=self._stream.name,
+            partition=str(day),
+            window_start=day.start,
+            window_end=day.end,
+            complete=complete,
+            next_start_time=self._checkpoint(walked),
+            requests=progress.requests,
+            rows=0,
+            duplicates=0,
+            rejected=self._state.rejected,
+            fetched_at=self._read_at(walked),
+            content_hash="",
+            pages=tuple(progress.ledger),
+            pass_id=self._journal.fetch_id,
+            support_type_scope=self._ownership.support_type_scope,
+            begun_at=progress.begun_at,
+        )
+
     def _read_at(self, walked: WalkedPage) -> int:
-        """When the page was read, epoch seconds: by the server's clock or by this machine's, whichever is behind."""
+        """When the page was read, epoch seconds: by the server's time or the wall clock, whichever is earlier."""
         ours, theirs = self._clock(), walked.page.server_time
         return int(ours if theirs is None else min(ours, theirs))
 
     def _checkpoint(self, walked: WalkedPage) -> int:
-        """Epoch seconds before which everything has been read for good, also if the server's clock is ahead for once."""
+        """The watermark to store, epoch seconds; right also if the server's time is ahead for once."""
         return max(self._state.start_time, min(walked.checkpoint, self._read_at(walked) - self._stream.lag_seconds))
 
     def _read_up_to(self, walked: WalkedPage) -> int:
-        """The moment, in epoch seconds, up to which the stream has been read for certain.
+        """The moment, in epoch seconds, up to which the stream has certainly been read.
 
-        At its end that is now, less what may still be withheld; and nowhere more than that: a row that is dated ahead carries
-        the watermark with it. Now is what both clocks say. A server that tells no time is believed only as far as the page was
-        asked for, or that it sent everything of the days that ended long ago.
+        At the end of the stream that is now, by both clocks, less the minute that the server may withhold. It is never later,
+        although a row that is dated ahead moves the watermark. Without a server time, it is the page's start time, or at the
+        end of the stream the days that ended DATELESS_SECONDS ago.
         """
-        page, settled = walked.page, self._read_at(walked) - SETTLING_SECONDS
+        page, settled = walked.page, self._read_at(walked) - MINIMUM_AGE_SECONDS
         if page.server_time is not None:
             return settled if walked.at_end else min(walked.watermark, settled)
         asked_for = min(page.start_time, settled)
         if not (walked.at_end and page.end_of_stream):
             return asked_for
-        return max(asked_for, self._read_at(walked) - UNDATED_SECONDS + self._stream.lag_seconds)
+        return max(asked_for, self._read_at(walked) - DATELESS_SECONDS + self._stream.lag_seconds)

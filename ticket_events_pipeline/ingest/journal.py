@@ -1,9 +1,10 @@
-"""The journal of a pass: what it has fetched survives the process, and the same question goes on where it stopped.
+"""The journal of a fetch: what it has read survives the process, so that the same request resumes where it stopped.
 
-Every few pages a segment is put: the rows of the unfinished days, and how far the pass has come. The newest segment rules.
-Who goes on for a pass writes under names of its own: a process that was taken over can't replace what its heir has put. A
-journal of another account, zone, support type scope or choice about comments, one that is older than a day, or one that can't
-be read to its last row, is never resumed. One of an older schema version is: its rows are read in today's columns.
+Every few pages a journal file is written: the rows of the unfinished days, and the watermark. The newest file counts. A fetch
+that resumes another one writes under names of its own, so a process that lost its days can't replace the new holder's files.
+
+A journal is never resumed if it belongs to another account, timezone, support type scope or choice about comments, if it is
+older than a day, or if it is truncated. One of an older schema version is: its rows are read in today's columns.
 """
 
 from __future__ import annotations
@@ -28,34 +29,34 @@ from ticket_events_pipeline.storage.sorted_runs import Keys
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import TABLES
 
-PAGES_PER_SEGMENT = 9
-"""A killed pass makes the requests since the last segment again, and those for the PAGES_AHEAD of `range_pass`: 12 at most."""
+PAGES_PER_JOURNAL_FILE = 9
+"""After a kill, the requests since the last file and those for the prefetched pages are repeated: 12 at most."""
 
-BYTES_PER_SEGMENT = 12 * 2**20
-"""Of rows in memory, at which a segment is put before its pages are full."""
+BYTES_PER_JOURNAL_FILE = 12 * 2**20
+"""Rows in memory of this size are written before PAGES_PER_JOURNAL_FILE pages have come."""
 
-OLDEST_SECONDS = 24 * 3600.0
-"""What was read longer ago may have been withdrawn since."""
+JOURNAL_SECONDS = 24 * 3600.0
+"""An older journal is not resumed: its rows may have been withdrawn since."""
 
 _FORMAT = 1
 
-# What journals say that were written before there was a choice.
+# Journals of the first versions lack it.
 _LATER_IDENTITY = {"support_type_scope": DEFAULT_SUPPORT_TYPE_SCOPE}
 
 
 @dataclass
-class PassState:
-    """How far a pass has come.
+class FetchState:
+    """How far a fetch has read.
 
     Attributes:
-        first, last: the days that it was asked for.
+        first, last: the requested days.
         start_time: where it began to read, epoch seconds.
-        next_start_time: everything before it has been read for good, epoch seconds.
+        next_start_time: the watermark, epoch seconds: everything before it has been read.
         read_through: the newest time of any row read, epoch seconds.
         server_time: of the last page, epoch seconds.
         begun_at: server time of the first page, epoch seconds; 0 while there is none.
-        rejected: rows that could not be placed.
-        days: what is known of the days that aren't finished.
+        rejected: rows without an id or a readable time.
+        days: the unfinished days.
     """
 
     first: Day
@@ -70,29 +71,29 @@ class PassState:
 
 
 class Journal:
-    """The segments of one pass, and the order in which they are put and removed."""
+    """The journal files of one fetch: writes, reads and removes them in a safe order."""
 
-    def __init__(self, store: Store, stream: str, ownership: Ownership, *, pass_id: str) -> None:
-        self.pass_id = pass_id
-        self.segments = JournalFiles(store, stream, pass_id)
+    def __init__(self, store: Store, stream: str, ownership: Ownership, *, fetch_id: str) -> None:
+        self.fetch_id = fetch_id
+        self.files = JournalFiles(store, stream, fetch_id)
         self._stream = stream
         self._names = ownership.names
         owner = dataclasses.asdict(ownership)
-        del owner["former_accounts"]  # says which journals are taken up, not whose this one is
+        del owner["former_accounts"]  # says which journals may be resumed, not whose this one is
         self._identity = {"format": _FORMAT, "stream": stream, **owner}
         self._writer = uuid.uuid4().hex
         self._number = 0
-        self._standing: list[str] = []
+        self._names_on_disk: list[str] = []
 
-    def save(self, state: PassState) -> None:
-        """Put a segment: what lies in memory of the unfinished days moves there.
+    def save(self, state: FetchState) -> None:
+        """Write a journal file; the rows of unfinished days move there from memory.
 
         Raises:
-            UsageError: the store can't be written; the memory holds everything still.
+            UsageError: the store can't be written; the rows stay in memory.
         """
         name = journal_file_name(self._number + 1, self._writer)
         runs = {day: run for day, progress in state.days.items() if (run := progress.run_in_memory())}
-        parts = self.segments.write(
+        parts = self.files.write(
             name,
             TABLES[self._stream].schema,
             [run.rows for run in runs.values()],
@@ -103,40 +104,40 @@ class Journal:
             state.days[day].deliveries = []
         self._number += 1
         needed = {name, *(part.segment for progress in state.days.values() for part in progress.parts)}
-        stale = [one for one in self._standing if one not in needed]
-        self._standing = sorted(needed)
-        if stale:  # only now: who takes over from here on finds the new segment, which doesn't need them
-            self.segments.delete(stale)
+        stale = [one for one in self._names_on_disk if one not in needed]
+        self._names_on_disk = sorted(needed)
+        if stale:  # only now: a fetch that takes over from here finds the new file, which doesn't need them
+            self.files.delete(stale)
 
-    def states(self, timezone: str) -> Iterator[PassState]:
-        """How far the pass had come, as its segments tell, the newest first; those that can't be read are passed over."""
-        self._standing = self.segments.names()
-        self._number = journal_file_number(self._standing[-1]) if self._standing else 0
-        for _, names in itertools.groupby(reversed(self._standing), key=journal_file_number):
-            # Two of one number are an heir's and that of the process which it took over in this very moment.
+    def states(self, timezone: str) -> Iterator[FetchState]:
+        """How far the fetch had read by each of its files, the newest first; unreadable files are skipped."""
+        self._names_on_disk = self.files.names()
+        self._number = journal_file_number(self._names_on_disk[-1]) if self._names_on_disk else 0
+        for _, names in itertools.groupby(reversed(self._names_on_disk), key=journal_file_number):
+            # Two files share a number if a process wrote one in the moment in which another fetch took over.
             yield from sorted(
                 self._readable_states(list(names), timezone),
                 key=lambda state: (state.next_start_time, state.server_time),
                 reverse=True,
             )
 
-    def _readable_states(self, names: Sequence[str], timezone: str) -> Iterator[PassState]:
+    def _readable_states(self, names: Sequence[str], timezone: str) -> Iterator[FetchState]:
         for name in names:
             with suppress(DamagedFileError):
-                yield self._state_of(self.segments.text(name), timezone)
+                yield self._state_of(self.files.text(name), timezone)
 
-    def holds(self, state: PassState) -> bool:
-        """Whether every row that the state speaks of can be read, each part a sorted run."""
+    def holds(self, state: FetchState) -> bool:
+        """Whether every row of the state can be read, each part a sorted run."""
         try:
             return all(self._is_whole(part) for progress in state.days.values() for part in progress.parts)
         except DamagedFileError:
             return False
 
     def remove(self) -> None:
-        """Remove all segments: the pass has finished, or nobody can go on from it."""
-        self.segments.delete(self.segments.names())
+        """Remove all files: the fetch has finished, or can't be resumed."""
+        self.files.delete(self.files.names())
 
-    def _text(self, state: PassState, parts: dict[Day, JournalPart]) -> str:
+    def _text(self, state: FetchState, parts: dict[Day, JournalPart]) -> str:
         days = {}
         for day, progress in state.days.items():
             new = [parts[day]] if day in parts else []
@@ -149,32 +150,32 @@ class Journal:
                     "stored_hash": progress.stored_hash,
                     "begun_at": progress.begun_at,
                 }
-        told = {
+        fields = {
             field.name: getattr(state, field.name)
             for field in dataclasses.fields(state)
             if field.name not in ("first", "last", "days")
         }
-        return json.dumps({**self._identity, **told, "first": str(state.first), "last": str(state.last), "days": days})
+        return json.dumps({**self._identity, **fields, "first": str(state.first), "last": str(state.last), "days": days})
 
-    def _state_of(self, text: str, timezone: str) -> PassState:
+    def _state_of(self, text: str, timezone: str) -> FetchState:
         try:
-            told: dict[str, Any] = {**_LATER_IDENTITY, **json.loads(text)}
-            identity = {name: told[name] for name in self._identity}
+            fields: dict[str, Any] = {**_LATER_IDENTITY, **json.loads(text)}
+            identity = {name: fields[name] for name in self._identity}
             if {**identity, "account": self._names.current_of(identity["account"])} != self._identity:
-                raise DamagedFileError(f"pass {self.pass_id} read for somebody else, or was of another version")
-            days = {Day.parse(date, timezone): _progress_of(day) for date, day in told["days"].items()}
-            first, last = Day.parse(told["first"], timezone), Day.parse(told["last"], timezone)
+                raise DamagedFileError(f"fetch {self.fetch_id} was of another account, configuration or version")
+            days = {Day.parse(date, timezone): _progress_of(day) for date, day in fields["days"].items()}
+            first, last = Day.parse(fields["first"], timezone), Day.parse(fields["last"], timezone)
             numbers = {
-                name: int(told[name]) for name in ("start_time", "next_start_time", "read_through", "server_time", "rejected")
+                name: int(fields[name]) for name in ("start_time", "next_start_time", "read_through", "server_time", "rejected")
             }
-            numbers["begun_at"] = int(told.get("begun_at", 0))  # journals of before lack it
-            return PassState(first, last, days=days, **numbers)
+            numbers["begun_at"] = int(fields.get("begun_at", 0))  # older journals lack it
+            return FetchState(first, last, days=days, **numbers)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise DamagedFileError(f"pass {self.pass_id} left a journal that can't be read ({error!r})") from error
+            raise DamagedFileError(f"fetch {self.fetch_id} left a journal that can't be read ({error!r})") from error
 
     def _is_whole(self, part: JournalPart) -> bool:
         keys = []
-        for rows in self.segments.run(part).tables():
+        for rows in self.files.run(part).tables():
             if rows.schema != TABLES[self._stream].schema:
                 return False
             keys.append(Keys.of(rows))
@@ -182,19 +183,19 @@ class Journal:
         return len(whole.ids) == part.rows and whole.are_sorted_and_unique()
 
 
-def _progress_of(told: dict[str, Any]) -> DayInProgress:
+def _progress_of(fields: dict[str, Any]) -> DayInProgress:
     return DayInProgress(
-        ledger=[LedgerPage(*page) for page in told["ledger"]],
-        requests=int(told["requests"]),
-        duplicates=int(told["duplicates"]),
-        parts=[_part_of(part) for part in told["parts"]],
-        stored_hash=told["stored_hash"],
-        begun_at=int(told.get("begun_at", 0)),
+        ledger=[LedgerPage(*page) for page in fields["ledger"]],
+        requests=int(fields["requests"]),
+        duplicates=int(fields["duplicates"]),
+        parts=[_part_of(part) for part in fields["parts"]],
+        stored_hash=fields["stored_hash"],
+        begun_at=int(fields.get("begun_at", 0)),
     )
 
 
-def _part_of(told: dict[str, Any]) -> JournalPart:
-    name = told["segment"]
-    name = journal_file_name(name) if isinstance(name, int) else name  # journals of the first versions tell the number
+def _part_of(fields: dict[str, Any]) -> JournalPart:
+    name = fields["segment"]
+    name = journal_file_name(name) if isinstance(name, int) else name  # journals of the first versions hold the number
     journal_file_number(name)
-    return JournalPart(**{**told, "segment": name, "row_groups": tuple(told["row_groups"])})
+    return JournalPart(**{**fields, "segment": name, "row_groups": tuple(fields["row_groups"])})

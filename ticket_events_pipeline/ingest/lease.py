@@ -1,12 +1,12 @@
-"""Leases: a day of a stream is read by one pass at a time, on whatever machines passes run.
+"""Leases: one fetch at a time reads a day of a stream, also when fetches run on several machines.
 
-All passes of a stream stand in one small file, each with its days and a beat that its process renews. Who comes later waits,
-then refuses and names the holder. A holder is dead when its process is provably gone, or when its beat has stood still for as
-long as the waiting one looked: no clock is compared with another machine's.
+A small file per stream lists its fetches, each with its days and a heartbeat counter. A later fetch waits for the holder, and
+fails after some minutes with its name. A holder is dead when its process has provably ended, or when its heartbeat has not
+changed for DEAD_AFTER_SECONDS of waiting: no clock is compared with another machine's.
 
-A process that stood still may wake. So the days are held by a token, drawn anew by whoever acquires them or takes them over,
-and whatever a pass writes or removes is fenced by it. Who took over stands in the file for a while after it has ended, so that
-whoever wakes can be told, and knows what has become of its journal.
+A process that was stopped may continue. So days are held by a fencing token, new at every acquisition and take-over, which
+every write and removal of a fetch checks. A fetch that took over stays in the file for a while after its end, so that the
+error of the process that lost its days can name it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,22 @@ from ticket_events_pipeline.storage.store import INFLIGHT, Fence, Store
 BEAT_SECONDS = 20.0
 
 DEAD_AFTER_SECONDS = 90.0
-"""Without a beat: as long as the slowest store may take to take one, twice."""
+"""Twice as long as the slowest store may take to store a heartbeat."""
 
-_OVERDUE_BEATS = 2  # then the process may have stood still, and looks before it goes on
+_OVERDUE_BEATS = 2  # then the process may have been stopped, and checks its lease before it continues
 
 WAIT_SECONDS = 300.0
-"""Then a pass refuses: a run that waits holds a place in the pool."""
+"""Then a fetch fails: a run that waits occupies a slot of the pool."""
 
-_LOOK_SECONDS = 2.0
-_LINE_EVERY_LOOKS = 15
+_POLL_SECONDS = 2.0
+_POLLS_PER_LOG_LINE = 15
 
-# Of those that took over, and have ended: a process that wakes after more has its error without a name in it.
+# How many are kept; a process that lost its days to an older one gets an error without a name.
 _ENDED_KEPT = 10
-_HEIR_OF_KEPT = 20
+_TOOK_OVER_KEPT = 20
+
+# On disk, attributes keep the names of earlier versions, whose processes may still run.
+_NAMES_ON_DISK = {"fetch_id": "pass_id", "took_over": "heir_of", "replaces": "instead_of"}
 
 FINISHED, HALF_WAY = "finished", "half-way"
 
@@ -51,23 +54,22 @@ Sleep = Callable[[float], object]
 
 @dataclass(frozen=True)
 class Holder:
-    """A pass and the days that it holds.
+    """A fetch and the days that it holds.
 
     Attributes:
-        pass_id: of the pass; its journal has the same name.
-        first, last: dates of the days, YYYY-MM-DD, both included; the days that are done are no longer held.
+        fetch_id: of the fetch; its journal has the same name.
+        first, last: dates of the days, YYYY-MM-DD, both included; finished days are no longer held.
         process: that reads them.
         host: the machine's name, for messages.
-        label: what the process says of itself, for messages: a Dagster run.
-        beat: counts up while the process lives.
-        token: whose the days are: no other process, and no other time of this one, has it. Entries of the first versions have
-            none; those processes know each other by `pass_id`.
-        heir_of: tokens and passes that it has taken over.
-        instead_of: passes that it has taken over and whose days are all among its own.
+        label: what identifies the process in messages: a Dagster run.
+        beat: the heartbeat, which counts up while the process runs.
+        token: the fencing token. Entries of the first versions have none; there `fetch_id` takes its place.
+        took_over: tokens and ids of fetches whose days it has taken over.
+        replaces: ids of fetches that it has taken over and whose days are all among its own.
         ended: FINISHED or HALF_WAY, how it ended; empty while it holds its days.
     """
 
-    pass_id: str
+    fetch_id: str
     first: str
     last: str
     process: str
@@ -75,29 +77,35 @@ class Holder:
     label: str
     beat: int = 0
     token: str = ""
-    heir_of: tuple[str, ...] = ()
-    instead_of: tuple[str, ...] = ()
+    took_over: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
     ended: str = ""
 
     @classmethod
     def parse(cls, entry: dict[str, Any]) -> Holder:
-        """The inverse of `asdict`, also from an entry of a version that knew less, or more.
+        """The inverse of `entry`, also for an entry of an older or newer version.
 
         Raises:
-            TypeError, ValueError, KeyError: it is none.
+            TypeError, ValueError, KeyError: it is not an entry.
         """
-        lists = {name: tuple(entry.get(name, ())) for name in ("heir_of", "instead_of")}
-        known = {field.name: entry[field.name] for field in fields(cls) if field.name in entry}
-        return cls(**{**known, **lists, "token": entry.get("token") or entry["pass_id"]})
+        on_disk = {field.name: _NAMES_ON_DISK.get(field.name, field.name) for field in fields(cls)}
+        known = {name: entry[key] for name, key in on_disk.items() if key in entry}
+        lists = {name: tuple(known.get(name, ())) for name in ("took_over", "replaces")}
+        return cls(**{**known, **lists, "token": known.get("token") or known["fetch_id"]})
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """As stored in the file of leases."""
+        return {_NAMES_ON_DISK.get(name, name): value for name, value in asdict(self).items()}
 
     @property
     def is_gone(self) -> bool:
-        """Whether its process is provably gone."""
+        """Whether its process has provably ended."""
         process = Process.parse(self.process)
         return process is not None and process.is_gone
 
     def overlaps(self, other: Holder) -> bool:
-        """Whether both hold one of the same days."""
+        """Whether both hold a common day."""
         return not self.ended and self.first <= other.last and other.first <= self.last
 
     def __str__(self) -> str:
@@ -115,7 +123,7 @@ class Lease:
         self._store = store
         self._stream = stream
         self._holder = holder
-        self._own_pass_id = holder.pass_id
+        self._own_pass_id = holder.fetch_id
         self._clock = clock
         self._log = log
         self._beaten_at = clock()
@@ -126,177 +134,177 @@ class Lease:
         self._beating.start()
 
     @property
-    def pass_id(self) -> str:
-        """The pass that the days are held for."""
-        return self._holder.pass_id
+    def fetch_id(self) -> str:
+        """The id of the fetch that the days are held for."""
+        return self._holder.fetch_id
 
     @property
-    def is_heir(self) -> bool:
-        """Whether another pass, or what it had left, was taken over."""
-        return bool(self._holder.heir_of)
+    def has_taken_over(self) -> bool:
+        """Whether the days or the journal of another fetch were taken over."""
+        return bool(self._holder.took_over)
 
     def fenced(self) -> FencedStore:
-        """The store to write to as the holder: once another pass has taken over, writing and removing raise DaysHeldError."""
+        """The store to write to as the holder: after a take-over by another fetch, writes and removals raise DaysHeldError."""
         return FencedStore(self._store, Fence(_path(self._stream), self._check_content, self._stream, self._log))
 
     def check(self) -> None:
-        """Look whether the days are still held, where that is in doubt; costs nothing while the beats go on.
+        """Check that the days are still held if the last heartbeat is overdue.
 
-        It spares a process that stood still requests that would be wasted. Nothing is proved by it: what is written
-        goes through `fenced`.
+        It saves a process that was stopped useless requests. It proves nothing: writes go through `fenced`.
 
         Raises:
-            DaysHeldError: another pass has taken over; says which.
+            DaysHeldError: another fetch has taken over; names it.
         """
         if not 0 <= self._clock() - self._beaten_at < _OVERDUE_BEATS * BEAT_SECONDS:
-            self.look()  # the thread may have stood still as well
+            self.check_now()  # the thread may have been stopped as well
         self._raise_if_lost()
 
-    def look(self) -> None:
-        """Look whether the days are still held; see `check`. Where the store can't be read, nothing is raised."""
+    def check_now(self) -> None:
+        """Check that the days are still held; see `check`. Raises nothing if the store can't be read."""
         with suppress(TicketEventsError):
             self._beat()
         self._raise_if_lost()
 
     def hold_from(self, day: Day) -> None:
-        """Let go of the days before `day`, with the next beat: they are done."""
+        """Release the days before `day`, which are finished, with the next heartbeat."""
         with self._changing:
             self._holder = replace(self._holder, first=str(day))
 
-    def take_over(self, pass_id: str) -> bool:
-        """Go on as the dead pass `pass_id`; False where another one does already."""
+    def take_over(self, fetch_id: str) -> bool:
+        """Resume the dead fetch `fetch_id`; False if another fetch has resumed it already."""
         with self._changing:
             before = self._holder
-            adopted = () if pass_id == self._own_pass_id else (pass_id,)
-            taken = replace(before, pass_id=pass_id, token=_new_token(), heir_of=_newest((*before.heir_of, *adopted)))
+            adopted = () if fetch_id == self._own_pass_id else (fetch_id,)
+            taken = replace(before, fetch_id=fetch_id, token=_new_token(), took_over=_newest((*before.took_over, *adopted)))
 
             def change(holders: list[Holder]) -> list[Holder]:
-                if any(one.pass_id == pass_id and not one.ended and one.token != before.token for one in holders):
+                if any(one.fetch_id == fetch_id and not one.ended and one.token != before.token for one in holders):
                     return holders
                 return [taken if one.token == before.token else one for one in holders]
 
-            is_taken = taken in self._exchange(change)
+            is_taken = taken in self._update_holders(change)
             self._holder = taken if is_taken else before
             return is_taken
 
     def release(self, *, is_finished: bool = False) -> None:
-        """Let go of the days; `is_finished` where nothing is left of the pass to go on from.
+        """Release the days; `is_finished` if nothing is left to resume.
 
-        Where the store can't be written any more, the lease ends with the process.
+        If the store can't be written any more, the lease ends with the process.
         """
         self._ended.set()
         self._beating.join()
         own = self._holder
-        left = [replace(own, ended=FINISHED if is_finished else HALF_WAY)] if own.heir_of else []
+        left = [replace(own, ended=FINISHED if is_finished else HALF_WAY)] if own.took_over else []
         with suppress(TicketEventsError):
-            self._exchange(lambda holders: _without_old(_replaced(holders, own.token, left)))
+            self._update_holders(lambda holders: _without_old(_replaced(holders, own.token, left)))
 
     def _beat_on(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            with suppress(TicketEventsError):  # the store can't be written just now: the fence tells it where it matters
+            with suppress(TicketEventsError):  # the store can't be written now; the fence reports it where it matters
                 self._beat()
 
     def _beat(self) -> None:
         with self._changing:
             self._holder = renewed = replace(self._holder, beat=self._holder.beat + 1)
-            holders = self._exchange(lambda holders: _replaced(holders, renewed.token, [renewed]))
+            holders = self._update_holders(lambda holders: _replaced(holders, renewed.token, [renewed]))
             if renewed not in holders:
-                self._lost = self._told_lost(holders)
+                self._lost = self._lost_message(holders)
             self._beaten_at = self._clock()
 
     def _check_content(self, content: bytes | None) -> None:
-        """The fence's. Not to wait for `_changing`: a beat may hold that, and wait for the lock that is held here."""
+        """For the fence. Must not wait for `_changing`: a heartbeat may hold it and wait for the lock that is held here."""
         holders = _holders_of(content)
         if not any(one.token == self._holder.token and not one.ended for one in holders):
-            self._lost = self._told_lost(holders)
+            self._lost = self._lost_message(holders)
         self._raise_if_lost()
 
     def _raise_if_lost(self) -> None:
         if self._lost:
             raise DaysHeldError(self._lost)
 
-    def _told_lost(self, holders: list[Holder]) -> str:
-        lost = {self._holder.token, self._holder.pass_id}
-        heir = next((one for one in reversed(holders) if lost.intersection(one.heir_of)), None)
-        if heir is None:
+    def _lost_message(self, holders: list[Holder]) -> str:
+        lost = {self._holder.token, self._holder.fetch_id}
+        new_holder = next((one for one in reversed(holders) if lost.intersection(one.took_over)), None)
+        if new_holder is None:
             url = self._store.url(_path(self._stream))
             return (
-                f"{self._stream}: this pass is no longer named in {url}: another pass has taken over its days and has "
-                "ended by now, or the file was removed or damaged. Nothing more is written by this one. "
-                "Run it again if days are missing."
+                f"{self._stream}: this fetch is no longer named in {url}: another fetch has taken over its days and has ended, "
+                "or the file was removed or damaged. This fetch writes nothing more. Run it again if days are missing."
             )
-        has_ended = " and has ended by now" if heir.ended else ""
+        has_ended = " and has ended since" if new_holder.ended else ""
         return (
-            f"{self._stream}: this pass stood still for so long that {heir} has taken over its days{has_ended}. Nothing more "
-            "is written by this one. Run it again when the other has ended, if days are missing."
+            f"{self._stream}: this fetch was stopped for so long that {new_holder} has taken over its days{has_ended}. It "
+            "writes nothing more. If days are missing, run it again after the other fetch has ended."
         )
 
-    def _exchange(self, change: Callable[[list[Holder]], list[Holder]]) -> list[Holder]:
-        return _exchange(self._store, self._stream, change, log=self._log)
+    def _update_holders(self, change: Callable[[list[Holder]], list[Holder]]) -> list[Holder]:
+        return _update_holders(self._store, self._stream, change, log=self._log)
 
 
 def hold_days(store: Store, stream: str, days: list[Day], *, label: str, log: Log, sleep: Sleep | None = None) -> Lease:
-    """Hold the contiguous, ascending `days` of `stream`; wait for a pass that holds one of them, WAIT_SECONDS at most.
+    """Hold the contiguous, ascending `days` of `stream`; wait up to WAIT_SECONDS for a fetch that holds one of them.
 
     Raises:
-        DaysHeldError: another pass goes on holding them; says who it is.
-        LockHeldError: another process stands still in the middle of a write; says which.
+        DaysHeldError: another fetch still holds one of them; names it.
+        LockHeldError: another process was stopped in the middle of a write; names it.
     """
     wait = sleep or threading.Event().wait
     own = Holder(uuid.uuid4().hex, str(days[0]), str(days[-1]), str(this_process()), host_name(), label, token=_new_token())
-    beats: dict[str, tuple[int, float]] = {}  # by token: the beat last seen, and how long it has stood still
-    looks = 0
+    beats: dict[str, tuple[int, float]] = {}  # by token: the last heartbeat, and for how long it has not changed
+    polls = 0
     while True:
         dead = {(token, beat) for token, (beat, still) in beats.items() if still >= DEAD_AFTER_SECONDS}
-        holders = _exchange(store, stream, partial(_with_own, own, dead), log=log)
+        holders = _update_holders(store, stream, partial(_with_own, own, dead), log=log)
         held = next((one for one in holders if one.token == own.token), None)
         if held is not None:
             return Lease(store, stream, held, log=log)
         blocking = [one for one in _living(holders, dead) if one.overlaps(own)] or [one for one in holders if one.overlaps(own)]
-        said = f"{stream}: {blocking[0].first} to {blocking[0].last} are being fetched by {blocking[0]}"
-        if looks * _LOOK_SECONDS >= WAIT_SECONDS:
-            raise DaysHeldError(f"{said}, for more than {WAIT_SECONDS:.0f} s by now. Wait until that has ended, or end it.")
-        if looks % _LINE_EVERY_LOOKS == 0:
-            log(f"{said}; waiting for it, up to {WAIT_SECONDS - looks * _LOOK_SECONDS:.0f} s")
-        wait(_LOOK_SECONDS)
-        looks += 1
+        message = f"{stream}: {blocking[0].first} to {blocking[0].last} are being fetched by {blocking[0]}"
+        if polls * _POLL_SECONDS >= WAIT_SECONDS:
+            raise DaysHeldError(
+                f"{message}, for more than {WAIT_SECONDS:.0f} s by now. Wait until that fetch has ended, or end it."
+            )
+        if polls % _POLLS_PER_LOG_LINE == 0:
+            log(f"{message}; waiting for it, up to {WAIT_SECONDS - polls * _POLL_SECONDS:.0f} s")
+        wait(_POLL_SECONDS)
+        polls += 1
         for one in blocking:
             beat, still = beats.get(one.token, (one.beat, 0.0))
-            beats[one.token] = (one.beat, still + _LOOK_SECONDS if beat == one.beat else 0.0)
+            beats[one.token] = (one.beat, still + _POLL_SECONDS if beat == one.beat else 0.0)
 
 
 @dataclass(frozen=True)
-class Passes:
-    """The passes of a stream, by their ids.
+class KnownFetches:
+    """The fetches of a stream, by their ids.
 
     Attributes:
-        alive: those that may be at work.
-        over: those that an heir has finished: what lies of their journals is a late put, and nobody is to go on from it.
+        alive: those that may be running.
+        over: those that a new holder has finished: what is left of their journals arrived late, and must not be resumed.
     """
 
     alive: set[str]
     over: set[str]
 
 
-def known_passes(store: Store, stream: str) -> Passes:
-    """What is known of the passes of `stream`."""
-    holders = _exchange(store, stream, lambda holders: holders, log=lambda _: None)
-    return Passes(
-        alive={one.pass_id for one in holders if not (one.ended or one.is_gone)},
-        over={pass_id for one in holders if one.ended == FINISHED for pass_id in (one.pass_id, *one.instead_of)},
+def known_fetches(store: Store, stream: str) -> KnownFetches:
+    """What is known of the fetches of `stream`."""
+    holders = _update_holders(store, stream, lambda holders: holders, log=lambda _: None)
+    return KnownFetches(
+        alive={one.fetch_id for one in holders if not (one.ended or one.is_gone)},
+        over={fetch_id for one in holders if one.ended == FINISHED for fetch_id in (one.fetch_id, *one.replaces)},
     )
 
 
 def _with_own(own: Holder, dead: set[tuple[str, int]], holders: list[Holder]) -> list[Holder]:
-    """The holders with `own` in place of the dead; as they are where a living one holds one of its days."""
+    """The holders with `own` in place of the dead ones; unchanged if a living one holds one of its days."""
     living = _living(holders, dead)
     if any(one.overlaps(own) for one in living):
         return holders
     dropped = [one for one in holders if one not in living]
-    # A process that is provably gone never wakes; but those from which it had taken over may.
-    heir_of = [name for one in dropped for name in (*(() if one.is_gone else (one.token,)), *one.heir_of)]
-    instead_of = [one.pass_id for one in dropped if own.first <= one.first and one.last <= own.last and not one.is_gone]
-    return [*living, replace(own, heir_of=_newest(heir_of), instead_of=tuple(instead_of))]
+    # A process that has provably ended never continues; but those from which it had taken over may.
+    took_over = [name for one in dropped for name in (*(() if one.is_gone else (one.token,)), *one.took_over)]
+    replaces = [one.fetch_id for one in dropped if own.first <= one.first and one.last <= own.last and not one.is_gone]
+    return [*living, replace(own, took_over=_newest(took_over), replaces=tuple(replaces))]
 
 
 def _living(holders: list[Holder], dead: set[tuple[str, int]]) -> list[Holder]:
@@ -313,7 +321,7 @@ def _without_old(holders: list[Holder]) -> list[Holder]:
 
 
 def _newest(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))[-_HEIR_OF_KEPT:]
+    return tuple(dict.fromkeys(names))[-_TOOK_OVER_KEPT:]
 
 
 def _new_token() -> str:
@@ -324,14 +332,14 @@ def _path(stream: str) -> str:
     return f"{INFLIGHT}/passes/{stream}.json"
 
 
-def _exchange(store: Store, stream: str, change: Callable[[list[Holder]], list[Holder]], *, log: Log) -> list[Holder]:
-    """Change who holds days of `stream`; who holds them afterwards."""
+def _update_holders(store: Store, stream: str, change: Callable[[list[Holder]], list[Holder]], *, log: Log) -> list[Holder]:
+    """Change who holds days of `stream`; returns who holds them afterwards."""
     after: list[Holder] = []
 
     def change_text(text: bytes | None) -> bytes | None:
         before = _holders_of(text)
         after[:] = change(before)
-        return None if after == before else json.dumps([asdict(holder) for holder in after]).encode()
+        return None if after == before else json.dumps([holder.entry for holder in after]).encode()
 
     store.update(_path(stream), change_text, log=log)
     return after
@@ -340,5 +348,5 @@ def _exchange(store: Store, stream: str, change: Callable[[list[Holder]], list[H
 def _holders_of(text: bytes | None) -> list[Holder]:
     try:
         return [Holder.parse(entry) for entry in json.loads(text or b"[]")]
-    except (ValueError, TypeError, KeyError, AttributeError):  # damaged by a power loss, and so are the processes in it
+    except (ValueError, TypeError, KeyError, AttributeError):  # damaged by a power loss, which ended the processes in it too
         return []

@@ -1,4 +1,4 @@
-"""Whose files a root holds: one account, timezone, choice about comments and support type scope. A pass mixes nothing."""
+"""Whose files a root holds: of one account, timezone, choice about comments and support type scope. A fetch mixes none."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ticket_events_pipeline.tables.streams import STREAMS
 
 @dataclass(frozen=True)
 class Ownership:
-    """What every raw file of a root has in common.
+    """What all raw files of a root have in common.
 
     Attributes:
         account: the Zendesk account's name.
         timezone: IANA zone of the partition days.
         sideload: whether comments are stored.
-        support_type_scope: whose tickets are asked for: agent, all or ai_agent.
-        former_accounts: names that the account had before: files and journals that bear them are its own.
+        support_type_scope: whose tickets are requested: agent, all or ai_agent.
+        former_accounts: names that the account had before; files and journals with them belong to it too.
     """
 
     account: str
@@ -34,12 +34,12 @@ class Ownership:
 
     @property
     def names(self) -> AccountNames:
-        """The account's names, of now and of before."""
+        """The account's names, the current one and the former ones."""
         return AccountNames(self.account, self.former_accounts)
 
 
 def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: Ownership, log: Callable[[str], None]) -> None:
-    """Look at the stored days of the range, and at the newest one of either stream, before anything is fetched.
+    """Check the stored days of the range, and the newest one of each stream, before anything is fetched.
 
     Raises:
         ForeignRootError: a file was made for another account, timezone, sideload or support type scope.
@@ -52,7 +52,7 @@ def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: 
         for day in sorted(in_range.union(stored[-1:])):
             try:
                 footer = read_raw_footer(store, name, day)
-            except NewerFileError:  # it may hold what this version can't write: it must not be replaced
+            except NewerFileError:  # it may hold what this version can't write, and must not be replaced
                 raise
             except DamagedFileError as error:
                 log(str(error))
@@ -62,14 +62,14 @@ def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: 
 
 
 def _without_choices(ownership: Ownership, footer: RawFooter) -> Ownership:
-    """What both streams have in common: comments and scope are choices about one, of which the other's files say nothing."""
+    """`ownership` without the choices about comments and scope, which concern only one stream."""
     return replace(ownership, sideload=footer.sideload, support_type_scope=footer.support_type_scope)
 
 
 def _refuse(store: Store, day: Day, footer: RawFooter, ownership: Ownership) -> None:
     account = ownership.names.current_of(footer.account)
     differing = [
-        f"{variable}: its files have {theirs}, this pass has {ours}"
+        f"{variable}: its files have {theirs}, this fetch has {ours}"
         for variable, theirs, ours in (
             ("ZENDESK_SUBDOMAIN", account, ownership.account),
             ("TICKET_EVENTS_TIMEZONE", footer.timezone, ownership.timezone),

@@ -1,7 +1,4 @@
-"""What a long pass tells before and while it runs: how much there is to do, how far it is, and how long it will take.
-
-How much there may be is estimated in `estimate`. Everything here is words for the log; nothing depends on it.
-"""
+"""The log lines of a long fetch: how much there is to read, how far it is, and how long it will take."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ticket_events_pipeline.day import Clock, Day
-from ticket_events_pipeline.ingest.estimate import RowsEstimate, requests_for
+from ticket_events_pipeline.ingest.plan import RowsEstimate, requests_for
 from ticket_events_pipeline.text import estimated_duration_text
 
 if TYPE_CHECKING:
@@ -17,14 +14,14 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 30
 
-# Before, the quota's first requests, which go at once, would promise too much.
+# Earlier, an estimate would be too short: the first requests of the quota don't wait.
 _SECONDS_OF_A_KNOWN_PACE = 120
 
 
 class Progress:
-    """Counts pages, rows and requests, and writes a line now and then.
+    """Counts pages, rows and requests, and logs a line every SECONDS_BETWEEN_LINES.
 
-    `expected` is how much there is to read, if that is known; `requests_per_minute` the quota, if the server doesn't tell it.
+    `expected` is how much there is to read, if known; `requests_per_minute` is the quota until the server states it.
     """
 
     def __init__(
@@ -41,15 +38,15 @@ class Progress:
         self._start, self._end = days[0].start, days[-1].end
         self._clock = clock
         self._log = log
-        self._begun_at = self._told_at = clock()
+        self._begun_at = self._logged_at = clock()
         self._begun_from: int | None = None
         self._per_minute = requests_per_minute
         self._pages = self._rows = self._before = self._requests = 0
         span = f"{days[0]} to {days[-1]} ({len(days)} days of {days[0].timezone})"
-        log(f"{stream}: reading {span}{'' if expected is None else self._foretold(expected)}")
+        log(f"{stream}: reading {span}{'' if expected is None else self._estimate(expected)}")
 
     def page(self, walked: WalkedPage, *, rows: int, before: int, late: int) -> None:
-        """Note a page: its rows, those that lie before the range, and those that came too late for a committed day."""
+        """Count a page: its rows, those from before the range, and those that came too late for a finished day."""
         self._pages += 1
         self._requests += walked.requests
         self._rows += rows
@@ -60,21 +57,21 @@ class Progress:
             self._per_minute = walked.page.quota.total
         if late:
             self._log(
-                f"{self._stream}: {late} rows belong to days that this pass has committed already; they are stored when those "
+                f"{self._stream}: {late} rows belong to days that this fetch has written already; they are stored when those "
                 "days are read again (the daily_restatement schedule does that for the last closed days)."
             )
-        if walked.at_end or self._clock() - self._told_at >= SECONDS_BETWEEN_LINES:
-            self._tell(walked)
+        if walked.at_end or self._clock() - self._logged_at >= SECONDS_BETWEEN_LINES:
+            self._log_progress(walked)
 
-    def _foretold(self, expected: RowsEstimate) -> str:
+    def _estimate(self, expected: RowsEstimate) -> str:
         requests = requests_for(expected.rows)
         at_pace = (
             f", {estimated_duration_text(requests * 60 / self._per_minute)} or more by the quota" if self._per_minute else ""
         )
         return f": about {expected.rows:,} rows in {requests:,} requests{at_pace} ({expected.basis})"
 
-    def _tell(self, walked: WalkedPage) -> None:
-        self._told_at = self._clock()
+    def _log_progress(self, walked: WalkedPage) -> None:
+        self._logged_at = self._clock()
         end = min(self._end, walked.page.server_time or self._end)
         share = 1.0 if walked.at_end else _share(walked.watermark, self._start, end)
         left = "" if walked.at_end else self._left(walked.watermark, end)
@@ -84,7 +81,7 @@ class Progress:
         )
 
     def _left(self, watermark: int, end: float) -> str:
-        """How long it will take, by what this pass has read so far: a resumed one begins in the middle."""
+        """How long it will take, by what this fetch has read itself: a resumed one begins in the middle."""
         share = _share(watermark, self._begun_from or self._start, end)
         if not 0 < share < 1:
             return ""

@@ -14,12 +14,12 @@ from itertools import pairwise
 from ticket_events_pipeline.credentials import AccountNames
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.decoding.row_times import NEWEST_EPOCH_SECOND
-from ticket_events_pipeline.ingest.fetch import SETTLING_SECONDS
 from ticket_events_pipeline.quality.findings import Finding, materialise_again
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 
 OPEN_GRACE_SECONDS = 2 * 3600
 """An hourly fetch needs up to an hour, and its run, to close a day that is over."""
@@ -108,8 +108,8 @@ def _statement_problems(footer: RawFooter, day: Day, *, now: float) -> Iterator[
 
 
 def unfinished_finding(footer: RawFooter, stream: Stream, day: Day, *, now: float) -> Finding | None:
-    """That an open day should have been finished long ago; None if it is complete or may still be open."""
-    if footer.complete or now < day.end + stream.lag_seconds + SETTLING_SECONDS + OPEN_GRACE_SECONDS:
+    """That an open day could have been finished long ago, and wasn't."""
+    if footer.complete or now < day.end + stream.lag_seconds + MINIMUM_AGE_SECONDS + OPEN_GRACE_SECONDS:
         return None
     problem = f"The day is over, but it was read only up to {utc_text(footer.next_start_time)} and is still open."
     remedy = f"Materialise {stream.name} of {day} to finish it. If it stays open, the run's log names the clock that is wrong."
@@ -171,10 +171,10 @@ def _gaps(footer: RawFooter) -> Iterator[str]:
 
 def _end_problems(footer: RawFooter, lag_seconds: int) -> Iterator[str]:
     due = footer.window_end + lag_seconds
-    if footer.complete and footer.fetched_at < due + SETTLING_SECONDS:
+    if footer.complete and footer.fetched_at < due + MINIMUM_AGE_SECONDS:
         yield (
             f"Its footer says complete, but it was read at {utc_text(footer.fetched_at)}, when rows of the day could still "
-            f"turn up (until {utc_text(due + SETTLING_SECONDS)})."
+            f"turn up (until {utc_text(due + MINIMUM_AGE_SECONDS)})."
         )
     start, reached = footer.pages[-1].start_time, latest_next_start(footer.pages[-1])
     if reached is None:

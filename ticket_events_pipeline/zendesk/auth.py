@@ -1,7 +1,7 @@
 """Authentication: puts each kind of credentials on a request, and fetches tokens for an OAuth client.
 
-Every object here hides its secrets in its repr, and no local variable holds one while an error is raised: some loggers show
-them. Which credentials are used is settled in `account`.
+Every object hides its secrets in its repr, and no local variable holds one while an error is raised, since some loggers show
+them.
 https://developer.zendesk.com/documentation/api-basics/authentication/creating-and-using-oauth-tokens-with-the-api/
 """
 
@@ -32,9 +32,20 @@ from ticket_events_pipeline.credentials import (
 )
 from ticket_events_pipeline.day import Clock
 from ticket_events_pipeline.errors import AuthenticationError, BlockedError, TicketEventsError, UsageError
-from ticket_events_pipeline.zendesk.bodies import WEB_PAGE, UnreadableJsonError, is_web_page, parse_json, short_reason
+from ticket_events_pipeline.zendesk.answers import (
+    WEB_PAGE,
+    Asked,
+    Busy,
+    Retryable,
+    TooLarge,
+    Unreadable,
+    error_with_200,
+    is_web_page,
+    refusal,
+    short_reason,
+)
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, network_failure, read_body
-from ticket_events_pipeline.zendesk.refusals import Asked, Busy, Retryable, TooLarge, Unreadable, error_with_200, refusal
+from ticket_events_pipeline.zendesk.json_body import UnreadableJsonError, parse_json
 
 _SCOPE = "read"  # the narrowest that opens the exports; a misspelt one yields a token that gets 403 everywhere
 _TOKEN_PATH = "/oauth/tokens"  # noqa: S105 - a path
@@ -42,15 +53,15 @@ _TOKEN_PATH = "/oauth/tokens"  # noqa: S105 - a path
 ASKED_LIFETIME_SECONDS = 1800
 """Asked for with every grant: unless `expires_in` is sent, the answer may not say when the token ends.
 
-Zendesk takes more than 300 and less than 172,800. Half an hour is what its newer OAuth clients give anyway. A token that leaks
-is of no use soon, and a long backfill pays one request in half an hour for it, outside the export quota.
+Zendesk takes more than 300 and less than 172,800. Half an hour is the default of newer OAuth clients. A leaked token
+soon becomes useless, and a long backfill pays one request in half an hour for it, outside the export quota.
 """
 
 EARLY_RENEWALS = 10
 """Tokens that may be refused before their end within one lifetime.
 
-It isn't documented whether a grant ends the tokens that the same client was given before. If it does, two processes that share
-a client end each other's: each gets on at the price of renewals, but not without a bound.
+It isn't documented whether a grant revokes the client's earlier tokens. If it does, two processes that share a client revoke
+each other's: both continue at the price of renewals, within this bound.
 """
 
 # Renewed a little early, so that a token doesn't run out between our clock and the server's.
@@ -60,7 +71,7 @@ _MOST_TOKEN_BYTES = 2**20
 
 
 def variables_of(credentials: Credentials) -> str:
-    """The variables that these credentials were set with, for messages."""
+    """The variables of these credentials, for messages."""
     if isinstance(credentials, BearerToken):
         return "ZENDESK_OAUTH_TOKEN"
     if isinstance(credentials, ClientCredentials):
@@ -69,7 +80,7 @@ def variables_of(credentials: Credentials) -> str:
 
 
 def expiry_hint(credentials: Credentials) -> str:
-    """Why a 401 may be no typing error, and what to set instead, for messages; empty for an OAuth client."""
+    """How these credentials expire, and what to set instead, for messages; empty for an OAuth client."""
     if isinstance(credentials, BearerToken):
         return f"A fixed token ends, often after 30 minutes: for a schedule set {CLIENT_CREDENTIALS} instead."
     if isinstance(credentials, ApiToken):
@@ -83,7 +94,7 @@ def expiry_hint(credentials: Credentials) -> str:
 
 
 class HeaderAuth(AuthBase):
-    """Sends a fixed `Authorization` header; `secrets` are hidden where a server or a proxy echoes them."""
+    """Sends a fixed `Authorization` header; `secrets` are hidden if a server or a proxy echoes them."""
 
     def __init__(self, header: str, *secrets: str) -> None:
         self._header = header
@@ -106,7 +117,7 @@ class HeaderAuth(AuthBase):
 class ClientCredentialsAuth(AuthBase):
     """Fetches an access token, keeps it until shortly before it ends, and sends it.
 
-    It serves one client, which serves one thread: processes and threads share no token, so none waits for another's renewal.
+    It serves one client, which serves one thread: no token is shared, so no process waits for another's renewal.
     """
 
     def __init__(self, base_url: str, credentials: ClientCredentials, *, session: OneHostSession, clock: Clock) -> None:
@@ -132,7 +143,7 @@ class ClientCredentialsAuth(AuthBase):
         return request
 
     def renew(self) -> bool:
-        """Forget a token that was refused: the next request fetches another.
+        """Drop a refused token: the next request fetches another.
 
         Raises:
             AuthenticationError: EARLY_RENEWALS tokens were refused within one lifetime.
@@ -142,7 +153,7 @@ class ClientCredentialsAuth(AuthBase):
         if since < ASKED_LIFETIME_SECONDS:
             raise AuthenticationError(
                 f"{self._host} refused {EARLY_RENEWALS + 1} access tokens within {since:.0f} s, each before its end. Retrying "
-                f"cannot clear this. Check whether another program uses the same OAuth client, or somebody revokes its tokens; "
+                f"cannot clear this. Check whether another program uses the same OAuth client, or its tokens are revoked; "
                 f"give this pipeline a client of its own: {CLIENT_CREDENTIALS}."
             )
         self._refused_at.append(now)
@@ -169,19 +180,19 @@ class ClientCredentialsAuth(AuthBase):
             with self._session.exchange(
                 "POST",
                 self._url,
-                data=self._asked(),
+                data=self._token_request(),
                 headers={"Content-Type": "application/json", "Accept": "application/json"},
             ) as answer:
-                return answer.status_code, answer.headers, read_body(answer, most_bytes=_MOST_TOKEN_BYTES)
+                return answer.status_code, answer.headers, read_body(answer, limit_bytes=_MOST_TOKEN_BYTES)
         except NETWORK_ERRORS as error:
             failure = network_failure(f"POST {_TOKEN_PATH}", error, read_seconds=self._session.read_seconds)
         except TooLarge:
             failure = Unreadable("an answer that is no token")
         except Retryable as slow:
             failure = slow
-        raise _told_apart(failure)
+        raise _as_busy(failure)
 
-    def _asked(self) -> bytes:
+    def _token_request(self) -> bytes:
         """The body of a request for a token; the reference wants JSON."""
         return json.dumps(
             {
@@ -200,24 +211,24 @@ class ClientCredentialsAuth(AuthBase):
                 page = f" but a web page: {WEB_PAGE}" if is_web_page(body) else ""
                 del body
                 raise Unreadable(f"{status} from {_TOKEN_PATH} that is no JSON object{page}")
-            error = error_with_200(self._what_was_asked, headers, content) if "access_token" not in content else None
+            error = error_with_200(self._request_words, headers, content) if "access_token" not in content else None
             if error is None:
                 return content
             del body, content
-            raise _told_apart(error)
+            raise _as_busy(error)
         headers, body = hide_in_location(self.hide, headers), self.hide(body)
-        failure = refusal(self._what_was_asked, status, headers, body)
-        # Only JSON is the token endpoint's own word: anything else comes from what stands before it.
+        failure = refusal(self._request_words, status, headers, body)
+        # Only JSON comes from the token endpoint itself; anything else is from a system in front of it.
         answer = _object_in(body) if status in (400, 401, 403) else None
         if answer is not None and not isinstance(failure, BlockedError):
             raise AuthenticationError(
                 f"POST {_TOKEN_PATH}: {self._host} refused to give a token ({status}, {short_reason(body)}). Retrying cannot "
                 f"clear this. {_grant_remedy(answer.get('error'))}"
             )
-        raise _told_apart(failure)
+        raise _as_busy(failure)
 
     @property
-    def _what_was_asked(self) -> Asked:
+    def _request_words(self) -> Asked:
         return Asked(f"POST {_TOKEN_PATH}", self._host, variables_of(self._credentials), hide=self.hide)
 
 
@@ -254,8 +265,8 @@ def hide_in_location(hide: Callable[[bytes], bytes], headers: Mapping[str, str])
     return {**headers, **hidden}
 
 
-def _told_apart(failure: TicketEventsError) -> TicketEventsError:
-    """What fails in passing at the token endpoint is not what a page is halved for."""
+def _as_busy(failure: TicketEventsError) -> TicketEventsError:
+    """Temporary failures of the token endpoint as Busy: a smaller page would not help."""
     if not isinstance(failure, Retryable):
         return failure
     return Busy(f"{failure.reason}, from {_TOKEN_PATH}", wait_seconds=failure.wait_seconds)
@@ -274,7 +285,7 @@ def _grant_remedy(error: object) -> str:
             f"integrations, APIs, OAuth clients, its client kind must be Confidential."
         )
     if error == "invalid_scope":
-        return f"The OAuth client of {CLIENT_CREDENTIALS} doesn't allow the scope {_SCOPE}, which is asked for: allow it."
+        return f"The OAuth client of {CLIENT_CREDENTIALS} doesn't allow the requested scope {_SCOPE}: allow it."
     return (
         f"Check {CLIENT_CREDENTIALS}, and that the OAuth client is confidential and allowed the client-credentials grant with "
         f"the scope {_SCOPE}."
@@ -295,7 +306,7 @@ def _token_in(content: dict[str, Any]) -> str | None:
 
 
 def _spellings(*secrets: str) -> tuple[str, ...]:
-    """The secrets as they are, and as JSON, HTML and forms write them: the longest first, lest a part be hidden of it."""
+    """The secrets as they are, and as JSON, HTML and forms write them; the longest first, or parts may stay visible."""
     written = {
         spelling
         for secret in filter(None, secrets)
@@ -315,7 +326,7 @@ def _basic(user: str, password: str) -> str:
 
 
 def _lifetime_seconds(expires_in: object) -> float:
-    """How long the token lasts: what the answer says, else what was asked for."""
+    """How long the token is valid: as the answer says, else as requested."""
     try:
         seconds = float(expires_in) if isinstance(expires_in, str | int | float) else 0.0
     except (ValueError, OverflowError):

@@ -1,7 +1,6 @@
-"""The client: sends the requests, waits, retries, and walks along a stream. The one place where sockets are opened.
+"""The client: sends requests, waits, retries, and reads a stream page by page.
 
-What answers mean is in `page` and `refusals`, which page follows in `walk`, how long to wait in `quota` and `retry`. A
-client serves one thread, its quota may be shared.
+A client serves one thread; its quota may be shared.
 https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the-incremental-export-api/
 """
 
@@ -16,15 +15,14 @@ from urllib.parse import urlsplit
 
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials, is_loopback
 from ticket_events_pipeline.day import Clock, wall_clock
-from ticket_events_pipeline.errors import DataError, TicketEventsError, TransientError
+from ticket_events_pipeline.errors import DataError, OverfullSecondError, TicketEventsError, TransientError
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
 from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.zendesk.answers import Asked, Overtaxed, Retryable, TooLarge, TooRecent, Unreadable
 from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, network_failure, read_body
-from ticket_events_pipeline.zendesk.page import EventPage, PageRequest, caught_up_page, decode_page
-from ticket_events_pipeline.zendesk.page_size import PageSize
+from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage, PageRequest, caught_up_page, decode_page
 from ticket_events_pipeline.zendesk.rate_limit import Wait
-from ticket_events_pipeline.zendesk.refusals import Asked, Retryable, TooRecent
 from ticket_events_pipeline.zendesk.retry import Log, Sleep, call_with_retries
 from ticket_events_pipeline.zendesk.server_time import ClockComparison
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, Turn
@@ -32,26 +30,78 @@ from ticket_events_pipeline.zendesk.token_end import CURRENT_TOKEN_PATH, TokenEn
 from ticket_events_pipeline.zendesk.walk import Continue, End, Walk, read_for_good
 
 MAX_PAGE_BYTES = 256 * 2**20
-"""A page is held in memory whole. A thousand audits run to several MB; fifty times that is no page we want to hold."""
+"""A page is held in memory whole. A thousand audits run to several MB; one of fifty times that size is refused."""
 
 _Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
 
 _CONNECT_SECONDS = 10.0
 _MOST_TOKEN_BYTES = 2**20
-# An hour ago can't be too recent, even by a clock that is minutes off.
+# An hour ago is old enough even if the clock is off by minutes.
 _CHECK_AGE_SECONDS = 3600
-# A log of every half second's wait would bury what is worth reading.
-_TOLD_WAIT_SECONDS = 1.0
+# Soon, or a temporary problem would cost many small pages; doubled after each growth that fails.
+_GOOD_PAGES_BEFORE_GROWTH = 3
+# Shorter waits are not logged: they would flood the log.
+_LOGGED_WAIT_SECONDS = 1.0
+
+
+class PageSize:
+    """How many rows per page a walk requests: halved when a page is too large, then doubled after some good pages."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._is_adjustable = stream.takes_per_page
+        self._failures = self._good_pages = 0
+        self._patience = _GOOD_PAGES_BEFORE_GROWTH
+        self._has_grown = False
+        self.rows = PAGE_LIMIT
+
+    def reduce(self, request: PageRequest, failure: Retryable) -> bool:
+        """Halve the size if that may help against `failure`; returns whether it was halved.
+
+        Raises:
+            OverfullSecondError: the page is too large, and can't be made smaller.
+        """
+        self._failures += 1
+        # One failure may be accidental; a second one suggests that the size is the cause.
+        may_be_size = isinstance(failure, TooLarge) or (isinstance(failure, Overtaxed | Unreadable) and self._failures > 1)
+        if may_be_size and self._is_adjustable and self.rows > 1:
+            self._halve()
+            return True
+        if isinstance(failure, TooLarge):
+            raise OverfullSecondError(
+                f"{request}: {failure.reason}, and no smaller page can be requested. The second "
+                f"{utc_text(request.start_time)} holds more than this client accepts. Nothing was skipped; "
+                f"retrying cannot clear this. Ask Zendesk's support to export that second."
+            ) from failure
+        return False
+
+    def note_good_page(self) -> None:
+        """Record that a page of this size arrived."""
+        self._failures = 0
+        self._good_pages += 1
+        if self.rows < PAGE_LIMIT and self._good_pages >= self._patience:
+            self._good_pages, self._has_grown = 0, True
+            self.rows = min(PAGE_LIMIT, self.rows * 2)
+
+    def restore(self) -> None:
+        """Request full pages again."""
+        self._good_pages = 0
+        self.rows = PAGE_LIMIT
+
+    def _halve(self) -> None:
+        if self._has_grown:
+            self._patience *= 2
+        self._good_pages, self._has_grown = 0, False
+        self.rows //= 2
 
 
 @dataclass(frozen=True)
 class WalkedPage:
-    """A page in walking order, with what the walk knows by then.
+    """A page of a stream, with what is known after it.
 
     Attributes:
-        watermark: epoch seconds; everything before it has been read, as far as the server shows it by then. The next request's
-            start_time, or the end's. May lie in the future, where a row does: see `checkpoint`.
-        at_end: the stream was read to its end, or as far as the server lets anyone; no page follows.
+        watermark: epoch seconds; everything before it that the server showed has been read. The next request's start_time, or
+            the end's. May be in the future if a row is: see `checkpoint`.
+        at_end: the stream was read to its end, or as far as the server allows; no page follows.
         requests: HTTP requests that the page took, failed ones included.
     """
 
@@ -62,14 +112,14 @@ class WalkedPage:
 
     @property
     def checkpoint(self) -> int:
-        """Epoch seconds before which everything has been read for good, to be stored and gone on from."""
+        """Epoch seconds before which no more rows are expected: the watermark to store and resume from."""
         return read_for_good(self.page, self.watermark)
 
 
 class ZendeskClient:
     """Reads the incremental event exports of one account.
 
-    `sleep`, `clock` and `log` are handed in; `log` is told what is waited for and how long. Close it, or use it in a `with`.
+    `log` gets a line for every wait of a second or more. Close the client, or use it in a `with`.
     """
 
     def __init__(
@@ -99,7 +149,7 @@ class ZendeskClient:
         self._session = OneHostSession(
             connect_seconds=min(_CONNECT_SECONDS, timeout_seconds), read_seconds=float(timeout_seconds)
         )
-        self._session.trust_env = not is_loopback(self._host)  # a proxy has no business with the loopback
+        self._session.trust_env = not is_loopback(self._host)  # no proxy for the loopback
         self._session.headers.update({"User-Agent": _user_agent(), "Accept": "application/json"})
         self._auth = auth_for(self._base_url, credentials, session=self._session, clock=clock)
 
@@ -137,21 +187,21 @@ class ZendeskClient:
                 yield WalkedPage(page, watermark=step.watermark, at_end=True, requests=cost)
                 return
             yield WalkedPage(page, watermark=step.start_time, at_end=False, requests=cost)
-            self._heed(stream, step, size)
+            self._prepare_next(stream, step, size)
 
     def check(self, stream: Stream | None = None) -> None:
-        """Ask for one row of an hour ago, once and without retries, to see whether the credentials open `stream`, or the first.
+        """Request one row of an hour ago, once and without retries, to check that the credentials open `stream` (or the first).
 
         Raises:
             AccountError: they don't.
-            TransientError: there is no telling now.
+            TransientError: it can't be checked now.
         """
         start_time = int(self._clock()) - _CHECK_AGE_SECONDS
         stream = stream or next(iter(STREAMS.values()))
         request = PageRequest(stream, start_time, per_page=1, support_type_scope=self._support_type_scope)
         try:
             self._page(request)
-        except TooRecent:  # our clock is ahead; only a caller whose credentials are good is told so
+        except TooRecent:  # the wall clock is ahead; only valid credentials get this answer
             return
         except Retryable as failure:
             raise TransientError(f"{request}: {failure.reason}. Try again in a minute.") from failure
@@ -159,16 +209,16 @@ class ZendeskClient:
     def token_end(self) -> TokenEnd:
         """When the access token in use ends. One request outside the export quota, without retries.
 
-        Whatever goes wrong, the end is unknown: that is no reason to fail, since the exports are asked in any case.
+        If anything fails, the end is unknown; that is no reason to fail, since the exports are requested in any case.
         """
         try:
             with self._session.exchange("GET", self._base_url + CURRENT_TOKEN_PATH, auth=self._auth) as response:
-                body = read_body(response, most_bytes=_MOST_TOKEN_BYTES)
+                body = read_body(response, limit_bytes=_MOST_TOKEN_BYTES)
                 return token_end(response.status_code, body)
         except (*NETWORK_ERRORS, TicketEventsError):
             return TokenEnd(is_known=False)
 
-    def _heed(self, stream: Stream, step: Continue, size: PageSize) -> None:
+    def _prepare_next(self, stream: Stream, step: Continue, size: PageSize) -> None:
         if step.wants_full_page:
             size.restore()
         if step.wait_seconds:
@@ -189,8 +239,8 @@ class ZendeskClient:
             except TooRecent as answer:
                 return caught_up_page(request, answer)
             except Retryable as failure:
-                if size.lighten(request, failure):
-                    self._log(f"{stream.name}: {failure.reason}; asking for {size.rows} rows a page from now on")
+                if size.reduce(request, failure):
+                    self._log(f"{stream.name}: {failure.reason}; requesting {size.rows} rows a page from now on")
                 raise
 
         what = f"{stream.name} from {utc_text(start_time)}"
@@ -217,9 +267,9 @@ class ZendeskClient:
             self._quota.release(turn)
 
     def _await_turn(self, stream: Stream) -> Turn:
-        """Wait until the quota lets the next request go; the log says what for and how long."""
+        """Wait until the quota allows the next request; the log says why and how long."""
         while isinstance(turn := self._quota.claim(), Wait):
-            if turn.seconds >= _TOLD_WAIT_SECONDS:
+            if turn.seconds >= _LOGGED_WAIT_SECONDS:
                 self._log(f"{stream.name}: {turn.reason}; waiting {turn.seconds:.0f} s")
             self._sleep(turn.seconds)
         return turn
@@ -229,13 +279,13 @@ class ZendeskClient:
         with self._session.exchange("GET", url, params=request.params, auth=self._auth) as response:
             headers, arrived_at = dict(response.headers), self._clock()
             self._quota.note(turn, headers, status=response.status_code)
-            body = read_body(response, most_bytes=self._max_page_bytes)
-        if response.status_code == 200:  # other answers may be a proxy's own
+            body = read_body(response, limit_bytes=self._max_page_bytes)
+        if response.status_code == 200:  # other answers may be a proxy's
             self._clocks.note(headers, arrived_at)
         else:
             headers = hide_in_location(self._auth.hide, headers)
         if response.status_code != 200 or f'"{request.stream.name}"'.encode() not in body:
-            body = self._auth.hide(body)  # no page: it may be quoted
+            body = self._auth.hide(body)  # not a page: a message may quote it
         return response.status_code, headers, body
 
 

@@ -1,6 +1,5 @@
-"""The connection: exchanges within bounds, by a session that follows nobody, and what failures below HTTP mean.
+"""The connection: HTTP exchanges with bounds on time and size, without redirects, and the meaning of network failures.
 
-Which requests are sent, and when, is `client`'s and `auth`'s; what answers say is `page`'s and `refusals`'.
 https://requests.readthedocs.io/en/latest/user/advanced/
 """
 
@@ -17,18 +16,25 @@ import requests
 import urllib3
 
 from ticket_events_pipeline.errors import RequestRefusedError
-from ticket_events_pipeline.zendesk.bodies import quotable
+from ticket_events_pipeline.zendesk.answers import (
+    Busy,
+    Overtaxed,
+    Retryable,
+    TooLarge,
+    Unreadable,
+    proxy_wants_authentication,
+    quotable,
+)
 from ticket_events_pipeline.zendesk.deadline import WatchedAdapter, within
-from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, Retryable, TooLarge, Unreadable, proxy_wants_authentication
 
 # urllib3's own come from the reading of bodies.
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError)
-"""What a request may raise. Their texts are not repeated as a rule: some quote a header."""
+"""What a request may raise. Messages don't repeat their texts as a rule: some quote a header."""
 
 EXCHANGE_TIMEOUTS = 10
-"""A whole exchange may take that many read timeouts: each of these starts anew with every byte that comes."""
+"""A whole exchange may take that many read timeouts; a single one restarts with every byte."""
 
-# The library's words for a proxy that answered CONNECT with anything but 200.
+# The library's message for a proxy that answered CONNECT with anything but 200.
 _TUNNEL_FAILED = re.compile(r"Tunnel connection failed: ([0-9]{3})\b(.*)", re.DOTALL)
 _PROXY_STATUSES_THAT_PASS = (408, 425, 429)
 
@@ -36,10 +42,10 @@ _CHUNK_BYTES = 256 * 1024  # of an error's body, the first is far more than a me
 
 
 class OneHostSession(requests.Session):
-    """ConditionalPuts one request for one answer, in bounded time. Takes redirects for answers like others, and no cookies.
+    """Exchanges one request for one answer, in bounded time. Follows no redirects and stores no cookies.
 
-    The library looks at a redirect's target even where it is told not to follow: it reads the whole body, however large, and
-    stumbles over an address that is none.
+    Even without following a redirect, the library examines its target: it reads the whole body, however large, and fails on an
+    invalid address.
 
     `exchange_seconds` is by default EXCHANGE_TIMEOUTS times `read_seconds`.
     """
@@ -54,7 +60,7 @@ class OneHostSession(requests.Session):
             self.mount(scheme, WatchedAdapter())
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """None: nothing is ever followed."""
+        """None: no redirect is followed."""
 
     @contextmanager
     def exchange(
@@ -65,15 +71,15 @@ class OneHostSession(requests.Session):
         auth: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None,
         **what: Any,
     ) -> Iterator[requests.Response]:
-        """The answer to one request, closed at the end; its body is to be read in here. `what` goes into the request.
+        """The answer to one request, closed at the end; its body must be read inside. `what` are arguments of the request.
 
         Raises:
-            Overtaxed: it isn't complete after `exchange_seconds`, from the connection to the body's last byte.
+            Overtaxed: the answer isn't complete after `exchange_seconds`, from the connection to the body's last byte.
             requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError: NETWORK_ERRORS.
         """
-        # Without any, the library would take a password from a .netrc.
+        # Without an auth, the library would take a password from a .netrc.
         asked = requests.Request(method, url, auth=auth or _no_credentials, **what)
-        request = self.prepare_request(asked)  # may fetch a token: an exchange of its own
+        request = self.prepare_request(asked)  # may fetch a token in another exchange
         settings = self.merge_environment_settings(request.url, {}, True, None, None)  # streamed: read by `read_body`
         with (
             within(self._exchange_seconds),
@@ -86,29 +92,29 @@ def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedReque
     return request
 
 
-def read_body(response: requests.Response, *, most_bytes: int) -> bytes:
-    """The body, unpacked; of an error's, the beginning.
+def read_body(response: requests.Response, *, limit_bytes: int) -> bytes:
+    """The body, decompressed; of an error's body, the beginning.
 
     Raises:
-        TooLarge: it has more than `most_bytes`.
-        Unreadable: it is packed more than once.
+        TooLarge: it has more than `limit_bytes`.
+        Unreadable: it is compressed more than once.
     """
     if "," in response.headers.get("Content-Encoding", ""):
-        # A few bytes of the outer layer may unpack to hours of an inner one that holds nothing, with no byte read meanwhile.
-        raise Unreadable("an answer that is packed more than once")
+        # A few bytes of the outer layer may expand to hours of an empty inner layer, while no byte is read.
+        raise Unreadable("an answer that is compressed more than once")
     body = bytearray()
-    # What has come, at once: the library's usual reading waits for a whole chunk, a byte at a time if need be.
+    # Returns what has arrived: the library's usual read waits for a whole chunk.
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
         body += chunk
         if response.status_code >= 300:
             break
-        if len(body) > most_bytes:
-            raise TooLarge(f"a page of more than {most_bytes} bytes")
+        if len(body) > limit_bytes:
+            raise TooLarge(f"a page of more than {limit_bytes} bytes")
     return bytes(body)
 
 
 def network_failure(what: str, error: BaseException, *, read_seconds: float) -> Retryable | RequestRefusedError:
-    """What one of NETWORK_ERRORS stands for; returned, not raised. `what` was asked."""
+    """The exception for one of NETWORK_ERRORS; returned, not raised. `what` was requested."""
     cause = innermost(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return RequestRefusedError(
@@ -121,45 +127,45 @@ def network_failure(what: str, error: BaseException, *, read_seconds: float) -> 
     if isinstance(error, requests.Timeout | urllib3.exceptions.ReadTimeoutError):
         return Overtaxed(f"no answer within {read_seconds:g} s")
     if isinstance(error, urllib3.exceptions.ProtocolError | urllib3.exceptions.DecodeError):
-        return Overtaxed("the answer broke off or can't be unpacked")
+        return Overtaxed("the answer broke off or can't be decompressed")
     if isinstance(error, requests.exceptions.ProxyError):
         return _proxy_failure(what, cause)
     if isinstance(error, requests.ConnectionError):
         return Busy(f"no connection ({type(cause).__name__}: {quotable(str(cause)[:100])})")
-    if isinstance(error, requests.exceptions.InvalidHeader):  # ours are checked before they are sent: it is the answer's
+    if isinstance(error, requests.exceptions.InvalidHeader):  # the request's headers are checked before: it is the answer's
         return Unreadable("an answer with headers that contradict themselves")
     if isinstance(error, urllib3.exceptions.HTTPError):
         return Busy(f"no usable answer ({type(error).__name__})")
-    # What is wrong with the request itself. The library's text is not repeated: it may quote a header.
+    # The request itself is invalid. The library's text is not repeated: it may quote a header.
     return RequestRefusedError(
         f"{what}: the request can't be sent ({type(error).__name__}); check ZENDESK_BASE_URL, and HTTPS_PROXY if a proxy is set"
     )
 
 
 def _proxy_failure(what: str, cause: BaseException) -> Retryable | RequestRefusedError:
-    """What `cause` says of the proxy on the way. Its address isn't quoted: it may hold a password."""
+    """The exception for a failure of the proxy. Its address isn't quoted: it may hold a password."""
     found = _TUNNEL_FAILED.search(str(cause))
     if found is None:
-        told = f"{type(cause).__name__}: {quotable(str(cause)[:100])}"
-        return Busy(f"no connection through the proxy that HTTPS_PROXY names ({told})")
-    status, told = int(found[1]), quotable(f"{found[1]}{found[2][:100]}")
+        detail = f"{type(cause).__name__}: {quotable(str(cause)[:100])}"
+        return Busy(f"no connection through the proxy that HTTPS_PROXY names ({detail})")
+    status, detail = int(found[1]), quotable(f"{found[1]}{found[2][:100]}")
     if status == 407:
-        return proxy_wants_authentication(what, told)
+        return proxy_wants_authentication(what, detail)
     if status < 200 or status >= 500 or status in _PROXY_STATUSES_THAT_PASS:
-        return Busy(f"no connection through the proxy that HTTPS_PROXY names ({told})")
+        return Busy(f"no connection through the proxy that HTTPS_PROXY names ({detail})")
     return RequestRefusedError(
-        f"{what}: the proxy that HTTPS_PROXY names refuses to connect to that host ({told}). Zendesk was not reached, and "
+        f"{what}: the proxy that HTTPS_PROXY names refuses to connect to that host ({detail}). Zendesk was not reached, and "
         f"retrying cannot clear this. Have the host allowed there, or name it in NO_PROXY if it can be reached directly."
     )
 
 
 def innermost(error: BaseException) -> BaseException:
-    """What the library's error wraps: what really went wrong."""
+    """The original cause of the library's error."""
     while inner := error.__cause__ or error.__context__ or _wrapped(error):
         error = inner
     return error
 
 
 def _wrapped(error: BaseException) -> BaseException | None:
-    """The library hands on some exceptions as arguments of its own."""
+    """The library passes some exceptions on as arguments of its own."""
     return next((argument for argument in error.args if isinstance(argument, BaseException)), None)

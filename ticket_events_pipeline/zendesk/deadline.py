@@ -1,11 +1,10 @@
-"""Deadlines: one exchange with a server ends in time, whatever the server sends.
+"""Deadlines: an exchange with a server ends in time, whatever the server sends.
 
-A socket's timeout starts anew with every byte. So a header or a chunk's size that comes byte by byte never ends, nor does what
-the library skips in loops of its own: answers of 100 Continue, trailers, compressed blocks without content. The deadline is
-kept from outside: another thread shuts the exchange's sockets down when the time is over, and whatever reads from them fails.
+A socket's timeout restarts with every byte. So a header or a chunk size that arrives byte by byte never ends, nor does what
+the library skips in loops: answers of 100 Continue, trailers, empty compressed blocks. So the deadline is kept by another
+thread: it shuts down the exchange's sockets when the time is over, and reads from them fail.
 
-It is real time, by a clock that nobody sets. What is bounded is how long a server keeps us waiting: a test's clock that stands
-still, or a machine's that is set back, would never end it.
+It uses monotonic time: a simulated clock, or a wall clock that is set back, might never reach the deadline.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 
 from ticket_events_pipeline.errors import TicketEventsError
-from ticket_events_pipeline.zendesk.refusals import Overtaxed
+from ticket_events_pipeline.zendesk.answers import Overtaxed
 
 _SHORTEST_SECONDS = 0.001  # zero would mean not to wait at all
 
 
 class Deadline:
-    """Shuts down the sockets that it watches when `seconds` have passed since it was made. Has to be ended in any case."""
+    """Shuts down the sockets that it watches when `seconds` have passed since it was made. Must be ended in any case."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -54,24 +53,24 @@ class Deadline:
     def watch(self, sock: Any) -> None:
         """Shut `sock` down when the time is over, or now if it is.
 
-        By a descriptor of our own: TLS takes the socket's away, and the number of a closed one may be another file's by then.
+        With a duplicate descriptor: TLS takes over the socket's own, and the number of a closed one may belong to another file.
         """
         with self._lock:
             if not self._is_ended:
-                # The family is not looked at: this one is never connected or read.
+                # The family doesn't matter: this socket is never connected or read.
                 self._sockets.append(socket.fromfd(sock.fileno(), socket.AF_INET, socket.SOCK_STREAM))
         if self.has_passed:
             self.shut_down()
 
     def shut_down(self) -> None:
-        """Shut down what it watches: reading ends as if the server had hung up."""
+        """Shut down the watched sockets: reads end as if the server had closed the connection."""
         with self._lock:
             for watched in self._sockets:
                 with suppress(OSError):  # the other side may have been faster
                     watched.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         _watchdog.remove(self)
         with self._lock:
             self._is_ended = True
@@ -91,7 +90,7 @@ class _Watchdog:
     def add(self, deadline: Deadline) -> None:
         with self._changed:
             self._deadlines.add(deadline)
-            if self._thread is None or not self._thread.is_alive():  # a fork leaves threads behind
+            if self._thread is None or not self._thread.is_alive():  # a forked process has no threads of its parent
                 self._wakes_at = deadline.ends_at
                 self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
                 self._thread.start()
@@ -130,7 +129,7 @@ def within(seconds: float) -> Iterator[None]:
     token = _current.set(deadline)
     try:
         yield
-        if deadline.has_passed:  # an answer that tells no length looks complete where it was cut off
+        if deadline.has_passed:  # an answer without a length looks complete where it was cut off
             raise _late(seconds)
     except TicketEventsError:
         raise
@@ -157,7 +156,7 @@ class _Watched(HTTPConnection):
     """Puts its socket under the deadline: a new one before the handshake, one that was kept alive at its next request."""
 
     looks_up = True
-    """Whether the host's name is looked up here; where a SOCKS proxy is on the way, that may be the proxy's affair."""
+    """Whether the host's name is looked up here; with a SOCKS proxy, the proxy may do that."""
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:

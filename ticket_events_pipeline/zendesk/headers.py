@@ -1,6 +1,6 @@
-"""Response headers: the server's time, how long it wants us to wait, and what is left of the export quota.
+"""Response headers: the server's time, how long it asks to wait, and what is left of the export quota.
 
-Pure readings of text that vary in name, presence and form; whatever can't be read is None, never an error.
+Their names, presence and form vary; a value that can't be read is None, never an error.
 https://developer.zendesk.com/api-reference/introduction/rate-limits/
 """
 
@@ -15,6 +15,9 @@ from email.utils import parsedate_to_datetime
 
 _QUOTA_HEADER_PREFIX = "zendesk-ratelimit-incremental"
 _QUOTA_FIELD = re.compile(r"\b(total|remaining|resets)\s*=\s*([0-9]{1,9})", re.ASCII | re.IGNORECASE)
+
+RATE_LIMIT_WAIT_SECONDS = 60.0
+"""Wait after a 429 that doesn't say how long: the quota counts per minute."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,17 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
+def rate_limit_wait_seconds(headers: Mapping[str, str]) -> float:
+    """How long to wait after a 429: as `Retry-After` asks, else until the quota's reset, else RATE_LIMIT_WAIT_SECONDS."""
+    requested = retry_after_seconds(headers)
+    if requested is not None:
+        return requested
+    quota = quota_header(headers)
+    return float(quota.resets_seconds) if quota and quota.resets_seconds is not None else RATE_LIMIT_WAIT_SECONDS
+
+
 def quota_header(headers: Mapping[str, str]) -> QuotaHeader | None:
-    """The incremental exports' own bucket; the account's (`x-rate-limit…`) is another one. Of several, the emptiest."""
+    """The exports' bucket, not the account's (`x-rate-limit…`); of several, the one with the fewest requests left."""
     found = [
         quota
         for name, text in headers.items()

@@ -1,6 +1,6 @@
-"""Pages: which request asks for one, and what an answer to it holds. Sans I/O: status, headers and body come in.
+"""Pages: the request for one, and what an answer to it holds. Sans I/O: input is status, headers and body.
 
-Rows stay as they were sent; columns and clocks are the lake's and the SLA's affair. Which page follows is decided in `walk`.
+Rows stay as they were sent.
 https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/
 """
 
@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE
+from ticket_events_pipeline.day import LAST_EPOCH_SECOND
 from ticket_events_pipeline.tables.streams import Stream
-from ticket_events_pipeline.zendesk.bodies import (
-    REPEATED_FIELDS,
-    UnreadableJsonError,
-    holds_more_values,
+from ticket_events_pipeline.zendesk.answers import (
+    MINIMUM_AGE_SECONDS,
+    Asked,
+    TooRecent,
+    Unreadable,
+    error_with_200,
     instead_of_json,
-    parse_json,
+    refusal,
 )
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, server_time
-from ticket_events_pipeline.zendesk.refusals import MINIMUM_AGE_SECONDS, Asked, TooRecent, Unreadable, error_with_200, refusal
+from ticket_events_pipeline.zendesk.json_body import REPEATED_FIELDS, UnreadableJsonError, holds_more_values, parse_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +40,7 @@ MAX_ROWS = 100 * PAGE_LIMIT
 MAX_JSON_VALUES = 4_000_000
 """Values of a page that are taken, four thousand a row: each takes about a hundred bytes of memory, three in the page."""
 
-_LAST_EPOCH_SECOND = 253_402_300_799  # the year 9999: beyond it a number is no epoch seconds (milliseconds, say)
+
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -63,7 +66,7 @@ class PageRequest:
         if self.stream.takes_per_page:
             params["per_page"] = str(self.per_page)
         if self.stream.takes_choices:
-            # Also the default: files say what was asked for, and the vendor's default may change.
+            # Also the default: files record what was requested, and Zendesk's default may change.
             params["support_type_scope"] = self.support_type_scope
             if self.include_comments:
                 params["include"] = "comment_events"
@@ -83,14 +86,14 @@ class EventPage:
     """One page as sent.
 
     Attributes:
-        start_time: the start that was asked for, epoch seconds.
-        count: what the server says; the number of rows if it says nothing sensible.
+        start_time: the requested start, epoch seconds.
+        count: the server's; the number of rows if it is missing or unreadable.
         end_time: the server's, epoch seconds; None if missing.
         end_of_stream: None if missing, as metric events have it.
         next_start_time: the start_time in `next_page`, all that is ever used of that URL.
         server_time: the `Date` header, epoch seconds.
-        quota: what the answer says of the export quota.
-        page_limit: the most rows that were asked for.
+        quota: the answer's header of the export quota.
+        page_limit: the largest requested number of rows.
     """
 
     stream: Stream
@@ -120,17 +123,17 @@ class EventPage:
 def decode_page(
     request: PageRequest, status: int, headers: Mapping[str, str], body: bytes, *, asked: Asked | None = None
 ) -> EventPage:
-    """The page that an answer holds. `asked` words the messages.
+    """The page that an answer holds. `asked` is for messages.
 
     Raises:
         AccountError: for an answer that retrying cannot clear.
-        Retryable: the answer is worth another try (a TransientError, if it gets so far).
-        TooRecent: the stream has been read as far as the server lets anyone.
+        Retryable: the answer is worth a retry (a subclass of TransientError).
+        TooRecent: the stream has been read as far as the server allows.
     """
     asked = asked or Asked(str(request))
     if status != 200:
         error = refusal(asked, status, headers, body)
-        # Taken for the end of the stream, it would leave every day behind it unread, and say nothing.
+        # Taken as the end of the stream, it would silently leave every later day unread.
         if isinstance(error, TooRecent) and error.contradicts(request.start_time):
             raise Unreadable(f"{status} {error}, though by the server's own time it is far older")
         raise error
@@ -138,8 +141,8 @@ def decode_page(
     rows = content[request.stream.name]
     if len(rows) > MAX_ROWS:
         raise Unreadable(f"200 with {len(rows):,} rows on one page")
-    if not len(rows) and (told := error_with_200(asked, headers, parse_json(body))) is not None:
-        raise told  # an empty list beside an error is no end of the stream
+    if not len(rows) and (stated := error_with_200(asked, headers, parse_json(body))) is not None:
+        raise stated  # an empty list with an error is not the end of the stream
     count = _whole(content.get("count"))
     return EventPage(
         stream=request.stream,
@@ -176,10 +179,10 @@ def _envelope(stream: Stream, headers: Mapping[str, str], body: bytes, asked: As
 
 
 def caught_up_page(request: PageRequest, answer: TooRecent) -> EventPage:
-    """The empty page that a too recent start_time stands for: the stream has been read to its end.
+    """The empty page for a too recent start_time: the stream has been read to its end.
 
-    Its server time is no later than the start plus MINIMUM_AGE_SECONDS: what a server that keeps more than that to itself
-    holds back, nobody may take for read. An answer without `Date` gets that very moment.
+    Its server time is at most the start plus MINIMUM_AGE_SECONDS: a server may withhold rows for longer, and those are
+    unread. An answer without `Date` gets that moment.
     """
     asked_at, read_until = answer.server_time, request.start_time + MINIMUM_AGE_SECONDS
     return EventPage(
@@ -208,7 +211,7 @@ def _whole(value: object) -> int | None:
         value = int(value) if len(value) <= 12 and value.isascii() and value.isdigit() else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and 0 <= value <= _LAST_EPOCH_SECOND else None
+    return value if isinstance(value, int) and 0 <= value <= LAST_EPOCH_SECOND else None
 
 
 def _boolean(value: object) -> bool | None:

@@ -1,6 +1,5 @@
-"""Retries: the one bounded place. How often, how long, and what is said when it was not enough.
+"""Retries: bounded in number and time, in this one place.
 
-What is worth a retry is decided by whoever raises `Retryable`; pacing between successful requests is in `quota`.
 https://developer.zendesk.com/api-reference/introduction/rate-limits/
 """
 
@@ -13,13 +12,13 @@ from typing import TypeVar
 import tenacity
 
 from ticket_events_pipeline.errors import TransientError
-from ticket_events_pipeline.zendesk.refusals import Retryable, TooLarge
+from ticket_events_pipeline.zendesk.answers import Retryable, TooLarge
 
 MAX_ATTEMPTS = 12
 """Halving a page of 1,000 rows down to one takes eleven."""
 
 MAX_SECONDS = 15 * 60.0
-"""Longer than the vendor's usual hiccups; a run that fails later can be started again and goes on where it stopped."""
+"""Longer than usual outages; a run that fails after that resumes where it stopped when it is started again."""
 
 _LONGEST_BACKOFF_SECONDS = 60.0
 
@@ -32,25 +31,25 @@ _T = TypeVar("_T")
 def call_with_retries(attempt: Callable[[], _T], *, what: str, sleep: Sleep, log: Log) -> _T:
     """The result of `attempt`, called again as long as it raises Retryable and the bounds allow.
 
-    Waits what the server asks for, else an exponentially growing time with full jitter. `what` words the messages.
+    Waits what the server asks for, else an exponentially growing time with full jitter. `what` names the request in messages.
 
     Raises:
-        TransientError: the bounds are exhausted; tells what was tried, how often, and what came back.
+        TransientError: the bounds are exhausted; states the request, the attempts and the responses.
     """
     reasons: list[str] = []
 
-    def remember(state: tenacity.RetryCallState) -> None:
+    def record_reason(state: tenacity.RetryCallState) -> None:
         reasons.append(_failure(state).reason)
 
-    def announce(state: tenacity.RetryCallState) -> None:
-        log(f"{what}: {_failure(state).reason}; waiting {state.upcoming_sleep:.0f} s, then try {state.attempt_number + 1}")
+    def log_wait(state: tenacity.RetryCallState) -> None:
+        log(f"{what}: {_failure(state).reason}; waiting {state.upcoming_sleep:.0f} s, then attempt {state.attempt_number + 1}")
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Retryable),
         wait=_wait_seconds,
         stop=_is_exhausted,
-        after=remember,
-        before_sleep=announce,
+        after=record_reason,
+        before_sleep=log_wait,
         sleep=sleep,
     )
     try:
@@ -71,10 +70,10 @@ _jittered = tenacity.wait_random_exponential(multiplier=1, max=_LONGEST_BACKOFF_
 def _wait_seconds(state: tenacity.RetryCallState) -> float:
     failure = _failure(state)
     if isinstance(failure, TooLarge):
-        return 0.0  # a smaller page is asked for next: nothing to wait for
+        return 0.0  # a smaller page is requested next: nothing to wait for
     if failure.wait_seconds is None:
         return _jittered(state)
-    # "0 seconds", said again and again, must not use up all attempts at once.
+    # Repeated answers of "0 seconds" must not use up all attempts immediately.
     return max(failure.wait_seconds, float(state.attempt_number))
 
 
@@ -85,10 +84,11 @@ def _is_exhausted(state: tenacity.RetryCallState) -> bool:
 
 
 def _exhausted(what: str, reasons: list[str], failure: BaseException | None) -> str:
-    came_back = "; ".join(f"{count} times {reason}" if count > 1 else reason for reason, count in Counter(reasons).items())
+    responses = "; ".join(f"{count} times {reason}" if count > 1 else reason for reason, count in Counter(reasons).items())
     asked_wait = failure.wait_seconds if isinstance(failure, Retryable) else None
     wish = f" The server asks to wait {asked_wait:.0f} s." if asked_wait else ""
+    attempts = f"{len(reasons)} attempt{'' if len(reasons) == 1 else 's'}"
     return (
-        f"{what}: tried {len(reasons)} times, in vain. What came back: {came_back}.{wish} Nothing stored was touched. Look at "
-        f"https://status.zendesk.com and at the network, then run it again: it goes on where it stopped."
+        f"{what}: failed after {attempts}. Responses: {responses}.{wish} No stored data was changed. "
+        f"Check https://status.zendesk.com and the network, then run it again: it resumes where it stopped."
     )

@@ -1,4 +1,4 @@
-"""The server's clock and this machine's: what the log says when they differ, or when answers carry no `Date`."""
+"""Server time and wall clock: warns when they differ, or when answers have no `Date` header."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline.zendesk.headers import server_time
 
-MOST_SECONDS_APART = 300
-"""Clocks that are kept by NTP differ by less than a second; five minutes are a wrong clock, not a slow network."""
+MAX_DIFFERENCE_SECONDS = 300
+"""Clocks synchronised by NTP differ by less than a second; five minutes mean a wrong clock, not a slow network."""
 
 
 class ClockComparison:
-    """Compares the `Date` of answers with this machine's clock, and logs each kind of trouble once."""
+    """Compares the `Date` of answers with the wall clock, and logs each kind of problem once."""
 
     def __init__(self, host: str, *, log: Callable[[str], None]) -> None:
         self._host = host
@@ -20,13 +20,13 @@ class ClockComparison:
         self._has_logged_difference = self._has_logged_absence = False
 
     def note(self, headers: Mapping[str, str], ours: float) -> None:
-        """Look at the headers of an answer that came when this machine's clock said `ours`, epoch seconds."""
+        """Check the headers of an answer that came when the wall clock said `ours`, epoch seconds."""
         theirs = server_time(headers)
         if theirs is None:
             if not self._has_logged_absence:
                 self._has_logged_absence = True
                 self._log(self._absence())
-        elif abs(theirs - ours) > MOST_SECONDS_APART and not self._has_logged_difference:
+        elif abs(theirs - ours) > MAX_DIFFERENCE_SECONDS and not self._has_logged_difference:
             self._has_logged_difference = True
             self._log(self._difference(theirs, ours))
 

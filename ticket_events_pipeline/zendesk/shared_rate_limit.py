@@ -1,65 +1,75 @@
-"""The quota that an account's processes share: claims the next request and notes the answers, through an exchange.
+"""The rate limit that an account's processes share: the state of its quota in one small shared file.
 
-What may go when is decided in `pace`, over the small state of `quota_state`. Here are the clock, the exchange with other
-processes, and the blocks that spare it where plenty are left. Who sleeps is `client`.
+The file is a convenience, not a record: unreadable content, or that of another version, counts as nothing known.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import LockHeldError, TicketEventsError
 from ticket_events_pipeline.zendesk import rate_limit
-from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, retry_after_seconds
-from ticket_events_pipeline.zendesk.quota_state import WINDOW_SECONDS, Claim, QuotaState, read_state, state_bytes
-from ticket_events_pipeline.zendesk.rate_limit import Heard, Wait
+from ticket_events_pipeline.zendesk.headers import quota_header, rate_limit_wait_seconds
+from ticket_events_pipeline.zendesk.rate_limit import (
+    LONGEST_CLOSURE_SECONDS,
+    LONGEST_RESET_SECONDS,
+    NOTHING_KNOWN,
+    Bucket,
+    Claim,
+    Outcome,
+    QuotaState,
+    Wait,
+)
 
 Change = Callable[[bytes | None], bytes | None]
-"""From what the shared bytes are (None: there are none) to what they shall be; None leaves them."""
+"""From what the shared file holds (None: there is none) to what it shall hold; None leaves it as it is."""
 
 Exchange = Callable[[Change], None]
-"""Changes the shared bytes so that no other process's change is lost in between; may call the change again."""
+"""Applies a change to the shared file so that no other process's change is lost; may call the change again."""
 
-# A block is given back by then, so that others learn what is left.
-_BLOCK_SECONDS = 5.0
-# A block is spent without asking anybody while the server has that many blocks more to give.
-_BLOCKS_LEFT = 32
+PLENTY = 1_000
+"""Requests left with which processes don't need to know of each other's: answers show in time when fewer are left.
+
+Zendesk grants 10 or 30 a minute; a sandbox or a benchmark grants so many that changing the file twice for each would take
+longer than the requests."""
 
 ALONE_SECONDS = 600.0
-"""After another process was found to stand still with the lock of the exchange: each try to share waits a minute for it."""
+"""How long the file is left alone after its lock was found held by a stopped process: each try waits a minute for it."""
 
-TOO_MANY_REQUESTS = 429
+_VERSION = 2
+# Clocks of several machines differ by seconds. A moment that lies further ahead was written before this clock was set back.
+_CLOCK_DIFFERENCE_SECONDS = 10.0
+_MOST_REQUESTS = 10**9
+_TOO_MANY_REQUESTS = 429
 
 
 @dataclass
 class Turn:
-    """Leave to send one request, now. To be noted or released."""
+    """Permission to send one request, now. To be ended by `Quota.note` or `Quota.release`.
 
-    claim: Claim
+    Attributes:
+        claim_id: of its claim in the shared file; None where so many requests are left that none is made.
+        sent_at: epoch seconds.
+        is_settled: whether the outcome of the request is recorded.
+    """
+
+    claim_id: str | None
     sent_at: float
     is_settled: bool = False
 
 
-@dataclass
-class _Block:
-    """Requests claimed together, of which some are spent."""
-
-    claim: Claim
-    closes_at: float
-    spent: int = 0
-    heard: Heard | None = None
-
-
 class Quota:
-    """One account's export quota, shared with everybody who uses the same `exchange`. Thread-safe.
+    """One account's export quota, shared by every process that uses the same `exchange`. Thread-safe.
 
-    Where the exchange fails, the process counts for itself, and `log` is told so once.
+    If the exchange fails, this process counts only its own requests, and `log` gets one line about it.
     """
 
     def __init__(
@@ -76,86 +86,73 @@ class Quota:
         self._clock = clock
         self._log = log
         self._lock = threading.Lock()
-        self._block: _Block | None = None
-        self._has_told = False
-        self._alone_until = -math.inf
+        self._has_logged_failure = False
+        self._alone_until = self._plenty_until = -math.inf
         self._name = uuid.uuid4().hex[:12]
         self._numbers = itertools.count()
 
     def claim(self) -> Turn | Wait:
-        """Leave to send the next request at once, or how long to wait before asking again.
+        """Permission to send the next request at once, or how long to wait before asking again.
 
-        Every request counts, those that fail too. Settle each turn by `note` or `release`.
+        Every request counts, also one that fails. End each turn by `note` or `release`.
         """
         with self._lock:
-            block, now = self._block, self._clock()
-            if block and block.spent < block.claim.count and block.claim.at <= now < block.closes_at:
-                block.spent += 1
-                return Turn(block.claim, now)
+            now = self._clock()
+            if now < self._plenty_until:
+                return Turn(None, now)
             claim_id = f"{self._name}-{next(self._numbers)}"
-            outcome: list[tuple[QuotaState, Claim | Wait]] = []
+            outcome: Turn | Wait = Turn(claim_id, now)
 
             def change(state: QuotaState, now: float) -> QuotaState:
-                outcome[:] = [rate_limit.claim(state, claim_id, now, requests_per_minute=self.requests_per_minute)]
-                return outcome[0][0]
+                nonlocal outcome
+                claimed = rate_limit.claim(state, claim_id, now, requests_per_minute=self.requests_per_minute)
+                outcome = claimed if isinstance(claimed, Wait) else Turn(claim_id, now)
+                return state if isinstance(claimed, Wait) else claimed
 
             self._change(change)
-            [(state, claimed)] = outcome
-            if isinstance(claimed, Wait):
-                return claimed
-            if claimed.count > 1:
-                resets_at = state.bucket.resets_at if state.bucket else math.inf
-                self._block = _Block(claimed, min(claimed.at + _BLOCK_SECONDS, resets_at), spent=1)
-            return Turn(claimed, claimed.at)
+            return outcome
 
     def note(self, turn: Turn, headers: Mapping[str, str], *, status: int = 200) -> None:
-        """Take over what the answer's headers say is left; everybody learns it."""
-        quota = quota_header(headers)
-        refused_seconds = _refused_seconds(headers, quota) if status == TOO_MANY_REQUESTS else None
-        self._settle(turn, Heard(turn.sent_at, quota=quota, refused_seconds=refused_seconds))
+        """Record what an answer's headers say is left, for every process."""
+        refused_seconds = rate_limit_wait_seconds(headers) if status == _TOO_MANY_REQUESTS else None
+        self._settle(turn, Outcome(turn.sent_at, quota=quota_header(headers), refused_seconds=refused_seconds))
 
     def release(self, turn: Turn) -> None:
-        """There was no answer. Does nothing where there was one."""
+        """Record that there was no answer. Does nothing if there was one."""
         if not turn.is_settled:
-            self._settle(turn, Heard(turn.sent_at, is_answer=False))
+            self._settle(turn, Outcome(turn.sent_at, has_answer=False))
 
     def known_per_minute(self) -> int:
-        """Requests a minute: what the server told last, else what was set, or less where a refusal taught it."""
-        found: list[QuotaState] = []
+        """Requests a minute: the server's total if its header stated one, else what is configured."""
+        found = NOTHING_KNOWN
 
         def change(state: QuotaState, _: float) -> QuotaState:
-            found[:] = [state]
+            nonlocal found
+            found = state
             return state
 
         with self._lock:
             self._change(change)
-            return rate_limit.per_minute(found[0], self.requests_per_minute)
+            return rate_limit.per_minute(found, self.requests_per_minute)
 
-    def _settle(self, turn: Turn, heard: Heard) -> None:
+    def _settle(self, turn: Turn, outcome: Outcome) -> None:
         with self._lock:
             turn.is_settled = True
-            block = self._block
-            if block is not None and turn.claim is block.claim:
-                block.heard = heard
-                if not _is_quiet(block.claim, heard):
-                    self._change(lambda state, _: state)  # gives the block back
+            self._plenty_until = _plenty_until(outcome)
+            if turn.claim_id is None and self._plenty_until > turn.sent_at:
                 return
-            # Of a block that was given back, the request is counted already.
-            counted = heard if turn.claim.count == 1 else replace(heard, count=0)
-            self._change(lambda state, now: self._noted(state, turn.claim, now, counted))
+            self._change(
+                lambda state, now: rate_limit.record(
+                    state, turn.claim_id, now, outcome, requests_per_minute=self.requests_per_minute
+                )
+            )
 
     def _change(self, change: Callable[[QuotaState, float], QuotaState]) -> None:
-        """Change the shared state; a block that is open is given back with it."""
-        block, self._block = self._block, None
-
         def change_bytes(content: bytes | None) -> bytes | None:
-            now = self._clock()  # not before: others may have held the exchange for a while
-            before = state = read_state(content, now)
-            if block is not None:
-                heard = block.heard or Heard(block.claim.at, is_answer=False)
-                state = self._noted(state, block.claim, now, replace(heard, count=block.spent))
-            after = change(state, now)
-            return None if after == before else state_bytes(after, now)
+            now = self._clock()  # not before: waiting for the lock may have taken a while
+            before = read_state(content, now)
+            after = change(before, now)
+            return None if after == before else state_bytes(after)
 
         if self._clock() < self._alone_until:
             self._own(change_bytes)
@@ -165,13 +162,10 @@ class Quota:
         except TicketEventsError as error:
             if isinstance(error, LockHeldError):
                 self._alone_until = self._clock() + ALONE_SECONDS
-            if not self._has_told:
-                self._log(f"the export quota can't be shared with other processes, this one counts for itself: {error}")
-            self._has_told = True
+            if not self._has_logged_failure:
+                self._log(f"can't share the export quota with other processes; this one counts only its own requests: {error}")
+            self._has_logged_failure = True
             self._own(change_bytes)
-
-    def _noted(self, state: QuotaState, claim: Claim, now: float, heard: Heard) -> QuotaState:
-        return rate_limit.note(state, claim.id, now, heard, requests_per_minute=self.requests_per_minute)
 
 
 def in_memory_exchange() -> Exchange:
@@ -186,15 +180,75 @@ def in_memory_exchange() -> Exchange:
     return exchange
 
 
-def _is_quiet(claim: Claim, heard: Heard) -> bool:
-    """Whether an answer says nothing that others must know at once."""
-    if heard.refused_seconds is not None or not heard.is_answer:
-        return False
-    return heard.quota is None or heard.quota.remaining >= _BLOCKS_LEFT * claim.count
+def _plenty_until(outcome: Outcome) -> float:
+    """Until when requests need no claims, as an answer shows."""
+    quota = outcome.quota
+    if quota is None or outcome.refused_seconds is not None or quota.remaining < PLENTY:
+        return -math.inf
+    return outcome.sent_at + min(float(quota.resets_seconds or 0), LONGEST_RESET_SECONDS)
 
 
-def _refused_seconds(headers: Mapping[str, str], quota: QuotaHeader | None) -> float:
-    asked_for = retry_after_seconds(headers)
-    if asked_for is not None:
-        return asked_for
-    return WINDOW_SECONDS if quota is None or quota.resets_seconds is None else float(quota.resets_seconds)
+def read_state(content: bytes | None, now: float) -> QuotaState:
+    """The state that `content` holds, without what has expired by `now`; NOTHING_KNOWN if it can't be read."""
+    if content is None:
+        return NOTHING_KNOWN
+    try:
+        return _parsed(json.loads(content), now + _CLOCK_DIFFERENCE_SECONDS).without_expired(now)
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        return NOTHING_KNOWN
+
+
+def state_bytes(state: QuotaState) -> bytes:
+    """The inverse of `read_state`."""
+    fields = {
+        "version": _VERSION,
+        "claims": [astuple(claim) for claim in state.claims],
+        "answered": state.answered,
+        "bucket": state.bucket and astuple(state.bucket),
+        "closed_until": state.closed_until,
+    }
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _parsed(fields: Any, latest: float) -> QuotaState:
+    """Raises ValueError, or one of the errors that `read_state` catches, for content that this version doesn't write."""
+    if fields["version"] != _VERSION:
+        raise ValueError("another version")
+    bucket, closed_until = fields["bucket"], fields["closed_until"]
+    return QuotaState(
+        claims=tuple(Claim(_text(id_), _moment(at, latest)) for id_, at in fields["claims"]),
+        answered=tuple(_moment(at, latest) for at in fields["answered"]),
+        bucket=None if bucket is None else _bucket(latest, *bucket),
+        closed_until=None if closed_until is None else _moment(closed_until, latest + LONGEST_CLOSURE_SECONDS),
+    )
+
+
+def _bucket(
+    latest: float, remaining: object, total: object, answered_at: object, resets_from: object, resets_at: object
+) -> Bucket:
+    latest_reset = latest + LONGEST_RESET_SECONDS
+    return Bucket(
+        _count(remaining),
+        max(1, _count(total)),
+        _moment(answered_at, latest),
+        _moment(resets_from, latest_reset),
+        _moment(resets_at, latest_reset),
+    )
+
+
+def _moment(value: object, latest: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value > latest:
+        raise ValueError("not a moment")
+    return float(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_REQUESTS:
+        raise ValueError("not a number of requests")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not an id")
+    return value

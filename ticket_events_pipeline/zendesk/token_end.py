@@ -9,17 +9,17 @@ import datetime as dt
 from dataclasses import dataclass
 
 from ticket_events_pipeline.credentials import CLIENT_CREDENTIALS
+from ticket_events_pipeline.day import LAST_EPOCH_SECOND
 from ticket_events_pipeline.text import utc_text
-from ticket_events_pipeline.zendesk.bodies import UnreadableJsonError, parse_json
+from ticket_events_pipeline.zendesk.json_body import UnreadableJsonError, parse_json
 
 CURRENT_TOKEN_PATH = "/api/v2/oauth/tokens/current.json"  # noqa: S105 - a path
 """Counts against the account's ordinary rate limit, not against the exports' quota."""
 
 SOON_SECONDS = 7 * 86_400
-"""A token that ends within a week ends before anybody looks at the pipeline again."""
+"""A token that ends within a week may end before the next look at the pipeline."""
 
 _UNITS = ((86_400, "day"), (3600, "hour"), (60, "minute"))
-_LAST_EPOCH_SECOND = 253_402_300_799  # of the year 9999
 _REMEDY = f"A fixed token is for a trial; for a schedule set {CLIENT_CREDENTIALS}, whose tokens are renewed."
 
 
@@ -47,7 +47,7 @@ class TokenEnd:
             return f"ZENDESK_OAUTH_TOKEN {when}. {_REMEDY}"
         if self.is_known:
             return f"ZENDESK_OAUTH_TOKEN has no end yet; tokens of every OAuth client end from 2027-04-01 on. {_REMEDY}"
-        return f"ZENDESK_OAUTH_TOKEN: can't tell when the token ends. {_REMEDY}"
+        return f"ZENDESK_OAUTH_TOKEN: the token's end is unknown. {_REMEDY}"
 
 
 def token_end(status: int, body: bytes) -> TokenEnd:
@@ -76,7 +76,7 @@ def _epoch_seconds(value: object) -> float | None:
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return seconds if 0 <= seconds <= _LAST_EPOCH_SECOND else None
+    return seconds if 0 <= seconds <= LAST_EPOCH_SECOND else None
 
 
 def _distance(seconds: float) -> str:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, OverfullSecondError
 from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage
-from ticket_events_pipeline.zendesk.refusals import MINIMUM_AGE_SECONDS
 
 MAX_REPEATS = 5
 """How often the same start_time is asked again before the walk ends or fails."""

@@ -321,8 +321,8 @@ def test_a_root_of_another_account_is_refused_before_anything_is_asked(tmp_path)
         ended = place.materialize("ticket_events", "2026-03-05", ZENDESK_SUBDOMAIN="other")
         assert len(server.requests) == already
     assert ended.code == 1
-    assert "(ZENDESK_SUBDOMAIN: its files have acme, this pass has other)" in ended.output
-    assert "start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it" in ended.output
+    assert "(ZENDESK_SUBDOMAIN: its files have acme, this fetch has other)" in ended.told
+    assert "start a new root: set TICKET_EVENTS_ROOT to an empty folder and backfill it" in ended.told
     assert place.files() == files
 
 
@@ -381,7 +381,7 @@ def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
     [
         ({"fixed_ends_at": time.time() + 3 * 86_400 + 300}, "note  ZENDESK_OAUTH_TOKEN ends at 20"),
         ({"fixed_ends_at": time.time() + 30 * 86_400}, "ok    ZENDESK_OAUTH_TOKEN ends at 20"),
-        ({"states_end": False}, "note  ZENDESK_OAUTH_TOKEN: can't tell when the token ends"),
+        ({"tells_end": False}, "note  ZENDESK_OAUTH_TOKEN: the token's end is unknown"),
     ],
 )
 def test_the_doctor_says_when_a_fixed_token_ends(tmp_path, world, words):

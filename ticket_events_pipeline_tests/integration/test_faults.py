@@ -50,17 +50,17 @@ SHAPES = {
     "no message": (TEXT, ""),
     "\ufffd\ufffdx": (TEXT, b"\xff\xfex"),
 }
-WAITING = r"; waiting (\d+) s, then try (\d+)$"
+WAITING = r"; waiting (\d+) s, then attempt (\d+)$"
 
 
 def refused(status: int, body: str, headers: dict[str, str] | None = None, *, waits: str = r"\d+") -> Fault:
     kind, content = SHAPES[body]
     answer = (status, {**(kind or {}), **(headers or {})}, content)
-    return Fault((answer,), (rf"{status} {re.escape(body)}; waiting {waits} s, then try 2",))
+    return Fault((answer,), (rf"{status} {re.escape(body)}; waiting {waits} s, then attempt 2",))
 
 
 def once(item: Item, told: str) -> Fault:
-    return Fault((item,), (told + r"; waiting \d+ s, then try 2",))
+    return Fault((item,), (told + r"; waiting \d+ s, then attempt 2",))
 
 
 PAGE = {"end_of_stream": True, "end_time": 1}
@@ -86,17 +86,17 @@ def faults_of(stream: str, account: FaultyAccount) -> list[Fault]:
         once((200, {}, {"users": []}), f"200 with JSON that holds no list '{stream}'"),
         once((204, {}, b""), "204 instead of 200: no message"),
         once((200, {"Content-Encoding": "gzip"}, gzip.compress(page + b" " * 999)[:20]), r"200 with no JSON from character .*"),
-        once((200, {"Content-Encoding": "gzip"}, b"no gzip"), "the answer broke off or can't be unpacked"),
+        once((200, {"Content-Encoding": "gzip"}, b"no gzip"), "the answer broke off or can't be decompressed"),
         once(reset(), r"no connection \(\w+: .*\)"),
-        once(reset(page, 9), "the answer broke off or can't be unpacked"),
-        once(cut(page, 9), "the answer broke off or can't be unpacked"),
+        once(reset(page, 9), "the answer broke off or can't be decompressed"),
+        once(cut(page, 9), "the answer broke off or can't be decompressed"),
         once(garbage(b"\x00\x01\x02\r\n\r\n"), r"no connection \(\w+: .*\)"),
         once(too_recent(400, TEXT), "400 start_time is younger than 300 seconds, though by .* it is far older"),
         once(too_recent(422, None), "422 start_time is younger than 300 seconds, though by .* it is far older"),
     ]  # fmt: skip
     if stream == METRIC:
         return [*every, once(hang(9), "no answer within 1 s")]
-    fewer = "asking for {} rows a page from now on"
+    fewer = "requesting {} rows a page from now on"
     big = (200, {}, {**PAGE, stream: [{"id": 1, "child_events": ["x" * 50_000]}]})
     return [
         *every,
@@ -210,7 +210,7 @@ def test_an_answer_that_the_start_is_too_recent_ends_the_pass_green_and_its_day_
     read = [number for day in DAYS for number in stored_ids(tmp_path / "now", stream, day)]
     assert read == [number for day in DAYS for number in stored_ids(tmp_path / "later", stream, day)][: len(read)]
     assert rows[stream][len(read) - 1] == next(row for row in reversed(rows[stream]) if row_time(row) <= start_time)
-    assert not [line for line in made.log if "then try" in line]
+    assert not [line for line in made.log if "then attempt" in line]
 
 
 @pytest.mark.parametrize("shape", list(SHAPES))
@@ -225,7 +225,7 @@ def test_an_answer_that_the_start_is_too_recent_ends_the_pass_green_and_its_day_
 def test_a_refusal_ends_a_pass_at_its_first_request_and_touches_nothing(tmp_path, status, kind, advice, shape):
     headers, body = SHAPES[shape]
     if (status, headers) == (403, HTML):  # the API answers in JSON: a page comes from what stands before it
-        kind, advice = BlockedError, "The credentials were never looked at"
+        kind, advice = BlockedError, "The credentials were not checked"
     with bench((status, headers or {}, body)) as made:
         with pytest.raises(kind, match=advice) as caught:
             fetched(made, tmp_path, METRIC)
@@ -338,7 +338,7 @@ def test_a_customers_text_is_in_no_line_of_the_log_whatever_goes_wrong(tmp_path)
 
 def test_the_waits_that_a_server_asks_for_are_bounded_in_their_sum():
     with bench(*[(429, {"Retry-After": "290"}, "no")] * 12) as made:
-        with pytest.raises(TransientError, match=r"tried 4 times, in vain.*The server asks to wait 290 s"):
+        with pytest.raises(TransientError, match=r"failed after 4 attempts.*The server asks to wait 290 s"):
             made.walk()
         assert made.time.waits == [290, 290, 290]
 

@@ -114,7 +114,7 @@ def test_killed_at_a_third_and_at_two_thirds_the_same_command_ends_exact(world, 
     world.finish(stream)
     assert world.stored(stream) == truth()
     assert world.account.asked <= PAGES + 1 + 24
-    assert "going on where a pass ended half-way" in world.logs()
+    assert "resuming where a fetch stopped" in world.logs()
     assert world.inflight() == []
 
 

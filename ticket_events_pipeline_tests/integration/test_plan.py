@@ -11,16 +11,17 @@ import pytest
 
 from ticket_events_pipeline.cli.plan import run_plan
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.ingest.estimate import (
+from ticket_events_pipeline.ingest.plan import (
     RowsEstimate,
+    StreamPlan,
     estimate_by_probes,
     estimate_from_rows,
     estimate_from_stored,
     nearest,
+    plan_stream,
     probe_places,
     requests_for,
 )
-from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer

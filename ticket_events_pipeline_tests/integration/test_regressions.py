@@ -42,9 +42,9 @@ def test_a_root_is_refused_for_what_the_other_stream_holds_too(tmp_path, server,
     """Or the SLA tables would mix two accounts."""
     fetch(server, tmp_path, stream, DAY, DAY, clock=clock, account="acme")
     asked = len(server.requests)
-    with pytest.raises(ForeignRootError, match="ZENDESK_SUBDOMAIN: its files have acme, this pass has other"):
+    with pytest.raises(ForeignRootError, match="ZENDESK_SUBDOMAIN: its files have acme, this fetch has other"):
         fetch(server, tmp_path, OTHER[stream], NEXT_DAY, NEXT_DAY, clock=clock, account="other")
-    with pytest.raises(ForeignRootError, match="TICKET_EVENTS_TIMEZONE: its files have UTC, this pass has Asia/Kolkata"):
+    with pytest.raises(ForeignRootError, match="TICKET_EVENTS_TIMEZONE: its files have UTC, this fetch has Asia/Kolkata"):
         fetch(server, tmp_path, OTHER[stream], NEXT_DAY, NEXT_DAY, clock=clock, account="acme", timezone="Asia/Kolkata")
     assert len(server.requests) == asked
 

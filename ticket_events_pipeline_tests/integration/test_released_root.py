@@ -195,7 +195,7 @@ def test_the_open_day_resumes_where_it_was_left_and_equals_a_fresh_one(root, ser
 
 def test_the_killed_pass_of_the_released_version_resumes_behind_its_last_segment(root, server, tmp_path):
     asked, log = finish(server, root, METRIC)
-    assert "where a pass ended half-way" in log
+    assert "resuming where a fetch stopped" in log
     assert min(asked) > READ_AT
     finish(server, tmp_path / "fresh", METRIC)
     assert released_rows(root, METRIC) == released_rows(tmp_path / "fresh", METRIC)

@@ -80,10 +80,10 @@ def test_the_case_a_pass_and_the_doctor_name_the_way_out_and_ask_nothing(deploym
     told = failures(failed)
     assert len(deployment.server.requests) == asked
     assert deployment.files() == files
-    assert all(f"(ZENDESK_SUBDOMAIN: its files have {OLD}, this pass has {NEW}). {WAY_OUT}" in one for one in told)
+    assert all(f"(ZENDESK_SUBDOMAIN: its files have {OLD}, this fetch has {NEW}). {WAY_OUT}" in one for one in told)
     assert not run_doctor()
     seen = capsys.readouterr().out
-    assert f"its files have {OLD}, this pass has {NEW}). {WAY_OUT}" in seen.replace("\n", "")
+    assert f"its files have {OLD}, this fetch has {NEW}). {WAY_OUT}" in seen.replace("\n", "")
     assert f"account {NEW}" in seen
 
 
@@ -163,7 +163,7 @@ def test_a_pass_that_ended_half_way_under_the_old_name_is_resumed(tmp_path, form
     with many_pages({"clock": clock, "page_limit": 10}) as server:
         anew = fetch(server, tmp_path / "anew", DAYS, account=NEW, clock=clock)
         assert asked + resumed <= len(server.requests) + 12
-    assert any("going on where a pass ended half-way" in line for line in log)
+    assert any("resuming where a fetch stopped" in line for line in log)
     assert [one.footer.content_hash for one in done] == [one.footer.content_hash for one in anew]
     assert [one.footer.account for one in done] == [OLD, NEW, NEW]
     assert [found.is_whole for found in verdicts(tmp_path, account=NEW, former=former)] == [True] * 3
@@ -177,7 +177,7 @@ def test_a_pass_of_another_account_is_not_resumed(tmp_path):
         with pytest.raises(ForbiddenError):
             fetch(server, tmp_path, DAYS, account="globex", clock=clock)
         done = fetch(server, tmp_path, DAYS, account=NEW, former=(OLD,), clock=clock, log=log.append)
-    assert not any("going on where" in line for line in log)
+    assert not any("resuming where" in line for line in log)
     assert [one.footer.account for one in done] == [NEW] * 3
 
 
@@ -191,7 +191,7 @@ def test_a_third_accounts_files_stay_foreign(tmp_path):
         shutil.copy(tmp_path / "other" / path, tmp_path / path)
         asked = len(server.requests)
         with pytest.raises(
-            ForeignRootError, match=rf"its files have globex, this pass has {NEW}.* set {FORMER}={OLD},globex: "
+            ForeignRootError, match=rf"its files have globex, this fetch has {NEW}.* set {FORMER}={OLD},globex: "
         ):
             fetch(server, tmp_path, DAYS[2:], account=NEW, former=(OLD,), clock=clock)
         assert len(server.requests) == asked
@@ -215,9 +215,9 @@ def test_where_no_variable_names_the_account_its_former_names_do_not_either(tmp_
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"ZENDESK_SUBDOMAIN": "globex"}, "ZENDESK_SUBDOMAIN: its files have acme-new, this pass has globex"),
-        ({"TICKET_EVENTS_TIMEZONE": "Asia/Kolkata"}, "TICKET_EVENTS_TIMEZONE: its files have UTC, this pass has Asia/Kolkata"),
-        ({"ZENDESK_INCLUDE_COMMENTS": "1"}, "ZENDESK_INCLUDE_COMMENTS: its files have 0, this pass has 1"),
+        ({"ZENDESK_SUBDOMAIN": "globex"}, "ZENDESK_SUBDOMAIN: its files have acme-new, this fetch has globex"),
+        ({"TICKET_EVENTS_TIMEZONE": "Asia/Kolkata"}, "TICKET_EVENTS_TIMEZONE: its files have UTC, this fetch has Asia/Kolkata"),
+        ({"ZENDESK_INCLUDE_COMMENTS": "1"}, "ZENDESK_INCLUDE_COMMENTS: its files have 0, this fetch has 1"),
     ],
 )
 def test_the_doctor_looks_at_the_roots_owner(deployment, monkeypatch, capsys, variables, words):

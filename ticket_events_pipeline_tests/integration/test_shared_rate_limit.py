@@ -1,4 +1,4 @@
-"""One quota over real HTTP: a client alone, several processes at once, one that is killed. The server says who was refused."""
+"""One quota over real HTTP: one client, several processes at once, and a killed one. The server counts what it refuses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ slow = pytest.mark.slow
 
 
 def account(pages: int) -> RecordedAccount:
-    """Rows for that many pages of each stream, a second apart. Edges repeat a row: nine of ten on a page are new."""
+    """Rows for that many pages of each stream, a second apart. Pages overlap by a row: nine of ten rows are new."""
     moments = [DAY.start + number for number in range(pages * (ROWS_PER_PAGE - 1))]
     audits = [{"id": moment, "ticket_id": 1, "timestamp": moment, "child_events": []} for moment in moments]
     metric_events = [
@@ -51,14 +51,14 @@ def refused(server: SandboxServer) -> int:
 
 
 def most_in_a_window(server: SandboxServer, seconds: float) -> int:
-    """The most requests let through in any stretch of that many seconds."""
+    """The most requests that were answered within any range of that many seconds."""
     times = sorted(seen.at for seen in server.requests if seen.status == 200)
     return max(sum(start <= at < start + seconds for at in times) for start in times)
 
 
 @pytest.mark.parametrize("quota_headers", [True, False])
-def test_a_hundred_requests_of_ten_in_four_seconds_are_refused_once_at_most(quota_headers: bool) -> None:
-    """By the server's header; without one, by the 150 a minute that were set. On a clock that only waits move."""
+def test_a_hundred_requests_at_ten_in_four_seconds_are_never_refused(quota_headers: bool) -> None:
+    """By the server's header; without one, by the configured 150 a minute. On a clock that only waits move."""
     fake = FakeTime()
     server = SandboxServer(
         account(100),
@@ -92,7 +92,7 @@ def ten_in_four_seconds(account: RecordedAccount, quota_headers: bool) -> Sandbo
 
 @slow
 @pytest.mark.parametrize("quota_headers", [True, False])
-def test_a_hundred_requests_in_real_time_are_refused_once_at_most(tmp_path: Path, quota_headers: bool) -> None:
+def test_of_a_hundred_requests_in_real_time_one_is_refused_at_most(tmp_path: Path, quota_headers: bool) -> None:
     """The whole command, with nothing but the variables that a user sets."""
     with ten_in_four_seconds(account(100), quota_headers) as server:
         place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="150")
@@ -106,18 +106,18 @@ def test_a_hundred_requests_in_real_time_are_refused_once_at_most(tmp_path: Path
 @slow
 @pytest.mark.parametrize("quota_headers", [True, False])
 def test_two_processes_at_once_share_one_quota(tmp_path: Path, quota_headers: bool) -> None:
-    """A stream each: their sum stays within it, one in a hundred is refused at most, and both have every row."""
+    """One stream each: together they stay within it, one request at most is refused, and both have every row."""
     with ten_in_four_seconds(account(50), quota_headers) as server:
         place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="150")
-        place.recorded_days("ticket_events")  # Dagster's databases are there by then: it can't make them twice at once
+        place.recorded_days("ticket_events")  # creates Dagster's databases, which two processes can't create at once
         processes = [started(place, stream) for stream in STREAMS]
-        told = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "".join(text[-3000:] for text in told)
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "".join(text[-3000:] for text in outputs)
     assert len(server.requests) >= 100
     assert refused(server) <= 1
     if quota_headers:
         paths = [seen.path for seen in server.requests]
-        assert sum(one != other for one, other in pairwise(paths)) > 1  # they did run at once
+        assert sum(one != other for one, other in pairwise(paths)) > 1  # they ran at the same time
     else:
         assert most_in_a_window(server, 4) <= 10
     expected = [DAY.start + number for number in range(450)]
@@ -137,7 +137,7 @@ def started(place: Place, stream: str) -> subprocess.Popen[str]:
 
 
 def test_processes_that_start_together_share_what_is_left(tmp_path: Path) -> None:
-    """Four of them, three requests each, of a server that allows ten a minute: it refuses none, and the rest wait."""
+    """Four processes send three requests each to a server that allows ten a minute: it refuses none, and the rest wait."""
     program = f"""
         import functools, sys
         from pathlib import Path
@@ -147,12 +147,12 @@ def test_processes_that_start_together_share_what_is_left(tmp_path: Path) -> Non
         from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
         from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
-        class Enough(Exception):
+        class UsedUp(Exception):
             pass
 
         def sleep(seconds):
             if seconds > 30:
-                raise Enough
+                raise UsedUp
             import time
             time.sleep(seconds)
 
@@ -163,20 +163,20 @@ def test_processes_that_start_together_share_what_is_left(tmp_path: Path) -> Non
                 for number, _ in enumerate(client.pages(TICKET_METRIC_EVENTS, {DAY.start}), 1):
                     if number == 3:
                         break
-            except Enough:
+            except UsedUp:
                 print("used up")
     """
     with SandboxServer(account(5), requests_per_minute=10, page_limit=ROWS_PER_PAGE) as server:
         command = [sys.executable, "-c", textwrap.dedent(program), server.base_url, str(tmp_path)]
         processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(4)]
-        told = "".join(process.communicate(timeout=100)[0] for process in processes)
-    assert [seen.status for seen in server.requests] == [200] * 10, told
-    assert told.count("used up") >= 1
-    assert "Traceback" not in told
+        output = "".join(process.communicate(timeout=100)[0] for process in processes)
+    assert [seen.status for seen in server.requests] == [200] * 10, output
+    assert output.count("used up") >= 1
+    assert "Traceback" not in output
 
 
-def test_a_process_killed_between_claim_and_answer_holds_nobody_up(tmp_path: Path) -> None:
-    """Its claim lies in the root, and is passed over after ten seconds."""
+def test_a_killed_process_delays_the_others_by_ten_seconds_at_most(tmp_path: Path) -> None:
+    """Its claim stays in the shared file, and is ignored after ten seconds."""
     program = f"""
         import functools, os, signal, sys
         from pathlib import Path
@@ -200,16 +200,16 @@ def test_a_process_killed_between_claim_and_answer_holds_nobody_up(tmp_path: Pat
     assert isinstance(quota.claim(), Turn)
 
 
-def test_a_request_that_breaks_off_is_settled() -> None:
-    """It may have been the last that remained: the reset is waited for, not its answer."""
+def test_a_request_without_an_answer_uses_up_what_is_left() -> None:
+    """The next one waits for the reset, not for its answer."""
     left = {HEADER: "total=10; remaining=1; resets=40"}
     with bench(page(1, end_time=T + 1, headers=left), garbage(b""), last_page()) as b:
         b.walk()
     assert any("the export quota is used up (0 of 10 requests left); waiting" in line for line in b.log)
 
 
-def test_a_refusal_is_everybodys() -> None:
-    """Another process waits as long as this one was told to."""
+def test_a_refusal_holds_for_every_process() -> None:
+    """Another process waits as long as the server asked this one to."""
     exchange = in_memory_exchange()
     time = FakeTime()
     quota, other = (Quota(100, exchange=exchange, clock=time.clock) for _ in range(2))
@@ -217,13 +217,13 @@ def test_a_refusal_is_everybodys() -> None:
         b.client.check()
     wait = other.claim()
     assert isinstance(wait, Wait)
-    assert (wait.seconds, "asks everybody to wait" in wait.reason) == (17, True)
+    assert (wait.seconds, "asks every client of the account to wait" in wait.reason) == (17, True)
 
 
 def test_garbage_in_the_shared_file_is_overwritten(tmp_path: Path) -> None:
-    """Half a file, after a power loss."""
+    """As a power loss may leave it."""
     store = FolderStore(tmp_path)
-    store.update(STATE, lambda _: b'{"version":1,"written_at":17')
+    store.update(STATE, lambda _: b'{"version":2,"claims":17')
     quota = Quota(10, exchange=functools.partial(store.update, STATE))
     turn = quota.claim()
     assert isinstance(turn, Turn)

@@ -7,7 +7,7 @@ import pytest
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import ForeignRootError
-from ticket_events_pipeline.ingest.journal import Journal, PassState
+from ticket_events_pipeline.ingest.journal import FetchState, Journal
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
@@ -63,7 +63,7 @@ def test_ticket_events_of_another_scope_are_refused_before_anything_is_asked(ser
     already = len(server.requests)
     for first in (FIRST, LAST):
         with pytest.raises(
-            ForeignRootError, match=f"ZENDESK_SUPPORT_TYPE_SCOPE: its files have {stored}, this pass has {asked}"
+            ForeignRootError, match=f"ZENDESK_SUPPORT_TYPE_SCOPE: its files have {stored}, this fetch has {asked}"
         ):
             fetched(server, tmp_path, first=first, scope=asked)
     assert len(server.requests) == already
@@ -91,17 +91,17 @@ def test_files_from_before_there_was_a_choice_are_taken_for_agents(server, tmp_p
     assert int(server.requests[already].query["start_time"]) > DAYS[-1].start
     assert stored_ids(tmp_path, stream, DAYS[-1]) == list(range(34, 45))
     assert problems(tmp_path, stream) == []
-    with pytest.raises(ForeignRootError, match="ZENDESK_SUPPORT_TYPE_SCOPE: its files have agent, this pass has all"):
+    with pytest.raises(ForeignRootError, match="ZENDESK_SUPPORT_TYPE_SCOPE: its files have agent, this fetch has all"):
         fetched(server, tmp_path, stream, first=FIRST, scope="all")
 
 
 def test_a_journal_from_before_there_was_a_choice_is_taken_for_agents(tmp_path):
-    store, state = FolderStore(tmp_path), PassState(DAYS[0], DAYS[-1], start_time=DAYS[0].start, server_time=int(clock.now))
-    journal = Journal(store, EVENTS, ownership_of(DAYS[0]), pass_id="p")
+    store, state = FolderStore(tmp_path), FetchState(DAYS[0], DAYS[-1], start_time=DAYS[0].start, server_time=int(clock.now))
+    journal = Journal(store, EVENTS, ownership_of(DAYS[0]), fetch_id="p")
     del journal._identity["support_type_scope"]
     journal.save(state)
     others = {scope: ownership_of(DAYS[0], support_type_scope=scope) for scope in ("agent", "all")}
-    found = {scope: list(Journal(store, EVENTS, owner, pass_id="p").states("UTC")) for scope, owner in others.items()}
+    found = {scope: list(Journal(store, EVENTS, owner, fetch_id="p").states("UTC")) for scope, owner in others.items()}
     assert found == {"agent": [state], "all": []}
 
 
@@ -135,7 +135,7 @@ def test_a_run_sends_the_scope_that_is_set_for_ticket_events_alone(tmp_path, mon
     [
         ({"fixed_ends_at": 4e9}, "ends at 2096-10-02T07:06:40Z"),
         ({}, "has no end yet"),
-        ({"states_end": False}, "can't tell when the token ends"),
+        ({"tells_end": False}, "the token's end is unknown"),
     ],
 )
 def test_a_run_with_a_fixed_token_says_once_when_it_ends(tmp_path, world, words):

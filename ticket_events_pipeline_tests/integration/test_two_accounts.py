@@ -23,7 +23,7 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.zendesk.quota_state import read_state
+from ticket_events_pipeline.zendesk.shared_rate_limit import read_state
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.fetches import Moment

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.errors import AccountError, TicketEventsError
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.zendesk.answers import Retryable, TooRecent
 from ticket_events_pipeline.zendesk.page import PageRequest, decode_page
-from ticket_events_pipeline.zendesk.refusals import Retryable, TooRecent
 from ticket_events_pipeline.zendesk.walk import Walk
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.client_bench import Bench

@@ -18,9 +18,9 @@ from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.decoding.fast_lane import ColumnarRows, columnar_envelope, table_of
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
-from ticket_events_pipeline.zendesk.bodies import parse_json
+from ticket_events_pipeline.zendesk.answers import Unreadable
+from ticket_events_pipeline.zendesk.json_body import parse_json
 from ticket_events_pipeline.zendesk.page import EventPage, PageRequest, decode_page
-from ticket_events_pipeline.zendesk.refusals import Unreadable
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 

@@ -19,7 +19,7 @@ from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.errors import DaysHeldError, ForbiddenError, TicketEventsError, UsageError
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.fetch import fetch_days
-from ticket_events_pipeline.ingest.journal import PAGES_PER_SEGMENT, Journal, PassState
+from ticket_events_pipeline.ingest.journal import PAGES_PER_JOURNAL_FILE, FetchState, Journal
 from ticket_events_pipeline.ingest.lease import hold_days
 from ticket_events_pipeline.sandbox.answers import Answer, json_answer, over_quota
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
@@ -322,10 +322,10 @@ def again(server, root, *, first=str(DAY), last=str(DAY), **rest):
 def test_a_killed_pass_is_gone_on_from_its_newest_segment(big_day, tmp_path):
     assert killed_half_way(big_day, tmp_path) == 26
     # What a page repeats of the one before is kept once in a segment, and nothing stands in two but for that.
-    assert [pq.read_metadata(segment).num_rows for segment in segments(tmp_path)] == [10 * PAGES_PER_SEGMENT + 1] * 2
+    assert [pq.read_metadata(segment).num_rows for segment in segments(tmp_path)] == [10 * PAGES_PER_JOURNAL_FILE + 1] * 2
     made, log = again(big_day, tmp_path)
-    assert made <= 30 - 2 * PAGES_PER_SEGMENT + 2
-    assert "going on where a pass ended half-way" in log
+    assert made <= 30 - 2 * PAGES_PER_JOURNAL_FILE + 2
+    assert "resuming where a fetch stopped" in log
 
 
 class Stuck(FolderStore):
@@ -354,7 +354,7 @@ def test_no_more_requests_are_made_than_a_kill_may_cost_however_long_a_segment_t
         made = len(big_day.requests) - before
         store.may_write.set()
         reader.join(30)
-    assert PAGES_PER_SEGMENT < made <= TWICE
+    assert PAGES_PER_JOURNAL_FILE < made <= TWICE
     assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))
 
 
@@ -363,7 +363,7 @@ def test_a_torn_segment_is_not_trusted_and_the_one_before_it_is_gone_on_from(big
     newest = segments(tmp_path)[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     made, _ = again(big_day, tmp_path)
-    assert 30 - PAGES_PER_SEGMENT <= made <= 30 - PAGES_PER_SEGMENT + 2
+    assert 30 - PAGES_PER_JOURNAL_FILE <= made <= 30 - PAGES_PER_JOURNAL_FILE + 2
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.97])
@@ -445,7 +445,7 @@ def test_a_full_disk_is_named_and_costs_no_more_than_a_kill(big_day, tmp_path, r
     assert len(segments(tmp_path)) == left
     assert FolderStore(tmp_path).paths("_inflight/half_written") == FolderStore(tmp_path).paths(METRIC) == []
     made, _ = again(big_day, tmp_path)
-    assert made <= 30 - PAGES_PER_SEGMENT * left + 2
+    assert made <= 30 - PAGES_PER_JOURNAL_FILE * left + 2
 
 
 def test_a_question_about_days_that_the_dead_pass_had_not_come_to_begins_there(big_day, tmp_path):
@@ -529,9 +529,9 @@ def test_what_a_segment_with_a_flipped_byte_is_believed_is_what_was_put(tmp_path
     rows = MemoryRun(decode_rows(METRIC, many_rows(200)).table).rows
 
     def journal():
-        return Journal(FolderStore(tmp_path), METRIC, ownership_of(DAY), pass_id="dead")
+        return Journal(FolderStore(tmp_path), METRIC, ownership_of(DAY), fetch_id="dead")
 
-    journal().save(PassState(DAY, DAY, DAY.start, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])}))
+    journal().save(FetchState(DAY, DAY, DAY.start, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])}))
     (path,) = segments(tmp_path)
     content, believed, steps = path.read_bytes(), 0, 300
     for at in range(0, len(content), max(1, len(content) // steps)):
@@ -587,7 +587,7 @@ def test_a_day_that_was_still_open_when_its_pass_died_is_read_on(tmp_path):
             passed(client, DiesAtTheEnd(tmp_path, steps=1_000_000), [DAY])
         bury(tmp_path)
         assert not read_raw_footer(FolderStore(tmp_path), METRIC, DAY).complete
-        assert len(segments(tmp_path)) == 30 // PAGES_PER_SEGMENT
+        assert len(segments(tmp_path)) == 30 // PAGES_PER_JOURNAL_FILE
         clock.now += 3600
         told.deliver(METRIC, [metric_event(301, clock.now - 1000)])
         before = len(server.requests)
@@ -631,10 +631,12 @@ def test_of_two_segments_of_one_number_the_one_that_has_come_further_is_gone_on_
     """An heir's, and the late one of the process which it took over in that moment."""
     store = FolderStore(tmp_path)
     for number, come_to in enumerate([2000, 3000, 1000]):
-        journal = Journal(store, METRIC, ownership_of(DAY), pass_id="dead")
+        journal = Journal(store, METRIC, ownership_of(DAY), fetch_id="dead")
         rows = decode_rows(METRIC, many_rows(10 + number)).table
-        journal.save(PassState(DAY, DAY, DAY.start, come_to, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])}))
-    heir = Journal(store, METRIC, ownership_of(DAY), pass_id="dead")
+        journal.save(
+            FetchState(DAY, DAY, DAY.start, come_to, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])})
+        )
+    heir = Journal(store, METRIC, ownership_of(DAY), fetch_id="dead")
     states = list(heir.states("UTC"))
     assert [state.next_start_time for state in states] == [3000, 2000, 1000]
     assert all(heir.holds(state) for state in states)
@@ -645,10 +647,10 @@ def test_of_two_segments_of_one_number_the_one_that_has_come_further_is_gone_on_
 def test_a_pass_does_not_touch_the_segments_that_its_heir_has_put(tmp_path):
     """Not even those of the same number, when it goes on."""
     store = FolderStore(tmp_path)
-    first, heir = (Journal(store, METRIC, ownership_of(DAY), pass_id="dead") for _ in range(2))
+    first, heir = (Journal(store, METRIC, ownership_of(DAY), fetch_id="dead") for _ in range(2))
     for journal in (first, heir, heir):
         rows = decode_rows(METRIC, many_rows(10)).table
-        journal.save(PassState(DAY, DAY, DAY.start, 1000, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])}))
+        journal.save(FetchState(DAY, DAY, DAY.start, 1000, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])}))
     stand = [(path, path.read_bytes()) for path in segments(tmp_path)[1:]]
-    first.save(PassState(DAY, DAY, DAY.start, 1000, server_time=DAY.end, days={}))
+    first.save(FetchState(DAY, DAY, DAY.start, 1000, server_time=DAY.end, days={}))
     assert {path: path.read_bytes() for path in segments(tmp_path)}.items() >= dict(stand).items()

@@ -1,4 +1,4 @@
-"""Several clients of one quota and a server that counts, on a clock that jumps from event to event. No sockets, no threads."""
+"""A simulation of several clients that share one quota, and of a server that counts, without sockets and threads."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ T = 1_800_000_000.0
 
 
 class Counter(Protocol):
-    """A server's count: whether a request at `now` is let through, how many are left after it, and the seconds to the reset."""
+    """A server's count: whether a request at `now` is allowed, how many are left after it, and the seconds to the reset."""
 
     def take(self, now: float) -> tuple[bool, int, float]: ...
 
     def opens_at(self, now: float) -> float:
-        """The earliest moment from `now` on at which a request would be let through."""
+        """The earliest moment from `now` on at which a request is allowed."""
 
 
 @dataclass
 class FixedWindow:
-    """Renewed as a whole, `window` seconds after its first request; or by the clock, at multiples of it."""
+    """Starts with a request and lasts `window` seconds; or is aligned with multiples of them."""
 
     total: int
     window: float
@@ -49,7 +49,7 @@ class FixedWindow:
 
 @dataclass
 class SlidingWindow:
-    """No more than `total` in any `window` seconds; the reset is when the oldest leaves."""
+    """At most `total` requests in any `window` seconds; the reset is when the oldest one leaves."""
 
     total: int
     window: float
@@ -77,7 +77,7 @@ class Request:
 
 @dataclass
 class Simulation:
-    """`latencies` gives the seconds to the server and back, alternately; `round_` makes the header's whole seconds."""
+    """`latencies` are the seconds to the server and back, alternately; `round_` returns the header's whole seconds."""
 
     counter: Counter
     requests_per_minute: int
@@ -89,25 +89,25 @@ class Simulation:
     requests: list[Request] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     longest_idle_seconds: float = 0.0
-    """In which somebody waited, nothing was under way, and the server would have let a request through."""
+    """The longest time in which a client waited, no request was in flight, and the server would have allowed one."""
 
     def __post_init__(self) -> None:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._waiting: set[int] = set()
-        self._under_way: set[int] = set()
+        self._in_flight: set[int] = set()
         self._idle_since: float | None = None
 
     def at(self, moment: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._events, (moment, next(self._order), action))
 
     def client(self, pauses: list[float], *, dies_at: int | None = None, skew: float = 0.0) -> None:
-        """A client that sends a request after each pause, one after the other; the one numbered `dies_at` is never answered."""
+        """Add a client that sends a request after each pause; the request with the index `dies_at` is never answered."""
         number = next(self._order)
         quota = Quota(self.requests_per_minute, exchange=self.exchange, clock=lambda: self.now + skew)
         left = list(enumerate(pauses))
 
-        def go_on() -> None:
+        def send_next() -> None:
             if left:
                 index, pause = left.pop(0)
                 self.at(self.now + pause, lambda: ask(index))
@@ -120,7 +120,7 @@ class Simulation:
                 self.at(self.now + turn.seconds, lambda: ask(index))
                 return
             self._waiting.discard(number)
-            self._under_way.add(number)
+            self._in_flight.add(number)
             request = Request(number, self.now)
             self.requests.append(request)
             self.at(self.now + next(self.latencies), lambda: handle(request, turn, index))
@@ -129,30 +129,30 @@ class Simulation:
             request.handled_at = self.now
             request.allowed, remaining, resets = self.counter.take(self.now)
             if index != dies_at:
-                self.at(self.now + next(self.latencies), lambda: hear(request, turn, remaining, resets))
+                self.at(self.now + next(self.latencies), lambda: receive(request, turn, remaining, resets))
 
-        def hear(request: Request, turn: Turn, remaining: int, resets: float) -> None:
-            self._under_way.discard(number)
-            told = {HEADER: f"total={self.counter.total}; remaining={remaining}; resets={self.round_(resets)}"}
+        def receive(request: Request, turn: Turn, remaining: int, resets: float) -> None:
+            self._in_flight.discard(number)
+            quota_header = {HEADER: f"total={self.counter.total}; remaining={remaining}; resets={self.round_(resets)}"}
             refused = {} if request.allowed else {"Retry-After": str(math.ceil(resets))}
             status = 200 if request.allowed else 429
-            quota.note(turn, {**(told if self.has_headers else {}), **refused}, status=status)
-            go_on()
+            quota.note(turn, {**(quota_header if self.has_headers else {}), **refused}, status=status)
+            send_next()
 
-        go_on()
+        send_next()
 
-    def run(self, *, most_events: int = 20_000) -> None:
-        for _ in range(most_events):
+    def run(self, *, max_events: int = 20_000) -> None:
+        for _ in range(max_events):
             if not self._events:
                 return
             moment, _, action = heapq.heappop(self._events)
-            self._measure_idleness(moment)
+            self._measure_idle_time(moment)
             self.now = max(self.now, moment)
             action()
-        raise AssertionError("it never ends: somebody waits for ever")
+        raise AssertionError("the simulation does not end: a client waits for ever")
 
-    def _measure_idleness(self, until: float) -> None:
-        if self._under_way or not self._waiting:
+    def _measure_idle_time(self, until: float) -> None:
+        if self._in_flight or not self._waiting:
             self._idle_since = None
             return
         if self._idle_since is None:

@@ -21,9 +21,9 @@ from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.rejected_rows import RejectedRows
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline.zendesk.bodies import parse_json
+from ticket_events_pipeline.zendesk.answers import Unreadable
+from ticket_events_pipeline.zendesk.json_body import parse_json
 from ticket_events_pipeline.zendesk.page import PageRequest, decode_page
-from ticket_events_pipeline.zendesk.refusals import Unreadable
 from ticket_events_pipeline.zendesk.walk import row_key
 from ticket_events_pipeline_tests.support.client_bench import Bench
 from ticket_events_pipeline_tests.support.decoding_oracle import through_parquet, untold

@@ -10,7 +10,7 @@ from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DaysHeldError
 from ticket_events_pipeline.ingest import lease as leases
 from ticket_events_pipeline.ingest.fetch import fetch_days
-from ticket_events_pipeline.ingest.lease import Lease, hold_days, known_passes
+from ticket_events_pipeline.ingest.lease import Lease, hold_days, known_fetches
 from ticket_events_pipeline.process import this_process
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -59,7 +59,7 @@ ELSEWHERE = {"process": "0-1_7_4711_99", "host": "another"}
 def test_passes_over_other_days_do_not_meet(tmp_path):
     store = FolderStore(tmp_path)
     first, second = hold(store, days(1, 3)), hold(store, days(4, 9))
-    assert known_passes(store, STREAM).alive == {first.pass_id, second.pass_id}
+    assert known_fetches(store, STREAM).alive == {first.fetch_id, second.fetch_id}
     first.release()
     second.release()
     assert [one for one in holders(tmp_path) if not one["ended"]] == []
@@ -111,7 +111,7 @@ def test_a_process_that_is_gone_holds_nothing(tmp_path):
     waits = Waits()
     second = hold(store, days(1, 3), sleep=waits)
     assert waits.seconds == 0
-    assert known_passes(store, STREAM).alive == {second.pass_id}
+    assert known_fetches(store, STREAM).alive == {second.fetch_id}
     second.release()
     first.release()
 
@@ -144,7 +144,7 @@ def test_a_pass_that_was_taken_for_dead_writes_nothing_more(tmp_path, monkeypatc
     first.check()
     (tmp_path / "_inflight" / "passes" / f"{STREAM}.json").write_text("[]")
     threading.Event().wait(0.3)
-    with pytest.raises(DaysHeldError, match="another pass has taken over its days"):
+    with pytest.raises(DaysHeldError, match="another fetch has taken over its days"):
         first.check()
     first.release()
 
@@ -161,7 +161,7 @@ def test_a_pass_that_stood_still_looks_again_before_it_writes(tmp_path):
     path.write_text("[]")
     asleep.check()  # looked a moment ago
     clock.now += 3600
-    with pytest.raises(DaysHeldError, match="another pass has taken over its days"):
+    with pytest.raises(DaysHeldError, match="another fetch has taken over its days"):
         asleep.check()
     asleep.release()
     first.release()
@@ -180,7 +180,7 @@ def test_a_dead_pass_is_gone_on_for_by_one_only(tmp_path):
     first, second = hold(store, days(1, 3)), hold(store, days(4, 6))
     assert first.take_over("dead")
     assert not second.take_over("dead")
-    assert known_passes(store, STREAM).alive == {"dead", second.pass_id}
+    assert known_fetches(store, STREAM).alive == {"dead", second.fetch_id}
     first.release()
     assert second.take_over("dead")
     second.release()
@@ -219,7 +219,7 @@ def test_of_two_passes_over_a_day_the_second_begins_when_the_first_has_ended(tmp
     assert "are being fetched by process" in told[0]
     assert stored_ids(tmp_path, STREAM, DAY) == list(range(1, 60))
     bury(tmp_path)
-    assert known_passes(FolderStore(tmp_path), STREAM).alive == set()
+    assert known_fetches(FolderStore(tmp_path), STREAM).alive == set()
 
 
 def hourly(day, count=30):
@@ -271,7 +271,7 @@ def test_a_pass_that_has_lost_its_days_leaves_them_as_they_are(tmp_path, monkeyp
                     threading.Event().wait(0.3)
                     yield walked
 
-        with pytest.raises(DaysHeldError, match="another pass has taken over its days"):
+        with pytest.raises(DaysHeldError, match="another fetch has taken over its days"):
             list(
                 fetch_days(
                     TakenOver(),
@@ -300,9 +300,9 @@ def test_every_acquisition_and_take_over_draws_another_token(tmp_path):
     store, tokens = FolderStore(tmp_path), []
     for _ in range(2):
         lease = hold(store, days(1, 3))
-        for pass_id in (lease.pass_id, "dead", lease.pass_id):
+        for fetch_id in (lease.fetch_id, "dead", lease.fetch_id):
             tokens.append(holders(tmp_path)[-1]["token"])
-            assert lease.take_over(pass_id)
+            assert lease.take_over(fetch_id)
         lease.release()
     assert len(set(tokens)) == len(tokens) == 6
 
@@ -314,12 +314,14 @@ def test_who_was_taken_over_writes_and_removes_nothing_more_and_is_told_by_whom(
     put(first.fenced(), "file")
     stands_still(tmp_path)
     second = hold(store, days(2, 2), label="the second")
-    assert second.take_over(first.pass_id)
+    assert second.take_over(first.fetch_id)
     put(second.fenced(), "file", b"the heir's")
     for has_ended in (False, True):
-        told = rf"{STREAM}: this pass stood still .* process \d+ on \S+ \(the second\) has taken over its days"
+        told = rf"{STREAM}: this fetch was stopped .* process \d+ on \S+ \(the second\) has taken over its days"
         for attempt in (lambda: put(first.fenced(), "file"), lambda: first.fenced().delete("file"), first.fenced().delete):
-            with pytest.raises(DaysHeldError, match=rf"{told}{' and has ended by now' if has_ended else ''}\. Nothing more"):
+            with pytest.raises(
+                DaysHeldError, match=rf"{told}{' and has ended since' if has_ended else ''}\. It writes nothing more"
+            ):
                 attempt()
         second.release(is_finished=True)
     assert (tmp_path / "file").read_bytes() == b"the heir's"
@@ -333,7 +335,7 @@ def test_who_was_taken_over_twice_is_told_the_last_heir(tmp_path):
         leases_.append(hold(store, days(1, 3), label=f"pass {number}"))
         stands_still(tmp_path)
     with pytest.raises(DaysHeldError, match=r"\(pass 2\) has taken over"):
-        leases_[0].look()
+        leases_[0].check_now()
     for lease in leases_:
         lease.release()
 
@@ -345,7 +347,7 @@ def test_the_journal_of_a_pass_whose_heir_has_finished_its_days_is_over(tmp_path
         stands_still(tmp_path)
         heir = hold(store, wanted)
         heir.release(is_finished=is_finished)
-        assert (first.pass_id in known_passes(store, STREAM).over) == (is_finished and len(wanted) == 4)
+        assert (first.fetch_id in known_fetches(store, STREAM).over) == (is_finished and len(wanted) == 4)
         first.release()
 
 
@@ -371,7 +373,7 @@ def test_a_lease_of_the_first_versions_holds_its_days_and_may_be_taken_over(tmp_
     second = hold(store, days(1, 3), sleep=waits)
     assert waits.seconds == leases.DEAD_AFTER_SECONDS
     with pytest.raises(DaysHeldError, match="has taken over its days"):
-        first.look()
+        first.check_now()
     second.release()
     first.release()
 
@@ -381,7 +383,7 @@ def test_a_lease_whose_file_is_lost_or_damaged_allows_nothing(tmp_path):
         first = hold(FolderStore(tmp_path), days(1, 3))
         path = tmp_path / "_inflight" / "passes" / f"{STREAM}.json"
         path.unlink() if damage is None else path.write_text(damage)
-        with pytest.raises(DaysHeldError, match="another pass has taken over its days and has ended by now"):
+        with pytest.raises(DaysHeldError, match="another fetch has taken over its days and has ended"):
             put(first.fenced(), "file")
         first.release()
     assert not (tmp_path / "file").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.ingest.estimate import RowsEstimate
+from ticket_events_pipeline.ingest.plan import RowsEstimate
 from ticket_events_pipeline.ingest.progress import Progress
 from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.headers import QuotaHeader
@@ -95,4 +95,4 @@ def test_late_rows_are_told_at_once() -> None:
     """And when they will be stored."""
     run = Pass()
     run.page(middle(0.1), late=7)
-    assert run.log[1].startswith("ticket_events: 7 rows belong to days that this pass has committed already")
+    assert run.log[1].startswith("ticket_events: 7 rows belong to days that this fetch has written already")

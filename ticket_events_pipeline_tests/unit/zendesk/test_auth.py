@@ -197,7 +197,7 @@ def test_a_refused_grant_names_its_variables(status: int) -> None:
         (401, "invalid_client", "copy the client's identifier"),
         (400, "unauthorized_client", "its client kind must be Confidential"),
         (400, "unsupported_grant_type", "its client kind must be Confidential"),
-        (400, "invalid_scope", "doesn't allow the scope read"),
+        (400, "invalid_scope", "doesn't allow the requested scope read"),
         (403, "access_denied", "is confidential and allowed the client-credentials grant"),
         (400, {"title": "Bad"}, "is confidential and allowed the client-credentials grant"),
     ],

@@ -161,13 +161,13 @@ def test_the_quota_header_sets_the_pace() -> None:
         assert b.log == ["ticket_events: the export quota is used up (0 of 10 requests left); waiting 41 s"]
 
 
-def test_without_a_header_the_settings_pace() -> None:
-    """Two a minute: the third waits for the first to leave the window."""
+def test_without_a_header_the_configured_pace_applies() -> None:
+    """At two a minute, the third request waits until the first leaves the window."""
     with bench(page(1, end_time=T + 1), page(2, end_time=T + 2), last_page()) as b:
         b.client._quota.requests_per_minute = 2
         b.walk()
         assert sum(b.time.waits) == pytest.approx(60.1)
-        assert b.log == ["ticket_events: keeping to 2 requests a minute (ZENDESK_REQUESTS_PER_MINUTE); waiting 60 s"]
+        assert b.log == ["ticket_events: limited to 2 requests a minute (ZENDESK_REQUESTS_PER_MINUTE); waiting 60 s"]
 
 
 def test_a_paging_model_is_walked_over_http() -> None:

@@ -17,9 +17,9 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.zendesk.answers import Overtaxed, Unreadable
 from ticket_events_pipeline.zendesk.client import ZendeskClient
 from ticket_events_pipeline.zendesk.connection import OneHostSession, read_body
-from ticket_events_pipeline.zendesk.refusals import Overtaxed, Unreadable
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 from ticket_events_pipeline.zendesk.token_end import CURRENT_TOKEN_PATH, TokenEnd
 from ticket_events_pipeline_tests.support.client_bench import SECRET, T, last_page
@@ -55,7 +55,7 @@ def session(exchange_seconds=0.15):
 
 def asked(by, url):
     with by.exchange("GET", url) as response:
-        return read_body(response, most_bytes=10_000_000)
+        return read_body(response, limit_bytes=10_000_000)
 
 
 def ends_late(by, url, *, after=0.15):
@@ -146,7 +146,7 @@ def test_an_answer_packed_twice_is_refused():
     with (
         ScriptedServer([(200, {"Content-Encoding": "gzip, gzip"}, packed)]) as server,
         session() as by,
-        pytest.raises(Unreadable, match="packed more than once"),
+        pytest.raises(Unreadable, match="compressed more than once"),
     ):
         asked(by, server.url)
 
@@ -255,7 +255,7 @@ def test_a_run_that_gets_no_answer_to_its_end_is_an_error_that_says_so_once(tmp_
     with ThreadPoolExecutor(len(runs)) as pool:
         for (kind, root, who), (message, paths) in zip(runs, pool.map(lambda run: failed_run(*run), runs), strict=True):
             told = "an answer that was not complete after 2 s" + (", from /oauth/tokens" if who else "")
-            assert f"tried 12 times, in vain. What came back: 12 times {told}. Nothing stored was touched." in message, kind
+            assert f"failed after 12 attempts. Responses: 12 times {told}. No stored data was changed." in message, kind
             assert message.count("status.zendesk.com") == 1
             expected = "/oauth/tokens" if who else "/api/v2/incremental/ticket_metric_events"
             assert paths == [expected] * 12

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from ticket_events_pipeline.zendesk.bodies import REASON_LENGTH, short_reason
+from ticket_events_pipeline.zendesk.answers import REASON_LENGTH, short_reason
 from ticket_events_pipeline.zendesk.headers import QuotaHeader, quota_header, retry_after_seconds, server_time
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 

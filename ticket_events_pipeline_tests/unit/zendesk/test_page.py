@@ -18,9 +18,9 @@ from ticket_events_pipeline.errors import (
     RequestRefusedError,
 )
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.zendesk.answers import Busy, Overtaxed, RateLimited, Retryable, TooRecent, Unreadable
 from ticket_events_pipeline.zendesk.headers import QuotaHeader
 from ticket_events_pipeline.zendesk.page import EventPage, PageRequest, decode_page
-from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, RateLimited, Retryable, TooRecent, Unreadable
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS, TICKET_METRIC_EVENTS
 

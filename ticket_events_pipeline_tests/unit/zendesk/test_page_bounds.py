@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline.zendesk.bodies import holds_more_values
+from ticket_events_pipeline.zendesk.answers import Unreadable
+from ticket_events_pipeline.zendesk.json_body import holds_more_values
 from ticket_events_pipeline.zendesk.page import MAX_JSON_VALUES, MAX_ROWS, PageRequest, decode_page
-from ticket_events_pipeline.zendesk.refusals import Unreadable
 from ticket_events_pipeline.zendesk.walk import MAX_REPEATS, Walk
 from ticket_events_pipeline_tests.support.client_bench import T, bench, last_page
 from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS, TICKET_METRIC_EVENTS

@@ -64,7 +64,7 @@ def test_retries_are_bounded_and_the_error_tells_their_story() -> None:
         with pytest.raises(TransientError) as caught:
             b.walk()
         assert len(b.server.requests) == 12
-        assert "ticket_events from 2023-11-14T22:13:20Z: tried 12 times" in str(caught.value)
+        assert "ticket_events from 2023-11-14T22:13:20Z: failed after 12 attempts" in str(caught.value)
         assert "12 times 503 no" in str(caught.value)
         assert sum(b.time.waits) < 15 * 60
 
@@ -108,7 +108,7 @@ def test_a_silent_server_times_out() -> None:
 def test_zero_seconds_said_again_and_again_are_not_believed() -> None:
     """Twelve tries last longer than the quota's minute."""
     with bench(*[(429, {"Retry-After": "0"}, "no")] * 20) as b:
-        with pytest.raises(TransientError, match="tried 12 times"):
+        with pytest.raises(TransientError, match="failed after 12 attempts"):
             b.walk()
         assert sum(b.time.waits) > 60
 
@@ -118,7 +118,7 @@ def test_no_server_is_a_transient_error() -> None:
     with ScriptedServer() as gone:
         pass
     made = Bench(gone, BearerToken(SECRET))
-    with made.client, pytest.raises(TransientError, match=r"tried 12 times.*refused"):
+    with made.client, pytest.raises(TransientError, match=r"failed after 12 attempts.*refused"):
         made.walk()
 
 
@@ -129,7 +129,7 @@ def test_a_large_page_that_fails_is_halved_and_grows_back() -> None:
     with bench(bad, bad, bad, *good, last_page()) as b:
         b.walk()
         assert b.asked("per_page") == ["1000", "1000", "500", "250", "250", "250", "500", "500"]
-        assert any("asking for 500 rows a page" in line for line in b.log)
+        assert any("requesting 500 rows a page" in line for line in b.log)
 
 
 def test_a_page_of_metric_events_is_never_halved() -> None:

@@ -59,7 +59,7 @@ def test_any_bytes_are_an_answer(body: bytes) -> None:
         (TokenEnd(True, NOW + 59), "in 59 seconds."),
         (TokenEnd(True, NOW - 120), "ended at 2027-01-15T07:58:00Z, 2 minutes ago."),
         (TokenEnd(True), "has no end yet"),
-        (UNKNOWN, "can't tell when the token ends"),
+        (UNKNOWN, "the token's end is unknown"),
     ],
 )
 def test_what_is_said_names_the_credentials_that_carry_a_schedule(end: TokenEnd, words: str) -> None:

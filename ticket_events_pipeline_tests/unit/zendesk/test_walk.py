@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.errors import DataError, OverfullSecondError
+from ticket_events_pipeline.zendesk.answers import Busy, Overtaxed, TooLarge
+from ticket_events_pipeline.zendesk.client import PageSize
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage, PageRequest
-from ticket_events_pipeline.zendesk.page_size import PageSize
-from ticket_events_pipeline.zendesk.refusals import Busy, Overtaxed, TooLarge
 from ticket_events_pipeline.zendesk.walk import MAX_EMPTY_PAGES, MAX_REPEATS, Continue, End, Walk, decide, row_key
 from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS
 
@@ -202,14 +202,14 @@ def test_what_makes_rows_the_same() -> None:
 def test_the_page_size_halves_and_grows_back_with_patience() -> None:
     """A growth that goes wrong doubles the wait for the next; a mere outage doesn't halve."""
     size, request = PageSize(TICKET_EVENTS), PageRequest(TICKET_EVENTS, T)
-    assert [size.lighten(request, Busy("503")) for _ in range(3)] == [False] * 3
-    assert (size.lighten(request, TooLarge("x")), size.rows) == (True, 500)
+    assert [size.reduce(request, Busy("503")) for _ in range(3)] == [False] * 3
+    assert (size.reduce(request, TooLarge("x")), size.rows) == (True, 500)
     sizes = []
     for _ in range(4):
         size.note_good_page()
         sizes.append(size.rows)
     assert sizes == [500, 500, 1000, 1000]
-    assert [size.lighten(request, Overtaxed("504")) for _ in range(2)] == [False, True]
+    assert [size.reduce(request, Overtaxed("504")) for _ in range(2)] == [False, True]
     for _ in range(5):
         size.note_good_page()
     assert size.rows == 500

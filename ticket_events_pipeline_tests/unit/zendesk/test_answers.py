@@ -8,8 +8,8 @@ import pytest
 
 from ticket_events_pipeline.credentials import BearerToken, ClientCredentials
 from ticket_events_pipeline.errors import AuthenticationError, BlockedError, ForbiddenError, RequestRefusedError, TransientError
+from ticket_events_pipeline.zendesk.answers import Asked, RateLimited, Unreadable
 from ticket_events_pipeline.zendesk.page import PageRequest, decode_page
-from ticket_events_pipeline.zendesk.refusals import Asked, RateLimited, Unreadable
 from ticket_events_pipeline_tests.integration.test_security import PROXY_PASSWORD, at_a_real_host, shown
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.client_bench import NOW, SECRET, T, bench, last_page
@@ -59,7 +59,7 @@ NOT_CLOUDFLARES = {"IP restriction as a page", "IP restriction as text", "a fire
 def test_a_block_is_not_blamed_on_the_credentials(what, block):
     status, headers, body = BLOCKS[block]
     told = refusal_of(what, status, headers, body, kind=BlockedError, match=f"answered {status} ")
-    assert "blocks this machine's address or this program. The credentials were never looked at" in told
+    assert "blocks this machine's address or this program. The credentials were not checked" in told
     assert "Admin Center > Account > Security > Advanced" in told
     assert "ZENDESK_OAUTH" not in told
     assert ("Cloudflare" in told) == (block not in NOT_CLOUDFLARES)
@@ -72,7 +72,7 @@ def test_a_403_in_json_is_about_the_user(what):
     kind = {"export": ForbiddenError, "grant": AuthenticationError}[what]
     told = refusal_of(what, 403, CLOUDFLARE, body, kind=kind, match="Forbidden: You do not have access")
     assert VARIABLES[what] in told
-    assert "never looked at" not in told
+    assert "credentials were not checked" not in told
 
 
 @pytest.mark.parametrize("body", ["Forbidden", "You are not authorized", ""])
