@@ -81,7 +81,7 @@ class Deployment:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def materialize(self, asset: str, days: str) -> Measured:
-        """Materialise days of an asset: `A`, or `A...B`."""
+        """Materialize days of an asset: `A`, or `A...B`."""
         option = "--partition-range" if "..." in days else "--partition"
         return self.dagster("asset", "materialize", "-m", self.module, "--select", asset, option, days)
 

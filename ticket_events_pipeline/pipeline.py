@@ -18,7 +18,7 @@ from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import AuthenticationError
 from ticket_events_pipeline.ingest.ownership import Ownership
-from ticket_events_pipeline.settings import LakeSettings, Settings, lake_settings, load_settings
+from ticket_events_pipeline.settings import RootSettings, Settings, load_settings, root_settings
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.tables.streams import Stream
@@ -81,14 +81,14 @@ class Pipeline:
         return self
 
     @functools.cached_property
-    def lake_settings(self) -> LakeSettings:
+    def root_settings(self) -> RootSettings:
         """Where the files lie and whose they are, known without credentials.
 
         Raises:
             SettingsError: one of the variables is malformed.
         """
         # One parse a run: a fetch has parsed everything already.
-        return self.settings.lake if "settings" in self.__dict__ else self._read(lake_settings)
+        return self.settings.lake if "settings" in self.__dict__ else self._read(root_settings)
 
     @functools.cached_property
     def store(self) -> Store:
@@ -97,7 +97,7 @@ class Pipeline:
         Raises:
             SettingsError, UsageError: the root is malformed, or can't be reached.
         """
-        return open_store(self.lake_settings.root)
+        return open_store(self.root_settings.root)
 
     @functools.cached_property
     def quota(self) -> Quota:

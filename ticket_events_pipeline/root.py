@@ -65,7 +65,7 @@ PROVIDERS = {
     "abfss": _azure("abfss"),
     "az": _azure("az"),
 }
-"""By the scheme of a root. A further S3-compatible store is one more row."""
+"""By the scheme of a root. S3-compatible stores need no row: AWS_ENDPOINT_URL names them."""
 
 
 @dataclass(frozen=True)

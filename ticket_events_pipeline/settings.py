@@ -42,7 +42,7 @@ class PartitionSettings(NamedTuple):
     timezone: str
 
 
-class LakeSettings(NamedTuple):
+class RootSettings(NamedTuple):
     """What a reader of the stored files needs; read without credentials.
 
     Attributes:
@@ -94,10 +94,10 @@ class Settings:
         return self.subdomain or account_of(self.base_url)
 
     @property
-    def lake(self) -> LakeSettings:
+    def lake(self) -> RootSettings:
         """The part of them that a reader of the stored files needs."""
         base_url = "" if self.server is None else self.server.base_url
-        return LakeSettings(
+        return RootSettings(
             root=self.root,
             timezone=self.timezone,
             account=self.account,
@@ -185,7 +185,7 @@ def partition_settings(env: Mapping[str, str]) -> PartitionSettings:
     return partitions
 
 
-def lake_settings(env: Mapping[str, str]) -> LakeSettings:
+def root_settings(env: Mapping[str, str]) -> RootSettings:
     """Where the files are stored and whose they are; credentials may be missing or wrong.
 
     Raises:
@@ -196,7 +196,7 @@ def lake_settings(env: Mapping[str, str]) -> LakeSettings:
     subdomain = reader.parsed("ZENDESK_SUBDOMAIN", "", parse=parse_subdomain)
     base_url = reader.parsed("ZENDESK_BASE_URL", "", parse=parse_base_url)
     account = SANDBOX_ACCOUNT if is_sandbox else subdomain or (account_of(base_url) if base_url else None)
-    found = LakeSettings(
+    found = RootSettings(
         root=_root(reader, is_sandbox=is_sandbox),
         timezone=_partitions(reader).timezone,
         account=account,

@@ -138,7 +138,7 @@ def metric_states(store: Store, day: Day, summary: pa.Table) -> tuple[MetricStat
         rows = summary.select(["sla_metric", "policy_id", "policy_title", "breaches", "achieved"]).to_pylist()
     except KeyError as error:
         raise DamagedFileError(
-            f"{SUMMARY} of {day} in {store.location} is no summary ({error}). Materialise it again."
+            f"{SUMMARY} of {day} in {store.location} is no summary ({error}). Materialize it again."
         ) from error
     by_metric = defaultdict(list)
     for row in rows:

@@ -25,7 +25,7 @@ DEMO_DAYS = 30
 
 
 def run_demo() -> None:
-    """Materialise all assets of the last 30 days, and print yesterday's breaches.
+    """Materialize all assets of the last 30 days, and print yesterday's breaches.
 
     Raises:
         TicketEventsError: a run failed; its log says why.

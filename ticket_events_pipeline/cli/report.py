@@ -20,7 +20,7 @@ from ticket_events_pipeline.report.builder import report_reader
 from ticket_events_pipeline.report.files import read_report, report_days, report_path, write_report
 from ticket_events_pipeline.report.model import DayReport
 from ticket_events_pipeline.root import is_object_store
-from ticket_events_pipeline.settings import LakeSettings
+from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
@@ -45,14 +45,14 @@ def run_report(date: str | None, *, is_to_open: bool) -> None:
         DamagedFileError: a stored file can't be read.
     """
     pipeline = pipeline_of(os.environ)
-    settings, store = pipeline.lake_settings, pipeline.store
+    settings, store = pipeline.root_settings, pipeline.store
     page = _page(store, _day(store, date, settings), settings)
     click.echo(page.url)
     if is_to_open:
         _open(page if not is_object_store(settings.root) else _local_copy(store, page))
 
 
-def _day(store: Store, date: str | None, settings: LakeSettings) -> Day:
+def _day(store: Store, date: str | None, settings: RootSettings) -> Day:
     if date is not None:
         try:
             return Day.parse(date, settings.timezone)
@@ -68,7 +68,7 @@ def _day(store: Store, date: str | None, settings: LakeSettings) -> Day:
     return days[-1]
 
 
-def _page(store: Store, day: Day, settings: LakeSettings) -> _Page:
+def _page(store: Store, day: Day, settings: RootSettings) -> _Page:
     try:
         report = _read(store, day, settings)
     except DayNotFetchedError:
@@ -81,7 +81,7 @@ def _page(store: Store, day: Day, settings: LakeSettings) -> _Page:
     return _Page(day, write_report(store, report).url, report)
 
 
-def _read(store: Store, day: Day, settings: LakeSettings) -> DayReport:
+def _read(store: Store, day: Day, settings: RootSettings) -> DayReport:
     return report_reader(store, settings, [day]).read(day)
 
 

@@ -45,7 +45,7 @@ def run_summary(first: str | None, last: str | None, *, output: str) -> bool:
         DamagedFileError: a stored file can't be read.
     """
     pipeline = pipeline_of(os.environ)
-    store, timezone = pipeline.store, pipeline.lake_settings.timezone
+    store, timezone = pipeline.store, pipeline.root_settings.timezone
     days = _days(first, last, stored_days(store, SUMMARY, timezone) or _complain(store), timezone)
     read = {day: read_partition(store, SUMMARY, day) for day in days}
     summaries = {day: table for day, table in read.items() if table is not None}
@@ -54,14 +54,14 @@ def run_summary(first: str | None, last: str | None, *, output: str) -> bool:
     missing = [day for day in days if day not in summaries]
     if missing:
         found = ranges_text(day_ranges(missing))
-        advice = f"Materialise {SUMMARY} of these days, with what it is made from."
+        advice = f"Materialize {SUMMARY} of these days, with what it is made from."
         click.echo(f"No summary is stored of {found}. {advice}", err=True)
     return not missing
 
 
 def _complain(store: Store) -> list[Day]:
     hint = " Set ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{SUMMARY}") else ""
-    raise UsageError(f"No summary is stored below {store.location}. Materialise {SUMMARY} of some days first.{hint}")
+    raise UsageError(f"No summary is stored below {store.location}. Materialize {SUMMARY} of some days first.{hint}")
 
 
 def _days(first: str | None, last: str | None, stored: list[Day], timezone: str) -> list[Day]:

@@ -16,7 +16,7 @@ from ticket_events_pipeline.quality.against_api import compare_with_api, draw_sa
 from ticket_events_pipeline.quality.findings import Finding, VerifiedDay
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
-from ticket_events_pipeline.settings import LakeSettings
+from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
 from ticket_events_pipeline.text import utc_text
@@ -31,7 +31,7 @@ def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | N
         AccountError, TransientError: the API can't be read.
     """
     pipeline = pipeline_of(os.environ, log=click.echo)
-    settings = pipeline.lake_settings
+    settings = pipeline.root_settings
     days = _days(first, last, settings.timezone)
     store = pipeline.store
     click.echo(f"{store.location}: {days[0]} to {days[-1]}, days of {settings.timezone}")
@@ -58,7 +58,7 @@ def _days(first: str, last: str, timezone: str) -> list[Day]:
     return days
 
 
-def _verify(store: Store, stream: Stream, days: list[Day], settings: LakeSettings) -> list[VerifiedDay]:
+def _verify(store: Store, stream: Stream, days: list[Day], settings: RootSettings) -> list[VerifiedDay]:
     owner = owner_of(
         store, stream.name, days, account=settings.account, former=settings.former_accounts, timezone=settings.timezone
     )

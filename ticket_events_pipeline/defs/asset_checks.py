@@ -164,7 +164,7 @@ def _sla_checks(scope: AccountScope, asset: str, day_checks: list[DayCheck]) -> 
 def _verified_days(scope: AccountScope, pipeline: Pipeline, stream: str, days: list[Day]) -> Iterable[CheckedDay]:
     if not days:
         return
-    store, settings, asset = pipeline.store, pipeline.lake_settings, scope.key(stream).to_user_string()
+    store, settings, asset = pipeline.store, pipeline.root_settings, scope.key(stream).to_user_string()
     owner = owner_of(store, stream, days, account=settings.account, former=settings.former_accounts, timezone=scope.timezone)
     for verified in verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=wall_clock(), asset=asset):
         yield CheckedDay(verified.day, verified.findings, notes=verified.notes)

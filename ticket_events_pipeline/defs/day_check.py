@@ -40,7 +40,7 @@ class DayCheck:
         description: what is true while it is green, in detail.
         severity: ERROR asks for an action, WARN for a judgement.
         check_days: checks stored days, in order.
-        green: what follows `3 verified` where nothing is wrong.
+        green: the text after `3 verified, ` if all is well.
         remembered_days: how old a reported day may become before it is no longer evaluated again: what can't be repaired (a
             quiet holiday) would be reported for ever. None: a day is reported until it is repaired.
     """

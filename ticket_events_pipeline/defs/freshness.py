@@ -1,4 +1,4 @@
-"""Freshness policies: an asset is stale if it was not materialised for too long.
+"""Freshness policies: an asset is stale if it was not materialized for too long.
 
 Today's raw day is read every hour and recorded even if nothing has happened, and its tables are made again with each reading.
 So a quiet night stays fresh, and a stalled pipeline does not.

@@ -39,7 +39,7 @@ FRESH = "fresh"
 
 @dataclass(frozen=True)
 class Attempts:
-    """The runs of a state, since something other than them last changed its files.
+    """The runs for one set of inputs, counted since anything else last changed the SLA files.
 
     Attributes:
         count: number of runs.

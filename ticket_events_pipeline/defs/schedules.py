@@ -26,10 +26,10 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest.catch_up import (
     ENOUGH_FAILURES,
+    MOST_COMPLETE_DAYS,
     MOST_GAP_DAYS,
-    MOST_WHOLE_DAYS,
     Attempt,
-    WholeFiles,
+    CompleteFiles,
     catch_up,
     is_stuck,
 )
@@ -48,7 +48,7 @@ MAX_NAMED_RANGES = 5
 def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
     """One range run an hour, from the first incomplete day through today; none while the last is in progress."""
     name = scope.named("hourly_fetch")
-    files = WholeFiles()
+    files = CompleteFiles()
 
     @dg.schedule(
         name=name,
@@ -171,7 +171,7 @@ def _left_out_text(days: list[Day], scope: AccountScope) -> str:
     more = "" if first == days[0] else f" There are more such days since {days[0]}."
     return (
         f"Not fetched now: {_days_text(days_between(first, last))} is missing or incomplete. The hourly fetch fills gaps of "
-        f"{MOST_GAP_DAYS} days at most, and none before {MOST_WHOLE_DAYS} complete days or before the first complete one. "
+        f"{MOST_GAP_DAYS} days at most, and none before {MOST_COMPLETE_DAYS} complete days or before the first complete one. "
         f"To fetch it: dg launch --assets 'group:{scope.named('zendesk')}' --partition-range {first}...{last}{more}"
     )
 

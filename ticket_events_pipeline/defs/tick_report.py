@@ -99,7 +99,7 @@ def given_up_reason(reason: str, attempts: int) -> str:
     """Why no other run is requested over days whose runs have failed; `reason` is why they are stale."""
     return (
         f"{reason} {attempts} runs have failed on it: see their errors. A run is requested again when a file of these days "
-        "changes; once the cause is repaired, materialise the SLA assets of these days, or re-execute a failed run."
+        "changes; once the cause is repaired, materialize the SLA assets of these days, or re-execute a failed run."
     )
 
 
@@ -132,7 +132,7 @@ def unusable_reason(days: Sequence[Day], *, first: Day, last: Day) -> str:
         bounds = f"the days of this pipeline are {first} to {last}"
         return f"its raw files are of {_extent(days)}, and {bounds}. Check the start date."
     return (
-        f"of {_extent(usable)}, only {AUDITS} has landed, without metric events. Materialise {METRIC_EVENTS} of "
+        f"of {_extent(usable)}, only {AUDITS} has landed, without metric events. Materialize {METRIC_EVENTS} of "
         f"{'that day' if len(usable) == 1 else 'those days'}."
     )
 

@@ -1,9 +1,9 @@
-"""Which days a scheduled fetch requests: those that are not whole, by the listing of the files and their footers.
+"""Which days a scheduled fetch requests: those that are not complete, by the listing of the files and their footers.
 
-A day of a stream is whole if it has a file whose footer names that day and says complete. A file of a newer version of this
-program counts as whole, since no fetch replaces it. All days after the newest whole one are fetched. A gap before it, which a
-dead run has left, is fetched within bounds: one that lies before a month of whole days, or is longer than a month, was left
-out on purpose or is too much to fetch without being asked, and is only named.
+A day of a stream is complete if it has a file whose footer names that day and says so. A file of a newer version of this
+program counts as complete, since no fetch replaces it. All days after the newest complete one are fetched. A gap before it,
+which a dead run has left, is fetched within bounds: a gap before more than 31 complete days, or of more than 31 days, is only
+logged, with the command that fetches it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ticket_events_pipeline.tables.streams import STREAMS
 MOST_GAP_DAYS = 31
 """Days of gaps that are fetched without being asked, all gaps together."""
 
-MOST_WHOLE_DAYS = 31
-"""How many whole days back gaps are filled. The whole days after a gap are read again with it, as one range is one fetch."""
+MOST_COMPLETE_DAYS = 31
+"""How many complete days back gaps are filled: they are read again with the gap, as one range is one fetch."""
 
 ENOUGH_FAILURES = 3
 """After so many failures at the same first day, that day may be the cause."""
@@ -31,12 +31,12 @@ ENOUGH_FAILURES = 3
 
 @dataclass(frozen=True)
 class CatchUp:
-    """The days that a scheduled fetch has to make whole.
+    """The days that a scheduled fetch has to make complete.
 
     Attributes:
-        days: those that aren't whole in both streams, in order; the last one is today.
-        gaps: those of them that lie before a newer whole day of their stream.
-        left_out: older days, since the first stored one, that are not whole and are not fetched without being asked.
+        days: those that aren't complete in both streams, in order; the last one is today.
+        gaps: those of them that lie before a newer complete day of their stream.
+        left_out: older days, since the first stored one, that are not complete and are not fetched without being asked.
     """
 
     days: tuple[Day, ...]
@@ -52,13 +52,13 @@ class Attempt:
     is_success: bool
 
 
-class WholeFiles:
-    """Finds whole days. Caches the versions of their files, so that later only changed files are read again."""
+class CompleteFiles:
+    """Finds complete days. Caches the versions of their files, so that later only changed files are read again."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
-    def is_whole(self, store: Store, stream: str, day: Day, version: str | None) -> bool:
+    def is_complete(self, store: Store, stream: str, day: Day, version: str | None) -> bool:
         """Whether the stream's file of that version is complete; None means no file."""
         url = store.url(partition_path(stream, day))
         if version is None:
@@ -81,7 +81,7 @@ def _says_complete(store: Store, stream: str, day: Day) -> bool:
 class _Listing:
     """What is stored of the streams up to `today`; footers are read on demand."""
 
-    def __init__(self, store: Store, today: Day, files: WholeFiles) -> None:
+    def __init__(self, store: Store, today: Day, files: CompleteFiles) -> None:
         self._store, self._files = store, files
         self._versions = {stream: store.versions(stream) for stream in STREAMS}
         self.today = today
@@ -91,17 +91,17 @@ class _Listing:
         }
         self.oldest = min(set[Day]().union(*self.days.values()), default=today)
 
-    def is_whole(self, stream: str, day: Day) -> bool:
+    def is_complete(self, stream: str, day: Day) -> bool:
         version = self._versions[stream].get(partition_path(stream, day))
-        return self._files.is_whole(self._store, stream, day, version)
+        return self._files.is_complete(self._store, stream, day, version)
 
     def is_begun(self, day: Day) -> bool:
-        """Whether the day is whole in one stream at least."""
-        return any(self.is_whole(stream, day) for stream in self.days)
+        """Whether the day is complete in one stream at least."""
+        return any(self.is_complete(stream, day) for stream in self.days)
 
 
-def catch_up(store: Store, today: Day, files: WholeFiles) -> CatchUp:
-    """What is to be fetched now; of a stream that has no whole day, yesterday and today."""
+def catch_up(store: Store, today: Day, files: CompleteFiles) -> CatchUp:
+    """What is to be fetched now; of a stream that has no complete day, yesterday and today."""
     listing = _Listing(store, today, files)
     streams = [_of_stream(listing, stream) for stream in listing.days]
     days = {day for stream in streams for day in stream.days}
@@ -112,7 +112,7 @@ def catch_up(store: Store, today: Day, files: WholeFiles) -> CatchUp:
 
 def _of_stream(listing: _Listing, stream: str) -> CatchUp:
     today, stored = listing.today, listing.days[stream]
-    newest = next((day for day in sorted(stored, reverse=True) if listing.is_whole(stream, day)), None)
+    newest = next((day for day in sorted(stored, reverse=True) if listing.is_complete(stream, day)), None)
     if newest is None:
         return CatchUp((today.plus(-1), today), left_out=tuple(days_between(listing.oldest, today.plus(-2))))
     gaps, beyond = _gaps_before(newest, listing, stream)
@@ -123,13 +123,13 @@ def _of_stream(listing: _Listing, stream: str) -> CatchUp:
 
 def _gaps_before(newest: Day, listing: _Listing, stream: str) -> tuple[list[Day], list[Day]]:
     """The days of the gaps to fill, and those beyond the bounds."""
-    day, whole = newest, 1
+    day, complete = newest, 1
     gaps: list[Day] = []
     pending: list[Day] = []
-    while day > listing.oldest and whole < MOST_WHOLE_DAYS:
+    while day > listing.oldest and complete < MOST_COMPLETE_DAYS:
         day = day.plus(-1)
-        if listing.is_whole(stream, day):
-            whole += 1
+        if listing.is_complete(stream, day):
+            complete += 1
             gaps, pending = pending + gaps, []
         else:
             pending.insert(0, day)

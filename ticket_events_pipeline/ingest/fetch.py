@@ -18,14 +18,14 @@ from ticket_events_pipeline.background_worker import BackgroundWorker
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, LockHeldError, OverfullSecondError, TicketEventsError
-from ticket_events_pipeline.ingest.committed_day import CommittedDay, ReplacedDay, write_day
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
 from ticket_events_pipeline.ingest.journal import BYTES_PER_JOURNAL_FILE, PAGES_PER_JOURNAL_FILE
 from ticket_events_pipeline.ingest.lease import Lease, Sleep, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.ingest.plan import estimate_from_stored
-from ticket_events_pipeline.ingest.progress import Progress
-from ticket_events_pipeline.ingest.resume import Beginning, Resume, remove_late_journal_files
+from ticket_events_pipeline.ingest.progress_log import Progress
+from ticket_events_pipeline.ingest.resume import Resume, StartingPoint, remove_late_journal_files
+from ticket_events_pipeline.ingest.written_day import ReplacedDay, WrittenDay, write_day
 from ticket_events_pipeline.storage.file_lock import Log
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.rejected_rows import RejectedRows
@@ -68,7 +68,7 @@ def fetch_days(
     label: str = "",
     requests_per_minute: int | None = None,
     sleep: Sleep | None = None,
-) -> Iterator[CommittedDay]:
+) -> Iterator[WrittenDay]:
     """Read `stream` once over the contiguous, ascending `days` and yield each day when its file is written.
 
     A first day that is open is resumed where its reading ended; every other day is read from its start and replaced. If a fetch
@@ -111,7 +111,7 @@ def fetch_days(
 
 
 def _progress(
-    store: Store, stream: str, begun: Beginning, *, clock: Clock, log: Log, requests_per_minute: int | None
+    store: Store, stream: str, begun: StartingPoint, *, clock: Clock, log: Log, requests_per_minute: int | None
 ) -> Progress:
     days = list(begun.state.days)
     expected = estimate_from_stored(store, stream, days, now=clock()) if len(days) > SHORT_DAYS else None
@@ -136,7 +136,7 @@ class _Fetch:
     def __init__(
         self,
         store: Store,
-        begun: Beginning,
+        begun: StartingPoint,
         *,
         stream: Stream,
         ownership: Ownership,
@@ -162,7 +162,7 @@ class _Fetch:
     def _unfinished(self) -> dict[Day, DayInProgress]:
         return self._state.days
 
-    def run(self, source: PageSource) -> Iterator[CommittedDay]:
+    def run(self, source: PageSource) -> Iterator[WrittenDay]:
         """Read to the end of the days; after a failure, the journal holds what was read of unfinished days.
 
         A page in the middle of a day is processed in the background while the next ones are requested.
@@ -259,7 +259,7 @@ class _Fetch:
         self._journal.save(self._state)
         self._pages_in_memory = self._bytes_in_memory = 0
 
-    def _commit_finished(self, walked: WalkedPage) -> Iterator[CommittedDay]:
+    def _commit_finished(self, walked: WalkedPage) -> Iterator[WrittenDay]:
         """Write the days that the stream was read past; at its end, all that are left."""
         read_up_to = self._read_up_to(walked)
         lines: list[str] = []
@@ -275,7 +275,7 @@ class _Fetch:
             if lines:
                 self._log("\n".join(lines))  # together: an entry of Dagster's log costs as much as a small day
 
-    def _commit_what_was_read(self, walked: WalkedPage) -> Iterator[CommittedDay]:
+    def _commit_what_was_read(self, walked: WalkedPage) -> Iterator[WrittenDay]:
         """Write the day that can't be read to its end as an open one, unless a complete one is stored already."""
         day, stored = next(iter(self._unfinished)), None
         with suppress(DamagedFileError):  # an unreadable file is worth less than what was read
@@ -285,7 +285,7 @@ class _Fetch:
             self._log(committed.log_line)
             yield committed
 
-    def _commit(self, day: Day, walked: WalkedPage, *, complete: bool) -> CommittedDay:
+    def _commit(self, day: Day, walked: WalkedPage, *, complete: bool) -> WrittenDay:
         progress = self._unfinished[day]
         merge = progress.merged(self._journal.files, read_from=self._state.start_time, read_through=self._state.read_through)
         read_to = day.end if complete else walked.checkpoint

@@ -4,7 +4,7 @@ A small file per stream lists its fetches, each with its days and a heartbeat co
 fails after some minutes with its name. A holder is dead when its process has provably ended, or when its heartbeat has not
 changed for DEAD_AFTER_SECONDS of waiting: no clock is compared with another machine's.
 
-A process that was stopped may continue. So days are held by a fencing token, new at every acquisition and take-over, which
+A process that was suspended may continue. So days are held by a fencing token, new at every acquisition and take-over, which
 every write and removal of a fetch checks. A fetch that took over stays in the file for a while after its end, so that the
 error of the process that lost its days can name it.
 """
@@ -123,7 +123,7 @@ class Lease:
         self._store = store
         self._stream = stream
         self._holder = holder
-        self._own_pass_id = holder.fetch_id
+        self._own_fetch_id = holder.fetch_id
         self._clock = clock
         self._log = log
         self._beaten_at = clock()
@@ -174,7 +174,7 @@ class Lease:
         """Resume the dead fetch `fetch_id`; False if another fetch has resumed it already."""
         with self._changing:
             before = self._holder
-            adopted = () if fetch_id == self._own_pass_id else (fetch_id,)
+            adopted = () if fetch_id == self._own_fetch_id else (fetch_id,)
             taken = replace(before, fetch_id=fetch_id, token=_new_token(), took_over=_newest((*before.took_over, *adopted)))
 
             def change(holders: list[Holder]) -> list[Holder]:

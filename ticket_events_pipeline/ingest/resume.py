@@ -7,11 +7,11 @@ from itertools import chain, takewhile
 
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
-from ticket_events_pipeline.ingest.committed_day import CommittedDay, read_day, stored_run
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress
 from ticket_events_pipeline.ingest.journal import JOURNAL_SECONDS, FetchState, Journal
 from ticket_events_pipeline.ingest.lease import Lease, known_fetches
 from ticket_events_pipeline.ingest.ownership import Ownership
+from ticket_events_pipeline.ingest.written_day import WrittenDay, read_day, stored_run
 from ticket_events_pipeline.storage.file_lock import Log
 from ticket_events_pipeline.storage.journal_file import JournalFiles, fetches_with_journal
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
@@ -22,7 +22,7 @@ from ticket_events_pipeline.text import utc_text
 
 
 @dataclass(frozen=True)
-class Beginning:
+class StartingPoint:
     """What a fetch starts from.
 
     Attributes:
@@ -33,7 +33,7 @@ class Beginning:
 
     journal: Journal
     state: FetchState
-    finished: list[CommittedDay] = field(default_factory=list)
+    finished: list[WrittenDay] = field(default_factory=list)
 
 
 class Resume:
@@ -50,7 +50,7 @@ class Resume:
         self._clock = clock
         self._log = log
 
-    def beginning(self) -> Beginning:
+    def beginning(self) -> StartingPoint:
         """Where to begin. Removes journals that can't be resumed."""
         known = known_fetches(self._store, self._stream.name)
         for fetch_id in fetches_with_journal(self._store, self._stream.name):
@@ -65,7 +65,7 @@ class Resume:
     def _journal(self, fetch_id: str) -> Journal:
         return Journal(self._store, self._stream.name, self._ownership, fetch_id=fetch_id)
 
-    def _resumed(self, journal: Journal) -> Beginning | None:
+    def _resumed(self, journal: Journal) -> StartingPoint | None:
         """The beginning where the dead fetch of `journal` stopped; None if it can't be resumed or doesn't help."""
         states = journal.states(self._ownership.timezone)
         newest = next(states, None)
@@ -114,14 +114,14 @@ class Resume:
                 return False
         return True
 
-    def _with_rows(self, journal: Journal, state: FetchState, days: list[Day]) -> Beginning | None:
+    def _with_rows(self, journal: Journal, state: FetchState, days: list[Day]) -> StartingPoint | None:
         known = {day: state.days.get(day, DayInProgress()) for day in days}
         first = known[days[0]]
         if first.stored_hash is not None:
             first.stored = self._stored(days[0], first.stored_hash)
             if first.stored is None:
                 return None
-        return Beginning(journal, replace(state, first=self._days[0], last=self._days[-1], days=known))
+        return StartingPoint(journal, replace(state, first=self._days[0], last=self._days[-1], days=known))
 
     def _done_by(self, fetch_id: str) -> list[tuple[Day, RawFooter]]:
         """The first days, as far as the fetch has written them complete."""
@@ -133,13 +133,13 @@ class Resume:
             done.append((day, footer))
         return done
 
-    def _from_files(self, journal: Journal, days: list[Day]) -> Beginning:
+    def _from_files(self, journal: Journal, days: list[Day]) -> StartingPoint:
         """Begin at the first of `days`, or where its open file ends."""
         state = FetchState(self._days[0], self._days[-1], start_time=0, days={day: DayInProgress() for day in days})
         if days:
             state.start_time = self._resume_open_day(days[0], state.days[days[0]])
         state.next_start_time = state.start_time
-        return Beginning(journal, state)
+        return StartingPoint(journal, state)
 
     def _resume_open_day(self, day: Day, progress: DayInProgress) -> int:
         """Take over an open day's rows and ledger; returns where reading begins, in epoch seconds."""

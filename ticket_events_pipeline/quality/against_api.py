@@ -16,7 +16,7 @@ import pyarrow as pa
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.ingest.fetch import PageSource
-from ticket_events_pipeline.quality.findings import MAX_NAMED_IDS, Finding, materialise_again
+from ticket_events_pipeline.quality.findings import MAX_NAMED_IDS, Finding, materialize_again
 from ticket_events_pipeline.quality.footer_checks import latest_next_start
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
@@ -165,7 +165,7 @@ def _differences(
         (gone, f"The file has {len(gone)} events that the API hasn't: they were withdrawn after it was read at {read_at}"),
     ):
         if events:
-            yield Finding(f"{problem} (ids {_id_text(events)}).", materialise_again(stream.name, day))
+            yield Finding(f"{problem} (ids {_id_text(events)}).", materialize_again(stream.name, day))
 
 
 def _id_text(events: set[_TimedEvent]) -> str:

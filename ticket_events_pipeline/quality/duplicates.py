@@ -13,7 +13,7 @@ import numpy as np
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.quality.findings import MAX_NAMED_IDS, Finding, id_list, materialise_again, one_run_command
+from ticket_events_pipeline.quality.findings import MAX_NAMED_IDS, Finding, id_list, materialize_again, one_run_command
 from ticket_events_pipeline.storage.event_ids import SHAPES, IdsByShape, read_event_ids
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.store import Store
@@ -159,7 +159,7 @@ def _note_days_of(repeated: np.ndarray, parts: list[_Part], overlaps: _Overlaps)
 def _findings(asset: str, one: Day, other: Day, overlap: _Overlap) -> Iterator[tuple[Day, Finding]]:
     events = f"{overlap.events} events {id_list(overlap.ids, count=overlap.events)}"
     if one == other:
-        yield one, Finding(f"{events} are stored in it more than once.", materialise_again(asset, one))
+        yield one, Finding(f"{events} are stored in it more than once.", materialize_again(asset, one))
         return
     command = one_run_command(asset, one, other)
     remedy = f"Their times changed, and only one of the two days was read since. Read both in one run: {command}."

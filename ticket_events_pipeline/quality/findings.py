@@ -74,14 +74,14 @@ class CheckedDay:
     notes: tuple[str, ...] = ()
 
 
-def materialise_again(asset: str, *days: Day) -> str:
+def materialize_again(asset: str, *days: Day) -> str:
     """The remedy for most problems: a new file replaces the wrong one."""
-    return f"Materialise {asset} of {' and of '.join(str(day) for day in days)} again."
+    return f"Materialize {asset} of {' and of '.join(str(day) for day in days)} again."
 
 
 def rebuild_sla_tables(*days: Day) -> str:
     """The remedy for SLA tables that contradict each other: they are made again from the stored events."""
-    return materialise_again("sla_clocks, sla_targets and daily_sla_breach_summary", *days)
+    return materialize_again("sla_clocks, sla_targets and daily_sla_breach_summary", *days)
 
 
 def one_run_command(asset: str, first: Day, last: Day) -> str:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from ticket_events_pipeline.credentials import AccountNames
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.decoding.row_times import NEWEST_EPOCH_SECOND
-from ticket_events_pipeline.quality.findings import Finding, materialise_again
+from ticket_events_pipeline.quality.findings import Finding, materialize_again
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 from ticket_events_pipeline.tables.streams import Stream
@@ -65,7 +65,7 @@ def foreign_finding(footer: RawFooter, stream: Stream, day: Day, owner: Owner) -
     """Why the file belongs to another day, stream or account; None if it doesn't. Nothing else about such a file matters."""
     if (footer.stream, footer.partition) != (stream.name, str(day)):
         problem = f"The file says that it is {footer.stream} of {footer.partition}: it was put in this day's place."
-        return Finding(problem, materialise_again(stream.name, day))
+        return Finding(problem, materialize_again(stream.name, day))
     account = owner.names.current_of(footer.account)
     differing = [
         f"{variable} {theirs}, not {ours}"
@@ -82,7 +82,7 @@ def foreign_finding(footer: RawFooter, stream: Stream, day: Day, owner: Owner) -
     remedies = [] if account == owner.account else [owner.names.how_to_include(account)]
     remedies.append(
         "If the variable is wrong, set it back. Otherwise take the file out of the root, since a fetch never replaces a file "
-        f"of other settings, and materialise {stream.name} of {day} again."
+        f"of other settings, and materialize {stream.name} of {day} again."
     )
     return Finding(f"The file was made with other settings ({'; '.join(differing)}).", " ".join(filter(None, remedies)))
 
@@ -112,7 +112,7 @@ def unfinished_finding(footer: RawFooter, stream: Stream, day: Day, *, now: floa
     if footer.complete or now < day.end + stream.lag_seconds + MINIMUM_AGE_SECONDS + OPEN_GRACE_SECONDS:
         return None
     problem = f"The day is over, but it was read only up to {utc_text(footer.next_start_time)} and is still open."
-    remedy = f"Materialise {stream.name} of {day} to finish it. If it stays open, the run's log names the clock that is wrong."
+    remedy = f"Materialize {stream.name} of {day} to finish it. If it stays open, the run's log names the clock that is wrong."
     return Finding(problem, remedy)
 
 

@@ -1,8 +1,8 @@
-"""Events that a day held and its newest reading did not: whether a day around holds them, or none does.
+"""Moved events: events that a day held and its newest reading missed, and whether another day holds them.
 
-An event that moves to a day that isn't read again is lost. So while it is stored on no day, the days around that were not read
-since may lack it. Once all of them were read since, it is gone at Zendesk, or has moved farther than `NEARBY_DAYS`. That holds
-for events that move between fetches; one that moves during a fetch, to a day that was read already, is not found.
+An event whose time changed is lost if its new day isn't read again. While no stored day holds it, a day around that was not
+read since may lack it. Once all of them were read since, Zendesk deleted the event, or moved it farther than `NEARBY_DAYS`.
+Events that move during a fetch, to a day that the fetch has read already, are not found.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TypeVar
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.quality.duplicates import duplicate_events
-from ticket_events_pipeline.quality.findings import Finding, VerifiedDay, materialise_again
+from ticket_events_pipeline.quality.findings import Finding, VerifiedDay, materialize_again
 from ticket_events_pipeline.quality.footer_checks import (
     Owner,
     footer_problems,
@@ -104,14 +104,14 @@ def _verify_day(
         return VerifiedDay(stream.name, day, "unreadable", findings=(Finding(error.problem, error.remedy),))
     except DamagedFileError as error:
         reason = " ".join(str(error.__cause__).split())  # some are of several lines
-        finding = Finding(f"The file can't be read as Parquet ({reason}).", materialise_again(stream.name, day))
+        finding = Finding(f"The file can't be read as Parquet ({reason}).", materialize_again(stream.name, day))
         return VerifiedDay(stream.name, day, "unreadable", findings=(finding,))
     if isinstance(checked, VerifiedDay):
         return checked
     footer, problems = checked
     moved = find_moved(footer)
     further = (lost_rejected_rows_finding(store, footer, day), unfinished_finding(footer, stream, day, now=now), moved)
-    findings = [Finding(problem, materialise_again(stream.name, day)) for problem in problems]
+    findings = [Finding(problem, materialize_again(stream.name, day)) for problem in problems]
     findings += [*duplicates, *(finding for finding in further if isinstance(finding, Finding))]
     notes = (*_notes(store, footer), *([moved] if isinstance(moved, str) else []))
     state = "complete" if footer.complete else "open"
@@ -124,7 +124,7 @@ def _check_file(
     """The footer and the problems of the day's own file; for a foreign file, the verified day."""
     footer = _readable_footer(file)
     if footer is None:
-        finding = Finding("The file has no readable footer of this pipeline.", materialise_again(stream.name, day))
+        finding = Finding("The file has no readable footer of this pipeline.", materialize_again(stream.name, day))
         return VerifiedDay(stream.name, day, "foreign", rows=file.num_rows, findings=(finding,))
     foreign = foreign_finding(footer, stream, day, owner)
     if foreign is not None:
@@ -135,7 +135,7 @@ def _check_file(
 def _without_file(stream: Stream, day: Day, *, now: float) -> VerifiedDay:
     if now < day.start:
         return VerifiedDay(stream.name, day, "to come")
-    finding = Finding("No file is stored.", f"Materialise {stream.name} of {day}.")
+    finding = Finding("No file is stored.", f"Materialize {stream.name} of {day}.")
     return VerifiedDay(stream.name, day, "missing", findings=(finding,))
 
 
@@ -170,7 +170,7 @@ def lost_rejected_rows_finding(store: Store, footer: RawFooter, day: Day) -> Fin
     if footer.rejected <= 0 or store.paths(_rejected_folder(footer.stream)):
         return None
     problem = f"Its fetch rejected {footer.rejected} rows, which are gone from {rejected_folder_url(store, footer.stream)}."
-    return Finding(problem, materialise_again(footer.stream, day))
+    return Finding(problem, materialize_again(footer.stream, day))
 
 
 def _rejected_folder(stream: str) -> str:

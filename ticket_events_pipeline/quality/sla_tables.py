@@ -1,4 +1,4 @@
-"""Checks of the stored SLA tables: of one making and unchanged, following from the day before, and plausible.
+"""Checks of the stored SLA tables: written by one run, unchanged since, consistent with the day before, and plausible.
 
 An SLA day is read from one version of its file; a file that can't be taken as it is, is a finding of every check that needs it.
 """
@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.quality.findings import CheckedDay, Finding, rebuild_sla_tables
-from ticket_events_pipeline.sla.agreement import MADE_FROM_TARGETS
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.provenance import Provenance
+from ticket_events_pipeline.sla.up_to_date import MADE_FROM_TARGETS
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import opened_partition, read_metadata
 from ticket_events_pipeline.storage.store import Store
@@ -219,7 +219,7 @@ def outcomes_agree_with_durations(store: Store, days: list[Day]) -> Iterator[Che
     """For each of `days`: no target was fulfilled with an outcome that its measured duration contradicts.
 
     Zendesk's breach events decide an outcome, and its `update_status` says how long the clock ran. Where the two disagree, the
-    outcome stays, and this check names the ticket (SLA.md rule 10).
+    outcome stays, and this check names the ticket (SLA rule 10).
     """
     return _check_targets(store, days, _check_outcomes)
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.quality.findings import CheckedDay, Finding, materialise_again
+from ticket_events_pipeline.quality.findings import CheckedDay, Finding, materialize_again
 from ticket_events_pipeline.sla.rules.events import APPLY, RANK_BY_TYPE
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footers
@@ -112,7 +112,7 @@ def _check_volume(stream: str, day: Day, rows: int, baseline: list[int]) -> Chec
     )
     remedy = (
         f"If neither a holiday nor a change of yours explains it, run `ticket-events verify {day} {day} --against-api`, or "
-        f"materialise {stream} of {day} again."
+        f"materialize {stream} of {day} again."
     )
     return CheckedDay(day, (Finding(problem, remedy),), figures=figures)
 
@@ -161,7 +161,7 @@ def _check_feed(stream: str, day: Day, traffic: Traffic, traffic_of: Callable[[D
         return CheckedDay(day, figures=figures)
     problem = f"None of {traffic.events} metric events applies an SLA; by the days before, about {expected:.0f} should."
     remedy = (
-        f"No target began, so no figure of the day can be trusted. {materialise_again(stream, day)} If there are none then, "
+        f"No target began, so no figure of the day can be trusted. {materialize_again(stream, day)} If there are none then, "
         "ask Zendesk why the export has no apply_sla. If the account has given up its SLAs, do nothing: after some weeks "
         "the check is green again."
     )

@@ -13,7 +13,7 @@ from ticket_events_pipeline.report.data_quality import data_quality_of, event_co
 from ticket_events_pipeline.report.model import CHART_DAYS, UNKNOWN_ACCOUNT, DayReport, OpenTarget, TicketFacts
 from ticket_events_pipeline.report.stored import DayTargets, SummaryHistory, read_targets
 from ticket_events_pipeline.report.tickets import TicketFactsReader
-from ticket_events_pipeline.settings import LakeSettings
+from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 
@@ -37,7 +37,7 @@ def read_day_report(store: Store, day: Day, *, account: str, tickets_url: str | 
     return ReportReader(store, account=account, tickets_url=tickets_url).read(day)
 
 
-def report_reader(store: Store, settings: LakeSettings, days: Sequence[Day]) -> ReportReader:
+def report_reader(store: Store, settings: RootSettings, days: Sequence[Day]) -> ReportReader:
     """A reader of the reports of these days; without a setting, the stored files name the account."""
     newest = list(days[-1:])
     former = settings.former_accounts

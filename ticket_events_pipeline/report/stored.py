@@ -154,7 +154,7 @@ class SummaryHistory:
 def not_made(asset: str, day: Day) -> DayNotFetchedError:
     """The error that names the table that a report lacks."""
     return DayNotFetchedError(
-        f"{day} has no report yet: {asset} of that day has not been made. Materialise {asset} of {day} first."
+        f"{day} has no report yet: {asset} of that day has not been made. Materialize {asset} of {day} first."
     )
 
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError
-from ticket_events_pipeline.sla.agreement import MADE_FROM_CLOCKS, MADE_FROM_TARGETS
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
 from ticket_events_pipeline.sla.clock_files import CLOCKS, NewLayer, write_layer
 from ticket_events_pipeline.sla.provenance import RULES_VERSION, Provenance, read_sla_day
@@ -22,6 +21,7 @@ from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_a
 from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
 from ticket_events_pipeline.sla.rules.targets import targets
 from ticket_events_pipeline.sla.sources import RawDay, read_raw
+from ticket_events_pipeline.sla.up_to_date import MADE_FROM_CLOCKS, MADE_FROM_TARGETS
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
 from ticket_events_pipeline.storage.store import Store
@@ -115,7 +115,7 @@ def _not_fetched(raw: RawDay) -> DayNotFetchedError:
     audits_only = f" ({AUDITS} has, but holds no metric events, and audits say nothing of SLAs)" if raw.states else ""
     return DayNotFetchedError(
         f"{raw.day} can't be summarised: {METRIC_EVENTS} of that day has not landed{audits_only}. "
-        f"Materialise {METRIC_EVENTS} of {raw.day} first."
+        f"Materialize {METRIC_EVENTS} of {raw.day} first."
     )
 
 

@@ -1,10 +1,12 @@
 """The carry-over that a day of `sla_clocks` starts from: that of the day before, read from the files of some thirty days.
 
 Files belong together if each was made from the stored file before it and from the stored raw files of its day; their footers
-say so. Where a file is missing, damaged, an old backup, or was made again without the files after it, the days since the last
-valid file are recomputed in memory from the stored events, as the sensor will have them made. Where those events are gone as
-well, the history begins after the gap: everything that was open or has moved since then is known. Files that don't belong
-together are never combined. Where the day before was never made, the history begins with the events of the thirty days before.
+say so. Files that don't belong together are never combined:
+
+- A file is missing, damaged, an old backup, or was made again without the files after it: the days since the last valid file
+  are recomputed in memory from the stored events, as in the runs that the sensor will request.
+- Those events are gone as well: the history begins after the gap, with everything that was open or has moved since then.
+- The day before was never made: the history begins with the events of the thirty days before.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def read_sla_day(store: Store, asset: str, day: Day, columns: list[str] | None =
     """
     found = find_sla_day(store, asset, day, columns, table=table)
     if found is None:
-        raise DayNotFetchedError(f"{asset} of {day} has not been made. Materialise {asset} of {day} first.")
+        raise DayNotFetchedError(f"{asset} of {day} has not been made. Materialize {asset} of {day} first.")
     return found
 
 

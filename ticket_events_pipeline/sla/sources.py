@@ -162,5 +162,5 @@ def _require(store: Store, stream: str, day: Day, footer: RawFooter) -> None:
     if not footer.is_of(stream, day):
         raise DamagedFileError(
             f"{store.url(partition_path(stream, day))} holds {footer.stream} of {footer.partition}, not {stream} of {day}. "
-            "Materialise it again to replace it."
+            "Materialize it again to replace it."
         )

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.sla.agreement import sla_day_problem
 from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, StoredFooters, state_of
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, DayInputs, day_inputs, history_before
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS
+from ticket_events_pipeline.sla.up_to_date import sla_day_problem
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 CLOCKS, _, SUMMARY = SLA_TABLES

@@ -46,7 +46,7 @@ class _Held(NamedTuple):
 
 
 class ConditionalPuts:
-    """ConditionalPuts small objects below a root."""
+    """Updates small objects below a root by conditional puts."""
 
     def __init__(self, root: ObjectRoot, objects: ObjectStoreMethods, *, attempts: int = ATTEMPTS) -> None:
         self._root = root

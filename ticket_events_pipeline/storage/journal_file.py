@@ -70,10 +70,10 @@ def journal_file_number(name: str) -> int:
 class JournalFiles:
     """The journal files of one fetch of a stream."""
 
-    def __init__(self, store: Store, stream: str, pass_id: str) -> None:
+    def __init__(self, store: Store, stream: str, fetch_id: str) -> None:
         self._store = store
         self._table = TABLES.get(stream)
-        self._folder = f"{JOURNAL_FOLDER}/{stream}/{pass_id}"
+        self._folder = f"{JOURNAL_FOLDER}/{stream}/{fetch_id}"
 
     def write(
         self, name: str, schema: pa.Schema, rows: Sequence[pa.Table], text_of: Callable[[list[JournalPart]], str]

@@ -158,7 +158,7 @@ def no_footer_error(store: Store, asset: str, day: Day, cause: Exception) -> Dam
     """The error for a day's file whose footer isn't one of this pipeline."""
     return DamagedFileError(
         f"{store.url(partition_path(asset, day))} has no footer of this pipeline ({cause!r}). "
-        f"Materialise {asset} of {day} again to replace it."
+        f"Materialize {asset} of {day} again to replace it."
     )
 
 
@@ -198,7 +198,7 @@ def opened_partition(
         DamagedFileError: the file can't be read, even if that shows only in the block.
     """
     path, declared = partition_path(asset, day), table or TABLES.get(asset)
-    advice = f"Materialise {asset} of {day} again to replace it."
+    advice = f"Materialize {asset} of {day} again to replace it."
     with ExitStack() as stack:
         try:
             opened = stack.enter_context(opened_parquet(store, path, advice=advice, dictionary_columns=dictionary_columns))

@@ -1,4 +1,4 @@
-"""Rejected rows: rows that belong to no day, kept as JSON lines with the reason (a dead-letter file), once per fetch."""
+"""Rejected rows (quarantine, dead letters): rows that belong to no day, kept as JSON lines with the reason, once per fetch."""
 
 from __future__ import annotations
 

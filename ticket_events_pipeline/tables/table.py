@@ -3,7 +3,8 @@
 How a table changes:
 
 - **A column is added** by adding a `Column` where it belongs, with the next schema version as its `since`. It is nullable.
-  Every reader sees NULL in older files; no stored file is fetched or made again, and its content hash still holds.
+  Schema evolution: every reader of this package sees NULL in older files. No stored file is fetched or made again, and its
+  content hash still holds.
 - **A column is removed, moved, renamed or gets another type** or meaning: no reader can conform older files to that. Such a
   release needs the next schema version, code that reads the older files (or a command that rewrites them), and a change log
   entry that says how to migrate. `test_released_columns` fails until its frozen list of released columns is changed on purpose.
@@ -49,9 +50,8 @@ class Column:
         since: the first schema version with the column; 0 where it was there from the beginning.
         sent: how the field is sent.
         known: the values that are known; None where any will do.
-        made_from: the columns of the upstream tables whose values, in whatever row, decide a value of this one. Not named is
-            what only decides which rows there are (SLA.md rule 1, `as_of`) or which of them belong together (the clock of an
-            event, the policy that a figure is booked under), unless the column shows just that.
+        made_from: the columns of the upstream tables that decide a value of this one. Leave out columns that only select or
+            group rows (the types of SLA rule 1, `as_of`, the policy of a figure), unless this column shows exactly that value.
     """
 
     name: str

@@ -27,7 +27,7 @@ from ticket_events_pipeline.zendesk.retry import Log, Sleep, call_with_retries
 from ticket_events_pipeline.zendesk.server_time import ClockComparison
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, Turn
 from ticket_events_pipeline.zendesk.token_end import CURRENT_TOKEN_PATH, TokenEnd, token_end
-from ticket_events_pipeline.zendesk.walk import Continue, End, Walk, read_for_good
+from ticket_events_pipeline.zendesk.walk import Continue, End, Walk, clamped_watermark
 
 MAX_PAGE_BYTES = 256 * 2**20
 """A page is held in memory whole. A thousand audits run to several MB; one of fifty times that size is refused."""
@@ -113,7 +113,7 @@ class WalkedPage:
     @property
     def checkpoint(self) -> int:
         """Epoch seconds before which no more rows are expected: the watermark to store and resume from."""
-        return read_for_good(self.page, self.watermark)
+        return clamped_watermark(self.page, self.watermark)
 
 
 class ZendeskClient:

@@ -36,7 +36,7 @@ Exchange = Callable[[Change], None]
 """Applies a change to the shared file so that no other process's change is lost; may call the change again."""
 
 PLENTY = 1_000
-"""Requests left with which processes don't need to know of each other's: answers show in time when fewer are left.
+"""With so many requests left, processes don't share claims: the answers show soon enough when fewer remain.
 
 Zendesk grants 10 or 30 a minute; a sandbox or a benchmark grants so many that changing the file twice for each would take
 longer than the requests."""

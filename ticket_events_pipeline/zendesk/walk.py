@@ -123,7 +123,7 @@ def decide(page: EventPage, *, new_ids: int, repeats: int, now: float | None = N
     return End(page.start_time)
 
 
-def read_for_good(page: EventPage, watermark: int) -> int:
+def clamped_watermark(page: EventPage, watermark: int) -> int:
     """`watermark` kept the stream's lag behind the server's time at `page`, within which rows still turn up.
 
     A row dated in the future, as breaches are, would else declare read what has not happened yet. Without a server time the

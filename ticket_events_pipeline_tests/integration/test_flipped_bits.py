@@ -17,7 +17,7 @@ import pytest
 from ticket_events_pipeline.alerts.observe import reading_times, summarised_days
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.ingest.catch_up import WholeFiles, catch_up
+from ticket_events_pipeline.ingest.catch_up import CompleteFiles, catch_up
 from ticket_events_pipeline.quality.sla_tables import counts_match_targets, open_targets_add_up
 from ticket_events_pipeline.report.builder import read_day_report
 from ticket_events_pipeline.report.markdown import summary_markdown
@@ -118,7 +118,7 @@ def footer(root, stream):
 
 def next_fetch(root, stream):
     """A damaged day is no error to the next fetch: it is fetched again."""
-    found = catch_up(FolderStore(root), LAST.plus(1), WholeFiles())
+    found = catch_up(FolderStore(root), LAST.plus(1), CompleteFiles())
     if DAY in found.days:
         raise DamagedFileError(f"{root}: {stream} of {DAY} is fetched again")
     return found

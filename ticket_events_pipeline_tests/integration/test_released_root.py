@@ -376,7 +376,7 @@ def test_columns_that_no_version_had_are_named_with_the_file_and_what_to_do(root
     change, problem = CHANGES[name]
     table, metadata = read_partition_and_metadata(FolderStore(root), METRIC, CLOSED[3])
     write_partition(FolderStore(root), METRIC, CLOSED[3], change(table), metadata)
-    told = rf"{partition_path(METRIC, CLOSED[3])}.*{problem}.*Materialise {METRIC} of {CLOSED[3]} again"
+    told = rf"{partition_path(METRIC, CLOSED[3])}.*{problem}.*Materialize {METRIC} of {CLOSED[3]} again"
     with pytest.raises(DamagedFileError, match=told):
         read_partition(FolderStore(root), METRIC, CLOSED[3], ["id"])
     (verdict,) = verified(root, METRIC, [CLOSED[3]], account=OWNER)

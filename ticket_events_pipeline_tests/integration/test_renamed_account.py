@@ -20,7 +20,7 @@ from ticket_events_pipeline.report.files import report_path
 from ticket_events_pipeline.sandbox.answers import json_answer
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.settings import lake_settings, load_settings
+from ticket_events_pipeline.settings import load_settings, root_settings
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
@@ -255,9 +255,9 @@ ACME = {"ZENDESK_SUBDOMAIN": NEW, "ZENDESK_OAUTH_TOKEN": "t"}
 )
 def test_former_names_are_read_from_a_list(text, former):
     env = {**ACME, FORMER: text}
-    assert (load_settings(env).former_accounts, lake_settings(env).former_accounts) == (former, former)
+    assert (load_settings(env).former_accounts, root_settings(env).former_accounts) == (former, former)
     sandbox = {"ZENDESK_SANDBOX": "1", FORMER: text}
-    assert (load_settings(sandbox).former_accounts, lake_settings(sandbox).former_accounts) == ((), ())
+    assert (load_settings(sandbox).former_accounts, root_settings(sandbox).former_accounts) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_former_names_are_read_from_a_list(text, former):
         ("a" * 64, "name 1 of 1: "),
     ],
 )
-@pytest.mark.parametrize("load", [load_settings, lake_settings])
+@pytest.mark.parametrize("load", [load_settings, root_settings])
 def test_a_former_name_that_is_none_is_an_error_that_names_the_variable(load, text, words):
     with pytest.raises(SettingsError) as caught:
         load({**ACME, FORMER: text})
@@ -301,12 +301,12 @@ def test_in_yaml_former_names_are_one_accounts_own(monkeypatch, tmp_path):
     monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path))
     renamed = ZendeskTicketEvents.resolve_from_yaml("subdomain: acme-new\nname: acme\nformer_subdomains: [acme, acme-old]\n")
     other = ZendeskTicketEvents(subdomain="initech")
-    found = renamed.scope().pipeline().lake_settings
+    found = renamed.scope().pipeline().root_settings
     assert (found.account, found.former_accounts, found.root) == (NEW, ("acme", "acme-old"), f"{tmp_path}/acme")
     assert renamed.scope().key(METRIC).path == ["acme", METRIC]
-    assert other.scope().pipeline().lake_settings.former_accounts == ()
+    assert other.scope().pipeline().root_settings.former_accounts == ()
     with pytest.raises(SettingsError, match="account acme: former_subdomains: name 1 of 1: give the first part"):
-        ZendeskTicketEvents(subdomain=NEW, name="acme", former_subdomains=["acme.zendesk.com"]).scope().read(lake_settings)
+        ZendeskTicketEvents(subdomain=NEW, name="acme", former_subdomains=["acme.zendesk.com"]).scope().read(root_settings)
 
 
 def test_in_yaml_a_renamed_account_says_where_its_files_lie():
@@ -316,4 +316,4 @@ def test_in_yaml_a_renamed_account_says_where_its_files_lie():
     ):
         ZendeskTicketEvents(subdomain=NEW, former_subdomains=["acme-old"]).scope()
     moved = ZendeskTicketEvents(subdomain=NEW, former_subdomains=["acme"], root="/data/acme")
-    assert (moved.account_name(), moved.scope().pipeline().lake_settings.root) == ("acme_new", "/data/acme")
+    assert (moved.account_name(), moved.scope().pipeline().root_settings.root) == ("acme_new", "/data/acme")

@@ -486,7 +486,7 @@ def test_file_made_before_estimates_has_no_next_breaches(tmp_path):
 def test_day_without_its_tables_says_what_to_materialise(tmp_path, asset):
     sla_root(tmp_path, all_events(*late_clocks([Clock.DAY])), Clock.DAY, Clock.DAY)
     FolderStore(tmp_path).delete(partition_path(asset, Clock.DAY))
-    with pytest.raises(DayNotFetchedError, match=f"2026-03-02 has no report yet.*Materialise {asset} of 2026-03-02 first"):
+    with pytest.raises(DayNotFetchedError, match=f"2026-03-02 has no report yet.*Materialize {asset} of 2026-03-02 first"):
         report_of(tmp_path, Clock.DAY)
 
 
@@ -496,10 +496,10 @@ def test_damaged_tables_of_the_day_are_named(tmp_path, asset):
     whole = (tmp_path / partition_path(asset, Clock.DAY)).read_bytes()
     without_rates = {SUMMARY: "achieved", TARGETS: "outcome"}[asset]
     rewrite(tmp_path, asset, Clock.DAY, rows=lambda table: table.drop_columns([without_rates]))
-    with pytest.raises(DamagedFileError, match=rf"{asset}\.parquet .*{without_rates} is missing.*Materialise {asset}"):
+    with pytest.raises(DamagedFileError, match=rf"{asset}\.parquet .*{without_rates} is missing.*Materialize {asset}"):
         report_of(tmp_path, Clock.DAY)
     (tmp_path / partition_path(asset, Clock.DAY)).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DamagedFileError, match=f"Materialise {asset} of 2026-03-02 again"):
+    with pytest.raises(DamagedFileError, match=f"Materialize {asset} of 2026-03-02 again"):
         report_of(tmp_path, Clock.DAY)
 
 

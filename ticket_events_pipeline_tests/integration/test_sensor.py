@@ -172,7 +172,7 @@ def test_audits_alone_are_no_landed_day_but_metric_events_in_their_stream_are(de
     (step,) = [event for event in failed.all_events if event.is_step_failure]
     reason = step.step_failure_data.user_failure_data.description
     assert f"{DAYS[0]} can't be summarised: ticket_metric_events of that day has not landed" in reason
-    assert f"Materialise ticket_metric_events of {DAYS[0]} first" in reason
+    assert f"Materialize ticket_metric_events of {DAYS[0]} first" in reason
 
 
 @pytest.mark.slow

@@ -244,7 +244,7 @@ def test_a_damaged_raw_file_is_named_and_blocks_no_other_day(deployment):
     assert requested == [(DAYS[1], DAYS[1]), (DAYS[3], DAYS[4])] or requested == [(DAYS[1], DAYS[1]), (DAYS[4], DAYS[4])]
     for text in (messages[0], in_the_end):
         assert f"{DAYS[2]}: {path} " in text
-        assert f"Materialise ticket_metric_events of {DAYS[2]} again to replace it." in text
+        assert f"Materialize ticket_metric_events of {DAYS[2]} again to replace it." in text
     assert in_the_end.endswith("No run is requested over a day that can't be made.")
     deployment.fetch(DAYS[2])
     deployment.settle()

@@ -178,7 +178,7 @@ def test_days_without_a_summary_are_named_and_the_others_shown(place):
     begin, end = str(FIRST.plus(-3)), str(THIRD.plus(1))
     ended = summary(place, "--from", begin, "--to", end, "--format", "csv")
     assert ended.code == 1
-    missing = f"No summary is stored of {begin} to {FIRST.plus(-1)}, {end}. Materialise daily_sla_breach_summary of these days"
+    missing = f"No summary is stored of {begin} to {FIRST.plus(-1)}, {end}. Materialize daily_sla_breach_summary of these days"
     assert missing in ended.err
     assert len(list(csv.DictReader(io.StringIO(ended.out)))) == 4
 
@@ -223,7 +223,7 @@ def test_an_empty_root_is_an_error_with_a_remedy(tmp_path):
     sla_root(place.root / "sandbox", Clock().apply(9, 60).events, FIRST, FIRST)
     ended = summary_process(place)
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err.startswith(f"No summary is stored below {place.root}. Materialise daily_sla_breach_summary")
+    assert ended.err.startswith(f"No summary is stored below {place.root}. Materialize daily_sla_breach_summary")
     assert "Set ZENDESK_SANDBOX=1 to see those of the sandbox." in ended.err
     assert "requester_wait_time" in summary(place, ZENDESK_SANDBOX="1").out
 

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.builder import report_reader
-from ticket_events_pipeline.settings import LakeSettings
+from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, REPOSITORY, deployed
 
@@ -108,7 +108,7 @@ def test_a_report_day_shows_the_path_of_its_page_and_its_main_figures(deployment
 
 
 def test_a_report_of_a_root_that_no_variable_names_bears_the_account_of_its_files(deployment):
-    nameless = LakeSettings(str(deployment.root), "UTC", account=None, tickets_url=None)
+    nameless = RootSettings(str(deployment.root), "UTC", account=None, tickets_url=None)
     report = report_reader(deployment.store, nameless, [Day.parse(LAST)]).read(Day.parse(LAST))
     assert report.account == deployment.footer("ticket_metric_events", LAST)["account"]
 

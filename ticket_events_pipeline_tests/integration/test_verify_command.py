@@ -64,7 +64,7 @@ def test_a_damaged_day_is_named_with_what_to_do_and_the_exit_code_is_1(place):
     with_rows(row_removed)(place.root, METRIC, DAYS[1])
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04")
     assert ended.code == 1
-    assert "Materialise ticket_metric_events of 2026-03-03 again." in ended.output
+    assert "Materialize ticket_metric_events of 2026-03-03 again." in ended.output
     assert ended.output.splitlines()[-2:] == ["1 of 6 day files are not whole:", "      2026-03-03 ticket_metric_events"]
     assert place.ticket_events("verify", "2026-03-02", "2026-03-04", "--stream", EVENTS).code == 0
 
@@ -108,7 +108,7 @@ def test_a_stated_sample_is_compared_with_the_api_and_late_events_are_named(plac
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04", "--against-api", "--sample", "100")
     assert ended.code == 1
     assert "2026-03-03: The API has 1 events that the file hasn't" in ended.output
-    assert "(ids 99). Materialise ticket_metric_events of 2026-03-03 again." in ended.output
+    assert "(ids 99). Materialize ticket_metric_events of 2026-03-03 again." in ended.output
 
 
 def test_a_wrong_credential_fails_and_is_not_shown(place, server):

@@ -65,7 +65,7 @@ class Place:
         return self.run(str(BIN / "ticket-events"), *arguments, **more)
 
     def recorded_days(self, asset: str) -> set[str]:
-        """The days that Dagster's event log knows as materialised."""
+        """The days that Dagster's event log knows as materialized."""
         with dg.DagsterInstance.from_config(str(self.home)) as instance:
             return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
 

@@ -85,7 +85,7 @@ class Deployment:
         return defs.resolve_job_def(name)
 
     def materialize(self, asset: str, first: str, last: str | None = None) -> dg.ExecuteInProcessResult:
-        """Materialise one asset alone, as the UI does."""
+        """Materialize one asset alone, as the UI does."""
         job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={dg.AssetKey(asset)})
         tags = range_tags(Day.parse(first), Day.parse(last or first))
         return job.execute_in_process(run_config=QUIET, instance=self.instance, tags=tags, raise_on_error=False)
@@ -133,7 +133,7 @@ class Deployment:
         return footer
 
     def recorded(self, asset: str) -> set[str]:
-        """The days that are materialised by Dagster's event log."""
+        """The days that are materialized by Dagster's event log."""
         return self.instance.get_materialized_partitions(dg.AssetKey(asset))
 
     def files(self) -> dict[str, bytes]:

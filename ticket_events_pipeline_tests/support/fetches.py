@@ -6,9 +6,9 @@ from typing import Any
 
 from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
+from ticket_events_pipeline.ingest.written_day import WrittenDay
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
@@ -66,7 +66,7 @@ def fetching(
     account: str = "recorded",
     support_type_scope: str = "agent",
     log: Any = lambda _: None,
-) -> Iterator[CommittedDay]:
+) -> Iterator[WrittenDay]:
     options = {"include_comments": sideload, "support_type_scope": support_type_scope}
     with client_at(server.base_url, clock=clock, **options) as client:
         yield from fetch_days(

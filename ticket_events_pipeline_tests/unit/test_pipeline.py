@@ -8,7 +8,7 @@ import pytest
 from ticket_events_pipeline.errors import AuthenticationError, SettingsError
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
-from ticket_events_pipeline.settings import lake_settings, load_settings
+from ticket_events_pipeline.settings import load_settings, root_settings
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS, TICKET_METRIC_EVENTS
 
@@ -32,7 +32,7 @@ def test_the_variables_are_parsed_once_whatever_is_asked_of_it(tmp_path):
     read = Counted({**ACME, "TICKET_EVENTS_ROOT": str(tmp_path)})
     pipeline = Pipeline(read)
     assert read.parses == 0
-    assert pipeline.settings.account == pipeline.lake_settings.account == "acme"
+    assert pipeline.settings.account == pipeline.root_settings.account == "acme"
     assert isinstance(pipeline.store, FolderStore)
     assert pipeline.quota.known_per_minute() == 10
     assert read.parses == 1
@@ -67,7 +67,7 @@ def test_the_files_are_read_without_credentials_and_a_fetch_says_what_is_missing
     ],
 )
 def test_the_settings_hold_what_a_reader_of_the_files_finds_by_itself(variables):
-    assert load_settings(variables).lake == lake_settings(variables)
+    assert load_settings(variables).lake == root_settings(variables)
 
 
 def test_the_sandbox_is_not_started_by_its_settings_and_has_a_server_once_it_is_to_be_asked():

@@ -14,8 +14,8 @@ from ticket_events_pipeline.defs.freshness import RAW_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata, moment
 from ticket_events_pipeline.defs.runs import NOTE_TAG
 from ticket_events_pipeline.defs.scope import AccountScope
-from ticket_events_pipeline.ingest.committed_day import CommittedDay
 from ticket_events_pipeline.ingest.fetch import fetch_days
+from ticket_events_pipeline.ingest.written_day import WrittenDay
 from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
 
@@ -51,7 +51,7 @@ def _fetcher(stream: Stream) -> MakeDays:
     return fetch
 
 
-def committed_metadata(committed: CommittedDay) -> dict[str, Any]:
+def committed_metadata(committed: WrittenDay) -> dict[str, Any]:
     """What the UI shows of a raw day."""
     footer = committed.footer
     metadata: dict[str, Any] = {

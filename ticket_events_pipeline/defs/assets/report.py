@@ -47,7 +47,7 @@ def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
 
 
 def _make_reports(_: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
-    reader = report_reader(pipeline.store, pipeline.lake_settings, days)
+    reader = report_reader(pipeline.store, pipeline.root_settings, days)
     for day in days:
         report = reader.read(day)
         yield str(day), _metadata(report, write_report(pipeline.store, report))

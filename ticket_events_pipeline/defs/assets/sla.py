@@ -94,7 +94,7 @@ def _target_facts(made: MadeDay) -> dict[str, Any]:
 
 def _summary_facts(pipeline: Pipeline, days: list[Day]) -> Facts:
     """The sums that the UI plots day by day, and the day for people: a table and a chart."""
-    reader = report_reader(pipeline.store, pipeline.lake_settings, days)
+    reader = report_reader(pipeline.store, pipeline.root_settings, days)
 
     def facts(made: MadeDay) -> dict[str, Any]:
         report = reader.read(made.day, with_tickets=False)

@@ -83,6 +83,6 @@ def _observe(
 
 def _account(scope: AccountScope) -> str | None:
     try:
-        return scope.name or scope.pipeline().lake_settings.account
+        return scope.name or scope.pipeline().root_settings.account
     except SettingsError:
         return None

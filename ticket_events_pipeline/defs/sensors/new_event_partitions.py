@@ -26,14 +26,6 @@ from ticket_events_pipeline.defs.requested_runs import (
 )
 from ticket_events_pipeline.defs.runs import days_in_progress, repository_of
 from ticket_events_pipeline.defs.scope import AccountScope
-from ticket_events_pipeline.defs.stored_days import (
-    MAX_RECORDED_PER_TICK,
-    AssetDay,
-    materialisations,
-    recordable_days,
-    unrecorded_days,
-    unrecorded_reports,
-)
 from ticket_events_pipeline.defs.tick_report import (
     ReportedDays,
     TickReport,
@@ -41,6 +33,14 @@ from ticket_events_pipeline.defs.tick_report import (
     grouped_by_reason,
     settled_reason,
     unusable_reason,
+)
+from ticket_events_pipeline.defs.unrecorded_days import (
+    MAX_RECORDED_PER_TICK,
+    AssetDay,
+    materialisations,
+    recordable_days,
+    unrecorded_days,
+    unrecorded_reports,
 )
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.report.files import REPORT

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sla.rules.clock_states import Timeline, replay
 from ticket_events_pipeline.sla.rules.deletions import STATUS_CHANGES_SCHEMA, copies, metric_rows, ticket_rows
 from ticket_events_pipeline.sla.rules.events import DELETE, merge
-from ticket_events_pipeline.sla.rules.replay import Timeline, replay
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, once, order_of
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 

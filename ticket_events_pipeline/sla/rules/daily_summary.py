@@ -1,4 +1,4 @@
-"""`daily_sla_breach_summary`: one row per (sla_metric, policy_id, business_hours) of a day (SLA.md part 3).
+"""`daily_sla_breach_summary`: one row per (sla_metric, policy_id, business_hours) of a day (docs/explanation/sla-rules.md).
 
 A count has its rule in COUNTS: what each target of the day's `sla_targets` adds, and under which of its policies.
 """

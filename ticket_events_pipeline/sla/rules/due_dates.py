@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ticket_events_pipeline.decoding.row_times import NEWEST_EPOCH_SECOND
+from ticket_events_pipeline.sla.rules.clock_states import Timeline
 from ticket_events_pipeline.sla.rules.events import ACTIVATE, FULFILL, PAUSE
-from ticket_events_pipeline.sla.rules.replay import Timeline
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
 
 

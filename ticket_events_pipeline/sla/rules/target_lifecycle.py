@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.sla.rules.clock_states import States, Timeline, before_event
 from ticket_events_pipeline.sla.rules.events import ACTIVATE, DELETE, FULFILL, PAUSE, UPDATE_STATUS
-from ticket_events_pipeline.sla.rules.replay import States, Timeline, before_event
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
 
 SAME_TARGET = ["target_seconds", "business_hours", "policy_id"]
@@ -99,7 +99,7 @@ def lifecycles(rows: pa.Table, timeline: Timeline, states: States) -> Lifecycles
 def _policy_changes(rows: pa.Table, timeline: Timeline, states: States) -> tuple[Bools, Bools]:
     """Rule 4: the events at which a policy comes into force, and those among them at which it differs from the one before.
 
-    The one before is the last that was in force, also across a time without any; the clock's first is no difference.
+    A policy is compared with the last one in force, even if there was none in between. A clock's first policy is not a change.
     """
     policy = states.policy
     comes = (policy >= 0) & (policy != timeline.clocks.previous(policy, at_start=-1))

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sla.rules.clock_states import States, Timeline, before_event, replay
 from ticket_events_pipeline.sla.rules.clocks import CLOCK_KEY, alphabetic_codes, timeline_of
 from ticket_events_pipeline.sla.rules.due_dates import due, running
 from ticket_events_pipeline.sla.rules.events import ACTIVATE, APPLY, DELETE, MINUTES_IN_INT64
-from ticket_events_pipeline.sla.rules.replay import States, Timeline, before_event, replay
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
 from ticket_events_pipeline.sla.rules.target_lifecycle import Lifecycles, filled, lifecycles, values_at
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE

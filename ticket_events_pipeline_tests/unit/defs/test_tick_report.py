@@ -41,13 +41,13 @@ def test_requested_waiting_and_blocked_days_are_reported_separately():
         landed=5,
         requested=[ReportedDays([DAY, DAY.plus(1)], MISSING)],
         waiting=reported(reason=f"{MISSING} run abc is not over yet."),
-        blocked=reported(reason="/data/x can't be read. Materialise it again."),
+        blocked=reported(reason="/data/x can't be read. Materialize it again."),
         recorded=1,
     )
     assert str(report) == (
         "2026-03-02 to 2026-03-03: sla_clocks has not been made. A run is requested. "
         "2026-03-02: sla_clocks has not been made. run abc is not over yet. These days wait for it. "
-        "2026-03-02: /data/x can't be read. Materialise it again. No run is requested over a day that can't be made. "
+        "2026-03-02: /data/x can't be read. Materialize it again. No run is requested over a day that can't be made. "
         "1 file missing in Dagster's log was recorded in it."
     )
     assert report.needs_attention
@@ -73,7 +73,7 @@ def test_raw_files_that_cannot_be_summarised_are_mentioned():
     days, bounds = [DAY, DAY.plus(2)], {"first": DAY, "last": DAY.plus(9)}
     assert str(TickReport("/data", 2, unusable=unusable_reason(days, **bounds))) == (
         "No day below /data can be summarised yet: of 2 days from 2026-03-02 to 2026-03-04, only ticket_events has landed, "
-        "without metric events. Materialise ticket_metric_events of those days."
+        "without metric events. Materialize ticket_metric_events of those days."
     )
     assert str(TickReport("/data", 2, unusable=unusable_reason([DAY.plus(-1)], **bounds))) == (
         "No day below /data can be summarised yet: its raw files are of 2026-03-01, and the days of this pipeline are "

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.ingest.catch_up import (
     ENOUGH_FAILURES,
+    MOST_COMPLETE_DAYS,
     MOST_GAP_DAYS,
-    MOST_WHOLE_DAYS,
     Attempt,
     CatchUp,
-    WholeFiles,
+    CompleteFiles,
     catch_up,
     is_stuck,
 )
@@ -45,7 +45,7 @@ class Root:
                     self.store.put_day(stream, days_ago(ago), state)
 
     def catch_up(self):
-        return catch_up(self.store, TODAY, WholeFiles())
+        return catch_up(self.store, TODAY, CompleteFiles())
 
 
 @pytest.fixture
@@ -109,9 +109,9 @@ def test_a_gap_of_a_month_is_filled_and_a_longer_one_is_only_named(root):
 
 
 def test_what_lies_behind_a_month_of_whole_days_is_not_read_and_missing_days_there_are_named(root):
-    root.put_day("WWMMO" + WHOLE * MOST_WHOLE_DAYS)
-    assert root.catch_up() == CatchUp(ago(0), left_out=ago(MOST_WHOLE_DAYS + 3, MOST_WHOLE_DAYS + 2))
-    assert len(root.store.read) == MOST_WHOLE_DAYS * len(STREAM_NAMES)
+    root.put_day("WWMMO" + WHOLE * MOST_COMPLETE_DAYS)
+    assert root.catch_up() == CatchUp(ago(0), left_out=ago(MOST_COMPLETE_DAYS + 3, MOST_COMPLETE_DAYS + 2))
+    assert len(root.store.read) == MOST_COMPLETE_DAYS * len(STREAM_NAMES)
 
 
 def test_a_file_of_a_newer_version_is_not_fetched_again(root):
@@ -121,7 +121,7 @@ def test_a_file_of_a_newer_version_is_not_fetched_again(root):
 
 
 def test_an_hour_later_only_what_has_changed_is_read_again(root):
-    files = WholeFiles()
+    files = CompleteFiles()
     root.put_day("WWWWO")
     first = catch_up(root.store, TODAY, files)
     root.store.read.clear()
@@ -139,15 +139,15 @@ def by_the_book(states, other):
         return {1, 0}, set()
     length = max(len(states), len(other))
     states, other = states.rjust(length, MISSING), other.rjust(length, MISSING)
-    seen = [place for place, state in enumerate(states) if state == WHOLE][-MOST_WHOLE_DAYS:]
+    seen = [place for place, state in enumerate(states) if state == WHOLE][-MOST_COMPLETE_DAYS:]
     holes = [range(earlier + 1, later) for earlier, later in pairwise(seen)]
-    if len(seen) < MOST_WHOLE_DAYS:
+    if len(seen) < MOST_COMPLETE_DAYS:
         holes.insert(0, range(re.search(f"[^{MISSING}]", both := merged(states, other)).start(), seen[0]))
     gaps = []
     for hole in reversed(holes):
         if len(gaps) + len(hole) > MOST_GAP_DAYS:
             break
-        is_last = hole is holes[0] and len(seen) < MOST_WHOLE_DAYS
+        is_last = hole is holes[0] and len(seen) < MOST_COMPLETE_DAYS
         gaps += [place for place in hole if not is_last or place >= both.index(WHOLE)]
     return {length - place for place in [*gaps, *range(seen[-1] + 1, length + 1)]}, {length - place for place in gaps}
 
@@ -171,7 +171,7 @@ class Imagined:
         }
 
 
-class ToldFiles(WholeFiles):
+class ToldFiles(CompleteFiles):
     """Takes the version for the footer."""
 
     def is_whole(self, store, stream, day, version):

@@ -80,7 +80,7 @@ def test_a_damaged_day_is_reported_and_no_other(root, damage, problem):
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY]
     assert problem in found[DAY]
-    assert f"Materialise {METRIC} of {DAY}" in found[DAY]
+    assert f"Materialize {METRIC} of {DAY}" in found[DAY]
     assert named(root, EVENTS, WEEK) == {}
 
 
@@ -200,14 +200,14 @@ def test_an_open_day_is_a_finding_only_if_it_should_have_been_finished(tmp_path)
     assert (day.state, day.is_whole) == ("open", True)
     assert day.notes == ("read up to 2026-03-10T11:45:00Z",)
     expected = named(tmp_path, METRIC, [DAY], now=closed)[DAY]
-    assert "was read only up to 2026-03-10T11:45:00Z and is still open. Materialise ticket_metric_events of" in expected
+    assert "was read only up to 2026-03-10T11:45:00Z and is still open. Materialize ticket_metric_events of" in expected
 
 
 def test_a_day_that_has_not_begun_is_not_missing(tmp_path):
     (today, tomorrow) = verified(tmp_path, METRIC, [DAY, DAY.plus(1)], now=NOON)
     assert (today.state, [str(finding) for finding in today.findings]) == (
         "missing",
-        [f"No file is stored. Materialise {METRIC} of {DAY}."],
+        [f"No file is stored. Materialize {METRIC} of {DAY}."],
     )
     assert (tomorrow.state, tomorrow.is_whole) == ("to come", True)
 

@@ -136,7 +136,7 @@ def test_other_targets_than_those_a_summary_was_made_from_are_found(root, name):
     found = check(counts_match_targets, root)
     assert found[MIDDLE] == (
         f"{SUMMARY} was made from another file of {TARGETS} than the stored one. "
-        f"Materialise sla_clocks, sla_targets and daily_sla_breach_summary of {MIDDLE} again."
+        f"Materialize sla_clocks, sla_targets and daily_sla_breach_summary of {MIDDLE} again."
     )
     assert (found[BEFORE], found[AFTER]) == ("", "")
 

@@ -68,7 +68,7 @@ def test_a_day_far_from_its_weekday_is_reported_with_the_usual_rows_and_a_remedy
     assert text(volume_is_usual, tmp_path, stream=stream) == (
         f"It holds {rows} rows, but 1005 are usual on a Tuesday: the median of 4 weeks with 960 to 1040. "
         f"If neither a holiday nor a change of yours explains it, run `ticket-events verify {TUESDAY} {TUESDAY} "
-        f"--against-api`, or materialise {stream} of {TUESDAY} again."
+        f"--against-api`, or materialize {stream} of {TUESDAY} again."
     )
 
 
@@ -172,7 +172,7 @@ def test_a_day_with_traffic_and_without_an_apply_is_a_broken_feed(tmp_path, stre
     assert day.figures == {"metric_events": 540, "applies": 0}
     found = text(slas_are_applied, tmp_path, stream=stream)
     assert found.startswith("None of 540 metric events applies an SLA; by the days before, about 54 should.")
-    assert f"Materialise {stream} of {TUESDAY} again." in found
+    assert f"Materialize {stream} of {TUESDAY} again." in found
 
 
 @pytest.mark.parametrize("applies", [1, 2])

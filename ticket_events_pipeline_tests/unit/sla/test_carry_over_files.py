@@ -274,7 +274,7 @@ def test_a_day_before_that_was_never_made_is_replayed_from_raw_files(root):
 
 def test_a_day_before_that_is_damaged_has_to_be_made_again(root):
     truncated(root, CLOCKS, DAYS[MADE - 1])
-    with pytest.raises(DamagedFileError, match=f"Materialise sla_clocks of {DAYS[MADE - 1]} again"):
+    with pytest.raises(DamagedFileError, match=f"Materialize sla_clocks of {DAYS[MADE - 1]} again"):
         make_sla_days(root, NEXT, NEXT)
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.ingest.catch_up import WholeFiles
+from ticket_events_pipeline.ingest.catch_up import CompleteFiles
 from ticket_events_pipeline.sla.sources import raw_state, read_raw
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition
@@ -68,11 +68,11 @@ def test_a_file_of_another_day_or_stream_is_not_used(tmp_path, stream, of):
     store, path = FolderStore(tmp_path), tmp_path / partition_path(METRIC, DAY)
     path.parent.mkdir(parents=True)
     shutil.copy(tmp_path / partition_path(stream, of), path)
-    problem = f"{path} holds {stream} of {of}, not {METRIC} of {DAY}. Materialise it again"
+    problem = f"{path} holds {stream} of {of}, not {METRIC} of {DAY}. Materialize it again"
     with pytest.raises(DamagedFileError, match=problem):
         raw_state(store, METRIC, DAY)
     with pytest.raises(DamagedFileError, match=problem):
         read_raw(store, DAY)
-    assert not WholeFiles().is_whole(store, METRIC, DAY, "1")
+    assert not CompleteFiles().is_whole(store, METRIC, DAY, "1")
     put_raw_day(tmp_path, [], DAY)
-    assert WholeFiles().is_whole(store, METRIC, DAY, "2")
+    assert CompleteFiles().is_whole(store, METRIC, DAY, "2")

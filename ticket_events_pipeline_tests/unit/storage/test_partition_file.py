@@ -158,7 +158,7 @@ def test_an_error_names_a_damaged_file_and_what_to_do(tmp_path):
     path = tmp_path / "ticket_events" / f"date={DAY}" / "ticket_events.parquet"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(
-        DamagedFileError, match=f"{path} can't be read as Parquet.*Materialise ticket_events of 2026-03-02 again"
+        DamagedFileError, match=f"{path} can't be read as Parquet.*Materialize ticket_events of 2026-03-02 again"
     ):
         read_partition(store, "ticket_events", DAY)
 

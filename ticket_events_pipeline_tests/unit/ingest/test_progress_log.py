@@ -6,7 +6,7 @@ import pytest
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.ingest.plan import RowsEstimate
-from ticket_events_pipeline.ingest.progress import Progress
+from ticket_events_pipeline.ingest.progress_log import Progress
 from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.headers import QuotaHeader
 from ticket_events_pipeline.zendesk.page import EventPage

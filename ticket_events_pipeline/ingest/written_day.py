@@ -25,7 +25,7 @@ from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 
 
 @dataclass(frozen=True)
-class CommittedDay:
+class WrittenDay:
     """A day that the fetch has written.
 
     Attributes:
@@ -70,7 +70,7 @@ class _Facts:
 
 def write_day(
     store: Store, stream: str, day: Day, chunks: Iterable[pa.Table], footer_of: Callable[[str], RawFooter]
-) -> CommittedDay:
+) -> WrittenDay:
     """Replace the day's file atomically by the rows of `chunks`; `footer_of` returns the footer for the rows' hash."""
     table = TABLES[stream]
     running, facts = ContentHash(table.schema, added=table.added), _Facts()
@@ -83,10 +83,10 @@ def write_day(
         footer = replace(footer_of(running.hexdigest()), metric_rows=facts.metric_rows)
         size_bytes = writer.finish(footer.to_metadata())
     url = store.url(partition_path(stream, day))
-    return CommittedDay(day, footer, size_bytes, url, facts.metric_rows, facts.oldest, facts.newest)
+    return WrittenDay(day, footer, size_bytes, url, facts.metric_rows, facts.oldest, facts.newest)
 
 
-def read_day(store: Store, stream: str, day: Day, footer: RawFooter) -> CommittedDay:
+def read_day(store: Store, stream: str, day: Day, footer: RawFooter) -> WrittenDay:
     """The same of a day that is stored already.
 
     Raises:
@@ -99,7 +99,7 @@ def read_day(store: Store, stream: str, day: Day, footer: RawFooter) -> Committe
     with store.reader(partition_path(stream, day)) as source:
         size_bytes = source.seek(0, os.SEEK_END)
     url = store.url(partition_path(stream, day))
-    return CommittedDay(day, footer, size_bytes, url, facts.metric_rows, facts.oldest, facts.newest)
+    return WrittenDay(day, footer, size_bytes, url, facts.metric_rows, facts.oldest, facts.newest)
 
 
 def stored_run(store: Store, stream: str, day: Day, content_hash: str) -> FileRun:
@@ -128,7 +128,7 @@ def _hash(running: ContentHash, rows: pa.Table) -> None:
 def _opened(store: Store, stream: str, day: Day) -> Iterator[StoredFile]:
     with opened_partition(store, stream, day) as file:
         if file is None:
-            raise DamagedFileError(f"{store.url(partition_path(stream, day))} is gone. Materialise {stream} of {day} again.")
+            raise DamagedFileError(f"{store.url(partition_path(stream, day))} is gone. Materialize {stream} of {day} again.")
         yield file
 
 
@@ -146,7 +146,7 @@ class ReplacedDay:
         Events from `read_to` (epoch seconds) on are left out, since the fetch hasn't read so far; so are those that were dated
         ahead when they were read, since their times change.
         """
-        self._pass_begun_at = fetch_begun_at
+        self._fetch_begun_at = fetch_begun_at
         self._before, stored = _stored(store, stream, day, read_to)
         known = _listed(self._before)
         self._ids = {shape: np.unique(np.concatenate([stored[shape], known[shape]])) for shape in SHAPES}
@@ -170,7 +170,7 @@ class ReplacedDay:
         known = _listed(self._before)
         is_new = any(len(np.setdiff1d(ids, known[shape])) for shape, ids in missing.items())
         first = {shape: tuple(ids[:MOST_MISSED_IDS].tolist()) for shape, ids in missing.items()}
-        return MissedEvents(self._pass_begun_at if is_new else self._before.since, count, first[False], first[True])
+        return MissedEvents(self._fetch_begun_at if is_new else self._before.since, count, first[False], first[True])
 
 
 def _stored(store: Store, stream: str, day: Day, read_to: int) -> tuple[MissedEvents, IdsByShape]:

@@ -8,11 +8,11 @@ from shutil import copy, copytree
 import pytest
 
 from ticket_events_pipeline.day import days_between
-from ticket_events_pipeline.sla.agreement import MADE_FROM_CLOCKS, MADE_FROM_TARGETS, sla_day_problem
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.inputs import day_inputs
 from ticket_events_pipeline.sla.sources import raw_state
+from ticket_events_pipeline.sla.up_to_date import MADE_FROM_CLOCKS, MADE_FROM_TARGETS, sla_day_problem
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
 from ticket_events_pipeline.tables.streams import SLA_STREAMS

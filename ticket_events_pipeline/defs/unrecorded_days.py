@@ -20,7 +20,7 @@ from ticket_events_pipeline.defs.assets.sla import sla_metadata, summary_sums
 from ticket_events_pipeline.defs.event_log import EventLog, Record
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
-from ticket_events_pipeline.ingest.committed_day import CommittedDay
+from ticket_events_pipeline.ingest.written_day import WrittenDay
 from ticket_events_pipeline.report.files import LATEST, REPORT, report_days, report_path
 from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, Footer, StoredFooters
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
@@ -115,7 +115,7 @@ def _raw_metadata(store: Store, stream: str, day: Day) -> Mapping[str, Any] | No
         file, footer = opened
         oldest, newest = _times(file)
         rows = footer.metric_rows or 0
-        committed = CommittedDay(day, footer, _size(store, stream, day), file.url, rows, oldest, newest)
+        committed = WrittenDay(day, footer, _size(store, stream, day), file.url, rows, oldest, newest)
     metadata = committed_metadata(committed)
     if footer.metric_rows is None:
         del metadata["metric_rows"]
