@@ -1,4 +1,4 @@
-"""The rate limit on a simulated clock: which requests may go, which wait, and what processes that share it learn."""
+"""The rate limit on a simulated clock: which requests are sent, which wait, and how processes share it."""
 
 from __future__ import annotations
 
