@@ -1,6 +1,6 @@
-"""Any stream, cut into pages anyhow, read in any order of days, gives the same files: every event once, in its own day.
+"""Any stream in any pages, read in any order of days, makes the same files: every event once, in its own day.
 
-The second implementation is a dict: the last delivery of each event, filed under its local date.
+The oracle is a dict of the last delivery of each event, by its local date.
 """
 
 import os
@@ -20,7 +20,7 @@ from ticket_events_pipeline_tests.support.fetches import Moment, fetching, store
 
 STREAMS = ["ticket_events", "ticket_metric_events"]
 EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "50"))
-"""By hand, some thousands."""
+"""Set it to some thousands for a thorough run."""
 
 account = RecordedAccount()
 clock = Moment(0)
@@ -28,7 +28,7 @@ clock = Moment(0)
 
 @pytest.fixture(scope="module")
 def servers():
-    """A server per size of page and way to end a stream, all of the same account."""
+    """A server of the same account for each page size and each way to end a stream."""
     worlds = [(limit, end) for limit in (2, 7, 1000) for end in ("present", "absent")]
     running = {
         world: SandboxServer(account, clock=clock, page_limit=world[0], end_of_stream=world[1]).start() for world in worlds
@@ -73,14 +73,14 @@ def test_an_open_day_is_resumed_until_it_is_complete_and_then_exact(servers, dra
     first = Day.parse(FIRST, timezone)
     around_the_end = st.integers(first.end - 100, first.end + LAG[stream] + 100)
     moments = sorted(data.draw(st.lists(st.integers(first.start, first.end) | around_the_end, min_size=1, max_size=4)))
-    # Rows that are told just behind a reading: the next one has to go back for them.
+    # Rows that appear just before the watermark of a fetch: the next fetch has to read that time again.
     behind = data.draw(st.lists(st.tuples(st.sampled_from(moments), st.integers(0, LAG[stream])), max_size=6))
     rows = rows + [metric_event(1000 + number, moment - ago) for number, (moment, ago) in enumerate(behind)]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for moment in [*moments, first.end + LAG[stream] + 61]:
             clock.now = moment
-            # What has happened by now is told with a delay of less than the lag; what is dated ahead is told at once.
+            # Past rows appear with a delay of less than the lag; rows in the future appear at once.
             delays = {row["id"]: row["id"] * 37 % LAG[stream] for row in rows}
             account.clear(stream)
             account.deliver(stream, [row for row in rows if not 0 <= clock.now - row_time(row) < delays[row["id"]]])

@@ -23,7 +23,7 @@ from ticket_events_pipeline_tests.support.sla_cases import changes_of, clocks_by
 
 HISTORY_FROM = dt.date(2026, 3, 7)
 MONTHS = [0, 1, 28, 29, 30, 31, 32, 60, 61, 62]
-# More of them by hand after a change of the rules: SLA_EXAMPLES=5000.
+# After a change of the rules, run it with SLA_EXAMPLES=5000.
 EXAMPLES = int(os.environ.get("SLA_EXAMPLES", "40"))
 
 
@@ -33,7 +33,7 @@ def approximately(rows):
 
 
 RELEASED = [column.name for column in released_columns(DAILY_SLA_BREACH_SUMMARY_TABLE)]
-"""The columns that the oracle knows."""
+"""The columns that the oracle computes."""
 
 
 def check_day(clocks, history, day, as_of, deletions=()):

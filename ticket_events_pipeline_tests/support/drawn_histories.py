@@ -49,7 +49,7 @@ def metric_event(draw, starts, crowded):
         "metric": "reply_time" if crowded else draw(st.sampled_from(["reply_time", "resolution_time"])),
         "instance_id": 1 if crowded else draw(st.sampled_from([1, 1, 1, 2, 2, 0])),
         "type": kind,
-        # Few moments, midnights among them, so that events meet in one second.
+        # Few moments, midnights among them, so that several events share a second.
         "time": draw(st.sampled_from(starts)) + draw(st.sampled_from([0, 0, 1, 3600, 7200, 7201, 40_000, 82_799])),
         "deleted": draw(st.sampled_from(DELETED)),
     }
@@ -79,7 +79,7 @@ def audit(draw, starts):
 
 @st.composite
 def audits(draw, timezone="UTC", days=range(DAYS)):
-    """None for half the histories, so that the other rules are tested without deletions."""
+    """No audits for half the histories, so that the other rules are tested without deletions."""
     starts = [Day(FIRST, timezone).plus(offset).start for offset in days]
     size = draw(st.sampled_from([0, 0, 4, 8]))
     return draw(st.lists(audit(starts), min_size=size // 2, max_size=size, unique_by=lambda row: row["id"]))
@@ -87,7 +87,7 @@ def audits(draw, timezone="UTC", days=range(DAYS)):
 
 @st.composite
 def histories(draw, timezone="UTC", days=range(DAYS)):
-    """Deliveries of unique ids, in order of arrival; half the histories crowd their events on two clocks."""
+    """Deliveries of unique ids, in order of arrival; in half the histories all events are on two clocks."""
     starts = [Day(FIRST, timezone).plus(offset).start for offset in days]
     crowded = draw(st.booleans())
     size = draw(st.sampled_from([0, 10, 25]))

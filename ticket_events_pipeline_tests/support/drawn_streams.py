@@ -16,7 +16,7 @@ DAYS = 3
 
 @st.composite
 def streams(draw):
-    """A zone, and rows around its three days: spread, in bursts of one second, and right at the midnights."""
+    """A time zone, and rows around its three days: spread, in bursts of one second, and at the midnights."""
     timezone = draw(st.sampled_from(ZONES))
     first = Day.parse(FIRST, timezone)
     start, end = first.plus(-1).start, first.plus(DAYS + 1).end
@@ -35,7 +35,7 @@ def row_time(row):
 
 
 def truth(rows, timezone):
-    """Ids by local date, in the order (time, id)."""
+    """The ids by local date, in the order (time, id)."""
     days = defaultdict(list)
     for row in sorted(rows, key=lambda row: (row_time(row), row["id"])):
         days[Day.containing(row_time(row), timezone)].append(row["id"])

@@ -66,17 +66,17 @@ class MortalSource:
 
 
 class HaltingStore(MortalStore):
-    """Stands still after `steps` steps, until it may go on: a process that is stopped, or whose machine sleeps."""
+    """Stops after `steps` steps until it may resume: a process that is stopped, or whose machine sleeps."""
 
     def __init__(self, root: Path, *, steps: int) -> None:
         super().__init__(root, steps=steps)
-        self.stands_still, self.may_go_on = threading.Event(), threading.Event()
+        self.is_stopped, self.may_resume = threading.Event(), threading.Event()
 
     def step(self) -> None:
         self._steps -= 1
         if self._steps < 0:
-            self.stands_still.set()
-            self.may_go_on.wait(60)
+            self.is_stopped.set()
+            self.may_resume.wait(60)
 
 
 def bury(root: Path) -> None:

@@ -26,7 +26,7 @@ from ticket_events_pipeline.zendesk.json_body import parse_json
 from ticket_events_pipeline.zendesk.page import PageRequest, decode_page
 from ticket_events_pipeline.zendesk.walk import row_key
 from ticket_events_pipeline_tests.support.client_bench import Bench
-from ticket_events_pipeline_tests.support.decoding_oracle import through_parquet, untold
+from ticket_events_pipeline_tests.support.decoding_oracle import differences, through_parquet
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF, FaultyAccount, audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import ownership_of
 from ticket_events_pipeline_tests.support.scripted_server import ScriptedServer
@@ -42,17 +42,17 @@ def parsed(text: str):
 
 
 def stored(stream, *rows):
-    """What is stored of the rows, after a look at each whether all of it is told."""
-    told, batch = through_parquet(stream, list(rows))
+    """The `extra` of each stored row, after a check that no value of the row is lost."""
+    stored, batch = through_parquet(stream, list(rows))
     assert batch.rejected == []
-    assert [untold(stream, row, shown) for row, shown in zip(rows, told, strict=True)] == [[]] * len(rows)
-    return [json.loads(one["extra"] or "{}") for one in told]
+    assert [differences(stream, row, shown) for row, shown in zip(rows, stored, strict=True)] == [[]] * len(rows)
+    return [json.loads(one["extra"] or "{}") for one in stored]
 
 
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
 def test_unknown_metrics_types_and_fields_are_kept(stream):
-    told, _ = through_parquet(stream, [metric_event(1, NOON, metric="mood", type="sigh", weather={"wind": [1, None]})])
-    assert (told[0]["metric"], told[0]["type"], told[0]["extra"]) == ("mood", "sigh", '{"weather":{"wind":[1,null]}}')
+    stored, _ = through_parquet(stream, [metric_event(1, NOON, metric="mood", type="sigh", weather={"wind": [1, None]})])
+    assert (stored[0]["metric"], stored[0]["type"], stored[0]["extra"]) == ("mood", "sigh", '{"weather":{"wind":[1,null]}}')
 
 
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
@@ -176,17 +176,17 @@ def test_fields_whose_names_look_like_paths_overwrite_nothing():
     ]
 
 
-def test_an_earlier_value_of_a_repeated_name_is_kept_in_extra_and_in_the_json_columns():
+def test_earlier_values_of_a_repeated_name_are_kept_in_extra_and_json_columns():
     row = parsed(
         '{"id": 1, "timestamp": 1772442000, "via": "Web form", "via": "API", "child_events": [{"id": 1, "status": "new", '
         '"status": "open"}], "metadata": {"a": 1, "a": 2}}'
     )
     (extra,) = stored(EVENTS, row)
     assert extra == {"repeated_fields": [["via", "Web form"]]}
-    (told,) = decode_rows(EVENTS, [row]).table.to_pylist()
-    assert told["via"] == "API"
-    assert told["child_events"] == '[{"id":1,"status":"open","repeated_fields":[["status","new"]]}]'
-    assert told["metadata"] == '{"a":2,"repeated_fields":[["a",1]]}'
+    (columns,) = decode_rows(EVENTS, [row]).table.to_pylist()
+    assert columns["via"] == "API"
+    assert columns["child_events"] == '[{"id":1,"status":"open","repeated_fields":[["status","new"]]}]'
+    assert columns["metadata"] == '{"a":2,"repeated_fields":[["a",1]]}'
 
 
 JSON_PAIRS = st.recursive(
@@ -259,7 +259,7 @@ def test_what_is_nested_too_deep_for_the_library_is_written_as_the_library_would
     assert _deep_json(value) == compact_json(value)
 
 
-def test_an_answer_nested_deeper_than_the_stack_is_told_as_such():
+def test_a_response_nested_deeper_than_the_stack_is_reported_as_such():
     body = b'{"ticket_events": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     with pytest.raises(Unreadable, match="JSON nested too deep, in 400019 bytes"):
         decode_page(PageRequest(STREAMS[EVENTS], 0), 200, {}, body)
@@ -329,7 +329,7 @@ def test_a_pass_over_rows_of_other_types_stores_each_of_them_and_all_that_they_s
     expected, _ = through_parquet(stream, rows)
     table = read_partition(FolderStore(tmp_path), stream, DAY)
     assert table["extra"].to_pylist() == [row["extra"] for row in expected]
-    assert [untold(stream, row, told) for row, told in zip(rows, expected, strict=True)] == [[]] * len(rows)
+    assert [differences(stream, row, found) for row, found in zip(rows, expected, strict=True)] == [[]] * len(rows)
 
 
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
@@ -348,7 +348,7 @@ def test_a_row_that_cannot_be_placed_is_set_aside_once_though_two_pages_bring_it
     ]
 
 
-def test_rejected_rows_are_told_apart_by_all_that_they_say_and_known_from_the_page_before(tmp_path):
+def test_rejected_rows_are_deduped_by_their_whole_content_across_pages(tmp_path):
     store, log = FolderStore(tmp_path), []
     rejected = RejectedRows(store, METRIC, log.append)
     one, other = RejectedRow("no id", {"a": 1}), RejectedRow("no id", {"a": 2})
