@@ -30,7 +30,7 @@ def metric_event(**fields):
 
 
 @pytest.mark.parametrize("stream", STREAM_NAMES)
-def test_the_documented_samples_are_taken_as_they_are_in_both_streams(stream):
+def test_the_documented_samples_are_stored_unchanged_in_both_streams(stream):
     for name in ("docs_ticket_events_example", "docs_ticket_metric_events_example"):
         page = json.loads((SAMPLES / f"{name}.json").read_text())
         rows = page.get("ticket_events", page.get("ticket_metric_events"))
@@ -106,7 +106,7 @@ def test_an_audit_fills_the_audit_columns_and_leaves_the_metric_ones_null():
     }
 
 
-def test_an_audit_in_the_metric_stream_goes_whole_into_extra():
+def test_an_audit_in_the_metric_stream_is_stored_whole_in_extra():
     audit = {"id": 7, "ticket_id": 155, "timestamp": 1772442000, "child_events": [{"a": 1}], "metric": "odd", "instance_id": 3}
     row = columns_of("ticket_metric_events", audit)
     assert row == {"id": 7, "ticket_id": 155, "time": "2026-03-02T09:00:00+00:00", "extra": row["extra"]}
@@ -114,7 +114,7 @@ def test_an_audit_in_the_metric_stream_goes_whole_into_extra():
 
 
 def test_an_audit_with_metric_fields_is_an_audit_and_keeps_them_in_extra():
-    """Else the SLA tables would take it for a metric event."""
+    """Otherwise the SLA tables would read it as a metric event."""
     metric = {"metric": "reply_time", "instance_id": 1, "type": "breach", "sla": {"target": 5}, "deleted": False}
     row = columns_of("ticket_events", {"id": 7, "ticket_id": 155, "timestamp": 1772442000, "child_events": [], **metric})
     assert json.loads(row.pop("extra")) == metric
@@ -166,7 +166,7 @@ def test_a_lone_surrogate_is_replaced_in_the_column_and_exact_in_extra():
     ],
 )
 @pytest.mark.parametrize("stream", STREAM_NAMES)
-def test_a_row_that_cannot_be_placed_is_rejected_with_the_reason_and_the_others_stay(stream, row, reason):
+def test_a_rejected_row_has_a_reason_and_the_other_rows_are_stored(stream, row, reason):
     batch = decode_rows(stream, [metric_event(id=1), row, metric_event(id=2)])
     assert batch.table["id"].to_pylist() == [1, 2]
     assert [rejected.row for rejected in batch.rejected] == [row]
@@ -206,7 +206,7 @@ NAMES = st.sampled_from(
 @given(
     st.lists(st.dictionaries(NAMES | st.text(max_size=3), json_values, max_size=6), max_size=4), st.sampled_from(STREAM_NAMES)
 )
-def test_any_json_is_taken_and_no_unknown_field_is_lost(bodies, stream):
+def test_any_json_is_stored_and_no_unknown_field_is_lost(bodies, stream):
     rows = [{**body, "id": number, "time": "2026-03-02T09:00:00Z"} for number, body in enumerate(bodies)]
     batch = decode_rows(stream, rows)
     batch.table.validate(full=True)

@@ -1,4 +1,4 @@
-"""What a tick says is true, whatever it has found."""
+"""The report of a tick is true for any findings."""
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.tick_report import (
@@ -18,11 +18,11 @@ def reported(number=1, reason=MISSING):
     return [ReportedDays([DAY.plus(2 * offset)], reason) for offset in range(number)]
 
 
-def test_all_is_made():
+def test_the_report_if_all_days_are_made():
     assert str(TickReport("/data", 25, landed=5)) == "Every landed day's summary was made from what is stored now."
 
 
-def test_nothing_has_landed():
+def test_the_report_if_no_day_has_landed():
     assert str(TickReport("/data", 0)) == "No day has landed below /data."
 
 
