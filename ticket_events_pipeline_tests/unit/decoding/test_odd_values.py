@@ -343,8 +343,8 @@ def test_a_rejected_row_on_two_pages_is_stored_once(tmp_path, stream):
     (path,) = store.paths("_rejected")
     assert [json.loads(line)["row"] for line in (tmp_path / path).read_text().splitlines()] == [lost]
     assert read_raw_footer(store, stream, DAY).rejected == 1
-    assert [line for line in made.log if "can't be placed" in line] == [
-        f"{stream}: 1 rows can't be placed, see {tmp_path}/{path}"
+    assert [line for line in made.log if " rejected, see " in line] == [
+        f"{stream}: 1 rows were rejected, see {tmp_path}/{path}"
     ]
 
 

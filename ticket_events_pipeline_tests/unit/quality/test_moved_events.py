@@ -50,7 +50,7 @@ class Case:
     times: dict[int, int] = field(default_factory=dict)
 
     def put(self, number, day, *, seconds=12 * HOUR):
-        """Give the event `number` a time on `day`, whatever it had before."""
+        """Give the event `number` a new time on `day`."""
         self.times[number] = day.start + seconds
         self.account.deliver(self.stream, [ROW_OF[self.stream](number, self.times[number])])
 

@@ -1,4 +1,4 @@
-"""The chart: bars as long as their numbers, missing and open days marked, nothing in it but shapes and texts."""
+"""The chart: bars proportional to their numbers, missing and open days marked, only shapes and texts."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def test_missing_day_is_a_column_of_its_own_kind_and_in_the_legend():
     assert [text.text for text in drawing_of(chart).iter("text")][-3:] == ["Breached", "Achieved", "No summary"]
 
 
-def test_day_of_zeros_is_no_missing_day():
+def test_a_day_of_zeros_is_not_a_missing_day():
     texts = {text.text for text in drawing_of(chart_of((1, 2), (0, 0))).iter("text")}
     assert "No summary" not in texts
     assert {"Breached", "Achieved"} <= texts
 
 
-def test_open_day_is_pale_and_says_so():
+def test_an_open_day_is_pale_and_labelled():
     chart = chart_of((1, 2), (3, 4), open_days=(1,))
     assert [bar.get("class") for bar in bars(chart, "achieved")] == [None, "open"]
     assert [bar.get("class") for bar in bars(chart, "breached")] == [None, "open"]
@@ -106,7 +106,7 @@ def test_report_day_and_each_week_before_it_are_named():
     assert [text for text in texts if text.endswith(("Nov", "Oct"))] == ["27 Oct", "3 Nov", "10 Nov", "17 Nov", "24 Nov"]
 
 
-def test_label_says_what_the_chart_shows():
+def test_the_label_summarizes_the_chart():
     chart = chart_of((10, 1000), None, None, (1, 2), open_days=(3,))
     assert drawing_of(chart).attrib["aria-label"] == chart_text(chart)
     assert chart_text(chart) == (
@@ -117,8 +117,8 @@ def test_label_says_what_the_chart_shows():
 
 
 @pytest.mark.parametrize("chart", [MONTH, (), chart_of(None, None), chart_of((0, 0)), chart_of((1, 0))])
-def test_nothing_is_in_it_but_shapes_and_texts(chart):
-    """No script, style, id, link or comment; nothing that a page's policy would refuse."""
+def test_the_chart_has_only_shapes_and_texts(chart):
+    """No script, style, id, link or comment: nothing that the page's policy would block."""
     for text in (breach_chart_svg(chart), decoded(chart)):
         nodes = list(ElementTree.fromstring(text).iter())  # noqa: S314 - our own
         assert {node.tag.removeprefix(SVG) for node in nodes} <= TAGS
