@@ -235,7 +235,7 @@ def test_an_odd_or_broken_envelope_is_read_alike(body: bytes) -> None:
 @pytest.mark.parametrize(
     "name", ["docs_metric_event_type_examples", "docs_ticket_metric_events_example", "estuary_recorded_metric_event"]
 )
-def test_what_is_documented_and_recorded_is_read_in_columns(name: str) -> None:
+def test_documented_and_recorded_pages_are_read_in_columns(name: str) -> None:
     sample = json.loads((SAMPLES / f"{name}.json").read_text())
     rows = sample[METRIC] if METRIC in sample else sample if isinstance(sample, list) else [sample]
     assert is_columnar(body_of(rows))

@@ -621,7 +621,7 @@ def test_late_rows_that_arrive_while_no_fetch_runs_are_found_on_resume(tmp_path)
     assert sorted(stored_ids(tmp_path, METRIC, DAY)) == [*range(1, 291), 1000]
 
 
-def test_of_two_journal_files_of_one_number_the_later_watermark_is_resumed(tmp_path):
+def test_the_later_watermark_of_two_journal_files_of_one_number_is_resumed(tmp_path):
     """One of the new holder, and a late one of the process that it has just taken over."""
     store = FolderStore(tmp_path)
     for number, watermark in enumerate([2000, 3000, 1000]):

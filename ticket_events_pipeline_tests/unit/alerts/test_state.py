@@ -110,7 +110,7 @@ def test_the_state_is_bounded(desk):
     assert len(desk.cursor) < 100_000
 
 
-def test_a_posted_fact_is_forgotten_when_it_cannot_come_back(desk):
+def test_a_posted_fact_is_dropped_once_it_cannot_recur(desk):
     desk.tick(NOON, day(10), failed=[run(1)])
     desk.tick(NOON + 2 * 24 * HOUR)
     assert len(json.loads(desk.cursor)["posted"]) == 2

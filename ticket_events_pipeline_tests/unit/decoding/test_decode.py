@@ -60,7 +60,7 @@ def test_an_applied_policy_fills_its_columns_and_its_description_goes_to_extra()
     }
 
 
-def test_a_group_policy_fills_the_same_columns_and_says_so():
+def test_a_group_policy_fills_the_same_columns_and_is_marked():
     group_sla = {"target": 30, "target_in_seconds": 1790, "business_hours": False, "policy": {"id": "01ABC", "title": "Groups"}}
     row = columns_of("ticket_metric_events", metric_event(type="apply_group_sla", group_sla=group_sla))
     assert (row["sla_is_group"], row["sla_policy_id"], row["sla_target_seconds"]) == (True, "01ABC", 1790)

@@ -59,7 +59,7 @@ def test_the_first_of_many_ranges_are_named_and_the_rest_is_counted():
     )
 
 
-def test_given_up_and_settled_days_say_what_to_check():
+def test_abandoned_and_settled_days_state_what_to_check():
     given_up = TickReport("/data", 25, landed=5, given_up=reported(reason=given_up_reason(MISSING, 3)))
     assert "3 runs have failed on it: see their errors." in str(given_up)
     apart = settled_reason(MISSING, read="/a/x.parquet", written="/b/x.parquet")

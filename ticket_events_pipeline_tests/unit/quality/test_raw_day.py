@@ -203,7 +203,7 @@ def test_an_open_day_is_a_finding_only_if_it_should_have_been_finished(tmp_path)
     assert "was read only up to 2026-03-10T11:45:00Z and is still open. Materialise ticket_metric_events of" in expected
 
 
-def test_a_day_that_has_not_begun_is_not_missing(tmp_path):
+def test_a_future_day_is_not_missing(tmp_path):
     (today, tomorrow) = verified(tmp_path, METRIC, [DAY, DAY.plus(1)], now=NOON)
     assert (today.state, [str(finding) for finding in today.findings]) == (
         "missing",

@@ -242,7 +242,7 @@ def test_a_breach_exists_exactly_if_the_clock_exceeded_its_target(clocks):
     assert checked > 1000
 
 
-def test_update_status_says_the_minutes_that_the_clock_ran(clocks):
+def test_update_status_has_the_minutes_that_the_clock_ran(clocks):
     simple = [clock for clock in clocks.values() if clock.is_simple]
     for clock in simple:
         start, end = clock.ran

@@ -161,7 +161,7 @@ def test_no_ticket_is_in_memory_twice(right):
     assert sum(map(len, named)) == len({ticket for tickets in named for ticket in tickets})
 
 
-def test_the_footer_says_how_far_the_carry_over_reaches_back(right):
+def test_the_footer_states_how_far_the_carry_over_reaches_back(right):
     assert [footer(right, day)[REACHES_BACK] for day in DAYS] == [str(min(offset, REACH_DAYS)) for offset in range(len(DAYS))]
     assert {footer(right, day)[FORGOTTEN] for day in DAYS} == {"[]"}
 

@@ -125,7 +125,7 @@ def test_a_secret_in_the_path_of_a_sign_in_page_is_hidden():
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("what", list(KINDS))
-def test_a_redirect_to_the_accounts_new_host_says_how_to_rename_it(what, status):
+def test_a_redirect_to_the_accounts_new_host_names_the_settings_to_change(what, status):
     location = "https://acme-new.zendesk.com/api/v2/incremental/ticket_events?start_time=1"
     message = refusal_of(what, status, {"Location": location}, "moved", kind=RequestRefusedError)
     assert "a redirect to acme-new.zendesk.com. It is not followed, so that credentials go to no other host" in message

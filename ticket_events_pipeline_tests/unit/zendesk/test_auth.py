@@ -204,7 +204,7 @@ def test_a_refused_grant_names_its_variables(status: int) -> None:
         (400, {"title": "Bad"}, "is confidential and allowed the client-credentials grant"),
     ],
 )
-def test_a_refused_grant_says_what_to_do(status: int, code: Any, words: str) -> None:
+def test_a_refused_grant_names_a_remedy(status: int, code: Any, words: str) -> None:
     """A wrong client, a client without permission, or a scope that it can't grant."""
     with bench((status, {}, {"error": code}), credentials=ClientCredentials("id", SECRET)) as b:
         with pytest.raises(AuthenticationError, match="refused to give a token") as caught:

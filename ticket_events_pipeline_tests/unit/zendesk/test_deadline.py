@@ -248,7 +248,7 @@ def failed_run(kind, root, credentials):
 
 
 @pytest.mark.slow
-def test_a_run_without_a_complete_response_fails_and_says_so_once(tmp_path):
+def test_a_run_without_a_complete_response_fails_with_one_message(tmp_path):
     """Five endless responses to pages and to the token request. The runs are concurrent: each takes twelve deadlines of 2 s."""
     oauth = ClientCredentials("client", SECRET)
     runs = [(kind, tmp_path / f"{number}", who) for number, (kind, who) in enumerate(itertools.product(FIVE, (None, oauth)))]
