@@ -12,7 +12,7 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.browser import faults, is_wider_than_its_window, opened_browser
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.hand_made_reports import DAY, LATE, day_report, with_texts
-from ticket_events_pipeline_tests.unit.report.test_page import HOSTILE
+from ticket_events_pipeline_tests.support.hostile_texts import HOSTILE
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,6 @@ import pytest
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sandbox.answers import json_answer
-from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.paging import cut_page
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -23,7 +22,7 @@ from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.commands import BIN, DEFINITIONS, NOBODYS_TOKEN, new_place
-from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT
+from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, deployed
 
 STREAMS = ("ticket_events", "ticket_metric_events")
 FIRST, LAST = "2026-03-01", "2026-03-21"
@@ -353,85 +352,9 @@ def test_help_tells_a_stranger_what_there_is_and_wrong_usage_ends_with_2(tmp_pat
     assert place.ticket_events("sandbox", "--port", "66000").code == 2
 
 
-@pytest.mark.slow
-def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
-    with SandboxServer(RecordedAccount()) as server:
-        place = new_place(tmp_path, server)
-        well = place.ticket_events("doctor")
-        assert (well.code, well.output.count("ok  "), well.output.count("FAIL  ")) == (0, 3, 0), well.output
-        assert [seen.status for seen in server.requests] == [200]
-        assert [seen.status for seen in server.lookups] == [200]
-        assert "note  ZENDESK_OAUTH_TOKEN has no end yet" in well.output
-        ill = place.ticket_events("doctor", ZENDESK_OAUTH_TOKEN=NOBODYS_TOKEN)
-        assert [seen.status for seen in server.requests[1:]] == [401]
-    assert ill.code == 1
-    assert "FAIL  GET /api/v2/incremental/ticket_events" in ill.output
-    assert "Check ZENDESK_OAUTH_TOKEN." in ill.output
-    assert NOBODYS_TOKEN not in ill.output
-    assert "Traceback" not in ill.output
-    place.variables.clear()
-    bare = place.ticket_events("doctor")
-    assert bare.code == 1
-    assert "FAIL  ZENDESK_SUBDOMAIN is not set" in bare.output
-    assert f"FAIL  no credentials are set: {SET_CREDENTIALS}" in bare.output
-
-
-@pytest.mark.parametrize(
-    ("world", "words"),
-    [
-        ({"fixed_ends_at": time.time() + 3 * 86_400 + 300}, "note  ZENDESK_OAUTH_TOKEN ends at 20"),
-        ({"fixed_ends_at": time.time() + 30 * 86_400}, "ok    ZENDESK_OAUTH_TOKEN ends at 20"),
-        ({"tells_end": False}, "note  ZENDESK_OAUTH_TOKEN: the token's end is unknown"),
-    ],
-)
-def test_the_doctor_says_when_a_fixed_token_ends(tmp_path, world, words):
-    with SandboxServer(RecordedAccount(), tokens=TokenWorld(**world)) as server:
-        looked = new_place(tmp_path, server).ticket_events("doctor")
-    assert looked.code == 0
-    assert words in looked.output
-    assert (
-        "A fixed token is for a trial; for a schedule set ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
-        in looked.output
-    )
-
-
-def test_the_doctor_takes_an_oauth_client_and_warns_of_an_api_token(tmp_path):
-    with SandboxServer(RecordedAccount()) as server:
-        place = new_place(tmp_path, ZENDESK_BASE_URL=server.base_url)
-        client = {"ZENDESK_OAUTH_CLIENT_ID": "sandbox", "ZENDESK_OAUTH_CLIENT_SECRET": "sandbox"}
-        assert place.ticket_events("doctor", **client).output.count("note  ") == 0
-        api_token = {"ZENDESK_EMAIL": "sandbox@example.com", "ZENDESK_API_TOKEN": "sandbox"}
-        warned = place.ticket_events("doctor", **api_token)
-        assert server.lookups == []
-    assert (warned.code, warned.output.count("note  ")) == (0, 1)
-    assert "note  ZENDESK_API_TOKEN: Zendesk deactivates API tokens that are unused for 30 days" in warned.output
-
-
-def test_the_sandbox_serves_until_it_is_interrupted(tmp_path):
-    """On a free port of the loopback, which it tells together with the variables to set; then it ends with 0."""
-    place = new_place(tmp_path)
-    command = [str(BIN / "ticket-events"), "sandbox", "--port", "0"]
-    with subprocess.Popen(command, cwd=tmp_path, env=place.env(), stdout=subprocess.PIPE, text=True) as sandbox:
-        try:
-            assert sandbox.stdout.readline().startswith("The simulated account answers on http://127.0.0.1:")
-            told = dict(pair.split("=", 1) for pair in sandbox.stdout.readline().split())
-            assert place.ticket_events("doctor", **told).code == 0
-            sandbox.send_signal(signal.SIGINT)
-            assert sandbox.wait(timeout=20) == 0
-        finally:
-            sandbox.kill()
-
-
-@slow
-def test_the_demo_prints_a_breach_table_and_works_twice(tmp_path):
-    place = new_place(tmp_path)
-    for _ in range(2):
-        begun = time.time()
-        ended = place.ticket_events("demo")
-        assert ended.code == 0, ended.output
-        assert "SLA breaches of" in ended.output
-        assert "first_reply_time" in ended.output
-        assert "180/180" in ended.output
-        assert str(place.root / "sandbox") in ended.output
-        assert time.time() - begun < 60
-    assert len(place.recorded_days("daily_sla_breach_summary")) == 30
+def test_a_range_that_ends_before_it_begins_is_an_error(tmp_path):
+    with deployed(tmp_path, now=Day.parse("2026-03-20").start) as deployment:
+        failed = deployment.run("fetch_ticket_events", "2026-03-03", "2026-03-02")
+        failures = [event.step_failure_data.user_failure_data for event in failed.all_events if event.is_step_failure]
+        assert {failure.description for failure in failures} == {"The range has no day: its end is before its start."}
+        assert deployment.server.requests == []

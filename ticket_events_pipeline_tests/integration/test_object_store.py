@@ -19,7 +19,7 @@ from ticket_events_pipeline.storage.conditional_put import ConditionalPuts
 from ticket_events_pipeline.storage.object_connection import Patience, connect
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, write_partition
-from ticket_events_pipeline_tests.integration.test_stores import put, read
+from ticket_events_pipeline_tests.support.file_contents import put, read
 from ticket_events_pipeline_tests.support.object_server import BUCKET, KEY_ID, SECRET, client, exported
 
 DAY = Day.parse("2026-03-02")

@@ -135,7 +135,7 @@ def test_a_run_sends_the_scope_that_is_set_for_ticket_events_alone(tmp_path, mon
     [
         ({"fixed_ends_at": 4e9}, "ends at 2096-10-02T07:06:40Z"),
         ({}, "has no end yet"),
-        ({"tells_end": False}, "the token's end is unknown"),
+        ({"states_end": False}, "the token's end is unknown"),
     ],
 )
 def test_a_run_with_a_fixed_token_says_once_when_it_ends(tmp_path, world, words):
