@@ -15,9 +15,9 @@ from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline_tests.properties.test_ingest import DAYS as COUNT
-from ticket_events_pipeline_tests.properties.test_ingest import FIRST, streams, truth
 from ticket_events_pipeline_tests.support.contradicting_account import CHANGES, END_TIMES, HOUR, YEAR_2100, ContradictingAccount
+from ticket_events_pipeline_tests.support.drawn_streams import DAYS as COUNT
+from ticket_events_pipeline_tests.support.drawn_streams import FIRST, streams, truth
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, ownership_of, stored_ids
 from ticket_events_pipeline_tests.support.quality_cases import named, verified

@@ -30,9 +30,9 @@ from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
-from ticket_events_pipeline_tests.properties.test_sla import audits, histories
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.damages import rewrite, without_estimates
+from ticket_events_pipeline_tests.support.drawn_histories import audits, histories
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
 from ticket_events_pipeline_tests.support.released import released_columns
 from ticket_events_pipeline_tests.support.sla_cases import Clock

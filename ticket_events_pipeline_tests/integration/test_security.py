@@ -8,16 +8,12 @@ import json
 import os
 import re
 import stat
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.credentials import ApiToken, BearerToken, ClientCredentials, Password
+from ticket_events_pipeline.credentials import BearerToken, ClientCredentials, Password
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.resources import pipeline_resource
 from ticket_events_pipeline.defs.scope import account_scope
@@ -31,37 +27,11 @@ from ticket_events_pipeline_tests.support.client_bench import SECRET, Bench, ben
 from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
+from ticket_events_pipeline_tests.support.real_host import KINDS, PROXY_PASSWORD, at_a_real_host, shown
 from ticket_events_pipeline_tests.support.scripted_server import Item, ScriptedServer, cut, garbage, reset
-from ticket_events_pipeline_tests.support.tls import HOST, certificate, proxy_to, speak_tls
+from ticket_events_pipeline_tests.support.tls import HOST
 
 GRANT: Item = (200, {}, {"access_token": "granted-" + SECRET, "expires_in": 3600})
-KINDS = {
-    "token": BearerToken(SECRET),
-    "client": ClientCredentials("id", SECRET),
-    "api token": ApiToken("a@example.com", SECRET),
-    "password": Password("a@example.com", SECRET + "<é&'\">"),
-}
-PROXY_PASSWORD = "proxy-hush"
-
-
-@contextmanager
-def at_a_real_host(folder: Path, monkeypatch, *script: Item, kind="token", trusted=True, host=HOST, **proxy) -> Iterator:
-    """A client of https://acme.zendesk.invalid, which a proxy leads to a server of ours; what the three of them saw."""
-    paths = certificate(folder, host)
-    netrc = folder / ".netrc"
-    netrc.write_text(f"machine {HOST} login wrong password from-netrc\ndefault login wrong password from-netrc\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    for name in ("NO_PROXY", "no_proxy", "https_proxy", "all_proxy", "ALL_PROXY", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-    if trusted:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(paths[0]))
-    with speak_tls(ScriptedServer(script), paths) as server, proxy_to(server, **proxy) as way:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{PROXY_PASSWORD}@127.0.0.1:{way.port}")
-        with bench(credentials=KINDS[kind]) as somewhere:
-            made = Bench(somewhere.server, KINDS[kind], base_url=f"https://{HOST}")
-            made.server = server
-            with made.client:
-                yield made, way
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -142,14 +112,6 @@ def test_odd_credentials_are_encoded_and_add_no_header_or_field():
         (request,) = made.server.requests
     assert "x-evil" not in request.headers
     assert base64.b64decode(request.headers["authorization"][6:]).decode() == f"a@example.com:{odd}"
-
-
-def shown(error: BaseException) -> str:
-    """All that a logger that shows local variables would write of it, this test's own frames left out."""
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(str(Path(__file__).parents[1])):
-        frames = frames.tb_next
-    return "".join(traceback.TracebackException(type(error), error, frames, capture_locals=True).format())
 
 
 ECHOES = {

@@ -30,9 +30,16 @@ from ticket_events_pipeline.storage.raw_footer import read_raw_day, read_raw_foo
 from ticket_events_pipeline.storage.sorted_runs import MemoryRun
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline_tests.properties.test_ingest import DAYS, FIRST, LAG, row_time, streams, truth
+from ticket_events_pipeline_tests.support.drawn_streams import DAYS, FIRST, LAG, row_time, streams, truth
 from ticket_events_pipeline_tests.support.events import metric_event
-from ticket_events_pipeline_tests.support.fault_injection import FullFolder, HaltingStore, KilledError, MortalStore, bury
+from ticket_events_pipeline_tests.support.fault_injection import (
+    FullFolder,
+    HaltingStore,
+    KilledError,
+    MortalSource,
+    MortalStore,
+    bury,
+)
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch, ownership_of, stored_ids
 
 EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "40"))
@@ -66,19 +73,6 @@ def servers():
     yield running
     for server in running.values():
         server.stop()
-
-
-class MortalSource:
-    """A client that dies with its store."""
-
-    def __init__(self, client, store):
-        self._client = client
-        self._store = store
-
-    def pages(self, stream, start_time):
-        for walked in self._client.pages(stream, start_time):
-            self._store.step()
-            yield walked
 
 
 def passing(server, store, stream, days, *, label=""):

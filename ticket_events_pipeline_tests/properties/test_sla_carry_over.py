@@ -13,8 +13,8 @@ from ticket_events_pipeline.sla.rules.clocks import advance, empty_clocks, in_cl
 from ticket_events_pipeline.sla.rules.deletions import metric_rows, own_rows
 from ticket_events_pipeline.sla.rules.events import sla_events
 from ticket_events_pipeline.sla.rules.targets import targets
-from ticket_events_pipeline_tests.properties.test_sla import FIRST, TYPES, audit, slas
 from ticket_events_pipeline_tests.support import sla_oracle
+from ticket_events_pipeline_tests.support.drawn_histories import FIRST, TYPES, audit, slas
 from ticket_events_pipeline_tests.support.sla_cases import Clock, changes_of, raw_table, rows_of
 
 EXAMPLES = int(os.environ.get("SLA_EXAMPLES", "80")) // 8
@@ -23,7 +23,7 @@ DAY = Clock.DAY
 
 
 @st.composite
-def event(draw, start):
+def event_of_few_ids(draw, start):
     kind = draw(st.sampled_from(TYPES))
     row = {
         "id": draw(st.integers(1, 15)),  # so few that many come again, on another day, clock or ticket
@@ -45,7 +45,7 @@ def event(draw, start):
 def days_of_events(draw, timezone):
     """By day, the events delivered that day."""
     days = [Day(FIRST, timezone).plus(offset) for offset in OFFSETS]
-    drawn = {day: (draw(once_each(event(day.start))), draw(once_each(audit([day.start])))) for day in days}
+    drawn = {day: (draw(once_each(event_of_few_ids(day.start))), draw(once_each(audit([day.start])))) for day in days}
     return {day: (events, numbered(audits, place)) for place, (day, (events, audits)) in enumerate(drawn.items())}
 
 

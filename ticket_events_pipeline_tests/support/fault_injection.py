@@ -17,7 +17,7 @@ class KilledError(BaseException):
 
 
 class MortalStore(FolderStore):
-    """Dies after `steps` steps, and does nothing more after that: whatever the dying pass tries in its agony is in vain."""
+    """Dies after `steps` steps, and fails at every later step too, so that no cleanup of the killed fetch takes effect."""
 
     def __init__(self, root: Path, *, steps: int) -> None:
         super().__init__(root)
@@ -50,6 +50,19 @@ class MortalStore(FolderStore):
     def sweep(self):
         self.step()
         super().sweep()
+
+
+class MortalSource:
+    """A client that dies with its store."""
+
+    def __init__(self, client, store):
+        self._client = client
+        self._store = store
+
+    def pages(self, stream, start_time):
+        for walked in self._client.pages(stream, start_time):
+            self._store.step()
+            yield walked
 
 
 class HaltingStore(MortalStore):

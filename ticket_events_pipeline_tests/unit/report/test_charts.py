@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.report.charts import (
     ACHIEVED_COLOUR,
     BREACHED_COLOUR,
@@ -22,24 +21,12 @@ from ticket_events_pipeline.report.charts import (
     breach_chart_svg,
     chart_text,
 )
-from ticket_events_pipeline.report.model import CHART_DAYS, ChartDay, Counted
+from ticket_events_pipeline.report.model import CHART_DAYS
+from ticket_events_pipeline_tests.support.chart_days import MONTH, chart_of
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 
-LAST = Day.parse("2026-11-24")
 TAGS = {"svg", "g", "rect", "path", "text", "title"}
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def chart_of(*counts: tuple[int, int] | None, open_days: tuple[int, ...] = ()) -> tuple[ChartDay, ...]:
-    """The last days with these (breaches, achieved); None is a day without a summary."""
-    days = days_between(LAST.plus(1 - len(counts)), LAST)
-    return tuple(
-        ChartDay(day, None if figures is None else Counted(*figures, completed_breached=0), place not in open_days)
-        for place, (day, figures) in enumerate(zip(days, counts, strict=True))
-    )
-
-
-MONTH = chart_of(*[None if n in (3, 4, 20) else (n % 5, 40 + n) for n in range(CHART_DAYS)], open_days=(29,))
 
 
 def drawing_of(chart) -> ElementTree.Element:
@@ -178,7 +165,8 @@ def test_colours_differ_in_lightness_and_show_on_white():
 
 def test_equal_figures_make_equal_bytes_in_every_process():
     program = (
-        "from ticket_events_pipeline_tests.unit.report.test_charts import MONTH, breach_chart_image, breach_chart_svg\n"
+        "from ticket_events_pipeline.report.charts import breach_chart_image, breach_chart_svg\n"
+        "from ticket_events_pipeline_tests.support.chart_days import MONTH\n"
         "print(breach_chart_svg(MONTH), breach_chart_image(MONTH), end='')"
     )
     printed = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=CHECKOUT, env={"PYTHONHASHSEED": "7"})

@@ -10,9 +10,9 @@ from ticket_events_pipeline.credentials import BearerToken, ClientCredentials
 from ticket_events_pipeline.errors import AuthenticationError, BlockedError, ForbiddenError, RequestRefusedError, TransientError
 from ticket_events_pipeline.zendesk.answers import Asked, RateLimited, Unreadable
 from ticket_events_pipeline.zendesk.page import PageRequest, decode_page
-from ticket_events_pipeline_tests.integration.test_security import PROXY_PASSWORD, at_a_real_host, shown
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.client_bench import NOW, SECRET, T, bench, last_page
+from ticket_events_pipeline_tests.support.real_host import PROXY_PASSWORD, at_a_real_host, shown
 from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS, TICKET_METRIC_EVENTS
 
 CASES = SAMPLES / "cases"
