@@ -45,7 +45,7 @@ def unfolded(page):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "light"), (1400, "dark"), (400, "dark")])
 def test_thirty_days_of_the_simulated_account_are_accessible(demo, width, scheme):
-    """No grave fault that axe-core knows, with everything unfolded; nothing wider than the window; nothing asked for."""
+    """axe-core finds no serious fault with every part unfolded; no part is wider than the window; no request is sent."""
     with opened_browser(width=width, scheme=scheme) as page:
         seen = watched(page)
         for path in (demo, demo.parents[1] / "explained.html"):

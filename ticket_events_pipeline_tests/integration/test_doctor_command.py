@@ -7,13 +7,13 @@ import pytest
 from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline_tests.support.commands import NOBODYS_TOKEN, new_place
+from ticket_events_pipeline_tests.support.commands import INVALID_TOKEN, new_place
 
 SET_CREDENTIALS = "set ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
 
 
 @pytest.mark.slow
-def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
+def test_the_doctor_says_what_works_and_what_to_fix(tmp_path):
     with SandboxServer(RecordedAccount()) as server:
         place = new_place(tmp_path, server)
         well = place.ticket_events("doctor")
@@ -21,12 +21,12 @@ def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
         assert [seen.status for seen in server.requests] == [200]
         assert [seen.status for seen in server.lookups] == [200]
         assert "note  ZENDESK_OAUTH_TOKEN has no end yet" in well.output
-        ill = place.ticket_events("doctor", ZENDESK_OAUTH_TOKEN=NOBODYS_TOKEN)
+        ill = place.ticket_events("doctor", ZENDESK_OAUTH_TOKEN=INVALID_TOKEN)
         assert [seen.status for seen in server.requests[1:]] == [401]
     assert ill.code == 1
     assert "FAIL  GET /api/v2/incremental/ticket_events" in ill.output
     assert "Check ZENDESK_OAUTH_TOKEN." in ill.output
-    assert NOBODYS_TOKEN not in ill.output
+    assert INVALID_TOKEN not in ill.output
     assert "Traceback" not in ill.output
     place.variables.clear()
     bare = place.ticket_events("doctor")
@@ -45,12 +45,12 @@ def test_the_doctor_says_what_works_and_what_to_mend(tmp_path):
 )
 def test_the_doctor_says_when_a_fixed_token_ends(tmp_path, world, words):
     with SandboxServer(RecordedAccount(), tokens=TokenWorld(**world)) as server:
-        looked = new_place(tmp_path, server).ticket_events("doctor")
-    assert looked.code == 0
-    assert words in looked.output
+        ended = new_place(tmp_path, server).ticket_events("doctor")
+    assert ended.code == 0
+    assert words in ended.output
     assert (
         "A fixed token is for a trial; for a schedule set ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
-        in looked.output
+        in ended.output
     )
 
 

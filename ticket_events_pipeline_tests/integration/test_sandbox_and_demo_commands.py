@@ -12,14 +12,14 @@ from ticket_events_pipeline_tests.support.commands import BIN, new_place
 
 
 def test_the_sandbox_serves_until_it_is_interrupted(tmp_path):
-    """On a free port of the loopback, which it tells together with the variables to set; then it ends with 0."""
+    """On a free port of the loopback, which it prints with the variables to set; then it ends with 0."""
     place = new_place(tmp_path)
     command = [str(BIN / "ticket-events"), "sandbox", "--port", "0"]
     with subprocess.Popen(command, cwd=tmp_path, env=place.env(), stdout=subprocess.PIPE, text=True) as sandbox:
         try:
             assert sandbox.stdout.readline().startswith("The simulated account answers on http://127.0.0.1:")
-            told = dict(pair.split("=", 1) for pair in sandbox.stdout.readline().split())
-            assert place.ticket_events("doctor", **told).code == 0
+            variables = dict(pair.split("=", 1) for pair in sandbox.stdout.readline().split())
+            assert place.ticket_events("doctor", **variables).code == 0
             sandbox.send_signal(signal.SIGINT)
             assert sandbox.wait(timeout=20) == 0
         finally:

@@ -225,7 +225,7 @@ def test_wrong_credentials_cost_one_request_for_both_streams(deployment, monkeyp
 
 
 def test_audits_that_land_after_the_summary_make_it_again_with_their_deletions(deployment):
-    """Until then the day knows no deletion, and its footer says so."""
+    """Until then the day counts no deletion, and its footer says so."""
     children = [{"id": 1, "event_type": "Change", "status": "deleted", "previous_value": "open"}]
     audit = {"id": 901, "ticket_id": 2, "timestamp": Day.parse(DAYS[1]).start + 43_200, "child_events": children}
     deployment.account.deliver("ticket_events", [audit])

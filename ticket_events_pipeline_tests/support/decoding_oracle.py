@@ -1,4 +1,4 @@
-"""What a stored row tells of the row that was sent: the inverse of the decoding, written a second time and from the contract.
+"""The row that was sent, as a stored row gives it: the inverse of the decoding, written a second time and from the contract.
 
 A column that no release has yet is known by its path alone.
 Every value that was sent must come out of its column or of `extra`, and nothing may come out that wasn't sent.
@@ -60,7 +60,7 @@ def through_parquet(stream: str, rows: list[Any]) -> tuple[list[dict[str, Any]],
 
 
 def untold(stream: str, sent: dict[str, Any], stored: dict[str, Any]) -> list[str]:
-    """What of the sent row the stored one doesn't tell, or tells without its having been sent; empty if all is well."""
+    """The values of the sent row that the stored one lacks, and values that were not sent; empty if there are none."""
     return _Comparison(stream, sent, stored).run()
 
 
@@ -107,8 +107,8 @@ class _Comparison:
             return
         if name in JSON_COLUMNS & COLUMNS[self.stream]:
             text = self.stored[name]
-            is_told = value is None if text is None else _canonical(json.loads(text)) == _canonical(value)
-            self.problems += [] if is_told else [f"{name} is {text!r}, sent was {value!r}"]
+            is_equal = value is None if text is None else _canonical(json.loads(text)) == _canonical(value)
+            self.problems += [] if is_equal else [f"{name} is {text!r}, sent was {value!r}"]
         elif name in self.columns:
             self._column(self.columns[name], name, value)
         elif not (name in ("sla", "group_sla", "status") and value is None):
@@ -117,12 +117,12 @@ class _Comparison:
     def _column(self, column: str, path: str, value: Any) -> None:
         shown = self.stored[column]
         if value is None:
-            is_told = shown is None or (column == "deleted" and shown is False)
+            is_equal = shown is None or (column == "deleted" and shown is False)
         elif isinstance(value, bool) or isinstance(shown, bool):
-            is_told = shown is value
+            is_equal = shown is value
         else:
-            is_told = shown == value or (column == "sla_policy_id" and shown == str(value))
-        self.problems += [] if is_told else [f"{path} is {shown!r}, sent was {value!r}"]
+            is_equal = shown == value or (column == "sla_policy_id" and shown == str(value))
+        self.problems += [] if is_equal else [f"{path} is {shown!r}, sent was {value!r}"]
 
     def _object(self, name: str, sent: dict[str, Any]) -> None:
         if self._left(name, sent):  # of two policies, the one that doesn't fill the columns
@@ -156,7 +156,7 @@ class _Comparison:
 
 
 def moment(value: Any) -> int | None:
-    """Epoch milliseconds, where the value tells no finer and is a time at all."""
+    """Epoch milliseconds, where the value has no finer fraction and is a time at all."""
     if isinstance(value, str) and not value.isdigit():
         try:
             found = dt.datetime.fromisoformat(value)
