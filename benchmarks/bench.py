@@ -45,8 +45,8 @@ class Benchmark:
 
 
 BENCHMARKS = [
-    Benchmark("ingest", "A pass and the limit", "1,000,000 metric events: wall ≤ 1.1 and CPU ≤ 1.6 of a bare loop's"),
-    Benchmark("peers", "A pass and the peers", "dlt takes ≥ 15 times the CPU on metric events, ≥ 10 times on ticket events"),
+    Benchmark("ingest", "A fetch and the limit", "1,000,000 metric events: wall ≤ 1.1 and CPU ≤ 1.6 of a bare loop's"),
+    Benchmark("peers", "A fetch and the peers", "dlt takes ≥ 15 times the CPU on metric events, ≥ 10 times on ticket events"),
     Benchmark("small_account", "A year of a small account in one run", "≤ 60 requests; wall ≤ 3 times the same rows as a day"),
     Benchmark("sla_scale", "SLA of 10,000,000 events", "≤ 4 times DuckDB's time to read and sort the same rows; ≤ 1.5 GB"),
     Benchmark("sla_history", "One more SLA day after a long history", "after 365 days ≤ 1.3 times what it costs after 3"),

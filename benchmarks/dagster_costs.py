@@ -2,7 +2,7 @@
 
     python benchmarks/dagster_costs.py [--rounds N]     prints a Markdown table
 
-A run is a command from its start to its end, over a day of ROWS events (the jobs: of the sandbox's account), against assets that
+A run is a command from its start to its end, over a day of ROWS events (the jobs: of the sandbox's account), and assets that
 do nothing: alone, with as many checks as ours have, which do nothing either, and with what has to be imported. Each day is read
 again in every round.
 """

@@ -154,7 +154,7 @@ def _ids_of_zenpy(task: Task) -> Iterator[int]:
 BARE_LOOP = Contender(
     "bare loop", lambda task: _script(sys.executable, "bare_loop.py", task), stored_ids=_ids_in_files("*.parquet")
 )
-PIPELINE = Contender("this pipeline's pass", _fetch, stored_ids=_ids_in_files("{stream}/*/*.parquet"))
+PIPELINE = Contender("this pipeline's fetch", _fetch, stored_ids=_ids_in_files("{stream}/*/*.parquet"))
 DLT_AS_IT_COMES = Contender("dlt", _dlt(), stored_ids=_ids_in_files("stored/zendesk/{stream}/*.parquet"), peer=DLT)
 CONTENDERS = [
     BARE_LOOP,

@@ -2,7 +2,7 @@
 
     python benchmarks/small_account.py [--rounds N]     prints a Markdown table
 
-The fetch alone, and through Dagster (`dagster asset materialize`), against an asset that does nothing: in its SQLite log, Dagster
+The fetch alone, and through Dagster (`dagster asset materialize`), and an asset that does nothing: in its SQLite log, Dagster
 writes two events for every day of a range, whatever the asset does.
 """
 
@@ -78,7 +78,7 @@ def main(*, rounds: int = ROUNDS, rows: int = ROWS) -> None:
         years, one_day = pipeline(Path(folder) / "year", year_url), pipeline(Path(folder) / "day", day_url)
         empty = empty_project(Path(folder) / "empty", {"nothing": 0})
         pairs: dict[str, tuple[Run, Run]] = {
-            "the pass alone": (partial(_fetch, year_url, FIRST_DAY), partial(_fetch, day_url, DAY)),
+            "the fetch alone": (partial(_fetch, year_url, FIRST_DAY), partial(_fetch, day_url, DAY)),
             "through Dagster": (partial(_through_dagster, years, span), partial(_through_dagster, one_day, DAY)),
             "an asset that does nothing": (partial(_nothing, empty, span), partial(_nothing, empty, DAY)),
         }
