@@ -13,11 +13,11 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 
 
 class KilledError(BaseException):
-    """What a process that is killed would not even notice."""
+    """The end of a killed process: no code of the pipeline may catch it."""
 
 
 class MortalStore(FolderStore):
-    """Dies after `steps` steps, and fails at every later step too, so that no cleanup of the killed fetch takes effect."""
+    """Dies after `steps` steps; no later call of the dying fetch has any effect."""
 
     def __init__(self, root: Path, *, steps: int) -> None:
         super().__init__(root)
@@ -80,14 +80,14 @@ class HaltingStore(MortalStore):
 
 
 def bury(root: Path) -> None:
-    """Make the passes that hold days of the root those of a process that has ended: the test's own goes on living."""
+    """Make the leases of the root those of a process that has ended: the test's own process still lives."""
     for path in (root / "_inflight" / "passes").glob("*.json"):
         holders = json.loads(path.read_text())
         path.write_text(json.dumps([{**holder, "process": str(replace(this_process(), began="1"))} for holder in holders]))
 
 
 class FullFolder(FolderStore):
-    """Takes `room_bytes` in all, and then says what a full disk says."""
+    """Takes `room_bytes` in all, and then raises the error of a full disk."""
 
     def __init__(self, root: Path, *, room_bytes: int) -> None:
         super().__init__(root)

@@ -24,23 +24,8 @@ from ticket_events_pipeline_tests.support.hand_made_reports import (
     with_deleted_tickets,
     with_texts,
 )
+from ticket_events_pipeline_tests.support.hostile_texts import HOSTILE
 from ticket_events_pipeline_tests.support.html_page import parsed
-
-HOSTILE = [
-    "<script>window.pwned = 1</script>",
-    '"><img src=x onerror="window.pwned = 1">',
-    "' onmouseover='window.pwned = 1",
-    "javascript:window.pwned = 1",
-    "</style></title></table><h1>owned",
-    "&lt;b&gt; &amp; {{ 7 * 7 }} {% raw %}",
-    "**bold** _it_ | pipe | [link](https://example.org) `code`",
-    "W" * 500,
-    "\u202eright to left\u2069 مرحبا",
-    "👩🏽‍🚒🔥",
-    "a\x00b\x1b[31mc\x7f\x85d\rz",
-    "\ud83d and \udc00 alone",
-    '" href="../latest.html',
-]
 
 
 def page_of(report, **rest):
