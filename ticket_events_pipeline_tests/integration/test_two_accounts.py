@@ -184,7 +184,7 @@ def test_an_account_needs_a_name_and_a_day_that_is_one():
         ZendeskTicketEvents(base_url="https://help.example.com").scope()
     with pytest.raises(SettingsError, match="account acme: start_date: 'soon' is not a date"):
         ZendeskTicketEvents(subdomain="acme", start_date="soon").scope()
-    with pytest.raises(ValueError, match="no name"):
+    with pytest.raises(ValueError, match="'a/b' is not a name"):
         ZendeskTicketEvents(name="a/b")
     with pytest.raises(ValueError, match=r"'9lives' is not a name.*give a name in addition to that subdomain"):
         ZendeskTicketEvents(subdomain="9lives").scope()
