@@ -220,7 +220,7 @@ def test_where_no_variable_names_the_account_its_former_names_do_not_either(tmp_
         ({"ZENDESK_INCLUDE_COMMENTS": "1"}, "ZENDESK_INCLUDE_COMMENTS: its files have 0, this fetch has 1"),
     ],
 )
-def test_the_doctor_looks_at_the_roots_owner(deployment, monkeypatch, capsys, variables, words):
+def test_the_doctor_checks_the_roots_owner(deployment, monkeypatch, capsys, variables, words):
     """Before the first run does; the credentials are checked all the same."""
     monkeypatch.setenv(FORMER, OLD)
     deployment.fetch(THIRD)

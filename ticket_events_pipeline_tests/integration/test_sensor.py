@@ -62,7 +62,7 @@ def test_a_changed_day_restates_every_later_day(deployment):
 
 def test_a_summary_that_failed_is_made_again_but_not_more_than_three_times(deployment):
     deployment.fetch(DAYS[0], DAYS[-1])
-    # A file stands where a folder is needed.
+    # A file is in the place of a folder.
     (deployment.root / "sla_targets").write_text("in the way")
     requested = []
     for _ in range(5):

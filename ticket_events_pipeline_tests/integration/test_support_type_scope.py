@@ -1,4 +1,4 @@
-"""Whose tickets a root holds: the support type scope stands in its files, and a fetch never mixes two scopes."""
+"""Whose tickets a root holds: the support type scope is in its files, and a fetch never mixes two scopes."""
 
 import logging
 from typing import Any

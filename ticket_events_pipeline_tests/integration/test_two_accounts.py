@@ -140,7 +140,7 @@ def test_each_sensor_requests_only_its_own_accounts_days(location):
     assert summaries == {ACME}
 
 
-def test_wrong_credentials_of_one_account_do_not_touch_the_other(location, monkeypatch):
+def test_wrong_credentials_of_one_account_do_not_affect_the_other(location, monkeypatch):
     monkeypatch.setenv("GLOBEX_CLIENT_SECRET", "wrong")
     failed = location.run(f"{GLOBEX}_fetch_ticket_events")
     assert not failed.success

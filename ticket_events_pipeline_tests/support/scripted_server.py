@@ -1,4 +1,4 @@
-"""A real HTTP server that answers from a script, and records what it was asked. Listens on 127.0.0.1 only.
+"""A real HTTP server that answers from a script, and records its requests. Listens on 127.0.0.1 only.
 
 A script's item is `(status, headers, body)`, or a callable that gets the request and returns such a tuple. `cut`, `hang` and
 their like make items that misbehave below HTTP. When the script is over, answers are 418, which no client retries.

@@ -57,7 +57,7 @@ def speak_tls(server: ScriptedServer, paths: tuple[Path, Path]) -> ScriptedServe
 
 @dataclass
 class Proxy:
-    """Leads every CONNECT to one server, whatever host is asked for, and keeps what it was sent before."""
+    """Leads every CONNECT to one server, whatever host is requested, and keeps what it was sent before."""
 
     port: int
     heads: list[str] = field(default_factory=list)
