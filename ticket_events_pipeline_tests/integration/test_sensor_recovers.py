@@ -70,7 +70,7 @@ def figures(deployment, days=DAYS):
 
 
 def heal(deployment):
-    """Tick twice: the requested ranges and the messages. A third tick requests nothing, and no tick sends a request to Zendesk."""
+    """Tick twice: the requested ranges and the messages. A third tick requests nothing, and no tick calls Zendesk."""
     before, requested, messages = len(deployment.server.requests), [], []
     for _ in range(2):
         requests = deployment.tick().run_requests
