@@ -1,9 +1,9 @@
-"""The limit: the least that anyone does who reads a stream and stores it, one thing after the other.
+"""The limit: the least work that reading and storing a stream takes, one step after the other.
 
     python benchmarks/bare_loop.py URL STREAM START FOLDER
 
 requests, the standard library's json, Arrow's own guess of the columns, one Parquet file a day. It trusts everything: no retry,
-no quota, no repeated row is dropped, a kill loses all, and the types of the columns are Arrow's guess.
+no quota, no duplicate is dropped, a kill loses all, and the types of the columns are Arrow's guess.
 """
 
 from __future__ import annotations

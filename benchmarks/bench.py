@@ -3,7 +3,7 @@
     make bench [ROUNDS=5] [ONLY=ingest,peers]
 
 A benchmark is a script here that takes `--rounds N` and prints a Markdown table; it is a line of BENCHMARKS. One that fails
-leaves a line that says why, and the others' tables; with ONLY, the tables of the rest stay as they are.
+leaves a line that says why, and the others run; with ONLY, the tables of the rest stay as they are.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Benchmark:
 
 
 BENCHMARKS = [
-    Benchmark("ingest", "A pass and the limit", "1,000,000 metric events: wall ≤ 1.1 and CPU ≤ 1.6 of a bare loop's"),
-    Benchmark("peers", "A pass and the peers", "dlt takes ≥ 15 times the CPU on metric events, ≥ 10 times on ticket events"),
+    Benchmark("ingest", "A fetch and the limit", "1,000,000 metric events: wall ≤ 1.1 and CPU ≤ 1.6 of a bare loop's"),
+    Benchmark("peers", "A fetch and the peers", "dlt takes ≥ 15 times the CPU on metric events, ≥ 10 times on ticket events"),
     Benchmark("small_account", "A year of a small account in one run", "≤ 60 requests; wall ≤ 3 times the same rows as a day"),
     Benchmark("sla_scale", "SLA of 10,000,000 events", "≤ 4 times DuckDB's time to read and sort the same rows; ≤ 1.5 GB"),
     Benchmark("sla_history", "One more SLA day after a long history", "after 365 days ≤ 1.3 times what it costs after 3"),
@@ -71,7 +71,7 @@ def _content(path: str) -> str:
 
 
 def versions() -> str:
-    """Of what the figures hang on; the peers' stand in their table."""
+    """Versions of the packages that matter to the figures; those of the peers are in their table."""
     found = [f"Python {platform.python_version()}"]
     for package in PACKAGES:
         try:
@@ -109,7 +109,7 @@ def _run(command: Sequence[str]) -> tuple[int, str, str]:
 
 
 def sections(text: str) -> dict[str, str]:
-    """Title → text of what stands between the markers."""
+    """Title → text of the sections between the markers."""
     parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)[1:]
     return {title: body.strip() for title, body in zip(parts[::2], parts[1::2], strict=True)}
 
@@ -147,9 +147,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", default="", help="the names of some, with commas between")
-    asked = parser.parse_args()
-    names = [name for name in asked.only.split(",") if name]
+    arguments = parser.parse_args()
+    names = [name for name in arguments.only.split(",") if name]
     unknown = set(names) - {benchmark.script for benchmark in BENCHMARKS}
     if unknown:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
-    sys.exit(main(rounds=asked.rounds, only=names) and 1)
+    sys.exit(main(rounds=arguments.rounds, only=names) and 1)

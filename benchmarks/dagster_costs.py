@@ -2,9 +2,9 @@
 
     python benchmarks/dagster_costs.py [--rounds N]     prints a Markdown table
 
-A run is a command from its start to its end, over a day of ROWS events (the jobs: of the sandbox's account), beside assets that
+A run is a command from its start to its end, over a day of ROWS events (the jobs: of the sandbox's account), and assets that
 do nothing: alone, with as many checks as ours have, which do nothing either, and with what has to be imported. Each day is read
-anew in every round.
+again in every round.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SUMMARISED = {"sla_clocks": 0, "sla_targets": 1, "daily_sla_breach_summary": 2, 
 """The assets of the two jobs, and how many checks each has."""
 
 IMPORTS = "import pandas, pyarrow.compute, pyarrow.parquet, requests"
-"""What whoever fetches into Parquet has to load; pyarrow itself loads pandas where it finds it."""
+"""What every fetch into Parquet has to load; pyarrow itself loads pandas if it is installed."""
 
 Run = Callable[[], Measured]
 
@@ -100,7 +100,7 @@ def _job_lines(folder: Path, ours: Deployment, job: str, checks: Mapping[str, in
 def loading_lines(folder: Path, *, rounds: int) -> list[list[object]]:
     """`dg check defs`, here and in a project of one asset."""
     ours = Deployment("", folder / "checkout")
-    # A copy: dg leaves nothing behind, but a checkout may hold what others are doing.
+    # A copy: a checkout may hold other files, which dg would read.
     shutil.copytree(CHECKOUT / "ticket_events_pipeline", ours.folder / "ticket_events_pipeline")
     shutil.copy(CHECKOUT / "pyproject.toml", ours.folder)
     (ours.folder / "home").mkdir()

@@ -73,7 +73,7 @@ class Deployment:
     Attributes:
         module: of the definitions.
         folder: the working folder; DAGSTER_HOME is `home` in it.
-        variables: what is set beside.
+        variables: that are set in addition.
     """
 
     module: str
@@ -86,7 +86,7 @@ class Deployment:
         return self.dagster("asset", "materialize", "-m", self.module, "--select", asset, option, days)
 
     def execute(self, job: str, day: str) -> Measured:
-        """Execute a job over a day, as the schedules and the sensor ask for it."""
+        """Execute a job over a day, as the schedules and the sensor request it."""
         tags = f'{{"dagster/asset_partition_range_start": "{day}", "dagster/asset_partition_range_end": "{day}"}}'
         return self.dagster("job", "execute", "-m", self.module, "-j", job, "--tags", tags)
 

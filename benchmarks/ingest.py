@@ -1,4 +1,4 @@
-"""What a pass costs beside the limit: a bare loop over the same pages, one thing after the other.
+"""What a fetch costs next to the limit: a bare loop over the same pages, one step after the other.
 
     python benchmarks/ingest.py [--rounds N] [--rows N]     prints a Markdown table
 
@@ -28,7 +28,7 @@ def _run(contender: Contender, url: str, stream: str, folder: Path) -> Measured:
 
 
 def rows_of(stream: str, rows: int, *, rounds: int) -> list[list[object]]:
-    """Two lines of the table: the limit and the pass."""
+    """Two lines of the table: the limit and the fetch."""
     with serving(stream, rows, rendered=True) as url:
         contenders: dict[str, Callable[[Path], Measured]] = {
             contender.name: partial(_run, contender, url, stream) for contender in (BARE_LOOP, PIPELINE)

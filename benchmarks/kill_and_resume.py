@@ -1,7 +1,6 @@
 """What is left of a command that is killed in the middle of a stream and started again.
 
-The middle is where the server was asked for half of the pages that a whole run asks for. How the rows are counted is said by
-who calls: `peers.py`.
+The middle is reached when the server has received half of the requests of a whole run. The caller, `peers.py`, counts the rows.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ GLANCE_SECONDS = 0.01
 
 
 def requests_so_far(url: str) -> int:
-    """How often the server was asked for a page."""
+    """How many pages were requested of the server."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     return int(direct.open(f"{url}/requests").read())
 
@@ -28,9 +27,9 @@ def requests_so_far(url: str) -> int:
 def killed_and_restarted(
     command: Callable[[], Sequence[str]], *, env: Mapping[str, str], folder: Path, url: str, requests: int
 ) -> int:
-    """Kill the command (-9, with all it started) at half of so many requests, start it anew; the requests of both together.
+    """Kill the command (-9, with all it started) at half of so many requests, start it again; the requests of both together.
 
-    `command` is asked once for each start, since a restart may be told what the first one left.
+    `command` is called once for each start, since a restart may get what the first one left as an argument.
 
     Raises:
         RuntimeError: it ended before it could be killed, or the second one failed.

@@ -24,10 +24,10 @@ import os, sys, time
 begun = time.monotonic()
 pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(pid, 0)
-told = time.monotonic() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, os.waitstatus_to_exitcode(status)
-os.write(int(sys.argv[1]), " ".join(map(str, told)).encode())
+figures = time.monotonic() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, os.waitstatus_to_exitcode(status)
+os.write(int(sys.argv[1]), " ".join(map(str, figures)).encode())
 """
-"""Starts the command: a process begins with the peak of whoever started it, so that has to be a small one."""
+"""Starts the command: a process begins with the peak of its parent, so that has to be a small one."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,20 @@ def measured(command: Sequence[str], *, env: Mapping[str, str] | None = None, cw
     Raises:
         RuntimeError: it failed; the message holds the end of what it printed.
     """
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as told:
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as figures:
         subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(told.fileno()), *command],
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(figures.fileno()), *command],
             env={**os.environ, **(env or {})},
             cwd=cwd,
             stdout=output,
             stderr=subprocess.STDOUT,
-            pass_fds=[told.fileno()],
+            pass_fds=[figures.fileno()],
             check=False,
         )
         output.seek(0)
         printed = output.read()
-        told.seek(0)
-        wall_seconds, cpu_seconds, peak_mb, code = told.read().split() or ["0", "0", "0", "no start"]
+        figures.seek(0)
+        wall_seconds, cpu_seconds, peak_mb, code = figures.read().split() or ["0", "0", "0", "no start"]
     if code != "0":
         raise RuntimeError(f"{' '.join(command)} ended with {code}:\n{printed[-4000:].rstrip()}")
     return Measured(float(wall_seconds), float(cpu_seconds), int(peak_mb), printed)

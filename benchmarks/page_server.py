@@ -2,11 +2,11 @@
 
     python benchmarks/page_server.py STREAM ROWS [--days N] [--comment-bytes N] [--rendered]
 
-prints its URL, and serves until it is ended. Rows are the sandbox account's, with ids and times of their own; audits bear
-comments where asked for. `--rendered` makes every page before the first request, so that what is measured is who reads them.
-Every row of one index is the same whenever it is asked for. `GET /requests` tells how many pages were asked for so far.
+prints its URL, and serves until it is ended. Rows are the sandbox account's, with ids and times of their own; audits have
+comments if requested. `--rendered` makes every page before the first request, so that only the reader is measured.
+Every row of one index is the same whenever it is asked for. `GET /requests` returns how many pages were requested so far.
 Pages go by `start_time`, inclusive, so that the rows of a page's last second come twice; or by cursor, where a client asks for
-`page[size]`. What else clients ask for isn't there (404).
+`page[size]`. Every other path is a 404.
 """
 
 from __future__ import annotations
@@ -130,14 +130,14 @@ def serving(stream: str, rows: int, *, days: int = 1, comment_bytes: int = 0, re
 
 
 def handler(account: Account) -> type[BaseHTTPRequestHandler]:
-    """What answers for the account, and counts what it was asked for."""
+    """Answers for the account, and counts the pages requested."""
     requests = 0
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def handle(self) -> None:
-            with suppress(ConnectionError):  # whoever asked was killed
+            with suppress(ConnectionError):  # the client was killed
                 super().handle()
 
         def do_GET(self) -> None:

@@ -1,6 +1,6 @@
-"""Who reads a stream side by side: how each is started on it, and which rows it has stored.
+"""The contenders that read a stream: how each is started on it, and which rows it has stored.
 
-Each is configured as its documentation says and given its best reasonable option. What a peer hasn't is said, not built for it.
+Each is configured as its documentation says and given its best reasonable option. What a peer lacks is stated, and not built.
 A peer that only prints messages writes them to a file, one more at each start, and is given the last state that it printed: the
 plainest target there is, so that none costs it anything.
 """
@@ -55,13 +55,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Contender:
-    """One that reads a stream.
+    """A program that reads a stream.
 
     Attributes:
-        command: what starts it; asked again for a restart.
+        command: what starts it; called again for a restart.
         stored_ids: the id of every stored row, as often as it is stored.
         is_slow: of a long stream it is given a part.
-        is_hosted: it knows no other address than Zendesk's own.
+        is_hosted: it takes no other address than Zendesk's own.
         lacks: why it can't read a stream, by stream.
         keeps: what it keeps of a stream if not its rows, by stream.
     """
@@ -85,8 +85,8 @@ def _script(python: str | Path, name: str, task: Task, *more: str) -> list[str]:
     return [str(python), str(HERE / name), task.url, task.stream, str(task.start_time), str(task.folder), *more]
 
 
-def _pass(task: Task) -> list[str]:
-    return [sys.executable, str(HERE / "pipeline_pass.py"), task.url, task.stream, DAY, DAY, str(task.folder)]
+def _fetch(task: Task) -> list[str]:
+    return [sys.executable, str(HERE / "pipeline_fetch.py"), task.url, task.stream, DAY, DAY, str(task.folder)]
 
 
 def _dlt(*more: str) -> Callable[[Task], list[str]]:
@@ -154,7 +154,7 @@ def _ids_of_zenpy(task: Task) -> Iterator[int]:
 BARE_LOOP = Contender(
     "bare loop", lambda task: _script(sys.executable, "bare_loop.py", task), stored_ids=_ids_in_files("*.parquet")
 )
-PIPELINE = Contender("this pipeline's pass", _pass, stored_ids=_ids_in_files("{stream}/*/*.parquet"))
+PIPELINE = Contender("this pipeline's fetch", _fetch, stored_ids=_ids_in_files("{stream}/*/*.parquet"))
 DLT_AS_IT_COMES = Contender("dlt", _dlt(), stored_ids=_ids_in_files("stored/zendesk/{stream}/*.parquet"), peer=DLT)
 CONTENDERS = [
     BARE_LOOP,
@@ -176,7 +176,7 @@ CONTENDERS = [
         peer=TAP_ZENDESK,
         is_slow=True,
         is_hosted=True,
-        lacks={"ticket_events": "doesn't know the stream: its `ticket_audits` asks once for each ticket"},
+        lacks={"ticket_events": "doesn't read the stream: its `ticket_audits` sends a request for each ticket"},
     ),
     Contender(
         "airbyte-source-zendesk-support",

@@ -1,7 +1,7 @@
 """The peers that this pipeline is measured against: where each is installed, and in which version.
 
 Each has a virtual environment of its own under `benchmarks/.venvs` (not committed), made when first asked for. How it is run is
-said in `peer_contenders.py`; nothing of a peer's code lies here.
+in `peer_contenders.py`; no code of a peer is here.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ VENVS = Path(__file__).with_name(".venvs")
 
 
 class NotInstallableError(Exception):
-    """pip could not install a peer; the message is pip's own last word."""
+    """pip could not install a peer; the message is the last line of pip."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A client that others wrote.
+    """A client by other authors.
 
     Attributes:
-        package: as pip knows it.
+        package: its name for pip.
         requirement: what is installed.
-        python: the interpreter that it asks for, where it doesn't take every newer one.
+        python: the interpreter that it needs, where it doesn't take every newer one.
     """
 
     package: str

@@ -2,7 +2,7 @@
 
     PEER_VENV/bin/python benchmarks/peer_tap_zendesk.py STREAM
 
-`tap-zendesk --discover` would make the same and ask the account about every stream.
+`tap-zendesk --discover` would make the same, with requests about every stream.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     PEER_VENV/bin/python benchmarks/peer_zenpy.py URL STREAM START FOLDER
 
-zenpy is a library: it stores nothing and remembers nothing, so a run that was killed is begun anew. It speaks to
+zenpy is a library: it stores nothing and remembers nothing, so a run that was killed starts from the beginning. It speaks to
 https://SUBDOMAIN.zendesk.com; `peer_setup.py` leads that to the URL.
 """
 

@@ -1,4 +1,4 @@
-"""A pass of this pipeline beside a bare loop and every peer: the same events, the same server, each as its users would run it.
+"""A fetch of this pipeline next to a bare loop and every peer: same events, same server, each as its users would run it.
 
     python benchmarks/peers.py [--rounds N] [--rows N]     prints a Markdown table for each stream
 
@@ -121,7 +121,7 @@ class Racer:
 
 
 def missing_and_twice(ids: Iterable[int], *, first: int, last: int) -> tuple[int, int]:
-    """How many of the ids from first to last aren't there, and how many rows are there once more."""
+    """How many of the ids from first to last are missing, and how many rows are duplicates."""
     rows = list(ids)
     return last - first + 1 - len({row for row in rows if first <= row <= last}), len(rows) - len(set(rows))
 
@@ -152,7 +152,7 @@ def race(stream: str, rows: int, *, slow_share: int, rounds: int) -> list[Racer]
 
 
 def row(racer: Racer, ours: Racer) -> list[object]:
-    """The racer's line of the table."""
+    """The contender's line of the table."""
     name = f"{racer.contender.name} {racer.version}".strip()
     if not racer.runs:
         return [name, racer.failure, *[""] * (len(HEAD) - 2)]

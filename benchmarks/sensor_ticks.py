@@ -4,7 +4,7 @@
     python benchmarks/sensor_ticks.py --against DIR    a line: a tick over WIDE unchanged days here and in another checkout
 
 In one process, alternately, on roots and instances of their own (SQLite below a DAGSTER_HOME): NARROW days, all landed,
-summarised and recorded, of which every second has landed again with other rows; and WIDE of them. Then the other ticks, over
+summarised and recorded, of which every second was stored again with other rows; and WIDE of them. Then the other ticks, over
 five years of days.
 """
 
@@ -132,7 +132,7 @@ def _provenance(day: Day) -> Provenance:
     return Provenance(inputs, None, FIRST.date)
 
 
-def _tell(instance: dg.DagsterInstance, asset: str, day: Day, metadata: Mapping[str, Any]) -> None:
+def _record(instance: dg.DagsterInstance, asset: str, day: Day, metadata: Mapping[str, Any]) -> None:
     instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=str(day), metadata=metadata))
 
 
@@ -148,25 +148,25 @@ def landed(home: Path, root: Path, days: list[Day]) -> dg.DagsterInstance:
     instance, store = dg.DagsterInstance.local_temp(str(home)), QuickStore(root)
     for number, day in enumerate(days):
         if number % 500 == 0 and number:
-            print(f"{number} of {len(days)} days told", file=sys.stderr, flush=True)
+            print(f"{number} of {len(days)} days recorded", file=sys.stderr, flush=True)
         for stream in STREAMS:
             footer = _raw_footer(stream, day, "a")
             store_raw(store, stream, footer)
-            _tell(instance, stream, day, _raw_metadata(footer))
+            _record(instance, stream, day, _raw_metadata(footer))
         provenance = _provenance(day)
         for asset, schema in SLA.items():
             content_hash = _hash(asset[-1], day)
-            told = {"schema_version": str(SCHEMA_VERSION), "partition": str(day), "content_hash": content_hash}
-            write_partition(store, asset, day, schema.empty_table(), {**provenance.to_metadata(), **told})
+            footer_keys = {"schema_version": str(SCHEMA_VERSION), "partition": str(day), "content_hash": content_hash}
+            write_partition(store, asset, day, schema.empty_table(), {**provenance.to_metadata(), **footer_keys})
             url = store.url(partition_path(asset, day))
             metadata = sla_metadata(provenance, rows=0, url=url, size_bytes=9000, content_hash=content_hash)
-            _tell(instance, asset, day, metadata)
-        _tell(instance, "sla_breach_report", day, {})
+            _record(instance, asset, day, metadata)
+        _record(instance, "sla_breach_report", day, {})
     return instance
 
 
 def changed(root: Path, days: list[Day]) -> None:
-    """Every second day lands again."""
+    """Every second day is stored again."""
     for day in days[::2]:
         store_raw(QuickStore(root), STREAMS[1], _raw_footer(STREAMS[1], day, "b"))
 
@@ -189,7 +189,7 @@ def sensor_tick(
 
 
 def restarted_tick(instance: dg.DagsterInstance, root: Path, *, forgets: bool) -> Tick:
-    """The first tick of a new code server; one that also `forgets` finds nothing of what others remembered in the root."""
+    """The first tick of a new code server; one that also `forgets` finds no cache of earlier ones in the root."""
     from ticket_events_pipeline.defs.definitions import account_definitions
     from ticket_events_pipeline.defs.scope import account_scope
 
@@ -313,7 +313,7 @@ def against(other: Path, *, rounds: int) -> None:
         landed(Path(name) / "home", Path(name) / "root", days_between(FIRST, FIRST.plus(WIDE - 1)))
         servers = {checkout: _server(checkout, Path(name) / "home") for checkout in (Path(__file__).parent.parent, other)}
         found: dict[Path, list[float]] = {checkout: [] for checkout in servers}
-        for number in range(rounds + 3):  # the first ones read what the later ones remember
+        for number in range(rounds + 3):  # the first ticks fill the caches
             for checkout, server in servers.items():
                 assert server.stdin is not None
                 assert server.stdout is not None

@@ -2,7 +2,7 @@
 
 Every ticket has four clocks of some ten events each. Tickets come day and night alike and live from minutes to weeks, half of
 them less than eight hours; one in twenty-five is re-opened within twelve days. Four in five have a policy, on two of their
-clocks; one target in eight breaches, one in twenty is changed. A breach bears an id of the moment its policy was applied, as
+clocks; one target in eight breaches, one in twenty is changed. A breach has an id of the moment its policy was applied, as
 one does that was planned then: so ids of days before turn up. The tickets of the weeks before the first day are there too, so
 that no day is unlike the others.
 
@@ -74,7 +74,7 @@ def _at(events: Events, places: Ints) -> Events:
 
 @dataclass
 class _Tickets:
-    """The tickets that come on a day, and all that ever happens to them."""
+    """The tickets that come on a day, and all their events."""
 
     day: Day
     number: int
@@ -97,7 +97,7 @@ class _Tickets:
                 self._add(metric, ACTIVATE, reopened, reopened > 0)
                 self._add(metric, FULFILL, reopened + 7200, reopened > 0)
         merged = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
-        return self._told(merged, created, rng.integers(0, POLICIES, self.size))
+        return self._delivered(merged, created, rng.integers(0, POLICIES, self.size))
 
     def _cycle(self, metric: int, created: Ints, span: Ints) -> None:
         """From the first activate to the fulfil, with the pauses between."""
@@ -136,7 +136,7 @@ class _Tickets:
             }
         )
 
-    def _told(self, events: Events, created: Ints, policy: Ints) -> Events:
+    def _delivered(self, events: Events, created: Ints, policy: Ints) -> Events:
         ticket = events["ticket"]
         # Ascending with time; 64 days and 2^20 events of one day's tickets apart, so that no two are equal.
         identity = (events.pop("known_from") << 26) | (self.number % 64 << 20) | np.arange(len(ticket))

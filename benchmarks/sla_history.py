@@ -40,7 +40,7 @@ def make(root: Path, days: list[Day]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class History:
-    """So many days, with all three tables, before a day that has only landed."""
+    """So many days, with all three tables, before a day of which only the raw file is stored."""
 
     days: int
     root: Path
@@ -61,10 +61,10 @@ class History:
     def row(self, runs: list[Measured], shortest: list[Measured]) -> list[object]:
         """Of the table."""
 
-        def told(of: Callable[[Measured], float]) -> str:
+        def cell(of: Callable[[Measured], float]) -> str:
             return f"{median(runs, of):.2f} ({median(runs, of) / median(shortest, of):.2f})"
 
-        return [self.days, told(wall), told(cpu), told(work), f"{median(runs, peak):.0f}", _targets(runs[0])]
+        return [self.days, cell(wall), cell(cpu), cell(work), f"{median(runs, peak):.0f}", _targets(runs[0])]
 
 
 def work(run: Measured) -> float:

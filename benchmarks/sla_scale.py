@@ -30,7 +30,7 @@ CORES = 2
 
 
 def make(root: Path, days: list[Day]) -> None:
-    """Make the three tables of the days, and tell how many rows they have."""
+    """Make the three tables of the days, and return how many rows they have."""
     for make_table in (make_clocks, make_targets, make_summaries):
         rows = 0
         for made in make_table(FolderStore(root), days):

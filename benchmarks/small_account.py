@@ -2,7 +2,7 @@
 
     python benchmarks/small_account.py [--rounds N]     prints a Markdown table
 
-The pass alone, and through Dagster (`dagster asset materialize`), beside an asset that does nothing: in its SQLite log, Dagster
+The fetch alone, and through Dagster (`dagster asset materialize`), and an asset that does nothing: in its SQLite log, Dagster
 writes two events for every day of a range, whatever the asset does.
 """
 
@@ -27,14 +27,14 @@ DAYS = 365
 FIRST_DAY = "2025-03-03"
 """364 days before DAY."""
 
-PASS = str(Path(__file__).with_name("pipeline_pass.py"))
+FETCH = str(Path(__file__).with_name("pipeline_fetch.py"))
 HEAD = ["", "days", "requests", "wall, s", "÷ one day", "CPU, s", "÷ one day", "to be shown"]
 
 Run = Callable[[Path], Measured]
 
 
-def _pass(url: str, first: str, folder: Path) -> Measured:
-    return measured([sys.executable, PASS, url, STREAM, first, DAY, str(folder)])
+def _fetch(url: str, first: str, folder: Path) -> Measured:
+    return measured([sys.executable, FETCH, url, STREAM, first, DAY, str(folder)])
 
 
 def _through_dagster(deployment: Deployment, days: str, folder: Path) -> Measured:
@@ -52,7 +52,7 @@ def _requests(url: str) -> int:
 
 
 def requests_of(url: str, run: Run) -> int:
-    """How many requests a run makes; it is run for that, and not measured."""
+    """How many requests a run makes; it is run only for that, and not measured."""
     before = _requests(url)
     with tempfile.TemporaryDirectory() as folder:
         run(Path(folder))
@@ -78,7 +78,7 @@ def main(*, rounds: int = ROUNDS, rows: int = ROWS) -> None:
         years, one_day = pipeline(Path(folder) / "year", year_url), pipeline(Path(folder) / "day", day_url)
         empty = empty_project(Path(folder) / "empty", {"nothing": 0})
         pairs: dict[str, tuple[Run, Run]] = {
-            "the pass alone": (partial(_pass, year_url, FIRST_DAY), partial(_pass, day_url, DAY)),
+            "the fetch alone": (partial(_fetch, year_url, FIRST_DAY), partial(_fetch, day_url, DAY)),
             "through Dagster": (partial(_through_dagster, years, span), partial(_through_dagster, one_day, DAY)),
             "an asset that does nothing": (partial(_nothing, empty, span), partial(_nothing, empty, DAY)),
         }

@@ -2,7 +2,7 @@
 
     python benchmarks/verify_memory.py [ROWS ...]     prints a row of a Markdown table for each
 
-The day is made by a pass first, from the server of `page_server.py`. `imports` is a process that verifies nothing.
+The day is fetched first, from the server of `page_server.py`. `imports` is a process that verifies nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fetch_memory import DAY, FETCH
 from page_server import serving
-from pass_memory import DAY, PASS
 
 VERIFY = """
 import sys, time
@@ -28,9 +28,9 @@ store, days = FolderStore(Path(sys.argv[1])), [Day.parse("2026-03-02")]
 begun = time.monotonic()
 if sys.argv[2] == "verify":
     owner = owner_of(store, "ticket_events", days, account=None, timezone="UTC")
-    (verdict,) = verify_days(store, stream=STREAMS["ticket_events"], days=days, owner=owner, now=wall_clock())
-    assert verdict.is_whole, verdict
-    print("rows", verdict.rows)
+    (result,) = verify_days(store, stream=STREAMS["ticket_events"], days=days, owner=owner, now=wall_clock())
+    assert result.is_whole, result
+    print("rows", result.rows)
 print("seconds", time.monotonic() - begun)
 if sys.argv[2] == "verify":
     find_oddities(store, "ticket_events", days)
@@ -40,9 +40,9 @@ print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"
 
 
 def measured(root: str, what: str) -> dict[str, float]:
-    """Peak MB as `VmHWM`, and what else the process told by name."""
-    told = subprocess.run([sys.executable, "-c", VERIFY, root, what], capture_output=True, text=True, check=True).stdout
-    found = {name: float(number) for name, number in re.findall(r"^(\w+):?\s+([\d.]+)", told, re.MULTILINE)}
+    """Peak MB as `VmHWM`, and what else the process printed by name."""
+    output = subprocess.run([sys.executable, "-c", VERIFY, root, what], capture_output=True, text=True, check=True).stdout
+    found = {name: float(number) for name, number in re.findall(r"^(\w+):?\s+([\d.]+)", output, re.MULTILINE)}
     return {**found, "VmHWM": found["VmHWM"] // 1024}
 
 
@@ -54,7 +54,7 @@ def main(sizes: list[int]) -> None:
         with tempfile.TemporaryDirectory() as root:
             with serving("ticket_events", rows, comment_bytes=2000) as url:
                 subprocess.run(
-                    [sys.executable, PASS, url, "ticket_events", DAY, DAY, root, "--comments"],
+                    [sys.executable, FETCH, url, "ticket_events", DAY, DAY, root, "--comments"],
                     stdout=subprocess.DEVNULL,
                     check=True,
                 )

@@ -149,7 +149,7 @@ def _descriptions(fields: _Fields, policy_field: str) -> pa.Array:
 
 
 def _has_every_description(rows: pa.StructArray, body: bytes, table: Table) -> bool:
-    """Whether every policy of the page has a description, if only a null one: `extra` tells null from nothing.
+    """Whether every policy of the page has a description, if only a null one: `extra` distinguishes null from a missing one.
 
     The bytes are the name of a member wherever they stand, since a quote inside a text is escaped.
     """

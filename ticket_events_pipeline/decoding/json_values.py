@@ -56,7 +56,7 @@ def _pieces(item: dict[str, Any] | list[Any]) -> list[Any]:
 
 
 def whole_column(values: list[Any], kind: pa.DataType) -> pa.Array | None:
-    """The column at once, or None where any value needs a look: pyarrow would cut 1.5 to 1 if told to make integers."""
+    """The column at once, or None where any value needs its own check: pyarrow would cut 1.5 to 1 when it makes integers."""
     if not set(map(type, values)) <= _EXACT_TYPES[kind]:
         return None
     try:
@@ -65,8 +65,8 @@ def whole_column(values: list[Any], kind: pa.DataType) -> pa.Array | None:
         return None
 
 
-def tells_all(fitting: Any, value: Any) -> bool:
-    """Whether the column tells all that the value told: 60.0 is 60, and 531 is "531" where ids are text."""
+def holds_all(fitting: Any, value: Any) -> bool:
+    """Whether the column holds the whole value: 60.0 is 60, and 531 is "531" where ids are text."""
     return fitting == value or (isinstance(value, int) and fitting == str(value))
 
 
@@ -107,7 +107,7 @@ def as_id(value: Any) -> str | None:
 
 
 def has_microseconds(value: Any) -> bool:
-    """Whether a time is told finer than the milliseconds that a column holds."""
+    """Whether a time is finer than the milliseconds that a column holds."""
     if isinstance(value, str):
         return _FINER_THAN_MILLISECONDS.search(value) is not None
     return isinstance(value, float) and not (value * 1000).is_integer()

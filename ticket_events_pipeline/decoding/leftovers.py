@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ticket_events_pipeline.decoding.json_values import as_bool, as_int64, as_text, compact_json, tells_all, whole_column
+from ticket_events_pipeline.decoding.json_values import as_bool, as_int64, as_text, compact_json, holds_all, whole_column
 
 Row = dict[str, Any]
 
@@ -44,7 +44,7 @@ def convert_values(
     converted = []
     for index, value in enumerate(values):
         fitting = None if value is None else convert(value)
-        if value is not None and not tells_all(fitting, value):
+        if value is not None and not holds_all(fitting, value):
             leftovers.keep(index, path_of(index), value)
         converted.append(fitting)
     return pa.array(converted, kind if isinstance(kind, pa.DataType) else pa.string())

@@ -113,7 +113,7 @@ class _Known:
 
     @cached_property
     def columns_read(self) -> list[str]:
-        """The columns that tell oddities."""
+        """The columns that can show oddities."""
         wanted = {"id", *METRIC_SHAPE, *(column.name for column in self.listed), _CHILDREN, "extra"}
         return [column.name for column in self.table if column.name in wanted]
 

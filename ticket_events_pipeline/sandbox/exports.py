@@ -67,14 +67,14 @@ class Exports:
         access = self._doorkeeper.check(authorization, now)
         if access != "granted":
             return NOT_AUTHENTICATED if access == "unknown" else FORBIDDEN
-        verdict = self._quota.take(now)
-        if verdict.allowed:
+        result = self._quota.take(now)
+        if result.allowed:
             answer = self._page(stream, query, now=now, url=url)
         else:
-            answer = over_quota(retry_after_seconds=verdict.resets_in_seconds)
+            answer = over_quota(retry_after_seconds=result.resets_in_seconds)
         if not self._world.quota_headers:
             return answer
-        headers = {**ACCOUNT_WIDE_HEADERS, "zendesk-ratelimit-incremental-exports": verdict.header}
+        headers = {**ACCOUNT_WIDE_HEADERS, "zendesk-ratelimit-incremental-exports": result.header}
         return replace(answer, headers={**headers, **answer.headers})
 
     def _page(self, stream: str, query: Mapping[str, str], *, now: float, url: str) -> Answer:

@@ -9,7 +9,7 @@ WINDOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class QuotaResult:
     """Whether a request is allowed, and the state of the window after it."""
 
     allowed: bool
@@ -32,7 +32,7 @@ class ExportQuota:
         self._used = 0
         self._window_end = -math.inf
 
-    def take(self, now: float) -> Verdict:
+    def take(self, now: float) -> QuotaResult:
         """One request at `now` (epoch seconds); a refused one costs nothing."""
         # After the clock was set back, requests must not be refused for longer than a window.
         if not self._window_end - self._window_seconds <= now < self._window_end:
@@ -40,4 +40,4 @@ class ExportQuota:
             self._used = 0
         allowed = self._used < self._total
         self._used += allowed
-        return Verdict(allowed, self._total, self._total - self._used, math.ceil(self._window_end - now))
+        return QuotaResult(allowed, self._total, self._total - self._used, math.ceil(self._window_end - now))

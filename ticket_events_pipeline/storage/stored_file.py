@@ -67,8 +67,8 @@ class StoredFile:
 
     def null_count(self, group: int, column: str) -> int | None:
         """How often a column is NULL in a row group; None where the file doesn't say."""
-        told = self.row_group(group).column(self.own_schema.get_field_index(column)).statistics
-        return int(told.null_count) if told is not None and told.has_null_count else None
+        statistics = self.row_group(group).column(self.own_schema.get_field_index(column)).statistics
+        return int(statistics.null_count) if statistics is not None and statistics.has_null_count else None
 
     def columns_problem(self) -> str | None:
         """How the file's columns differ from those of its own version, as a sentence; None where they don't."""
@@ -109,12 +109,12 @@ class StoredFile:
                 yield self._conformed(batch, columns)
 
     def _version(self) -> int:
-        told = self.metadata.get(VERSION_KEY, "")
-        if not (told.isascii() and told.isdigit() and len(told) < 10):
+        version = self.metadata.get(VERSION_KEY, "")
+        if not (version.isascii() and version.isdigit() and len(version) < 10):
             return self._version_by_columns()
-        if int(told) > SCHEMA_VERSION:
-            raise NewerFileError(self.url, version=told, known=SCHEMA_VERSION)
-        return int(told)
+        if int(version) > SCHEMA_VERSION:
+            raise NewerFileError(self.url, version=version, known=SCHEMA_VERSION)
+        return int(version)
 
     def _version_by_columns(self) -> int:
         """The newest version all of whose columns the file has: files of SLA tables say their version since version 2.
@@ -152,8 +152,8 @@ class StoredFile:
 def metadata_of(file: pq.ParquetFile) -> dict[str, str]:
     """The key-value metadata of an opened file, but for what Arrow and the checksums add of their own."""
     found = file.metadata.metadata or {}
-    told = {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
-    return {key: text for key, text in told.items() if key not in CHECKSUM_KEYS}
+    texts = {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
+    return {key: text for key, text in texts.items() if key not in CHECKSUM_KEYS}
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:

@@ -47,7 +47,7 @@ AUDIT_COLUMNS = (
     Column(
         "system",
         STRING,
-        "JSON of client, IP address and place of whoever acted; NULL where the row has none.",
+        "JSON of client, IP address and place of the actor; NULL where the row has none.",
         path="system",
         sent=Sent.ANY,
     ),

@@ -167,5 +167,5 @@ def innermost(error: BaseException) -> BaseException:
 
 
 def _wrapped(error: BaseException) -> BaseException | None:
-    """The library passes some exceptions on as arguments of its own."""
+    """The library wraps some exceptions as arguments of its own."""
     return next((argument for argument in error.args if isinstance(argument, BaseException)), None)

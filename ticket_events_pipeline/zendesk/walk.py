@@ -1,8 +1,7 @@
-"""The walk along a stream: given a page, which start_time is asked next, or why there is nothing more to ask.
+"""Rules of paging: given a page, the start_time of the next request, or that the stream has ended.
 
-Pure rules, and the little memory they need. Who asks, waits and retries is in `client`. The facts behind the rules:
-`next_page` is never null, `end_of_stream` may be missing, a page may stand still for ever, and `end_time` may be wrong. So the
-rows decide how far a page leads: a request never starts later than the newest row that was delivered.
+The rules answer these facts: `next_page` is never null, `end_of_stream` may be missing, the server may repeat a page for ever,
+and `end_time` may be wrong. So the rows decide how far a page leads: no request starts later than the newest delivered row.
 https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the-incremental-export-api/
 """
 
@@ -23,22 +22,21 @@ from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage
 
 MAX_REPEATS = 5
-"""How often the same start_time is asked again before the walk ends or fails."""
+"""How often the same start_time is requested again before the walk ends or fails."""
 
 STALLED_WAIT_SECONDS = 15.0
-"""Before asking a stalled stream again: MAX_REPEATS of them outlast the minute that the server withholds."""
-
+"""Wait before a retry on a stalled stream: MAX_REPEATS of them exceed the minute that the server withholds."""
 
 MAX_EMPTY_PAGES = 10
-"""Pages without rows in a row, whatever their end_time says, at which the walk fails: a server may never stop sending them."""
+"""Consecutive empty pages at which the walk fails, regardless of their end_time: a server may never stop sending them."""
 
 NEAR_NOW_SECONDS = 300
-"""So close to the server's now, rows may be withheld for a while, and clocks differ."""
+"""Within this time before now, the server may withhold rows for a while, and clocks may differ."""
 
 
 @dataclass(frozen=True)
 class Continue:
-    """Ask `start_time` next, `wait_seconds` from now; with pages of full size again if `wants_full_page`."""
+    """Request `start_time` next, in `wait_seconds`; with full-size pages again if `wants_full_page`."""
 
     start_time: int
     wait_seconds: float = 0.0
@@ -47,20 +45,20 @@ class Continue:
 
 @dataclass(frozen=True)
 class End:
-    """Everything before `watermark` (epoch seconds, not yet clamped) has been read, as far as the server shows it."""
+    """Everything that the server shows before `watermark` (epoch seconds, not yet clamped) has been read."""
 
     watermark: int
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What the rows of a page prove, whatever the envelope says.
+    """What the rows of a page prove, regardless of the envelope.
 
     Attributes:
-        newest: epoch second of the newest row that is not dated ahead (where rows don't ascend, see `_newest`); the page's
-            start where all are.
-        is_one_second: every row lies in the same second, and none is dated ahead.
-        reaches_now: rows that are dated ahead follow, in order, behind all others: nothing up to now is missing.
+        newest: epoch second of the newest row that is not in the future (where rows don't ascend, see `_newest`); the page's
+            start if all rows are.
+        is_one_second: all rows are in the same second, and none is in the future.
+        reaches_now: the rows in the future come after all others, so nothing up to now is missing.
     """
 
     newest: int
@@ -69,7 +67,7 @@ class Proof:
 
 
 def proof_of(page: EventPage, now: float) -> Proof | None:
-    """What the rows of `page` prove at `now` (epoch seconds); None if no row from its start on has a readable time."""
+    """What the rows of `page` prove at `now` (epoch seconds); None if no row at or after its start has a readable time."""
     seconds = page.seconds[page.seconds >= page.start_time]
     if not len(seconds):
         return None
@@ -83,10 +81,10 @@ def proof_of(page: EventPage, now: float) -> Proof | None:
 
 
 def _newest(seconds: NDArray[np.int64], start_time: int) -> int:
-    """The second that rows lead to, in the page's order.
+    """The second up to which the rows, in the page's order, have been delivered.
 
-    Rows ascend. Where they don't, the last row leads: one that is dated far ahead of those behind it must not carry the walk
-    past them. If the last one leads nowhere, the newest does.
+    Rows ascend. Where they don't, the last row counts: a row far later than those after it must not make the walk skip them.
+    If the last row is not after the page's start, the newest row counts.
     """
     if not len(seconds):
         return start_time
@@ -94,18 +92,18 @@ def _newest(seconds: NDArray[np.int64], start_time: int) -> int:
 
 
 def decide(page: EventPage, *, new_ids: int, repeats: int, now: float | None = None) -> Continue | End:
-    """What follows `page`, of whose rows `new_ids` were not seen on the last pages.
+    """The step after `page`, which holds `new_ids` rows that the last pages did not have.
 
-    `repeats` is how often this start_time was asked before. `now` (epoch seconds) tells which rows are dated ahead; without
-    it the page's server time does.
+    `repeats` is how often this start_time was requested before. `now` (epoch seconds) decides which rows are in the future; its
+    default is the page's server time.
 
     Raises:
-        OverfullSecondError: the server caps the page in the middle of a second and never gets past it.
-        DataError: the server says there is more and never sends it.
+        OverfullSecondError: the server cuts the page off within a second and never gets past that second.
+        DataError: the server says that more rows follow and never sends them.
     """
     now = _now(page) if now is None else now
     proof = proof_of(page, now)
-    if page.end_of_stream:  # before end_time is looked at: it may lie before the page's only row
+    if page.end_of_stream:  # before end_time is considered: it may be earlier than the page's only row
         return End(_end_of(page, proof))
     following = _claimed_start(page, now) if proof is None else _proven_start(page, proof, now)
     if proof is None and page.end_of_stream is False and (not repeats or _leaps(page, following, now)):
@@ -114,7 +112,7 @@ def decide(page: EventPage, *, new_ids: int, repeats: int, now: float | None = N
         return End(following) if _is_caught_up(page, following, now) else Continue(following)
     if proof is not None and proof.reaches_now:
         return End(page.start_time)
-    if repeats < _patience(page, now) and (again := _ask_again(page, new_ids=new_ids)):
+    if repeats < _max_repeats(page, now) and (again := _ask_again(page, new_ids=new_ids)):
         return again
     if len(page.rows) >= page.page_limit:
         raise _overfull(page)
@@ -124,10 +122,10 @@ def decide(page: EventPage, *, new_ids: int, repeats: int, now: float | None = N
 
 
 def clamped_watermark(page: EventPage, watermark: int) -> int:
-    """`watermark` kept the stream's lag behind the server's time at `page`, within which rows still turn up.
+    """`watermark`, but at least the stream's lag before the server time of `page`, since rows may still arrive within it.
 
-    A row dated in the future, as breaches are, would else declare read what has not happened yet. Without a server time the
-    page's own start holds: our clock is not trusted with it.
+    Without this limit, a row in the future, such as a breach, would declare a time as read that has not come yet. Without a
+    server time the page's start is the limit: the wall clock is not trusted here.
     """
     if page.server_time is None:
         return min(watermark, page.start_time)
@@ -135,16 +133,16 @@ def clamped_watermark(page: EventPage, watermark: int) -> int:
 
 
 def row_key(row: dict[str, Any]) -> Hashable:
-    """What makes two rows the same event: the id, per shape (audits and metric events number apart)."""
+    """The key by which rows are deduped: the id, per shape (audits and metric events have separate ids)."""
     row_id = row.get("id")
     return ("child_events" in row, row_id if isinstance(row_id, int | str) else _likeness(row))
 
 
 class Walk:
-    """Where one walk stands. Remembers the rows of the last start_time's pages and the page before: repeats come from there.
+    """State of one walk. Keeps the rows of the last start_time's pages and of the page before, which duplicates come from.
 
-    Now is the later of `clock` and the answer's `Date`: a clock that is behind would end the walk too early, one that is ahead
-    only makes it ask for a start_time that the server refuses as too recent.
+    Now is the later of `clock` and the response's `Date`: a slow clock would end the walk too early, a fast one only leads to a
+    start_time that the server refuses as too recent.
     """
 
     def __init__(self, start_time: int, *, clock: Clock = wall_clock) -> None:
@@ -156,13 +154,13 @@ class Walk:
         self._starts_at_a_row = False
 
     def take(self, page: EventPage) -> Continue | End:
-        """What follows `page`, the answer to this walk's start_time.
+        """The step after `page`, the response to this walk's start_time.
 
         Raises:
             OverfullSecondError, DataError: see `decide`; DataError also for MAX_EMPTY_PAGES in a row.
         """
         now = max(self._clock(), page.server_time or 0.0)
-        # Elsewhere it decides nothing, and looking at a thousand rows takes its time.
+        # The ids of other pages decide nothing, and comparing a thousand rows is slow.
         new_ids = self._new_ids(page) if _may_stand_still(page, now) else len(page.rows)
         step = decide(page, new_ids=new_ids, repeats=self._repeats, now=now)
         if self._lacks_its_first_row(page, now):
@@ -179,11 +177,11 @@ class Walk:
         return step
 
     def _lacks_its_first_row(self, page: EventPage, now: float) -> bool:
-        """Whether the page holds no row that can be read, though the one before held a row of this very second."""
+        """Whether the page has no row with a readable time, although the page before had a row in this second."""
         return self._starts_at_a_row and not page.end_of_stream and proof_of(page, now) is None
 
     def _asked_again_for_it(self, page: EventPage, step: Continue | End) -> Continue | End:
-        """Such a page is asked for once more. Then it may be the end, but leads nowhere else: rows would be skipped."""
+        """One retry of such a page. After it the stream may end, but the walk must not move ahead: it would skip rows."""
         if not self._repeats:
             return Continue(page.start_time, wait_seconds=STALLED_WAIT_SECONDS)
         if isinstance(step, Continue) and step.start_time > page.start_time:
@@ -197,8 +195,8 @@ class Walk:
 
 def _likeness(row: dict[str, Any]) -> bytes | str:
     try:
-        return hashlib.blake2b(repr(row).encode(), digest_size=16).digest()  # a page's texts are not kept a second time
-    except RecursionError:  # nested as deep as the stack; such rows can't be told apart, and needn't be
+        return hashlib.blake2b(repr(row).encode(), digest_size=16).digest()  # a second copy of a page's texts would take memory
+    except RecursionError:  # nested as deep as the stack; such rows need not be distinguished
         return "nested too deep"
 
 
@@ -207,7 +205,7 @@ def _now(page: EventPage) -> float:
 
 
 def _claimed(page: EventPage) -> int | None:
-    """The next start_time by the envelope, if it lies ahead; of two that do, the nearer, which can only repeat rows."""
+    """The next start_time by the envelope, if it is later; of two, the earlier one, which can only repeat rows."""
     ahead = [value for value in (page.end_time, page.next_start_time) if value is not None and value > page.start_time]
     if page.end_time is not None and page.end_time <= page.start_time:
         return None
@@ -215,15 +213,16 @@ def _claimed(page: EventPage) -> int | None:
 
 
 def _claimed_start(page: EventPage, now: float) -> int | None:
-    """The next start_time behind a page whose rows prove nothing: what it claims, unless that is still to come."""
+    """The next start_time after a page whose rows prove nothing: what it claims, unless that is in the future."""
     claimed = _claimed(page)
     return None if claimed is None or claimed > now + NEAR_NOW_SECONDS else claimed
 
 
 def _proven_start(page: EventPage, proof: Proof, now: float) -> int | None:
-    """The next start_time if it lies ahead: as claimed, but no later than the rows prove; where nothing is claimed, as proven.
+    """The next start_time, if it is later: as claimed, but no later than the rows prove; as proven if nothing is claimed.
 
-    The server enlarges a page to hold a whole second, and ends it one second later. Else the last second may go on.
+    The server enlarges a page to hold a whole second, and then claims the second after it. Otherwise more rows of the last
+    second may follow.
     """
     claimed = _claimed(page)
     if proof.is_one_second and _holds_its_second(page, proof, claimed):
@@ -231,19 +230,19 @@ def _proven_start(page: EventPage, proof: Proof, now: float) -> int | None:
     if proof.newest > page.start_time:
         return proof.newest if claimed is None else min(claimed, proof.newest)
     if proof.reaches_now and claimed is not None and len(page.rows) >= page.page_limit:
-        # A full page, of which only the start has happened by now: more of that may follow if rows don't come by their time.
+        # A full page whose later rows are in the future: more past rows may follow if rows are not in order of time.
         return claimed if claimed <= now else None
     return None
 
 
 def _holds_its_second(page: EventPage, proof: Proof, claimed: int | None) -> bool:
-    if len(page.rows) > PAGE_LIMIT:  # no page is that long but one enlarged for its second, whatever its end_time says
+    if len(page.rows) > PAGE_LIMIT:  # only a page enlarged for its second is that long, regardless of its end_time
         return True
     if claimed is None:
         return False
     if claimed == proof.newest + 1 or (claimed > proof.newest and len(page.rows) > page.page_limit):
         return True
-    # One that wasn't enlarged and claims more is asked for again from that second on, if that makes a difference.
+    # A page that wasn't enlarged and claims more is requested again from that second, if that differs from its start.
     return claimed > proof.newest == page.start_time and len(page.rows) < page.page_limit
 
 
@@ -256,30 +255,30 @@ def _end_of(page: EventPage, proof: Proof | None) -> int:
 
 
 def _may_stand_still(page: EventPage, now: float) -> bool:
-    """Whether it may matter which rows of the page are new."""
+    """Whether the page may leave the walk at its start_time, so that it matters which rows are new."""
     if page.end_of_stream:
         return False
     proof = proof_of(page, now)
     return proof is None or _proven_start(page, proof, now) is None
 
 
-def _patience(page: EventPage, now: float) -> int:
-    """How often the page's start_time is asked again: an empty page that is far from now won't fill by waiting."""
+def _max_repeats(page: EventPage, now: float) -> int:
+    """How often the page's start_time may be requested again: an empty page far from now won't fill by waiting."""
     return MAX_REPEATS if page.rows or page.start_time > now - NEAR_NOW_SECONDS else 1
 
 
 def _leaps(page: EventPage, following: int | None, now: float) -> bool:
-    """Whether a page without rows says that more follows, but later: a page holds what there is from its start on.
+    """Whether an empty page claims rows at a later start_time, although a page holds all there is from its start.
 
-    Who went on there would skip rows if the answer is wrong. It may be right the next time.
+    Continuing there would skip rows if the response is wrong. A retry may bring the right one.
     """
     return following is not None and not page.rows and not _is_caught_up(page, following, now)
 
 
 def _is_caught_up(page: EventPage, start_time: int, now: float) -> bool:
     if not page.rows and start_time >= now - page.stream.lag_seconds:
-        return True  # such a server may say for ever that more follows; a day is complete only when it ended before that
-    # The server would refuse it as too recent; without its time only asking can tell.
+        return True  # such a server may say for ever that more follows; a day is complete only if it ended before that
+    # The server would refuse it as too recent; without a server time, only a request can show that.
     return page.server_time is not None and start_time > now - MINIMUM_AGE_SECONDS
 
 
@@ -287,7 +286,7 @@ def _ask_again(page: EventPage, *, new_ids: int) -> Continue | None:
     if new_ids:
         return Continue(page.start_time)
     if len(page.rows) >= page.page_limit:
-        # A small page may be pinned where a full one isn't: the size was halved for the server's sake, not for the data's.
+        # A small page may get stuck where a full one doesn't: the size was halved to relieve the server.
         return Continue(page.start_time, wants_full_page=True) if page.page_limit < PAGE_LIMIT else None
     return Continue(page.start_time, wait_seconds=STALLED_WAIT_SECONDS) if page.end_of_stream is False else None
 

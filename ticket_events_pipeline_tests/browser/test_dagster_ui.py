@@ -1,4 +1,4 @@
-"""In a real browser: the report and Dagster's UI say the same of yesterday, which is what the stored table says."""
+"""In a real browser, the report and Dagster's UI show the figures of yesterday's stored table."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def yesterday():
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """The demo's thirty days, and the instance that knows them."""
+    """The demo's thirty days, and the instance in which they are recorded."""
     place = new_place(tmp_path_factory.mktemp("browser"), ZENDESK_SANDBOX="1")
     ended = place.ticket_events("demo")
     assert ended.code == 0, ended.output

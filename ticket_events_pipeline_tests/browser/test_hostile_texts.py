@@ -1,4 +1,4 @@
-"""What strangers write into an account shows as text wherever the pipeline shows it, in a real browser and in the terminal."""
+"""Whatever customers write into an account shows as plain text, in a real browser and in the terminal."""
 
 from pathlib import Path
 

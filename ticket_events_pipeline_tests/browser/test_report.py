@@ -12,7 +12,7 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.browser import faults, is_wider_than_its_window, opened_browser
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.hand_made_reports import DAY, LATE, day_report, with_texts
-from ticket_events_pipeline_tests.unit.report.test_page import HOSTILE
+from ticket_events_pipeline_tests.support.hostile_texts import HOSTILE
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def unfolded(page):
 
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "light"), (1400, "dark"), (400, "dark")])
 def test_thirty_days_of_the_simulated_account_are_accessible(demo, width, scheme):
-    """No grave fault that axe-core knows, with everything unfolded; nothing wider than the window; nothing asked for."""
+    """axe-core finds no serious fault with every part unfolded; no part is wider than the window; no request is sent."""
     with opened_browser(width=width, scheme=scheme) as page:
         seen = watched(page)
         for path in (demo, demo.parents[1] / "explained.html"):

@@ -139,7 +139,7 @@ def test_a_red_day_stays_red_after_a_run_whose_asset_failed(deployment, monkeypa
     deployment.fetch(FIRST, SECOND)
     with_rows(cell_flipped)(deployment.root, METRIC, DAY)
     assert not checked(deployment, SECOND)[METRIC, WHOLE][0]
-    monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "nobodys")
+    monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "invalid")
     assert not deployment.run("fetch_ticket_events", THIRD).success
     assert not checked(deployment, FIRST)[METRIC, WHOLE][0]
 

@@ -15,9 +15,9 @@ from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline_tests.properties.test_ingest import DAYS as COUNT
-from ticket_events_pipeline_tests.properties.test_ingest import FIRST, streams, truth
 from ticket_events_pipeline_tests.support.contradicting_account import CHANGES, END_TIMES, HOUR, YEAR_2100, ContradictingAccount
+from ticket_events_pipeline_tests.support.drawn_streams import DAYS as COUNT
+from ticket_events_pipeline_tests.support.drawn_streams import FIRST, streams, truth
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, ownership_of, stored_ids
 from ticket_events_pipeline_tests.support.quality_cases import named, verified
@@ -31,10 +31,10 @@ both_zones = pytest.mark.parametrize("zone", ["UTC", pytest.param("America/New_Y
 
 
 def read(account, root, stream, days, *, log=None, clock=None):
-    """The days of a pass, and how many requests it made. The pass has the account's clock unless another one is given."""
+    """The days of a fetch, and how many requests it sent. The fetch has the account's clock unless another one is given."""
     clock, log = clock or account.clock, [] if log is None else log
     with account.serving() as server, client_at(server.url, clock=clock, log=log.append) as client:
-        passed = fetch_days(
+        committed = fetch_days(
             client,
             FolderStore(root),
             stream=STREAMS[stream],
@@ -43,7 +43,7 @@ def read(account, root, stream, days, *, log=None, clock=None):
             clock=clock,
             log=log.append,
         )
-        return list(passed), len(server.requests)
+        return list(committed), len(server.requests)
 
 
 def days_of(zone="UTC", *, first="2026-03-07", count=3):
@@ -51,7 +51,7 @@ def days_of(zone="UTC", *, first="2026-03-07", count=3):
 
 
 def spread(stream, days, *, rows=150):
-    """Rows over the days and half a day beyond, the first a second behind midnight."""
+    """Rows over the days and half a day beyond, the first a second after midnight."""
     step = (days[-1].end + 43_200 - days[0].start) // rows
     return {stream: [ROW_OF[stream](n + 1, days[0].start + 1 + n * step) for n in range(rows)]}
 
@@ -76,7 +76,7 @@ def assert_exact(account, root, stream, days):
 @both_zones
 @pytest.mark.parametrize("end", ["present", "absent"])
 @pytest.mark.parametrize("change", END_TIMES)
-def test_whatever_end_time_says_no_row_is_lost_and_at_most_one_request_more_is_made(tmp_path, stream, zone, end, change):
+def test_no_end_time_loses_a_row_or_costs_more_than_one_request(tmp_path, stream, zone, end, change):
     days = days_of(zone)
     account = ContradictingAccount(spread(stream, days), later_than(days), page_limit=20, end_of_stream=end)
     _, undisturbed = read(account, tmp_path / "undisturbed", stream, days)
@@ -90,8 +90,8 @@ def test_whatever_end_time_says_no_row_is_lost_and_at_most_one_request_more_is_m
 
 
 @both_streams
-def test_a_stream_whose_end_time_jumps_ahead_three_hours_loses_no_row_at_the_cost_of_one_request(tmp_path, stream):
-    """Also where the page is one second, which the server enlarges: then the claim of the next second is all that counts."""
+def test_an_end_time_three_hours_ahead_costs_one_request_and_no_row(tmp_path, stream):
+    """Also where a page is one second, which the server enlarges: then only the next second can be claimed."""
     days = days_of(count=1)
     noon = days[0].start + 12 * HOUR
     crowded = [ROW_OF[stream](1000 + n, noon) for n in range(50)]
@@ -149,7 +149,7 @@ def test_86400_empty_advancing_pages_end_after_ten_and_say_why(tmp_path, stream)
 
 @both_streams
 @pytest.mark.parametrize("end_time", [None, 0, YEAR_2100])
-def test_an_empty_page_that_says_more_follows_is_asked_for_once_more_and_then_fails(tmp_path, stream, end_time):
+def test_an_empty_page_that_says_more_follows_is_requested_once_more_and_then_fails(tmp_path, stream, end_time):
     days = days_of()
     account = ContradictingAccount(spread(stream, days), later_than(days), changes={0: lambda a: a.empty(end_time)})
     read(account, tmp_path, stream, days)
@@ -186,10 +186,10 @@ def test_a_count_that_differs_from_the_rows_is_logged_and_verify_names_the_page(
     ((done,), _) = read(account, tmp_path, stream, days, log=log)
     start_time = done.footer.pages[1].start_time
     assert [(page.server_count, page.count) for page in done.footer.pages][:2] == [(25, 25), (32, 25)]
-    told = [line for line in log if "count" in line]
-    assert len(told) == 1
-    assert f"{stream}: the page from " in told[0]
-    assert f"(start_time={start_time}) says count 32, but 25 rows came" in told[0]
+    lines = [line for line in log if "count" in line]
+    assert len(lines) == 1
+    assert f"{stream}: the page from " in lines[0]
+    assert f"(start_time={start_time}) says count 32, but 25 rows came" in lines[0]
     assert f"(start_time={start_time}) said count 32, but 25 rows came" in named(tmp_path, stream, days)[days[0]]
     account.behave()
     read(account, tmp_path, stream, days)
@@ -197,13 +197,13 @@ def test_a_count_that_differs_from_the_rows_is_logged_and_verify_names_the_page(
 
 
 @both_streams
-def test_more_rows_than_the_count_says_are_noted_by_verify_and_nothing_is_wrong_with_the_day(tmp_path, stream):
+def test_more_rows_than_the_count_are_a_note_of_verify_and_no_finding(tmp_path, stream):
     days = days_of(count=1)
     account = ContradictingAccount(spread(stream, days, rows=60), later_than(days), always=CHANGES["a count that is too small"])
     read(account, tmp_path, stream, days)
-    (verdict,) = verified(tmp_path, stream, days)
-    assert verdict.is_whole
-    assert "said count 59, but 60 rows came" in " ".join(verdict.notes)
+    (finding,) = verified(tmp_path, stream, days)
+    assert finding.is_whole
+    assert "said count 59, but 60 rows came" in " ".join(finding.notes)
 
 
 # Clocks.
@@ -211,7 +211,7 @@ def test_more_rows_than_the_count_says_are_noted_by_verify_and_nothing_is_wrong_
 
 @both_streams
 @both_zones
-def test_date_three_hours_ahead_for_one_answer_leaves_the_day_open_and_the_next_run_makes_it_exact(tmp_path, stream, zone):
+def test_one_date_three_hours_ahead_leaves_the_day_open_until_the_next_run(tmp_path, stream, zone):
     days = days_of(zone, count=1)
     evening = days[0].end - 2 * HOUR
     rows = [ROW_OF[stream](n, days[0].start + n * 600) for n in range(1, 144)]
@@ -247,16 +247,16 @@ def test_clocks_that_differ_by_more_than_five_minutes_are_logged_once_with_both_
         account = ContradictingAccount(spread(stream, days), later_than(days), page_limit=20)
         clock = Moment(account.clock.now - apart)
         read(account, tmp_path / str(apart), stream, days, clock=clock, log=log)
-        told = [line for line in log if "clocks differ" in line]
-        assert len(told) == expected
-        for line in told:
+        lines = [line for line in log if "clocks differ" in line]
+        assert len(lines) == expected
+        for line in lines:
             assert "127.0.0.1 says 2026-03-10T13:53:20Z in the Date header" in line
             assert "this machine says 2026-03-10T13:" in line
 
 
 @both_streams
 @both_zones
-def test_without_a_date_a_day_is_complete_24_hours_after_its_end_if_the_stream_was_read_to_its_end(tmp_path, stream, zone):
+def test_without_a_date_a_day_read_to_the_streams_end_is_complete_24_hours_later(tmp_path, stream, zone):
     """The case `no-date-header`, at the edge: an event at eight on the second of three days."""
     days = days_of(zone, first="2026-03-01")
     rows = {"ticket_events": [], "ticket_metric_events": [ROW_OF["ticket_metric_events"](1, days[1].start + 8 * HOUR)]}
@@ -267,10 +267,10 @@ def test_without_a_date_a_day_is_complete_24_hours_after_its_end_if_the_stream_w
         account = ContradictingAccount(rows, clock, always=CHANGES["no Date"])
         done, _ = read(account, root, stream, days, log=log)
         assert [one.footer.complete for one in done] == expected
-        told = [line for line in log if "Date" in line]
-        assert len(told) == 1
-        assert "Answers of 127.0.0.1 carry no readable Date header" in told[0]
-        assert "proxy" in told[0]
+        lines = [line for line in log if "Date" in line]
+        assert len(lines) == 1
+        assert "Answers of 127.0.0.1 carry no readable Date header" in lines[0]
+        assert "proxy" in lines[0]
         assert named(root, stream, days[:1], now=clock.now) == {}
     clock.now = days[-1].end + 86_400
     done, _ = read(account, root, stream, days, log=log)
@@ -294,8 +294,8 @@ def test_without_a_date_and_without_an_end_of_stream_a_day_stays_open(tmp_path):
 
 @given(streams(), st.sampled_from(sorted(STREAMS)), st.data())
 @settings(max_examples=EXAMPLES, deadline=None)
-def test_stored_days_equal_the_truth_or_the_run_fails_and_harms_nothing(drawn, stream, data):
-    """Any answers contradict themselves; some days stand already. Then a run without contradictions makes every day exact."""
+def test_stored_days_equal_the_account_or_the_run_fails_and_changes_nothing(drawn, stream, data):
+    """Any answers contradict themselves; some days are stored already. A run without contradictions then makes all exact."""
     zone, rows = drawn
     days = days_between(Day.parse(FIRST, zone), Day.parse(FIRST, zone).plus(COUNT - 1))
     clock = Moment(days[-1].end + data.draw(st.integers(LAG[stream] + 60, 90_000)))
@@ -308,8 +308,8 @@ def test_stored_days_equal_the_truth_or_the_run_fails_and_harms_nothing(drawn, s
     )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        stand = data.draw(st.booleans())
-        if stand:
+        is_stored = data.draw(st.booleans())
+        if is_stored:
             read(account, root, stream, days)
         account.answered, account.changes = 0, {n: CHANGES[name] for n, name in data.draw(numbered).items()}
         always = data.draw(st.none() | st.sampled_from(sorted(CHANGES)))
@@ -318,11 +318,11 @@ def test_stored_days_equal_the_truth_or_the_run_fails_and_harms_nothing(drawn, s
             read(account, root, stream, days)
         for day in days:
             footer = read_raw_footer(FolderStore(root), stream, day)
-            if stand or (footer is not None and footer.complete):
+            if is_stored or (footer is not None and footer.complete):
                 assert stored_ids(root, stream, day) == expected_ids(account, stream, day)
         account.behave()
         read(account, root, stream, days)
-        # A day that was open keeps the pages of its first reading in its ledger, miscounted ones too; read again, it hasn't.
+        # An open day keeps the pages of its first reading, wrong counts included; a day that is read again doesn't.
         done, _ = read(account, root, stream, days)
         assert all(one.footer.complete for one in done)
         assert_exact(account, root, stream, days)

@@ -28,7 +28,7 @@ def ui(place):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_backfill_of_everything_is_two_runs_and_the_sensor_asks_for_no_third(ui, place):
+def test_a_backfill_of_everything_is_two_runs_and_the_sensor_requests_no_third(ui, place):
     today = Day.containing(wall_clock())
     days = days_between(today.plus(-10), today.plus(-1))
     (repository,) = ui.query(WORKSPACE)["repositoriesOrError"]["nodes"]

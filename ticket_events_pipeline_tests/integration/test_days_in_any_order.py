@@ -61,7 +61,7 @@ def test_days_fetched_one_by_one_in_any_order_equal_those_of_one_range(tmp_path,
 
 
 @pytest.mark.parametrize("stream", ["ticket_events", "ticket_metric_events"])
-def test_the_footer_tells_each_fact_as_text(tmp_path, stream):
+def test_the_footer_has_each_fact_as_text(tmp_path, stream):
     """Times as epoch seconds, booleans as true and false, the partition as an ISO date, the ledger as JSON."""
     days = days_between(Day.parse("2026-03-07", "America/New_York"), Day.parse("2026-03-10", "America/New_York"))
     clock.now = days[-1].start + 12 * HOUR
@@ -94,8 +94,8 @@ def test_the_footer_tells_each_fact_as_text(tmp_path, stream):
     assert walked == set(requests)
 
 
-def test_a_file_does_not_know_the_folder_that_it_lies_in(tmp_path):
-    """No column `date` stands in the files, and nothing of this machine in their footers."""
+def test_a_file_does_not_depend_on_the_folder_that_holds_it(tmp_path):
+    """No file has a column `date`, and no footer names this machine."""
     day = Day.parse("2026-03-02")
     clock.now = day.end + HOUR
     with SandboxServer(account, clock=clock) as server:

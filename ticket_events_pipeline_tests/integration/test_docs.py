@@ -113,7 +113,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert "sla_policy_title" in (tmp_path / "reference" / "tables" / "index.html").read_text()
 
 
-def test_the_queries_of_the_docs_run_as_they_stand(tmp_path, monkeypatch, capsys):
+def test_the_queries_of_the_docs_run_unchanged(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with deployed(tmp_path / "data", now=Day.parse("2026-03-20").start) as deployment:
         breach = {

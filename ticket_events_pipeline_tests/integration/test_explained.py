@@ -30,9 +30,9 @@ from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
-from ticket_events_pipeline_tests.properties.test_sla import audits, histories
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.damages import rewrite, without_estimates
+from ticket_events_pipeline_tests.support.drawn_histories import audits, histories
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
 from ticket_events_pipeline_tests.support.released import released_columns
 from ticket_events_pipeline_tests.support.sla_cases import Clock
@@ -41,7 +41,7 @@ from ticket_events_pipeline_tests.support.sla_roots import all_audits, all_event
 EXAMPLE = json.loads((SAMPLES / "sla_worked_example.json").read_text())
 RELEASED = {column.name for column in released_columns(DAILY_SLA_BREACH_SUMMARY_TABLE)}
 FIGURES = [name for name in (*COUNTS, "breached_tickets") if name in RELEASED]
-"""The query finds the events of these: that of a newer figure can wait for its release."""
+"""The query covers these: a newer figure may follow with its release."""
 METRIC_EVENT = ("ticket_id", "metric", "instance_id", "id", "type", "deleted")
 TRACED_EVENT = ("ticket_id", "metric", "instance_id", "event_id", "type", "deleted")
 OF_EVENTS = {"breach_events", "withdrawn_breaches"}
@@ -52,7 +52,7 @@ EXAMPLES = int(os.environ.get("TRACE_EXAMPLES", "6"))
 
 
 def trace(root, day, **wanted):
-    """What the query of the page finds, as it stands there but for its first lines."""
+    """The rows of the page's query, unchanged but for its first lines."""
     script = trace_query()
     for name, value in {"root": str(root), "day": str(day), "figure": None, **wanted}.items():
         script, found = re.subn(
@@ -188,7 +188,7 @@ def test_every_figure_of_any_history_is_traced(history, data, timezone):
 
 
 def test_a_target_is_traced_from_a_carried_over_clock(tmp_path):
-    """What comes after a month of silence makes a new target, whatever still lies in the files."""
+    """An event after a month of silence makes a new target, whatever the files still hold."""
     forgotten = Clock().apply(9, 60).add("fulfill", 10).add("breach", 24 * 33)
     paused = Clock(ticket_id=2, first_id=11).add("activate", 8).apply(9, 60).add("fulfill", 10)
     paused.add("pause", 24 * 33).apply(24 * 33 + 1, 60, 12)
@@ -207,7 +207,7 @@ def test_a_target_is_traced_from_a_carried_over_clock(tmp_path):
     assert (row["ticket_id"], row["event_id"]) == (1, 3)
     assert [row["event_id"] for row in trace(tmp_path, days[33], figure="active_eod") if row["ticket_id"] == 1] == [3]
     started = {row["ticket_id"]: row["event_id"] for row in trace(tmp_path, days[33], figure="targets_started")}
-    # Ticket 3's policy waited for the activate; of ticket 5 it is forgotten that it ever had one.
+    # Ticket 3's policy waited for the activate; ticket 5's is too old to be remembered.
     assert started == {2: 15, 3: 25, 5: 44}
     assert {row["event_id"] for row in trace(tmp_path, days[0], figure="targets_started") if row["ticket_id"] == 4} == {35}
 
@@ -282,7 +282,7 @@ def test_the_audits_show_which_targets_were_deleted_and_restored(tmp_path):
     ],
 )
 def test_a_deletion_is_read_whatever_else_an_audit_holds(tmp_path, more, is_deleted):
-    """But for what is nested deeper than the tables' maker reads."""
+    """Except for values that are nested deeper than the pipeline reads."""
     clock = Clock().apply(9, 60).ticket(10, "deleted")
     sla_root(tmp_path, clock.events, Clock.DAY, Clock.DAY, audits=clock.audits)
 
@@ -347,7 +347,7 @@ def test_of_an_event_in_both_streams_the_later_fetch_is_traced(tmp_path, audits_
 
 
 def test_an_event_that_moved_to_another_day_counts_there(tmp_path):
-    """What neither takes part nor is looked at doesn't count: a measure, a deleted fulfil, an instance 0, what lies ahead."""
+    """These events count for nothing: a measure, a deleted fulfil, an instance 0, an event dated ahead."""
     first, second = Clock.DAY, Clock.DAY.plus(1)
     clock = Clock().add("activate", 8).apply(9, 60).add("breach", 10).add("fulfill", 11, deleted=True)
     running = Clock(ticket_id=2, first_id=21).apply(9, 60).events
@@ -484,7 +484,7 @@ def test_every_name_in_the_page_is_one_of_the_files_or_settings():
 
 
 def test_raw_html_in_the_markdown_would_be_text():
-    """Nothing of an account is in it; but a slip of the pen must not run either."""
+    """It holds no text of an account; but a mistake in it must not run either."""
     from ticket_events_pipeline.report.explained import _reader
 
     assert "<b>" not in _reader().render("a <b>bold</b> word")

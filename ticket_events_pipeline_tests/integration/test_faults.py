@@ -1,6 +1,6 @@
-"""Every fault that the line and the server are known for, in one pass over real HTTP: green, exact, and told in the log.
+"""Every known fault of the network and of the server, in one fetch over real HTTP: green, exact, and each in the log.
 
-Each alone, and how long is waited, is in `test_zendesk_retries`.
+Each fault alone, and how long is waited, is in `unit/zendesk/test_retry.py`.
 """
 
 import gc
@@ -59,15 +59,15 @@ def refused(status: int, body: str, headers: dict[str, str] | None = None, *, wa
     return Fault((answer,), (rf"{status} {re.escape(body)}; waiting {waits} s, then attempt 2",))
 
 
-def once(item: Item, told: str) -> Fault:
-    return Fault((item,), (told + r"; waiting \d+ s, then attempt 2",))
+def once(item: Item, logged: str) -> Fault:
+    return Fault((item,), (logged + r"; waiting \d+ s, then attempt 2",))
 
 
 PAGE = {"end_of_stream": True, "end_time": 1}
 
 
 def faults_of(stream: str, account: FaultyAccount) -> list[Fault]:
-    """All of them; those that a smaller page helps against come with the log of its halving."""
+    """All faults; those that a smaller page solves come with the log of its halving."""
     page = json.dumps({**PAGE, stream: []}).encode()
 
     statuses = [408, 409, 500, 502, 503, 504]
@@ -120,7 +120,7 @@ def stream_of(stream: str, rows: int) -> dict[str, list]:
 
 @contextmanager
 def reading(account: FaultyAccount, *, credentials=None, is_deaf=False, **options):
-    """A bench whose client reads the account; a server that is deaf hears from the first wait on."""
+    """A bench whose client reads the account; a server that is deaf accepts connections from the first wait on."""
     with ScriptedServer(account.script(), is_deaf=is_deaf) as server:
         made = Bench(server, credentials or BearerToken(SECRET), **{"timeout_seconds": 1, **options})
         made.time.now = account.time.now
@@ -155,7 +155,7 @@ def facts(done: list) -> list[tuple]:
 
 
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
-def test_a_pass_with_every_fault_between_its_pages_ends_exact_and_tells_of_each(tmp_path, stream):
+def test_a_fetch_with_every_fault_between_its_pages_is_exact_and_logs_each(tmp_path, stream):
     """Refused connections first, a token that ends in the middle, and every `next_page` leads to another host."""
     rows = stream_of(stream, 200)
     with reading(FaultyAccount(rows)) as undisturbed:
@@ -168,23 +168,23 @@ def test_a_pass_with_every_fault_between_its_pages_ends_exact_and_tells_of_each(
         with reading(account, **options) as made:
             assert facts(fetched(made, tmp_path / "disturbed", stream)) == expected
         assert elsewhere.requests == []
-    assert account.happened == len(account.faults), "the pass was over before all faults had happened"
+    assert account.happened == len(account.faults), "the fetch ended before all faults had happened"
     assert [stored_ids(tmp_path / "disturbed", stream, day) for day in DAYS] == [
         stored_ids(tmp_path / "undisturbed", stream, day) for day in DAYS
     ]
-    told = iter(made.log)
-    assert any("Connection refused" in line for line in told)
+    lines = iter(made.log)
+    assert any("Connection refused" in line for line in lines)
     for fault in account.faults:
-        for pattern in fault.told:
-            assert any(re.search(pattern, line) for line in told), f"the log doesn't tell, or not in its turn: {pattern}"
+        for pattern in fault.logged:
+            assert any(re.search(pattern, line) for line in lines), f"the log doesn't have it, or not in its order: {pattern}"
     assert len(account.granted) == 2
     assert made.asked("per_page")[-1] == ("1000" if stream == EVENTS else None), "pages didn't grow back"
     retries = [int(found[1]) for line in made.log if (found := re.search(WAITING, line))]
-    assert not Counter(retries) - Counter(round(seconds) for seconds in made.time.waits), "told and not waited"
+    assert not Counter(retries) - Counter(round(seconds) for seconds in made.time.waits), "logged and not waited"
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # the library leaves such an answer's socket to itself
-def test_headers_that_contradict_themselves_are_the_answers_fault_and_asked_for_again():
+def test_an_answer_with_contradicting_headers_is_requested_again():
     with bench((200, {"Content-Length": "5, 7"}, "{}"), last_page(1)) as made:
         assert [walked.requests for walked in made.walk()] == [2]
         assert "an answer with headers that contradict themselves; waiting" in made.log[0]
@@ -193,14 +193,14 @@ def test_headers_that_contradict_themselves_are_the_answers_fault_and_asked_for_
 
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
 @pytest.mark.parametrize(("status", "headers"), [(400, TEXT), (400, None), (422, TEXT), (422, None)])
-def test_an_answer_that_the_start_is_too_recent_ends_the_pass_green_and_its_day_open(tmp_path, stream, status, headers):
+def test_the_answer_too_recent_ends_the_fetch_green_and_leaves_its_day_open(tmp_path, stream, status, headers):
     rows = stream_of(stream, 100)
     with reading(FaultyAccount(rows)) as made:
         fetched(made, tmp_path / "later", stream)
         start_time = int(made.asked("start_time")[-20])
     account = FaultyAccount(rows)
-    told = status, {**(headers or {}), "Date": formatdate(start_time + 200, usegmt=True)}, too_recent(status, headers)[2]
-    answers = {str(start_time): told}
+    answer = status, {**(headers or {}), "Date": formatdate(start_time + 200, usegmt=True)}, too_recent(status, headers)[2]
+    answers = {str(start_time): answer}
     with ScriptedServer([lambda request: answers.get(request.query["start_time"], account.good(request))] * 200) as server:
         made = Bench(server, BearerToken(SECRET))
         with made.client:
@@ -222,7 +222,7 @@ def test_an_answer_that_the_start_is_too_recent_ends_the_pass_green_and_its_day_
         (404, AccountNotFoundError, "Check ZENDESK_SUBDOMAIN"),
     ],
 )
-def test_a_refusal_ends_a_pass_at_its_first_request_and_touches_nothing(tmp_path, status, kind, advice, shape):
+def test_a_refusal_ends_a_fetch_at_its_first_request_and_changes_nothing(tmp_path, status, kind, advice, shape):
     headers, body = SHAPES[shape]
     if (status, headers) == (403, HTML):  # the API answers in JSON: a page comes from what stands before it
         kind, advice = BlockedError, "The credentials were not checked"
@@ -259,7 +259,7 @@ def test_a_redirects_body_is_not_read_to_its_end():
 
 
 @pytest.mark.parametrize("client", [BearerToken(SECRET), ClientCredentials("id", SECRET)], ids=["token", "client"])
-def test_a_host_without_an_address_is_asked_for_again_later(client):
+def test_a_host_without_an_address_is_retried(client):
     with ScriptedServer() as server:
         made = Bench(server, client)
     made.client = type(made.client)(
@@ -290,8 +290,8 @@ def test_a_page_enlarged_for_a_crowded_second_is_taken_whole(tmp_path, stream, e
 
 @pytest.mark.parametrize("end_of_stream", ["present", "absent"])
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
-def test_a_second_that_the_server_never_gets_past_is_named_and_its_day_stays_open(tmp_path, stream, end_of_stream):
-    """What was finished before stands; nothing claims that the day is whole."""
+def test_an_overfull_second_is_named_and_its_day_stays_open(tmp_path, stream, end_of_stream):
+    """Days finished before stay; the day itself is not complete."""
     second, rows = crowded(stream, 2500)
     world = {"pinned": True, "end_of_stream": end_of_stream}
     with reading(FaultyAccount(rows, page_limit=1000, world=world)) as made:
@@ -326,7 +326,7 @@ def test_a_page_of_too_many_bytes_is_halved_until_it_fits_and_all_of_it_arrives(
 
 
 def test_a_customers_text_is_in_no_line_of_the_log_whatever_goes_wrong(tmp_path):
-    """A page that breaks off, that is no JSON, or that is too large is counted, not quoted."""
+    """A page that breaks off, that is no JSON, or that is too large is described by its size and not quoted."""
     private = b'{"ticket_events": [{"id": 1, "subject": "My IBAN is DE00 1234'
     bad: list[Item] = [(200, {}, private), cut(private, 60), (200, {}, [private.decode()]), (200, {}, private + b"\xff")]
     with bench(*bad, (200, {}, private * 9000), (500, {}, ""), max_page_bytes=100_000) as made:
@@ -343,8 +343,8 @@ def test_the_waits_that_a_server_asks_for_are_bounded_in_their_sum():
         assert made.time.waits == [290, 290, 290]
 
 
-def test_our_own_waits_grow_and_are_drawn_by_lot():
-    """Or everybody who was refused at one moment would come back at one moment."""
+def test_our_own_waits_grow_and_are_random():
+    """Otherwise all clients that were refused at one moment would return at one moment."""
 
     def waits() -> list[float]:
         with bench(*[(500, {}, "")] * 12) as made:

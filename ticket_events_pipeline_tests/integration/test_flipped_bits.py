@@ -44,7 +44,7 @@ FIRST, LAST = Day.parse("2026-03-02"), Day.parse("2026-03-07")
 DAY, NEXT = LAST.plus(-1), LAST
 AUDITS, METRIC = "ticket_events", "ticket_metric_events"
 NOW = LAST.end + 3600
-SEGMENT = "segment"
+JOURNAL_FILE = "journal file"
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +55,16 @@ def stored(tmp_path_factory):
             fetch(server, root, stream, str(FIRST), str(LAST), clock=clock)
     make_sla_days(root, FIRST, LAST)
     rows = read_partition(FolderStore(root), METRIC, DAY)
-    segment_of(root).write(journal_file_name(1), rows.schema, [rows], lambda parts: str(len(parts)))
+    journal_of(root).write(journal_file_name(1), rows.schema, [rows], lambda parts: str(len(parts)))
     return root
 
 
-def segment_of(root):
+def journal_of(root):
     return JournalFiles(FolderStore(root), METRIC, "pass")
 
 
 def path_of(root, what):
-    return root / (f"_inflight/segments/{METRIC}/pass/000001.parquet" if what == SEGMENT else partition_path(what, DAY))
+    return root / (f"_inflight/segments/{METRIC}/pass/000001.parquet" if what == JOURNAL_FILE else partition_path(what, DAY))
 
 
 # The readers. Each returns something comparable.
@@ -124,8 +124,8 @@ def next_fetch(root, stream):
     return found
 
 
-def segment(root):
-    folder = segment_of(root)
+def journal_file(root):
+    folder = journal_of(root)
     (part,) = folder.write(journal_file_name(2), TABLES[METRIC].schema, [TABLES[METRIC].schema.empty_table()], lambda _: "")
     run = folder.run(type(part)(journal_file_name(1), (0,), part.rows, 1000))
     return folder.text(journal_file_name(1)), [table.to_pylist() for table in run.tables()]
@@ -145,7 +145,7 @@ READERS = {
     ],
     TARGETS: [partial(made, make=make_summaries, asset=SUMMARY, day=DAY), report, checks],
     SUMMARY: [report, checks, alerts, partial(sla_days, first=DAY, last=DAY)],
-    SEGMENT: [segment],
+    JOURNAL_FILE: [journal_file],
 }
 
 

@@ -1,4 +1,4 @@
-"""The pipeline's own command, killed with -9 in the middle of a range and given again: exact, and nearly nothing read twice."""
+"""The command of a run, killed with -9 in the middle of a range and restarted: exact, and almost nothing is read twice."""
 
 import json
 import os
@@ -49,7 +49,7 @@ ROOTS = {"folder": folder_root, "bucket": bucket_root}
 
 
 class World:
-    """An account at a gate, a place to give commands at, and a root."""
+    """An account with a gate, a folder to run commands in, and a root."""
 
     def __init__(self, account, server, place, root):
         self.account, self.server, self.place, self.root = account, server, place, root
@@ -110,7 +110,7 @@ def world(request, tmp_path, monkeypatch):
 @pytest.mark.parametrize("stream", STREAMS)
 def test_killed_at_a_third_and_at_two_thirds_the_same_command_ends_exact(world, stream):
     world.kill_at(stream, PAGES // 3)
-    world.kill_at(stream, PAGES * 2 // 3)  # the first one had come to no segment, and is begun anew
+    world.kill_at(stream, PAGES * 2 // 3)  # the first one had written no journal file, and starts from the beginning
     world.finish(stream)
     assert world.stored(stream) == truth()
     assert world.account.asked <= PAGES + 1 + 24

@@ -5,7 +5,7 @@ import pytest
 from ticket_events_pipeline.errors import DaysHeldError, TransientError
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.store import Fence
-from ticket_events_pipeline_tests.integration.test_stores import put, read
+from ticket_events_pipeline_tests.support.file_contents import put, read
 from ticket_events_pipeline_tests.support.object_server import client
 
 LEASE = "_inflight/passes/stream.json"

@@ -19,7 +19,7 @@ from ticket_events_pipeline.storage.conditional_put import ConditionalPuts
 from ticket_events_pipeline.storage.object_connection import Patience, connect
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, write_partition
-from ticket_events_pipeline_tests.integration.test_stores import put, read
+from ticket_events_pipeline_tests.support.file_contents import put, read
 from ticket_events_pipeline_tests.support.object_server import BUCKET, KEY_ID, SECRET, client, exported
 
 DAY = Day.parse("2026-03-02")
@@ -298,10 +298,10 @@ def test_a_refusal_says_what_was_tried_and_what_to_fix(s3, store, attempt, statu
     s3.fail("/lake", status, code=code)
     with pytest.raises(UsageError, match=rf"TICKET_EVENTS_ROOT: can't \w+ s3://lake/tests/\S+ .*{words}") as caught:
         attempt(store)
-    assert_tells_no_secret(caught)
+    assert_shows_no_secret(caught)
 
 
-def assert_tells_no_secret(caught):
+def assert_shows_no_secret(caught):
     """Neither in its message, nor in the chained errors that a log prints."""
     printed = "".join(str(line) for line in caught.getrepr(chain=True, style="value").__str__().splitlines())
     assert SECRET not in printed
@@ -326,7 +326,7 @@ def test_retries_of_a_failing_store_end(s3, store, status):
     s3.fail("/lake", status)
     with pytest.raises(TransientError, match=rf"\({status}: SlowDown: Injected\.\)\. It was retried for a while") as caught:
         store.update("file", one_more)
-    assert_tells_no_secret(caught)
+    assert_shows_no_secret(caught)
 
 
 def test_an_unreachable_store_is_an_error_that_says_why(s3, s3_root):
@@ -464,7 +464,7 @@ def test_a_folder_needs_no_extra(tmp_path):
 
 
 def test_google_and_azure_can_be_opened(tmp_path):
-    """There is no server of theirs to test more."""
+    """No server of theirs is at hand to test more."""
     with exported({"AZURE_STORAGE_ACCOUNT_NAME": "account", "GOOGLE_SERVICE_ACCOUNT_KEY": "{}"}):
         for root in ("az://container/p", "abfss://container@account.dfs.core.windows.net/p"):
             assert open_store(root).url("file") == f"{root}/file"

@@ -1,4 +1,4 @@
-"""What a backfill would take: from stored days without a request, else by a few probes; and the command that tells it."""
+"""What a backfill would take: from stored days without a request, else by a few probes; and the command that prints it."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def account(days: list[Day], count: int) -> RecordedAccount:
 
 
 def no_source() -> None:
-    raise AssertionError("nobody is to be asked")
+    raise AssertionError("no request is to be sent")
 
 
 def planned(root: Path, days: list[Day], source=no_source) -> StreamPlan:
     return plan_stream(FolderStore(root), STREAMS[METRIC], days, now=NOW, source=source)
 
 
-def test_stored_days_are_told_as_they_are_and_the_others_as_those_around_them(tmp_path: Path) -> None:
-    """Without a request; what would be read again is named."""
+def test_stored_days_are_exact_and_other_days_are_estimated_from_their_neighbours(tmp_path: Path) -> None:
+    """Without a request; days that would be read again are named."""
     with SandboxServer(account(march(1, 31), 700), clock=Moment(NOW)) as server:
         fetch(server, tmp_path, METRIC, "2026-03-05", "2026-03-10", clock=Moment(NOW))
     path = tmp_path / partition_path(METRIC, march(10, 10)[0])
@@ -76,8 +76,8 @@ def test_stored_days_are_told_as_they_are_and_the_others_as_those_around_them(tm
     assert plan.size_basis.endswith("bytes a row, as stored on 5 days")
 
 
-def test_a_range_that_is_stored_whole_is_known_to_the_row(tmp_path: Path) -> None:
-    """An open day is not."""
+def test_a_range_that_is_stored_whole_has_an_exact_number_of_rows(tmp_path: Path) -> None:
+    """An open day has none."""
     with SandboxServer(account(march(30, 31), 10), clock=Moment(NOW)) as server:
         fetch(server, tmp_path, METRIC, "2026-03-30", "2026-03-31", clock=Moment(NOW))
         assert planned(tmp_path, march(30, 30)).rows == RowsEstimate(10, "as stored on all 1 days")
@@ -88,21 +88,21 @@ def test_a_range_that_is_stored_whole_is_known_to_the_row(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("count", "probes"), [(3, 1), (500, 2), (8_000, 4)])
-def test_where_nothing_is_stored_a_few_pages_tell(tmp_path: Path, count: int, probes: int) -> None:
-    """At most four; fewer where a page tells of the next place too. Of an even stream the estimate is right."""
+def test_without_stored_days_a_few_probe_requests_give_the_estimate(tmp_path: Path, count: int, probes: int) -> None:
+    """At most four probes; fewer where one page covers the next place too. For an even stream the estimate is right."""
     days = march(1, 4)
     with SandboxServer(account(days, count), clock=Moment(days[-1].end)) as server:
         with client_at(server.base_url, clock=Moment(days[-1].end)) as client:
             plan = plan_stream(FolderStore(tmp_path), STREAMS[METRIC], days, now=days[-1].end, source=lambda: client)
-        asked = len(server.requests)
-    assert asked == probes
+        sent = len(server.requests)
+    assert sent == probes
     assert plan.rows.rows == pytest.approx(4 * count, rel=0.1)
-    assert plan.rows.basis == f"by {asked} probe request{'' if asked == 1 else 's'}"
+    assert plan.rows.basis == f"by {sent} probe request{'' if sent == 1 else 's'}"
     assert plan.size_bytes == plan.rows.rows * 10
 
 
-def test_an_account_that_has_gone_silent_is_asked_once() -> None:
-    """The end of the stream tells of all that follows: nothing."""
+def test_an_account_without_new_events_takes_one_probe() -> None:
+    """The end of the stream shows that nothing follows."""
     days = march(1, 4)
     silent, clock = account(days[:1], 300), Moment(days[-1].end)
     with SandboxServer(silent, clock=clock) as server, client_at(server.base_url, clock=clock) as client:
@@ -124,14 +124,14 @@ def test_probes_of_a_lifelike_account_come_near() -> None:
 
 
 def test_weekdays_are_taken_by_weekday() -> None:
-    """A month of quiet Sundays says so of the next one; half a day has half of it."""
+    """After a month of quiet Sundays the next one is estimated as quiet; half a day counts as half."""
     known = {day: 100 if day.date.weekday() == 6 else 1000 for day in march(2, 22)}
     estimate = estimate_from_rows(known, march(28, 31), now=NOW)
     assert estimate == RowsEstimate(1000 + 100 + 1000 + 500, "as on 21 stored days, 2026-03-02 to 2026-03-22")
 
 
-def test_few_or_far_days_say_nothing() -> None:
-    """Then the account is asked."""
+def test_few_or_distant_days_give_no_forecast() -> None:
+    """Then the account is probed."""
     known = dict.fromkeys(march(1, 3), 100)
     assert estimate_from_rows({}, march(4, 5), now=NOW) is None
     assert estimate_from_rows(dict.fromkeys(march(1, 2), 100), march(4, 5), now=NOW) is None
@@ -164,8 +164,8 @@ def test_requests_are_estimated_by_the_thousand_rows() -> None:
     assert [requests_for(rows) for rows in (0, 1, 1000, 1001)] == [2, 3, 3, 4]
 
 
-def test_the_command_tells_what_it_takes_and_how_to_start_it(tmp_path: Path) -> None:
-    """At the quota that the server's header tells; the command it names works as it stands."""
+def test_the_command_prints_what_a_backfill_takes_and_how_to_start_it(tmp_path: Path) -> None:
+    """At the quota of the server's header; the command that it prints works unchanged."""
     days = march(1, 4)
     with SandboxServer(account(days, 500), requests_per_minute=30) as server:
         place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="10")
@@ -191,7 +191,7 @@ def test_the_command_tells_what_it_takes_and_how_to_start_it(tmp_path: Path) -> 
 def test_a_range_that_cant_be_fetched_is_wrong_usage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, last: str, words: str
 ) -> None:
-    """And asks nobody."""
+    """And no request is sent."""
     account_variables = {"ZENDESK_BASE_URL": "http://127.0.0.1:1", "ZENDESK_OAUTH_TOKEN": "sandbox"}
     for name, value in {**account_variables, "TICKET_EVENTS_ROOT": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)

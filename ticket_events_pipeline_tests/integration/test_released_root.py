@@ -1,6 +1,6 @@
-"""A root that a released version wrote is whole, goes on growing and is reported from, and nothing of it is made again.
+"""A root that a released version wrote is whole, grows, has reports, and none of its files is made again.
 
-What the root holds, and how it was made, stands in `samples/make_released_root.py`.
+What the root holds, and how it was made, is in `samples/make_released_root.py`.
 """
 
 import gzip
@@ -73,7 +73,7 @@ def root(released, tmp_path):
 
 @pytest.fixture(scope="session")
 def server():
-    """Serves the open day as the account had it on the next morning."""
+    """Serves the open day as it was in the account on the next morning."""
     with gzip.open(SAMPLES / "released_root_v1_rows.json.gz") as packed:
         account = RecordedAccount(json.load(packed))
     with SandboxServer(account, clock=Moment(SERVED_AT), page_limit=50) as server:
@@ -105,14 +105,14 @@ def rows(root, asset, day=OPEN):
 
 
 def released_rows(root, stream):
-    """The rows of the open day in the columns of the release: older rows have in `extra` what has a column since."""
+    """The rows of the open day in the columns of the release: older rows have newer columns' fields in `extra`."""
     return in_released_columns(stream, rows(root, stream))
 
 
 def assert_whole(root, days, *, now=READ_AT + 600):
     for stream in STREAMS:
-        verdicts = verified(root, stream, days, now=now, account=OWNER)
-        assert [(verdict.day, *map(str, verdict.findings)) for verdict in verdicts] == [(day,) for day in days]
+        results = verified(root, stream, days, now=now, account=OWNER)
+        assert [(result.day, *map(str, result.findings)) for result in results] == [(day,) for day in days]
     for check in (counts_match_targets, open_targets_add_up, policies_are_known):
         assert [str(finding) for answer in check(FolderStore(root), days) for finding in answer.findings] == []
 
@@ -128,7 +128,7 @@ def add_trial_column(monkeypatch, stream):
     monkeypatch.setitem(TABLES, stream, replace(TABLES[stream], columns=tuple(columns)))
 
 
-def test_the_sample_is_of_30_closed_days_an_open_one_and_a_killed_pass_of_schema_version_1(root):
+def test_the_sample_has_closed_days_an_open_day_and_a_killed_fetch_of_version_1(root):
     for stream in STREAMS:
         footers = [read_raw_footer(FolderStore(root), stream, day) for day in DAYS]
         assert {footer.schema_version for footer in footers} == {1}
@@ -193,7 +193,7 @@ def test_the_open_day_resumes_where_it_was_left_and_equals_a_fresh_one(root, ser
     assert_whole(root, CLOSED)
 
 
-def test_the_killed_pass_of_the_released_version_resumes_behind_its_last_segment(root, server, tmp_path):
+def test_a_killed_fetch_of_the_release_resumes_after_its_last_journal_file(root, server, tmp_path):
     asked, log = finish(server, root, METRIC)
     assert "resuming where a fetch stopped" in log
     assert min(asked) > READ_AT
@@ -202,7 +202,7 @@ def test_the_killed_pass_of_the_released_version_resumes_behind_its_last_segment
     assert list((root / "_inflight" / "segments").rglob("*.parquet")) == []
 
 
-def test_the_tables_of_the_finished_day_are_made_from_the_clocks_of_the_released_version(root, server, tmp_path):
+def test_the_tables_of_the_finished_day_use_the_clocks_of_the_release(root, server, tmp_path):
     before = contents(root)
     for stream in STREAMS:
         finish(server, root, stream)
@@ -227,7 +227,7 @@ def test_a_summary_made_of_old_targets_agrees_with_them_and_restates_nothing(roo
     assert_whole(root, CLOSED)
 
 
-def test_targets_made_again_under_an_old_summary_are_compared_in_what_both_know(root):
+def test_targets_made_again_under_an_old_summary_are_compared_in_common_columns(root):
     list(make_targets(FolderStore(root), [CLOSED[9]]))
     assert [answer.findings for answer in counts_match_targets(FolderStore(root), [CLOSED[9]])] == [()]
 
@@ -284,7 +284,7 @@ def test_one_more_column_leaves_every_stored_day_whole_and_resumes_the_open_one(
     finish(server, without, stream)
     add_trial_column(monkeypatch, stream)
     assert_whole(root, DAYS)
-    for each in STREAMS:  # of the metric events from the killed pass's segment on
+    for each in STREAMS:  # of the metric events from the killed fetch's journal file on
         finish(server, root, each)
     resumed, metadata = read_partition_and_metadata(FolderStore(root), stream, OPEN)
     assert resumed.schema == TABLES[stream].schema
@@ -296,7 +296,7 @@ def test_one_more_column_leaves_every_stored_day_whole_and_resumes_the_open_one(
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_its_first_values_are_stored_beside_the_nulls_of_before_and_verify(monkeypatch, released, tmp_path, stream):
+def test_first_values_of_an_added_column_are_stored_next_to_nulls_and_verify(monkeypatch, released, tmp_path, stream):
     root = without_journal(copytree(released, tmp_path / "root"))
     add_trial_column(monkeypatch, stream)
     event = {"id": 1, "ticket_id": 7, "metric": "reply_time", "instance_id": 1, "type": "update_status"}
@@ -308,15 +308,15 @@ def test_its_first_values_are_stored_beside_the_nulls_of_before_and_verify(monke
     values = read_partition(FolderStore(root), stream, OPEN)[TRIAL].to_pylist()
     assert (values.count(42), values.count(None)) == (1, len(values) - 1)
     assert len(values) > 1
-    (verdict,) = verified(root, stream, [OPEN], now=SERVED_AT, account=OWNER)
-    assert verdict.findings == ()
+    (result,) = verified(root, stream, [OPEN], now=SERVED_AT, account=OWNER)
+    assert result.findings == ()
     rewrite(root, stream, OPEN, rows=lambda table: table.set_column(
         table.column_names.index(TRIAL), TRIAL, pa.nulls(table.num_rows, pa.int64())))  # fmt: skip
     assert "content_hash differs" in str(verified(root, stream, [OPEN], now=SERVED_AT, account=OWNER)[0].findings)
 
 
 @pytest.mark.slow
-def test_the_sensor_asks_for_nothing_after_the_upgrade_nor_after_a_day_is_read_again_unchanged(monkeypatch, tmp_path):
+def test_neither_an_upgrade_nor_an_unchanged_day_makes_the_sensor_request_a_run(monkeypatch, tmp_path):
     event = {"id": 1, "ticket_id": 7, "metric": "reply_time", "instance_id": 1, "type": "breach", "time": f"{FIRST}T09:00:00Z"}
     with deployed(tmp_path, now=SERVED_AT) as deployment:
         deployment.account.deliver(METRIC, [event])
@@ -335,7 +335,7 @@ def test_the_sensor_asks_for_nothing_after_the_upgrade_nor_after_a_day_is_read_a
         assert deployment.settle() == [(str(FIRST), str(FIRST))]
 
 
-# Files that this version can't take as they are.
+# Files that this version can't read.
 
 
 def with_version(root, stream, version):
@@ -347,9 +347,9 @@ def test_a_file_of_a_newer_version_asks_for_an_upgrade_and_is_never_replaced(roo
     before = (root / partition_path(EVENTS, OPEN)).read_bytes()
     with pytest.raises(NewerFileError, match=r"written by a newer version.*Upgrade this program"):
         finish(server, root, EVENTS)
-    (verdict,) = verified(root, EVENTS, [OPEN], now=READ_AT + 600, account=OWNER)
-    assert f"schema version {SCHEMA_VERSION + 1}" in str(verdict.findings[0])
-    assert "Upgrade" in verdict.findings[0].remedy
+    (result,) = verified(root, EVENTS, [OPEN], now=READ_AT + 600, account=OWNER)
+    assert f"schema version {SCHEMA_VERSION + 1}" in str(result.findings[0])
+    assert "Upgrade" in result.findings[0].remedy
     assert (root / partition_path(EVENTS, OPEN)).read_bytes() == before
 
 
@@ -372,15 +372,15 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_columns_that_no_version_had_are_named_with_the_file_and_what_to_do(root, name):
+def test_columns_of_no_version_are_named_with_the_file_and_what_to_do(root, name):
     change, problem = CHANGES[name]
     table, metadata = read_partition_and_metadata(FolderStore(root), METRIC, CLOSED[3])
     write_partition(FolderStore(root), METRIC, CLOSED[3], change(table), metadata)
-    told = rf"{partition_path(METRIC, CLOSED[3])}.*{problem}.*Materialize {METRIC} of {CLOSED[3]} again"
-    with pytest.raises(DamagedFileError, match=told):
+    message = rf"{partition_path(METRIC, CLOSED[3])}.*{problem}.*Materialize {METRIC} of {CLOSED[3]} again"
+    with pytest.raises(DamagedFileError, match=message):
         read_partition(FolderStore(root), METRIC, CLOSED[3], ["id"])
-    (verdict,) = verified(root, METRIC, [CLOSED[3]], account=OWNER)
-    assert problem in str(verdict.findings[0])
+    (result,) = verified(root, METRIC, [CLOSED[3]], account=OWNER)
+    assert problem in str(result.findings[0])
 
 
 def test_every_file_that_is_written_says_its_schema_version(root, server):

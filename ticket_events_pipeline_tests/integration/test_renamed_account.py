@@ -1,4 +1,4 @@
-"""An account that was renamed keeps its history: what was made under a former name is its own, everywhere."""
+"""An account that was renamed keeps its history: files made under a former name are its own, everywhere."""
 
 import json
 import shutil
@@ -55,10 +55,10 @@ def deployment(tmp_path, monkeypatch):
 
 
 def failures(run):
-    return {found.step_failure_data.user_failure_data.description for found in run.all_events if found.is_step_failure}
+    return {event.step_failure_data.user_failure_data.description for event in run.all_events if event.is_step_failure}
 
 
-def verdicts(root, days=DAYS, *, account=None, former=(), stream=METRIC):
+def verified(root, days=DAYS, *, account=None, former=(), stream=METRIC):
     store = FolderStore(root)
     owner = owner_of(store, stream, days, account=account, former=former, timezone="UTC")
     return list(verify_days(store, stream=STREAMS[stream], days=days, owner=owner, now=LATER))
@@ -67,28 +67,28 @@ def verdicts(root, days=DAYS, *, account=None, former=(), stream=METRIC):
 def fetch(server, root, days, *, account, former=(), clock, log=lambda _: None):
     with client_at(server.base_url, clock=clock) as client:
         ownership = Ownership(account, "UTC", False, former_accounts=former)
-        passed = fetch_days(
+        committed = fetch_days(
             client, FolderStore(root), stream=STREAMS[METRIC], days=days, ownership=ownership, clock=clock, log=log
         )
-        return list(passed)
+        return list(committed)
 
 
-def test_the_case_a_pass_and_the_doctor_name_the_way_out_and_ask_nothing(deployment, capsys):
-    asked, files = len(deployment.server.requests), deployment.files()
+def test_a_fetch_and_the_doctor_name_the_way_out_and_send_no_request(deployment, capsys):
+    requests_before, files = len(deployment.server.requests), deployment.files()
     failed = deployment.run("fetch_ticket_events", THIRD)
     assert not failed.success
-    told = failures(failed)
-    assert len(deployment.server.requests) == asked
+    messages = failures(failed)
+    assert len(deployment.server.requests) == requests_before
     assert deployment.files() == files
-    assert all(f"(ZENDESK_SUBDOMAIN: its files have {OLD}, this fetch has {NEW}). {WAY_OUT}" in one for one in told)
+    assert all(f"(ZENDESK_SUBDOMAIN: its files have {OLD}, this fetch has {NEW}). {WAY_OUT}" in message for message in messages)
     assert not run_doctor()
     seen = capsys.readouterr().out
     assert f"its files have {OLD}, this fetch has {NEW}). {WAY_OUT}" in seen.replace("\n", "")
     assert f"account {NEW}" in seen
 
 
-def test_the_case_with_its_former_name_the_account_keeps_its_history(deployment, monkeypatch, capsys):
-    """No day of before is fetched, written or judged anew; what is new bears the new name."""
+def test_with_its_former_name_the_account_keeps_its_history(deployment, monkeypatch, capsys):
+    """No earlier day is fetched, written or evaluated again; new files have the new name."""
     before = deployment.files()
     monkeypatch.setenv(FORMER, f" {OLD}-old , {OLD.upper()}")
     assert run_doctor(), capsys.readouterr().out
@@ -128,9 +128,9 @@ def test_the_checks_of_a_range_over_both_names_are_green(deployment, monkeypatch
 def test_a_plan_takes_the_days_of_before_as_stored(deployment, monkeypatch, capsys):
     monkeypatch.setenv(FORMER, OLD)
     commands(["plan", FIRST, SECOND], standalone_mode=False)
-    told = capsys.readouterr().out
-    assert f"{NEW}, {FIRST} to {SECOND}" in told
-    assert "Nothing is missing." in told
+    output = capsys.readouterr().out
+    assert f"{NEW}, {FIRST} to {SECOND}" in output
+    assert "Nothing is missing." in output
 
 
 def test_an_open_day_of_before_is_resumed_where_it_ended(tmp_path):
@@ -139,9 +139,9 @@ def test_an_open_day_of_before_is_resumed_where_it_ended(tmp_path):
     account = RecordedAccount({METRIC: [event(1, f"{SECOND}T08:00:00Z"), event(2, f"{SECOND}T20:00:00Z")]})
     with SandboxServer(account, clock=clock) as server:
         (opened,) = fetch(server, tmp_path, [day], account=OLD, clock=clock)
-        clock.now, asked = day.end + 86_400, len(server.requests)
+        clock.now, requests_before = day.end + 86_400, len(server.requests)
         (closed,) = fetch(server, tmp_path, [day], account=NEW, former=(OLD,), clock=clock)
-        assert int(server.requests[asked].query["start_time"]) >= opened.footer.next_start_time - 300
+        assert int(server.requests[requests_before].query["start_time"]) >= opened.footer.next_start_time - 300
     assert (closed.footer.account, closed.footer.complete, stored_ids(tmp_path, METRIC, day)) == (NEW, True, [1, 2])
 
 
@@ -151,26 +151,26 @@ def many_pages(server_options):
 
 
 @pytest.mark.parametrize("former", [(OLD,), ("other", OLD)])
-def test_a_pass_that_ended_half_way_under_the_old_name_is_resumed(tmp_path, former):
+def test_a_fetch_that_failed_half_way_under_the_old_name_is_resumed(tmp_path, former):
     clock, log = Moment(LATER), []
     with many_pages({"clock": clock, "page_limit": 10}) as server:
         server.script(*[None] * 17, json_answer(403, {"error": "Forbidden", "description": "no"}))
         with pytest.raises(ForbiddenError):
             fetch(server, tmp_path, DAYS, account=OLD, clock=clock)
-        asked = len(server.requests)
+        requests_before = len(server.requests)
         done = fetch(server, tmp_path, DAYS, account=NEW, former=former, clock=clock, log=log.append)
-        resumed = len(server.requests) - asked
+        resumed = len(server.requests) - requests_before
     with many_pages({"clock": clock, "page_limit": 10}) as server:
-        anew = fetch(server, tmp_path / "anew", DAYS, account=NEW, clock=clock)
-        assert asked + resumed <= len(server.requests) + 12
+        fresh = fetch(server, tmp_path / "fresh", DAYS, account=NEW, clock=clock)
+        assert requests_before + resumed <= len(server.requests) + 12
     assert any("resuming where a fetch stopped" in line for line in log)
-    assert [one.footer.content_hash for one in done] == [one.footer.content_hash for one in anew]
+    assert [one.footer.content_hash for one in done] == [one.footer.content_hash for one in fresh]
     assert [one.footer.account for one in done] == [OLD, NEW, NEW]
-    assert [found.is_whole for found in verdicts(tmp_path, account=NEW, former=former)] == [True] * 3
+    assert [finding.is_whole for finding in verified(tmp_path, account=NEW, former=former)] == [True] * 3
 
 
-def test_a_pass_of_another_account_is_not_resumed(tmp_path):
-    """Its journal lies there alone, without a file that would be refused."""
+def test_a_fetch_of_another_account_is_not_resumed(tmp_path):
+    """The root has only its journal, and no file that would be refused."""
     clock, log = Moment(LATER), []
     with many_pages({"clock": clock, "page_limit": 10}) as server:
         server.script(*[None] * 5, json_answer(403, {"error": "Forbidden", "description": "no"}))
@@ -189,26 +189,26 @@ def test_a_third_accounts_files_stay_foreign(tmp_path):
         path = partition_path(METRIC, DAYS[1])
         (tmp_path / path).parent.mkdir()
         shutil.copy(tmp_path / "other" / path, tmp_path / path)
-        asked = len(server.requests)
+        requests_before = len(server.requests)
         with pytest.raises(
             ForeignRootError, match=rf"its files have globex, this fetch has {NEW}.* set {FORMER}={OLD},globex: "
         ):
             fetch(server, tmp_path, DAYS[2:], account=NEW, former=(OLD,), clock=clock)
-        assert len(server.requests) == asked
-    own, foreign, _ = verdicts(tmp_path, account=NEW, former=(OLD,))
+        assert len(server.requests) == requests_before
+    own, foreign, _ = verified(tmp_path, account=NEW, former=(OLD,))
     assert (own.is_whole, foreign.state) == (True, "foreign")
     assert f"ZENDESK_SUBDOMAIN globex, not {NEW}" in str(foreign.findings[0])
     assert f"set {FORMER}={OLD},globex:" in str(foreign.findings[0])
 
 
 def test_where_no_variable_names_the_account_its_former_names_do_not_either(tmp_path):
-    """The files of before are more; those of the new name say what it is."""
+    """There are more files of the old name, but those of the new name decide."""
     clock = Moment(LATER)
     with SandboxServer(RecordedAccount(), clock=clock) as server:
         fetch(server, tmp_path, DAYS[:2], account=OLD, clock=clock)
         fetch(server, tmp_path, DAYS[2:], account=NEW, former=(OLD,), clock=clock)
-    assert [found.state for found in verdicts(tmp_path)] == ["complete", "complete", "foreign"]
-    assert [found.state for found in verdicts(tmp_path, former=(OLD,))] == ["complete"] * 3
+    assert [finding.state for finding in verified(tmp_path)] == ["complete", "complete", "foreign"]
+    assert [finding.state for finding in verified(tmp_path, former=(OLD,))] == ["complete"] * 3
     assert owner_of(FolderStore(tmp_path), METRIC, DAYS, account=None, former=(OLD,), timezone="UTC").account == NEW
 
 
@@ -220,17 +220,17 @@ def test_where_no_variable_names_the_account_its_former_names_do_not_either(tmp_
         ({"ZENDESK_INCLUDE_COMMENTS": "1"}, "ZENDESK_INCLUDE_COMMENTS: its files have 0, this fetch has 1"),
     ],
 )
-def test_the_doctor_looks_at_the_roots_owner(deployment, monkeypatch, capsys, variables, words):
-    """Before the first run does; the credentials are asked for all the same."""
+def test_the_doctor_checks_the_roots_owner(deployment, monkeypatch, capsys, variables, words):
+    """Before the first run does; the credentials are checked all the same."""
     monkeypatch.setenv(FORMER, OLD)
     deployment.fetch(THIRD)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert not run_doctor()
-    told = capsys.readouterr().out
-    assert told.count("FAIL ") == 1
-    assert words in told
-    assert "credentials: " in told
+    output = capsys.readouterr().out
+    assert output.count("FAIL ") == 1
+    assert words in output
+    assert "credentials: " in output
 
 
 def test_the_doctor_finds_nothing_in_an_empty_root(tmp_path, capsys):
@@ -250,7 +250,7 @@ ACME = {"ZENDESK_SUBDOMAIN": NEW, "ZENDESK_OAUTH_TOKEN": "t"}
         (" , ,", ()),
         ("acme", ("acme",)),
         (" ACME , acme-old,acme,", ("acme", "acme-old")),
-        (f"acme,{NEW}", ("acme", NEW)),  # the name of now is one of its own anyway
+        (f"acme,{NEW}", ("acme", NEW)),  # the present name is one of its own anyway
     ],
 )
 def test_former_names_are_read_from_a_list(text, former):
@@ -291,9 +291,9 @@ def test_a_former_name_that_is_none_is_an_error_that_names_the_variable(load, te
     ],
 )
 def test_a_way_out_is_named_where_there_is_one(current, former, name, advice):
-    told = AccountNames(current, former).how_to_include(name)
-    assert advice in told
-    assert bool(told) == bool(advice)
+    advised = AccountNames(current, former).how_to_include(name)
+    assert advice in advised
+    assert bool(advised) == bool(advice)
 
 
 def test_in_yaml_former_names_are_one_accounts_own(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""The documented and recorded answers, byte for byte, through client, pass and file."""
+"""The documented and recorded answers, byte for byte, through client, fetch and file."""
 
 import json
 
@@ -35,7 +35,7 @@ def fetched(root, stream, date, script):
         return rows, len(server.requests)
 
 
-def told(rows):
+def sent_fields(rows):
     return [{name: row[name] for name in ("id", "ticket_id", "metric", "instance_id", "type", "deleted")} for row in rows]
 
 
@@ -44,18 +44,18 @@ def told(rows):
     [
         # Its end_time lies before its only row, and it says that the stream ends: one request.
         ("ticket_events", "docs_ticket_events_example", 1),
-        # It doesn't say so: the second answer brings nothing new.
+        # It doesn't say so: the second answer has nothing new.
         ("ticket_metric_events", "docs_ticket_metric_events_example", 2),
     ],
 )
 def test_the_documented_answers_are_stored_row_by_row(tmp_path, stream, sample, requests):
     documented = json.loads((SAMPLES / f"{sample}.json").read_text())[stream]
-    rows, asked = fetched(tmp_path, stream, "2020-10-26", answers(sample) * requests)
-    assert told(rows) == told([{**row, "deleted": False} for row in documented])
-    assert asked == requests
+    rows, sent = fetched(tmp_path, stream, "2020-10-26", answers(sample) * requests)
+    assert sent_fields(rows) == sent_fields([{**row, "deleted": False} for row in documented])
+    assert sent == requests
 
 
 def test_a_recorded_row_is_stored_as_it_came(tmp_path):
     page = {"count": 1, "end_of_stream": True, "end_time": 1722008464, "next_page": "x", "ticket_metric_events": [RECORDED]}
     rows, _ = fetched(tmp_path, "ticket_metric_events", "2024-07-26", [(200, {}, page)])
-    assert told(rows) == told([RECORDED])
+    assert sent_fields(rows) == sent_fields([RECORDED])

@@ -1,6 +1,6 @@
 """Credentials go to one host, over TLS, and nowhere else; files stay below the root and are their owner's alone.
 
-What each kind of credentials sends, and which settings are refused, is in `test_zendesk_auth` and `test_settings`.
+What each kind of credentials sends is in `unit/zendesk/test_auth.py`; which settings are refused, in `unit/test_settings.py`.
 """
 
 import base64
@@ -8,16 +8,12 @@ import json
 import os
 import re
 import stat
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.credentials import ApiToken, BearerToken, ClientCredentials, Password
+from ticket_events_pipeline.credentials import BearerToken, ClientCredentials, Password
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.resources import pipeline_resource
 from ticket_events_pipeline.defs.scope import account_scope
@@ -31,42 +27,16 @@ from ticket_events_pipeline_tests.support.client_bench import SECRET, Bench, ben
 from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
+from ticket_events_pipeline_tests.support.real_host import KINDS, PROXY_PASSWORD, at_a_real_host, shown
 from ticket_events_pipeline_tests.support.scripted_server import Item, ScriptedServer, cut, garbage, reset
-from ticket_events_pipeline_tests.support.tls import HOST, certificate, proxy_to, speak_tls
+from ticket_events_pipeline_tests.support.tls import HOST
 
 GRANT: Item = (200, {}, {"access_token": "granted-" + SECRET, "expires_in": 3600})
-KINDS = {
-    "token": BearerToken(SECRET),
-    "client": ClientCredentials("id", SECRET),
-    "api token": ApiToken("a@example.com", SECRET),
-    "password": Password("a@example.com", SECRET + "<é&'\">"),
-}
-PROXY_PASSWORD = "proxy-hush"
-
-
-@contextmanager
-def at_a_real_host(folder: Path, monkeypatch, *script: Item, kind="token", trusted=True, host=HOST, **proxy) -> Iterator:
-    """A client of https://acme.zendesk.invalid, which a proxy leads to a server of ours; what the three of them saw."""
-    paths = certificate(folder, host)
-    netrc = folder / ".netrc"
-    netrc.write_text(f"machine {HOST} login wrong password from-netrc\ndefault login wrong password from-netrc\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    for name in ("NO_PROXY", "no_proxy", "https_proxy", "all_proxy", "ALL_PROXY", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-    if trusted:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(paths[0]))
-    with speak_tls(ScriptedServer(script), paths) as server, proxy_to(server, **proxy) as way:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{PROXY_PASSWORD}@127.0.0.1:{way.port}")
-        with bench(credentials=KINDS[kind]) as somewhere:
-            made = Bench(somewhere.server, KINDS[kind], base_url=f"https://{HOST}")
-            made.server = server
-            with made.client:
-                yield made, way
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_no_netrc_and_no_proxy_changes_or_sees_what_is_sent_and_other_certificates_can_be_named(tmp_path, monkeypatch, kind):
-    """The library would put a .netrc's password in place of ours where it isn't told otherwise."""
+def test_netrc_and_proxy_neither_change_nor_see_requests_and_own_certificates_work(tmp_path, monkeypatch, kind):
+    """The library would put a .netrc's password in place of ours by default."""
     script = [GRANT, last_page()] if kind == "client" else [last_page()]
     with at_a_real_host(tmp_path, monkeypatch, *script, kind=kind) as (made, way):
         made.walk()
@@ -80,10 +50,10 @@ def test_no_netrc_and_no_proxy_changes_or_sees_what_is_sent_and_other_certificat
             "password": ["Basic " + base64.b64encode(f"a@example.com:{SECRET}<é&'\">".encode()).decode()],
         }[kind]
     )
-    told = "".join(way.heads)
-    assert told.startswith(f"CONNECT {HOST}:443 HTTP/1.")
-    assert not re.search("^authorization|netrc", told, re.IGNORECASE | re.MULTILINE)
-    assert SECRET not in told
+    heads = "".join(way.heads)
+    assert heads.startswith(f"CONNECT {HOST}:443 HTTP/1.")
+    assert not re.search("^authorization|netrc", heads, re.IGNORECASE | re.MULTILINE)
+    assert SECRET not in heads
 
 
 @pytest.mark.parametrize(
@@ -91,7 +61,7 @@ def test_no_netrc_and_no_proxy_changes_or_sees_what_is_sent_and_other_certificat
     [(False, HOST, "self.signed certificate"), (True, "other.invalid", "Hostname mismatch|not match|is not valid for")],
 )
 @pytest.mark.parametrize("kind", ["token", "client"])
-def test_a_host_that_cannot_prove_its_name_gets_nothing_and_is_asked_once(tmp_path, monkeypatch, kind, trusted, host, words):
+def test_a_host_that_cannot_prove_its_name_gets_no_credentials_and_no_retry(tmp_path, monkeypatch, kind, trusted, host, words):
     with at_a_real_host(tmp_path, monkeypatch, last_page(), kind=kind, trusted=trusted, host=host) as (made, _):
         with pytest.raises(RequestRefusedError, match=rf"certificate is not trusted \(.*({words}).*REQUESTS_CA_BUNDLE"):
             made.walk()
@@ -107,7 +77,7 @@ def test_a_proxy_that_refuses_is_named_without_its_password(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("proxy", [f"http://user:{PROXY_PASSWORD}@[bad", f"user:{PROXY_PASSWORD}@127.0.0.1:1"])
-def test_a_proxy_that_is_none_is_told_without_its_password(tmp_path, monkeypatch, proxy):
+def test_an_invalid_proxy_is_named_without_its_password(tmp_path, monkeypatch, proxy):
     with at_a_real_host(tmp_path, monkeypatch) as (made, _):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         with pytest.raises(TicketEventsError) as caught:
@@ -125,7 +95,7 @@ def test_no_client_is_made_that_would_send_credentials_in_the_open(url, kind):
 
 
 @pytest.mark.parametrize("token", ["a\r\nX-Evil: 1", "a\nb", "a b", "é", "a\x00", ""])
-def test_a_token_that_would_become_another_header_is_refused_unseen(token):
+def test_a_token_that_would_add_a_header_is_refused_and_not_shown(token):
     with ScriptedServer() as server, pytest.raises(UsageError, match="ZENDESK_OAUTH_TOKEN holds a character") as caught:
         Bench(server, BearerToken(token))
     assert "Evil" not in str(caught.value)
@@ -142,14 +112,6 @@ def test_odd_credentials_are_encoded_and_add_no_header_or_field():
         (request,) = made.server.requests
     assert "x-evil" not in request.headers
     assert base64.b64decode(request.headers["authorization"][6:]).decode() == f"a@example.com:{odd}"
-
-
-def shown(error: BaseException) -> str:
-    """All that a logger that shows local variables would write of it, this test's own frames left out."""
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(str(Path(__file__).parents[1])):
-        frames = frames.tb_next
-    return "".join(traceback.TracebackException(type(error), error, frames, capture_locals=True).format())
 
 
 ECHOES = {
@@ -184,8 +146,8 @@ TOKEN_FAILURES: dict[str, Item] = {
 
 
 def is_hidden_in(made: Bench, error: BaseException) -> bool:
-    told = shown(error) + "".join(made.log) + repr(vars(made.client))
-    return not any(secret in told for secret in [SECRET, *CODED])
+    shown_text = shown(error) + "".join(made.log) + repr(vars(made.client))
+    return not any(secret in shown_text for secret in [SECRET, *CODED])
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -234,7 +196,7 @@ RESOURCES = """{ repositoriesOrError { ... on RepositoryConnection { nodes { all
 
 @pytest.mark.slow
 def test_the_resource_view_of_the_ui_shows_no_credential(tmp_path):
-    """Asked as the browser asks, with every variable set."""
+    """By the request that the browser sends, with every variable set."""
     place = new_place(tmp_path, **VARIABLES)
     ended = place.run("dagster-graphql", "-m", DEFINITIONS, "-t", RESOURCES)
     assert ended.code == 0, ended.output
@@ -289,8 +251,8 @@ def test_a_partition_is_a_date_or_no_partition_at_all(text):
     assert re.fullmatch(r"ticket_events/date=[0-9]{4}-[0-9]{2}-[0-9]{2}/ticket_events\.parquet", path)
 
 
-def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path):
-    """What it points at is somebody's."""
+def test_a_link_in_place_of_a_file_is_replaced_and_not_followed(tmp_path):
+    """Its target belongs to another program."""
     theirs = tmp_path / "theirs"
     theirs.write_bytes(b"precious")
     store = FolderStore(tmp_path / "root")
@@ -303,7 +265,7 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path):
 
 
 def test_a_root_that_is_a_link_is_the_folder_that_it_leads_to(tmp_path):
-    """An owner may have put it on another disk."""
+    """The owner may have put it on another disk."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "root").symlink_to(tmp_path / "disk")
     store = FolderStore(tmp_path / "root")

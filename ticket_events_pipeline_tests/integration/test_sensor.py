@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.definitions import defs
+from ticket_events_pipeline.definitions import SCOPE, defs
 from ticket_events_pipeline.defs.runs import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, range_tags
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TransientError
@@ -14,7 +14,7 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.sla_cases import Clock
-from ticket_events_pipeline_tests.support.sla_roots import sla_root
+from ticket_events_pipeline_tests.support.sla_roots import put_raw_day, sla_root
 
 DAYS = ["2026-03-02", "2026-03-03", "2026-03-04", "2026-03-05", "2026-03-06"]
 LATER = Day.parse("2026-03-20").start
@@ -62,7 +62,7 @@ def test_a_changed_day_restates_every_later_day(deployment):
 
 def test_a_summary_that_failed_is_made_again_but_not_more_than_three_times(deployment):
     deployment.fetch(DAYS[0], DAYS[-1])
-    # A file stands where a folder is needed.
+    # A file is in the place of a folder.
     (deployment.root / "sla_targets").write_text("in the way")
     requested = []
     for _ in range(5):
@@ -225,7 +225,7 @@ def test_wrong_credentials_cost_one_request_for_both_streams(deployment, monkeyp
 
 
 def test_audits_that_land_after_the_summary_make_it_again_with_their_deletions(deployment):
-    """Until then the day knows no deletion, and its footer says so."""
+    """Until then the day counts no deletion, and its footer says so."""
     children = [{"id": 1, "event_type": "Change", "status": "deleted", "previous_value": "open"}]
     audit = {"id": 901, "ticket_id": 2, "timestamp": Day.parse(DAYS[1]).start + 43_200, "child_events": children}
     deployment.account.deliver("ticket_events", [audit])
@@ -343,6 +343,16 @@ def test_raw_files_that_cannot_be_summarised_are_the_reason_to_skip(deployment):
     assert deployment.message.startswith(
         f"No day below {deployment.root} can be summarised yet: of {DAYS[0]}, only ticket_events"
     )
+
+
+def test_no_day_before_the_first_partition_is_requested(tmp_path):
+    """A range with a day that was stored before TICKET_EVENTS_START_DATE moved would fail."""
+    first = SCOPE.first_day
+    for day in (first.plus(-1), first):
+        put_raw_day(tmp_path, [], day)
+    with deployed(tmp_path, now=LATER) as deployment:
+        (request,) = deployment.tick().run_requests
+        assert request.tags[RANGE_START_TAG] == str(first)
 
 
 def remove(deployment, asset, day):

@@ -70,7 +70,7 @@ def figures(deployment, days=DAYS):
 
 
 def heal(deployment):
-    """Tick twice: the requested ranges and the messages. A third tick requests nothing, and no tick asks Zendesk."""
+    """Tick twice: the requested ranges and the messages. A third tick requests nothing, and no tick calls Zendesk."""
     before, requested, messages = len(deployment.server.requests), [], []
     for _ in range(2):
         requests = deployment.tick().run_requests
@@ -218,7 +218,7 @@ def test_sla_files_that_are_deleted_by_hand_are_made_again_however_often(deploym
         assert figures(deployment) == truth
 
 
-def test_an_old_backup_of_one_asset_alone_is_made_anew(deployment):
+def test_an_old_backup_of_one_asset_is_made_again(deployment):
     """Whichever it is; its modification times are those of the backup."""
     backup = shutil.copytree(deployment.root, deployment.root.parent / "backup")
     second, last = Day.parse(DAYS[1]), Day.parse(DAYS[-1])
@@ -318,7 +318,7 @@ def test_runs_that_write_to_another_root_are_requested_twice_and_not_again(deplo
     assert deployment.message.startswith(ALL_MADE)
 
 
-def test_files_that_are_deleted_before_the_sensor_has_seen_them_are_made_once_more(deployment):
+def test_files_that_are_deleted_before_the_sensor_has_read_them_are_made_once_more(deployment):
     remove(deployment, SUMMARY, DAYS[-1])
     (request,) = deployment.tick().run_requests
     assert deployment.run("summarize_sla_breaches", DAYS[-1], **request.tags).success

@@ -1,6 +1,6 @@
-"""A pass that stands still is taken over; when it goes on, it changes nothing any more, and is told who has its days.
+"""A fetch that is suspended is taken over; when it resumes, it changes nothing, and its error names the new holder.
 
-Real processes, really stopped (SIGSTOP). Only the 90 s of a standing beat pass at once: the heir's own waiting takes no time.
+Real processes, stopped with SIGSTOP. Only the 90 s without a beat are skipped: the new holder waits without taking time.
 """
 
 import os
@@ -27,10 +27,10 @@ PAGE, PAGES = 20, 30
 ROWS = (PAGE - 1) * PAGES
 SECONDS_APART = 2 * 86_400 // ROWS
 WASTED = 12
-"""Requests that all this may cost."""
+"""Requests that a takeover may waste."""
 
 LATE = {DAYS[0]: 10_001, DAYS[1]: 10_002}
-"""Told late, near the end of each day, when the first process stands still already: only the heir sees them."""
+"""Delivered late, near the end of each day, while the first process is suspended: only the new holder reads them."""
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ class World:
 
     @contextmanager
     def stopped_at(self, point):
-        """A pass that has come to the point and stands still there."""
+        """A fetch that is suspended at the point."""
         self.account.close_gate_at(13 if point == "page" else -1)
         process = start(self.root, self.url, point, env=self.env)
         try:
@@ -70,8 +70,8 @@ class World:
             process.kill()
             process.communicate()
 
-    def heir(self, **how):
-        return fetched(self.store, self.url, label="the heir", sleep=how.pop("sleep", lambda _: None), **how)
+    def new_holder(self, **how):
+        return fetched(self.store, self.url, label="the new holder", sleep=how.pop("sleep", lambda _: None), **how)
 
     def stored(self):
         assert all(read_raw_footer(self.store, STREAM, day).complete for day in DAYS)
@@ -82,9 +82,9 @@ class World:
 
 
 def truth(*seen_late):
-    """Each day's ids, with what was told late of the days named."""
-    told = {day: [number for number in range(1, ROWS + 1) if day.start <= time_of(number) < day.end] for day in DAYS}
-    return {day: [*told[day], *([LATE[day]] if day in seen_late else [])] for day in DAYS}
+    """Each day's ids, with the late event of the days named."""
+    ids = {day: [number for number in range(1, ROWS + 1) if day.start <= time_of(number) < day.end] for day in DAYS}
+    return {day: [*ids[day], *([LATE[day]] if day in seen_late else [])] for day in DAYS}
 
 
 def wait_until(is_so):
@@ -94,8 +94,8 @@ def wait_until(is_so):
         time.sleep(0.01)
 
 
-def go_on(process):
-    """Let it go on to its end; how it ended."""
+def resume(process):
+    """Resume the process; its output when it has ended."""
     process.send_signal(signal.SIGCONT)
     return process.communicate(timeout=60)[0]
 
@@ -112,72 +112,72 @@ def world(request, tmp_path):
             yield World(account, server.base_url, objects.root(tmp_path.name), objects.env)
 
 
-def while_the_heir_reads(world, process):
-    """The heir waits behind its first page until the other one has ended."""
-    told = []
-    world.heir(amid=lambda: told.append(go_on(process)))
-    return told[0]
+def while_the_new_holder_reads(world, process):
+    """The new holder waits after its first page until the suspended process has ended."""
+    outputs = []
+    world.new_holder(between_pages=lambda: outputs.append(resume(process)))
+    return outputs[0]
 
 
 def at_the_same_time(world, process):
-    """The other one goes on as the heir has its first page; which ends first is open."""
-    world.heir(amid=lambda: process.send_signal(signal.SIGCONT))
-    return go_on(process)
+    """The suspended process resumes once the new holder has its first page; either may end first."""
+    world.new_holder(between_pages=lambda: process.send_signal(signal.SIGCONT))
+    return resume(process)
 
 
-def when_the_heir_has_finished(world, process):
-    world.heir()
-    return go_on(process)
+def when_the_new_holder_has_finished(world, process):
+    world.new_holder()
+    return resume(process)
 
 
-ORDERS = [while_the_heir_reads, at_the_same_time, when_the_heir_has_finished]
+ORDERS = [while_the_new_holder_reads, at_the_same_time, when_the_new_holder_has_finished]
 
 
-# In a folder, who puts holds the lock: the tests below.
+# In a folder, a writer holds the lock: see the tests below.
 CASES = [("bucket", point) for point in POINTS] + [("folder", point) for point in POINTS if not point.endswith(" is put")]
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.__name__)
 @pytest.mark.parametrize(("world", "point"), CASES, indirect=["world"])
-def test_what_the_heir_saw_is_what_stands(world, point, order):
+def test_the_stored_rows_are_those_of_the_new_holder(world, point, order):
     with world.stopped_at(point) as process:
-        told = order(world, process)
-    assert told.startswith("DaysHeldError: "), told
-    assert f"process {os.getpid()} on " in told
-    assert "(the heir) has taken over its days" in told
-    assert ("has ended by now" in told) or order is not when_the_heir_has_finished
-    # The first day stood already, complete, when the process stopped at its last point.
-    assert world.stored() == truth(*(DAYS[1:] if point == "segments are removed" else DAYS))
+        output = order(world, process)
+    assert output.startswith("DaysHeldError: "), output
+    assert f"process {os.getpid()} on " in output
+    assert "(the new holder) has taken over its days" in output
+    assert ("has ended by now" in output) or order is not when_the_new_holder_has_finished
+    # The first day was stored and complete when the process stopped at its last point.
+    assert world.stored() == truth(*(DAYS[1:] if point == "journal files are removed" else DAYS))
     assert world.account.asked <= PAGES + 2 + WASTED
     assert world.left() == []
 
 
 @pytest.mark.parametrize("world", ["folder"], indirect=True)
-@pytest.mark.parametrize("point", ["segment is put", "day is put"])
-def test_who_waits_for_a_process_that_stands_still_in_a_write_is_told_its_name(world, point, monkeypatch):
+@pytest.mark.parametrize("point", ["journal file is put", "day is put"])
+def test_an_error_names_a_process_that_is_suspended_in_a_write(world, point, monkeypatch):
     monkeypatch.setattr(file_lock, "WAIT_SECONDS", 0.5)
     monkeypatch.setattr(file_lock, "LOG_AFTER_SECONDS", 0.1)
     log = []
     with world.stopped_at(point) as process:
         name = rf"held by process {process.pid} on \S+"
         with pytest.raises(LockHeldError, match=rf"{name} for more .*\(kill -CONT {process.pid}\), or end it"):
-            world.heir(log=log.append)
+            world.new_holder(log=log.append)
         assert f"is held by process {process.pid} on " in log[0]
-        assert go_on(process) == "finished"
-    assert world.stored() == truth(DAYS[1], *(DAYS[:1] if point == "segment is put" else []))
+        assert resume(process) == "finished"
+    assert world.stored() == truth(DAYS[1], *(DAYS[:1] if point == "journal file is put" else []))
     assert world.account.asked <= PAGES + 2
     assert world.left() == []
 
 
 @pytest.mark.parametrize("world", ["folder"], indirect=True)
-@pytest.mark.parametrize("point", ["segment is put", "day is put"])
-def test_a_process_that_goes_on_in_time_is_waited_for(world, point):
+@pytest.mark.parametrize("point", ["journal file is put", "day is put"])
+def test_a_process_that_resumes_in_time_is_waited_for(world, point):
     with world.stopped_at(point) as process:
-        heir = threading.Thread(target=world.heir, kwargs={"sleep": lambda _: time.sleep(0.1)})
-        heir.start()
+        new_holder = threading.Thread(target=world.new_holder, kwargs={"sleep": lambda _: time.sleep(0.1)})
+        new_holder.start()
         time.sleep(0.3)
-        assert go_on(process) == "finished"
-        heir.join(60)
-    assert not heir.is_alive()
-    assert world.stored() == truth(*DAYS)  # the heir asked for the same days afterwards
+        assert resume(process) == "finished"
+        new_holder.join(60)
+    assert not new_holder.is_alive()
+    assert world.stored() == truth(*DAYS)  # the new holder fetched the same days afterwards
     assert world.left() == []

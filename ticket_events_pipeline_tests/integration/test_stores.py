@@ -21,6 +21,7 @@ from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, stored_days, write_partition
 from ticket_events_pipeline.storage.range_reader import Block, ObjectReader
 from ticket_events_pipeline.storage.store import HALF_WRITTEN, Store
+from ticket_events_pipeline_tests.support.file_contents import put, read
 from ticket_events_pipeline_tests.support.object_server import object_server
 
 DAY = Day.parse("2026-03-02")
@@ -56,16 +57,6 @@ def place(request, tmp_path):
 @pytest.fixture
 def store(place):
     return place.open()
-
-
-def put(store, path, content=b"content"):
-    with store.writer(path) as file:
-        file.write(content)
-
-
-def read(store, path):
-    with store.reader(path) as file:
-        return file.read()
 
 
 def stored_files(store):

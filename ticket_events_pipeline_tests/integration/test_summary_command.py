@@ -130,12 +130,12 @@ def test_json_holds_every_column_of_every_row(place):
 
 
 def test_csv_holds_the_same_by_rfc_4180(place):
-    asked = ("--from", str(FIRST), "--to", str(SECOND), "--format")
-    ended = summary(place, *asked, "csv")
+    arguments = ("--from", str(FIRST), "--to", str(SECOND), "--format")
+    ended = summary(place, *arguments, "csv")
     rows = list(csv.reader(io.StringIO(ended.out, newline=""), strict=True))
     assert rows[0] == ["date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names]
     spelled = {None: "", True: "true", False: "false"}
-    expected = json.loads(summary(place, *asked, "json").out)
+    expected = json.loads(summary(place, *arguments, "json").out)
     assert rows[1:] == [
         [spelled[value] if value is None or isinstance(value, bool) else str(value) for value in row.values()]
         for row in expected

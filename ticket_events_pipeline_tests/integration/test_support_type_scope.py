@@ -1,4 +1,4 @@
-"""Whose tickets a root holds: the support type scope stands in its files, and a pass mixes no two of them."""
+"""Whose tickets a root holds: the support type scope is in its files, and a fetch never mixes two scopes."""
 
 import logging
 from typing import Any
@@ -47,18 +47,18 @@ def without_scope(metadata: dict[str, str]) -> dict[str, str]:
 def problems(root: Any, stream: str) -> list[str]:
     store = FolderStore(root)
     owner = owner_of(store, stream, DAYS, account=None, timezone="UTC")
-    verdicts = verify_days(store, stream=STREAMS[stream], days=DAYS, owner=owner, now=clock.now)
-    return [str(finding) for verdict in verdicts for finding in verdict.findings]
+    results = verify_days(store, stream=STREAMS[stream], days=DAYS, owner=owner, now=clock.now)
+    return [str(finding) for result in results for finding in result.findings]
 
 
-def test_the_scope_is_asked_for_and_stands_in_the_footer(server, tmp_path):
+def test_the_scope_is_sent_and_stored_in_the_footer(server, tmp_path):
     fetched(server, tmp_path, scope="ai_agent")
     assert {seen.query["support_type_scope"] for seen in server.requests} == {"ai_agent"}
     assert {read_raw_footer(FolderStore(tmp_path), EVENTS, day).support_type_scope for day in DAYS} == {"ai_agent"}
 
 
 @pytest.mark.parametrize(("stored", "asked"), [("agent", "all"), ("all", "agent"), ("ai_agent", "all")])
-def test_ticket_events_of_another_scope_are_refused_before_anything_is_asked(server, tmp_path, stored, asked):
+def test_ticket_events_of_another_scope_are_refused_before_any_request(server, tmp_path, stored, asked):
     fetched(server, tmp_path, scope=stored)
     already = len(server.requests)
     for first in (FIRST, LAST):
@@ -69,7 +69,7 @@ def test_ticket_events_of_another_scope_are_refused_before_anything_is_asked(ser
     assert len(server.requests) == already
 
 
-def test_metric_events_know_no_scope(server, tmp_path):
+def test_metric_events_have_no_scope(server, tmp_path):
     """As with comments, the choice is about one stream: files of the other are no reason to refuse."""
     fetched(server, tmp_path, METRIC)
     fetched(server, tmp_path, EVENTS, scope="all")
@@ -79,7 +79,7 @@ def test_metric_events_know_no_scope(server, tmp_path):
 
 
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
-def test_files_from_before_there_was_a_choice_are_taken_for_agents(server, tmp_path, stream):
+def test_files_without_a_scope_count_as_agent(server, tmp_path, stream):
     """They verify, their open day is resumed, and only another scope is refused."""
     fetched(server, tmp_path, stream)
     for day in DAYS:
@@ -95,7 +95,7 @@ def test_files_from_before_there_was_a_choice_are_taken_for_agents(server, tmp_p
         fetched(server, tmp_path, stream, first=FIRST, scope="all")
 
 
-def test_a_journal_from_before_there_was_a_choice_is_taken_for_agents(tmp_path):
+def test_a_journal_without_a_scope_counts_as_agent(tmp_path):
     store, state = FolderStore(tmp_path), FetchState(DAYS[0], DAYS[-1], start_time=DAYS[0].start, server_time=int(clock.now))
     journal = Journal(store, EVENTS, ownership_of(DAYS[0]), fetch_id="p")
     del journal._identity["support_type_scope"]
@@ -135,7 +135,7 @@ def test_a_run_sends_the_scope_that_is_set_for_ticket_events_alone(tmp_path, mon
     [
         ({"fixed_ends_at": 4e9}, "ends at 2096-10-02T07:06:40Z"),
         ({}, "has no end yet"),
-        ({"tells_end": False}, "the token's end is unknown"),
+        ({"states_end": False}, "the token's end is unknown"),
     ],
 )
 def test_a_run_with_a_fixed_token_says_once_when_it_ends(tmp_path, world, words):
@@ -148,7 +148,7 @@ def test_a_run_with_a_fixed_token_says_once_when_it_ends(tmp_path, world, words)
         assert len(deployment.server.lookups) == 1
 
 
-def test_a_run_with_a_refused_token_asks_nothing_about_it(tmp_path, monkeypatch):
+def test_a_run_with_a_refused_token_sends_no_request_about_it(tmp_path, monkeypatch):
     with deployed(tmp_path, now=clock.now) as deployment:
         monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", "wrong")
         assert not deployment.run("fetch_ticket_events", FIRST).success

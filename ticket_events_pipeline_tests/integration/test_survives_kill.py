@@ -1,4 +1,4 @@
-"""kill -9 of everything, as a power loss does it, and a new start: the work goes on by itself and ends exact."""
+"""kill -9 of everything, as a power loss does it, and a new start: the work resumes by itself, and its result is exact."""
 
 import datetime as dt
 import time
@@ -88,11 +88,11 @@ STARTED, QUEUED = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_backfills_killed_with_everything_around_them_go_on_and_end(place, server, dev, monkeypatch):
+def test_killed_backfills_resume_after_a_restart_and_end(place, server, dev, monkeypatch):
     ui = dev.start()
     backfills = [ui.launch_backfill(list(STREAMS), days) for days in RANGES[:2]]
     wait_for(lambda: len(fetches(place, STARTED)) == 2, 180, "two runs fetch")
-    backfills.append(ui.launch_backfill(list(STREAMS), RANGES[2]))  # not before: a pool's limit holds from its first use on
+    backfills.append(ui.launch_backfill(list(STREAMS), RANGES[2]))  # not earlier: a pool limit applies from its first use on
     wait_for(lambda: fetches(place, QUEUED), 120, "the third is queued")
     wait_for(lambda: list(place.root.glob("ticket_*events/date=*/*.parquet")), 120, "a day is finished")
     assert backfills[-1] in asked_by_the_hour(place, monkeypatch, Day.parse(DAYS[-1]))

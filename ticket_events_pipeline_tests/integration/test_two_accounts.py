@@ -99,7 +99,7 @@ def files(root):
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def test_everything_of_an_account_bears_its_name(location):
+def test_assets_jobs_and_sensors_of_an_account_have_its_name(location):
     named = {ACME: f"{ACME}_", GLOBEX: f"{GLOBEX}_"}
     repository = location.repository
     names = [job.name for job in repository.get_all_jobs() if not job.name.startswith("__")]
@@ -119,17 +119,17 @@ def test_each_account_fetches_its_own_events_into_its_own_folder_on_its_own_quot
     assert location.run(f"{ACME}_fetch_ticket_events").success
     assert location.servers[GLOBEX].requests == []
     assert not (location.root / GLOBEX).exists()
-    acme, asked = files(location.root / ACME), len(location.servers[ACME].requests)
+    acme, requests_before = files(location.root / ACME), len(location.servers[ACME].requests)
     assert location.run(f"{GLOBEX}_fetch_ticket_events").success
     assert files(location.root / ACME) == acme
-    assert len(location.servers[ACME].requests) == asked
+    assert len(location.servers[ACME].requests) == requests_before
     for name, first_id in ((ACME, 1000), (GLOBEX, 2000)):
         assert {number // 1000 * 1000 for day in (FIRST, LAST) for number in location.ids(name, day)} == {first_id}
         (quota,) = [path for path in files(location.root / name) if re.fullmatch(r"_inflight/quota-.*\.json", path)]
         assert read_state(files(location.root / name)[quota], wall_clock()).bucket.total == QUOTAS[name]
 
 
-def test_each_sensor_asks_for_its_own_accounts_days_alone(location):
+def test_each_sensor_requests_only_its_own_accounts_days(location):
     assert location.run(f"{ACME}_fetch_ticket_events").success
     assert location.tick(GLOBEX) == []
     assert location.tick(ACME) == [FIRST]
@@ -140,7 +140,7 @@ def test_each_sensor_asks_for_its_own_accounts_days_alone(location):
     assert summaries == {ACME}
 
 
-def test_wrong_credentials_of_one_account_do_not_touch_the_other(location, monkeypatch):
+def test_wrong_credentials_of_one_account_do_not_affect_the_other(location, monkeypatch):
     monkeypatch.setenv("GLOBEX_CLIENT_SECRET", "wrong")
     failed = location.run(f"{GLOBEX}_fetch_ticket_events")
     assert not failed.success
@@ -152,10 +152,10 @@ def test_a_missing_credential_is_named_as_the_yaml_names_it(location, monkeypatc
     monkeypatch.delenv("GLOBEX_CLIENT_ID")
     monkeypatch.delenv("GLOBEX_CLIENT_SECRET")
     failed = location.run(f"{GLOBEX}_fetch_ticket_events")
-    (told, *_) = [event.step_failure_data.user_failure_data.description for event in failed.all_events if event.is_step_failure]
-    assert "account globex_support: no credentials are set: set GLOBEX_CLIENT_ID and GLOBEX_CLIENT_SECRET, of an OAuth" in told
-    assert "or, for a trial, credentials.oauth_token; or" in told
-    assert "ZENDESK_OAUTH" not in told
+    (text, *_) = [event.step_failure_data.user_failure_data.description for event in failed.all_events if event.is_step_failure]
+    assert "account globex_support: no credentials are set: set GLOBEX_CLIENT_ID and GLOBEX_CLIENT_SECRET, of an OAuth" in text
+    assert "or, for a trial, credentials.oauth_token; or" in text
+    assert "ZENDESK_OAUTH" not in text
 
 
 def test_each_account_ends_the_dead_runs_over_its_own_assets(location):
@@ -184,7 +184,7 @@ def test_an_account_needs_a_name_and_a_day_that_is_one():
         ZendeskTicketEvents(base_url="https://help.example.com").scope()
     with pytest.raises(SettingsError, match="account acme: start_date: 'soon' is not a date"):
         ZendeskTicketEvents(subdomain="acme", start_date="soon").scope()
-    with pytest.raises(ValueError, match="no name"):
+    with pytest.raises(ValueError, match="'a/b' is not a name"):
         ZendeskTicketEvents(name="a/b")
     with pytest.raises(ValueError, match=r"'9lives' is not a name.*give a name in addition to that subdomain"):
         ZendeskTicketEvents(subdomain="9lives").scope()
@@ -225,8 +225,8 @@ def test_the_support_type_scope_is_the_yamls_or_the_environments(monkeypatch):
     assert own.scope().pipeline().settings.support_type_scope == "ai_agent"
     with pytest.raises(Exception, match="'agent', 'all' or 'ai_agent'"):
         ZendeskTicketEvents.resolve_from_yaml(yaml + "support_type_scope: everybody\n")
-    monkeypatch.setenv("ZENDESK_SUPPORT_TYPE_SCOPE", "nobody")
-    with pytest.raises(SettingsError, match="account acme: support_type_scope: 'nobody' is none of agent, all, ai_agent"):
+    monkeypatch.setenv("ZENDESK_SUPPORT_TYPE_SCOPE", "robots")
+    with pytest.raises(SettingsError, match="account acme: support_type_scope: 'robots' is none of agent, all, ai_agent"):
         ZendeskTicketEvents.resolve_from_yaml(yaml).scope().pipeline().checked()
 
 

@@ -107,7 +107,7 @@ def test_a_report_day_shows_the_path_of_its_page_and_its_main_figures(deployment
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
-def test_a_report_of_a_root_that_no_variable_names_bears_the_account_of_its_files(deployment):
+def test_a_report_of_a_root_that_no_variable_names_has_the_account_of_its_files(deployment):
     nameless = RootSettings(str(deployment.root), "UTC", account=None, tickets_url=None)
     report = report_reader(deployment.store, nameless, [Day.parse(LAST)]).read(Day.parse(LAST))
     assert report.account == deployment.footer("ticket_metric_events", LAST)["account"]

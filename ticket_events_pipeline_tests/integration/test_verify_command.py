@@ -9,7 +9,7 @@ from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline_tests.support.commands import NOBODYS_TOKEN, new_place
+from ticket_events_pipeline_tests.support.commands import INVALID_TOKEN, new_place
 from ticket_events_pipeline_tests.support.damages import row_removed, with_rows
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching
 
@@ -112,11 +112,11 @@ def test_a_stated_sample_is_compared_with_the_api_and_late_events_are_named(plac
 
 
 def test_a_wrong_credential_fails_and_is_not_shown(place, server):
-    place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN=NOBODYS_TOKEN)
+    place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN=INVALID_TOKEN)
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04", "--against-api")
     assert ended.code == 1
     assert "401" in ended.output
-    assert NOBODYS_TOKEN not in ended.output
+    assert INVALID_TOKEN not in ended.output
 
 
 @pytest.mark.parametrize("span", [("2026-03-04", "2026-03-02"), ("2026-3-4", "2026-03-05"), ("2026-03-04",)])

@@ -35,7 +35,7 @@ def by_key(rows, *key):
 
 
 @pytest.mark.parametrize("stream", ["ticket_metric_events", "ticket_events"])
-def test_every_expected_row_stands_after_each_delivery(tmp_path, stream):
+def test_every_expected_row_is_stored_after_each_delivery(tmp_path, stream):
     """Also for an account that serves only `ticket_events`, in the documented metric-event shape."""
     with deployed(tmp_path, now=0) as deployment:
         delivered = ""

@@ -1,6 +1,6 @@
-"""Anything at all as an answer: a page or a documented error; and of a page, every row and every value comes out again.
+"""Any response is a page or a documented error, and every row and value of a page can be read back from the file.
 
-`FUZZ_EXAMPLES` sets how many answers are tried; the slow test tries 2,500.
+`FUZZ_EXAMPLES` sets the number of responses; the slow test sends 2,500.
 """
 
 import json
@@ -20,7 +20,7 @@ from ticket_events_pipeline.zendesk.page import PageRequest, decode_page
 from ticket_events_pipeline.zendesk.walk import Walk
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.client_bench import Bench
-from ticket_events_pipeline_tests.support.decoding_oracle import moment, through_parquet, untold
+from ticket_events_pipeline_tests.support.decoding_oracle import differences, moment, through_parquet
 from ticket_events_pipeline_tests.support.faulty_account import audit, metric_event
 from ticket_events_pipeline_tests.support.scripted_server import ScriptedServer, garbage
 
@@ -162,7 +162,7 @@ def is_short_and_printable(message: str | None) -> bool:
 
 
 def attempt(stream: str, status: int, headers: dict[str, str], body: bytes) -> None:
-    """Decode, store, read back; whatever isn't a page must be a documented error, and say so in few words."""
+    """Decodes, stores and reads back; a response that isn't a page must be a documented error with a short message."""
     page = refusal = None
     try:
         page = decode_page(PageRequest(STREAMS[stream], T), status, headers, body)
@@ -176,7 +176,7 @@ def attempt(stream: str, status: int, headers: dict[str, str], body: bytes) -> N
     rejected = [one.row for one in batch.rejected]
     placed = [row for row in page.rows if not any(row is other for other in rejected)]
     assert len(placed) + len(rejected) == len(page.rows)
-    assert [untold(stream, row, told) for row, told in zip(placed, stored, strict=True)] == [[]] * len(placed)
+    assert [differences(stream, row, found) for row, found in zip(placed, stored, strict=True)] == [[]] * len(placed)
     for row in rejected:
         row_id = row.get("id")
         is_whole = isinstance(row_id, int) and not isinstance(row_id, bool) and -(2**63) <= row_id <= 2**63 - 1
@@ -189,7 +189,7 @@ def attempt(stream: str, status: int, headers: dict[str, str], body: bytes) -> N
 @example(
     ("ticket_events", 200, {}, b'{"ticket_events":[{"id":1,"time":"2026-03-02","sla.policy.id":7,"sla":{"policy":{"id":8}}}]}')
 )
-def test_any_answer_is_a_page_whose_every_value_comes_out_of_the_file_or_a_documented_error(answer):
+def test_any_response_is_stored_without_loss_or_is_a_documented_error(answer):
     attempt(*answer)
 
 
@@ -197,7 +197,7 @@ def test_any_answer_is_a_page_whose_every_value_comes_out_of_the_file_or_a_docum
 @pytest.mark.timeout(1200)
 @settings(max_examples=2_500)
 @given(answers())
-def test_thousands_of_answers_are_pages_or_documented_errors(answer):
+def test_thousands_of_responses_are_stored_or_are_documented_errors(answer):
     attempt(*answer)
 
 
@@ -221,7 +221,7 @@ RAW = st.lists(LINES | st.binary(max_size=10), max_size=9).map(b"\r\n".join) | s
 
 @pytest.fixture(scope="module")
 def line():
-    """A client, and the box for the bytes that it gets."""
+    """A client, and a dict for the bytes that it receives."""
     box: dict[str, bytes] = {}
     with ScriptedServer(iter(lambda: lambda _: garbage(box["raw"]), None)) as server:
         made = Bench(server, BearerToken("t"))
@@ -231,12 +231,12 @@ def line():
 
 @settings(max_examples=EXAMPLES // 2, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(raw=RAW, whole=st.booleans())
-def test_any_bytes_on_the_line_are_an_answer_or_a_documented_error(line, raw, whole):
+def test_any_bytes_from_a_server_are_a_page_or_a_documented_error(line, raw, whole):
     made, box = line
     box["raw"] = b"HTTP/1.1 200 OK\r\n" + raw if whole else raw
-    told: str | None = "a page"
+    message: str | None = "a page"
     try:
         made.client.check()
     except TicketEventsError as error:
-        told = str(error)
-    assert is_short_and_printable(told)
+        message = str(error)
+    assert is_short_and_printable(message)

@@ -1,7 +1,7 @@
-"""Metric events that are read straight into columns, against the reading row by row: the same page, the same table.
+"""Metric events read directly into columns make the same page and the same table as those read row by row.
 
-The second implementation is the one that reads every page of the other stream: a member that nobody has heard of, put into the
-envelope, makes it read these pages too. `INGEST_EXAMPLES` sets how many pages are tried.
+The oracle is the reader that reads every page of the other stream: an unknown member in the envelope makes it read these
+pages too. `INGEST_EXAMPLES` sets the number of pages.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def body_of(rows: list[Any], **members: Any) -> bytes:
 
 
 def page_of(body: bytes) -> EventPage | str:
-    """The page; or why it is none."""
+    """The page, or the error message."""
     try:
         return decode_page(PageRequest(TICKET_METRIC_EVENTS, 1772440000), 200, {}, body)
     except Unreadable as error:
@@ -45,7 +45,7 @@ def page_of(body: bytes) -> EventPage | str:
 
 
 def read_row_by_row(body: bytes) -> EventPage | str:
-    """The same page, made unfit for columns."""
+    """The same page, changed so that it is read row by row."""
     page = page_of(body.rstrip()[:-1] + b',"unheard_of":1}') if body.rstrip().endswith(b"}") else page_of(body)
     assert isinstance(page, str) or not isinstance(page.rows, ColumnarRows)
     return page
@@ -66,7 +66,7 @@ def assert_read_alike(body: bytes) -> None:
 
 
 def is_columnar(body: bytes) -> bool:
-    """Whether the page's table is made without looking at a single row."""
+    """Whether the page's table is made without decoding single rows."""
     page = page_of(body)
     return (
         isinstance(page, EventPage)
@@ -118,7 +118,7 @@ TIMES = st.one_of(
 
 
 def fields(usual: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """An object with any of these members, most of them as usual, and seldom one that nobody has heard of."""
+    """An object with any of these members, most of them with usual values, and a few unknown ones."""
     members = {name: st.one_of(value, value, value, value, ODD) for name, value in usual.items()}
     return st.fixed_dictionaries({}, optional=members) | st.fixed_dictionaries(members) | st.fixed_dictionaries(usual)
 
@@ -164,7 +164,7 @@ ENVELOPES = fields(
 @example([ROW | {"sla": {**SLA, "policy": {"id": 1}}}, ROW | {"sla": {**SLA, "policy": {**POLICY, "description": None}}}], {})
 @example([ROW | {"sla": SLA, "group_sla": SLA}], {})
 @settings(max_examples=EXAMPLES)
-def test_columns_and_rows_tell_the_same(rows: list[Any], members: dict[str, Any]) -> None:
+def test_columns_and_rows_hold_the_same_values(rows: list[Any], members: dict[str, Any]) -> None:
     assert_read_alike(body_of(rows, **members))
 
 
@@ -235,7 +235,7 @@ def test_an_odd_or_broken_envelope_is_read_alike(body: bytes) -> None:
 @pytest.mark.parametrize(
     "name", ["docs_metric_event_type_examples", "docs_ticket_metric_events_example", "estuary_recorded_metric_event"]
 )
-def test_what_is_documented_and_recorded_is_read_in_columns(name: str) -> None:
+def test_documented_and_recorded_pages_are_read_in_columns(name: str) -> None:
     sample = json.loads((SAMPLES / f"{name}.json").read_text())
     rows = sample[METRIC] if METRIC in sample else sample if isinstance(sample, list) else [sample]
     assert is_columnar(body_of(rows))
@@ -251,8 +251,8 @@ def test_the_sandbox_account_s_pages_are_read_in_columns() -> None:
     assert_read_alike(body_of(rows))
 
 
-def test_of_a_page_with_anything_else_no_columns_are_made() -> None:
-    """Or the tests above would compare a thing with itself."""
+def test_a_page_with_unknown_members_is_not_read_in_columns() -> None:
+    """Otherwise the tests above would compare the row-by-row result with itself."""
     assert in_columns(body_of([ROW])) is not None
     assert in_columns(body_of([ROW | {"unheard_of": None}])) is None
     assert in_columns(body_of([ROW | {"ticket_id": "5"}])) is None

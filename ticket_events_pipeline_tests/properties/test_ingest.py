@@ -1,12 +1,10 @@
-"""Any stream, cut into pages anyhow, read in any order of days, gives the same files: every event once, in its own day.
+"""Any stream in any pages, read in any order of days, makes the same files: every event once, in its own day.
 
-The second implementation is a dict: the last delivery of each event, filed under its local date.
+The oracle is a dict of the last delivery of each event, by its local date.
 """
 
-import datetime as dt
 import os
 import tempfile
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,13 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline_tests.support.events import audit, metric_event
+from ticket_events_pipeline_tests.support.drawn_streams import DAYS, FIRST, LAG, row_time, streams, truth
+from ticket_events_pipeline_tests.support.events import metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching, stored_ids
 
 STREAMS = ["ticket_events", "ticket_metric_events"]
-LAG = {"ticket_events": 120, "ticket_metric_events": 300}
-ZONES = ["UTC", "America/New_York", "Asia/Kolkata"]
-FIRST = "2026-03-07"  # New York's clock changes on the 8th
-DAYS = 3
-
 EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "50"))
-"""By hand, some thousands."""
+"""Set it to some thousands for a thorough run."""
 
 account = RecordedAccount()
 clock = Moment(0)
@@ -34,7 +28,7 @@ clock = Moment(0)
 
 @pytest.fixture(scope="module")
 def servers():
-    """A server per size of page and way to end a stream, all of the same account."""
+    """A server of the same account for each page size and each way to end a stream."""
     worlds = [(limit, end) for limit in (2, 7, 1000) for end in ("present", "absent")]
     running = {
         world: SandboxServer(account, clock=clock, page_limit=world[0], end_of_stream=world[1]).start() for world in worlds
@@ -42,34 +36,6 @@ def servers():
     yield running
     for server in running.values():
         server.stop()
-
-
-@st.composite
-def streams(draw):
-    """A zone, and rows around its three days: spread, in bursts of one second, and right at the midnights."""
-    timezone = draw(st.sampled_from(ZONES))
-    first = Day.parse(FIRST, timezone)
-    start, end = first.plus(-1).start, first.plus(DAYS + 1).end
-    midnights = [first.plus(offset).start for offset in range(DAYS + 1)]
-    bursts = draw(st.lists(st.integers(start, end), min_size=1, max_size=3))
-    around = st.sampled_from(midnights).flatmap(lambda midnight: st.integers(midnight - 400, midnight + 400))
-    times = draw(st.lists(st.integers(start, end) | st.sampled_from(bursts) | st.sampled_from(midnights) | around, max_size=40))
-    ids = draw(st.permutations(range(1, len(times) + 1)))
-    shapes = draw(st.lists(st.booleans(), min_size=len(times), max_size=len(times)))
-    rows = [(metric_event if shape else audit)(*pair) for pair, shape in zip(zip(ids, times, strict=True), shapes, strict=True)]
-    return timezone, rows
-
-
-def row_time(row):
-    return row.get("timestamp") or int(dt.datetime.fromisoformat(row["time"]).timestamp())
-
-
-def truth(rows, timezone):
-    """Ids by local date, in the order (time, id)."""
-    days = defaultdict(list)
-    for row in sorted(rows, key=lambda row: (row_time(row), row["id"])):
-        days[Day.containing(row_time(row), timezone)].append(row["id"])
-    return days
 
 
 @given(streams(), st.sampled_from(STREAMS), st.data())
@@ -107,14 +73,14 @@ def test_an_open_day_is_resumed_until_it_is_complete_and_then_exact(servers, dra
     first = Day.parse(FIRST, timezone)
     around_the_end = st.integers(first.end - 100, first.end + LAG[stream] + 100)
     moments = sorted(data.draw(st.lists(st.integers(first.start, first.end) | around_the_end, min_size=1, max_size=4)))
-    # Rows that are told just behind a reading: the next one has to go back for them.
+    # Rows that appear just before the watermark of a fetch: the next fetch has to read that time again.
     behind = data.draw(st.lists(st.tuples(st.sampled_from(moments), st.integers(0, LAG[stream])), max_size=6))
     rows = rows + [metric_event(1000 + number, moment - ago) for number, (moment, ago) in enumerate(behind)]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for moment in [*moments, first.end + LAG[stream] + 61]:
             clock.now = moment
-            # What has happened by now is told with a delay of less than the lag; what is dated ahead is told at once.
+            # Past rows appear with a delay of less than the lag; rows in the future appear at once.
             delays = {row["id"]: row["id"] * 37 % LAG[stream] for row in rows}
             account.clear(stream)
             account.deliver(stream, [row for row in rows if not 0 <= clock.now - row_time(row) < delays[row["id"]]])

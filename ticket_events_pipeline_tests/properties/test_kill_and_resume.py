@@ -1,4 +1,4 @@
-"""A pass may be killed, or stand still, at any moment; the same question goes on where it stopped: exact, 12 requests twice."""
+"""A fetch may be killed or stopped at any moment; the same command resumes it, exactly, and repeats at most 12 requests."""
 
 import datetime as dt
 import json
@@ -30,16 +30,23 @@ from ticket_events_pipeline.storage.raw_footer import read_raw_day, read_raw_foo
 from ticket_events_pipeline.storage.sorted_runs import MemoryRun
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline_tests.properties.test_ingest import DAYS, FIRST, LAG, row_time, streams, truth
+from ticket_events_pipeline_tests.support.drawn_streams import DAYS, FIRST, LAG, row_time, streams, truth
 from ticket_events_pipeline_tests.support.events import metric_event
-from ticket_events_pipeline_tests.support.fault_injection import FullFolder, HaltingStore, KilledError, MortalStore, bury
+from ticket_events_pipeline_tests.support.fault_injection import (
+    FullFolder,
+    HaltingStore,
+    KilledError,
+    MortalSource,
+    MortalStore,
+    bury,
+)
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch, ownership_of, stored_ids
 
 EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "40"))
-"""By hand, some thousands."""
+"""Set it to some thousands for a thorough run."""
 
 TWICE = 12
-"""Requests that a kill may cost."""
+"""Requests that a kill may repeat."""
 
 DAY = Day.parse("2026-03-02")
 METRIC = "ticket_metric_events"
@@ -58,7 +65,7 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 def servers():
-    """A server per size of page and way to end a stream, all of the same account."""
+    """A server of the same account for each page size and each way to end a stream."""
     worlds = [(limit, end) for limit in (1, 2, 7, 1000) for end in ("present", "absent")]
     running = {
         world: SandboxServer(account, clock=clock, page_limit=world[0], end_of_stream=world[1]).start() for world in worlds
@@ -68,21 +75,8 @@ def servers():
         server.stop()
 
 
-class MortalSource:
-    """A client that dies with its store."""
-
-    def __init__(self, client, store):
-        self._client = client
-        self._store = store
-
-    def pages(self, stream, start_time):
-        for walked in self._client.pages(stream, start_time):
-            self._store.step()
-            yield walked
-
-
-def passing(server, store, stream, days, *, label=""):
-    """The days of a pass whose every step is its store's."""
+def fetching_days(server, store, stream, days, *, label=""):
+    """The days of a fetch that counts its pages as steps of its store."""
     with client_at(server.base_url, clock=clock) as client:
         for done in fetch_days(
             MortalSource(client, store),
@@ -93,24 +87,24 @@ def passing(server, store, stream, days, *, label=""):
             clock=clock,
             log=lambda _: None,
             label=label,
-            sleep=lambda _: None,  # the 90 s of a standing beat pass at once
+            sleep=lambda _: None,  # the 90 s until a silent lease expires take no time
         ):
             yield done.day
 
 
-def mortal_pass(server, root, stream, days, *, steps):
-    """Whether the pass lived to its end; what it committed before it died, if it did."""
+def mortal_fetch(server, root, stream, days, *, steps):
+    """Whether the fetch reached its end, and the days that it committed."""
     committed = []
     try:
-        committed.extend(passing(server, MortalStore(root, steps=steps), stream, days))
+        committed.extend(fetching_days(server, MortalStore(root, steps=steps), stream, days))
     except KilledError:
         bury(root)
         return False, committed
     return True, committed
 
 
-class StandingPass:
-    """A pass that stands still somewhere, or has ended before it came so far."""
+class StoppedFetch:
+    """A fetch that stops after some steps, or has ended before."""
 
     def __init__(self, server, root, stream, days, *, steps):
         self.store = HaltingStore(root, steps=steps)
@@ -118,7 +112,7 @@ class StandingPass:
         self._root, self._stream, self._days = root, stream, days
         self._thread = threading.Thread(target=self._run, args=(server, stream))
         self._thread.start()
-        while self._thread.is_alive() and not self.store.stands_still.wait(0.001):
+        while self._thread.is_alive() and not self.store.is_stopped.wait(0.001):
             pass
         self.has_ended = not self._thread.is_alive()
         self.had_committed = list(self.committed)
@@ -134,15 +128,15 @@ class StandingPass:
 
     def _run(self, server, stream):
         try:
-            for day in passing(server, self.store, stream, self._days, label=str(id(self))):
+            for day in fetching_days(server, self.store, stream, self._days, label=str(id(self))):
                 self.committed.append(day)
         except TicketEventsError as error:
             self.error = error
 
-    def go_on(self):
-        """Where others have taken over, and have ended, it changes nothing any more, and says why."""
+    def resume(self):
+        """If other fetches have taken over and ended, it changes nothing more, and its error says why."""
         before, is_taken_over = contents(self._root), self.is_taken_over()
-        self.store.may_go_on.set()
+        self.store.may_resume.set()
         self._thread.join(60)
         assert not self._thread.is_alive()
         if is_taken_over:
@@ -151,22 +145,22 @@ class StandingPass:
 
 
 def contents(root):
-    """Of every finished file, but for who holds what."""
+    """The contents of all finished files except the leases."""
     paths = [path for path in root.rglob("*.*") if not {"passes", "half_written"}.intersection(path.parts)]
     return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
-def passed(source, store, days):
-    """A whole pass along the metric events."""
+def fetched(source, store, days):
+    """The days of a whole fetch of metric events."""
     owner = ownership_of(DAY)
     return list(fetch_days(source, store, stream=STREAMS[METRIC], days=days, ownership=owner, clock=clock, log=lambda _: None))
 
 
 def requests_of(server, stream, days):
-    """Of an undisturbed pass into an empty folder."""
+    """The number of requests of an undisturbed fetch into an empty folder."""
     before = len(server.requests)
     with tempfile.TemporaryDirectory() as folder:
-        assert mortal_pass(server, Path(folder), stream, days, steps=1_000_000)[0]
+        assert mortal_fetch(server, Path(folder), stream, days, steps=1_000_000)[0]
     return len(server.requests) - before
 
 
@@ -177,10 +171,10 @@ def values(root, stream, day):
 
 @given(streams(), st.sampled_from(sorted(STREAMS)), st.data())
 @settings(max_examples=EXAMPLES)
-def test_a_range_is_exact_whatever_kills_it_and_whatever_fails(servers, drawn, stream, data):
+def test_a_range_is_exact_after_any_kills_stops_and_failed_requests(servers, drawn, stream, data):
     timezone, rows = drawn
     server = servers[data.draw(st.sampled_from(sorted(servers)))]
-    server.unscript()  # an example that is given up in the middle leaves its faults behind
+    server.unscript()  # an example that Hypothesis aborts leaves its faults in the script
     account.clear(stream)
     account.deliver(stream, rows)
     first = Day.parse(FIRST, timezone)
@@ -192,30 +186,30 @@ def test_a_range_is_exact_whatever_kills_it_and_whatever_fails(servers, drawn, s
         root, before = Path(folder), len(server.requests)
         faults = data.draw(st.lists(st.none() | st.none() | st.sampled_from(FAULTS), max_size=12))
         server.script(*faults)
-        deaths, stood, lived, standing = 0, 0, False, []
-        while not lived:
+        deaths, stops, ended, stopped_fetches = 0, 0, False, []
+        while not ended:
             steps = 1_000_000 if deaths >= 4 else data.draw(st.integers(0, 60))
-            if steps >= 2 and data.draw(st.booleans()):  # less, and it has no lease yet
-                stopped = StandingPass(server, root, stream, days, steps=steps)
-                lived, committed = stopped.has_ended, stopped.committed
-                standing.append(stopped)
-                stood += 1
+            if steps >= 2 and data.draw(st.booleans()):  # with fewer steps it has no lease yet
+                stopped = StoppedFetch(server, root, stream, days, steps=steps)
+                ended, committed = stopped.has_ended, stopped.committed
+                stopped_fetches.append(stopped)
+                stops += 1
             else:
-                lived, committed = mortal_pass(server, root, stream, days, steps=steps)
-                for stopped in [one for one in standing if one.is_taken_over() and data.draw(st.booleans())]:
-                    stopped.go_on()
-                    standing.remove(stopped)
-            # Dead only as it let its lease go: it had ended, and the same question again would be a new one.
-            lived = lived or (committed == days and not segments(root))
-            deaths += not lived
+                ended, committed = mortal_fetch(server, root, stream, days, steps=steps)
+                for stopped in [one for one in stopped_fetches if one.is_taken_over() and data.draw(st.booleans())]:
+                    stopped.resume()
+                    stopped_fetches.remove(stopped)
+            # Killed while it released its lease: it had finished, and the same command again would be a new fetch.
+            ended = ended or (committed == days and not journal_files(root))
+            deaths += not ended
             for day in days:
                 footer = read_raw_footer(FolderStore(root), stream, day)
                 if footer is not None and footer.complete:
                     assert stored_ids(root, stream, day) == expected[day]
         assert committed == days
-        for stopped in [one for one in standing if one.is_taken_over()]:
-            stopped.go_on()
-            standing.remove(stopped)
+        for stopped in [one for one in stopped_fetches if one.is_taken_over()]:
+            stopped.resume()
+            stopped_fetches.remove(stopped)
         for day in days:
             assert stored_ids(root, stream, day) == [
                 number for number in expected[day] if number in stored_ids(root, stream, day)
@@ -225,16 +219,16 @@ def test_a_range_is_exact_whatever_kills_it_and_whatever_fails(servers, drawn, s
                 assert stored_ids(root, stream, day) == expected[day]
         met = faults[: len(faults) - len(server.unscript())]
         made = len(server.requests) - before
-        assert made <= undisturbed + TWICE * (deaths + stood) + sum(fault is not None for fault in met)
+        assert made <= undisturbed + TWICE * (deaths + stops) + sum(fault is not None for fault in met)
         left = FolderStore(root).paths("_inflight/segments") + FolderStore(root).paths("_inflight/half_written")
         assert left == []
-        for stopped in standing:  # at the end of all that it did, or before it had a lease
-            stopped.go_on()
+        for stopped in stopped_fetches:  # stopped at its very end, or before it had a lease
+            stopped.resume()
 
 
 @given(streams(), st.sampled_from(sorted(STREAMS)), st.data())
 @settings(max_examples=EXAMPLES)
-def test_days_that_are_read_while_they_last_end_exact_with_kills_flips_and_late_rows(servers, drawn, stream, data):
+def test_open_days_end_exact_after_kills_changed_rows_and_late_rows(servers, drawn, stream, data):
     timezone, rows = drawn
     server = servers[data.draw(st.sampled_from(sorted(servers)))]
     first = Day.parse(FIRST, timezone)
@@ -243,23 +237,23 @@ def test_days_that_are_read_while_they_last_end_exact_with_kills_flips_and_late_
     rows = rows + [metric_event(1000 + number, moment - 100) for number, moment in enumerate(moments)]
     flips = {row["id"]: data.draw(st.sampled_from(moments)) for row in rows if "child_events" not in row and row["id"] % 3 == 0}
 
-    def told():
-        """What has happened is told with a delay of less than the lag; what is dated ahead at once; some is withdrawn."""
+    def visible_rows():
+        """Past rows appear with a delay of less than the lag, rows in the future at once; some rows are deleted."""
         visible = [row for row in rows if not 0 <= clock.now - row_time(row) < row["id"] * 37 % LAG[stream]]
         return [{**row, "deleted": flips[row["id"]] <= clock.now} if row["id"] in flips else row for row in visible]
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        # A killed pass is gone on from later, when more is told; only the last two are asked for again until they end well.
-        # The very last is a restatement: nothing re-announces a row that was withdrawn behind what has been read.
+        # A killed fetch is resumed later, when more rows are visible; only the last two are retried until they succeed.
+        # The very last is a restatement: no later row announces the deletion of a row before the watermark.
         whole, restated = days[-1].end + LAG[stream] + 61, days[-1].end + 100_000
         for moment in [*moments, whole, restated]:
             clock.now = moment
             account.clear(stream)
-            account.deliver(stream, told())
+            account.deliver(stream, visible_rows())
             for steps in (data.draw(st.integers(0, 60)), *((30, 1_000_000) if moment in (whole, restated) else ())):
-                lived, _ = mortal_pass(server, root, stream, days, steps=steps)
-                if lived:
+                ended, _ = mortal_fetch(server, root, stream, days, steps=steps)
+                if ended:
                     break
             if moment == whole:
                 for day in days:
@@ -272,7 +266,7 @@ def test_days_that_are_read_while_they_last_end_exact_with_kills_flips_and_late_
 
 
 def many_rows(count):
-    """That many metric events, one every ten seconds of the day."""
+    """`count` metric events of the day, one every ten seconds."""
     return [
         {**metric_event(number, DAY.start + number * 10), "type": "breach", "deleted": False} for number in range(1, count + 1)
     ]
@@ -280,14 +274,14 @@ def many_rows(count):
 
 @pytest.fixture
 def big_day():
-    """A day of 30 pages, and its server."""
+    """The server of a day of 30 pages."""
     clock.now = DAY.end + 5000
     with SandboxServer(RecordedAccount({METRIC: many_rows(300)}), clock=clock, page_limit=11) as server:
         yield server
 
 
 def killed_half_way(server, root, *, pages=25):
-    """Leaves a journal of the day behind, and the requests that were made."""
+    """Kills a fetch that leaves a journal of the day; returns the number of its requests."""
     before = len(server.requests)
     with client_at(server.base_url, clock=clock) as client:
         store = MortalStore(root, steps=1_000_000)
@@ -301,35 +295,35 @@ def killed_half_way(server, root, *, pages=25):
                     yield walked
 
         with pytest.raises(KilledError):
-            passed(Source(), store, [DAY])
+            fetched(Source(), store, [DAY])
     bury(root)
     return len(server.requests) - before
 
 
-def segments(root):
+def journal_files(root):
     return sorted((root / "_inflight" / "segments").rglob("*.parquet"))
 
 
 def again(server, root, *, first=str(DAY), last=str(DAY), **rest):
-    """The requests of the same question asked again, which ends exact, and what it logged."""
+    """The number of requests of the same fetch started again, which ends exact, and its log."""
     before, log = len(server.requests), []
     fetch(server, root, METRIC, first, last, clock=clock, log=log.append, **rest)
     assert stored_ids(root, METRIC, DAY) == list(range(1, 301))
-    assert segments(root) == []
+    assert journal_files(root) == []
     return len(server.requests) - before, "\n".join(log)
 
 
-def test_a_killed_pass_is_gone_on_from_its_newest_segment(big_day, tmp_path):
+def test_a_killed_fetch_is_resumed_from_its_newest_journal_file(big_day, tmp_path):
     assert killed_half_way(big_day, tmp_path) == 26
-    # What a page repeats of the one before is kept once in a segment, and nothing stands in two but for that.
-    assert [pq.read_metadata(segment).num_rows for segment in segments(tmp_path)] == [10 * PAGES_PER_JOURNAL_FILE + 1] * 2
+    # A duplicate of the page before is stored once per journal file; no other row is in two journal files.
+    assert [pq.read_metadata(path).num_rows for path in journal_files(tmp_path)] == [10 * PAGES_PER_JOURNAL_FILE + 1] * 2
     made, log = again(big_day, tmp_path)
     assert made <= 30 - 2 * PAGES_PER_JOURNAL_FILE + 2
     assert "resuming where a fetch stopped" in log
 
 
 class Stuck(FolderStore):
-    """Its first segment is never written, until `may_write` is set."""
+    """A store that does not write the first journal file until `may_write` is set."""
 
     def __init__(self, root):
         super().__init__(root)
@@ -344,13 +338,13 @@ class Stuck(FolderStore):
             yield file
 
 
-def test_no_more_requests_are_made_than_a_kill_may_cost_however_long_a_segment_takes(big_day, tmp_path):
+def test_a_slow_journal_file_does_not_raise_the_requests_that_a_kill_may_repeat(big_day, tmp_path):
     store, before = Stuck(tmp_path), len(big_day.requests)
     with client_at(big_day.base_url, clock=clock) as client:
-        reader = threading.Thread(target=passed, args=(client, store, [DAY]))
+        reader = threading.Thread(target=fetched, args=(client, store, [DAY]))
         reader.start()
         assert store.is_writing.wait(30)
-        reader.join(0.5)  # as many requests as it makes by itself
+        reader.join(0.5)  # time for all requests that it makes without the journal file
         made = len(big_day.requests) - before
         store.may_write.set()
         reader.join(30)
@@ -358,32 +352,32 @@ def test_no_more_requests_are_made_than_a_kill_may_cost_however_long_a_segment_t
     assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))
 
 
-def test_a_torn_segment_is_not_trusted_and_the_one_before_it_is_gone_on_from(big_day, tmp_path):
+def test_a_truncated_journal_file_is_ignored_and_the_one_before_is_used(big_day, tmp_path):
     killed_half_way(big_day, tmp_path)
-    newest = segments(tmp_path)[-1]
+    newest = journal_files(tmp_path)[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     made, _ = again(big_day, tmp_path)
     assert 30 - PAGES_PER_JOURNAL_FILE <= made <= 30 - PAGES_PER_JOURNAL_FILE + 2
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.97])
-def test_a_flipped_byte_anywhere_in_a_segment_is_noticed_or_harmless(big_day, tmp_path, share):
+def test_a_flipped_byte_anywhere_in_a_journal_file_is_noticed_or_harmless(big_day, tmp_path, share):
     killed_half_way(big_day, tmp_path)
-    oldest = segments(tmp_path)[0]
+    oldest = journal_files(tmp_path)[0]
     content = bytearray(oldest.read_bytes())
     content[int(len(content) * share)] ^= 0x55
     oldest.write_bytes(content)
     again(big_day, tmp_path)
 
 
-def test_a_lost_segment_is_noticed(big_day, tmp_path):
+def test_a_lost_journal_file_is_noticed(big_day, tmp_path):
     killed_half_way(big_day, tmp_path)
-    segments(tmp_path)[0].unlink()
+    journal_files(tmp_path)[0].unlink()
     made, _ = again(big_day, tmp_path)
     assert made == 30
 
 
-def test_a_journal_older_than_a_day_is_thrown_away(big_day, tmp_path):
+def test_a_journal_older_than_a_day_is_discarded(big_day, tmp_path):
     killed_half_way(big_day, tmp_path)
     clock.now += 24 * 3600 + 1
     made, log = again(big_day, tmp_path)
@@ -392,28 +386,28 @@ def test_a_journal_older_than_a_day_is_thrown_away(big_day, tmp_path):
 
 
 @pytest.mark.parametrize("other", [{"account": "other"}, {"sideload": True}, {"support_type_scope": "all"}])
-def test_a_journal_of_somebody_else_is_thrown_away(big_day, tmp_path, other):
+def test_a_journal_of_other_settings_is_discarded(big_day, tmp_path, other):
     killed_half_way(big_day, tmp_path)
     made, _ = again(big_day, tmp_path, **other)
     assert made == 30
 
 
-def test_a_question_about_other_days_leaves_the_journal_alone(big_day, tmp_path):
+def test_a_fetch_of_other_days_does_not_change_the_journal(big_day, tmp_path):
     killed_half_way(big_day, tmp_path)
-    left = segments(tmp_path)
+    left = journal_files(tmp_path)
     fetch(big_day, tmp_path, METRIC, "2026-03-01", "2026-03-01", clock=clock)
-    assert segments(tmp_path) == left
+    assert journal_files(tmp_path) == left
     assert again(big_day, tmp_path)[0] <= 12
 
 
-def test_a_range_that_goes_on_further_takes_the_journal_up(big_day, tmp_path):
+def test_a_longer_range_resumes_from_the_journal(big_day, tmp_path):
     killed_half_way(big_day, tmp_path)
     clock.now += 3600
     assert again(big_day, tmp_path, last="2026-03-03")[0] <= 12
 
 
-def test_rows_that_another_pass_has_read_since_are_not_overwritten_by_older_ones(big_day, tmp_path):
-    """The journal of a pass that died is behind the file that another one has written."""
+def test_rows_of_a_newer_fetch_are_not_overwritten_by_an_older_journal(big_day, tmp_path):
+    """The journal of a killed fetch is older than the file that another fetch has written."""
     killed_half_way(big_day, tmp_path)
     (left,) = (tmp_path / "_inflight" / "segments" / METRIC).iterdir()
     left.rename(tmp_path / "aside")
@@ -426,7 +420,7 @@ def test_rows_that_another_pass_has_read_since_are_not_overwritten_by_older_ones
     assert len(big_day.requests) - before == 30
 
 
-def test_a_pass_that_fails_keeps_what_it_read_for_the_next_one(big_day, tmp_path):
+def test_a_failed_fetch_keeps_its_rows_for_the_next_fetch(big_day, tmp_path):
     big_day.script(*[None] * 15, json_answer(403, {"error": "Forbidden"}))
     with pytest.raises(ForbiddenError):
         fetch(big_day, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
@@ -436,33 +430,33 @@ def test_a_pass_that_fails_keeps_what_it_read_for_the_next_one(big_day, tmp_path
 
 
 @pytest.mark.parametrize(("room_bytes", "left"), [(3_000, 0), (9_000, 1), (14_000, 2)])
-def test_a_full_disk_is_named_and_costs_no_more_than_a_kill(big_day, tmp_path, room_bytes, left):
-    """Room for no segment, for one, and for two but not for the day's file."""
+def test_a_full_disk_is_named_and_repeats_no_more_requests_than_a_kill(big_day, tmp_path, room_bytes, left):
+    """There is room for no journal file, for one, and for two but not for the day's file."""
     with client_at(big_day.base_url, clock=clock) as client, pytest.raises(UsageError) as failure:
-        passed(client, FullFolder(tmp_path, room_bytes=room_bytes), [DAY])
+        fetched(client, FullFolder(tmp_path, room_bytes=room_bytes), [DAY])
     assert "TICKET_EVENTS_ROOT: can't write below" in str(failure.value)
     assert "No space left on device" in str(failure.value)
-    assert len(segments(tmp_path)) == left
+    assert len(journal_files(tmp_path)) == left
     assert FolderStore(tmp_path).paths("_inflight/half_written") == FolderStore(tmp_path).paths(METRIC) == []
     made, _ = again(big_day, tmp_path)
     assert made <= 30 - PAGES_PER_JOURNAL_FILE * left + 2
 
 
-def test_a_question_about_days_that_the_dead_pass_had_not_come_to_begins_there(big_day, tmp_path):
-    """Going on for it would read all that lies between."""
+def test_a_fetch_of_days_after_those_that_a_killed_fetch_read_starts_anew(big_day, tmp_path):
+    """Resuming the killed fetch would read all days in between."""
     with client_at(big_day.base_url, clock=clock) as client:
         store = MortalStore(tmp_path, steps=40)
         with pytest.raises(KilledError):
-            passed(MortalSource(client, store), store, [DAY.plus(-1), DAY, DAY.plus(1)])
+            fetched(MortalSource(client, store), store, [DAY.plus(-1), DAY, DAY.plus(1)])
     bury(tmp_path)
-    assert segments(tmp_path) != []
+    assert journal_files(tmp_path) != []
     before = len(big_day.requests)
     fetch(big_day, tmp_path, METRIC, str(DAY.plus(1)), str(DAY.plus(1)), clock=clock)
     assert len(big_day.requests) - before == 1
 
 
-def test_the_segments_of_a_pass_that_lives_are_nobody_elses_affair(big_day, tmp_path):
-    """Not even where they look old: it may wait for its quota."""
+def test_the_journal_files_of_a_live_fetch_are_left_alone(big_day, tmp_path):
+    """Even if they look old: the fetch may wait for its quota."""
     with client_at(big_day.base_url, clock=clock) as client:
 
         class Slow:
@@ -473,16 +467,16 @@ def test_the_segments_of_a_pass_that_lives_are_nobody_elses_affair(big_day, tmp_
                         fetch(big_day, tmp_path, METRIC, "2026-03-01", "2026-03-01", clock=clock)
                     yield walked
 
-        passed(Slow(), FolderStore(tmp_path), [DAY])
+        fetched(Slow(), FolderStore(tmp_path), [DAY])
     assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))
 
 
-def test_what_another_pass_goes_on_from_is_not_thrown_away(big_day, tmp_path):
-    """It took the dead pass over a moment after this one had looked who is alive."""
+def test_a_journal_that_another_fetch_takes_over_is_not_discarded(big_day, tmp_path):
+    """The other fetch took over a moment after this one had read the list of live fetches."""
     killed_half_way(big_day, tmp_path)
-    for segment in segments(tmp_path):
-        segment.write_bytes(b"torn")
-    dead = segments(tmp_path)[0].parent.name
+    for path in journal_files(tmp_path):
+        path.write_bytes(b"truncated")
+    dead = journal_files(tmp_path)[0].parent.name
     other = hold_days(FolderStore(tmp_path), METRIC, [DAY.plus(9)], label="", log=lambda _: None)
 
     class Meanwhile(FolderStore):
@@ -492,14 +486,14 @@ def test_what_another_pass_goes_on_from_is_not_thrown_away(big_day, tmp_path):
             return super().paths(prefix)
 
     with client_at(big_day.base_url, clock=clock) as client:
-        passed(client, Meanwhile(tmp_path), [DAY])
-    assert len([segment for segment in segments(tmp_path) if segment.parent.name == dead]) == 2
+        fetched(client, Meanwhile(tmp_path), [DAY])
+    assert len([path for path in journal_files(tmp_path) if path.parent.name == dead]) == 2
     assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))
     other.release()
 
 
 class NoRoomForDays(FolderStore):
-    """Takes segments, but not a day."""
+    """Has room for journal files, but not for a day."""
 
     def writer(self, path, **fence):
         if path.startswith(METRIC):
@@ -507,16 +501,16 @@ class NoRoomForDays(FolderStore):
         return super().writer(path, **fence)
 
 
-def test_a_day_that_can_not_be_written_is_not_read_again(big_day, tmp_path):
+def test_a_day_that_could_not_be_written_is_not_read_again(big_day, tmp_path):
     with client_at(big_day.base_url, clock=clock) as client, pytest.raises(UsageError, match="no room for a day"):
-        passed(client, NoRoomForDays(tmp_path), [DAY])
+        fetched(client, NoRoomForDays(tmp_path), [DAY])
     assert again(big_day, tmp_path)[0] <= 2
 
 
-def test_a_segment_that_says_what_was_not_written_is_not_believed(big_day, tmp_path):
-    """One digit of how far the pass had come."""
+def test_a_journal_file_with_a_changed_watermark_is_not_trusted(big_day, tmp_path):
+    """One digit of the watermark is changed."""
     killed_half_way(big_day, tmp_path)
-    newest = segments(tmp_path)[-1]
+    newest = journal_files(tmp_path)[-1]
     content = newest.read_bytes()
     at = content.index(b'"next_start_time": 17') + len(b'"next_start_time": 177241')
     assert content[at : at + 1] != b"9"
@@ -525,14 +519,14 @@ def test_a_segment_that_says_what_was_not_written_is_not_believed(big_day, tmp_p
     assert 20 <= made <= 22
 
 
-def test_what_a_segment_with_a_flipped_byte_is_believed_is_what_was_put(tmp_path):
+def test_a_trusted_journal_file_with_a_flipped_byte_holds_what_was_written(tmp_path):
     rows = MemoryRun(decode_rows(METRIC, many_rows(200)).table).rows
 
     def journal():
         return Journal(FolderStore(tmp_path), METRIC, ownership_of(DAY), fetch_id="dead")
 
     journal().save(FetchState(DAY, DAY, DAY.start, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])}))
-    (path,) = segments(tmp_path)
+    (path,) = journal_files(tmp_path)
     content, believed, steps = path.read_bytes(), 0, 300
     for at in range(0, len(content), max(1, len(content) // steps)):
         path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
@@ -547,10 +541,10 @@ def test_what_a_segment_with_a_flipped_byte_is_believed_is_what_was_put(tmp_path
     assert believed < steps / 3
 
 
-def test_an_open_day_whose_rows_are_not_what_its_footer_says_is_read_anew(tmp_path):
+def test_an_open_day_whose_rows_contradict_its_footer_is_read_again(tmp_path):
     clock.now = DAY.start + 12 * 3600
-    told = RecordedAccount({METRIC: many_rows(300)})
-    with SandboxServer(told, clock=clock) as server:
+    recorded = RecordedAccount({METRIC: many_rows(300)})
+    with SandboxServer(recorded, clock=clock) as server:
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
         table, footer = read_raw_day(FolderStore(tmp_path), METRIC, DAY, TABLES[METRIC].schema.names)
         write_partition(FolderStore(tmp_path), METRIC, DAY, table.slice(1), footer.to_metadata())
@@ -558,7 +552,7 @@ def test_an_open_day_whose_rows_are_not_what_its_footer_says_is_read_anew(tmp_pa
         assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))
 
 
-def test_another_days_open_file_is_not_gone_on_from(tmp_path):
+def test_an_open_file_of_another_day_is_not_resumed(tmp_path):
     clock.now = DAY.start + 12 * 3600
     rows = [*many_rows(30), *(metric_event(1000 + number, DAY.start - 80_000 + number) for number in range(5))]
     with SandboxServer(RecordedAccount({METRIC: rows}), clock=clock) as server:
@@ -572,24 +566,24 @@ def test_another_days_open_file_is_not_gone_on_from(tmp_path):
 
 
 class DiesAtTheEnd(MortalStore):
-    """Dies when everything is written, and the first thing is to be cleaned up."""
+    """Is killed when everything is written, at the first cleanup."""
 
     def delete(self, *_, **__):
         self._steps = 0
         self.step()
 
 
-def test_a_day_that_was_still_open_when_its_pass_died_is_read_on(tmp_path):
+def test_a_day_that_was_open_when_its_fetch_was_killed_is_resumed(tmp_path):
     clock.now = DAY.start + 12 * 3600
-    told = RecordedAccount({METRIC: many_rows(300)})
-    with SandboxServer(told, clock=clock, page_limit=11) as server:
+    recorded = RecordedAccount({METRIC: many_rows(300)})
+    with SandboxServer(recorded, clock=clock, page_limit=11) as server:
         with client_at(server.base_url, clock=clock) as client, pytest.raises(KilledError):
-            passed(client, DiesAtTheEnd(tmp_path, steps=1_000_000), [DAY])
+            fetched(client, DiesAtTheEnd(tmp_path, steps=1_000_000), [DAY])
         bury(tmp_path)
         assert not read_raw_footer(FolderStore(tmp_path), METRIC, DAY).complete
-        assert len(segments(tmp_path)) == 30 // PAGES_PER_JOURNAL_FILE
+        assert len(journal_files(tmp_path)) == 30 // PAGES_PER_JOURNAL_FILE
         clock.now += 3600
-        told.deliver(METRIC, [metric_event(301, clock.now - 1000)])
+        recorded.deliver(METRIC, [metric_event(301, clock.now - 1000)])
         before = len(server.requests)
         (done,) = fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
         assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 302))
@@ -597,29 +591,29 @@ def test_a_day_that_was_still_open_when_its_pass_died_is_read_on(tmp_path):
         assert len(server.requests) - before <= 4
 
 
-def test_rows_behind_the_range_of_a_pass_are_not_lost_to_a_longer_one(tmp_path):
-    """The pass had read into the next day, whose rows were not its affair, when it ended half-way."""
+def test_rows_after_the_range_of_a_failed_fetch_reach_a_longer_fetch(tmp_path):
+    """The fetch failed half-way, after it had read rows of the next day, which was not in its range."""
     clock.now = DAY.end + 90_000
     rows = [metric_event(number, DAY.end - 2000 + number * 10) for number in range(1, 400)]
     with SandboxServer(RecordedAccount({METRIC: rows}), clock=clock, page_limit=11) as server:
         server.script(*[None] * 22, json_answer(403, {"error": "Forbidden"}))
         with pytest.raises(ForbiddenError):
             fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
-        assert segments(tmp_path) != []
+        assert journal_files(tmp_path) != []
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY.plus(1)), clock=clock)
     assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 200))
     assert stored_ids(tmp_path, METRIC, DAY.plus(1)) == list(range(200, 400))
 
 
-def test_rows_told_late_while_nobody_read_are_found_by_who_goes_on(tmp_path):
-    """The pass had come closer to now than rows may be late when it ended."""
+def test_late_rows_that_arrive_while_no_fetch_runs_are_found_on_resume(tmp_path):
+    """When the fetch failed, its watermark was closer to now than rows may be late."""
     clock.now = noon = DAY.start + 12 * 3600
-    told = RecordedAccount({METRIC: [metric_event(number, noon - 3000 + number * 10) for number in range(1, 291)]})
-    with SandboxServer(told, clock=clock, page_limit=11) as server:
+    recorded = RecordedAccount({METRIC: [metric_event(number, noon - 3000 + number * 10) for number in range(1, 291)]})
+    with SandboxServer(recorded, clock=clock, page_limit=11) as server:
         server.script(*[None] * 28, json_answer(403, {"error": "Forbidden"}))
         with pytest.raises(ForbiddenError):
             fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
-        told.deliver(METRIC, [metric_event(1000, noon - 250)])
+        recorded.deliver(METRIC, [metric_event(1000, noon - 250)])
         clock.now += 400
         before = len(server.requests)
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
@@ -627,30 +621,30 @@ def test_rows_told_late_while_nobody_read_are_found_by_who_goes_on(tmp_path):
     assert sorted(stored_ids(tmp_path, METRIC, DAY)) == [*range(1, 291), 1000]
 
 
-def test_of_two_segments_of_one_number_the_one_that_has_come_further_is_gone_on_from(tmp_path):
-    """An heir's, and the late one of the process which it took over in that moment."""
+def test_the_later_watermark_of_two_journal_files_of_one_number_is_resumed(tmp_path):
+    """One of the new holder, and a late one of the process that it has just taken over."""
     store = FolderStore(tmp_path)
-    for number, come_to in enumerate([2000, 3000, 1000]):
+    for number, watermark in enumerate([2000, 3000, 1000]):
         journal = Journal(store, METRIC, ownership_of(DAY), fetch_id="dead")
         rows = decode_rows(METRIC, many_rows(10 + number)).table
         journal.save(
-            FetchState(DAY, DAY, DAY.start, come_to, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])})
+            FetchState(DAY, DAY, DAY.start, watermark, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])})
         )
-    heir = Journal(store, METRIC, ownership_of(DAY), fetch_id="dead")
-    states = list(heir.states("UTC"))
+    new_holder = Journal(store, METRIC, ownership_of(DAY), fetch_id="dead")
+    states = list(new_holder.states("UTC"))
     assert [state.next_start_time for state in states] == [3000, 2000, 1000]
-    assert all(heir.holds(state) for state in states)
-    heir.save(states[0])
-    assert [segment.name[:7] for segment in segments(tmp_path)] == ["000001-", "000002-"]  # what the newest needs
+    assert all(new_holder.holds(state) for state in states)
+    new_holder.save(states[0])
+    assert [path.name[:7] for path in journal_files(tmp_path)] == ["000001-", "000002-"]  # what the newest needs
 
 
-def test_a_pass_does_not_touch_the_segments_that_its_heir_has_put(tmp_path):
-    """Not even those of the same number, when it goes on."""
+def test_a_fetch_does_not_change_the_journal_files_of_its_new_holder(tmp_path):
+    """Not even those of the same number, when it resumes."""
     store = FolderStore(tmp_path)
-    first, heir = (Journal(store, METRIC, ownership_of(DAY), fetch_id="dead") for _ in range(2))
-    for journal in (first, heir, heir):
+    first, new_holder = (Journal(store, METRIC, ownership_of(DAY), fetch_id="dead") for _ in range(2))
+    for journal in (first, new_holder, new_holder):
         rows = decode_rows(METRIC, many_rows(10)).table
         journal.save(FetchState(DAY, DAY, DAY.start, 1000, server_time=DAY.end, days={DAY: DayInProgress(deliveries=[rows])}))
-    stand = [(path, path.read_bytes()) for path in segments(tmp_path)[1:]]
+    stand = [(path, path.read_bytes()) for path in journal_files(tmp_path)[1:]]
     first.save(FetchState(DAY, DAY, DAY.start, 1000, server_time=DAY.end, days={}))
-    assert {path: path.read_bytes() for path in segments(tmp_path)}.items() >= dict(stand).items()
+    assert {path: path.read_bytes() for path in journal_files(tmp_path)}.items() >= dict(stand).items()

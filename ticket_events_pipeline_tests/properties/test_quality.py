@@ -21,9 +21,8 @@ from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
-from ticket_events_pipeline_tests.properties.test_kill_and_resume import MortalSource
 from ticket_events_pipeline_tests.support.damages import rewrite
-from ticket_events_pipeline_tests.support.fault_injection import KilledError, MortalStore, bury
+from ticket_events_pipeline_tests.support.fault_injection import KilledError, MortalSource, MortalStore, bury
 from ticket_events_pipeline_tests.support.fetches import client_at, fetching, ownership_of
 from ticket_events_pipeline_tests.support.quality_cases import (
     DAY,

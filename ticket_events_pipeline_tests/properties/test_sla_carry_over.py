@@ -13,8 +13,8 @@ from ticket_events_pipeline.sla.rules.clocks import advance, empty_clocks, in_cl
 from ticket_events_pipeline.sla.rules.deletions import metric_rows, own_rows
 from ticket_events_pipeline.sla.rules.events import sla_events
 from ticket_events_pipeline.sla.rules.targets import targets
-from ticket_events_pipeline_tests.properties.test_sla import FIRST, TYPES, audit, slas
 from ticket_events_pipeline_tests.support import sla_oracle
+from ticket_events_pipeline_tests.support.drawn_histories import FIRST, TYPES, audit, slas
 from ticket_events_pipeline_tests.support.sla_cases import Clock, changes_of, raw_table, rows_of
 
 EXAMPLES = int(os.environ.get("SLA_EXAMPLES", "80")) // 8
@@ -23,10 +23,10 @@ DAY = Clock.DAY
 
 
 @st.composite
-def event(draw, start):
+def event_of_few_ids(draw, start):
     kind = draw(st.sampled_from(TYPES))
     row = {
-        "id": draw(st.integers(1, 15)),  # so few that many come again, on another day, clock or ticket
+        "id": draw(st.integers(1, 15)),  # so few that many are delivered again, on another day, clock or ticket
         "ticket_id": draw(st.sampled_from([1, 2, 3])),
         "metric": draw(st.sampled_from(["reply_time", "reply_time", "resolution_time"])),
         "instance_id": 1,
@@ -43,14 +43,14 @@ def event(draw, start):
 
 @st.composite
 def days_of_events(draw, timezone):
-    """By day, the events delivered that day."""
+    """The events by the day of their delivery."""
     days = [Day(FIRST, timezone).plus(offset) for offset in OFFSETS]
-    drawn = {day: (draw(once_each(event(day.start))), draw(once_each(audit([day.start])))) for day in days}
+    drawn = {day: (draw(once_each(event_of_few_ids(day.start))), draw(once_each(audit([day.start])))) for day in days}
     return {day: (events, numbered(audits, place)) for place, (day, (events, audits)) in enumerate(drawn.items())}
 
 
 def numbered(audits, place):
-    """With ids that no other day's audits have: an audit never moves to another ticket."""
+    """The audits with ids that no other day has: an audit never moves to another ticket."""
     return [{**row, "id": row["id"] * len(OFFSETS) + place} for row in audits]
 
 
@@ -66,7 +66,7 @@ def with_new(known, rows):
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.sampled_from(["UTC", "America/New_York"]).flatmap(days_of_events), st.integers(0, len(OFFSETS)))
 def test_layers_hold_the_same_clocks_as_one_table_and_the_oracle(by_day, compacted_on):
-    """Across a DST change, with ids that come again; one of the days may compact everything into its layer."""
+    """Across a DST change, with repeated ids; one of the days may compact everything into its layer."""
     whole, carry_over, known, audits_known = empty_clocks(), CarryOver(), [], []
     for number, (day, (delivered, audits)) in enumerate(by_day.items()):
         events, changes = sla_events(raw_table(delivered)), changes_of(audits)
@@ -82,7 +82,7 @@ def test_layers_hold_the_same_clocks_as_one_table_and_the_oracle(by_day, compact
 
 
 def carry_over_after(by_day):
-    """The carry-over after days of events, and the last layer."""
+    """The carry-over after the days, and the last layer."""
     carry_over, layer = CarryOver(), None
     for day, clocks in sorted(by_day.items()):
         events = [event for clock in clocks for event in clock.events if day.start <= event["time"] < day.end]
@@ -94,7 +94,7 @@ def tickets_in(layer):
     return sorted(set(layer.clocks.table["ticket_id"].to_pylist()))
 
 
-def test_a_days_layer_holds_only_what_moved_or_is_open():
+def test_a_days_layer_holds_only_changed_and_open_clocks():
     is_open, is_closed = Clock(1).apply(9, 60), Clock(2, first_id=21).apply(9, 60).add("fulfill", 10)
     moves = Clock(3, first_id=31).add("activate", 9).add("pause", 33)
     every = [is_open, is_closed, moves]
@@ -104,7 +104,7 @@ def test_a_days_layer_holds_only_what_moved_or_is_open():
     assert sorted(set(carry_over.clocks()["ticket_id"].to_pylist())) == [1, 2, 3]
 
 
-def test_remembered_clocks_move_on_before_their_layer_is_dropped():
+def test_clocks_move_to_a_newer_layer_before_theirs_is_dropped():
     unsolved, solved = Clock(1, "resolution_time").add("activate", 9), Clock(2, first_id=21).add("activate", 9)
     by_day = {DAY.plus(offset): [unsolved, solved] for offset in range(32)}
     carry_over, layer = carry_over_after(by_day)
@@ -123,7 +123,7 @@ def test_a_ticket_whose_only_event_moved_is_not_found_again():
 
 
 def test_an_id_delivered_again_moves_only_the_tickets_that_have_it_now():
-    """An old layer still has the row of the ticket that had it before."""
+    """An old layer still has the row of the ticket that had the id before."""
     others = [Clock(number, first_id=10 * number).add("activate", 9) for number in range(3, 9)]
     moved, once_more = Clock(2, first_id=1).add("activate", 33), Clock(2, first_id=1).add("activate", 57)
     carry_over, _ = carry_over_after({DAY: [Clock(1).add("activate", 9), *others], DAY.plus(1): [moved]})

@@ -1,7 +1,7 @@
 """Makes `released_root_v1.tar.gz` and `released_root_v1_rows.json.gz`, with the last code that wrote schema version 1.
 
 The root has both raw streams and the SLA tables of 30 closed days and of an open one, which was read at 14:00, and the journal
-of a pass that was killed at 18:00 while it read the open day's metric events further. The rows are those that the account
+of a fetch that was killed at 18:00 while it read the open day's metric events further. The rows are those that the account
 serves at 03:00 of the next day, from the open day's midnight on. Run it in a clone of that version, with its tests:
 
     git clone . /tmp/released && git -C /tmp/released checkout 6cf9ef7
@@ -52,7 +52,7 @@ class MortalSource:
             yield walked
 
 
-def run_pass(server, store, stream, days, wrap=lambda client, _: client):
+def run_fetch(server, store, stream, days, wrap=lambda client, _: client):
     with client_at(server.base_url, clock=clock) as client:
         source = wrap(client, store)
         given = {"stream": STREAMS[stream], "days": days, "ownership": OWNER, "clock": clock}
@@ -62,16 +62,16 @@ def run_pass(server, store, stream, days, wrap=lambda client, _: client):
 def make_root(root):
     with SandboxServer(account, clock=clock) as server:
         for stream in STREAMS:
-            run_pass(server, FolderStore(root), stream, days_between(FIRST, OPEN))
+            run_fetch(server, FolderStore(root), stream, days_between(FIRST, OPEN))
     make_sla_days(root, FIRST, OPEN)
     clock.now = KILLED_AT
     with SandboxServer(account, clock=clock, page_limit=2) as server, suppress(KilledError):
-        run_pass(server, MortalStore(root, steps=1_000_000), "ticket_metric_events", [OPEN], MortalSource)
-    assert list((root / "_inflight" / "segments").rglob("*.parquet")), "the killed pass left no segment"
+        run_fetch(server, MortalStore(root, steps=1_000_000), "ticket_metric_events", [OPEN], MortalSource)
+    assert list((root / "_inflight" / "segments").rglob("*.parquet")), "the killed fetch left no journal file"
 
 
 def pack(root, target):
-    """All files but the leases: on another machine nobody could tell that their process is gone, and would wait."""
+    """All files but the leases: another machine could not prove that their process has ended, and would wait."""
     with gzip.GzipFile(target, "wb", compresslevel=9, mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
         for path in sorted(path for path in root.rglob("*") if path.is_file() and path.parent.name != "passes"):
             entry = tarfile.TarInfo(str(path.relative_to(root)))

@@ -60,7 +60,7 @@ def opened_browser(
 
 
 def faults(page: Page) -> list[str]:
-    """What axe-core finds on the page that shuts people out of it, a line each: rule, gravity and where."""
+    """What axe-core finds on the page that excludes users, a line each: rule, impact and place."""
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     return [
         f"{fault['id']} ({fault['impact']}): {node['html'][:200]}"

@@ -1,4 +1,4 @@
-"""Where the checkout and the samples lie."""
+"""Paths of the checkout and of the samples."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 
 BIN = Path(sys.executable).parent
 DEFINITIONS = "ticket_events_pipeline.definitions"
-NOBODYS_TOKEN = "not-the-token-7c1e"
+INVALID_TOKEN = "not-the-token-7c1e"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Place:
         return self.run(str(BIN / "ticket-events"), *arguments, **more)
 
     def recorded_days(self, asset: str) -> set[str]:
-        """The days that Dagster's event log knows as materialized."""
+        """The days that are materialized by Dagster's event log."""
         with dg.DagsterInstance.from_config(str(self.home)) as instance:
             return set(instance.get_materialized_partitions(dg.AssetKey(asset)))
 

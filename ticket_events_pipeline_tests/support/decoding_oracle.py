@@ -1,6 +1,6 @@
-"""What a stored row tells of the row that was sent: the inverse of the decoding, written a second time and from the contract.
+"""Comparison of a stored row with the row that was sent: an independent inverse of the decoding, written from the contract.
 
-A column that no release has yet is known by its path alone.
+A column that no release has yet is known only by its path.
 Every value that was sent must come out of its column or of `extra`, and nothing may come out that wasn't sent.
 """
 
@@ -45,7 +45,7 @@ FIRST, LAST = (
 
 
 def through_parquet(stream: str, rows: list[Any]) -> tuple[list[dict[str, Any]], EventBatch]:
-    """The rows as a file gives them back, times in epoch milliseconds; and the batch that they were written from."""
+    """The rows as read from a file, times in epoch milliseconds; and the batch that they were written from."""
     batch = decode_rows(stream, rows)
     batch.table.validate(full=True)
     sink = io.BytesIO()
@@ -59,8 +59,8 @@ def through_parquet(stream: str, rows: list[Any]) -> tuple[list[dict[str, Any]],
     return table.to_pylist(), batch
 
 
-def untold(stream: str, sent: dict[str, Any], stored: dict[str, Any]) -> list[str]:
-    """What of the sent row the stored one doesn't tell, or tells without its having been sent; empty if all is well."""
+def differences(stream: str, sent: dict[str, Any], stored: dict[str, Any]) -> list[str]:
+    """The values of the sent row that the stored row lacks, and values that were never sent; empty if there is none."""
     return _Comparison(stream, sent, stored).run()
 
 
@@ -90,7 +90,7 @@ class _Comparison:
         return self.problems + [f"{path} was never sent" for path in sorted(self.invented)]
 
     def _left(self, path: str, value: Any) -> bool:
-        """Whether `extra` has the path; it must have the very value then."""
+        """Whether `extra` has the path; if so, it must have the same value."""
         if path not in self.extra:
             return False
         self.invented.discard(path)
@@ -107,8 +107,8 @@ class _Comparison:
             return
         if name in JSON_COLUMNS & COLUMNS[self.stream]:
             text = self.stored[name]
-            is_told = value is None if text is None else _canonical(json.loads(text)) == _canonical(value)
-            self.problems += [] if is_told else [f"{name} is {text!r}, sent was {value!r}"]
+            is_held = value is None if text is None else _canonical(json.loads(text)) == _canonical(value)
+            self.problems += [] if is_held else [f"{name} is {text!r}, sent was {value!r}"]
         elif name in self.columns:
             self._column(self.columns[name], name, value)
         elif not (name in ("sla", "group_sla", "status") and value is None):
@@ -117,12 +117,12 @@ class _Comparison:
     def _column(self, column: str, path: str, value: Any) -> None:
         shown = self.stored[column]
         if value is None:
-            is_told = shown is None or (column == "deleted" and shown is False)
+            is_held = shown is None or (column == "deleted" and shown is False)
         elif isinstance(value, bool) or isinstance(shown, bool):
-            is_told = shown is value
+            is_held = shown is value
         else:
-            is_told = shown == value or (column == "sla_policy_id" and shown == str(value))
-        self.problems += [] if is_told else [f"{path} is {shown!r}, sent was {value!r}"]
+            is_held = shown == value or (column == "sla_policy_id" and shown == str(value))
+        self.problems += [] if is_held else [f"{path} is {shown!r}, sent was {value!r}"]
 
     def _object(self, name: str, sent: dict[str, Any]) -> None:
         if self._left(name, sent):  # of two policies, the one that doesn't fill the columns
@@ -156,7 +156,7 @@ class _Comparison:
 
 
 def moment(value: Any) -> int | None:
-    """Epoch milliseconds, where the value tells no finer and is a time at all."""
+    """Epoch milliseconds, if the value is a time and no finer than that."""
     if isinstance(value, str) and not value.isdigit():
         try:
             found = dt.datetime.fromisoformat(value)

@@ -13,11 +13,11 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 
 
 class KilledError(BaseException):
-    """What a process that is killed would not even notice."""
+    """The end of a killed process: no code of the pipeline may catch it."""
 
 
 class MortalStore(FolderStore):
-    """Dies after `steps` steps, and does nothing more after that: whatever the dying pass tries in its agony is in vain."""
+    """Dies after `steps` steps; no later call of the dying fetch has any effect."""
 
     def __init__(self, root: Path, *, steps: int) -> None:
         super().__init__(root)
@@ -52,29 +52,42 @@ class MortalStore(FolderStore):
         super().sweep()
 
 
+class MortalSource:
+    """A client that dies with its store."""
+
+    def __init__(self, client, store):
+        self._client = client
+        self._store = store
+
+    def pages(self, stream, start_time):
+        for walked in self._client.pages(stream, start_time):
+            self._store.step()
+            yield walked
+
+
 class HaltingStore(MortalStore):
-    """Stands still after `steps` steps, until it may go on: a process that is stopped, or whose machine sleeps."""
+    """Stops after `steps` steps until it may resume: a process that is stopped, or whose machine sleeps."""
 
     def __init__(self, root: Path, *, steps: int) -> None:
         super().__init__(root, steps=steps)
-        self.stands_still, self.may_go_on = threading.Event(), threading.Event()
+        self.is_stopped, self.may_resume = threading.Event(), threading.Event()
 
     def step(self) -> None:
         self._steps -= 1
         if self._steps < 0:
-            self.stands_still.set()
-            self.may_go_on.wait(60)
+            self.is_stopped.set()
+            self.may_resume.wait(60)
 
 
 def bury(root: Path) -> None:
-    """Make the passes that hold days of the root those of a process that has ended: the test's own goes on living."""
+    """Make the leases of the root those of a process that has ended: the test's own process still lives."""
     for path in (root / "_inflight" / "passes").glob("*.json"):
         holders = json.loads(path.read_text())
         path.write_text(json.dumps([{**holder, "process": str(replace(this_process(), began="1"))} for holder in holders]))
 
 
 class FullFolder(FolderStore):
-    """Takes `room_bytes` in all, and then says what a full disk says."""
+    """Takes `room_bytes` in all, and then raises the error of a full disk."""
 
     def __init__(self, root: Path, *, room_bytes: int) -> None:
         super().__init__(root)

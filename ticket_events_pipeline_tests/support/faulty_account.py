@@ -26,7 +26,7 @@ class Fault:
     """What the server does instead of answering, and what the log says of it: a pattern per answer, the wait included."""
 
     answers: tuple[Item, ...]
-    told: tuple[str, ...]
+    logged: tuple[str, ...]
 
 
 @dataclass
@@ -57,7 +57,7 @@ class FaultyAccount:
         self._pending: Iterator[Item] = iter(())
 
     def script(self) -> Iterator[Item]:
-        """For ever."""
+        """Without end."""
         while True:
             yield self
 
@@ -73,7 +73,7 @@ class FaultyAccount:
         return self.good(request)
 
     def good(self, request: Recorded) -> Any:
-        """The page that is due, for who knows the secret or has the newest token."""
+        """The next page, for a client with the secret or the newest token."""
         dated = {"Date": formatdate(self.time.clock(), usegmt=True)}
         if request.headers.get("authorization") != f"Bearer {self.token}":
             return 401, dated, {"error": "invalid_token", "error_description": "The access token expired"}

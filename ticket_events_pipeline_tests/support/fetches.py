@@ -1,4 +1,4 @@
-"""What the tests of the pass share: a moment that they set, a client of a sandbox server, and what is stored afterwards."""
+"""What the tests of a fetch share: a clock that they set, a client of a sandbox server, and what is stored afterwards."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
 
 class Moment:
-    """A clock that stands still until a test moves it."""
+    """A clock that stands until a test moves it."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -28,7 +28,7 @@ class Moment:
 
 
 class Naps:
-    """Sleeping that takes no time: only the sleeper's own clock goes on."""
+    """Sleeping that takes no time: only the sleeper's own clock advances."""
 
     def __init__(self, clock: Moment) -> None:
         self._clock = clock
@@ -83,7 +83,7 @@ def fetching(
 def fetch(
     server: SandboxServer, root: Path, stream: str, first: str, last: str, *, clock: Moment, timezone: str = "UTC", **rest
 ):
-    """The days of a whole pass, from `first` through `last`."""
+    """The days of a whole fetch, from `first` through `last`."""
     days = days_between(Day.parse(first, timezone), Day.parse(last, timezone))
     return list(fetching(server, root, stream, days, clock=clock, **rest))
 

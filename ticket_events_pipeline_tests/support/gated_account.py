@@ -1,4 +1,4 @@
-"""An account whose server stands still at a chosen request, until a test lets it go on: a moment to kill somebody at."""
+"""An account whose server pauses at a chosen request until a test releases it: a moment to kill a process at."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Reports whose figures are chosen by hand, each another number, so that one in the place of another is seen."""
+"""Reports with figures chosen by hand, all different, so that a figure in a wrong place is noticed."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def day_report(**changes: Any) -> DayReport:
 
 
 def with_data_quality(**changes: Any) -> DayReport:
-    """The same, but for what is known of its trustworthiness."""
+    """The same, with other values of its data quality."""
     return day_report(data_quality=replace(DATA_QUALITY, **changes))
 
 

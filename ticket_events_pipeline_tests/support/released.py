@@ -1,4 +1,4 @@
-"""What releases know: tests that compare with a second implementation compare the columns of released schema versions."""
+"""The columns of releases: tests that compare with a second implementation compare the columns of released schema versions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A real HTTP server that answers from a script, and records what it was asked. Listens on 127.0.0.1 only.
+"""A real HTTP server that answers from a script, and records its requests. Listens on 127.0.0.1 only.
 
 A script's item is `(status, headers, body)`, or a callable that gets the request and returns such a tuple. `cut`, `hang` and
-their like make items that misbehave below HTTP. When the script is over, answers are 418, which nobody retries.
+their like make items that misbehave below HTTP. When the script is over, answers are 418, which no client retries.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Misbehaviour:
-    """Promise `body` in full, send its first `sent` bytes after `delay_seconds`, hang up. Raw: not even a status line.
+    """Promise `body` in full, send its first `sent` bytes after `delay_seconds`, hang up; `is_raw`: without a status line.
 
-    A reset hangs up without a farewell; `between` is called before every byte, which then go out one by one. `again` is sent
+    A reset hangs up without a FIN; `between` is called before every byte, which then go out one by one. `again` is sent
     after that, every other millisecond, for as long as the client and the test are there.
     """
 
@@ -75,7 +75,7 @@ def trickle(body: bytes, between: Callable[[], None]) -> Misbehaviour:
 
 
 def endless(beginning: bytes, again: bytes) -> Misbehaviour:
-    """Sends `beginning` where the status line should be, then `again` for ever."""
+    """Sends `beginning` where the status line should be, then `again` without end."""
     return Misbehaviour(beginning, len(beginning), is_raw=True, again=again)
 
 
@@ -88,7 +88,7 @@ def hang(seconds: float) -> Misbehaviour:
 class ScriptedServer:
     """Serves `script` in order, one item a request, in threads of its own. Use it in a `with`.
 
-    With `is_deaf` it takes no connection before `listen` is called: whoever connects is refused.
+    With `is_deaf` it takes no connection before `listen` is called: every connection is refused.
     """
 
     script: Iterable[Item] = ()
@@ -140,7 +140,7 @@ class _QuietServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """A client that hangs up is no news; anything else is a fault of the test."""
+        """A client that hangs up is expected; anything else is a fault of the test."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(*_)
 

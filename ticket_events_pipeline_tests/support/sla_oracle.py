@@ -1,7 +1,7 @@
 """A slow and plain second implementation of the SLA rules: one state machine per clock, replaying all history for every day.
 
 It reads Zendesk's own rows (dicts, times as epoch seconds) and shares no code with the package: where the two differ, one
-of them has SLA.md wrong. Metric events are `deliveries`; audits (`id, ticket_id, time, child_events`) tell of deleted tickets.
+of them has SLA.md wrong. Metric events are `deliveries`; audits (`id, ticket_id, time, child_events`) record deleted tickets.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A pass as a process of its own, which stops itself (SIGSTOP) at a chosen point: by `start`, or as a script.
+"""A fetch in a process of its own, which suspends itself (SIGSTOP) at a chosen point: by `start`, or as a script.
 
     python -m ticket_events_pipeline_tests.support.stopping_fetch ROOT URL POINT
 
-It prints how it ended. The points are `POINTS`; at `page` it is stopped from outside, while it waits for one.
+It prints how it ended. The points are `POINTS`; at `page` it is suspended from outside, while it waits for a page.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from ticket_events_pipeline_tests.support.fetches import Moment, client_at, owne
 STREAM = "ticket_metric_events"
 DAYS = [Day.parse("2026-03-02"), Day.parse("2026-03-03")]
 NOW = DAYS[-1].end + 5000
-LABEL = "the loser"
+LABEL = "the former holder"
 
 POINTS = {
     "page": "while a page comes",
-    "segment": "in the middle of a segment",
-    "segment is put": "between the look at the lease and the put of a segment",
+    "journal file": "in the middle of a journal file",
+    "journal file is put": "between the check of the lease and the put of a journal file",
     "day": "in the middle of a day's file",
-    "day is put": "between the look at the lease and the put of a day's file",
-    "segments are removed": "between the put of a segment and the removal of those that it makes superfluous",
+    "day is put": "between the check of the lease and the put of a day's file",
+    "journal files are removed": "between the put of a journal file and the removal of those that it replaces",
 }
 
 
-def fetched(store, url, *, label=LABEL, log=lambda _: None, sleep=None, amid=lambda: None):
-    """The days of a whole pass over DAYS; `amid` is called between its first page and the second."""
+def fetched(store, url, *, label=LABEL, log=lambda _: None, sleep=None, between_pages=lambda: None):
+    """The days of a whole fetch of DAYS; `between_pages` is called between its first page and the second."""
     clock = Moment(NOW)
     with client_at(url, clock=clock) as client:
         return list(
             fetch_days(
-                _Amid(client, amid),
+                _Interrupted(client, between_pages),
                 store,
                 stream=STREAMS[STREAM],
                 days=DAYS,
@@ -60,20 +60,20 @@ def fetched(store, url, *, label=LABEL, log=lambda _: None, sleep=None, amid=lam
         )
 
 
-class _Amid:
-    def __init__(self, client, amid):
+class _Interrupted:
+    def __init__(self, client, between_pages):
         self._client = client
-        self._amid = amid
+        self._between_pages = between_pages
 
     def pages(self, stream, start_time):
         for number, walked in enumerate(self._client.pages(stream, start_time)):
             if number == 1:
-                self._amid()
+                self._between_pages()
             yield walked
 
 
 def start(root, url, point, *, env):
-    """Begin such a pass."""
+    """Start such a fetch."""
     command = [sys.executable, "-m", "ticket_events_pipeline_tests.support.stopping_fetch", root, url, point]
     repository = str(CHECKOUT)
     return subprocess.Popen(
@@ -82,18 +82,18 @@ def start(root, url, point, *, env):
 
 
 def is_stopped(process):
-    """Whether it stands still."""
+    """Whether the process is suspended."""
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 class _Stops:
-    """Stops the process once, where it comes past `point` with a path of that kind."""
+    """Suspends the process once, where it reaches `point` with a path of that kind."""
 
     def __init__(self, point):
         self._point = point
 
     def at(self, point, path=""):
-        kind = "segment" if "/segments/" in path else "day" if path.startswith(STREAM) else ""
+        kind = "journal file" if "/segments/" in path else "day" if path.startswith(STREAM) else ""
         if point.format(kind) == self._point:
             self._point = ""
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -101,7 +101,7 @@ class _Stops:
 
 
 class _Stopping:
-    """What both kinds of store have in common."""
+    """A store that suspends its process at a point of a write."""
 
     stops: _Stops
 
@@ -114,7 +114,7 @@ class _Stopping:
             def write(content):
                 nonlocal written
                 written += 1
-                if written == 2:  # behind the first bytes
+                if written == 2:  # after the first bytes
                     self.stops.at("{}", path)
                 return file.write(content)
 
@@ -124,7 +124,7 @@ class _Stopping:
     def delete(self, *paths, **fence):
         self.path = ""
         if paths:
-            self.stops.at("segments are removed")
+            self.stops.at("journal files are removed")
         super().delete(*paths, **fence)
 
 
@@ -153,17 +153,17 @@ def _bucket(root):
             super()._put(path, file)
 
     store = StoppingBucket(ObjectRoot.parse(root))
-    store._fenced = StoppingPuts(store._root, store._exchanges, store.versions)
+    store._fenced = StoppingPuts(store._root, store._conditional, store.versions)
     return store
 
 
-def _find_beats_overdue(*_):
-    """As they are after the 90 s that no test waits for."""
+def _make_beats_overdue(*_):
+    """As after the 90 s that no test waits for."""
     leases.BEAT_SECONDS = 0.0
 
 
 def main(root: str, url: str, point: str) -> None:
-    signal.signal(signal.SIGCONT, _find_beats_overdue)
+    signal.signal(signal.SIGCONT, _make_beats_overdue)
     store = _bucket(root) if is_object_store(root) else StoppingFolder(Path(root))
     store.stops = _Stops(point)
     try:

@@ -25,7 +25,7 @@ HOST = "acme.zendesk.invalid"
 
 
 def certificate(folder: Path, host: str = HOST) -> tuple[Path, Path]:
-    """A self-signed certificate of `host` and its key, as PEM files; who trusts the first trusts the host."""
+    """A self-signed certificate of `host` and its key, as PEM files; a client that trusts the first trusts the host."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = dt.datetime.now(dt.UTC)
@@ -57,7 +57,7 @@ def speak_tls(server: ScriptedServer, paths: tuple[Path, Path]) -> ScriptedServe
 
 @dataclass
 class Proxy:
-    """Leads every CONNECT to one server, whatever host is asked for, and keeps what it was told before."""
+    """Leads every CONNECT to one server, whatever host is requested, and keeps what it was sent before."""
 
     port: int
     heads: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The house keeps its layers, and every module says what belongs in it."""
+"""The package keeps its layers, and every module states its purpose."""
 
 import ast
 import re
@@ -22,11 +22,11 @@ OWN_IMPORTS = {
     "sandbox": {"day", "sandbox"},
     "sla/rules": {"day", "decoding.row_times", "sla.rules", "tables"},
 }
-"""What the modules of a folder may import of this package, and nothing else."""
+"""The only parts of this package that the modules of a folder may import."""
 
 
 def imported_names(module: Path) -> Iterator[str]:
-    """The modules that `module` imports, wherever in it, but for those that only its type checker sees."""
+    """The modules that `module` imports anywhere, except those for type checking only."""
     tree = ast.parse(module.read_text())
     unseen = {
         node
@@ -49,7 +49,7 @@ def test_the_layers_hold(monkeypatch):
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_says_what_it_is_for_and_an_init_holds_nothing_else(module):
+def test_a_module_states_its_purpose_and_an_init_has_only_a_docstring(module):
     tree = ast.parse(module.read_text())
     assert ast.get_docstring(tree)
     if module.name == "__init__.py":
@@ -62,12 +62,12 @@ def test_the_wall_clock_is_read_in_one_place():
     assert found == ["day.py"]
 
 
-def test_there_is_no_drawer_for_odds_and_ends():
+def test_there_is_no_module_for_miscellaneous_code():
     assert not {"utils", "util", "helpers", "common", "misc"} & {path.stem for path in PACKAGE.rglob("*")}
 
 
-def test_every_library_has_a_contract_about_who_may_import_it():
-    """So that a new one is decided upon: a contract in pyproject.toml, or EVERYWHERE."""
+def test_every_library_has_an_import_contract():
+    """A new library needs a decision: a contract in pyproject.toml, or EVERYWHERE."""
     contracts = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     protected = {name for contract in contracts for name in contract.get("protected_modules", [])}
     imported = {name.partition(".")[0] for module in MODULES for name in imported_names(module)}
@@ -75,7 +75,7 @@ def test_every_library_has_a_contract_about_who_may_import_it():
 
 
 @pytest.mark.parametrize("folder", OWN_IMPORTS)
-def test_a_part_that_could_stand_alone_imports_nothing_else_of_the_package(folder):
+def test_an_independent_part_imports_no_other_part_of_the_package(folder):
     own = [
         name.removeprefix(f"{PACKAGE.name}.")
         for module in (PACKAGE / folder).rglob("*.py")
@@ -87,8 +87,8 @@ def test_a_part_that_could_stand_alone_imports_nothing_else_of_the_package(folde
     assert stray == []
 
 
-def test_a_stream_is_named_in_its_table_and_in_one_list_alone():
-    """Elsewhere its properties are asked for; the sandbox plays an account, and knows what accounts have."""
+def test_a_stream_is_named_only_in_its_table_and_in_one_list():
+    """Other modules use its properties; the sandbox simulates an account, so it may name the streams."""
     named = re.compile(r"\b(ticket_events|ticket_metric_events)\b(?![/:])")  # `ticket_events/…` is how the tags of runs begin
     found = {
         str(module.relative_to(PACKAGE))
@@ -102,6 +102,6 @@ def test_a_stream_is_named_in_its_table_and_in_one_list_alone():
 
 
 def is_docstring(text: str, module: Path) -> bool:
-    """Whether the text stands alone as a statement: it explains, and does nothing."""
+    """Whether the text is a statement of its own, such as a docstring."""
     statements = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Expr)]
     return any(isinstance(node.value, ast.Constant) and node.value.value == text for node in statements)

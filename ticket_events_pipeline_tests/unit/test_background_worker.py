@@ -1,4 +1,4 @@
-"""Work beside other work: in order, bounded, waited for, and never failing unheard."""
+"""A background worker: ordered, bounded, joined at the end, and no error is lost."""
 
 import threading
 from functools import partial
@@ -21,7 +21,7 @@ def failing():
     raise ValueError("the work")
 
 
-def test_the_work_goes_on_while_something_else_is_done():
+def test_work_runs_in_the_background():
     other_is_done, seen = threading.Event(), []
     with BackgroundWorker(limit=3) as worker:
         worker.submit(lambda: seen.append(other_is_done.wait(10)))
@@ -30,7 +30,7 @@ def test_the_work_goes_on_while_something_else_is_done():
         assert seen == [True]
 
 
-def test_leaving_waits_for_the_work():
+def test_the_end_of_the_block_waits_for_the_work():
     may_end, seen = threading.Event(), []
     with BackgroundWorker(limit=3) as worker:
         worker.submit(lambda: seen.append(may_end.wait(10)))
@@ -48,7 +48,7 @@ def test_pieces_are_done_in_order():
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_no_more_pieces_are_under_way_than_may_be(limit):
+def test_no_more_pieces_are_pending_than_the_limit(limit):
     may_end, begun = threading.Event(), 0
     with BackgroundWorker(limit=limit) as worker:
 
@@ -67,8 +67,8 @@ def test_no_more_pieces_are_under_way_than_may_be(limit):
         assert begun == limit + 2
 
 
-def test_what_was_begun_behind_a_piece_that_fails_is_never_done():
-    """A page behind one that could not be taken in would be remembered as read up to, and the failing one's rows be lost."""
+def test_pieces_after_a_failed_piece_are_never_done():
+    """A page after a failed one would move the watermark, and the rows of the failed page would be lost."""
     may_fail, done = threading.Event(), []
 
     def fail():
@@ -85,7 +85,7 @@ def test_what_was_begun_behind_a_piece_that_fails_is_never_done():
     assert done == []
 
 
-def test_what_goes_wrong_is_raised_once_where_it_is_waited_for():
+def test_an_error_is_raised_once_at_the_next_wait():
     with BackgroundWorker(limit=3) as worker:
         worker.finish()
         worker.submit(failing)
@@ -95,12 +95,12 @@ def test_what_goes_wrong_is_raised_once_where_it_is_waited_for():
         worker.finish()
 
 
-def test_items_come_in_order_and_all():
+def test_prefetch_yields_all_items_in_order():
     assert list(prefetch(iter([]))) == []
     assert list(prefetch([1, None, 3])) == [1, None, 3]
 
 
-def test_the_next_item_is_made_while_one_is_in_use():
+def test_the_next_item_is_prefetched_while_one_is_in_use():
     is_made = {number: threading.Event() for number in range(3)}
 
     def items():
@@ -112,7 +112,7 @@ def test_the_next_item_is_made_while_one_is_in_use():
         assert is_made[min(number + 1, 2)].wait(10)
 
 
-def test_no_item_is_made_before_the_one_two_before_it_was_taken():
+def test_only_one_item_is_prefetched():
     made = []
     items = prefetch(made.append(number) or number for number in range(10))
     assert next(items) == 0
@@ -120,7 +120,7 @@ def test_no_item_is_made_before_the_one_two_before_it_was_taken():
     assert made in ([0], [0, 1])
 
 
-def test_what_goes_wrong_with_an_item_is_raised_after_the_items_before_it():
+def test_an_error_of_an_item_is_raised_after_the_items_before_it():
     def items():
         yield 1
         yield 2
@@ -133,7 +133,7 @@ def test_what_goes_wrong_with_an_item_is_raised_after_the_items_before_it():
 
 
 class Source:
-    """One page in the middle of the day, and then nothing."""
+    """A source of one page in the middle of the day, without an end."""
 
     def __init__(self, rows):
         self.rows = rows
@@ -143,8 +143,8 @@ class Source:
         yield WalkedPage(page, watermark=start_time + 60, at_end=False, requests=1)
 
 
-def test_a_page_that_cannot_be_taken_in_fails_the_pass_though_no_other_follows(tmp_path):
-    """A source that ends without its last page would else leave the day unwritten, and say nothing."""
+def test_a_last_page_that_cannot_be_decoded_fails_the_fetch(tmp_path):
+    """Otherwise a source without a last page would leave the day unwritten without an error."""
     days = fetch_days(
         Source(7), FolderStore(tmp_path), stream=TICKET_METRIC_EVENTS, days=[DAY], ownership=Ownership("acme", "UTC", False),
         clock=lambda: DAY.end + 9999.0, log=print,

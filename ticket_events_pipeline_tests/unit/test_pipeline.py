@@ -28,7 +28,7 @@ class Counted:
         return parse(self.variables)
 
 
-def test_the_variables_are_parsed_once_whatever_is_asked_of_it(tmp_path):
+def test_the_variables_are_parsed_once(tmp_path):
     read = Counted({**ACME, "TICKET_EVENTS_ROOT": str(tmp_path)})
     pipeline = Pipeline(read)
     assert read.parses == 0
@@ -44,7 +44,7 @@ def test_store_and_rate_limit_are_made_once(tmp_path):
     assert pipeline.quota is pipeline.quota
 
 
-def test_the_files_are_read_without_credentials_and_a_fetch_says_what_is_missing(tmp_path):
+def test_files_are_readable_without_credentials_and_a_fetch_names_missing_ones(tmp_path):
     pipeline = pipeline_of({"TICKET_EVENTS_ROOT": str(tmp_path)})
     assert pipeline.store.location == str(tmp_path)
     with pytest.raises(SettingsError, match="ZENDESK_SUBDOMAIN is not set"):
@@ -66,17 +66,17 @@ def test_the_files_are_read_without_credentials_and_a_fetch_says_what_is_missing
         {**SANDBOX, "ZENDESK_SUBDOMAIN": "acme", "ZENDESK_FORMER_SUBDOMAINS": "globex"},
     ],
 )
-def test_the_settings_hold_what_a_reader_of_the_files_finds_by_itself(variables):
+def test_the_settings_equal_what_a_reader_of_the_files_finds(variables):
     assert load_settings(variables).lake == root_settings(variables)
 
 
-def test_the_sandbox_is_not_started_by_its_settings_and_has_a_server_once_it_is_to_be_asked():
+def test_the_sandbox_starts_its_server_at_the_first_request():
     pipeline = pipeline_of(SANDBOX)
     assert pipeline.settings.server is None
     assert pipeline.reachable_settings.base_url.startswith("http://127.0.0.1:")
 
 
-def test_refused_credentials_are_not_tried_a_second_time(tmp_path):
+def test_refused_credentials_are_not_retried(tmp_path):
     pipeline = pipeline_of({**ACME, "TICKET_EVENTS_ROOT": str(tmp_path)})
     with pytest.raises(AuthenticationError), pipeline.client(print):
         raise AuthenticationError("The credentials are wrong.")
@@ -84,7 +84,7 @@ def test_refused_credentials_are_not_tried_a_second_time(tmp_path):
         raise AssertionError("there is no second client")
 
 
-def test_comments_and_scope_are_choices_about_ticket_events_alone():
+def test_comments_and_scope_apply_only_to_ticket_events():
     pipeline = pipeline_of({**ACME, "ZENDESK_INCLUDE_COMMENTS": "1", "ZENDESK_SUPPORT_TYPE_SCOPE": "all"})
     assert pipeline.ownership(TICKET_EVENTS) == Ownership("acme", "UTC", sideload=True, support_type_scope="all")
     assert pipeline.ownership(TICKET_METRIC_EVENTS) == Ownership("acme", "UTC", sideload=False)

@@ -1,4 +1,4 @@
-"""Whether a process is gone is said only where it is certain."""
+"""A process counts as ended only if that is certain."""
 
 import os
 import subprocess
@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.process import Process, this_process
 
-linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only Linux tells when a process began")
+linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only Linux shows when a process began")
 
-TELL = "from ticket_events_pipeline.process import this_process; print(this_process())"
+PRINT_PROCESS = "from ticket_events_pipeline.process import this_process; print(this_process())"
 
 
 @linux_only
 def test_a_process_is_gone_when_it_has_ended_and_not_before():
     child = subprocess.Popen(
-        [sys.executable, "-c", f"{TELL}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", f"{PRINT_PROCESS}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     known = Process.parse(child.stdout.readline().strip())
     assert known.pid == child.pid
@@ -37,7 +37,7 @@ def test_another_process_of_the_same_number_is_not_the_same_one():
     assert not this_process().is_gone
 
 
-def test_of_another_machine_or_container_nothing_is_certain():
+def test_a_process_of_another_machine_or_container_is_never_certainly_ended():
     here = this_process()
     for elsewhere in (
         replace(here, boot="", began="1"),
@@ -48,9 +48,9 @@ def test_of_another_machine_or_container_nothing_is_certain():
 
 
 @given(st.builds(Process, st.sampled_from(["", "a-0f"]), st.sampled_from(["", "4026"]), st.integers(1, 2**22), st.just("77")))
-def test_a_process_survives_being_written_down(process):
+def test_a_process_round_trips_as_text(process):
     assert Process.parse(str(process)) == process
 
 
-def test_what_is_no_process_is_none():
+def test_an_invalid_text_is_no_process():
     assert Process.parse("doctor") is None

@@ -43,7 +43,7 @@ def test_the_defaults() -> None:
 
 
 def test_everything_set() -> None:
-    """Each variable lands in its place; surrounding blanks don't count."""
+    """Each variable sets its setting; surrounding blanks are ignored."""
     settings = load_settings(
         {
             **ACME,
@@ -86,7 +86,7 @@ def test_everything_set() -> None:
     ],
 )
 def test_each_kind_of_credentials_and_no_secret_in_any_repr(variables: dict[str, str], expected: Credentials) -> None:
-    """Four kinds; their values show up nowhere."""
+    """The values of the four kinds are shown nowhere."""
     settings = load_settings({"ZENDESK_SUBDOMAIN": "acme", **variables})
     assert settings.credentials == expected
     assert "s1" not in f"{settings!r}{settings}{settings.credentials!r}"
@@ -100,14 +100,14 @@ def test_each_kind_of_credentials_and_no_secret_in_any_repr(variables: dict[str,
     ],
 )
 def test_credentials_that_end_are_warned_of(name: str, words: tuple[str, ...]) -> None:
-    """A warning says when and how, and what comes instead."""
+    """A warning states when and how they expire, and the replacement."""
     [warning] = load_settings({"ZENDESK_SUBDOMAIN": "acme", "ZENDESK_EMAIL": "a@b.c", name: "s1"}).warnings
     for word in (*words, name, "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"):
         assert word in warning
     assert "s1" not in warning
 
 
-def test_nothing_set_tells_all_ways() -> None:
+def test_with_nothing_set_the_message_names_all_kinds_of_credentials() -> None:
     """The message is the set-up guide: the client for scheduled runs comes first."""
     subdomain, credentials = problems({})
     assert subdomain.startswith("ZENDESK_SUBDOMAIN is not set")
@@ -178,19 +178,19 @@ def test_one_wrong_variable(variables: dict[str, str], words: str) -> None:
     ],
 )
 def test_incomplete_credentials(variables: dict[str, str], words: str) -> None:
-    """What is missing is named, what is there isn't quoted."""
+    """Missing variables are named, and existing values aren't quoted."""
     [problem] = problems({"ZENDESK_SUBDOMAIN": "acme", **variables})
     assert words in problem
     assert "hush" not in problem
 
 
 def test_a_blank_support_type_scope_is_unset() -> None:
-    """As every blank variable."""
+    """Like every blank variable."""
     assert load_settings({**ACME, "ZENDESK_SUPPORT_TYPE_SCOPE": " "}).support_type_scope == "agent"
 
 
-def test_every_problem_is_told_at_once() -> None:
-    """One error, one line each."""
+def test_all_problems_are_reported_at_once() -> None:
+    """One error with a line for each problem."""
     found = problems({"ZENDESK_SUBDOMAIN": "a b", "ZENDESK_TIMEOUT_SECONDS": "x", "TICKET_EVENTS_TIMEZONE": "x"})
     assert [problem.split(":")[0] for problem in found] == [
         "ZENDESK_SUBDOMAIN",
@@ -217,8 +217,8 @@ def test_the_account_of_a_base_url(base_url: str, account: str) -> None:
     assert (settings.account, settings.base_url) == (account, base_url)
 
 
-def test_the_sandbox_needs_nothing_else() -> None:
-    """Its server comes later; its files lie apart."""
+def test_the_sandbox_needs_no_other_variable() -> None:
+    """Its server starts later; its files are in a separate folder."""
     settings = load_settings({"ZENDESK_SANDBOX": "1", "TICKET_EVENTS_ROOT": "/r", "ZENDESK_SUBDOMAIN": "acme"})
     assert (settings.account, settings.root, settings.server) == ("sandbox", "/r/sandbox", None)
     assert "ZENDESK_SUBDOMAIN ignored" in settings.warnings[0]
@@ -229,7 +229,7 @@ def test_the_sandbox_needs_nothing_else() -> None:
 
 
 def test_real_credentials_go_to_no_handed_in_server() -> None:
-    """Only the sandbox has its server handed in."""
+    """Only the sandbox accepts a server as an argument."""
     with pytest.raises(UsageError):
         load_settings(ACME).with_server("http://127.0.0.1:1")
 
@@ -246,7 +246,7 @@ def test_real_credentials_go_to_no_handed_in_server() -> None:
     ],
 )
 def test_the_sandboxs_root(root: str, expected: str) -> None:
-    """A folder of its own below the root, whatever kind of root."""
+    """A separate folder below the root, for any kind of root."""
     assert load_settings({"ZENDESK_SANDBOX": "1", "TICKET_EVENTS_ROOT": root}).root == expected
 
 

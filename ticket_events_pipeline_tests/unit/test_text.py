@@ -1,4 +1,4 @@
-"""Text of an account shows as text wherever it stands, and numbers are never rounder than the truth."""
+"""Text of an account is shown literally everywhere, and rounding never hides a difference."""
 
 import re
 
@@ -39,7 +39,7 @@ from ticket_events_pipeline.text import (
         ("\u202eabc\u2066\ufeff", r"\u202eabc\u2066\ufeff"),
     ],
 )
-def test_what_would_act_on_a_terminal_is_written_out(text, shown):
+def test_terminal_control_characters_are_escaped(text, shown):
     assert terminal_text(text) == shown
 
 

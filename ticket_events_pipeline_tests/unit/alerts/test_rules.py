@@ -1,4 +1,4 @@
-"""Which facts are posted, and when: thresholds, levels, stalls and failed runs."""
+"""The rules for alerts: thresholds, levels, stalls and failed runs."""
 
 from dataclasses import replace
 
@@ -56,7 +56,7 @@ def test_a_completed_day_is_not_posted_again_but_its_last_breaches_are(desk):
     ],
 )
 def test_a_rate_below_the_threshold_is_posted_with_enough_decided_targets(desk, breaches, achieved, is_posted):
-    """20 targets at 80 % are as few, and as much, as may be."""
+    """20 targets at 80 % are exactly at both limits."""
     assert bool(desk.tick(NOON, day(breaches, achieved))) == is_posted
 
 
@@ -77,7 +77,7 @@ def test_a_stall_is_posted_once_and_its_end_once(desk):
     stalled = {"ticket_events": read, "ticket_metric_events": NOON}
     assert desk.tick(NOON - 1, read_at=stalled) == []
     assert bold(desk.tick(NOON, read_at=stalled)) == ["`ticket_events` has not been read for 3 h"]
-    # However long: also when a whole week passes.
+    # For any duration, even after a whole week.
     for hours in range(1, 24 * 7):
         fresh = {"ticket_metric_events": NOON + hours * HOUR}
         assert desk.tick(NOON + hours * HOUR, read_at=stalled | fresh) == []
@@ -106,8 +106,8 @@ def test_a_failed_run_is_posted_once_and_several_make_one_message(desk):
     assert len(desk.posted) == 2
 
 
-def test_a_new_sensor_posts_only_the_present_in_one_message():
-    """A lost or unreadable cursor makes no storm."""
+def test_a_new_sensor_posts_the_current_state_in_one_message():
+    """A lost or unreadable cursor does not flood the channel."""
     sight = {
         "read_at": {"ticket_events": NOON - 5 * HOUR, "ticket_metric_events": NOON},
         "failed": [run(1, is_over=True), run(2)],

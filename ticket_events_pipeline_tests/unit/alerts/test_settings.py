@@ -12,7 +12,7 @@ def test_the_settings_defaults():
     assert alert_settings(ALERTS) == AlertSettings("https://hooks.example/services/hush", 10, 80, 20, 3, None)
 
 
-def test_every_setting_lands_in_its_place():
+def test_every_variable_sets_its_setting():
     variables = {
         "TICKET_EVENTS_ALERT_WEBHOOK": " http://127.0.0.1:8065/hooks/hush?x=1 ",
         "TICKET_EVENTS_ALERT_BREACHES": "1",
@@ -62,7 +62,7 @@ def test_a_wrong_setting_is_named_and_not_quoted(variable, value, words):
 @pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "ftp://x", "http://a|b", "http://a>b", "https://me:hush@x", "http://x/?a=hush"]
 )
-def test_what_links_begin_with_is_an_address_and_nothing_else(url):
+def test_the_base_of_links_must_be_an_address(url):
     with pytest.raises(SettingsError, match="TICKET_EVENTS_DAGSTER_URL") as caught:
         alert_settings({**ALERTS, "TICKET_EVENTS_DAGSTER_URL": url})
     assert "hush" not in str(caught.value)

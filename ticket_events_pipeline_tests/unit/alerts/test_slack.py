@@ -1,4 +1,4 @@
-"""What a message in Slack says, and that text of the account shows as text in it."""
+"""The texts of Slack messages, in which text of the account is shown literally."""
 
 import re
 from dataclasses import replace
@@ -47,7 +47,7 @@ def test_links_lead_to_the_ui_if_its_address_is_set():
     ]
 
 
-def test_a_message_has_a_longest_length_and_says_how_many_more_there_are(desk):
+def test_a_message_has_a_maximum_length_and_counts_the_omitted_lines(desk):
     failed = [run(number, NOON + number, reason="<&>" * 99) for number in range(100)]
     lines = desk.tick(NOON + HOUR, day(10), failed=failed)
     assert len(desk.posted[0]) <= LONGEST_TEXT
@@ -68,14 +68,14 @@ EVIL = [
 
 
 @pytest.mark.parametrize("evil", EVIL)
-def test_text_of_the_account_shows_as_text_wherever_it_stands(evil):
+def test_text_of_the_account_is_shown_literally_everywhere(evil):
     desk = Desk()
     state = DayState(DAY, NOON, False, (MetricState(evil, 90, 1, evil, 90),))
     desk.tick(NOON, state, failed=[FailedRun("0-0", evil, NOON, evil)])
     (text,) = desk.posted
     assert slack_code(evil) in text
     for line in text.split("\n"):
-        # Outside of code there is none of it; inside, nothing that is a mark there.
+        # None of it is outside of code, and inside it nothing ends the code.
         assert line.count("`") % 2 == 0
         outside, inside = line.split("`")[::2], line.split("`")[1::2]
         assert not re.search(r"[@<>~|\[\]]|here|channel|script", "".join(outside))

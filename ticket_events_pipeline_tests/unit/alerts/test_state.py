@@ -1,4 +1,4 @@
-"""Each fact is posted once, in at most one message a tick, whatever the webhook answers; the state stays small."""
+"""Each fact is posted once, in at most one message per tick, for any webhook response; the state stays small."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def desk():
     return started_desk()
 
 
-def test_a_webhook_that_is_down_is_tried_less_and_less_often(desk):
+def test_retries_of_an_unreachable_webhook_back_off(desk):
     desk.answer = DOWN
     attempts = [minute for minute in range(24 * 60) if desk.tick(NOON + minute * 60, day(10 + minute % 2))]
     assert attempts[:8] == [0, 1, 3, 7, 15, 31, 63, 123]
@@ -47,12 +47,12 @@ def test_a_webhook_that_is_down_is_tried_less_and_less_often(desk):
         "Late: the webhook accepted nothing since 2026-03-02 12:00 UTC. What was true only in between is not listed."
     ]
     assert desk.tick(NOON + 25 * HOUR, day(30, 990)) == []
-    # The next outage begins anew.
+    # The back-off of the next outage starts anew.
     desk.answer = DOWN
     assert [minute for minute in range(9) if desk.tick(NOON + (26 * 60 + minute) * 60, failed=[run(2)])] == [0, 1, 3, 7]
 
 
-def test_what_is_over_when_the_webhook_is_back_is_not_posted(desk):
+def test_a_fact_that_is_over_when_the_webhook_is_back_is_not_posted(desk):
     desk.answer = DOWN
     desk.tick(NOON, day(12, 9), read_at={"ticket_events": NOON - 4 * HOUR}, failed=[run(1)])
     desk.answer = ACCEPTED
@@ -81,7 +81,7 @@ def test_another_webhook_is_tried_at_once(desk):
 @pytest.mark.parametrize(
     ("asked", "seconds"), [(None, 60), (0, 60), (30, 60), (600, 600), (90_000, 6 * HOUR), (1e300, 6 * HOUR), (61.4, 61)]
 )
-def test_the_wait_that_the_webhook_asks_for_is_kept_within_bounds(desk, asked, seconds):
+def test_the_wait_that_the_webhook_requests_is_limited(desk, asked, seconds):
     desk.answer = Answer(is_accepted=False, reason="429", wait_seconds=asked)
     assert desk.tick(NOON, day(10))
     assert desk.tick(NOON + seconds - 1, day(10)) == []
@@ -95,7 +95,7 @@ def test_a_clock_that_was_put_back_does_not_silence_the_alerts(desk):
 
 
 def test_a_process_that_dies_before_its_cursor_is_stored_posts_once_more(desk):
-    """At least once is all that HTTP can give."""
+    """HTTP can guarantee no more than at least once."""
     assert desk.tick(NOON, day(10), keep=False)
     assert desk.tick(NOON + 60, day(10))
     assert desk.tick(NOON + 120, day(10)) == []
@@ -110,7 +110,7 @@ def test_the_state_is_bounded(desk):
     assert len(desk.cursor) < 100_000
 
 
-def test_a_posted_fact_is_forgotten_when_it_cannot_come_back(desk):
+def test_a_posted_fact_is_dropped_once_it_cannot_recur(desk):
     desk.tick(NOON, day(10), failed=[run(1)])
     desk.tick(NOON + 2 * 24 * HOUR)
     assert len(json.loads(desk.cursor)["posted"]) == 2
@@ -132,8 +132,8 @@ PLAIN = AlertState().to_cursor()
     | st.builds(lambda level, at: {"stall ticket_events 9": [level, at], "a": [1, NOON]}, JSON, JSON)
     | st.builds(lambda at: {"since": at, "failures": 1, "next_at": NOON, "reason": "", "webhook_mark": ""}, JSON),
 )
-def test_a_cursor_with_anything_in_it_breaks_no_tick(name, value):
-    """It may have been edited; an unreadable one makes the sensor new."""
+def test_any_cursor_content_is_tolerated(name, value):
+    """It may have been edited; with an unreadable one the sensor starts anew."""
     desk = Desk(cursor=json.dumps({**json.loads(PLAIN), name: value}), answer=DOWN)
     for hours in range(3):
         desk.tick(NOON + hours * HOUR, day(10), read_at={"ticket_events": NOON})
@@ -154,10 +154,10 @@ RELEASED_CURSOR = (
     '"waiting":[{"subject":"run 00000002","level":1,"text":"*A run failed*","at":1772449200}],"counted":3,"given_up":1,'
     '"outage":{"since":1772445600,"failures":2,"next_at":1772452830,"reason":"503","webhook_mark":"MARK"}}'
 )
-"""As the version wrote it that kept pending facts in the cursor."""
+"""A cursor of the version that kept pending facts in it."""
 
 
-def test_a_cursor_of_the_version_before_posts_nothing_twice_and_keeps_the_back_off():
+def test_a_cursor_of_the_previous_version_posts_nothing_twice_and_backs_off():
     desk = Desk(cursor=RELEASED_CURSOR.replace("MARK", SETTINGS.webhook_mark))
     seen = {"read_at": {"ticket_events": 1772434800}, "failed": [run(1), run(2)]}
     assert desk.tick(NOON, day(12), **seen) == []
@@ -203,7 +203,7 @@ STEPS = st.lists(
 
 
 def true_facts(breaches, achieved, read_at, now, failed):
-    """What is true, by a model of a few lines; without what is read again, which depends on what was posted."""
+    """The true facts by a simple model, except repeated ones, which depend on earlier posts."""
     key = ("first_reply_time", "2026-03-02")
     facts = {("run", failure.run_id[:8]): 1 for failure in failed}
     facts["breaches", *key] = level_of(breaches, 10)
@@ -216,7 +216,7 @@ def true_facts(breaches, achieved, read_at, now, failed):
 
 @given(STEPS, st.booleans())
 def test_each_true_fact_is_posted_exactly_once_when_the_webhook_is_back(steps, is_new):
-    """Whatever happens in a day or so; nothing is posted that never was true."""
+    """For any events of about a day; nothing is posted that was never true."""
     desk, now, breaches, achieved, read_at, failed = Desk(), NOON, 0, 0, NOON, []
     ever: dict[tuple[str, ...], int] = {}
     if not is_new:

@@ -1,4 +1,4 @@
-"""The webhook's client against a real server: what counts as accepted, how long it waits, and that nothing shows the URL."""
+"""The webhook client against a real server: accepted responses, timeouts, and no output that shows the URL."""
 
 import logging
 import socket
@@ -21,7 +21,7 @@ def failed(reason, **more):
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
-def test_any_2xx_is_an_acceptance(status):
+def test_any_2xx_counts_as_accepted(status):
     with receiving((status, {}, "" if status == 204 else "<html>")) as webhook:
         assert post(webhook.url, PAYLOAD) == Answer(is_accepted=True)
         assert webhook.texts == [PAYLOAD["text"]]
@@ -49,7 +49,7 @@ def test_any_2xx_is_an_acceptance(status):
         ((503, {"Retry-After": "soon"}, ""), failed("503")),
     ],
 )
-def test_any_other_answer_has_its_reason_and_whether_a_retry_can_help(answer, expected):
+def test_any_other_response_has_a_reason_and_is_retryable_or_not(answer, expected):
     with receiving(answer) as webhook:
         assert post(webhook.url, PAYLOAD) == expected
         assert len(webhook.texts) == 1
@@ -77,7 +77,7 @@ def test_a_redirect_is_not_followed(status):
         (garbage(b"HTTP/1.1 404 No\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"), "InvalidHeader"),
     ],
 )
-def test_a_missing_answer_is_a_failure(answer, kind):
+def test_a_missing_response_is_a_failure(answer, kind):
     with receiving(answer) as webhook:
         assert post(webhook.url, PAYLOAD) == failed(f"no answer ({kind})")
 
@@ -99,14 +99,14 @@ def test_an_invalid_address_raises_nothing(url):
     assert not post(url, PAYLOAD).is_accepted
 
 
-def test_a_webhook_that_hangs_is_given_up_soon():
+def test_a_hanging_webhook_times_out_soon():
     with receiving(hang(600)) as webhook:
         assert post(webhook.url, PAYLOAD, total_seconds=0.3).reason in ("no answer in time", "no answer within 0.3 s")
         assert len(webhook.texts) == 1
 
 
 def test_a_webhook_that_trickles_does_not_restart_the_wait_with_each_byte():
-    """The library's timeout would: each of these bytes comes in time."""
+    """The library's timeout would restart, since each byte arrives in time."""
     answer = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 60_000
     with receiving() as webhook:
         webhook.answer = replace(trickle(answer, lambda: webhook.server.pause(0.05)), is_raw=True)
@@ -152,7 +152,7 @@ FAILURES = [
 
 @pytest.mark.parametrize("answer", FAILURES, ids=range(len(FAILURES)))
 def test_nothing_of_the_url_is_returned_logged_warned_or_printed(answer, caplog, capfd):
-    """The library's own lines quote the path, some of them as warnings; all of its loggers are on here."""
+    """The library's own log lines quote the path, some of them as warnings; all of its loggers are enabled here."""
     caplog.set_level(logging.DEBUG)
     with receiving(answer) as webhook, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -178,7 +178,7 @@ def test_other_threads_keep_logging(caplog):
     assert logger.filters == []
 
 
-def test_of_an_unexpected_error_only_the_class_is_returned(capfd):
+def test_only_the_class_of_an_unexpected_error_is_returned(capfd):
     answer = post("http://127.0.0.1:1" + PATH, {"text": object()})
     assert answer == failed("can't be sent (TypeError)")
     assert SECRET not in "".join(capfd.readouterr()) + traceback.format_exc()

@@ -1,4 +1,4 @@
-"""Rows to columns: every field has its column or its place in `extra`, and what can't be placed is told why."""
+"""Rows to columns: every field goes to its column or to `extra`, and a rejected row has a reason."""
 
 import json
 
@@ -16,8 +16,8 @@ from ticket_events_pipeline_tests.support.released import in_released_columns
 STREAM_NAMES = sorted(STREAMS)
 
 
-def told(stream, row):
-    """The columns that a row fills, times as ISO text."""
+def columns_of(stream, row):
+    """The columns that a row fills, with times as ISO text."""
     table = decode_rows(stream, [row]).table
     (columns,) = in_released_columns(stream, table.to_pylist())
     shown = {name: value for name, value in columns.items() if value is not None}
@@ -30,7 +30,7 @@ def metric_event(**fields):
 
 
 @pytest.mark.parametrize("stream", STREAM_NAMES)
-def test_the_documented_samples_are_taken_as_they_are_in_both_streams(stream):
+def test_the_documented_samples_are_stored_unchanged_in_both_streams(stream):
     for name in ("docs_ticket_events_example", "docs_ticket_metric_events_example"):
         page = json.loads((SAMPLES / f"{name}.json").read_text())
         rows = page.get("ticket_events", page.get("ticket_metric_events"))
@@ -43,7 +43,7 @@ def test_the_documented_samples_are_taken_as_they_are_in_both_streams(stream):
 
 def test_an_applied_policy_fills_its_columns_and_its_description_goes_to_extra():
     rows = json.loads((SAMPLES / "docs_metric_event_type_examples.json").read_text())
-    assert told("ticket_metric_events", rows[1]) == {
+    assert columns_of("ticket_metric_events", rows[1]) == {
         "id": 123457,
         "ticket_id": 987,
         "metric": "requester_wait_time",
@@ -60,17 +60,17 @@ def test_an_applied_policy_fills_its_columns_and_its_description_goes_to_extra()
     }
 
 
-def test_a_group_policy_fills_the_same_columns_and_says_so():
+def test_a_group_policy_fills_the_same_columns_and_is_marked():
     group_sla = {"target": 30, "target_in_seconds": 1790, "business_hours": False, "policy": {"id": "01ABC", "title": "Groups"}}
-    row = told("ticket_metric_events", metric_event(type="apply_group_sla", group_sla=group_sla))
+    row = columns_of("ticket_metric_events", metric_event(type="apply_group_sla", group_sla=group_sla))
     assert (row["sla_is_group"], row["sla_policy_id"], row["sla_target_seconds"]) == (True, "01ABC", 1790)
 
 
 @pytest.mark.parametrize("sla", [None, "absent"])
 def test_sla_is_group_is_null_exactly_where_no_sla_object_is_carried(sla):
     row = metric_event() if sla == "absent" else metric_event(sla=sla)
-    assert "sla_is_group" not in told("ticket_metric_events", row)
-    assert told("ticket_metric_events", metric_event(sla={}))["sla_is_group"] is False
+    assert "sla_is_group" not in columns_of("ticket_metric_events", row)
+    assert columns_of("ticket_metric_events", metric_event(sla={}))["sla_is_group"] is False
 
 
 def test_an_audit_fills_the_audit_columns_and_leaves_the_metric_ones_null():
@@ -88,7 +88,7 @@ def test_an_audit_fills_the_audit_columns_and_leaves_the_metric_ones_null():
         "event_type": "Audit",
         "child_events": [{"event_type": "Comment", "comment_present": True, "comment_public": False}, {"status": "open"}],
     }
-    assert told("ticket_events", audit) == {
+    assert columns_of("ticket_events", audit) == {
         "id": 7,
         "ticket_id": 155,
         "time": "2026-03-02T09:00:00+00:00",
@@ -106,17 +106,17 @@ def test_an_audit_fills_the_audit_columns_and_leaves_the_metric_ones_null():
     }
 
 
-def test_an_audit_in_the_metric_stream_goes_whole_into_extra():
+def test_an_audit_in_the_metric_stream_is_stored_whole_in_extra():
     audit = {"id": 7, "ticket_id": 155, "timestamp": 1772442000, "child_events": [{"a": 1}], "metric": "odd", "instance_id": 3}
-    row = told("ticket_metric_events", audit)
+    row = columns_of("ticket_metric_events", audit)
     assert row == {"id": 7, "ticket_id": 155, "time": "2026-03-02T09:00:00+00:00", "extra": row["extra"]}
     assert json.loads(row["extra"]) == audit
 
 
 def test_an_audit_with_metric_fields_is_an_audit_and_keeps_them_in_extra():
-    """Else the SLA tables would take it for a metric event."""
+    """Otherwise the SLA tables would read it as a metric event."""
     metric = {"metric": "reply_time", "instance_id": 1, "type": "breach", "sla": {"target": 5}, "deleted": False}
-    row = told("ticket_events", {"id": 7, "ticket_id": 155, "timestamp": 1772442000, "child_events": [], **metric})
+    row = columns_of("ticket_events", {"id": 7, "ticket_id": 155, "timestamp": 1772442000, "child_events": [], **metric})
     assert json.loads(row.pop("extra")) == metric
     assert row == {
         "id": 7,
@@ -143,13 +143,13 @@ def test_an_audit_with_metric_fields_is_an_audit_and_keeps_them_in_extra():
     ],
 )
 def test_a_value_of_another_type_goes_to_extra_and_leaves_null(field, value):
-    row = told("ticket_metric_events", metric_event(**{field: value}))
+    row = columns_of("ticket_metric_events", metric_event(**{field: value}))
     assert json.loads(row["extra"]) == {field: value}
     assert row.get(field) is (False if field == "deleted" else None)
 
 
 def test_a_lone_surrogate_is_replaced_in_the_column_and_exact_in_extra():
-    row = told("ticket_metric_events", metric_event(sla={"policy": {"id": 1, "title": "VIP \ud83d"}}))
+    row = columns_of("ticket_metric_events", metric_event(sla={"policy": {"id": 1, "title": "VIP \ud83d"}}))
     assert row["sla_policy_title"] == "VIP \ufffd"
     assert row["extra"] == '{"sla.policy.title":"VIP \\ud83d"}'
 
@@ -166,7 +166,7 @@ def test_a_lone_surrogate_is_replaced_in_the_column_and_exact_in_extra():
     ],
 )
 @pytest.mark.parametrize("stream", STREAM_NAMES)
-def test_a_row_that_cannot_be_placed_is_rejected_with_the_reason_and_the_others_stay(stream, row, reason):
+def test_a_rejected_row_has_a_reason_and_the_other_rows_are_stored(stream, row, reason):
     batch = decode_rows(stream, [metric_event(id=1), row, metric_event(id=2)])
     assert batch.table["id"].to_pylist() == [1, 2]
     assert [rejected.row for rejected in batch.rejected] == [row]
@@ -177,17 +177,19 @@ def test_a_row_that_cannot_be_placed_is_rejected_with_the_reason_and_the_others_
     "time", ["2026-03-02T09:00:00Z", "2026-03-02T10:00:00+01:00", 1772442000, 1772442000.0, "2026-03-02 09:00:00"]
 )
 def test_a_time_is_read_in_every_spelling(time):
-    assert told("ticket_metric_events", metric_event(time=time))["time"] == "2026-03-02T09:00:00+00:00"
+    assert columns_of("ticket_metric_events", metric_event(time=time))["time"] == "2026-03-02T09:00:00+00:00"
 
 
 def test_a_time_finer_than_milliseconds_keeps_its_digits_in_extra():
-    row = told("ticket_metric_events", metric_event(time="2026-03-02T09:00:00.123456Z"))
+    row = columns_of("ticket_metric_events", metric_event(time="2026-03-02T09:00:00.123456Z"))
     assert row["time"] == "2026-03-02T09:00:00.123000+00:00"
     assert row["extra"] == '{"time":"2026-03-02T09:00:00.123456Z"}'
 
 
-def test_the_timestamp_of_an_audit_decides_its_day_and_a_differing_created_at_is_kept():
-    row = told("ticket_events", {"id": 1, "timestamp": 1772442000, "created_at": "2026-03-01T00:00:00Z", "child_events": []})
+def test_the_timestamp_of_an_audit_decides_its_day_and_created_at_is_kept():
+    row = columns_of(
+        "ticket_events", {"id": 1, "timestamp": 1772442000, "created_at": "2026-03-01T00:00:00Z", "child_events": []}
+    )
     assert (row["time"], row["created_at"]) == ("2026-03-02T09:00:00+00:00", "2026-03-01T00:00:00+00:00")
 
 
@@ -204,7 +206,7 @@ NAMES = st.sampled_from(
 @given(
     st.lists(st.dictionaries(NAMES | st.text(max_size=3), json_values, max_size=6), max_size=4), st.sampled_from(STREAM_NAMES)
 )
-def test_any_json_is_taken_and_no_unknown_field_is_lost(bodies, stream):
+def test_any_json_is_stored_and_no_unknown_field_is_lost(bodies, stream):
     rows = [{**body, "id": number, "time": "2026-03-02T09:00:00Z"} for number, body in enumerate(bodies)]
     batch = decode_rows(stream, rows)
     batch.table.validate(full=True)

@@ -1,4 +1,4 @@
-"""What Zendesk never said it would send: other types, other names, numbers and texts that no column holds. Nothing is lost.
+"""Undocumented values: other types, other names, numbers and texts that no column can hold. Nothing is lost.
 
 What any single field becomes is in `test_decode`.
 """
@@ -26,7 +26,7 @@ from ticket_events_pipeline.zendesk.json_body import parse_json
 from ticket_events_pipeline.zendesk.page import PageRequest, decode_page
 from ticket_events_pipeline.zendesk.walk import row_key
 from ticket_events_pipeline_tests.support.client_bench import Bench
-from ticket_events_pipeline_tests.support.decoding_oracle import through_parquet, untold
+from ticket_events_pipeline_tests.support.decoding_oracle import differences, through_parquet
 from ticket_events_pipeline_tests.support.faulty_account import ROW_OF, FaultyAccount, audit, metric_event
 from ticket_events_pipeline_tests.support.fetches import ownership_of
 from ticket_events_pipeline_tests.support.scripted_server import ScriptedServer
@@ -42,17 +42,17 @@ def parsed(text: str):
 
 
 def stored(stream, *rows):
-    """What is stored of the rows, after a look at each whether all of it is told."""
-    told, batch = through_parquet(stream, list(rows))
+    """The `extra` of each stored row, after a check that no value of the row is lost."""
+    found, batch = through_parquet(stream, list(rows))
     assert batch.rejected == []
-    assert [untold(stream, row, shown) for row, shown in zip(rows, told, strict=True)] == [[]] * len(rows)
-    return [json.loads(one["extra"] or "{}") for one in told]
+    assert [differences(stream, row, shown) for row, shown in zip(rows, found, strict=True)] == [[]] * len(rows)
+    return [json.loads(one["extra"] or "{}") for one in found]
 
 
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
 def test_unknown_metrics_types_and_fields_are_kept(stream):
-    told, _ = through_parquet(stream, [metric_event(1, NOON, metric="mood", type="sigh", weather={"wind": [1, None]})])
-    assert (told[0]["metric"], told[0]["type"], told[0]["extra"]) == ("mood", "sigh", '{"weather":{"wind":[1,null]}}')
+    found, _ = through_parquet(stream, [metric_event(1, NOON, metric="mood", type="sigh", weather={"wind": [1, None]})])
+    assert (found[0]["metric"], found[0]["type"], found[0]["extra"]) == ("mood", "sigh", '{"weather":{"wind":[1,null]}}')
 
 
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
@@ -111,14 +111,14 @@ def test_a_deleted_that_is_null_is_false_as_a_missing_one_is():
         True,
     ],
 )
-def test_a_time_that_is_none_or_that_no_reader_could_show_rejects_its_row(time):
+def test_a_time_that_readers_can_not_show_rejects_its_row(time):
     """Thirteen digits as text are milliseconds, not a day of the year 1712."""
     batch = decode_rows(METRIC, [metric_event(1, NOON) | {"time": time}])
     assert [one.reason for one in batch.rejected] == ["no readable time in time, timestamp, created_at"]
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59.999Z", 253402300799])
-def test_the_first_and_the_last_time_that_a_reader_can_show_are_taken(time):
+def test_the_first_and_the_last_time_that_readers_can_show_are_accepted(time):
     batch = decode_rows(METRIC, [metric_event(1, NOON) | {"time": time}])
     assert batch.rejected == []
     assert batch.table["time"].to_pandas()[0].year in (1, 1969, 9999)
@@ -135,7 +135,7 @@ def test_the_first_and_the_last_time_that_a_reader_can_show_are_taken(time):
         (1772442000.00001, True),
     ],
 )
-def test_only_what_is_finer_than_a_millisecond_is_kept_beside_the_column(time, is_finer):
+def test_only_times_finer_than_a_millisecond_are_also_kept_in_extra(time, is_finer):
     table = decode_rows(METRIC, [metric_event(1, NOON) | {"time": time}]).table
     assert (table["extra"][0].as_py() is not None) == is_finer
 
@@ -176,17 +176,17 @@ def test_fields_whose_names_look_like_paths_overwrite_nothing():
     ]
 
 
-def test_an_earlier_value_of_a_repeated_name_is_kept_in_extra_and_in_the_json_columns():
+def test_earlier_values_of_a_repeated_name_are_kept_in_extra_and_json_columns():
     row = parsed(
         '{"id": 1, "timestamp": 1772442000, "via": "Web form", "via": "API", "child_events": [{"id": 1, "status": "new", '
         '"status": "open"}], "metadata": {"a": 1, "a": 2}}'
     )
     (extra,) = stored(EVENTS, row)
     assert extra == {"repeated_fields": [["via", "Web form"]]}
-    (told,) = decode_rows(EVENTS, [row]).table.to_pylist()
-    assert told["via"] == "API"
-    assert told["child_events"] == '[{"id":1,"status":"open","repeated_fields":[["status","new"]]}]'
-    assert told["metadata"] == '{"a":2,"repeated_fields":[["a",1]]}'
+    (columns,) = decode_rows(EVENTS, [row]).table.to_pylist()
+    assert columns["via"] == "API"
+    assert columns["child_events"] == '[{"id":1,"status":"open","repeated_fields":[["status","new"]]}]'
+    assert columns["metadata"] == '{"a":2,"repeated_fields":[["a",1]]}'
 
 
 JSON_PAIRS = st.recursive(
@@ -196,7 +196,7 @@ JSON_PAIRS = st.recursive(
         | st.lists(st.tuples(st.sampled_from(["a", "b", "repeated_fields"]), inner), max_size=5).map(tuple)
     ),
 )
-"""Objects are tuples of pairs here, so that a name may stand twice."""
+"""Objects are tuples of pairs here, so that a name can be repeated."""
 
 
 def text_of(value) -> str:
@@ -206,7 +206,7 @@ def text_of(value) -> str:
 
 
 def plain(value):
-    """What is expected of it: the last value of each name, and the others beside it."""
+    """The expected value: the last value of each name, and the others in `repeated_fields`."""
     if isinstance(value, list):
         return [plain(inner) for inner in value]
     if not isinstance(value, tuple):
@@ -221,7 +221,7 @@ def plain(value):
 
 
 def in_order(value):
-    """Repeated fields in the order of their names: the order of delivery is not what is compared here."""
+    """The value with repeated fields in the order of their names: the order of delivery is not compared here."""
     if isinstance(value, list):
         return [in_order(inner) for inner in value]
     if not isinstance(value, dict):
@@ -241,7 +241,7 @@ def test_every_value_of_a_repeated_name_is_parsed(value):
 
 @pytest.mark.parametrize("depth", [sys.getrecursionlimit() * 3, 12_000])
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
-def test_nesting_deeper_than_the_stack_is_written_all_the_same(tmp_path, stream, depth):
+def test_nesting_deeper_than_the_stack_is_written(tmp_path, stream, depth):
     deep = {}
     for _ in range(depth):
         deep = {"a": [deep]}
@@ -255,11 +255,11 @@ def test_nesting_deeper_than_the_stack_is_written_all_the_same(tmp_path, stream,
 
 
 @given(st.recursive(st.none() | st.floats(allow_nan=False) | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)))
-def test_what_is_nested_too_deep_for_the_library_is_written_as_the_library_would(value):
+def test_deep_nesting_is_written_as_the_library_writes_shallow_nesting(value):
     assert _deep_json(value) == compact_json(value)
 
 
-def test_an_answer_nested_deeper_than_the_stack_is_told_as_such():
+def test_a_response_nested_deeper_than_the_stack_is_reported_as_such():
     body = b'{"ticket_events": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     with pytest.raises(Unreadable, match="JSON nested too deep, in 400019 bytes"):
         decode_page(PageRequest(STREAMS[EVENTS], 0), 200, {}, body)
@@ -267,8 +267,8 @@ def test_an_answer_nested_deeper_than_the_stack_is_told_as_such():
 
 @pytest.mark.parametrize("size", [2_000_000, pytest.param(50_000_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("letter", ["x", "é", "\\u00e9", "😀", "\\ud83d\\ude00", "\\ud83d"])
-def test_a_comment_of_many_megabytes_is_taken_as_it_is(size, letter):
-    """As text or as JSON's escapes: 2 MB here, 50 MB in the slow tests. Memory stays within a few copies."""
+def test_a_comment_of_many_megabytes_is_stored_unchanged(size, letter):
+    """As text or as JSON escapes: 2 MB here, 50 MB in the slow tests. Memory is limited to a few copies."""
     text = letter * (size // len(letter.encode()))
     body = (
         json.dumps({EVENTS: [audit(1, NOON, child_events=[{"event_type": "Comment", "body": "@"}])]})
@@ -276,7 +276,7 @@ def test_a_comment_of_many_megabytes_is_taken_as_it_is(size, letter):
         .encode()
     )
     del text
-    decode_rows(EVENTS, [audit(1, NOON)])  # what is made once, at the first call, is not the comment's
+    decode_rows(EVENTS, [audit(1, NOON)])  # so that memory allocated once, at the first call, is not counted
     tracemalloc.start()
     try:
         page = decode_page(PageRequest(STREAMS[EVENTS], 0), 200, {}, body)
@@ -288,12 +288,12 @@ def test_a_comment_of_many_megabytes_is_taken_as_it_is(size, letter):
     assert json.loads(children)[0]["body"] == page.rows[0]["child_events"][0]["body"]
     assert len(children) > size * 0.99
     assert table["comment_present"].to_pylist() == [True]
-    # What isn't ASCII triples where it is escaped, and more than one copy is held meanwhile.
+    # Escapes triple the size of text beyond ASCII, and more than one copy is held at a time.
     assert peak < 12 * size
 
 
 def reading(rows, root, stream, page_limit=1000):
-    """One pass over the day; the bench, with its log."""
+    """Fetches the day; the bench holds the log."""
     account = FaultyAccount({stream: rows}, page_limit=page_limit)
     with ScriptedServer(account.script()) as server:
         made = Bench(server, BearerToken("hush-hush"))
@@ -323,18 +323,18 @@ ODD = [
 
 
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
-def test_a_pass_over_rows_of_other_types_stores_each_of_them_and_all_that_they_say(tmp_path, stream):
+def test_a_fetch_stores_rows_of_other_types_without_loss(tmp_path, stream):
     rows = [{"id": n, "time": "2026-03-02T09:00:00Z", **odd} for n, odd in enumerate(ODD, 1)]
     reading(rows, tmp_path, stream)
     expected, _ = through_parquet(stream, rows)
     table = read_partition(FolderStore(tmp_path), stream, DAY)
     assert table["extra"].to_pylist() == [row["extra"] for row in expected]
-    assert [untold(stream, row, told) for row, told in zip(rows, expected, strict=True)] == [[]] * len(rows)
+    assert [differences(stream, row, found) for row, found in zip(rows, expected, strict=True)] == [[]] * len(rows)
 
 
 @pytest.mark.parametrize("stream", [EVENTS, METRIC])
-def test_a_row_that_cannot_be_placed_is_set_aside_once_though_two_pages_bring_it(tmp_path, stream):
-    """It stands in the second that two pages share."""
+def test_a_rejected_row_on_two_pages_is_stored_once(tmp_path, stream):
+    """It is in the second that two pages share."""
     rows = [ROW_OF[stream](n, NOON + 60 * n) for n in range(1, 6)]
     lost = {name: value for name, value in ROW_OF[stream](9, NOON + 180).items() if name != "id"}
     made = reading([*rows[:3], lost, *rows[3:]], tmp_path, stream, page_limit=4)
@@ -343,12 +343,12 @@ def test_a_row_that_cannot_be_placed_is_set_aside_once_though_two_pages_bring_it
     (path,) = store.paths("_rejected")
     assert [json.loads(line)["row"] for line in (tmp_path / path).read_text().splitlines()] == [lost]
     assert read_raw_footer(store, stream, DAY).rejected == 1
-    assert [line for line in made.log if "can't be placed" in line] == [
-        f"{stream}: 1 rows can't be placed, see {tmp_path}/{path}"
+    assert [line for line in made.log if " rejected, see " in line] == [
+        f"{stream}: 1 rows were rejected, see {tmp_path}/{path}"
     ]
 
 
-def test_rejected_rows_are_told_apart_by_all_that_they_say_and_known_from_the_page_before(tmp_path):
+def test_rejected_rows_are_deduped_by_their_whole_content_across_pages(tmp_path):
     store, log = FolderStore(tmp_path), []
     rejected = RejectedRows(store, METRIC, log.append)
     one, other = RejectedRow("no id", {"a": 1}), RejectedRow("no id", {"a": 2})

@@ -1,4 +1,4 @@
-"""What a tick says is true, whatever it has found."""
+"""The report of a tick is true for any findings."""
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.tick_report import (
@@ -18,11 +18,11 @@ def reported(number=1, reason=MISSING):
     return [ReportedDays([DAY.plus(2 * offset)], reason) for offset in range(number)]
 
 
-def test_all_is_made():
+def test_the_report_if_all_days_are_made():
     assert str(TickReport("/data", 25, landed=5)) == "Every landed day's summary was made from what is stored now."
 
 
-def test_nothing_has_landed():
+def test_the_report_if_no_day_has_landed():
     assert str(TickReport("/data", 0)) == "No day has landed below /data."
 
 
@@ -59,7 +59,7 @@ def test_the_first_of_many_ranges_are_named_and_the_rest_is_counted():
     )
 
 
-def test_given_up_and_settled_days_say_what_to_check():
+def test_abandoned_and_settled_days_state_what_to_check():
     given_up = TickReport("/data", 25, landed=5, given_up=reported(reason=given_up_reason(MISSING, 3)))
     assert "3 runs have failed on it: see their errors." in str(given_up)
     apart = settled_reason(MISSING, read="/a/x.parquet", written="/b/x.parquet")

@@ -1,4 +1,4 @@
-"""Where a scheduled fetch begins: whatever lies in the root, the days that it has to make whole, and no others."""
+"""For any files in the root, a scheduled fetch covers the days that are not whole, and no others."""
 
 import re
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def days_ago(count: int) -> Day:
 
 @dataclass
 class Root:
-    """A shelf on which a text lays both streams: a letter a day, the last one is yesterday's."""
+    """A store filled from a text: a letter per day for each stream, the last one for yesterday."""
 
     store: Shelf
 
@@ -57,18 +57,18 @@ def ago(*days):
     return tuple(days_ago(number) for number in days)
 
 
-def test_without_any_whole_day_it_is_yesterday_and_today(root):
+def test_without_a_whole_day_yesterday_and_today_are_fetched(root):
     assert root.catch_up() == CatchUp(ago(1, 0))
     root.put_day("OD")
     assert root.catch_up() == CatchUp(ago(1, 0), left_out=ago(2))
 
 
-def test_of_a_stream_without_any_whole_day_the_older_days_of_the_other_one_are_named(root):
+def test_older_days_of_one_stream_are_named_if_the_other_has_no_whole_day(root):
     root.put_day("WOWWW", STREAM_NAMES[:1])
     assert root.catch_up() == CatchUp(ago(4, 1, 0), gaps=ago(4), left_out=ago(5, 3, 2))
 
 
-def test_it_is_the_days_behind_the_newest_whole_one(root):
+def test_the_days_after_the_newest_whole_day_are_fetched(root):
     root.put_day("WWWOM")
     assert root.catch_up() == CatchUp(ago(2, 1, 0))
 
@@ -79,7 +79,7 @@ def test_a_gap_before_newer_whole_days_is_filled(root, gap):
     assert root.catch_up() == CatchUp(ago(5, 4, 3, 0), gaps=ago(5, 4, 3))
 
 
-def test_days_before_the_first_whole_one_are_no_gap(root):
+def test_days_before_the_first_whole_day_are_no_gap(root):
     root.put_day("OMWW")
     assert root.catch_up() == CatchUp(ago(0), left_out=ago(4, 3))
 
@@ -90,14 +90,14 @@ def test_a_gap_in_one_stream_is_enough(root):
     assert root.catch_up() == CatchUp(ago(4, 1, 0), gaps=ago(4))
 
 
-def test_days_that_only_the_other_stream_has_are_a_gap_too(root):
-    """A backfill reads one stream after the other: killed in the first one, it leaves the second without a beginning."""
+def test_days_that_only_one_stream_has_are_a_gap(root):
+    """A backfill reads one stream after the other: if it is killed during the first, the second lacks the oldest days."""
     root.put_day("OWWMMWW", STREAM_NAMES[:1])
     root.put_day("MMMMMWW", STREAM_NAMES[1:])
     assert root.catch_up() == CatchUp(ago(6, 5, 4, 3, 0), gaps=ago(6, 5, 4, 3), left_out=ago(7))
 
 
-def test_a_gap_of_a_month_is_filled_and_a_longer_one_is_only_named(root):
+def test_a_gap_of_a_month_is_filled_and_a_longer_gap_is_only_named(root):
     root.put_day("W" + MISSING * MOST_GAP_DAYS + "W")
     gap = tuple(days_between(days_ago(MOST_GAP_DAYS + 1), days_ago(2)))
     assert root.catch_up() == CatchUp((*gap, TODAY), gaps=gap)
@@ -108,7 +108,7 @@ def test_a_gap_of_a_month_is_filled_and_a_longer_one_is_only_named(root):
     assert root.catch_up() == CatchUp(ago(0), left_out=longer)
 
 
-def test_what_lies_behind_a_month_of_whole_days_is_not_read_and_missing_days_there_are_named(root):
+def test_missing_days_before_a_month_of_whole_days_are_named_and_not_read(root):
     root.put_day("WWMMO" + WHOLE * MOST_COMPLETE_DAYS)
     assert root.catch_up() == CatchUp(ago(0), left_out=ago(MOST_COMPLETE_DAYS + 3, MOST_COMPLETE_DAYS + 2))
     assert len(root.store.read) == MOST_COMPLETE_DAYS * len(STREAM_NAMES)
@@ -120,7 +120,7 @@ def test_a_file_of_a_newer_version_is_not_fetched_again(root):
     assert root.catch_up() == CatchUp(ago(0))
 
 
-def test_an_hour_later_only_what_has_changed_is_read_again(root):
+def test_the_next_check_reads_only_changed_files_again(root):
     files = CompleteFiles()
     root.put_day("WWWWO")
     first = catch_up(root.store, TODAY, files)
@@ -133,8 +133,8 @@ def test_an_hour_later_only_what_has_changed_is_read_again(root):
     assert catch_up(root.store, TODAY, files) == first
 
 
-def by_the_book(states, other):
-    """The same from the texts of a stream and the other one, without a walk: ages of days to fetch, and of gaps."""
+def oracle(states, other):
+    """The expected ages of days to fetch and of gaps, from the texts of one stream and the other."""
     if WHOLE not in states:
         return {1, 0}, set()
     length = max(len(states), len(other))
@@ -153,12 +153,12 @@ def by_the_book(states, other):
 
 
 def merged(one, other):
-    """What is stored of a day in any stream: whole, if it is in one."""
+    """The better state of each day in either stream."""
     return "".join(min(pair, key=(WHOLE, OPEN, DAMAGED, MISSING).index) for pair in zip(one, other, strict=True))
 
 
-class Imagined:
-    """A root whose footers need no file: its states are texts."""
+class StatesOnly:
+    """A store without files whose states are texts."""
 
     def __init__(self, texts):
         self.texts = texts
@@ -171,28 +171,28 @@ class Imagined:
         }
 
 
-class ToldFiles(CompleteFiles):
-    """Takes the version for the footer."""
+class StatedFiles(CompleteFiles):
+    """Reads a file's state from its version."""
 
-    def is_whole(self, store, stream, day, version):
+    def is_complete(self, store, stream, day, version):
         return version == WHOLE
 
 
-stretches_of_states = st.lists(
+ranges_of_states = st.lists(
     st.tuples(st.sampled_from([WHOLE, WHOLE, OPEN, DAMAGED, MISSING]), st.integers(1, 40)), max_size=6
 ).map(lambda parts: "".join(state * length for state, length in parts))
-any_states = st.one_of(stretches_of_states, st.text(alphabet=WHOLE + OPEN + DAMAGED + MISSING, max_size=90))
+any_states = st.one_of(ranges_of_states, st.text(alphabet=WHOLE + OPEN + DAMAGED + MISSING, max_size=90))
 
 
 @given(any_states, any_states)
-def test_the_days_are_those_by_the_book_whatever_is_stored(one, other):
-    found = catch_up(Imagined(dict(zip(STREAM_NAMES, (one, other), strict=True))), TODAY, ToldFiles())
-    told = [by_the_book(one, other), by_the_book(other, one)]
-    expected_days, expected_gaps = ({age for ages in kind for age in ages} for kind in zip(*told, strict=True))
+def test_the_days_equal_those_of_the_oracle_for_any_stored_files(one, other):
+    found = catch_up(StatesOnly(dict(zip(STREAM_NAMES, (one, other), strict=True))), TODAY, StatedFiles())
+    expected = [oracle(one, other), oracle(other, one)]
+    expected_days, expected_gaps = ({age for ages in kind for age in ages} for kind in zip(*expected, strict=True))
     assert [(TODAY.date - day.date).days for day in found.days] == sorted(expected_days, reverse=True)
     assert {(TODAY.date - day.date).days for day in found.gaps} == expected_gaps
     assert not set(found.left_out) & set(found.days)
-    # What is missing since the first stored day is fetched or named.
+    # Every day missing since the first stored day is fetched or named.
     for states in (one, other):
         begun = len(max(one, other, key=lambda text: len(text.lstrip(MISSING))).lstrip(MISSING))
         newest = states[::-1].find(WHOLE) + 1
@@ -201,9 +201,9 @@ def test_the_days_are_those_by_the_book_whatever_is_stored(one, other):
 
 
 @given(any_states)
-def test_fetching_what_is_asked_for_hour_after_hour_leaves_only_today(states):
+def test_after_hourly_fetches_of_the_requested_days_only_today_is_left(states):
     for _ in range(5):
-        found = catch_up(Imagined(dict.fromkeys(STREAM_NAMES, states)), TODAY, ToldFiles())
+        found = catch_up(StatesOnly(dict.fromkeys(STREAM_NAMES, states)), TODAY, StatedFiles())
         fetched = {(TODAY.date - day.date).days for day in found.days}
         ages = range(max(len(states), 1), 0, -1)
         states = "".join(WHOLE if age in fetched else state for age, state in zip(ages, states or MISSING, strict=True))
@@ -211,7 +211,7 @@ def test_fetching_what_is_asked_for_hour_after_hour_leaves_only_today(states):
 
 
 def attempts(text):
-    """`4-` is a fetch that began four days ago and failed, `4+` one that went well."""
+    """`4-` is a fetch that began four days ago and failed, `4+` one that succeeded."""
     return [Attempt(days_ago(int(word[:-1])), word[-1] == "+") for word in text.split()]
 
 
@@ -221,19 +221,19 @@ def attempts(text):
         ("", False),
         ("4- 4-", False),
         ("4- 4- 4-", True),
-        # By turns, as long as everything fails.
+        # Every other fetch skips the day, as long as everything fails.
         ("4- 4- 4- 3-", False),
         ("4- 4- 4- 3- 4-", True),
-        # Zendesk is back: the day is tried once more.
+        # Zendesk is back: the day is retried once.
         ("4- 4- 4- 3+", False),
-        # It is the day.
+        # Only this day fails.
         ("4- 4- 4- 3+ 4-", True),
         ("4- 4- 4- 3+ 4- 0+ 0+ 0-", True),
-        # It went well since: it was not the day.
+        # The day has succeeded since.
         ("4- 4- 4- 3+ 4+ 0-", False),
         ("3- 3- 3-", False),
     ],
 )
-def test_a_day_is_passed_over_when_three_fetches_have_failed_at_it(text, stuck):
+def test_a_day_is_skipped_after_three_failed_fetches(text, stuck):
     assert ENOUGH_FAILURES == 3
     assert is_stuck(days_ago(4), attempts(text)) is stuck

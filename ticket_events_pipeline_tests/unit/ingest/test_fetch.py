@@ -1,6 +1,5 @@
-"""What a pass makes of pages that a well-behaved server seldom sends: flips, late rows behind newer ones, repeats."""
+"""A fetch of unusual pages: changed rows, late rows after newer ones, duplicates."""
 
-import datetime as dt
 import json
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.zendesk.client import WalkedPage
 from ticket_events_pipeline.zendesk.page import EventPage
+from ticket_events_pipeline_tests.support.events import iso
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch, ownership_of, stored_ids
 from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
@@ -25,10 +25,6 @@ LAG = TICKET_METRIC_EVENTS.lag_seconds
 METRIC = "ticket_metric_events"
 
 
-def iso(time):
-    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat()
-
-
 def row(number, time, **more):
     base = {"id": number, "ticket_id": 1, "metric": "reply_time", "instance_id": 1, "type": "breach"}
     return {**base, "time": iso(time), **more}
@@ -36,14 +32,14 @@ def row(number, time, **more):
 
 @dataclass
 class Pages:
-    """A source whose pages are given: rows, and the watermark that the walk has after them; the last one is the end."""
+    """A source of the given pages: rows, and the watermark after them; the last page ends the stream."""
 
-    given: list
-    asked: int = field(default=0, init=False)
+    script: list
+    requested: int = field(default=0, init=False)
 
     def pages(self, stream, start_time):
-        for rows, watermark in self.given:
-            self.asked += 1
+        for rows, watermark in self.script:
+            self.requested += 1
             page = EventPage(
                 stream=stream,
                 start_time=start_time,
@@ -54,13 +50,13 @@ class Pages:
                 next_start_time=watermark,
                 server_time=DAY.end + 86_400.0,
             )
-            yield WalkedPage(page, watermark=watermark, at_end=self.asked == len(self.given), requests=1)
+            yield WalkedPage(page, watermark=watermark, at_end=self.requested == len(self.script), requests=1)
             start_time = watermark
 
 
-def passed(root, *given):
-    """The committed day, and how many pages were asked for."""
-    source = Pages(list(given))
+def fetched(root, *script):
+    """The committed day, and the number of requested pages."""
+    source = Pages(list(script))
     (done,) = fetch_days(
         source,
         FolderStore(root),
@@ -70,32 +66,32 @@ def passed(root, *given):
         clock=Moment(DAY.end + 86_400),
         log=lambda _: None,
     )
-    return done, source.asked
+    return done, source.requested
 
 
-def test_a_row_told_behind_newer_ones_still_finds_its_day(tmp_path):
-    """The stream has gone past the end of the day, but not by the lag."""
+def test_a_row_that_arrives_after_newer_rows_is_stored_in_its_day(tmp_path):
+    """The watermark is after the end of the day, but by less than the lag."""
     first = ([row(1, NOON), row(2, DAY.end + 100)], DAY.end + LAG - 1)
-    done, asked = passed(tmp_path, first, ([row(3, DAY.end - 1)], DAY.end + LAG + 5), ([], DAY.end + 9000))
+    done, requested = fetched(tmp_path, first, ([row(3, DAY.end - 1)], DAY.end + LAG + 5), ([], DAY.end + 9000))
     assert stored_ids(tmp_path, METRIC, DAY) == [1, 3]
     assert done.footer.complete
-    assert asked == 2
+    assert requested == 2
 
 
-def test_a_day_is_closed_once_the_stream_is_past_its_end_by_the_lag_and_no_page_later(tmp_path):
-    done, asked = passed(tmp_path, ([row(1, NOON)], DAY.end + LAG), ([row(2, NOON)], DAY.end + 9000), ([], DAY.end + 9000))
+def test_a_day_is_closed_by_the_first_page_that_is_the_lag_past_its_end(tmp_path):
+    done, requested = fetched(tmp_path, ([row(1, NOON)], DAY.end + LAG), ([row(2, NOON)], DAY.end + 9000), ([], DAY.end + 9000))
     assert stored_ids(tmp_path, METRIC, DAY) == [1]
     assert done.footer.next_start_time == DAY.end + LAG
-    assert asked == 1
+    assert requested == 1
 
 
-def test_of_two_deliveries_in_one_pass_the_last_wins(tmp_path):
-    done, _ = passed(tmp_path, ([row(1, NOON, deleted=False)], NOON), ([row(1, NOON, deleted=True)], DAY.end + LAG))
+def test_the_last_delivery_in_a_fetch_wins(tmp_path):
+    done, _ = fetched(tmp_path, ([row(1, NOON, deleted=False)], NOON), ([row(1, NOON, deleted=True)], DAY.end + LAG))
     assert read_partition(FolderStore(tmp_path), METRIC, DAY)["deleted"].to_pylist() == [True]
     assert (done.footer.rows, done.footer.duplicates) == (1, 1)
 
 
-def test_of_a_stored_row_and_its_next_delivery_the_delivery_wins(tmp_path):
+def test_a_new_delivery_replaces_the_stored_row(tmp_path):
     clock = Moment(NOON)
     account = RecordedAccount({METRIC: [row(1, NOON - 30, deleted=False), row(2, NOON - 20)]})
     with SandboxServer(account, clock=clock) as server:
@@ -109,11 +105,11 @@ def test_of_a_stored_row_and_its_next_delivery_the_delivery_wins(tmp_path):
     ]
 
 
-def test_rows_that_cannot_be_placed_are_set_aside_with_the_reason_and_once(tmp_path):
-    """The same rows read again make the same file."""
+def test_rejected_rows_are_stored_once_and_with_the_reason(tmp_path):
+    """A second fetch of the same rows writes the same file."""
     nameless, timeless = {"ticket_id": 5, "time": iso(NOON)}, {"id": 7, "ticket_id": 5}
     for _ in range(2):
-        done, _ = passed(tmp_path, ([nameless, row(1, NOON), timeless], DAY.end + LAG))
+        done, _ = fetched(tmp_path, ([nameless, row(1, NOON), timeless], DAY.end + LAG))
         assert (done.footer.rows, done.footer.rejected) == (1, 2)
     (path,) = FolderStore(tmp_path).paths("_rejected")
     assert path.startswith(f"_rejected/{METRIC}/{DAY.start}-")
@@ -124,12 +120,12 @@ def test_rows_that_cannot_be_placed_are_set_aside_with_the_reason_and_once(tmp_p
 
 
 def crowded_noon():
-    """A row an hour, and in the second of noon more than the server puts on a page."""
+    """A row every hour, and in the second of noon more rows than fit on a page."""
     hours = [row(hour + 1, DAY.start + hour * 3600) for hour in range(24)]
     return hours + [row(100 + number, NOON) for number in range(1300)]
 
 
-def test_a_second_that_the_server_never_gets_past_leaves_the_day_open_until_it_does(tmp_path):
+def test_an_overfull_second_leaves_the_day_open_until_the_server_gets_past_it(tmp_path):
     clock, account = Moment(DAY.end + 9000), RecordedAccount({METRIC: crowded_noon()})
     with SandboxServer(account, clock=clock, pinned=True) as server:
         for _ in range(2):
@@ -147,7 +143,7 @@ def test_a_second_that_the_server_never_gets_past_leaves_the_day_open_until_it_d
     assert sorted(stored_ids(tmp_path, METRIC, DAY)) == [*range(1, 25), *range(100, 1400)]
 
 
-def test_a_day_that_was_complete_is_not_replaced_by_what_could_be_read_of_it(tmp_path):
+def test_a_complete_day_is_not_replaced_by_an_incomplete_fetch(tmp_path):
     clock, account = Moment(DAY.end + 9000), RecordedAccount({METRIC: crowded_noon()})
     with SandboxServer(account, clock=clock) as server:
         (before,) = fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
@@ -159,13 +155,13 @@ def test_a_day_that_was_complete_is_not_replaced_by_what_could_be_read_of_it(tmp
     assert read_raw_footer(FolderStore(tmp_path), METRIC, DAY) == before.footer
 
 
-def test_the_days_that_a_page_finishes_are_told_in_one_entry_a_line_each(tmp_path):
-    """Each entry costs Dagster's log a write, and a quiet account's year has three days a page."""
-    told, clock = [], Moment(DAY.plus(3).end)
+def test_the_days_that_a_page_completes_are_logged_in_one_entry_of_a_line_each(tmp_path):
+    """Dagster writes each entry separately, and a page of a quiet account may cover three days."""
+    messages, clock = [], Moment(DAY.plus(3).end)
     account = RecordedAccount({METRIC: [row(1, NOON), row(2, DAY.plus(1).start), row(3, clock.now - 600)]})
     with SandboxServer(account, clock=clock) as server:
-        fetch(server, tmp_path, METRIC, str(DAY), str(DAY.plus(3)), clock=clock, log=told.append)
-    entries = [line.splitlines() for line in told if " rows, complete, " in line or " rows, open, " in line]
+        fetch(server, tmp_path, METRIC, str(DAY), str(DAY.plus(3)), clock=clock, log=messages.append)
+    entries = [line.splitlines() for line in messages if " rows, complete, " in line or " rows, open, " in line]
     assert entries == [
         [
             f"{METRIC} 2026-03-02: 1 rows, complete, 1 requests",

@@ -1,4 +1,4 @@
-"""A day of a stream is read by one pass at a time; who comes later waits, then refuses, and a dead holder is soon forgotten."""
+"""One fetch at a time holds a day of a stream; a second one waits, then fails, and the lease of a dead holder expires."""
 
 import json
 import threading
@@ -29,7 +29,7 @@ def days(first, last):
 
 
 class Waits:
-    """Waiting that takes no time: what was waited, and what happens meanwhile."""
+    """A sleep that takes no time: adds up the seconds and runs a callback at each wait."""
 
     def __init__(self, meanwhile=lambda: None):
         self.seconds = 0.0
@@ -56,7 +56,7 @@ def rewrite(root, **fields):
 ELSEWHERE = {"process": "0-1_7_4711_99", "host": "another"}
 
 
-def test_passes_over_other_days_do_not_meet(tmp_path):
+def test_fetches_of_different_days_do_not_block_each_other(tmp_path):
     store = FolderStore(tmp_path)
     first, second = hold(store, days(1, 3)), hold(store, days(4, 9))
     assert known_fetches(store, STREAM).alive == {first.fetch_id, second.fetch_id}
@@ -65,7 +65,7 @@ def test_passes_over_other_days_do_not_meet(tmp_path):
     assert [one for one in holders(tmp_path) if not one["ended"]] == []
 
 
-def test_the_other_stream_is_another_matter(tmp_path):
+def test_fetches_of_different_streams_do_not_block_each_other(tmp_path):
     store = FolderStore(tmp_path)
     one = hold(store, days(1, 3))
     other = hold_days(store, "ticket_events", days(1, 3), label="", log=lambda _: None, sleep=Waits())
@@ -73,18 +73,18 @@ def test_the_other_stream_is_another_matter(tmp_path):
     other.release()
 
 
-def test_who_comes_later_waits_and_says_for_whom(tmp_path):
-    store, told = FolderStore(tmp_path), []
+def test_a_second_fetch_waits_and_logs_the_holder(tmp_path):
+    store, messages = FolderStore(tmp_path), []
     first = hold(store, days(1, 3), label="run 4711")
     waits = Waits(first.release)
-    second = hold(store, days(3, 5), sleep=waits, log=told.append)
+    second = hold(store, days(3, 5), sleep=waits, log=messages.append)
     second.release()
     assert waits.seconds == 2
-    assert told[0].startswith(f"{STREAM}: 2026-03-01 to 2026-03-03 are being fetched by process {this_process().pid} on ")
-    assert "(run 4711); waiting for it" in told[0]
+    assert messages[0].startswith(f"{STREAM}: 2026-03-01 to 2026-03-03 are being fetched by process {this_process().pid} on ")
+    assert "(run 4711); waiting for it" in messages[0]
 
 
-def test_who_has_waited_for_minutes_refuses_and_names_the_holder(tmp_path):
+def test_a_fetch_that_waited_five_minutes_fails_and_names_the_holder(tmp_path):
     store = FolderStore(tmp_path)
     first = hold(store, days(1, 3), label="run 4711")
     beating = Waits(lambda: rewrite(tmp_path, beat=holders(tmp_path)[0]["beat"] + 1))
@@ -94,7 +94,7 @@ def test_who_has_waited_for_minutes_refuses_and_names_the_holder(tmp_path):
     first.release()
 
 
-def test_days_that_are_done_are_let_go(tmp_path, monkeypatch):
+def test_finished_days_are_released(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
     store = FolderStore(tmp_path)
     first = hold(store, days(1, 3))
@@ -104,7 +104,7 @@ def test_days_that_are_done_are_let_go(tmp_path, monkeypatch):
     first.release()
 
 
-def test_a_process_that_is_gone_holds_nothing(tmp_path):
+def test_a_dead_process_on_this_machine_holds_no_days(tmp_path):
     store = FolderStore(tmp_path)
     first = hold(store, days(1, 3))
     rewrite(tmp_path, process=str(replace(this_process(), began="1")))
@@ -116,7 +116,7 @@ def test_a_process_that_is_gone_holds_nothing(tmp_path):
     first.release()
 
 
-def test_a_process_on_another_machine_is_dead_when_its_beat_stands_still(tmp_path):
+def test_a_process_on_another_machine_is_dead_if_its_heartbeat_stops(tmp_path):
     store = FolderStore(tmp_path)
     first = hold(store, days(1, 3))
     rewrite(tmp_path, **ELSEWHERE)
@@ -127,7 +127,7 @@ def test_a_process_on_another_machine_is_dead_when_its_beat_stands_still(tmp_pat
     first.release()
 
 
-def test_a_process_on_another_machine_lives_while_its_beat_goes_on(tmp_path):
+def test_a_process_on_another_machine_is_alive_while_its_heartbeat_continues(tmp_path):
     store = FolderStore(tmp_path)
     first = hold(store, days(1, 3))
     rewrite(tmp_path, **ELSEWHERE)
@@ -137,7 +137,7 @@ def test_a_process_on_another_machine_lives_while_its_beat_goes_on(tmp_path):
     first.release()
 
 
-def test_a_pass_that_was_taken_for_dead_writes_nothing_more(tmp_path, monkeypatch):
+def test_a_fetch_whose_lease_was_dropped_writes_nothing_more(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
     store = FolderStore(tmp_path)
     first = hold(store, days(1, 3))
@@ -149,17 +149,17 @@ def test_a_pass_that_was_taken_for_dead_writes_nothing_more(tmp_path, monkeypatc
     first.release()
 
 
-def test_a_pass_that_stood_still_looks_again_before_it_writes(tmp_path):
-    """Its machine slept: no thread of it has beaten meanwhile."""
+def test_a_stopped_fetch_checks_its_lease_before_it_writes(tmp_path):
+    """Its machine slept, so it sent no heartbeat."""
     clock, store = Moment(1000), FolderStore(tmp_path)
     path = tmp_path / "_inflight" / "passes" / f"{STREAM}.json"
     first = hold(store, days(1, 3))
     (entry,) = leases._holders_of(path.read_bytes())
     asleep = Lease(store, STREAM, entry, clock=clock)
     clock.now += 3600
-    asleep.check()  # nobody took over
+    asleep.check()  # the lease is still its own
     path.write_text("[]")
-    asleep.check()  # looked a moment ago
+    asleep.check()  # the last check was a moment ago
     clock.now += 3600
     with pytest.raises(DaysHeldError, match="another fetch has taken over its days"):
         asleep.check()
@@ -167,7 +167,7 @@ def test_a_pass_that_stood_still_looks_again_before_it_writes(tmp_path):
     first.release()
 
 
-def test_a_damaged_file_of_leases_holds_nobody_up(tmp_path):
+def test_a_damaged_lease_file_blocks_no_fetch(tmp_path):
     store = FolderStore(tmp_path)
     hold(store, days(1, 3)).release()
     for damage in ("", "[{", "{}", '[{"pass_id": 1}]', "[3]"):
@@ -175,7 +175,7 @@ def test_a_damaged_file_of_leases_holds_nobody_up(tmp_path):
         hold(store, days(1, 3)).release()
 
 
-def test_a_dead_pass_is_gone_on_for_by_one_only(tmp_path):
+def test_a_dead_fetch_is_taken_over_by_one_fetch_only(tmp_path):
     store = FolderStore(tmp_path)
     first, second = hold(store, days(1, 3)), hold(store, days(4, 6))
     assert first.take_over("dead")
@@ -188,13 +188,13 @@ def test_a_dead_pass_is_gone_on_for_by_one_only(tmp_path):
 
 
 @pytest.mark.slow
-def test_of_two_passes_over_a_day_the_second_begins_when_the_first_has_ended(tmp_path):
-    """Both in earnest, over HTTP: the second one's first request comes after the first one's last."""
-    clock, told = Moment(DAY.end + 5000), []
+def test_the_second_of_two_fetches_of_a_day_begins_after_the_first_has_ended(tmp_path):
+    """Over HTTP: the first request of the second fetch follows the last request of the first."""
+    clock, messages = Moment(DAY.end + 5000), []
     account = RecordedAccount({STREAM: [metric_event(number, DAY.start + number * 60) for number in range(1, 60)]})
     with SandboxServer(account, clock=clock, page_limit=5) as server, client_at(server.base_url, clock=clock) as client:
 
-        def pass_(log):
+        def start(log):
             return fetch_days(
                 client,
                 FolderStore(tmp_path),
@@ -205,18 +205,18 @@ def test_of_two_passes_over_a_day_the_second_begins_when_the_first_has_ended(tmp
                 log=log,
             )
 
-        first = pass_(lambda _: None)
-        assert next(first).day == DAY  # and holds the next day
-        second = threading.Thread(target=lambda: list(pass_(told.append)))
+        first = start(lambda _: None)
+        assert next(first).day == DAY  # and it holds the next day
+        second = threading.Thread(target=lambda: list(start(messages.append)))
         second.start()
-        while not told:
+        while not messages:
             threading.Event().wait(0.01)
         made = len(server.requests)
         threading.Event().wait(0.2)
         assert len(server.requests) == made
         list(first)
         second.join()
-    assert "are being fetched by process" in told[0]
+    assert "are being fetched by process" in messages[0]
     assert stored_ids(tmp_path, STREAM, DAY) == list(range(1, 60))
     bury(tmp_path)
     assert known_fetches(FolderStore(tmp_path), STREAM).alive == set()
@@ -227,7 +227,7 @@ def hourly(day, count=30):
 
 
 @pytest.mark.slow
-def test_a_day_that_a_pass_has_written_can_be_read_by_another_while_it_reads_on(tmp_path, monkeypatch):
+def test_another_fetch_can_read_a_day_that_a_running_fetch_has_finished(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
     clock = Moment(DAY.end + 100_000)
     with (
@@ -235,7 +235,7 @@ def test_a_day_that_a_pass_has_written_can_be_read_by_another_while_it_reads_on(
         client_at(server.base_url, clock=clock) as client,
     ):
 
-        def pass_(span):
+        def start(span):
             return fetch_days(
                 client,
                 FolderStore(tmp_path),
@@ -246,9 +246,9 @@ def test_a_day_that_a_pass_has_written_can_be_read_by_another_while_it_reads_on(
                 log=print,
             )
 
-        first = pass_([DAY, DAY.plus(1)])
+        first = start([DAY, DAY.plus(1)])
         assert next(first).day == DAY
-        second = threading.Thread(target=lambda: list(pass_([DAY])), daemon=True)
+        second = threading.Thread(target=lambda: list(start([DAY])), daemon=True)
         second.start()
         second.join(20)
         assert not second.is_alive()
@@ -256,7 +256,7 @@ def test_a_day_that_a_pass_has_written_can_be_read_by_another_while_it_reads_on(
         first.close()
 
 
-def test_a_pass_that_has_lost_its_days_leaves_them_as_they_are(tmp_path, monkeypatch):
+def test_a_fetch_that_lost_its_lease_does_not_change_its_days(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_SECONDS", 0.01)
     clock = Moment(DAY.end + 100_000)
     with (
@@ -291,12 +291,12 @@ def put(store, path, content=b"content"):
         file.write(content)
 
 
-def stands_still(root):
-    """The pass that holds days looks as if its process were stopped, on another machine."""
+def stop_holder(root):
+    """Makes the holder look like a stopped process on another machine."""
     rewrite(root, **ELSEWHERE)
 
 
-def test_every_acquisition_and_take_over_draws_another_token(tmp_path):
+def test_each_new_lease_and_each_take_over_has_a_new_fencing_token(tmp_path):
     store, tokens = FolderStore(tmp_path), []
     for _ in range(2):
         lease = hold(store, days(1, 3))
@@ -307,60 +307,60 @@ def test_every_acquisition_and_take_over_draws_another_token(tmp_path):
     assert len(set(tokens)) == len(tokens) == 6
 
 
-def test_who_was_taken_over_writes_and_removes_nothing_more_and_is_told_by_whom(tmp_path):
-    """Before the heir has done anything, and after it has ended; also where the heir has the dead pass's id."""
+def test_a_fetch_that_was_taken_over_changes_nothing_and_names_the_new_holder(tmp_path):
+    """Before the new holder has written anything and after it has ended, also if it has the id of the dead fetch."""
     store = FolderStore(tmp_path)
     first = hold(store, days(1, 3), label="the first")
     put(first.fenced(), "file")
-    stands_still(tmp_path)
+    stop_holder(tmp_path)
     second = hold(store, days(2, 2), label="the second")
     assert second.take_over(first.fetch_id)
-    put(second.fenced(), "file", b"the heir's")
+    put(second.fenced(), "file", b"the new holder's")
     for has_ended in (False, True):
-        told = rf"{STREAM}: this fetch was stopped .* process \d+ on \S+ \(the second\) has taken over its days"
+        problem = rf"{STREAM}: this fetch was stopped .* process \d+ on \S+ \(the second\) has taken over its days"
         for attempt in (lambda: put(first.fenced(), "file"), lambda: first.fenced().delete("file"), first.fenced().delete):
             with pytest.raises(
-                DaysHeldError, match=rf"{told}{' and has ended since' if has_ended else ''}\. It writes nothing more"
+                DaysHeldError, match=rf"{problem}{' and has ended since' if has_ended else ''}\. It writes nothing more"
             ):
                 attempt()
         second.release(is_finished=True)
-    assert (tmp_path / "file").read_bytes() == b"the heir's"
+    assert (tmp_path / "file").read_bytes() == b"the new holder's"
     assert store.paths("_inflight/half_written") == []
     first.release()
 
 
-def test_who_was_taken_over_twice_is_told_the_last_heir(tmp_path):
+def test_a_fetch_that_was_taken_over_twice_names_the_last_holder(tmp_path):
     store, leases_ = FolderStore(tmp_path), []
     for number in range(3):
-        leases_.append(hold(store, days(1, 3), label=f"pass {number}"))
-        stands_still(tmp_path)
-    with pytest.raises(DaysHeldError, match=r"\(pass 2\) has taken over"):
+        leases_.append(hold(store, days(1, 3), label=f"fetch {number}"))
+        stop_holder(tmp_path)
+    with pytest.raises(DaysHeldError, match=r"\(fetch 2\) has taken over"):
         leases_[0].check_now()
     for lease in leases_:
         lease.release()
 
 
-def test_the_journal_of_a_pass_whose_heir_has_finished_its_days_is_over(tmp_path):
+def test_a_journal_is_over_once_the_new_holder_has_finished_its_days(tmp_path):
     store = FolderStore(tmp_path)
     for wanted, is_finished in ((days(2, 2), True), (days(1, 3), False), (days(1, 4), True)):
         first = hold(store, days(1, 3))
-        stands_still(tmp_path)
-        heir = hold(store, wanted)
-        heir.release(is_finished=is_finished)
+        stop_holder(tmp_path)
+        new_holder = hold(store, wanted)
+        new_holder.release(is_finished=is_finished)
         assert (first.fetch_id in known_fetches(store, STREAM).over) == (is_finished and len(wanted) == 4)
         first.release()
 
 
-def test_the_file_of_leases_does_not_grow(tmp_path):
+def test_the_lease_file_does_not_grow(tmp_path):
     store = FolderStore(tmp_path)
     for number in range(15):
-        heir = hold(store, days(1, 3))
-        assert heir.take_over(f"dead {number}")
-        heir.release(is_finished=True)
+        new_holder = hold(store, days(1, 3))
+        assert new_holder.take_over(f"dead {number}")
+        new_holder.release(is_finished=True)
     assert [one["pass_id"] for one in holders(tmp_path)] == [f"dead {number}" for number in range(5, 15)]
 
 
-def test_a_lease_of_the_first_versions_holds_its_days_and_may_be_taken_over(tmp_path):
+def test_a_lease_of_the_first_versions_is_valid_and_can_be_taken_over(tmp_path):
     store = FolderStore(tmp_path)
     first = hold(store, days(1, 3))
     path = tmp_path / "_inflight" / "passes" / f"{STREAM}.json"
@@ -368,7 +368,7 @@ def test_a_lease_of_the_first_versions_holds_its_days_and_may_be_taken_over(tmp_
     path.write_text(
         json.dumps([{name: entry[name] for name in entry if name not in ("token", "heir_of", "instead_of", "ended")}])
     )
-    stands_still(tmp_path)
+    stop_holder(tmp_path)
     waits = Waits()
     second = hold(store, days(1, 3), sleep=waits)
     assert waits.seconds == leases.DEAD_AFTER_SECONDS
@@ -378,7 +378,7 @@ def test_a_lease_of_the_first_versions_holds_its_days_and_may_be_taken_over(tmp_
     first.release()
 
 
-def test_a_lease_whose_file_is_lost_or_damaged_allows_nothing(tmp_path):
+def test_a_lease_whose_file_is_lost_or_damaged_permits_no_write(tmp_path):
     for damage in (None, "[{"):
         first = hold(FolderStore(tmp_path), days(1, 3))
         path = tmp_path / "_inflight" / "passes" / f"{STREAM}.json"
@@ -389,8 +389,8 @@ def test_a_lease_whose_file_is_lost_or_damaged_allows_nothing(tmp_path):
     assert not (tmp_path / "file").exists()
 
 
-def test_what_a_later_version_says_of_a_lease_is_passed_over(tmp_path):
-    """Else the whole file would count as damaged, and every pass that is running would lose its days."""
+def test_unknown_fields_of_a_later_version_are_ignored(tmp_path):
+    """Otherwise the whole file would count as damaged, and every running fetch would lose its lease."""
     first = hold(FolderStore(tmp_path), days(1, 3))
     path = tmp_path / "_inflight" / "passes" / f"{STREAM}.json"
     path.write_text(json.dumps([{**entry, "colour": "blue"} for entry in json.loads(path.read_text())]))

@@ -1,4 +1,4 @@
-"""What the log says of a pass before and while it runs."""
+"""The progress of a fetch in the log, before it starts and while it runs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ START, END = DAYS[0].start, DAYS[-1].end
 LONG_AFTER = END + 10**6
 
 
-class Pass:
-    """A pass whose pages come when a test says so."""
+class Run:
+    """A fetch whose pages arrive when a test sends them."""
 
     def __init__(self, *, at_end_of_server: float = LONG_AFTER, per_minute: int | None = None, **options) -> None:
         self.clock = Moment(LONG_AFTER)
@@ -41,19 +41,19 @@ def middle(share: float) -> int:
     return int(START + share * (END - START))
 
 
-def test_before_the_first_page_the_log_says_what_is_to_be_read() -> None:
-    """With a forecast where there is one, and what it rests on."""
-    assert Pass().log == ["ticket_events: reading 2026-03-01 to 2026-03-10 (10 days of UTC)"]
+def test_the_log_states_the_range_before_the_first_page() -> None:
+    """With a forecast, if there is one, and its basis."""
+    assert Run().log == ["ticket_events: reading 2026-03-01 to 2026-03-10 (10 days of UTC)"]
     expected = RowsEstimate(118_000, "as on 28 stored days, 2026-02-01 to 2026-02-28")
-    assert Pass(expected=expected, requests_per_minute=10).log == [
+    assert Run(expected=expected, requests_per_minute=10).log == [
         "ticket_events: reading 2026-03-01 to 2026-03-10 (10 days of UTC): about 118,000 rows in 120 requests, 12 min or more "
         "by the quota (as on 28 stored days, 2026-02-01 to 2026-02-28)"
     ]
 
 
-def test_lines_come_every_half_minute_and_at_the_end() -> None:
+def test_progress_is_logged_every_half_minute_and_at_the_end() -> None:
     """Not with every page."""
-    run = Pass()
+    run = Run()
     run.page(middle(0.1), seconds=29)
     assert len(run.log) == 1
     run.page(middle(0.25), seconds=1)
@@ -64,10 +64,10 @@ def test_lines_come_every_half_minute_and_at_the_end() -> None:
     ]
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_the_quotas_first_requests_promise_nothing(told: bool) -> None:
-    """They go at once; the others come at its pace. After two minutes, what was seen is believed."""
-    run = Pass(per_minute=10) if told else Pass(requests_per_minute=10)
+@pytest.mark.parametrize("has_header", [True, False])
+def test_the_first_requests_of_a_quota_window_are_not_extrapolated(has_header: bool) -> None:
+    """They are not delayed; later ones follow the quota. After two minutes the observed pace is used."""
+    run = Run(per_minute=10) if has_header else Run(requests_per_minute=10)
     for number in range(1, 11):
         run.page(middle(number / 100), seconds=3)
     assert run.log[-1].endswith("20 requests, about 18 min left")
@@ -75,24 +75,24 @@ def test_the_quotas_first_requests_promise_nothing(told: bool) -> None:
     assert run.log[-1].endswith("22 requests, about 10 min left")
 
 
-def test_a_pass_that_goes_on_in_the_middle_is_no_faster_for_it() -> None:
-    """The share is of the range; the time that is left, by what this pass has read."""
-    run = Pass()
+def test_a_resumed_fetch_estimates_from_its_own_pages() -> None:
+    """The share is of the whole range; the time left comes from what this fetch has read."""
+    run = Run()
     run.page(middle(0.6), start_time=middle(0.5), seconds=60)
     [line] = run.log[1:]
     assert "60% of the time range" in line
     assert line.endswith("about 4 min left")
 
 
-def test_a_range_that_is_not_over_ends_now() -> None:
-    """By the server's clock."""
-    run = Pass(at_end_of_server=middle(0.5))
+def test_a_range_into_the_future_ends_now() -> None:
+    """By the server time."""
+    run = Run(at_end_of_server=middle(0.5))
     run.page(middle(0.25), seconds=60)
     assert "50% of the time range" in run.log[-1]
 
 
-def test_late_rows_are_told_at_once() -> None:
-    """And when they will be stored."""
-    run = Pass()
+def test_late_rows_are_logged_at_once() -> None:
+    """The message states when they will be stored."""
+    run = Run()
     run.page(middle(0.1), late=7)
     assert run.log[1].startswith("ticket_events: 7 rows belong to days that this fetch has written already")

@@ -1,4 +1,4 @@
-"""Which ledgers prove that a day was read: those that fetches write have no problem, those with a gap always have one."""
+"""The ledger of a fetch has no problem, and a ledger with a gap always has one."""
 
 import datetime as dt
 
@@ -16,7 +16,7 @@ from ticket_events_pipeline_tests.support.events import metric_event
 from ticket_events_pipeline_tests.support.quality_cases import DAY, METRIC, NOON, named
 from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
-# What a ledger may look like, by hand: the pages of one complete day, each (start, end, rows).
+# Hand-made ledgers: the pages of one complete day, each (start, end, rows).
 
 START, END = DAY.start, DAY.end
 PAST = END + TICKET_METRIC_EVENTS.lag_seconds
@@ -98,7 +98,7 @@ def test_the_first_second_belongs_to_the_day_and_the_next_midnight_does_not(tmp_
 
 @pytest.mark.parametrize("disordered", [500, ROWS_PER_BATCH])
 def test_the_rows_of_a_large_day_are_in_order_across_batches(tmp_path, disordered):
-    """Also where one batch ends and the next begins."""
+    """Also at the border of two batches."""
     times = [START + number for number in range(2 * ROWS_PER_BATCH)]
     assert with_a_page_over_it(tmp_path, times) == {}
     times[disordered] = times[disordered - 1] - 1

@@ -50,7 +50,7 @@ class Case:
     times: dict[int, int] = field(default_factory=dict)
 
     def put(self, number, day, *, seconds=12 * HOUR):
-        """Give the event `number` a time on `day`, whatever it had before."""
+        """Give the event `number` a new time on `day`."""
         self.times[number] = day.start + seconds
         self.account.deliver(self.stream, [ROW_OF[self.stream](number, self.times[number])])
 
@@ -118,7 +118,7 @@ def case_in(folder, server, stream, days):
 
 @pytest.fixture(scope="module", params=[(METRIC, "UTC"), (EVENTS, "America/New_York")], ids="-".join)
 def first_reading(request, server, tmp_path_factory):
-    """What the first reading of all days stores."""
+    """The root after the first reading of all days."""
     stream, zone = request.param
     case = case_in(tmp_path_factory.mktemp("first"), server, stream, week(zone))
     case.read(case.days[0], case.days[-1])
@@ -266,7 +266,7 @@ def test_an_account_of_several_gets_a_command_of_its_own_project(case):
     assert finding.remedy.endswith(f"Read both in one run: {command}.")
 
 
-def test_events_are_counted_and_the_first_are_named(case):
+def test_moved_events_are_counted_and_the_first_are_named(case):
     old, new = case.days[4], case.days[5]
     for number in (50, 51, 53):
         case.put(number, new, seconds=number)
@@ -327,7 +327,7 @@ def test_a_footer_lists_some_of_very_many_missed_events_and_counts_all(tmp_path,
 
 
 def test_an_event_dated_ahead_may_move_or_go_while_its_day_is_open(tmp_path, server):
-    """A breach that is due later today is put off, or never comes: that is no loss."""
+    """A breach that is due later today may be postponed or cancelled: that is no loss."""
     days = week("UTC")[:3]
     today = days[-1]
     case = case_in(tmp_path, server, METRIC, days)
@@ -342,7 +342,7 @@ def test_an_event_dated_ahead_may_move_or_go_while_its_day_is_open(tmp_path, ser
     assert case.red() == {}
 
 
-def test_an_event_moved_to_the_part_already_read_of_an_open_day_is_red_until_reread(tmp_path, server):
+def test_an_event_moved_behind_the_watermark_of_an_open_day_is_red_until_reread(tmp_path, server):
     """The hourly fetch resumes the open day and completes it, without reading what it had read already."""
     days = week("UTC")[:3]
     yesterday, today = days[1:]
@@ -375,7 +375,7 @@ places = st.integers(0, 7)
     st.lists(places, max_size=2),
 )
 @settings(max_examples=EXAMPLES // 3)
-def test_red_days_are_exactly_those_with_misplaced_events_and_the_command_helps(server, stream, zone, moves, span, cuts):
+def test_exactly_the_days_with_misplaced_events_are_red_until_they_are_fetched(server, stream, zone, moves, span, cuts):
     """Random moves and withdrawals between a reading of all days, in one or more fetches, and a reading of some.
 
     If all days are read, what no day holds is gone.

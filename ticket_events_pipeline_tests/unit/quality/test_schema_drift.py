@@ -1,4 +1,4 @@
-"""What the schema does not know is found with its count and an example; what it knows is never told."""
+"""Values unknown to the schema are reported with a count and an example; known values never are."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ def test_a_deleted_in_another_spelling_that_is_read_is_not_odd(tmp_path, spelled
         (EVENTS, {**audit(1, NOON), "metric": "reply_time"}, UNKNOWN, "metric"),
     ],
 )
-def test_what_the_schema_does_not_know_is_counted_with_an_example(tmp_path, stream, row, kind, name):
+def test_values_unknown_to_the_schema_are_counted_with_an_example(tmp_path, stream, row, kind, name):
     usual = metric_event(2, NOON) if stream == METRIC else audit(2, NOON)
     assert odd(tmp_path, stream, usual, row, {**row, "id": 3}) == [(kind, name, 2, 1)]
 
@@ -77,12 +77,12 @@ def test_fields_named_by_data_do_not_flood_the_list(tmp_path):
     assert sum(count for _, _, count, _ in found) == 300
 
 
-def test_what_is_nested_too_deep_to_be_read_is_reported_and_stops_nothing(tmp_path):
-    """What `extra` holds was written without the stack; a reader of JSON has only the stack."""
+def test_values_nested_too_deep_to_be_read_are_reported(tmp_path):
+    """`extra` was written without recursion, but a JSON reader is limited by the stack."""
     nested: Any = 1
     for _ in range(100_000):
         nested = {"a": nested}
     table = decode_rows(METRIC, [metric_event(1, NOON, news=nested), metric_event(2, NOON, news=1)]).table
     write_partition(FolderStore(tmp_path), METRIC, DAY, table, {})
-    told = [(oddity.name, oddity.example_id) for oddity in find_oddities(FolderStore(tmp_path), METRIC, [DAY])]
-    assert told == [("fields nested too deep to be read", 1), ("news", 2)]
+    found = [(oddity.name, oddity.example_id) for oddity in find_oddities(FolderStore(tmp_path), METRIC, [DAY])]
+    assert found == [("fields nested too deep to be read", 1), ("news", 2)]

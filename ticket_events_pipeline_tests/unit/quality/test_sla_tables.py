@@ -1,4 +1,4 @@
-"""The checks of the SLA tables: every damage is found, and nothing is reported of tables that are as they should be."""
+"""The checks of the SLA tables: every damage is found, and intact tables have no findings."""
 
 import datetime as dt
 from shutil import copytree
@@ -87,7 +87,7 @@ def check(check_days, root, days=DAYS):
 
 
 def edit(root, asset, day, rows):
-    """Change rows as only the program could: the footer's hash fits."""
+    """Changes rows as only the program could: the footer's hash is right."""
     rewrite(root, asset, day, rows=rows)
     table = read_partition(FolderStore(root), asset, day)
     digest = content_hash(table, added=TABLES[asset].added)
@@ -107,7 +107,7 @@ def with_cell(column, change, *, row=0):
 # counts_match_targets
 
 
-def test_summaries_match_their_targets_also_on_an_empty_and_on_an_open_day(root):
+def test_summaries_match_their_targets_on_empty_and_open_days_too(root):
     assert check(counts_match_targets, root) == dict.fromkeys(DAYS, "")
     later = [AFTER.plus(1), AFTER.plus(60)]
     sla_root(root, [], later[1], later[1])
@@ -131,7 +131,7 @@ TARGET_EDITS = {
 
 
 @pytest.mark.parametrize("name", TARGET_EDITS)
-def test_other_targets_than_those_a_summary_was_made_from_are_found(root, name):
+def test_targets_that_a_summary_was_not_made_from_are_found(root, name):
     edit(root, TARGETS, MIDDLE, TARGET_EDITS[name])
     found = check(counts_match_targets, root)
     assert found[MIDDLE] == (
@@ -141,7 +141,7 @@ def test_other_targets_than_those_a_summary_was_made_from_are_found(root, name):
     assert (found[BEFORE], found[AFTER]) == ("", "")
 
 
-def test_a_summary_of_an_older_version_that_does_not_name_its_targets_is_not_accused(root):
+def test_a_summary_of_an_older_version_without_a_targets_hash_has_no_finding(root):
     rewrite(root, SUMMARY, MIDDLE, footer=lambda old: {name: old[name] for name in old if name != "made_from_targets"})
     assert check(counts_match_targets, root)[MIDDLE] == ""
 
@@ -185,7 +185,7 @@ def test_an_unusable_file_is_reported_with_its_asset_and_raises_nothing(root, as
 
 
 def test_a_summary_of_other_events_than_its_targets_is_reported(root):
-    """As after a run that died between the two."""
+    """As after a run that was killed between the two."""
     rewrite(root, TARGETS, MIDDLE, footer=lambda old: {**old, "made_from_ticket_metric_events": "another complete"})
     assert check(counts_match_targets, root)[MIDDLE].startswith(f"{SUMMARY} was made from other events than {TARGETS}")
 
@@ -258,7 +258,7 @@ def test_a_day_that_waits_to_be_made_again_is_skipped_and_adds_up_afterwards(roo
 
 
 def test_a_day_before_whose_sla_clocks_are_newer_than_its_summary_is_no_baseline(root):
-    """As after a run that died between the two: the same clocks, as of an earlier reading."""
+    """As after a run that was killed between the two: the same clocks, as of an earlier reading."""
     rewrite(root, SUMMARY, MIDDLE, footer=lambda old: {**old, "made_from_ticket_events": "another"})
     assert check(open_targets_add_up, root)[AFTER] == "(the day before was made again since, and this day was not yet)"
 
@@ -445,7 +445,7 @@ def test_policies_of_unreadable_targets_are_a_finding_and_absent_ones_are_skippe
 HOSTILE = "<script>alert(1)</script>\n- x|`y` **z** [a](http://example.org) \u202e"
 
 
-def test_names_from_the_account_show_as_text_on_one_line(tmp_path):
+def test_names_from_the_account_are_shown_literally_on_one_line(tmp_path):
     events = all_events(Clock(1, HOSTILE).apply(9, 60, HOSTILE))
     sla_root(tmp_path, events, DAY, DAY.plus(1))
     edit(tmp_path, SUMMARY, DAY.plus(1), with_cell("active_eod", another))

@@ -52,7 +52,7 @@ TOO_FEW_WEEKS = f"(of its weekday, fewer than {MIN_VOLUME_WEEKS} of {VOLUME_WEEK
 
 
 @pytest.mark.parametrize("rows", [1000, 503, 2010])
-def test_a_day_within_half_and_double_is_usual(tmp_path, rows):
+def test_a_day_between_half_and_double_of_its_baseline_has_no_finding(tmp_path, rows):
     weeks_of(tmp_path, USUAL)
     put_rows(tmp_path, TUESDAY, rows)
     (day,) = checked(volume_is_usual, tmp_path)
@@ -73,7 +73,7 @@ def test_a_day_far_from_its_weekday_is_reported_with_the_usual_rows_and_a_remedy
 
 
 def test_other_weekdays_are_no_baseline(tmp_path):
-    """Every Sunday is quiet; so this Sunday may be."""
+    """Every Sunday is quiet, so this Sunday may be quiet too."""
     weeks_of(tmp_path, [1000] * 8)
     sunday = TUESDAY.plus(-2)
     weeks_of(tmp_path, [10] * 8, day=sunday)
@@ -127,7 +127,7 @@ def test_volume_leaves_unreadable_files_to_the_check_of_whole_days(tmp_path):
         (1, [60] * 8, False),  # a small account
         (200, [101] * 8, False),
         (MIN_ROWS_APART * 3, [MIN_ROWS_APART] * 8, True),
-        (400, [1000, 300, 1800, 900, 1500, 500], False),  # varies anyway
+        (400, [1000, 300, 1800, 900, 1500, 500], False),  # varies much
         (400, [1000, 990, 1010, 1005], True),
         (500, [1000] * 8, False),
         (499, [1000] * 8, True),
@@ -187,7 +187,7 @@ def test_a_single_apply_of_either_kind_is_enough(tmp_path, applies):
 
 
 def test_a_quiet_day_is_no_broken_feed(tmp_path):
-    """A holiday on which only automations go on: less than half of the usual traffic."""
+    """A holiday on which only automations run: less than half of the usual traffic."""
     usual_traffic(tmp_path, applies=200, others=800)
     put_traffic(tmp_path, TUESDAY, applies=0, others=499)
     assert text(slas_are_applied, tmp_path) == ""
@@ -211,7 +211,7 @@ def test_an_account_without_slas_is_no_broken_feed(tmp_path):
 
 
 def test_a_weekend_without_new_tickets_is_green_if_weekends_never_have_any(tmp_path):
-    """Though every other day of the week has some."""
+    """Although every other day of the week has some."""
     sunday = TUESDAY.plus(-2)
     usual_traffic(tmp_path, day=sunday, applies=0, others=600)
     for day in days_between(sunday.plus(-6), sunday.plus(-1)):

@@ -1,4 +1,4 @@
-"""The chart: bars as long as their numbers, missing and open days marked, nothing in it but shapes and texts."""
+"""The chart: bars proportional to their numbers, missing and open days marked, only shapes and texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.report.charts import (
     ACHIEVED_COLOUR,
     BREACHED_COLOUR,
@@ -22,24 +21,12 @@ from ticket_events_pipeline.report.charts import (
     breach_chart_svg,
     chart_text,
 )
-from ticket_events_pipeline.report.model import CHART_DAYS, ChartDay, Counted
+from ticket_events_pipeline.report.model import CHART_DAYS
+from ticket_events_pipeline_tests.support.chart_days import MONTH, chart_of
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 
-LAST = Day.parse("2026-11-24")
 TAGS = {"svg", "g", "rect", "path", "text", "title"}
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def chart_of(*counts: tuple[int, int] | None, open_days: tuple[int, ...] = ()) -> tuple[ChartDay, ...]:
-    """The last days with these (breaches, achieved); None is a day without a summary."""
-    days = days_between(LAST.plus(1 - len(counts)), LAST)
-    return tuple(
-        ChartDay(day, None if figures is None else Counted(*figures, completed_breached=0), place not in open_days)
-        for place, (day, figures) in enumerate(zip(days, counts, strict=True))
-    )
-
-
-MONTH = chart_of(*[None if n in (3, 4, 20) else (n % 5, 40 + n) for n in range(CHART_DAYS)], open_days=(29,))
 
 
 def drawing_of(chart) -> ElementTree.Element:
@@ -94,13 +81,13 @@ def test_missing_day_is_a_column_of_its_own_kind_and_in_the_legend():
     assert [text.text for text in drawing_of(chart).iter("text")][-3:] == ["Breached", "Achieved", "No summary"]
 
 
-def test_day_of_zeros_is_no_missing_day():
+def test_a_day_of_zeros_is_not_a_missing_day():
     texts = {text.text for text in drawing_of(chart_of((1, 2), (0, 0))).iter("text")}
     assert "No summary" not in texts
     assert {"Breached", "Achieved"} <= texts
 
 
-def test_open_day_is_pale_and_says_so():
+def test_an_open_day_is_pale_and_labelled():
     chart = chart_of((1, 2), (3, 4), open_days=(1,))
     assert [bar.get("class") for bar in bars(chart, "achieved")] == [None, "open"]
     assert [bar.get("class") for bar in bars(chart, "breached")] == [None, "open"]
@@ -119,7 +106,7 @@ def test_report_day_and_each_week_before_it_are_named():
     assert [text for text in texts if text.endswith(("Nov", "Oct"))] == ["27 Oct", "3 Nov", "10 Nov", "17 Nov", "24 Nov"]
 
 
-def test_label_says_what_the_chart_shows():
+def test_the_label_summarizes_the_chart():
     chart = chart_of((10, 1000), None, None, (1, 2), open_days=(3,))
     assert drawing_of(chart).attrib["aria-label"] == chart_text(chart)
     assert chart_text(chart) == (
@@ -130,8 +117,8 @@ def test_label_says_what_the_chart_shows():
 
 
 @pytest.mark.parametrize("chart", [MONTH, (), chart_of(None, None), chart_of((0, 0)), chart_of((1, 0))])
-def test_nothing_is_in_it_but_shapes_and_texts(chart):
-    """No script, style, id, link or comment; nothing that a page's policy would refuse."""
+def test_the_chart_has_only_shapes_and_texts(chart):
+    """No script, style, id, link or comment: nothing that the page's policy would block."""
     for text in (breach_chart_svg(chart), decoded(chart)):
         nodes = list(ElementTree.fromstring(text).iter())  # noqa: S314 - our own
         assert {node.tag.removeprefix(SVG) for node in nodes} <= TAGS
@@ -178,7 +165,8 @@ def test_colours_differ_in_lightness_and_show_on_white():
 
 def test_equal_figures_make_equal_bytes_in_every_process():
     program = (
-        "from ticket_events_pipeline_tests.unit.report.test_charts import MONTH, breach_chart_image, breach_chart_svg\n"
+        "from ticket_events_pipeline.report.charts import breach_chart_image, breach_chart_svg\n"
+        "from ticket_events_pipeline_tests.support.chart_days import MONTH\n"
         "print(breach_chart_svg(MONTH), breach_chart_image(MONTH), end='')"
     )
     printed = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=CHECKOUT, env={"PYTHONHASHSEED": "7"})

@@ -30,7 +30,7 @@ def heading(day):
 
 
 def is_newest_shown(store):
-    """Whether `latest.html` shows the newest day, and that day's page as it is stored now, but for the links."""
+    """Whether `latest.html` shows the newest day's page as stored now, except for its links."""
     newest = report_days(store, BERLIN)[-1]
     with store.reader(LATEST) as file:
         latest = file.read()
@@ -73,7 +73,7 @@ def test_a_report_of_an_older_day_does_not_become_the_latest(store):
 
 @settings(max_examples=10)
 @given(order=st.lists(st.sampled_from(DAYS), min_size=1, max_size=4))
-def test_in_whatever_order_days_are_made_the_newest_is_shown(tmp_path_factory, order):
+def test_the_newest_day_is_shown_for_any_order_of_writes(tmp_path_factory, order):
     store = FolderStore(tmp_path_factory.mktemp("root"))
     for place, day in enumerate(order):
         write_report(store, of_day(day, account=f"run {place}"))
@@ -103,14 +103,14 @@ def test_every_link_leads_to_a_file(store, tmp_path):
         assert [link for link in near if not ((tmp_path / path).parent / link).is_file()] == []
 
 
-def test_a_text_that_looks_like_a_link_of_the_page_stays_what_it_is(store, tmp_path):
+def test_a_text_that_looks_like_a_link_of_the_page_is_not_changed(store, tmp_path):
     report = of_day(DAYS[0], account='see href="../latest.html"')
     write_report(store, report)
     assert 'see href="../latest.html"' in parsed((tmp_path / LATEST).read_text(encoding="utf-8")).text
 
 
 class Interrupted(FolderStore):
-    """A folder in which something else happens just before the n-th time that it is asked for anything."""
+    """A folder that runs a callback just before its n-th operation."""
 
     def __init__(self, root, at, other):
         super().__init__(root)
@@ -142,7 +142,7 @@ def asked_of_a_store(root, report):
 
 @pytest.mark.parametrize("other_day", [DAYS[0], DAYS[1], DAYS[3]])
 def test_two_concurrent_writers_leave_the_newest_day_as_the_latest(tmp_path, other_day):
-    """The other report is written whole before each single step of the first one, in turn."""
+    """The other report is written completely before each step of the first one, in turn."""
     first, other = of_day(DAYS[1]), replace(of_day(other_day), account="the other one")
     write_report(FolderStore(tmp_path / "count"), of_day(DAYS[0]))
     steps = asked_of_a_store(tmp_path / "count", first)
@@ -156,7 +156,7 @@ def test_two_concurrent_writers_leave_the_newest_day_as_the_latest(tmp_path, oth
 
 
 def test_a_writer_that_is_always_overtaken_fails_instead_of_looping(tmp_path):
-    """Another process stores a changed page each time that this one has written the latest."""
+    """Another process stores a changed page each time after this one has written `latest.html`."""
 
     class Restless(FolderStore):
         stored = 0
@@ -172,7 +172,7 @@ def test_a_writer_that_is_always_overtaken_fails_instead_of_looping(tmp_path):
 
 
 @pytest.mark.slow
-def test_in_a_bucket_the_newest_day_is_shown_too():
+def test_the_newest_day_is_shown_in_a_bucket_too():
     with object_server() as server, server.exported():
         store = open_store(server.root("prefix"))
         for day in (DAYS[1], DAYS[2], DAYS[0]):

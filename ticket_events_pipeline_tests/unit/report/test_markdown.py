@@ -1,4 +1,4 @@
-"""The summary as Markdown: its figures, and that text from the account shows as text whatever it holds."""
+"""The summary as Markdown: its figures, and text from the account shown literally."""
 
 from __future__ import annotations
 
@@ -242,11 +242,11 @@ TEXT = st.one_of(
 )
 
 ADDRESSES = [re.compile(r"https?://|www(?=\.)", re.IGNORECASE), re.compile(r"[-.\w+]@[-\w]+\.[-\w]")]
-"""What the UI makes links of, looked for in each text of the finished page."""
+"""Patterns that the UI turns into links, searched in each text of the rendered page."""
 
 
 def texts(markdown: str) -> list[str]:
-    """The texts that a renderer looks for addresses in: what stands between two tags or comments."""
+    """The texts in which a renderer searches for addresses: those between two tags or comments."""
     return [piece for piece in re.split(r"<[^>]*>", RENDERER.render(markdown)) if piece.strip()]
 
 
@@ -260,7 +260,7 @@ def same(one: str, other: str) -> bool:
 @example("a@b.c")
 @example("WWW.")
 @example("\ud800")
-def test_any_text_shows_letter_by_letter_and_makes_no_element(text):
+def test_any_text_is_shown_literally_and_makes_no_element(text):
     cell = markdown_text(text)
     assert "\n" not in cell
     shown = Rendered(f"| x | y |\n| --- | --- |\n| {cell} | z |")
@@ -288,7 +288,7 @@ def test_text_shows_as_text_in_a_line_too(text):
 
 
 @given(st.characters(categories=["Cc", "Cs"], exclude_characters="\t\n\r"))
-def test_what_no_page_can_show_becomes_the_replacement_character(character):
+def test_characters_that_no_page_can_show_become_the_replacement_character(character):
     assert Rendered(f"x{markdown_text(f'a{character}b')}y").paragraphs == "xa\N{REPLACEMENT CHARACTER}by\n"
 
 

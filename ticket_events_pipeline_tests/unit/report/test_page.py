@@ -24,23 +24,8 @@ from ticket_events_pipeline_tests.support.hand_made_reports import (
     with_deleted_tickets,
     with_texts,
 )
+from ticket_events_pipeline_tests.support.hostile_texts import HOSTILE
 from ticket_events_pipeline_tests.support.html_page import parsed
-
-HOSTILE = [
-    "<script>window.pwned = 1</script>",
-    '"><img src=x onerror="window.pwned = 1">',
-    "' onmouseover='window.pwned = 1",
-    "javascript:window.pwned = 1",
-    "</style></title></table><h1>owned",
-    "&lt;b&gt; &amp; {{ 7 * 7 }} {% raw %}",
-    "**bold** _it_ | pipe | [link](https://example.org) `code`",
-    "W" * 500,
-    "\u202eright to left\u2069 مرحبا",
-    "👩🏽‍🚒🔥",
-    "a\x00b\x1b[31mc\x7f\x85d\rz",
-    "\ud83d and \udc00 alone",
-    '" href="../latest.html',
-]
 
 
 def page_of(report, **rest):
@@ -114,7 +99,7 @@ def test_differences_show_in_words_and_many_more_than_usual_are_marked(mean, bre
     assert ("▲" in shown.text) is is_marked
 
 
-def test_a_mean_of_fewer_days_says_so():
+def test_a_mean_of_fewer_days_states_their_number():
     metric = replace(FIRST_REPLY, mean=Mean(1, 2.0, 3.0, 0.5))
     text = tile(page_of(day_report(metrics=(metric,))), "first_reply_time").text
     assert "usual: the mean of 1 day, the others have no summary" in text
@@ -182,7 +167,7 @@ def test_a_ticket_of_which_nothing_is_known_is_its_number_alone():
     assert page.one("table", id="late-table").all("a") == []
 
 
-def test_a_list_that_was_cut_says_so_and_a_long_one_is_folded():
+def test_a_shortened_list_is_labelled_and_a_long_one_is_folded():
     late = tuple(replace(LATE, ticket_id=number) for number in range(1, LINES + 4))
     page = page_of(day_report(late=late, late_count=1234, next_breaches=(DUE,) * 2, next_count=5))
     assert page.one("h2", id="late").text == f"Late and still open: {LINES + 3} of 1,234"
@@ -352,13 +337,13 @@ def test_traffic_without_any_applied_policy_is_called_a_broken_feed():
         ({"unknown_policies": 31}, "Many targets have no known policy."),
     ],
 )
-def test_whatever_makes_figures_less_reliable_is_stated_before_them(changes, stated):
+def test_reasons_for_less_reliable_figures_are_stated_before_them(changes, stated):
     page = page_of(with_data_quality(**changes))
     assert notices(page) == [("notice note", stated)]
     assert page.text.index(stated) < page.text.index("Breaches by metric")
 
 
-def test_an_open_day_says_so_and_up_to_when_it_was_read():
+def test_an_open_day_is_labelled_with_the_time_up_to_which_it_was_read():
     page = page_of(with_data_quality(is_complete=False, as_of=DAY.end - 36_000))
     assert page.figure("state") == "Day still open"
     assert (

@@ -1,4 +1,4 @@
-"""Subject, priority and group of tickets, from stored audits: what was set last, as of a day's end, or blank."""
+"""Subject, priority and group of tickets at a day's end from stored audits: the last value, or blank."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def change(**values) -> dict:
 
 
 def put_audits(root: Path, audits: list[dict], timezone: str = "UTC") -> None:
-    """The days' files as a pass leaves them: sorted by time and id, in whatever order the audits came."""
+    """The days' files as a fetch writes them: sorted by time and id, for any order of the audits."""
     by_day: dict[Day, list[dict]] = {}
     for row in audits:
         by_day.setdefault(Day.containing(row["timestamp"], timezone), []).append(row)
@@ -95,11 +95,11 @@ def test_a_removed_value_is_blank_again(tmp_path):
         ({"a": 1}, None),
     ],
 )
-def test_values_are_shown_as_text_and_what_is_none_is_blank(tmp_path, value, shown):
+def test_values_are_shown_as_text_and_missing_ones_are_blank(tmp_path, value, shown):
     assert facts_in(tmp_path, create(subject="before"), change(subject=value)) == TicketFacts(subject=shown)
 
 
-def test_the_later_audit_wins_whenever_it_was_delivered(tmp_path):
+def test_the_later_audit_wins_for_any_order_of_delivery(tmp_path):
     late = audit(9, 7, DAY.start + 60, change(priority="low"))
     same_second = [audit(2, 7, DAY.start + 90, change(priority="high")), audit(3, 7, DAY.start + 90, change(priority="urgent"))]
     put_audits(tmp_path, [*reversed(same_second), late])
@@ -193,7 +193,7 @@ AUDITS = st.lists(
 
 
 def plain_facts(audits: list[dict], day: Day, ticket_id: int) -> TicketFacts:
-    """The same by the plainest way: all audits in order, the last value wins."""
+    """The oracle: all audits in order, the last value wins."""
     known = {}
     first = day.plus(1 - LOOK_BACK_DAYS)
     for row in sorted(audits, key=lambda row: (row["timestamp"], row["id"])):
@@ -215,7 +215,7 @@ def plain_text(value) -> str | None:
 )
 @drawing(max_examples=40)
 def test_contiguous_days_give_what_a_simple_reader_finds(tmp_path_factory, drawn, asked, is_backwards):
-    """Whatever tickets are asked for or expected on which day, and if one goes back in time."""
+    """For any requested and expected tickets of each day, also if the days go backwards."""
     root = tmp_path_factory.mktemp("root")
     audits = [
         audit(number, ticket_id, LAST.plus(-before).start + 7200 * seconds, *children)

@@ -1,4 +1,4 @@
-"""The simulated account: deterministic, believable, and as awkward as Zendesk."""
+"""The simulated account: deterministic, realistic, and as irregular as Zendesk."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def clocks(metric_events) -> dict[tuple, SeenClock]:
 
 
 def test_same_seed_gives_the_same_rows_in_every_process():
-    """Nothing of a row depends on hash randomisation."""
+    """No value of a row depends on hash randomisation."""
     program = (
         "from itertools import islice\nimport hashlib\n"
         "from ticket_events_pipeline.sandbox.account import SimulatedAccount\n"
@@ -113,15 +113,15 @@ def test_other_seed_gives_other_rows():
 
 
 @pytest.mark.parametrize("stream", [METRIC_EVENTS, TICKET_EVENTS])
-def test_rows_do_not_depend_on_the_window_that_is_asked_for(stream):
+def test_rows_do_not_depend_on_the_requested_range(stream):
     whole = rows_between(SimulatedAccount(tickets_per_day=4), stream, FIRST, FIRST.plus(6))
     account = SimulatedAccount(tickets_per_day=4)
     by_day = [rows_between(account, stream, FIRST.plus(day), FIRST.plus(day + 1)) for day in (5, 4, 3, 2, 1, 0)]
     assert [row for day in reversed(by_day) for row in day] == whole
 
 
-def test_present_moment_decides_only_what_is_seen_of_a_row(account, metric_events):
-    """A row once seen stays as it is, but for deleted, which may turn true."""
+def test_the_current_time_decides_only_which_rows_are_visible(account, metric_events):
+    """A visible row does not change, except that `deleted` may become true."""
     finally_seen = {row["id"]: row for row in metric_events}
     now = FIRST.plus(5).start + 12 * 3600
     earlier = rows_between(account, METRIC_EVENTS, FIRST, FIRST.plus(9), now=now)
@@ -130,7 +130,7 @@ def test_present_moment_decides_only_what_is_seen_of_a_row(account, metric_event
 
 
 def test_rows_become_visible_up_to_four_minutes_late(account, metric_events):
-    """Behind rows of a later time, so that a reader of the newest rows alone would lose them."""
+    """After rows of a later time, so that a reader of only the newest rows would miss them."""
     now = FIRST.plus(1).start + 12 * 3600
     seen = {row["id"]: epoch(row) for row in rows_between(account, METRIC_EVENTS, FIRST, FIRST.plus(2), now=now)}
     newest = max(time for time in seen.values() if time <= now)
@@ -139,8 +139,8 @@ def test_rows_become_visible_up_to_four_minutes_late(account, metric_events):
     assert all(now - epoch(row) <= 240 for row in late)
 
 
-def test_breaches_are_announced_ahead_and_withdrawn_when_the_target_is_met(account, metric_events):
-    """Future-dated rows are breaches, at most three days ahead; some come true."""
+def test_future_breaches_are_announced_and_deleted_when_the_target_is_met(account, metric_events):
+    """Rows in the future are breaches, at most three days ahead; some of them occur."""
     finally_deleted = {row["id"]: row["deleted"] for row in metric_events}
     outcomes = set()
     for now in (FIRST.plus(day).start + 11 * 3600 for day in range(1, 12)):
@@ -155,8 +155,8 @@ def test_breaches_are_announced_ahead_and_withdrawn_when_the_target_is_met(accou
     assert {(False, True), (False, False)} <= outcomes
 
 
-def test_now_and_then_a_breach_of_yesterday_is_withdrawn(account, metric_events):
-    """A closed day's rows differ when they are read again, but seldom."""
+def test_a_few_breaches_of_yesterday_are_deleted(account, metric_events):
+    """Rows of a closed day may differ when they are read again, but rarely."""
     finally_deleted = {row["id"]: row["deleted"] for row in metric_events}
     restated = []
     for day in (FIRST.plus(offset) for offset in range(DAYS)):
@@ -166,7 +166,7 @@ def test_now_and_then_a_breach_of_yesterday_is_withdrawn(account, metric_events)
     assert len(restated) < 2 * DAYS
 
 
-def test_day_has_believable_numbers_of_rows(metric_events, audits):
+def test_a_day_has_realistic_numbers_of_rows(metric_events, audits):
     assert 1500 < len(metric_events) / DAYS < 3000
     assert 200 < len(audits) / DAYS < 700
 
@@ -189,7 +189,7 @@ def test_every_kind_of_metric_event_occurs(metric_events):
     assert {row["instance_id"] for row in metric_events if row["type"] == "measure"} == {0}
 
 
-def test_every_turn_of_a_clock_occurs(clocks):
+def test_every_kind_of_clock_history_occurs(clocks):
     """Policies of four kinds, second replies, re-opens, raised and lowered targets, cancelled ones."""
     policies = {type(target["policy"]["id"]) for clock in clocks.values() for target in clock.targets if target}
     hours = {target["business_hours"] for clock in clocks.values() for target in clock.targets if target}
@@ -212,8 +212,8 @@ def test_some_targets_are_relaxed_after_their_breach(clocks):
     assert relaxed > 3
 
 
-def test_achievement_rate_is_a_support_managers_everyday(clocks):
-    """85 to 93 percent over all, and no metric far from it or always met."""
+def test_the_achievement_rate_is_realistic(clocks):
+    """85 to 93 percent overall, and no metric far from it or always achieved."""
     met, missed = Counter(), Counter()
     for (_, metric, _), clock in clocks.items():
         if not any(clock.targets) or not clock.of_type("fulfill"):
@@ -226,8 +226,8 @@ def test_achievement_rate_is_a_support_managers_everyday(clocks):
     assert len(set(rates.values())) == len(rates) == 7
 
 
-def test_breach_is_there_exactly_if_the_clock_ran_over_its_target(clocks):
-    """By the policy's hours, at the second; a breach announced in vain is deleted."""
+def test_a_breach_exists_exactly_if_the_clock_exceeded_its_target(clocks):
+    """By the policy's hours, at that second; an announced breach that does not occur is deleted."""
     checked = 0
     for clock in (clock for clock in clocks.values() if clock.is_simple):
         start, end = clock.ran
@@ -242,7 +242,7 @@ def test_breach_is_there_exactly_if_the_clock_ran_over_its_target(clocks):
     assert checked > 1000
 
 
-def test_update_status_says_the_minutes_that_the_clock_ran(clocks):
+def test_update_status_has_the_minutes_that_the_clock_ran(clocks):
     simple = [clock for clock in clocks.values() if clock.is_simple]
     for clock in simple:
         start, end = clock.ran
@@ -261,7 +261,7 @@ class Deletion:
 
 @pytest.fixture(scope="module")
 def deletions(audits) -> list[Deletion]:
-    """As the audits tell them: a Change of status to deleted, and perhaps one to another status."""
+    """From the audits: a Change of status to deleted, and perhaps one to another status."""
     found: dict[int, Deletion] = {}
     for row in audits:
         for child in row["child_events"]:
@@ -283,7 +283,7 @@ def test_deleted_ticket_sends_no_metric_event_until_it_is_restored(deletions, me
         row
         for row in metric_events
         if (deletion := by_ticket.get(row["ticket_id"])) is not None
-        and not row["deleted"]  # a breach that was announced ahead is withdrawn
+        and not row["deleted"]  # an announced breach is deleted
         and deletion.deleted < epoch(row) < (deletion.restored or LONG_AFTER)
     ]
     assert (while_deleted, len(by_ticket) > DAYS) == ([], True)
@@ -304,7 +304,7 @@ def test_every_week_a_ticket_is_deleted_while_a_target_is_late(deletions, clocks
     assert weeks_of(late) == set(range(DAYS // 7))
 
 
-def test_every_week_a_deleted_ticket_is_restored_and_lives_on(deletions, metric_events):
+def test_every_week_a_deleted_ticket_is_restored_and_continues(deletions, metric_events):
     """Hours to two days later; its clocks are fulfilled in the end."""
     restored = [deletion for deletion in deletions if deletion.restored is not None]
     assert weeks_of(deletion.deleted for deletion in restored) == set(range(DAYS // 7))
@@ -315,7 +315,7 @@ def test_every_week_a_deleted_ticket_is_restored_and_lives_on(deletions, metric_
 
 
 def raised_in_the_reply(clocks) -> list[int]:
-    """When first replies were given and fulfilled in the second in which a shorter target came, which they missed."""
+    """Times of first replies fulfilled in the second in which a shorter target was applied, which they missed."""
     return [
         epoch(clock.of_type("fulfill")[0])
         for (_, metric, _), clock in clocks.items()
@@ -325,7 +325,7 @@ def raised_in_the_reply(clocks) -> list[int]:
     ]
 
 
-def test_every_week_a_reply_is_fulfilled_under_a_target_that_its_duration_contradicts(clocks):
+def test_every_week_the_duration_of_a_reply_contradicts_its_target(clocks):
     times = raised_in_the_reply(clocks)
     assert weeks_of(times) >= set(range(1, DAYS // 7))
     assert len(times) <= DAYS // 7 + 1
@@ -380,7 +380,7 @@ def test_business_time_skips_nights_and_weekends():
     assert business_seconds(at_five, friday.plus(3).start + 9 * 3600) == 7200
 
 
-def test_account_begins_with_its_founding():
+def test_the_account_has_no_rows_before_its_start():
     account = SimulatedAccount(tickets_per_day=1)
     first = next(iter(account.rows(METRIC_EVENTS, 0, now=LONG_AFTER)))
     assert FOUNDED.start <= first.time < FOUNDED.plus(2).start
@@ -388,8 +388,8 @@ def test_account_begins_with_its_founding():
 
 
 @pytest.mark.parametrize("stream", [METRIC_EVENTS, TICKET_EVENTS])
-def test_walk_over_http_yields_what_the_account_holds(stream):
-    """Each page's end_time leads on, up to the end of the stream."""
+def test_a_walk_over_http_yields_all_rows_of_the_account(stream):
+    """Each page's end_time is the next start_time, up to the end of the stream."""
     small = SimulatedAccount(tickets_per_day=4)
     expected = {json.loads(row.json)["id"] for row in small.rows(stream, FIRST.start, now=FIRST.plus(3).start)}
     seen, start_time, is_last = set(), FIRST.start, False

@@ -1,4 +1,4 @@
-"""How the sandbox cuts a stream into pages: ZENDESK.md's rules, as examples and as a property of every walk."""
+"""The pages of the sandbox follow Zendesk's documented rules, in examples and in every walk."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def test_page_of_several_seconds_ends_with_its_last_second():
 
 
 def test_second_that_overfills_its_page_enlarges_it():
-    """All of the second comes at once, and the stream goes on one second later."""
+    """The page holds the whole second, and the next page starts one second later."""
     page = cut_page(rows_at(10, 10, 10, 10, 11), 10, limit=2)
     assert (times_of(page), page.end_time, page.end_of_stream) == ([10, 10, 10, 10], 11, False)
 
 
-def test_page_that_one_second_fills_exactly_goes_on_one_second_later():
+def test_a_page_filled_exactly_by_one_second_continues_one_second_later():
     page = cut_page(rows_at(10, 10, 15), 8, limit=2)
     assert (times_of(page), page.end_time, page.end_of_stream) == ([10, 10], 11, False)
 
 
-def test_pinned_world_stays_in_the_overfull_second_for_ever():
+def test_a_pinned_sandbox_never_leaves_the_overfull_second():
     page = cut_page(rows_at(10, 10, 10, 11), 10, limit=2, pinned=True)
     assert (times_of(page), page.end_time, page.end_of_stream) == ([10, 10], 10, False)
 
@@ -50,7 +50,7 @@ def test_last_page_ends_with_its_last_row():
     assert (times_of(page), page.end_time, page.end_of_stream) == ([10, 12], 12, True)
 
 
-def test_empty_page_stays_where_it_was_asked_for():
+def test_an_empty_page_ends_at_its_start_time():
     assert cut_page([], 10) == Page((), 10, end_of_stream=True)
 
 
@@ -110,7 +110,7 @@ def test_walk_in_pages_of_any_size_yields_every_row(times, limit):
 
 @given(times=streams, limit=limits)
 def test_every_page_obeys_the_rules(times, limit):
-    """Ascending from start_time, capped unless it is one second, and never torn inside a second it claims to be past."""
+    """Ascending from start_time, limited unless it is one second, and never cut off within a second before its end_time."""
     for step in walk(recorded(times), limit):
         page_times = times_of(step.page)
         assert page_times == sorted(time for time in times if time >= step.start_time)[: len(page_times)]
@@ -120,7 +120,7 @@ def test_every_page_obeys_the_rules(times, limit):
 
 
 @given(times=streams, limit=limits)
-def test_pinned_world_differs_only_in_overfull_seconds(times, limit):
+def test_a_pinned_sandbox_differs_only_in_overfull_seconds(times, limit):
     rows = rows_at(*times)
     usual, pinned = cut_page(rows, 0, limit=limit), cut_page(rows, 0, limit=limit, pinned=True)
     if pinned != usual:

@@ -1,4 +1,4 @@
-"""The account made of given rows."""
+"""An account of given rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def delivered(account: RecordedAccount, stream: str = METRIC_EVENTS, *, start_ti
         ({}, None),
     ],
 )
-def test_row_is_placed_by_timestamp_else_created_at_else_time(row, expected):
+def test_a_row_is_ordered_by_timestamp_or_created_at_or_time(row, expected):
     assert row_time(row) == expected
 
 
@@ -48,8 +48,8 @@ def test_audit_and_metric_event_of_one_id_are_two_rows():
     assert len(delivered(account, TICKET_EVENTS)) == 2
 
 
-def test_rows_that_cannot_be_placed_are_sent_all_the_same():
-    """They stand beside the row before them; several without an id don't replace each other."""
+def test_rows_without_id_or_time_are_sent_too():
+    """They follow the row before them; several rows without an id don't replace each other."""
     rows = [{"id": 1, "time": 10}, {"time": "never"}, {"time": "never"}, {"id": None, "time": 20}]
     assert delivered(RecordedAccount({METRIC_EVENTS: rows})) == rows
 
@@ -59,7 +59,7 @@ def test_lone_surrogate_can_be_sent():
     assert delivered(account)[0]["note"] == "\ud83d"
 
 
-def test_comments_are_reduced_to_two_flags_unless_asked_for():
+def test_comments_are_reduced_to_two_flags_without_the_sideload():
     comment = {"id": 2, "event_type": "Comment", "body": "Grüß Gott", "public": False, "author_id": 3}
     account = RecordedAccount({TICKET_EVENTS: [{"id": 1, "timestamp": 10, "child_events": [comment, "odd"]}]})
     expected = {"id": 2, "event_type": "Comment", "comment_present": True, "comment_public": False}

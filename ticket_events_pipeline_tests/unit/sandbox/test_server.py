@@ -6,7 +6,6 @@ import logging
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -16,6 +15,7 @@ from ticket_events_pipeline.sandbox.answers import Answer
 from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer, SeenRequest
+from ticket_events_pipeline_tests.support.events import iso
 
 NOW = 1_772_600_000
 METRIC_PATH = "/api/v2/incremental/ticket_metric_events"
@@ -32,17 +32,13 @@ AUDITS = [
 
 
 class HandClock:
-    """A clock that stands until it is moved."""
+    """A clock that only the test moves."""
 
     def __init__(self) -> None:
         self.now = float(NOW)
 
     def __call__(self) -> float:
         return self.now
-
-
-def iso(epoch_seconds: float) -> str:
-    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def account() -> RecordedAccount:
@@ -72,14 +68,14 @@ def test_page_is_served_with_and_without_the_json_suffix(server, path):
 
 
 def test_last_page_polled_again_returns_its_rows_again(server):
-    """end_of_stream is true, next_page is not null, and polling its end_time never runs dry."""
+    """end_of_stream is true, next_page is not null, and each request from its end_time returns rows."""
     first = get(server, METRIC_PATH, start_time=NOW - 997).json()
     again = requests.get(first["next_page"], headers=BEARER, timeout=10).json()
     assert (first["end_of_stream"], again["end_of_stream"]) == (True, True)
     assert again["ticket_metric_events"] == [first["ticket_metric_events"][-1]]
 
 
-def test_per_page_is_obeyed_by_ticket_events_alone(server):
+def test_per_page_applies_only_to_ticket_events(server):
     assert get(server, EVENTS_PATH, start_time=0, per_page=1).json()["count"] == 1
     assert get(server, METRIC_PATH, start_time=0, per_page=1).json()["count"] == 3
 
@@ -89,7 +85,7 @@ def test_newest_minute_of_ticket_events_is_withheld(server):
 
 
 def test_sideload_adds_the_comments(server):
-    """And next_page keeps asking for it."""
+    """next_page has the parameter too."""
     plain = get(server, EVENTS_PATH, start_time=0).json()
     full = get(server, EVENTS_PATH, start_time=0, include="comment_events").json()
     assert plain["ticket_events"][0]["child_events"][0]["comment_present"] is True
@@ -109,7 +105,7 @@ def test_sideload_adds_the_comments(server):
         ("/oauth/tokens", {}, 405, "MethodNotAllowed"),
     ],
 )
-def test_refusals_are_json_and_say_why(server, path, query, status, word):
+def test_refusals_are_json_with_a_reason(server, path, query, status, word):
     response = get(server, path, **query)
     assert (response.status_code, response.headers["Content-Type"]) == (status, "application/json; charset=utf-8")
     assert word in str(response.json())
@@ -132,7 +128,7 @@ def test_start_time_of_exactly_sixty_seconds_ago_is_old_enough(server):
         ({"Authorization": "sandbox"}, None, 401),
     ],
 )
-def test_only_the_documented_credentials_are_let_in(server, headers, auth, status):
+def test_only_the_documented_credentials_are_accepted(server, headers, auth, status):
     response = get(server, METRIC_PATH, headers=headers, auth=auth, start_time=0)
     assert response.status_code == status
     if status == 401:
@@ -156,7 +152,7 @@ def test_issued_token_works_until_it_expires(encoding):
 
 @pytest.mark.parametrize("encoding", ["data", "json"])
 @pytest.mark.parametrize(("asked", "status"), [(300, 400), (301, 200), (172_799, 200), (172_800, 400), ("soon", 400)])
-def test_a_lifetime_that_is_asked_for_is_given_within_bounds(server, encoding, asked, status):
+def test_a_requested_token_lifetime_is_granted_within_limits(server, encoding, asked, status):
     response = requests.post(f"{server.base_url}/oauth/tokens", **{encoding: {**GRANT, "expires_in": asked}}, timeout=10)
     assert response.status_code == status
     assert response.json().get("expires_in") == (asked if status == 200 else None)
@@ -165,7 +161,7 @@ def test_a_lifetime_that_is_asked_for_is_given_within_bounds(server, encoding, a
 CURRENT_TOKEN = "/api/v2/oauth/tokens/current.json"
 
 
-def test_the_token_in_use_tells_its_end():
+def test_the_token_in_use_states_its_end():
     clock = HandClock()
     with SandboxServer(account(), clock=clock, tokens=TokenWorld(states_lifetime=False)) as server:
         asked = {**GRANT, "expires_in": 600}
@@ -186,7 +182,7 @@ def test_the_token_in_use_tells_its_end():
         assert [seen.status for seen in server.lookups] == [200, 200, 404, 401]
 
 
-def test_an_account_may_tell_nothing_of_a_token_and_end_older_ones():
+def test_an_account_may_hide_a_tokens_end_and_revoke_older_tokens():
     world = TokenWorld(states_end=False, keeps_older=False, fixed_ends_at=NOW + 5)
     clock = HandClock()
     with SandboxServer(account(), clock=clock, tokens=world) as server:
@@ -211,7 +207,7 @@ def test_ticket_events_take_the_three_support_type_scopes(server, scope, status)
     [({"client_secret": "guess"}, 401), ({"grant_type": "password"}, 400), ({"scope": "tickets"}, 200)],
 )
 def test_token_is_refused_as_zendesk_refuses_it(server, change, status):
-    """A wrong scope name is granted all the same, and refused with a 403 wherever it is used."""
+    """A wrong scope name is granted, and its token is refused with a 403 everywhere."""
     response = requests.post(f"{server.base_url}/oauth/tokens", json={**GRANT, **change}, timeout=10)
     assert response.status_code == status
     if status == 200:
@@ -262,7 +258,7 @@ def test_pages_are_compressed_for_clients_that_accept_it():
     assert zipped.json()["ticket_metric_events"] == plain.json()["ticket_metric_events"] == rows
 
 
-def test_other_worlds_can_be_chosen():
+def test_other_server_behaviours_can_be_chosen():
     """An overfull second that stays pinned, and metric events without end_of_stream."""
     rows = [{"id": number, "time": 100} for number in range(4)]
     recorded = RecordedAccount({"ticket_metric_events": rows})
@@ -286,7 +282,7 @@ def test_rows_delivered_while_it_runs_are_served():
         ]
 
 
-def test_scripted_answers_come_first_and_every_request_is_remembered():
+def test_scripted_responses_come_first_and_every_request_is_recorded():
     with SandboxServer(account(), clock=HandClock()) as server:
         server.script(Answer(503, b"<html>busy</html>", "text/html", {"Retry-After": "3"}), None)
         busy = get(server, METRIC_PATH, start_time=1)
@@ -298,7 +294,7 @@ def test_scripted_answers_come_first_and_every_request_is_remembered():
     ]
 
 
-def test_server_starts_and_stops_without_a_word(caplog, capfd):
+def test_the_server_starts_and_stops_without_output(caplog, capfd):
     with caplog.at_level(logging.INFO), SandboxServer(account()) as server:
         get(server, METRIC_PATH, start_time=0)
     assert [record for record in caplog.records if record.name.startswith(("uvicorn", "asyncio"))] == []

@@ -112,7 +112,7 @@ def assert_as_right(root, right, *days, assets=(CLOCKS, TARGETS, SUMMARY)):
         assert [footer(root, day, asset) for asset in assets] == [footer(right, day, asset) for asset in assets]
 
 
-def assert_goes_on_rightly(root, right):
+def assert_later_days_are_right(root, right):
     """The next day is right although its file has the whole carry-over; and so is the day after."""
     make_sla_days(root, NEXT, NEXT)
     assert_as_right(root, right, NEXT, assets=(TARGETS, SUMMARY))
@@ -161,7 +161,7 @@ def test_no_ticket_is_in_memory_twice(right):
     assert sum(map(len, named)) == len({ticket for tickets in named for ticket in tickets})
 
 
-def test_the_footer_says_how_far_the_carry_over_reaches_back(right):
+def test_the_footer_states_how_far_the_carry_over_reaches_back(right):
     assert [footer(right, day)[REACHES_BACK] for day in DAYS] == [str(min(offset, REACH_DAYS)) for offset in range(len(DAYS))]
     assert {footer(right, day)[FORGOTTEN] for day in DAYS} == {"[]"}
 
@@ -190,13 +190,13 @@ def test_the_whole_folder_reads_as_one_table(right):
 @pytest.mark.parametrize("damage", [removed, truncated])
 def test_a_missing_day_in_between_is_recomputed_in_memory(root, right, damage):
     damage(root, CLOCKS, DAYS[MIDDLE])
-    assert_goes_on_rightly(root, right)
+    assert_later_days_are_right(root, right)
 
 
 def test_another_days_file_in_its_place_is_not_used(root, right):
     other = read_partition(FolderStore(root), CLOCKS, DAYS[MIDDLE - 1])
     write_partition(FolderStore(root), CLOCKS, DAYS[MIDDLE], other, footer(root, DAYS[MIDDLE - 1]))
-    assert_goes_on_rightly(root, right)
+    assert_later_days_are_right(root, right)
 
 
 @pytest.mark.parametrize("made_again", [[MIDDLE], [MIDDLE, MIDDLE + 1]])
@@ -207,7 +207,7 @@ def test_days_made_again_without_later_ones_count_from_then_on(root, tmp_path, m
     copytree(root, tmp_path / "all")
     make_sla_days(tmp_path / "all", DAYS[MIDDLE], DAYS[-1])
     make_sla_days(root, DAYS[made_again[0]], DAYS[made_again[-1]])
-    assert_goes_on_rightly(root, tmp_path / "all")
+    assert_later_days_are_right(root, tmp_path / "all")
 
 
 @pytest.mark.parametrize("changed", [MADE - 2, *(pytest.param(n, marks=SLOW) for n in (MADE - 1, MADE - REACH_DAYS - 1))])
@@ -217,7 +217,7 @@ def test_a_layer_of_a_replaced_raw_file_is_not_used(root, tmp_path, changed):
     put_raw_day(root, more, DAYS[changed])
     copytree(root, tmp_path / "all")
     make_sla_days(tmp_path / "all", DAYS[changed], DAYS[-1])
-    assert_goes_on_rightly(root, tmp_path / "all")
+    assert_later_days_are_right(root, tmp_path / "all")
 
 
 @pytest.mark.slow
@@ -228,11 +228,11 @@ def test_an_old_backup_of_a_raw_file_or_a_layer_is_not_mixed_in(root, made, tmp_
     make_sla_days(tmp_path / "newer", NEXT, DAYS[-1])
     copytree(root, tmp_path / "layer")
     copy(path_of(made, CLOCKS, DAYS[MIDDLE]), path_of(tmp_path / "layer", CLOCKS, DAYS[MIDDLE]))
-    assert_goes_on_rightly(tmp_path / "layer", tmp_path / "newer")
+    assert_later_days_are_right(tmp_path / "layer", tmp_path / "newer")
     copy(path_of(made, METRIC, DAYS[MIDDLE]), path_of(root, METRIC, DAYS[MIDDLE]))
     copytree(root, tmp_path / "older")
     make_sla_days(tmp_path / "older", DAYS[MIDDLE], DAYS[-1])
-    assert_goes_on_rightly(root, tmp_path / "older")
+    assert_later_days_are_right(root, tmp_path / "older")
 
 
 @pytest.mark.slow
@@ -243,7 +243,7 @@ def test_a_backup_of_a_layer_that_reaches_further_back_is_not_used(root, right):
     make_sla_days(root, DAYS[MIDDLE], DAYS[MADE - 1])
     assert footer(root, DAYS[MIDDLE])[REACHES_BACK] == "0"
     path_of(root, CLOCKS, DAYS[MIDDLE]).write_bytes(backup)
-    assert_goes_on_rightly(root, right)
+    assert_later_days_are_right(root, right)
 
 
 @pytest.mark.parametrize("damage", [removed, pytest.param(truncated, marks=SLOW)])
@@ -279,7 +279,7 @@ def test_a_day_before_that_is_damaged_has_to_be_made_again(root):
 
 
 def assert_history_begins_after(root, right, broken):
-    """What has moved or been open since then is known, the rest is not, and every row says so."""
+    """Changes since then and open targets are known, the rest is not, and every row states this."""
     made = make_sla_days(root, NEXT, NEXT)
     assert [day.provenance.history_from for day in made] == [broken.plus(1).date]
     assert [day.provenance.deletions.since for day in made] == [broken.plus(1).date]
@@ -429,7 +429,7 @@ def test_targets_of_a_day_of_an_earlier_version_can_be_made_again(root, right):
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_a_ticket_whose_only_event_moved_is_forgotten_in_files(tmp_path, is_open):
+def test_a_ticket_whose_only_event_moved_is_dropped_from_the_files(tmp_path, is_open):
     """Whether it is in the newest file or, being closed, in an older one."""
     days = [FIRST.plus(offset) for offset in range(4)]
     first = Clock(1).apply(9, 60) if is_open else Clock(1).add("activate", 9)
@@ -452,7 +452,7 @@ def test_a_day_can_start_from_a_day_without_events(tmp_path):
 
 
 def test_a_day_that_begins_a_history_has_a_different_hash(tmp_path):
-    """Empty ones, too: they forget different events."""
+    """Empty ones, too: they drop different events."""
     days = [FIRST, FIRST.plus(40)]
     for day in days:
         sla_root(tmp_path, [], day, day)

@@ -187,7 +187,7 @@ def test_a_file_that_the_store_refuses_blocks_only_its_own_day(root, error):
     shutil.rmtree(root / SLA[2] / f"date={DAYS[2]}")
     found = compare(FooterCache().read(Refusing(root), "UTC"), lambda _: True)
     assert {day: str(root) in reason for day, reason in found.blocked.items()} == {DAYS[1]: True}
-    assert [stretch.days for stretch in stale_ranges(found, "root")] == [[DAYS[0]], [DAYS[2]]]
+    assert [day_range.days for day_range in stale_ranges(found, "root")] == [[DAYS[0]], [DAYS[2]]]
 
 
 def test_a_new_process_reads_the_saved_cache_and_only_changed_files(root, store, monkeypatch):
@@ -278,7 +278,7 @@ def test_a_day_without_a_carry_over_waits_for_thirty_readable_raw_days(tmp_path,
     put_raw_day(tmp_path, EVENTS, far)
     found = compare(FooterCache().read(FolderStore(tmp_path), "UTC"), lambda _: True)
     assert list(found.blocked) == [FIRST, near]
-    assert [stretch.days for stretch in stale_ranges(found, "root")] == [[far]]
+    assert [day_range.days for day_range in stale_ranges(found, "root")] == [[far]]
     with pytest.raises(DamagedFileError):
         make_sla_days(tmp_path, near, near)
     make_sla_days(tmp_path, far, far)
@@ -295,15 +295,15 @@ def test_a_range_goes_from_the_first_stale_day_to_the_last_landed_one(root, stor
     apart = DAYS[-1].plus(2)
     put_raw_day(root, EVENTS, apart)
     found = stale_ranges(compare(FooterCache().read(store, "UTC"), lambda _: True), "root")
-    assert [stretch.days for stretch in found] == [DAYS[1:], [apart]]
+    assert [day_range.days for day_range in found] == [DAYS[1:], [apart]]
 
 
 def test_a_state_depends_on_the_root_the_raw_files_and_the_carry_over(root, store):
     """But not on the SLA files, which a run that fails half-way has changed."""
 
     def state(name="root"):
-        (stretch,) = stale_ranges(compare(FooterCache().read(store, "UTC"), lambda day: day > DAYS[0]), name)
-        return stretch.state
+        (day_range,) = stale_ranges(compare(FooterCache().read(store, "UTC"), lambda day: day > DAYS[0]), name)
+        return day_range.state
 
     shutil.rmtree(root / SLA[2] / f"date={DAYS[1]}")
     first = state()

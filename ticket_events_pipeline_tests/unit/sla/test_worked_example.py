@@ -55,7 +55,7 @@ def test_breaches_fall_on_other_days_in_new_york():
 
 
 @pytest.mark.parametrize("runs", EXAMPLE["expected_after"])
-def test_the_oracle_knows_the_example_too(runs):
+def test_the_oracle_agrees_with_the_example(runs):
     for text, expected in EXAMPLE["expected_after"][runs].items():
         date = dt.date.fromisoformat(text)
         _, as_of = sla_oracle.window(date, "UTC")

@@ -12,7 +12,7 @@ from ticket_events_pipeline.process import host_name, this_process
 from ticket_events_pipeline.storage import file_lock
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.store import Fence
-from ticket_events_pipeline_tests.integration.test_stores import put
+from ticket_events_pipeline_tests.support.file_contents import put
 
 HOLDING = """
 import sys

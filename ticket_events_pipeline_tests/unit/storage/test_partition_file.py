@@ -76,7 +76,7 @@ def plain_hash(values):
 
 @given(st.lists(rows, max_size=20), st.integers(0, 20))
 def test_the_hash_equals_one_computed_value_by_value(values, start):
-    """From whatever bit of its buffers the table begins."""
+    """For any bit offset at which the table's buffers begin."""
     assert content_hash(table_of(values).slice(start)) == plain_hash(values[start:])
 
 
@@ -125,7 +125,7 @@ def test_a_file_appears_complete_or_not_at_all(tmp_path):
     write_partition(store, "asset", DAY, pa.table({"a": [1]}), {"k": "v"})
     with suppress(ZeroDivisionError), store.writer(f"asset/date={DAY}/asset.parquet") as file:
         file.write(b"half a file")
-        1 / 0  # noqa: B018  # whatever happens while it is being written
+        1 / 0  # noqa: B018  # an error while the file is written
     assert read_partition(store, "asset", DAY) == pa.table({"a": [1]})
     assert read_metadata(store, "asset", DAY) == {"k": "v"}
     assert store.paths("_inflight") == []

@@ -1,4 +1,4 @@
-"""Every stored column is described, and what each is said to be made from is what it is made from."""
+"""Every stored column has a description, and its documented lineage is its real one."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_the_lineage_names_only_columns_that_exist_above_it_and_each_once(table)
 
 
 def said_of(asset, upstream):
-    """Per column of the asset, the columns of `upstream` that it is said to be made from."""
+    """For each column of the asset, the columns of `upstream` in its documented lineage."""
     lineage = TABLES[asset].lineage
     return {name: {column for source, column in sources if source == upstream} for name, sources in lineage.items()}
 
 
 def history(seed):
-    """Many short lives of clocks over three days, in few moments and with few policies, so that everything meets."""
+    """Many short clock histories over three days, with few times and policies, so that all combinations occur."""
     rng, number, events = random.Random(seed), 0, []  # noqa: S311  # the same every time
     kinds = [kind for kind in RANK_BY_TYPE for _ in range(3 if kind.startswith("apply") else 2)]
     for ticket in range(400):
@@ -173,7 +173,7 @@ def clocks_of(raw, new_ids):
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_clocks_change_with_the_raw_columns_that_are_named_and_with_no_other(stream):
+def test_clocks_depend_on_exactly_the_raw_columns_of_their_lineage(stream):
     made_from, rng = defaultdict(set), random.Random(1)  # noqa: S311
     raw = raw_table([*history(1), *(audits(1) if stream == "ticket_events" else [])], stream)
     before = clocks_of(raw, raw["id"].to_pylist())
@@ -186,7 +186,7 @@ def test_clocks_change_with_the_raw_columns_that_are_named_and_with_no_other(str
     assert {name: made_from[name] for name in said} == said
 
 
-def test_a_clocks_number_stands_for_its_ticket_metric_and_instance():
+def test_a_clock_number_identifies_its_ticket_metric_and_instance():
     clocks = advance(empty_clocks(), sla_events(raw_table(history(0))), DAY).to_pylist()
     numbered = {(row["clock"], row["ticket_id"], row["metric"], row["instance_id"]) for row in clocks}
     assert len({number for number, *_ in numbered}) == len({tuple(key) for _, *key in numbered}) == len(numbered)
@@ -226,7 +226,7 @@ def targets_of(clocks):
     return made.append_column("ticket", pa.array([ticket % 1_000_000 for ticket in made["ticket_id"].to_pylist()]))
 
 
-def test_targets_change_with_the_columns_of_the_clocks_that_are_named_and_with_no_other():
+def test_targets_depend_on_exactly_the_clock_columns_of_their_lineage():
     made_from = defaultdict(set)
     for seed in SAMPLES:
         rng = random.Random(seed)  # noqa: S311
@@ -238,7 +238,7 @@ def test_targets_change_with_the_columns_of_the_clocks_that_are_named_and_with_n
     assert {name: made_from[name] for name in SLA_TARGETS_TABLE.schema.names} == said_of("sla_targets", "sla_clocks")
 
 
-# From targets to the summary. The policies that figures are booked under decide which rows there are.
+# From targets to the summary. The policies that figures count under decide which rows exist.
 
 BOOKED_UNDER = {
     "sla_metric",
@@ -252,7 +252,7 @@ def sample_targets(seed):
     made = targets(clocks, day=DAY, as_of=DAY.end)
     for prefix in ("", "entry_", "breach_"):
         made = with_column(made, f"{prefix}business_hours", pa.array([False] * made.num_rows))
-    # Rare, or not found by the rules at all: every figure needs some.
+    # These are rare or never result from the rules, but every figure needs some.
     deleted = ["deleted" if place % 9 == 0 else outcome for place, outcome in enumerate(made["outcome"].to_pylist())]
     made = with_column(made, "outcome", pa.array(deleted))
     return with_column(made, "is_contradicted", pa.array([False] * made.num_rows))
@@ -275,7 +275,7 @@ def summary_of(made):
     return daily_summary(made, day=DAY, as_of=DAY.end, events_through=None, history_from=FIRST.date)
 
 
-def test_the_summary_changes_with_the_columns_of_the_targets_that_are_named_and_with_no_other():
+def test_the_summary_depends_on_exactly_the_target_columns_of_its_lineage():
     key, made_from = ["sla_metric", "policy_id", "business_hours"], defaultdict(set)
     for seed in SAMPLES:
         rng = random.Random(seed)  # noqa: S311

@@ -69,7 +69,7 @@ def test_every_table_is_frozen_here():
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
-def test_the_columns_added_by_a_release_keep_their_version_and_newer_ones_have_a_later_one(table):
+def test_released_columns_keep_their_version_and_newer_columns_have_a_later_one(table):
     added = {column.name: column.since for column in table if column.since}
     newer = {name: version for name, version in added.items() if version > RELEASED_VERSION}
     assert added == RELEASED_ADDITIONS.get(table.name, {}) | newer

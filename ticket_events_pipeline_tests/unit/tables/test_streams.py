@@ -1,4 +1,4 @@
-"""The list of streams: what is derived from it, and that it agrees with the tables."""
+"""The list of streams agrees with the tables, and with what is derived from it."""
 
 import pyarrow as pa
 import pytest
@@ -9,7 +9,7 @@ from ticket_events_pipeline.tables.ticket_metric_events import METRIC_SHAPE, met
 from ticket_events_pipeline.zendesk.page import PageRequest
 
 
-def test_every_stream_has_a_table_and_every_table_that_is_made_from_none_has_a_stream():
+def test_streams_and_tables_without_a_source_table_match():
     assert set(STREAMS) == {name for name, table in TABLES.items() if not table.made_from}
 
 

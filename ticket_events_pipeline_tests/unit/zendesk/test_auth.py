@@ -1,4 +1,4 @@
-"""What each kind of credentials sends, where it goes, and what is said when it is refused."""
+"""What each kind of credentials sends and to which host, and the messages when it is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS
     ],
 )
 def test_credentials_travel_in_the_authorization_header(credentials: Credentials, header: str) -> None:
-    """Each fixed kind has its form, and a User-Agent says who asks."""
+    """Each fixed kind has its own form, and a User-Agent names the client."""
     with bench(last_page(), credentials=credentials) as b:
         b.walk()
         assert b.server.requests[0].headers["authorization"] == header
@@ -38,7 +38,7 @@ def test_credentials_travel_in_the_authorization_header(credentials: Credentials
         assert "gzip" in b.server.requests[0].headers["accept-encoding"]
 
 
-def test_a_netrc_sends_nothing(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_netrc_file_is_ignored(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials come from the settings alone."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login wrong password wrong\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
@@ -55,8 +55,8 @@ def test_a_netrc_sends_nothing(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -
         (Password("a@b.c", SECRET), r"Check ZENDESK_EMAIL and ZENDESK_PASSWORD\. .*for all accounts at the end of 2025"),
     ],
 )
-def test_a_401_says_how_its_kind_of_credentials_ends_and_what_to_set_instead(credentials: Credentials, words: str) -> None:
-    """It may be no typing error: all kinds but one come to an end by themselves."""
+def test_a_401_explains_how_such_credentials_expire_and_what_to_set(credentials: Credentials, words: str) -> None:
+    """It need not be a typo: all kinds but one expire by themselves."""
     instead = ".*set ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET instead"
     with (
         bench((401, {}, {"error": "Couldn't authenticate you"}), credentials=credentials) as b,
@@ -73,10 +73,10 @@ def test_an_echoed_secret_is_hidden() -> None:
     ) as b:
         with pytest.raises(AuthenticationError) as caught:
             b.walk()
-        told = str(caught.value) + "".join(b.log) + repr(b.client.__dict__)
-        assert "[hidden]" in told
-        assert SECRET not in told
-        assert echo not in told
+        output = str(caught.value) + "".join(b.log) + repr(b.client.__dict__)
+        assert "[hidden]" in output
+        assert SECRET not in output
+        assert echo not in output
 
 
 def test_a_redirect_is_an_error_that_names_the_host() -> None:
@@ -116,10 +116,12 @@ def test_an_oauth_client_fetches_a_token_and_renews_it_before_it_expires() -> No
         }
 
 
-@pytest.mark.parametrize("told", [{}, {"expires_in": None}, {"expires_in": "soon"}, {"expires_in": -1}, {"expires_in": 1e999}])
-def test_a_token_of_unknown_lifetime_is_renewed_before_the_one_asked_for_ends(told: dict[str, Any]) -> None:
-    """The answer to a grant may not say when its token ends."""
-    grants: list[Item] = [(200, {}, {"access_token": f"t{n}", **told}) for n in (1, 2)]
+@pytest.mark.parametrize(
+    "lifetime", [{}, {"expires_in": None}, {"expires_in": "soon"}, {"expires_in": -1}, {"expires_in": 1e999}]
+)
+def test_a_token_of_unknown_lifetime_is_renewed_before_the_requested_lifetime_ends(lifetime: dict[str, Any]) -> None:
+    """The response to a grant need not state when its token expires."""
+    grants: list[Item] = [(200, {}, {"access_token": f"t{n}", **lifetime}) for n in (1, 2)]
     with bench(grants[0], last_page(), last_page(), grants[1], last_page(), credentials=ClientCredentials("id", SECRET)) as b:
         b.walk()
         b.time.now += 1739
@@ -130,8 +132,8 @@ def test_a_token_of_unknown_lifetime_is_renewed_before_the_one_asked_for_ends(to
         assert sent == [None, "Bearer t1", "Bearer t1", None, "Bearer t2"]
 
 
-def test_a_lifetime_that_the_answer_tells_counts_even_if_another_was_asked_for() -> None:
-    """Also as text."""
+def test_the_lifetime_in_the_response_overrides_the_requested_one() -> None:
+    """Also if it is a text."""
     grants: list[Item] = [(200, {}, {"access_token": f"t{n}", "expires_in": "400"}) for n in (1, 2)]
     with bench(grants[0], last_page(), grants[1], last_page(), credentials=ClientCredentials("id", SECRET)) as b:
         b.walk()
@@ -140,8 +142,8 @@ def test_a_lifetime_that_the_answer_tells_counts_even_if_another_was_asked_for()
         assert b.server.requests[3].headers["authorization"] == "Bearer t2"
 
 
-def test_two_clients_that_end_each_others_tokens_get_on_and_are_bounded() -> None:
-    """Whether a grant ends the tokens before it is not documented: it costs renewals, and no endless ones."""
+def test_two_clients_that_revoke_each_others_tokens_finish_with_bounded_renewals() -> None:
+    """Whether a grant revokes earlier tokens is undocumented: it costs a bounded number of renewals."""
     clock = Moment(NOW)
     rows = [{"id": n, "ticket_id": 1, "timestamp": T + n, "child_events": []} for n in range(30)]
     world = TokenWorld(keeps_older=False)
@@ -167,7 +169,7 @@ def test_two_clients_that_end_each_others_tokens_get_on_and_are_bounded() -> Non
 
 
 def test_a_token_refused_midway_is_renewed_once() -> None:
-    """A 401 costs one new grant; a second 401 is the end."""
+    """A 401 costs one new grant; a second 401 is an error."""
     grant: Item = (200, {}, {"access_token": "t", "expires_in": 3600})
     no: Item = (401, {}, {"error": "invalid_token"})
     with bench(grant, page(1, end_time=T + 1), no, grant, last_page(), credentials=ClientCredentials("id", SECRET)) as b:
@@ -180,7 +182,7 @@ def test_a_token_refused_midway_is_renewed_once() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_a_refused_grant_names_its_variables(status: int) -> None:
-    """And the secret stays out of it."""
+    """The message does not hold the secret."""
     answer: Item = (status, {}, {"error": "invalid_client", "error_description": f"not {SECRET}"})
     with bench(answer, credentials=ClientCredentials("id", SECRET)) as b:
         with pytest.raises(
@@ -202,8 +204,8 @@ def test_a_refused_grant_names_its_variables(status: int) -> None:
         (400, {"title": "Bad"}, "is confidential and allowed the client-credentials grant"),
     ],
 )
-def test_a_refused_grant_says_what_to_do(status: int, code: Any, words: str) -> None:
-    """Wrong client, a client that may not, or a scope that it may not give."""
+def test_a_refused_grant_names_a_remedy(status: int, code: Any, words: str) -> None:
+    """A wrong client, a client without permission, or a scope that it can't grant."""
     with bench((status, {}, {"error": code}), credentials=ClientCredentials("id", SECRET)) as b:
         with pytest.raises(AuthenticationError, match="refused to give a token") as caught:
             b.walk()
@@ -211,8 +213,8 @@ def test_a_refused_grant_says_what_to_do(status: int, code: Any, words: str) -> 
         assert "ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET" in str(caught.value)
 
 
-def test_a_page_in_html_is_not_taken_for_the_token_endpoints_word() -> None:
-    """Something in between refused: nothing is wrong with the client, as far as anybody knows."""
+def test_an_html_page_is_not_a_response_of_the_token_endpoint() -> None:
+    """Something in between refused the request, so the OAuth client is not blamed."""
     with bench((403, {}, "<title>Access denied</title>"), credentials=ClientCredentials("id", SECRET)) as b:
         with pytest.raises(ForbiddenError, match=r"POST /oauth/tokens.*Access denied") as caught:
             b.walk()
@@ -233,15 +235,15 @@ def test_a_page_in_html_is_not_taken_for_the_token_endpoints_word() -> None:
     ],
     ids=str,
 )
-def test_a_grant_that_fails_in_passing_is_asked_for_again(trouble: Item) -> None:
-    """The token endpoint has bad moments too."""
+def test_a_temporary_failure_of_a_grant_is_retried(trouble: Item) -> None:
+    """The token endpoint may fail for a moment too."""
     grant: Item = (200, {}, {"access_token": "t", "token_type": "bearer", "scope": "read write", "expires_in": None})
     with bench(trouble, grant, last_page(), credentials=ClientCredentials("id", SECRET)) as b:
         assert len(b.walk()) == 1
 
 
-def test_check_asks_once() -> None:
-    """Good credentials pass, bad ones are named, trouble isn't retried."""
+def test_the_credentials_check_makes_one_request() -> None:
+    """Valid credentials are accepted, invalid ones are named, and a server error isn't retried."""
     with bench(last_page(), (401, {}, ""), (503, {}, "no"), (400, {}, "Too recent start_time")) as b:
         b.client.check()
         assert b.server.requests[0].query == {

@@ -1,4 +1,4 @@
-"""The walk over real HTTP: what is asked, what is yielded, what ends it, and the pace."""
+"""The walk over real HTTP: its requests, its pages, its end, and its pace."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ def test_a_walk_follows_end_time_and_ends_with_the_stream() -> None:
         assert b.time.waits == []
 
 
-def test_metric_events_are_asked_with_start_time_alone() -> None:
-    """The other endpoint knows no per_page, no sideload and no support type scope."""
+def test_metric_events_are_requested_with_start_time_alone() -> None:
+    """Their endpoint has no per_page, no sideload and no support type scope."""
     with bench(last_page(key="ticket_metric_events"), include_comments=True, support_type_scope="all") as b:
         b.walk(TICKET_METRIC_EVENTS)
         assert b.server.requests[0].query == {"start_time": str(T)}
         assert b.server.requests[0].path == "/api/v2/incremental/ticket_metric_events"
 
 
-def test_comments_are_asked_for_on_demand() -> None:
-    """The sideload is sent only if set."""
+def test_comments_are_requested_only_if_configured() -> None:
+    """The sideload is sent only if it is set."""
     with bench(last_page(), include_comments=True) as b:
         b.walk()
         assert b.server.requests[0].query["include"] == "comment_events"
 
 
 def test_the_support_type_scope_is_sent_with_every_request_for_ticket_events() -> None:
-    """Also with the one that checks credentials."""
+    """Also with the request that checks credentials."""
     with bench(last_page(), last_page(), support_type_scope="ai_agent") as b:
         b.walk()
         b.client.check()
@@ -68,20 +68,20 @@ def test_the_support_type_scope_is_sent_with_every_request_for_ticket_events() -
 
 
 def test_the_checkpoint_stays_the_lag_behind_the_servers_time() -> None:
-    """A future-dated row declares nothing read that has not happened; without a Date the page's start holds."""
+    """A row in the future does not move the watermark past now; without a Date the page's start is the limit."""
     with bench(last_page(end_time=int(NOW) + 9999), last_page(end_time=T + 9), last_page(headers={"Date": None})) as b:
         assert [b.walk()[0].checkpoint for _ in range(3)] == [int(NOW) - 120, T + 9, T]
 
 
 def test_stopping_early_makes_no_further_request() -> None:
-    """The consumer simply stops iterating."""
+    """The consumer stops iterating."""
     with bench(page(1, end_time=T + 5), last_page()) as b:
         assert next(b.client.pages(TICKET_EVENTS, T)).watermark == T + 5
         assert len(b.server.requests) == 1
 
 
-def test_gzip_is_unpacked() -> None:
-    """Pages travel compressed."""
+def test_gzip_pages_are_decompressed() -> None:
+    """Pages are sent compressed."""
     body = gzip.compress(json.dumps({"ticket_events": [{"id": 1}], "end_of_stream": True}).encode())
     with bench((200, {"Content-Encoding": "gzip"}, body)) as b:
         assert ids_of(b.walk()) == [[1]]
@@ -98,7 +98,7 @@ def test_gzip_is_unpacked() -> None:
     ],
 )
 def test_a_refusal_fails_at_the_first_request(status: int, kind: type[Exception], words: str) -> None:
-    """What retrying cannot clear is not retried."""
+    """Permanent errors are not retried."""
     with bench((status, {}, {"error": "Bad", "description": "because"})) as b:
         with pytest.raises(kind, match=words) as caught:
             b.walk()
@@ -107,8 +107,8 @@ def test_a_refusal_fails_at_the_first_request(status: int, kind: type[Exception]
         assert b.time.waits == []
 
 
-def test_a_pinned_page_fails_loudly_after_its_rows_were_yielded() -> None:
-    """The overfull second and its count are named; nothing is stepped over."""
+def test_a_pinned_page_fails_after_its_rows_were_yielded() -> None:
+    """The message names the overfull second and its row count; nothing is skipped."""
     pinned = page(*range(1000), end_time=T)
     with bench(pinned, pinned, pinned) as b:
         seen: list[WalkedPage] = []
@@ -118,7 +118,7 @@ def test_a_pinned_page_fails_loudly_after_its_rows_were_yielded() -> None:
         assert {row["id"] for walked in seen for row in walked.page.rows} == set(range(1000))
 
 
-def test_a_stalled_stream_is_asked_a_few_times_with_pauses() -> None:
+def test_a_stalled_stream_is_retried_a_few_times_with_waits() -> None:
     """end_of_stream=false without progress: a clear DataError, after the minute that the server withholds."""
     with bench(*[page(1, end_time=T, end_of_stream=False)] * 20) as b:
         with pytest.raises(DataError, match="there is more"):
@@ -135,7 +135,7 @@ def test_a_stalled_stream_is_asked_a_few_times_with_pauses() -> None:
     ],
 )
 def test_a_too_recent_start_time_means_caught_up(answer: Any) -> None:
-    """The walk ends with an empty page, whose server time claims no more than was read."""
+    """The walk ends with an empty page, whose server time is not later than what was read."""
     status, headers, body = answer
     start_time = int(NOW) - 50
     with bench((status, {"Date": formatdate(NOW + 100, usegmt=True), **headers}, body)) as b:
@@ -145,14 +145,14 @@ def test_a_too_recent_start_time_means_caught_up(answer: Any) -> None:
         assert walked.page.server_time == start_time + 60
 
 
-def test_a_start_time_of_the_last_minute_is_not_even_asked() -> None:
-    """By the server's clock, the walk has caught up."""
+def test_a_start_time_in_the_last_minute_is_not_requested() -> None:
+    """By the server time, the walk has caught up."""
     with bench(page(1, end_time=int(NOW) - 59)) as b:
         assert [(p.at_end, p.watermark) for p in b.walk()] == [(True, int(NOW) - 59)]
 
 
 def test_the_quota_header_sets_the_pace() -> None:
-    """While something remains requests go at once; at zero the reset is waited for, and a second for the rounding."""
+    """While requests remain there is no wait; at zero the client waits for the reset, plus a second for rounding."""
     left = {"zendesk-ratelimit-incremental-exports": "total=10; remaining=1; resets=40"}
     none = {"zendesk-ratelimit-incremental-exports": "total=10; remaining=0; resets=40"}
     with bench(page(1, end_time=T + 1, headers=left), page(2, end_time=T + 2, headers=none), last_page()) as b:
@@ -162,7 +162,7 @@ def test_the_quota_header_sets_the_pace() -> None:
 
 
 def test_without_a_header_the_configured_pace_applies() -> None:
-    """At two a minute, the third request waits until the first leaves the window."""
+    """At two requests a minute, the third waits until the first has left the window."""
     with bench(page(1, end_time=T + 1), page(2, end_time=T + 2), last_page()) as b:
         b.client._quota.requests_per_minute = 2
         b.walk()
@@ -171,7 +171,7 @@ def test_without_a_header_the_configured_pace_applies() -> None:
 
 
 def test_a_paging_model_is_walked_over_http() -> None:
-    """End to end: what the server holds arrives once known ids are dropped."""
+    """End to end: all rows of the server arrive, each once after dedupe."""
     rows = [{"id": n, "child_events": [], "timestamp": T + n // 3} for n in range(2500)]
 
     def serve(request: Recorded) -> Any:

@@ -1,4 +1,4 @@
-"""The deadline of one exchange: real servers whose answers never end, each in a way that no socket's timeout bounds."""
+"""The deadline of one exchange: real servers whose responses never end, in ways that no socket timeout limits."""
 
 import gzip
 import itertools
@@ -32,7 +32,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 GZIP = OK + b"Content-Encoding: gzip\r\n\r\n"
 
-# Every piece comes within any read timeout, and none of them ever ends the line, the headers or the body that it belongs to.
+# Each piece arrives within any read timeout, and none completes the line, the headers or the body that it belongs to.
 ENDLESS = {
     "trickled status line": endless(b"HTTP/1.1 200 ", b"O"),
     "trickled header": endless(OK + b"X: ", b"x"),
@@ -47,7 +47,7 @@ ENDLESS = {
 
 
 def session(exchange_seconds=0.15):
-    """The socket's own timeouts are far longer than a test: only the deadline can end anything."""
+    """A client whose socket timeouts are much longer than a test, so that only the deadline can end an exchange."""
     made = OneHostSession(connect_seconds=60, read_seconds=60, exchange_seconds=exchange_seconds)
     made.trust_env = False
     return made
@@ -59,7 +59,7 @@ def asked(by, url):
 
 
 def ends_late(by, url, *, after=0.15):
-    """Whether the exchange ends by its deadline, with the one error."""
+    """Asserts that the exchange ends at its deadline with the right error."""
     began = time.monotonic()
     with pytest.raises(Overtaxed, match=f"^an answer that was not complete after {after:g} s$"):
         asked(by, url)
@@ -73,8 +73,8 @@ def test_an_answer_that_never_ends_is_ended_by_the_deadline(answer):
         assert len(server.requests) == 1
 
 
-def test_a_kept_alive_connection_is_under_each_exchanges_own_deadline():
-    """The second exchange is ended on the connection of the first, whose deadline was called off."""
+def test_each_exchange_on_a_kept_alive_connection_has_its_own_deadline():
+    """The second exchange uses the connection of the first, whose deadline was cancelled."""
     with ScriptedServer([(200, {}, "{}"), ENDLESS["trickled header"], (200, {}, "{}")]) as server, session(0.4) as by:
         assert asked(by, server.url) == b"{}"
         assert ends_late(by, server.url, after=0.4)
@@ -83,7 +83,7 @@ def test_a_kept_alive_connection_is_under_each_exchanges_own_deadline():
         assert first == second != third
 
 
-def test_a_deadline_that_was_kept_harms_no_later_exchange():
+def test_a_met_deadline_does_not_affect_later_exchanges():
     with ScriptedServer([(200, {}, "{}")] * 2) as server, session(0.3) as by:
         assert asked(by, server.url) == b"{}"
         time.sleep(0.35)
@@ -94,7 +94,7 @@ def test_a_deadline_that_was_kept_harms_no_later_exchange():
 
 @pytest.mark.parametrize("kind", ["trickled header", "gzip of empty blocks"])
 def test_the_deadline_holds_for_https_and_through_a_proxy(kind, tmp_path, monkeypatch):
-    """TLS takes the socket over; the first answer keeps its connection alive."""
+    """TLS wraps the socket; the first response keeps its connection alive."""
     paths = certificate(tmp_path)
     script = [(200, {}, "{}"), ENDLESS[kind]]
     with speak_tls(ScriptedServer(script), paths) as server, proxy_to(server) as way, session(0.6) as by:
@@ -110,7 +110,7 @@ def test_the_deadline_holds_for_https_and_through_a_proxy(kind, tmp_path, monkey
 
 
 def test_a_handshake_that_never_ends_is_ended_by_the_deadline():
-    """Nobody takes the connection: the system alone has answered."""
+    """The server process never accepts the connection; only the operating system has answered."""
     with socket.create_server(("127.0.0.1", 0)) as silent, session() as by:
         assert ends_late(by, f"https://127.0.0.1:{silent.getsockname()[1]}/")
 
@@ -125,8 +125,8 @@ def test_a_proxys_answer_to_connect_that_never_ends_is_ended_by_the_deadline(mon
         assert [request.method for request in proxy.requests] == ["CONNECT"]
 
 
-def test_an_address_that_does_not_answer_is_not_waited_for_beyond_the_deadline():
-    """A full queue of connections: the system drops what comes after it."""
+def test_the_wait_for_an_address_that_does_not_answer_ends_at_the_deadline():
+    """With a full accept queue, the operating system drops further connections."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting, session() as by:
         for _ in range(4):
             early = waiting.enter_context(socket.socket())
@@ -135,13 +135,13 @@ def test_an_address_that_does_not_answer_is_not_waited_for_beyond_the_deadline()
         assert ends_late(by, f"http://127.0.0.1:{full.getsockname()[1]}/")
 
 
-def test_a_host_of_two_addresses_is_reached_at_the_one_that_answers():
+def test_a_host_with_two_addresses_is_reached_at_the_one_that_answers():
     with ScriptedServer([(200, {}, "{}")]) as server, session(5) as by:
         assert asked(by, server.url.replace("127.0.0.1", "localhost")) == b"{}"
 
 
-def test_an_answer_packed_twice_is_refused():
-    """Two layers unpack a few bytes to hours of nothing, and no deadline ends that: no byte is read meanwhile."""
+def test_a_response_compressed_twice_is_refused():
+    """Two layers expand a few bytes to hours of work without a read, which no deadline would end."""
     packed = gzip.compress(gzip.compress(b"{}"))
     with (
         ScriptedServer([(200, {"Content-Encoding": "gzip, gzip"}, packed)]) as server,
@@ -158,8 +158,8 @@ def client_of(url, credentials=None, *, timeout_seconds=0.1, **options):
     )
 
 
-def test_a_page_that_is_not_complete_in_time_is_asked_for_again():
-    """After ten read timeouts; the log says so. Where the machine is busy, one of them may pass before a byte comes."""
+def test_a_page_that_is_not_complete_by_the_deadline_is_retried():
+    """After ten read timeouts, and the log says so. On a busy machine, one may elapse before a byte arrives."""
     log = []
     script = [ENDLESS["trickled header"], last_page(1, key="ticket_metric_events")]
     with ScriptedServer(script) as server, client_of(server.url, log=log.append) as client:
@@ -167,14 +167,14 @@ def test_a_page_that_is_not_complete_in_time_is_asked_for_again():
     assert "an answer that was not complete after 1 s; waiting" in log[0] or "no answer within" in log[0]
 
 
-def test_the_end_of_a_token_that_is_not_told_in_time_is_unknown():
+def test_the_end_of_a_token_is_unknown_if_the_response_misses_the_deadline():
     with ScriptedServer([ENDLESS["endless 100 Continue"]]) as server, client_of(server.url, timeout_seconds=0.05) as client:
         assert client.token_end() == TokenEnd(is_known=False)
         assert [request.path for request in server.requests] == [CURRENT_TOKEN_PATH]
 
 
 @pytest.mark.parametrize("answer", [ENDLESS["endless 100 Continue"], hang(60)], ids=["100 Continue", "hang"])
-def test_a_webhook_that_never_ends_is_given_up_with_its_thread(answer):
+def test_an_endless_webhook_response_is_abandoned_and_its_thread_ends(answer):
     with ScriptedServer([answer]) as server:
         threads = set(threading.enumerate())
 
@@ -194,8 +194,8 @@ def wait_until(holds):
 
 
 @pytest.mark.parametrize(("exchanges", "ended_late"), [(60, 4), pytest.param(1000, 50, marks=pytest.mark.slow)])
-def test_exchanges_leave_no_thread_and_no_descriptor_behind(exchanges, ended_late):
-    """Those that are ended by the deadline included; one thread stays, which watches all of them."""
+def test_exchanges_leave_no_thread_and_no_descriptor_open(exchanges, ended_late):
+    """Including those that the deadline ends; one thread remains, which watches all exchanges."""
     script = itertools.chain([(200, {}, "{}")] * exchanges, [ENDLESS["trickled header"]] * ended_late)
     with ScriptedServer(script) as server:
         with session(60) as by:
@@ -211,7 +211,7 @@ def test_exchanges_leave_no_thread_and_no_descriptor_behind(exchanges, ended_lat
 
 
 def test_cookies_are_neither_kept_nor_sent():
-    """Neither by the client nor by the webhook's."""
+    """Neither by the API client nor by the webhook client."""
     cookie = {"Set-Cookie": "_zendesk_session=abc; Path=/; Max-Age=9999"}
     pages = [last_page(1, headers=cookie), last_page(2)]
     with ScriptedServer([*pages, (200, cookie, "ok"), (200, {}, "ok")]) as server:
@@ -228,7 +228,7 @@ FIVE = ["trickled header", "endless 100 Continue", "endless trailers", "endless 
 
 
 def failed_run(kind, root, credentials):
-    """The error that a whole run ends with against a server that only knows this answer, and what was asked of it."""
+    """The error of a whole run against a server that always sends this response, and the requests that it received."""
     script = itertools.repeat(ENDLESS[kind])
     with ScriptedServer(script) as server, client_of(server.url, credentials, timeout_seconds=0.2) as client:
         day = Day.containing(T)
@@ -248,14 +248,14 @@ def failed_run(kind, root, credentials):
 
 
 @pytest.mark.slow
-def test_a_run_that_gets_no_answer_to_its_end_is_an_error_that_says_so_once(tmp_path):
-    """Five endless answers to pages, and to the token request. All runs at once: each takes twelve deadlines of two seconds."""
+def test_a_run_without_a_complete_response_fails_with_one_message(tmp_path):
+    """Five endless responses to pages and to the token request. The runs are concurrent: each takes twelve deadlines of 2 s."""
     oauth = ClientCredentials("client", SECRET)
     runs = [(kind, tmp_path / f"{number}", who) for number, (kind, who) in enumerate(itertools.product(FIVE, (None, oauth)))]
     with ThreadPoolExecutor(len(runs)) as pool:
         for (kind, root, who), (message, paths) in zip(runs, pool.map(lambda run: failed_run(*run), runs), strict=True):
-            told = "an answer that was not complete after 2 s" + (", from /oauth/tokens" if who else "")
-            assert f"failed after 12 attempts. Responses: 12 times {told}. No stored data was changed." in message, kind
+            cause = "an answer that was not complete after 2 s" + (", from /oauth/tokens" if who else "")
+            assert f"failed after 12 attempts. Responses: 12 times {cause}. No stored data was changed." in message, kind
             assert message.count("status.zendesk.com") == 1
             expected = "/oauth/tokens" if who else "/api/v2/incremental/ticket_metric_events"
             assert paths == [expected] * 12

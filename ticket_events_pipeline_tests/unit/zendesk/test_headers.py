@@ -1,4 +1,4 @@
-"""Headers and error bodies, in every form that was seen: read, or counted as missing, never an error."""
+"""Headers and error bodies in every observed form are read or count as missing; none raises an error."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = 1_700_000_000
     ],
 )
 def test_quota_headers(headers: dict[str, str], quota: QuotaHeader | None) -> None:
-    """Any name of the incremental bucket, of several the emptiest; the account's bucket is another one."""
+    """Any name of the incremental export quota counts, the emptiest of several; the account-wide limit does not."""
     assert quota_header(headers) == quota
 
 
@@ -56,11 +56,11 @@ def test_quota_headers(headers: dict[str, str], quota: QuotaHeader | None) -> No
     ],
 )
 def test_every_shape_of_error_body_gives_one_short_reason(body: bytes, reason: str) -> None:
-    """JSON in its shapes, HTML, text, nothing."""
+    """JSON in several shapes, HTML, text, an empty body."""
     assert short_reason(body) == reason
 
 
-def test_a_long_body_is_not_dumped() -> None:
+def test_a_long_body_is_shortened() -> None:
     """A reason has 200 characters at most."""
     for body in (b"x" * 10**6, b"<" * 10**6, b'{"error": "' + b"y" * 10**6 + b'"}', b"<title>" * 10**5):
         assert len(short_reason(body)) <= REASON_LENGTH

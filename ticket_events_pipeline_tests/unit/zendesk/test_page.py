@@ -1,4 +1,4 @@
-"""Requests and answers, without a socket: envelopes, recorded errors, and bodies that are neither."""
+"""Requests and responses without a socket: envelopes, recorded errors, and bodies that are neither."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def decoded(content: Any, headers: dict[str, str] | None = None, request: PageRe
 
 
 def refused(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> Exception:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - the caller looks at it
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the caller checks its type
         decode_page(REQUEST, status, headers or {}, body)
     return caught.value
 
 
 def test_the_documented_ticket_events_page() -> None:
-    """Rows as sent, though they have the metric-event shape; end_time may lie before its row."""
+    """Rows are kept as sent, although they look like metric events; end_time may be before its row."""
     body = (SAMPLES / "docs_ticket_events_example.json").read_bytes()
     headers = {
         "date": "Mon, 26 Oct 2020 13:00:00 GMT",
@@ -79,8 +79,8 @@ def test_the_documented_metric_events_page() -> None:
     )
 
 
-def test_requests() -> None:
-    """Path and query of both streams, and nothing but what they know."""
+def test_requests_have_only_the_documented_parameters() -> None:
+    """Path and query of both streams."""
     assert STREAMS == {"ticket_events": TICKET_EVENTS, "ticket_metric_events": TICKET_METRIC_EVENTS}
     assert (TICKET_EVENTS.lag_seconds, TICKET_METRIC_EVENTS.lag_seconds) == (120, 300)
     asked = PageRequest(TICKET_EVENTS, T, per_page=50, include_comments=True)
@@ -108,14 +108,14 @@ def test_requests() -> None:
         ({"end_of_stream": 1}, (None, True, None, 1)),
     ],
 )
-def test_odd_envelopes(envelope: dict[str, Any], expected: tuple[Any, ...]) -> None:
-    """Text numbers count, nonsense counts as missing, milliseconds are no seconds."""
+def test_odd_envelopes_are_read_or_count_as_missing(envelope: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    """Numbers as text are read, nonsense counts as missing, and milliseconds are not seconds."""
     page = decoded({"ticket_events": [{"id": 1}], **envelope})
     assert (page.end_time, page.end_of_stream, page.next_start_time, page.count) == expected
 
 
 def test_odd_values_of_rows_survive() -> None:
-    """What JSON or Python can't hold stays text; a row that is no object is wrapped, to be refused with its like."""
+    """A value that JSON or Python can't hold stays text; a row that is not an object is wrapped, and rejected later."""
     digits = "9" * 5000
     row = f'{{"a": NaN, "b": -Infinity, "c": 1e999, "d": {digits}, "e": "\\ud800", "f": 1, "f": 2}}'
     assert decoded(f'\ufeff{{"ticket_events": [{row}, 7]}}'.encode()).rows == [
@@ -124,8 +124,8 @@ def test_odd_values_of_rows_survive() -> None:
     ]
 
 
-def test_of_a_repeated_name_the_last_value_counts_and_the_others_are_kept() -> None:
-    """Beside the row's own fields, under a name that it doesn't have; the rows themselves may not come twice."""
+def test_the_last_value_of_a_repeated_name_counts_and_the_others_are_kept() -> None:
+    """In a field whose name the row does not have yet; the list of rows itself must not be repeated."""
     rows = decoded(b'{"ticket_events": [{"id": 1, "id": 2, "repeated_fields": 0, "x": {"y": [1], "y": null, "y": null}}]}').rows
     assert rows == [
         {
@@ -138,12 +138,12 @@ def test_of_a_repeated_name_the_last_value_counts_and_the_others_are_kept() -> N
     assert "more than once" in str(refused(200, b'{"ticket_events": [{"id": 1}], "ticket_events": []}'))
 
 
-def test_an_answer_that_calls_an_old_start_too_recent_is_not_believed() -> None:
-    """Taken for the end of the stream, it would leave the rest of a backfill unread."""
-    told = b"Too recent start_time. Use a start_time older than 5 minutes"
+def test_a_response_that_calls_an_old_start_too_recent_is_not_trusted() -> None:
+    """If it counted as the end of the stream, the rest of a backfill would stay unread."""
+    body = b"Too recent start_time. Use a start_time older than 5 minutes"
     for age, kind in ((300 + 3600, TooRecent), (300 + 3601, Unreadable)):
-        assert type(refused(422, told, {"Date": formatdate(T + age, usegmt=True)})) is kind
-    assert isinstance(refused(422, told), TooRecent)
+        assert type(refused(422, body, {"Date": formatdate(T + age, usegmt=True)})) is kind
+    assert isinstance(refused(422, body), TooRecent)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_an_answer_that_calls_an_old_start_too_recent_is_not_believed() -> None:
         b'{"ticket_events": []} trailing',
     ],
 )
-def test_what_is_no_page_is_worth_another_try(body: bytes) -> None:
+def test_a_body_that_is_no_page_is_retryable(body: bytes) -> None:
     """Truncated, HTML, or without the stream's key."""
     assert isinstance(refused(200, body), Unreadable)
 
@@ -180,8 +180,8 @@ def test_what_is_no_page_is_worth_another_try(body: bytes) -> None:
         (BAD_ANSWERS[5], RequestRefusedError, "InvalidPaginationDepth: ..."),
     ],
 )
-def test_recorded_errors(sample: dict[str, Any], kind: type[Exception], words: str) -> None:
-    """Every recorded body becomes its kind, with its own words in the message."""
+def test_each_recorded_error_becomes_its_kind(sample: dict[str, Any], kind: type[Exception], words: str) -> None:
+    """The message quotes the body's own words."""
     error = refused(sample["status"], json.dumps(sample["body"]).encode())
     assert type(error) is kind
     assert words in str(error)
@@ -202,10 +202,10 @@ def test_recorded_errors(sample: dict[str, Any], kind: type[Exception], words: s
         (206, {}, Unreadable, None),
     ],
 )
-def test_what_may_clear_by_itself(
+def test_temporary_errors_are_retryable(
     status: int, headers: dict[str, str], kind: type[Retryable], wait_seconds: float | None
 ) -> None:
-    """Retryable answers carry the wait that the server asks for."""
+    """Retryable errors carry the wait that the server requests."""
     error = refused(status, headers=headers)
     assert type(error) is kind
     assert isinstance(error, Retryable)
@@ -223,15 +223,15 @@ def test_what_may_clear_by_itself(
     ],
 )
 @pytest.mark.parametrize("status", [400, 422])
-def test_too_recent_as_text(status: int, text: str, age_seconds: int) -> None:
+def test_a_too_recent_refusal_is_recognized_in_text(status: int, text: str, age_seconds: int) -> None:
     """The age is read from the number and its unit."""
     error = refused(status, text.encode(), {"Date": formatdate(T, usegmt=True)})
     assert isinstance(error, TooRecent)
     assert (error.age_seconds, error.server_time) == (age_seconds, T)
 
 
-def test_refusals_say_what_to_do() -> None:
-    """Each message names its variables and that retrying is in vain."""
+def test_refusals_name_a_remedy() -> None:
+    """Each message names its variables and says that a retry does not help."""
     assert "ZENDESK_OAUTH_TOKEN" in str(refused(401))
     assert str(refused(401)).index("ZENDESK_OAUTH_CLIENT_ID") < str(refused(401)).index("ZENDESK_OAUTH_TOKEN")
     assert "Zendesk ended ZENDESK_PASSWORD at the end of 2025" in str(refused(401))
@@ -277,7 +277,7 @@ HEADERS = st.dictionaries(
 @example(200, {}, b'{"ticket_events": [' + b"9" * 5000 + b"]}")
 @example(200, {}, b'{"ticket_events": [], "end_time": 1e400, "next_page": "//[?start_time=1"}')
 def test_any_answer_is_a_page_or_a_documented_error(status: int, headers: dict[str, str], body: bytes) -> None:
-    """Nothing else ever comes out, and messages stay short."""
+    """There is no other result, and messages are short."""
     try:
         page = decode_page(REQUEST, status, headers, body)
     except (AccountError, Retryable, TooRecent) as error:

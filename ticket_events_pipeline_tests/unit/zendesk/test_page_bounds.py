@@ -1,4 +1,4 @@
-"""How much of a page is taken: rows and JSON values are bounded before they cost memory, and no real page is refused."""
+"""The size limits of a page: rows and JSON values are limited before they use memory, and no real page is refused."""
 
 import itertools
 import json
@@ -29,7 +29,7 @@ def decoded(body, stream=TICKET_EVENTS):
 
 
 def refused(body, stream=TICKET_EVENTS):
-    """Why the page is refused, and how many MB of memory that took beyond the body."""
+    """The reason why the page is refused, and the MB of memory used beyond the body."""
     tracemalloc.start()
     try:
         with pytest.raises(Unreadable) as caught:
@@ -50,16 +50,16 @@ def test_more_rows_than_any_second_holds_are_no_page(row, stream):
 @pytest.mark.slow
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 @pytest.mark.parametrize("row", [b"{}", b'{"a":1}', b"1000"])
-def test_a_million_rows_that_hold_nothing_take_little_memory(row, stream):
-    """They took 460 MB and more: each a row of columns, or an object that wraps it."""
+def test_a_million_empty_rows_use_little_memory(row, stream):
+    """They once took over 460 MB: each made a row of columns, or an object that wraps it."""
     reason, megabytes = refused(body_of(row, MILLION, stream), stream)
     assert reason == "200 with 1,000,000 rows on one page"
     assert megabytes < 250
 
 
 @pytest.mark.parametrize(("values", "marks"), [(b"{}", 2), (b"[[[[]]]]", 5), (b"0", 1)], ids=str)
-def test_more_values_than_a_page_can_hold_are_refused_before_one_is_made(values, marks):
-    """They may lie in a single row. The body itself is copied at most twice."""
+def test_more_values_than_a_page_can_hold_are_refused_before_parsing(values, marks):
+    """They may be in a single row. The body itself is copied at most twice."""
     body = body_of(b'{"id":1,"x":[' + b",".join([values] * (MAX_JSON_VALUES // marks + 1)) + b"]}", 1)
     reason, megabytes = refused(body)
     assert reason == "200 with more than 4,000,000 JSON values on one page"
@@ -74,21 +74,21 @@ def marks_of(value):
 
 
 @settings(max_examples=30)
-@example([{'a"b\\': 'x,\\"{', "c": []}] * 20_000)  # more than is looked at in one piece
+@example([{'a"b\\': 'x,\\"{', "c": []}] * 20_000)  # more than one chunk of the scan
 @given(
     st.recursive(
         st.text('\\",{[]}:a\u0416', max_size=6) | st.integers() | st.none(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text('\\",{[]}:a', max_size=4), inner),
     )
 )
-def test_values_are_counted_by_what_stands_before_them(value):
-    """Whatever their texts hold."""
+def test_values_are_counted_by_the_characters_before_them(value):
+    """For any content of their texts."""
     body, marks = json.dumps([value], ensure_ascii=False).encode(), marks_of([value])
     assert not holds_more_values(body, marks)
     assert holds_more_values(body, marks - 1)
 
 
-def test_texts_full_of_brackets_and_commas_are_no_values():
+def test_brackets_and_commas_in_texts_do_not_count_as_values():
     """Quotes in texts are escaped, and so are the backslashes before them."""
     text = ("{[,\\" + '"') * MILLION
     body = json.dumps({"ticket_events": [{"id": 1, "x": text}]}).encode()
@@ -98,20 +98,20 @@ def test_texts_full_of_brackets_and_commas_are_no_values():
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32-le"])
-def test_where_texts_end_is_not_guessed_in_encodings_that_nobody_sends(encoding):
-    """A character of two bytes may hold the byte of a quote: values behind it would not be seen."""
+def test_the_ends_of_texts_are_not_guessed_in_unusual_encodings(encoding):
+    """A character of two bytes may hold the byte of a quote, and would hide the values after it."""
     body = '{"a":"≢","b":[1,2,3]}'.encode(encoding)
     assert holds_more_values(body, 3)
     assert not holds_more_values(body, 7)
 
 
 @pytest.mark.parametrize("end", [b'"', b'"\\', b'"\\"', b""])
-def test_a_text_that_never_ends_is_counted_in_no_time(end):
+def test_an_unterminated_text_is_counted_quickly(end):
     assert not holds_more_values(b'["' + b'\\"' * MILLION + end, 2)
 
 
-def test_a_full_page_of_audits_with_many_child_events_is_taken():
-    """A thousand of them, each with 120 child events of nested values: far more than accounts send."""
+def test_a_full_page_of_audits_with_many_child_events_is_accepted():
+    """A thousand audits, each with 120 child events of nested values: far more than real accounts send."""
     via = {"channel": "rule", "source": {"from": {"id": 1, "title": "Notify, then close {all}"}, "to": {}, "rel": "trigger"}}
     child = {"id": 1, "via": via, "tags": ["a", "b"], "status": "open", "event_type": "Change", "previous_value": "new"}
     audit = {"id": 1, "ticket_id": 2, "timestamp": T, "system": {}, "metadata": {}, "child_events": [child] * 120}
@@ -120,14 +120,14 @@ def test_a_full_page_of_audits_with_many_child_events_is_taken():
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
-def test_a_page_enlarged_for_its_second_is_taken(stream):
+def test_a_page_enlarged_for_its_second_is_accepted(stream):
     """Five times the page limit."""
     row = b'{"id":1,"ticket_id":2,"metric":"reply_time","instance_id":1,"type":"activate","time":"2023-11-14T22:13:20Z"}'
     assert len(decoded(body_of(row, 5_000, stream), stream).rows) == 5_000
 
 
-def test_a_page_of_too_many_rows_is_asked_for_again_and_then_smaller():
-    """As any page that can't be read."""
+def test_a_page_of_too_many_rows_is_retried_and_then_made_smaller():
+    """Like any page that can't be read."""
     bad = (200, {}, body_of(b"{}", MAX_ROWS + 1))
     with bench(bad, bad, last_page(1)) as b:
         assert [walked.requests for walked in b.walk()] == [3]
@@ -135,7 +135,7 @@ def test_a_page_of_too_many_rows_is_asked_for_again_and_then_smaller():
         assert any("200 with 100,001 rows on one page; waiting" in line for line in b.log)
 
 
-def test_a_server_that_sends_nothing_but_such_pages_ends_the_run_with_an_error():
+def test_a_run_fails_if_all_pages_have_too_many_rows():
     bad = (200, {}, body_of(b"7", MAX_ROWS + 1, TICKET_METRIC_EVENTS))
     with (
         bench(*itertools.repeat(bad, 12)) as b,
@@ -144,8 +144,8 @@ def test_a_server_that_sends_nothing_but_such_pages_ends_the_run_with_an_error()
         b.walk(TICKET_METRIC_EVENTS)
 
 
-def test_texts_of_rows_without_an_id_are_not_kept_a_second_time():
-    """A page that comes again and again is compared with those before."""
+def test_texts_of_rows_without_an_id_are_not_stored_twice_in_memory():
+    """A repeated page is compared with the pages before."""
     rows = b",".join(b'{"x":"%d%s"}' % (number, b"x" * 10_000) for number in range(100))
     body = b'{"ticket_events":[%s],"end_time":%d,"end_of_stream":false}' % (rows, T)
     walk, pages = Walk(T), [decoded(body) for _ in range(MAX_REPEATS)]

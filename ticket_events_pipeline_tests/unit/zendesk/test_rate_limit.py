@@ -1,4 +1,4 @@
-"""The rate limit on a simulated clock: which requests may go, which wait, and what processes that share it learn."""
+"""The rate limit on a simulated clock: which requests are sent, which wait, and how processes share it."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_the_wait_for_a_reset_is_bounded() -> None:
 
 @pytest.mark.parametrize("header", ["", "total=10; remaining=7; resets=9"])
 def test_after_a_refusal_every_process_waits_and_then_one_request_goes(header: str) -> None:
-    """They wait as long as `Retry-After` asks, whatever the quota header says."""
+    """They wait as long as `Retry-After` states, regardless of the quota header."""
     shared = TwoProcesses(100)
     seconds(shared.one)
     shared.answer(header, status=429, retry_after="17")

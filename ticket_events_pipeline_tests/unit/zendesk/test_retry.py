@@ -1,4 +1,4 @@
-"""What is waited out, how long, and what is said when it was not enough: over real HTTP, on a clock of our own."""
+"""Retries over real HTTP on a simulated clock: their waits, and the message after the last one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 520])
-def test_a_passing_trouble_is_waited_out(status: int) -> None:
-    """One failure costs one more request, of the same size, and is told in the log."""
+def test_a_temporary_error_is_retried(status: int) -> None:
+    """One failure costs one more request of the same size, and is logged."""
     with bench((status, {}, "sorry"), last_page(1)) as b:
         pages = b.walk()
         assert [(p.requests, p.at_end) for p in pages] == [(2, True)]
@@ -35,31 +35,31 @@ def test_a_passing_trouble_is_waited_out(status: int) -> None:
         ({"Retry-After": "soon"}, 60),
     ],
 )
-def test_after_a_429_the_servers_wait_is_obeyed(headers: dict[str, str], seconds: float) -> None:
+def test_after_a_429_the_client_waits_as_the_server_requests(headers: dict[str, str], seconds: float) -> None:
     """Retry-After first, then the quota's reset, then a minute."""
     with bench((429, headers, {"error": "APIRateLimitExceeded", "description": "Number exceeded"}), last_page()) as b:
         b.walk()
         assert sum(b.time.waits) == seconds
 
 
-def test_a_503_with_retry_after_is_obeyed() -> None:
-    """Maintenance says when it ends."""
+def test_a_503_with_retry_after_is_waited_for() -> None:
+    """Maintenance states when it ends."""
     with bench((503, {"Retry-After": "120"}, "<html><title>Down for maintenance</title>"), last_page()) as b:
         b.walk()
         assert b.time.waits == [120]
         assert "503 Down for maintenance; waiting 120 s" in b.log[0]
 
 
-def test_a_wait_beyond_the_bound_is_not_started() -> None:
-    """A server that asks for hours gets an error now, which says so."""
+def test_a_wait_beyond_the_limit_is_an_error_at_once() -> None:
+    """A wait of hours is refused, and the message says so."""
     with bench((503, {"Retry-After": "86400"}, "")) as b:
         with pytest.raises(TransientError, match="asks to wait 86400 s"):
             b.walk()
         assert b.time.waits == []
 
 
-def test_retries_are_bounded_and_the_error_tells_their_story() -> None:
-    """What was tried, how often, what came back, what to do."""
+def test_retries_are_limited_and_the_error_summarizes_them() -> None:
+    """The request, the number of attempts, the responses, and a remedy."""
     with bench(*[(503, {}, "no")] * 30) as b:
         with pytest.raises(TransientError) as caught:
             b.walk()
@@ -85,36 +85,36 @@ def test_retries_are_bounded_and_the_error_tells_their_story() -> None:
     ],
     ids=str,
 )
-def test_an_unreadable_answer_is_asked_for_again(item: Item) -> None:
-    """Truncated, garbled, or no page at all: one more request clears it."""
+def test_an_unreadable_response_is_retried(item: Item) -> None:
+    """Truncated, garbled, or no page at all: one retry succeeds."""
     with bench(item, last_page(1)) as b:
         assert [(p.requests, p.at_end) for p in b.walk()] == [(2, True)]
 
 
 def test_a_page_cut_short_is_not_quoted() -> None:
-    """Customers' records stay out of the log."""
+    """Customer records are not logged."""
     with bench((200, {}, '{"ticket_events": [{"subject": "private'), last_page()) as b:
         b.walk()
         assert "private" not in "".join(b.log)
 
 
 def test_a_silent_server_times_out() -> None:
-    """Both timeouts are set; the next try succeeds."""
+    """Both timeouts are set, and the retry succeeds."""
     with bench(hang(3), last_page(1), timeout_seconds=0.2) as b:
         assert b.walk()[0].requests == 2
         assert "no answer within" in b.log[0]
 
 
-def test_zero_seconds_said_again_and_again_are_not_believed() -> None:
-    """Twelve tries last longer than the quota's minute."""
+def test_a_repeated_retry_after_of_zero_is_not_trusted() -> None:
+    """Twelve attempts last longer than the quota's minute."""
     with bench(*[(429, {"Retry-After": "0"}, "no")] * 20) as b:
         with pytest.raises(TransientError, match="failed after 12 attempts"):
             b.walk()
         assert sum(b.time.waits) > 60
 
 
-def test_no_server_is_a_transient_error() -> None:
-    """The message says what the network said."""
+def test_an_unreachable_server_is_a_temporary_error() -> None:
+    """The message quotes the network's error."""
     with ScriptedServer() as gone:
         pass
     made = Bench(gone, BearerToken(SECRET))
@@ -123,7 +123,7 @@ def test_no_server_is_a_transient_error() -> None:
 
 
 def test_a_large_page_that_fails_is_halved_and_grows_back() -> None:
-    """From the second failure on; three good pages later it doubles."""
+    """From the second failure on; after three good pages it doubles."""
     bad: Item = (504, {}, "gateway")
     good = [page(n, end_time=T + n) for n in range(1, 5)]
     with bench(bad, bad, bad, *good, last_page()) as b:
@@ -133,15 +133,15 @@ def test_a_large_page_that_fails_is_halved_and_grows_back() -> None:
 
 
 def test_a_page_of_metric_events_is_never_halved() -> None:
-    """That endpoint knows no page size."""
+    """That endpoint has no page size."""
     bad: Item = (504, {}, "gateway")
     with bench(bad, bad, bad, last_page(key="ticket_metric_events")) as b:
         b.walk(TICKET_METRIC_EVENTS)
         assert b.asked("per_page") == [None] * 4
 
 
-def test_a_page_beyond_the_size_limit_is_asked_for_smaller() -> None:
-    """At once, down to one row; then the second is named."""
+def test_a_page_beyond_the_size_limit_is_requested_smaller() -> None:
+    """Without a retry, down to one row; then the error names the second."""
     big = page(*range(100), end_time=T + 1)
     with bench(big, big, last_page(1), max_page_bytes=500) as b:
         b.walk()
@@ -154,7 +154,7 @@ def test_a_page_beyond_the_size_limit_is_asked_for_smaller() -> None:
 
 
 def test_a_decompression_bomb_is_stopped() -> None:
-    """The limit counts unpacked bytes."""
+    """The limit counts decompressed bytes."""
     bomb = gzip.compress(b" " * 5_000_000)
     with (
         bench((200, {"Content-Encoding": "gzip"}, bomb), max_page_bytes=1_000_000) as b,

@@ -1,4 +1,4 @@
-"""When a fixed token ends: what is read of an answer, and what is said of it."""
+"""The end of a fixed token: how it is read from a response, and how it is shown."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_the_end_is_read_from_the_token_or_from_the_object_itself(expires_at: An
     assert answered({"expires_at": expires_at}) == expected
 
 
-def test_any_other_answer_says_nothing() -> None:
+def test_any_other_response_leaves_the_end_unknown() -> None:
     for status in (204, 302, 401, 403, 404, 500):
         assert answered({"token": {"expires_at": None}}, status) == UNKNOWN
     assert [answered(content) for content in ({}, [], "x", {"token": []}, {"token": {"scopes": []}})] == [UNKNOWN] * 5
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_an_answer(body: bytes) -> None:
+def test_any_bytes_are_a_valid_response(body: bytes) -> None:
     assert token_end(200, body).sentence(NOW)
 
 
@@ -62,7 +62,7 @@ def test_any_bytes_are_an_answer(body: bytes) -> None:
         (UNKNOWN, "the token's end is unknown"),
     ],
 )
-def test_what_is_said_names_the_credentials_that_carry_a_schedule(end: TokenEnd, words: str) -> None:
+def test_the_warning_names_credentials_that_suit_a_schedule(end: TokenEnd, words: str) -> None:
     sentence = end.sentence(NOW)
     assert words in sentence
     assert sentence.startswith("ZENDESK_OAUTH_TOKEN")
@@ -75,7 +75,7 @@ def test_soon_is_within_a_week() -> None:
     assert [end.is_soon(NOW) for end in ends] == [True, True, False, False, False]
 
 
-def test_it_is_asked_once_of_the_own_host_with_the_token_and_outside_the_quota() -> None:
+def test_the_end_is_requested_once_from_the_own_host_and_outside_the_quota() -> None:
     with bench((200, {}, {"token": {"expires_at": "2027-01-15T08:00:00Z", "token": SECRET}})) as b:
         assert b.client.token_end() == TokenEnd(is_known=True, expires_at=NOW)
         (request,) = b.server.requests
@@ -88,7 +88,7 @@ def test_it_is_asked_once_of_the_own_host_with_the_token_and_outside_the_quota()
     [(404, {}, ""), (403, {}, "no"), (500, {}, "no"), (200, {}, "<html>"), cut(b"{}", 1), garbage(b"x"), reset()],
     ids=str,
 )
-def test_no_trouble_with_it_is_an_error_or_asked_again(trouble: Item) -> None:
+def test_a_failed_request_for_the_end_is_no_error_and_not_retried(trouble: Item) -> None:
     with bench(trouble) as b:
         assert b.client.token_end() == UNKNOWN
         assert (len(b.server.requests), b.time.waits, b.log) == (1, [], [])
@@ -100,6 +100,6 @@ def test_a_redirect_is_not_followed_and_a_large_body_is_not_read() -> None:
         assert other.requests == []
 
 
-def test_a_refused_grant_leaves_it_unknown() -> None:
+def test_a_refused_grant_leaves_the_end_unknown() -> None:
     with bench((401, {}, {"error": "invalid_client"}), credentials=ClientCredentials("id", SECRET)) as b:
         assert b.client.token_end() == UNKNOWN

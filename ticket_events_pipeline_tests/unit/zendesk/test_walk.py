@@ -1,4 +1,4 @@
-"""The paging rules: each one alone, then all of them against a model of a paging server."""
+"""The paging rules: each one separately, then all of them against a model of a paging server."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def page(rows: int = 1, **fields: Any) -> EventPage:
         ({"end_time": T, "rows": 5, "page_limit": 5}, 0, Continue(T, wants_full_page=True)),
     ],
 )
-def test_one_rule(fields: dict[str, Any], new_ids: int, expected: Continue | End) -> None:
-    """What follows one page, asked for the first time."""
+def test_the_step_after_one_page(fields: dict[str, Any], new_ids: int, expected: Continue | End) -> None:
+    """The page was requested for the first time."""
     assert decide(page(**fields), new_ids=new_ids, repeats=0) == expected
 
 
 def timed(*offsets: int, **fields: Any) -> EventPage:
-    """A page whose rows are dated that many seconds behind its start."""
+    """A page whose rows are that many seconds after its start."""
     given_fields = {"end_time": None, "end_of_stream": None, "next_start_time": None, "server_time": T + 10**6, **fields}
     rows = [{"id": n, "timestamp": T + offset} for n, offset in enumerate(offsets)]
     return EventPage(TICKET_EVENTS, T, rows, len(rows), **given_fields)
@@ -73,7 +73,7 @@ AHEAD = 10**6 + 9
         (timed(1, 5, end_time=T + HOURS), Continue(T + 5)),
         (timed(1, 5, end_time=T + 6), Continue(T + 5)),
         (timed(1, 5, end_time=T + 3), Continue(T + 3)),
-        # Rows out of order: those behind one that is dated far ahead must not be skipped.
+        # Rows out of order: those after a row in the far future must not be skipped.
         (timed(5, 1, 3, end_time=T + HOURS), Continue(T + 3)),
         (timed(1, 9_000, 3, 4), Continue(T + 4)),
         (timed(5, 3, 0, end_time=T + HOURS), Continue(T + 5)),
@@ -81,7 +81,7 @@ AHEAD = 10**6 + 9
         (timed(1, 5, end_time=T - 9), Continue(T + 5)),
         (timed(1, 5, end_time=4_102_444_800), Continue(T + 5)),
         (timed(1, 5, end_time=4_102_444_800, end_of_stream=False), Continue(T + 5)),
-        # A whole second: the next one is believed if the page was enlarged for it, else it is asked for once more.
+        # A whole second: the next second is trusted if the page was enlarged, otherwise this one is requested again.
         (timed(5, 5, end_time=T + 6), Continue(T + 6)),
         (timed(5, 5, end_time=T + HOURS), Continue(T + 5)),
         (timed(5, 5, 5, end_time=T + HOURS, page_limit=2), Continue(T + 6)),
@@ -90,7 +90,7 @@ AHEAD = 10**6 + 9
         (timed(*[0] * (PAGE_LIMIT + 1), end_time=T - 9, end_of_stream=False), Continue(T + 1)),
         (timed(0, 0, end_time=T + HOURS, end_of_stream=False), Continue(T + 1)),
         (timed(0, 0, end_time=T + HOURS, page_limit=2), Continue(T, wants_full_page=True)),
-        # Rows dated ahead carry nothing past the newest that isn't; behind all others they are the end.
+        # Rows in the future don't move the start past the newest other row; after all others they are the end.
         (timed(1, 5, AHEAD, end_time=T + AHEAD), Continue(T + 5)),
         (timed(1, AHEAD, 5, end_time=T + AHEAD), Continue(T + 5)),
         (timed(0, AHEAD, end_time=T + AHEAD, end_of_stream=False), End(T)),
@@ -104,7 +104,7 @@ AHEAD = 10**6 + 9
         (timed(1, 5, end_of_stream=True), End(T + 5)),
         (timed(1, 5, end_time=T - 9, end_of_stream=True), End(T)),
         (timed(end_time=T + HOURS, end_of_stream=True), End(T + HOURS)),
-        # Without rows that prove anything.
+        # No rows that prove anything.
         (timed(-5, -1, end_time=T + 9), Continue(T + 9)),
         (timed(end_time=T + 9, end_of_stream=False), Continue(T, wait_seconds=15)),
         (timed(end_of_stream=False), Continue(T, wait_seconds=15)),
@@ -113,12 +113,12 @@ AHEAD = 10**6 + 9
     ],
 )
 def test_a_page_leads_no_further_than_its_rows_prove(given_page: EventPage, expected: Continue | End) -> None:
-    """Whatever its end_time says."""
+    """Regardless of its end_time."""
     assert decide(given_page, new_ids=0, repeats=0) == expected
 
 
-def test_an_empty_page_that_says_more_follows_is_believed_near_now_alone() -> None:
-    """And only if it says so twice."""
+def test_an_empty_page_that_claims_more_rows_is_trusted_only_near_now() -> None:
+    """Only if it claims so twice."""
     near = timed(end_time=T + 9, end_of_stream=False, server_time=T + 129)
     assert decide(near, new_ids=0, repeats=0) == Continue(T, wait_seconds=15)
     assert decide(near, new_ids=0, repeats=1) == End(T + 9)
@@ -130,7 +130,7 @@ def test_an_empty_page_that_says_more_follows_is_believed_near_now_alone() -> No
 
 @pytest.mark.parametrize("end_of_stream", [None, False])
 def test_ten_empty_pages_in_a_row_fail_though_they_advance(end_of_stream: bool | None) -> None:
-    """Ten, not nine; a page with a row begins the count anew."""
+    """Ten, not nine; a page with a row resets the count."""
     walk = Walk(T)
     for round_ in range(2):
         for _ in range(9):
@@ -141,15 +141,15 @@ def test_ten_empty_pages_in_a_row_fail_though_they_advance(end_of_stream: bool |
         walk.take(replace(timed(end_of_stream=end_of_stream), start_time=walk.start_time, end_time=walk.start_time + 1))
 
 
-def test_a_date_that_is_behind_ends_no_walk() -> None:
-    """This machine's clock says that the rows have happened."""
+def test_a_slow_server_time_does_not_end_a_walk() -> None:
+    """By the wall clock, the rows are in the past."""
     behind = timed(1, 50, end_time=T + 50, server_time=float(T))
     assert Walk(T, clock=lambda: T + 10**6).take(behind) == Continue(T + 50)
     assert Walk(T, clock=lambda: 0.0).take(behind) == End(T)
 
 
-def test_an_empty_page_that_lacks_the_row_it_starts_at_is_asked_for_again_before_it_is_the_end() -> None:
-    """A start is inclusive: the row of that second has just been delivered."""
+def test_an_empty_page_that_lacks_a_known_row_is_retried_before_the_walk_ends() -> None:
+    """The start is inclusive, and the page before has delivered the row of that second."""
     walk = Walk(T)
     assert walk.take(timed(1, 5)) == Continue(T + 5)
     empty = replace(timed(), start_time=T + 5)
@@ -163,7 +163,9 @@ def test_an_empty_page_that_lacks_the_row_it_starts_at_is_asked_for_again_before
 
 @pytest.mark.parametrize("end_of_stream", [None, False])
 @pytest.mark.parametrize("offsets", [(), (-9, -8)])
-def test_pages_that_lack_the_row_they_start_at_lead_nowhere(offsets: tuple[int, ...], end_of_stream: bool | None) -> None:
+def test_a_walk_does_not_move_ahead_on_pages_that_lack_their_first_row(
+    offsets: tuple[int, ...], end_of_stream: bool | None
+) -> None:
     walk = Walk(T)
     walk.take(timed(1, 5))
     lost = replace(timed(*offsets, end_of_stream=end_of_stream), start_time=T + 5, end_time=T + HOURS)
@@ -177,30 +179,30 @@ def take_often(walk: Walk, given_page: EventPage) -> None:
         walk.take(given_page)
 
 
-def test_a_pinned_page_is_an_overfull_second() -> None:
-    """A full page of known ids that doesn't advance: fail, naming the second and the count."""
+def test_a_pinned_page_means_an_overfull_second() -> None:
+    """A full page of known ids that doesn't advance is an error that names the second and the row count."""
     with pytest.raises(OverfullSecondError, match=r"2023-11-14T22:13:20Z.*1000 rows"):
         decide(page(PAGE_LIMIT, end_time=T), new_ids=0, repeats=0)
 
 
 @pytest.mark.parametrize(("rows", "end_of_stream"), [(PAGE_LIMIT, None), (PAGE_LIMIT, False), (3, False)])
-def test_patience_ends(rows: int, end_of_stream: bool | None) -> None:
-    """New ids for ever, or a promise for ever: after some repeats it is an error."""
+def test_endless_repeats_of_a_page_are_an_error(rows: int, end_of_stream: bool | None) -> None:
+    """Either with new ids each time, or with a claim that more rows follow."""
     with pytest.raises(DataError):
         decide(page(rows, end_time=T, end_of_stream=end_of_stream), new_ids=1, repeats=MAX_REPEATS)
     assert decide(page(3, end_time=T), new_ids=1, repeats=MAX_REPEATS) == End(T)
 
 
-def test_what_makes_rows_the_same() -> None:
-    """The id, per shape; a row without one is itself."""
+def test_rows_are_the_same_if_their_keys_are_equal() -> None:
+    """The key is the id, per shape; a row without an id equals only its like."""
     assert row_key({"id": 1, "x": 2}) == row_key({"id": 1, "x": 3})
     assert row_key({"id": 1}) != row_key({"id": 1, "child_events": []})
     assert row_key({"id": [1]}) == row_key({"id": [1]})
     assert row_key({"x": 1}) != row_key({"x": 2})
 
 
-def test_the_page_size_halves_and_grows_back_with_patience() -> None:
-    """A growth that goes wrong doubles the wait for the next; a mere outage doesn't halve."""
+def test_the_page_size_halves_and_grows_back_slowly() -> None:
+    """A failed growth doubles the pages before the next one; a mere outage doesn't halve the size."""
     size, request = PageSize(TICKET_EVENTS), PageRequest(TICKET_EVENTS, T)
     assert [size.reduce(request, Busy("503")) for _ in range(3)] == [False] * 3
     assert (size.reduce(request, TooLarge("x")), size.rows) == (True, 500)
@@ -225,9 +227,9 @@ class ModelServer:
         times: the second of each row, ascending; its id is its position.
         limit: rows of a page.
         states_end: whether `end_of_stream` is sent.
-        enlarges: a page within one second grows to hold it whole and ends one later; else it stays capped, for ever.
+        enlarges: a page within one second grows to hold it whole and ends one second later; otherwise it stays cut off.
         has_end_time: whether `end_time` is sent, or `next_page` alone.
-        leap: seconds by which every page says that it ends later than it does.
+        leap: seconds by which the end_time of every page is too late.
     """
 
     times: list[int]
@@ -260,8 +262,8 @@ class ModelServer:
 
     @property
     def overfull(self) -> set[int]:
-        """Seconds that fill a capped page, which can't get past them, and a last one that can't be told from them."""
-        is_hidden = not self.enlarges or self.leap > 0  # of a page that leaps, nobody can tell whether it was enlarged
+        """Seconds that fill a cut-off page, and a last second that can't be distinguished from them."""
+        is_hidden = not self.enlarges or self.leap > 0  # a wrong end_time hides whether a page was enlarged
         crowded = {time for time in self.times if self.times.count(time) >= self.limit and is_hidden}
         last_is_full = bool(self.times) and self.times.count(self.times[-1]) >= self.limit and not self.states_end
         return crowded | ({self.times[-1]} if last_is_full else set())
@@ -279,7 +281,7 @@ SERVERS = st.builds(
 
 
 def walked(server: ModelServer, start_time: int) -> tuple[list[int], int, int]:
-    """The ids in the order of delivery, the watermark, and the requests; never more than the bound."""
+    """The ids in the order of delivery, the watermark, and the number of requests, which is bounded."""
     walk, seen = Walk(start_time), []
     for requests in range(1, len(server.times) + 9 * (MAX_REPEATS + 1) + 3):
         answer = server.answer(walk.start_time)
@@ -293,7 +295,7 @@ def walked(server: ModelServer, start_time: int) -> tuple[list[int], int, int]:
 @settings(max_examples=400, deadline=None)
 @given(SERVERS, st.integers(T - 2, T + 9))
 def test_a_walk_sees_every_row_or_names_the_overfull_second(server: ModelServer, start_time: int) -> None:
-    """Bursts, repeats, absent flags, enlarged and pinned pages, all page sizes: every row, bounded requests, no loop."""
+    """Bursts, duplicates, absent flags, enlarged and pinned pages, all page sizes: bounded requests and no loop."""
     wanted = {n for n, time in enumerate(server.times) if time >= start_time}
     stuck = {time for time in server.overfull if time >= start_time}
     try:
@@ -301,7 +303,7 @@ def test_a_walk_sees_every_row_or_names_the_overfull_second(server: ModelServer,
     except OverfullSecondError as error:
         named = any(f"start_time={time}" in str(error) for time in stuck)
     except DataError:
-        named = server.leap > 0 and not server.states_end  # it says for ever that more follows
+        named = server.leap > 0 and not server.states_end  # it always claims that more rows follow
     else:
         named = None
         assert set(seen) == wanted

@@ -56,19 +56,19 @@ def test_a_deleted_breach_alone_makes_no_unsolved_ticket():
     assert ids_after(40, Clock(metric="resolution_time").add("breach", 9, deleted=True)) == []
 
 
-def test_clock_that_is_no_target_is_remembered():
+def test_a_clock_without_a_target_is_kept():
     assert ids_after(5, Clock().add("activate", 9)) == [1]
 
 
 @pytest.mark.parametrize(("days", "entered_on"), [(29, DAY), (32, DAY.plus(32))])
-def test_breach_finds_the_clock_as_long_as_it_is_remembered(days, entered_on):
+def test_a_breach_joins_its_clock_while_the_clock_is_kept(days, entered_on):
     clock = Clock().apply(9, 60).add("apply_sla", 10, sla=None).add("breach", 24 * days + 9)
     row = clock.target(DAY.plus(days))
     assert row["entered_at"] // 86_400 == entered_on.start // 86_400
     assert row["outcome"] == "breached_open"
 
 
-def test_forgetting_some_clocks_leaves_the_others_as_they_were():
+def test_dropping_some_clocks_does_not_change_the_others():
     clocks = [Clock(ticket_id=n, first_id=10 * n).apply(9, 60) for n in range(1, 6)]
     for clock in clocks[::2]:
         clock.add("fulfill", 10)
@@ -80,7 +80,7 @@ def test_forgetting_some_clocks_leaves_the_others_as_they_were():
     assert [(row["ticket_id"], row["outcome"]) for row in rows] == [(2, "active"), (4, "achieved"), (9, "active")]
 
 
-def test_id_in_both_is_the_days_event():
+def test_an_id_in_both_means_the_days_event():
     yesterday = clocks_by_day(Clock().apply(9, 60).add("breach", 10).add("fulfill", 11).events, DAY, DAY)[DAY]
     moved = Clock(first_id=2).add("breach", 30).events
     clocks = advance(yesterday, sla_events(raw_table(moved)), DAY.plus(1))

@@ -1,4 +1,4 @@
-"""Under which policy each figure is booked."""
+"""The policy under which each figure is counted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def counts(row):
     return {name: row[name] for name in (*COUNTS, "breached_tickets") if row[name]}
 
 
-def test_entry_breach_and_end_are_booked_under_the_policy_of_their_moment():
+def test_entry_breach_and_end_count_under_the_policy_of_their_time():
     clock = Clock().apply(9, 60, 11).apply(10, 60, 12).add("breach", 11).apply(12, 60, 13).add("fulfill", 13)
     assert {row["policy_id"]: counts(row) for row in summary_of(clock)} == {
         "11": {"targets_started": 1},
@@ -33,7 +33,7 @@ def test_entry_breach_and_end_are_booked_under_the_policy_of_their_moment():
     }
 
 
-def test_later_breach_rows_are_booked_under_the_policy_of_the_first():
+def test_later_breach_rows_count_under_the_policy_of_the_first():
     clock = Clock().apply(9, 60, 11).add("breach", 10).apply(11, 60, 12).add("breach", 30)
     assert {row["policy_id"]: counts(row) for row in summary_of(clock, day=DAY.plus(1))} == {
         "11": {"breach_events": 1},
@@ -86,7 +86,7 @@ def test_percentiles_are_linear_over_completed_breaches():
     assert (row["completed_breached"], row["breached_open_eod"]) == (4, 1)
 
 
-def test_title_is_that_of_the_newest_apply_of_the_policy_whatever_its_metric():
+def test_the_title_comes_from_the_policys_newest_apply_in_any_metric():
     old = Clock().apply(9, 60, title="Walnut")
     new = Clock(metric="agent_work_time", first_id=11).apply(9, 60, title="Standard")
     assert [row["policy_title"] for row in summary_of(old, new)] == ["Standard", "Standard"]
@@ -99,7 +99,7 @@ def test_every_row_has_the_provenance_and_a_day_without_targets_the_schema():
     assert [row[name] for name in ("as_of", "events_through", "history_from")] == [DAY.end, None, dt.date(2026, 3, 1)]
 
 
-def test_every_count_has_a_column_and_the_oracle_knows_those_of_every_release():
+def test_every_count_has_a_column_and_the_oracle_has_those_of_every_release():
     released = {column.name for column in released_columns(DAILY_SLA_BREACH_SUMMARY_TABLE)}
     assert COUNTS.keys() <= set(DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names)
     assert set(sla_oracle.FIGURES) == COUNTS.keys() & released

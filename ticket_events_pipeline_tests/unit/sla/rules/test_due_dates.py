@@ -35,7 +35,7 @@ def test_time_in_pause_is_not_counted():
     assert due_at(clock, 21) == at(20.25)
 
 
-def test_a_repeated_activate_starts_nothing_anew():
+def test_a_repeated_activate_does_not_restart_a_clock():
     assert due_at(started().add("activate", 9.75), 12) == at(10)
 
 
@@ -49,7 +49,7 @@ def test_a_changed_target_counts_from_the_same_start():
     assert due_at(started().apply(9.25, 180, policy=12), 9.5) == at(12)
 
 
-def test_it_may_be_before_as_of_if_zendesk_has_not_sent_the_breach_yet():
+def test_a_due_date_may_be_before_as_of_until_zendesk_sends_the_breach():
     assert due_at(started(), 23) == at(10)
 
 
@@ -77,7 +77,7 @@ UNFORESEEN = {
 
 
 @pytest.mark.parametrize("name", UNFORESEEN)
-def test_it_is_null_where_nothing_can_be_foreseen(name):
+def test_a_due_date_is_null_if_it_cannot_be_estimated(name):
     assert due_at(UNFORESEEN[name], 24) is None
 
 
@@ -86,7 +86,7 @@ def test_unnamed_hours_are_calendar_hours_as_in_rule_b5():
     assert due_at(Clock().add("activate", 9).add("apply_sla", 9, sla=sla), 9.5) == at(10)
 
 
-def test_each_of_several_clocks_has_its_own(tmp_path):
+def test_each_of_several_clocks_has_its_own_due_date(tmp_path):
     """Even with other clocks between them."""
     unshown = Clock(ticket_id=1, first_id=1).add("pause", 2).add("activate", 3)
     early = Clock(ticket_id=2, first_id=11).add("activate", 1).apply(1, 60 * 60)

@@ -1,4 +1,4 @@
-"""Rule 1: which rows of raw tables take part."""
+"""Rule 1: the rows of raw tables that count as SLA events."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def test_metric_shaped_rows_count_in_either_stream_and_audits_in_none():
     assert [has_metric_events(table) for table in (AUDITS, mixed, raw_table([breach()]))] == [False, True, True]
 
 
-def test_measure_row_shows_that_metric_events_come_but_takes_no_part():
+def test_a_measure_row_is_no_sla_event_but_shows_that_metric_events_arrive():
     measured = raw_table([breach(type="measure", instance_id=0)])
     assert has_metric_events(measured)
     assert ids(measured) == []
 
 
 @pytest.mark.parametrize("changes", [{"instance_id": 0}, {"instance_id": None}, {"type": "unheard_of"}, {"type": None}])
-def test_rows_without_instance_or_with_unknown_type_take_no_part(changes):
+def test_rows_without_instance_or_with_unknown_type_are_no_sla_events(changes):
     assert ids(raw_table([breach(**changes)])) == []
 
 
-def test_deleted_rows_are_dropped_but_for_breaches():
+def test_deleted_rows_other_than_breaches_are_dropped():
     rows = [breach(1, deleted=True), breach(2, type="fulfill", deleted=True), breach(3, type="apply_sla", deleted=True)]
     assert ids(raw_table(rows)) == [1]
 

@@ -18,7 +18,7 @@ def assert_row(row, **expected):
     assert {name: row[name] for name in expected} == expected
 
 
-def test_rule_2_order_in_one_second_is_by_rank_whatever_the_ids():
+def test_rule_2_order_in_one_second_is_by_rank_for_any_ids():
     clock = Clock().add("fulfill", 9).add("breach", 9).apply(9, 60).add("activate", 9)
     assert_row(
         clock.target(), outcome="breached", entered_by="policy", breached_at=at(9), fulfilled_at=at(9), overdue_seconds=0
@@ -192,7 +192,7 @@ def test_b5_changed_target_that_is_met_supersedes_the_breach():
     )
 
 
-def test_b5_changed_target_that_is_missed_does_not():
+def test_b5_changed_target_that_is_missed_does_not_supersede_the_breach():
     row = superseded_clock(status={"calendar": 91, "business": 0}).target()
     assert_row(row, outcome="breached", superseded=False, overdue_seconds=1800, overdue_clock_seconds=60)
 
@@ -202,7 +202,7 @@ def test_b5_business_minutes_hold_for_a_business_hours_target():
     assert_row(superseded_clock(business_hours=True, status=status).target(), outcome="achieved", superseded=True)
 
 
-def test_b5_without_update_status_it_stays_breached():
+def test_b5_without_update_status_the_target_stays_breached():
     assert_row(superseded_clock().target(), outcome="breached", superseded=False, overdue_clock_seconds=None)
 
 
@@ -372,7 +372,7 @@ def test_rule_9_every_clock_of_the_ticket_is_closed_and_none_of_another():
     assert [(row["ticket_id"], row["outcome"]) for row in rows] == [(1, "deleted"), (1, "deleted"), (2, "active")]
 
 
-def test_a_deletion_is_remembered_for_thirty_days():
+def test_a_deletion_is_kept_for_thirty_days():
     """Even for a ticket without clocks: a clock that starts within that time belongs to a deleted ticket."""
     for days, expected in ((29, None), (31, "active")):
         clock = Clock().ticket(12, "deleted").apply(12 + 24 * days, 60)
@@ -380,7 +380,7 @@ def test_a_deletion_is_remembered_for_thirty_days():
         assert (row and row["outcome"]) == expected
 
 
-def test_a_deleted_ticket_is_forgotten_after_thirty_days_even_if_unsolved():
+def test_a_deleted_ticket_is_dropped_after_thirty_days_even_if_unsolved():
     clock = Clock(metric="resolution_time").add("activate", 9).apply(9, 60).ticket(12, "deleted")
     by_day = clocks_by_day(clock.events, DAY, DAY.plus(31), audits=clock.audits)
     assert by_day[DAY.plus(29)].num_rows > 0
@@ -411,7 +411,7 @@ def test_rule_10_less_than_a_minute_beyond_the_target_is_rounding():
     assert_row(clock.target(), outcome="achieved", is_contradicted=False)
 
 
-def test_rule_10_without_a_target_or_a_duration_there_is_no_verdict():
+def test_rule_10_without_a_target_or_a_duration_there_is_no_contradiction():
     assert_row(
         Clock().apply(9, None).add("fulfill", 11).add("update_status", 11, status={"calendar": 9}).target(),
         is_contradicted=False,

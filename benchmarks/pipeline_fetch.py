@@ -1,6 +1,6 @@
-"""One pass of this pipeline, as the assets make it, without Dagster.
+"""One fetch of this pipeline, as the assets make it, without Dagster.
 
-python benchmarks/pipeline_pass.py URL STREAM FIRST LAST ROOT [--comments]     (days as YYYY-MM-DD; URL none: imports alone)
+python benchmarks/pipeline_fetch.py URL STREAM FIRST LAST ROOT [--comments]     (days as YYYY-MM-DD; URL none: imports alone)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 
 
 def main(url: str, stream: str, first: str, last: str, root: str, *, comments: bool) -> None:
-    """Fetch the days and print what stands."""
+    """Fetch the days and print what is stored."""
     days = [Day.parse(first)]
     while str(days[-1]) != last:
         days.append(days[-1].plus(1))

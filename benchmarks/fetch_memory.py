@@ -1,8 +1,8 @@
-"""How much memory a day takes: one pass over a day of N audits with comments, in a process of its own.
+"""How much memory a day takes: one fetch of a day of N audits with comments, in a process of its own.
 
-    python benchmarks/pass_memory.py [ROWS ...]     prints a row of a Markdown table for each
+    python benchmarks/fetch_memory.py [ROWS ...]     prints a row of a Markdown table for each
 
-`bare` is a process that has only imported what a pass needs; `dagster` is `dagster asset materialize` of the same day.
+`bare` is a process that has only imported what a fetch needs; `dagster` is `dagster asset materialize` of the same day.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pathlib import Path
 from measuring import measured
 from page_server import serving
 
-PASS = str(Path(__file__).with_name("pipeline_pass.py"))
+FETCH = str(Path(__file__).with_name("pipeline_fetch.py"))
 DAY = "2026-03-02"
 
 
 def peak_mb_of_tree(process: subprocess.Popen[str]) -> int:
-    """The largest resident set of any one process of the tree, by looking now and then."""
+    """The largest resident set of any one process of the tree, sampled now and then."""
     peak = 0
     while process.poll() is None:
         listed = subprocess.run(["ps", "-eo", "pid,ppid,rss"], capture_output=True, text=True, check=True).stdout
@@ -38,8 +38,8 @@ def peak_mb_of_tree(process: subprocess.Popen[str]) -> int:
 
 
 def bare(url: str, root: str) -> tuple[int, int]:
-    """(peak MB, rows) of a pass without Dagster."""
-    run = measured([sys.executable, PASS, url, "ticket_events", DAY, DAY, root, "--comments"])
+    """(peak MB, rows) of a fetch without Dagster."""
+    run = measured([sys.executable, FETCH, url, "ticket_events", DAY, DAY, root, "--comments"])
     rows = re.search(r"^rows (\d+)", run.output, re.MULTILINE)
     return run.peak_mb, int(rows[1]) if rows else 0
 
@@ -58,7 +58,7 @@ def through_dagster(url: str, root: str, home: str) -> int:
 
 def main(sizes: list[int]) -> None:
     """Print the table."""
-    print("| audits in the day | imports alone, MB | a pass, MB | through Dagster, MB | file, MB | seconds of the pass |")
+    print("| audits in the day | imports alone, MB | a fetch, MB | through Dagster, MB | file, MB | seconds of the fetch |")
     print("|---|---|---|---|---|---|")
     for rows in sizes:
         with tempfile.TemporaryDirectory() as folder, serving("ticket_events", rows, comment_bytes=2000) as url:
