@@ -456,7 +456,7 @@ def test_a_fetch_of_days_after_those_that_a_killed_fetch_read_starts_anew(big_da
 
 
 def test_the_journal_files_of_a_live_fetch_are_left_alone(big_day, tmp_path):
-    """Even if they look old: the fetch may wait for its quota."""
+    """They may look old, since the fetch may wait for its quota."""
     with client_at(big_day.base_url, clock=clock) as client:
 
         class Slow:
@@ -639,7 +639,7 @@ def test_the_later_watermark_of_two_journal_files_of_one_number_is_resumed(tmp_p
 
 
 def test_a_fetch_does_not_change_the_journal_files_of_its_new_holder(tmp_path):
-    """Not even those of the same number, when it resumes."""
+    """This includes files of the same number, after it resumes."""
     store = FolderStore(tmp_path)
     first, new_holder = (Journal(store, METRIC, ownership_of(DAY), fetch_id="dead") for _ in range(2))
     for journal in (first, new_holder, new_holder):

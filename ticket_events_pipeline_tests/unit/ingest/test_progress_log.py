@@ -42,7 +42,7 @@ def middle(share: float) -> int:
 
 
 def test_the_log_states_the_range_before_the_first_page() -> None:
-    """With a forecast, if there is one, and its basis."""
+    """The line includes a forecast, if there is one, and its basis."""
     assert Run().log == ["ticket_events: reading 2026-03-01 to 2026-03-10 (10 days of UTC)"]
     expected = RowsEstimate(118_000, "as on 28 stored days, 2026-02-01 to 2026-02-28")
     assert Run(expected=expected, requests_per_minute=10).log == [
@@ -52,7 +52,7 @@ def test_the_log_states_the_range_before_the_first_page() -> None:
 
 
 def test_progress_is_logged_every_half_minute_and_at_the_end() -> None:
-    """Not with every page."""
+    """There is no line for every page."""
     run = Run()
     run.page(middle(0.1), seconds=29)
     assert len(run.log) == 1
@@ -85,7 +85,7 @@ def test_a_resumed_fetch_estimates_from_its_own_pages() -> None:
 
 
 def test_a_range_into_the_future_ends_now() -> None:
-    """By the server time."""
+    """Now is the server time."""
     run = Run(at_end_of_server=middle(0.5))
     run.page(middle(0.25), seconds=60)
     assert "50% of the time range" in run.log[-1]

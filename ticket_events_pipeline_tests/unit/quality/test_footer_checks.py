@@ -98,7 +98,7 @@ def test_the_first_second_belongs_to_the_day_and_the_next_midnight_does_not(tmp_
 
 @pytest.mark.parametrize("disordered", [500, ROWS_PER_BATCH])
 def test_the_rows_of_a_large_day_are_in_order_across_batches(tmp_path, disordered):
-    """Also at the border of two batches."""
+    """This includes the border of two batches."""
     times = [START + number for number in range(2 * ROWS_PER_BATCH)]
     assert with_a_page_over_it(tmp_path, times) == {}
     times[disordered] = times[disordered - 1] - 1

@@ -131,7 +131,7 @@ def test_rows_changed_together_with_their_hash_contradict_the_ledger(root):
 
 
 def test_an_event_on_two_days_is_named_with_both(root):
-    """As after a fetch of an event with a new time: each file is whole by itself."""
+    """A fetch of an event with a new time leaves such files: each one is whole by itself."""
     moved = read_partition(FolderStore(root), METRIC, DAY).slice(7, 1).to_pylist()[0]
     other = DAY.plus(3)
 

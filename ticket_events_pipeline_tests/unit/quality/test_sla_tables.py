@@ -185,7 +185,7 @@ def test_an_unusable_file_is_reported_with_its_asset_and_raises_nothing(root, as
 
 
 def test_a_summary_of_other_events_than_its_targets_is_reported(root):
-    """As after a run that was killed between the two."""
+    """A run that is killed between the two leaves such files."""
     rewrite(root, TARGETS, MIDDLE, footer=lambda old: {**old, "made_from_ticket_metric_events": "another complete"})
     assert check(counts_match_targets, root)[MIDDLE].startswith(f"{SUMMARY} was made from other events than {TARGETS}")
 
@@ -258,7 +258,7 @@ def test_a_day_that_waits_to_be_made_again_is_skipped_and_adds_up_afterwards(roo
 
 
 def test_a_day_before_whose_sla_clocks_are_newer_than_its_summary_is_no_baseline(root):
-    """As after a run that was killed between the two: the same clocks, as of an earlier reading."""
+    """A run that is killed between the two leaves such files: the same clocks, as of an earlier fetch."""
     rewrite(root, SUMMARY, MIDDLE, footer=lambda old: {**old, "made_from_ticket_events": "another"})
     assert check(open_targets_add_up, root)[AFTER] == "(the day before was made again since, and this day was not yet)"
 

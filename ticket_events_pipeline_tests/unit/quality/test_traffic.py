@@ -211,7 +211,7 @@ def test_an_account_without_slas_is_no_broken_feed(tmp_path):
 
 
 def test_a_weekend_without_new_tickets_is_green_if_weekends_never_have_any(tmp_path):
-    """Although every other day of the week has some."""
+    """Every other day of the week has new tickets."""
     sunday = TUESDAY.plus(-2)
     usual_traffic(tmp_path, day=sunday, applies=0, others=600)
     for day in days_between(sunday.plus(-6), sunday.plus(-1)):

@@ -305,7 +305,7 @@ def test_without_a_valid_file_the_history_begins_after_the_newest_gap(root, righ
 
 @pytest.mark.parametrize("gone_too", [MIDDLE, MIDDLE + 2])
 def test_without_the_events_of_a_lost_day_the_history_begins_after_it(root, right, gone_too):
-    """As after a day was deleted in every asset on request."""
+    """The deletion of a day in every asset on request leaves such a root."""
     removed(root, CLOCKS, DAYS[MIDDLE])
     removed(root, METRIC, DAYS[gone_too])
     assert_history_begins_after(root, right, DAYS[MIDDLE])
@@ -430,7 +430,7 @@ def test_targets_of_a_day_of_an_earlier_version_can_be_made_again(root, right):
 
 @pytest.mark.parametrize("is_open", [True, False])
 def test_a_ticket_whose_only_event_moved_is_dropped_from_the_files(tmp_path, is_open):
-    """Whether it is in the newest file or, being closed, in an older one."""
+    """The ticket is in the newest file or, if it is closed, in an older one."""
     days = [FIRST.plus(offset) for offset in range(4)]
     first = Clock(1).apply(9, 60) if is_open else Clock(1).add("activate", 9)
     for day, events in zip(days, [first.events, [], Clock(2).apply(57, 60).events, []], strict=True):

@@ -67,7 +67,7 @@ def test_a_block_is_not_blamed_on_the_credentials(what, block):
 
 @pytest.mark.parametrize("what", list(KINDS))
 def test_a_403_in_json_is_about_the_user(what):
-    """Also behind Cloudflare, as all of Zendesk's responses are."""
+    """This holds behind Cloudflare too, as all of Zendesk's responses are."""
     body = {"error": "Forbidden", "description": "You do not have access: IP 10.0.0.1, error code: 1020"}
     kind = {"export": ForbiddenError, "grant": AuthenticationError}[what]
     message = refusal_of(what, 403, CLOUDFLARE, body, kind=kind, match="Forbidden: You do not have access")
@@ -263,7 +263,7 @@ def test_a_permanent_error_in_a_200_is_not_retried(what, body, kind):
 @pytest.mark.parametrize("code", ["InternalError", "upstream_unavailable", "DatabaseConflict", "InvalidValue", "Oops"])
 @pytest.mark.parametrize("what", list(KINDS))
 def test_a_temporary_error_in_a_200_is_retried(what, code):
-    """Also an unknown error: a backfill that stops for a brief gateway error costs more than twelve requests."""
+    """An unknown error is retried too: a backfill that stops for a brief gateway error costs more than twelve requests."""
     grant = [(200, {}, {"access_token": "t"})] if what == "grant" else []
     failed = (200, DATED, {"error": code, "description": "invalid, forbidden and not found"})
     with bench(failed, *grant, last_page(1), credentials=KINDS[what]) as made:

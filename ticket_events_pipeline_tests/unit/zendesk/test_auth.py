@@ -133,7 +133,7 @@ def test_a_token_of_unknown_lifetime_is_renewed_before_the_requested_lifetime_en
 
 
 def test_the_lifetime_in_the_response_overrides_the_requested_one() -> None:
-    """Also if it is a text."""
+    """It may be a number or a text."""
     grants: list[Item] = [(200, {}, {"access_token": f"t{n}", "expires_in": "400"}) for n in (1, 2)]
     with bench(grants[0], last_page(), grants[1], last_page(), credentials=ClientCredentials("id", SECRET)) as b:
         b.walk()

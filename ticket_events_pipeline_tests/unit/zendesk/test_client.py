@@ -60,7 +60,7 @@ def test_comments_are_requested_only_if_configured() -> None:
 
 
 def test_the_support_type_scope_is_sent_with_every_request_for_ticket_events() -> None:
-    """Also with the request that checks credentials."""
+    """This includes the request that checks credentials."""
     with bench(last_page(), last_page(), support_type_scope="ai_agent") as b:
         b.walk()
         b.client.check()

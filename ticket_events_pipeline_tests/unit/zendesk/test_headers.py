@@ -74,13 +74,13 @@ def test_observed_quota_headers() -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "nan", "inf", "Mon, 99 Foo 2020", "Fri, 31 Dec 99999 23:59:59 GMT"])
 def test_unreadable_times_are_missing_times(text: str) -> None:
-    """Headers never raise."""
+    """Header values never raise an error."""
     assert server_time({"Date": text}) is None
     assert retry_after_seconds({"Retry-After": text}) is None
 
 
 def test_a_retry_date_in_the_past_is_now() -> None:
-    """No negative waits."""
+    """A wait is never negative."""
     dates = {"Retry-After": formatdate(T - 9, usegmt=True), "Date": formatdate(T, usegmt=True)}
     assert retry_after_seconds(dates) == 0
     assert retry_after_seconds({"Retry-After": "-3"}) == 0

@@ -88,7 +88,7 @@ def test_without_headers_requests_are_spread_over_the_minute() -> None:
 
 
 def test_a_fetch_of_three_pages_does_not_wait() -> None:
-    """At ten requests a minute."""
+    """The pace is ten requests a minute."""
     shared = TwoProcesses(10)
     assert [seconds(shared.one) for _ in range(4)] == [0, 0, 0, 4.1]
 
@@ -160,7 +160,7 @@ def test_without_headers_requests_in_flight_count_too() -> None:
 
 
 def test_after_a_reset_one_request_goes_and_the_others_wait_for_its_answer() -> None:
-    """Also at the start. Only the server knows whether its window slides."""
+    """The same applies at the start. Only the server knows whether its window slides."""
     shared = TwoProcesses(100)
     for _ in range(2):
         asking = sent(shared.one)
@@ -239,7 +239,7 @@ def test_an_answer_to_a_request_from_before_a_refusal_does_not_end_the_wait() ->
 
 
 def test_a_clock_that_was_set_back_adds_no_long_wait() -> None:
-    """By hours: the shared state is dropped. By seconds, as clocks of machines differ: the wait grows by the difference."""
+    """After a step of hours the shared state is dropped; a step of seconds extends the wait by as much."""
     for back, wait in ((7200, 0), (3, 34)):
         shared = TwoProcesses()
         shared.answer("total=10; remaining=0; resets=30")
@@ -252,7 +252,7 @@ def test_a_clock_that_was_set_back_adds_no_long_wait() -> None:
 
 
 def test_a_dead_process_holds_its_claim_for_one_window_at_most() -> None:
-    """Whether its request was the first one or the last one of a window."""
+    """Its request may have been the first one or the last one of a window."""
     shared = TwoProcesses()
     sent(shared.one)
     assert seconds(shared.other) == 0.3
@@ -282,7 +282,7 @@ def test_with_plenty_left_requests_change_no_shared_file() -> None:
 
 @pytest.mark.parametrize(("header", "status", "wait"), [("", 429, 60), ("total=5000; remaining=0; resets=9", 200, 10)])
 def test_plenty_left_ends_with_a_refusal_or_an_empty_quota(header: str, status: int, wait: float) -> None:
-    """Also for the requests that were in flight then."""
+    """This applies to the requests that were in flight then, too."""
     shared = TwoProcesses()
     shared.answer("total=5000; remaining=4999; resets=9")
     first, second = sent(shared.one), sent(shared.one)
@@ -408,14 +408,14 @@ def waiting(content: bytes | None) -> float:
     ids=repr,
 )
 def test_a_state_of_another_version_or_damaged_counts_as_nothing_known(content: bytes) -> None:
-    """Also one with moments that lie too far ahead."""
+    """This includes a state with times too far in the future."""
     assert waiting(after(lambda fields: None)) == 30
     assert waiting(content) == 0
 
 
 @given(st.binary(max_size=200) | st.recursive(st.none() | st.floats() | st.integers() | st.text(), st.lists).map(json.dumps))
 def test_any_bytes_in_the_shared_file_are_replaced(content: bytes | str) -> None:
-    """By the next answer."""
+    """The next response replaces them."""
     shared = TwoProcesses()
     shared.exchange(lambda _: content if isinstance(content, bytes) else content.encode())
     shared.answer("total=10; remaining=0; resets=3")

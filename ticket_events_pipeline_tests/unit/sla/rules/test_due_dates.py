@@ -87,7 +87,7 @@ def test_unnamed_hours_are_calendar_hours_as_in_rule_b5():
 
 
 def test_each_of_several_clocks_has_its_own_due_date(tmp_path):
-    """Even with other clocks between them."""
+    """There are other clocks between them."""
     unshown = Clock(ticket_id=1, first_id=1).add("pause", 2).add("activate", 3)
     early = Clock(ticket_id=2, first_id=11).add("activate", 1).apply(1, 60 * 60)
     paused = Clock(ticket_id=3, first_id=21).add("activate", 4).apply(4, 60).add("pause", 4.5)
