@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.quality.against_api import compare_with_api, draw_sample
-from ticket_events_pipeline.sandbox.rows import TICKET_METRIC_EVENTS, RecordedAccount
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.streams import STREAMS
@@ -28,6 +28,7 @@ from ticket_events_pipeline_tests.support.quality_cases import (
     running_servers,
     streams,
 )
+from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ OURS, THEIRS = "ticket_events_pipeline", "another_location"
 WORKER = """
 import sys
 import dagster as dg
+from ticket_events_pipeline.defs.run_process import mark_run
 with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
     for line in sys.stdin:
         mark_run(instance, line.strip())

@@ -162,6 +162,8 @@ def test_a_file_is_collected_in_private(s3, store, tmp_path, monkeypatch):
 
 FULL_DISK = """
 import resource, sys
+from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.storage.open_store import open_store
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 try:
     with open_store(sys.argv[1]).writer("big") as file:
@@ -432,6 +434,8 @@ def test_credentials_that_cannot_be_renewed_are_reported(s3, s3_root, tmp_path):
 WITHOUT = """
 import json, sys
 sys.modules.update({name: None for name in json.loads(sys.argv[2])})
+from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.storage.open_store import open_store
 try:
     store = open_store(sys.argv[1])
 except UsageError as error:

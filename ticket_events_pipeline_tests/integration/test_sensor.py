@@ -8,8 +8,8 @@ import pytest
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import SCOPE, defs
 from ticket_events_pipeline.defs.runs import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG, range_tags
-from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TransientError
+from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.events import event
@@ -318,7 +318,7 @@ def test_an_unreachable_file_is_named_and_blocks_only_the_days_that_need_it(made
     for day in (DAYS[0], DAYS[-1]):
         remove(made, "daily_sla_breach_summary", day)
     with monkeypatch.context() as patched:
-        patched.setattr(AccountScope, "store", lambda _: Refusing(made.root))
+        patched.setattr(Pipeline, "store", property(lambda _: Refusing(made.root)))
         for _ in range(2):
             assert requested(made.tick()) == [(DAYS[0], DAYS[0])]
         path = made.root / "sla_clocks" / f"date={DAYS[1]}" / "sla_clocks.parquet"

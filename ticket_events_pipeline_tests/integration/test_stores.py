@@ -201,6 +201,7 @@ def test_no_change_is_lost_among_threads(place, store):
 
 COUNTING = """
 import sys
+from ticket_events_pipeline.storage.open_store import open_store
 store = open_store(sys.argv[1])
 sys.stdin.read(1)
 for _ in range(25):

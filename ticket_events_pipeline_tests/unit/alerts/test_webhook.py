@@ -162,9 +162,10 @@ def test_nothing_of_the_url_is_returned_logged_warned_or_printed(answer, caplog,
     assert "/services/" not in written
 
 
-def test_other_threads_keep_logging(caplog):
+def test_other_threads_keep_logging(caplog, monkeypatch):
     caplog.set_level(logging.DEBUG)
     logger = logging.getLogger("urllib3.connectionpool")
+    monkeypatch.setattr(logger, "disabled", False)  # a logging configuration of an earlier test may have disabled it
     heard = []
 
     def answer(_):
