@@ -18,7 +18,7 @@ from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.quality.schema_drift import find_oddities
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.raw_files import put_raw_table
@@ -202,6 +202,7 @@ def test_deleted_is_read_in_every_spelling_even_from_extra_of_old_files(tmp_path
     if schema_version == 1:
         place = table.column_names.index("deleted")
         table = table.set_column(place, table.schema.field(place), pa.array([False] * 3))
+        table = table.select(TABLES["ticket_metric_events"].at(schema_version).names)
     footer = {"schema_version": str(schema_version)}
     put_raw_table(tmp_path, table, "ticket_metric_events", day, read_to=day.end + HOUR, more_footer=footer)
     make_sla_days(tmp_path, day, day)
