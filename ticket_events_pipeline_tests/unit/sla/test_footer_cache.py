@@ -10,7 +10,7 @@ import pytest
 from ticket_events_pipeline.day import days_between, wall_clock
 from ticket_events_pipeline.errors import DamagedFileError, TransientError, UsageError
 from ticket_events_pipeline.sla import footer_cache
-from ticket_events_pipeline.sla.footer_cache import CACHE, TABLES, FooterCache
+from ticket_events_pipeline.sla.footer_cache import CACHE, SLA_TABLES, TABLES, FooterCache
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS
 from ticket_events_pipeline.sla.staleness import compare, stale_ranges
 from ticket_events_pipeline.storage.folder_store import FolderStore
@@ -24,7 +24,7 @@ FIRST = Clock.DAY
 DAYS = days_between(FIRST, FIRST.plus(2))
 EVENTS = [*Clock(1).apply(2, 60).events, *Clock(2, first_id=50).apply(30, 60).events]
 FILES = 4 * len(DAYS)
-SLA = TABLES[2:]
+SLA = SLA_TABLES
 
 
 class CountedStore(FolderStore):

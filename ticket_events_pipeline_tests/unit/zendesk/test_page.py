@@ -17,7 +17,6 @@ from ticket_events_pipeline.errors import (
     ForbiddenError,
     RequestRefusedError,
 )
-from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.answers import Busy, Overtaxed, RateLimited, Retryable, TooRecent, Unreadable
 from ticket_events_pipeline.zendesk.headers import QuotaHeader
 from ticket_events_pipeline.zendesk.page import EventPage, PageRequest, decode_page
@@ -81,7 +80,6 @@ def test_the_documented_metric_events_page() -> None:
 
 def test_requests_have_only_the_documented_parameters() -> None:
     """Path and query of both streams."""
-    assert STREAMS == {"ticket_events": TICKET_EVENTS, "ticket_metric_events": TICKET_METRIC_EVENTS}
     assert (TICKET_EVENTS.lag_seconds, TICKET_METRIC_EVENTS.lag_seconds) == (120, 300)
     asked = PageRequest(TICKET_EVENTS, T, per_page=50, include_comments=True)
     assert asked.path == "/api/v2/incremental/ticket_events"
