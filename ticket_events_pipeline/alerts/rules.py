@@ -1,4 +1,4 @@
-"""Which facts are worth an alert now. A fact is a value; `slack` turns it into text.
+"""Which facts are worth an alert now. A fact is a value; `message` turns it into text.
 
 A fact is identified by its subject and level. Breaches of a metric on a day have levels, at the threshold and at each doubling
 of it, so that a bad day is posted a few times and not at every tick; every other fact has one level. A day has the same

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -49,7 +50,7 @@ class Answer:
     wait_seconds: float | None = None
 
 
-def post(url: str, payload: Mapping[str, str], *, total_seconds: float = TOTAL_SECONDS) -> Answer:
+def post(url: str, payload: Mapping[str, Any], *, total_seconds: float = TOTAL_SECONDS) -> Answer:
     """Send the message once; never raises, follows no redirect.
 
     After a timeout, the message may still have arrived.
@@ -62,7 +63,7 @@ def post(url: str, payload: Mapping[str, str], *, total_seconds: float = TOTAL_S
     return answers[0] if answers else _late(total_seconds)
 
 
-def _attempt(url: str, payload: Mapping[str, str], seconds: float) -> Answer:
+def _attempt(url: str, payload: Mapping[str, Any], seconds: float) -> Answer:
     try:
         with _unlogged():
             return _send(url, payload, seconds)
@@ -74,7 +75,7 @@ def _attempt(url: str, payload: Mapping[str, str], seconds: float) -> Answer:
         return Answer(is_accepted=False, reason=f"can't be sent ({type(error).__name__})")
 
 
-def _send(url: str, payload: Mapping[str, str], seconds: float) -> Answer:
+def _send(url: str, payload: Mapping[str, Any], seconds: float) -> Answer:
     socket_seconds = min(seconds, _SOCKET_SECONDS)
     with OneHostSession(connect_seconds=socket_seconds, read_seconds=socket_seconds, exchange_seconds=seconds) as session:
         session.trust_env = not is_loopback(urlsplit(url).hostname or "")  # a proxy has no business with the loopback

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from ticket_events_pipeline.alerts import slack
+from ticket_events_pipeline.alerts.chats import chat_of
+from ticket_events_pipeline.alerts.message import Context, payload
 from ticket_events_pipeline.alerts.observe import DayState, FailedRun, MetricState, Observed
 from ticket_events_pipeline.alerts.settings import AlertSettings
 from ticket_events_pipeline.alerts.state import AlertState, tick
@@ -40,8 +41,9 @@ class Desk:
     summary: str = ""
 
     def post(self, news):
-        context = slack.Context("acme", "UTC", self.settings.dagster_url, "daily_sla_breach_summary")
-        text = slack.payload(news, context)["text"]
+        chat = chat_of(self.settings.webhook)
+        context = Context("acme", "UTC", self.settings.dagster_url, "daily_sla_breach_summary", chat)
+        text = payload(news, context)["text"]
         self.posted.append(text)
         if self.answer.is_accepted:
             self.accepted.append(text)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from ticket_events_pipeline.alerts import slack
+from ticket_events_pipeline.alerts.chats import chat_of
+from ticket_events_pipeline.alerts.message import Context, payload
 from ticket_events_pipeline.alerts.observe import Observed, reading_times, summarised_days
 from ticket_events_pipeline.alerts.settings import AlertSettings, alert_settings
 from ticket_events_pipeline.alerts.state import AlertState, tick
@@ -49,8 +50,14 @@ def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, settings
     state = AlertState.parse(context.cursor)
     problems: list[str] = []
     observed = _observe(context, scope, now, problems, is_posted=state.has_posted)
-    about = slack.Context(_account(scope), scope.timezone, settings.dagster_url, "/".join(scope.key(SUMMARY).path))
-    ticked = tick(state, observed, settings, post=lambda news: post(settings.webhook, slack.payload(news, about)))
+    about = Context(
+        account=_account(scope),
+        timezone=scope.timezone,
+        dagster_url=settings.dagster_url,
+        summary_path="/".join(scope.key(SUMMARY).path),
+        chat=chat_of(settings.webhook),
+    )
+    ticked = tick(state, observed, settings, post=lambda news: post(settings.webhook, payload(news, about)))
     summary = "\n".join([ticked.summary, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
     return dg.SensorResult(skip_reason=summary, cursor=ticked.state.to_cursor())
 

@@ -1,12 +1,12 @@
-"""The texts of Slack messages, in which text of the account is shown literally."""
+"""The texts of messages, in which text of the account is shown literally."""
 
 import re
 from dataclasses import replace
 
 import pytest
 
+from ticket_events_pipeline.alerts.message import LONGEST_TEXT
 from ticket_events_pipeline.alerts.observe import DayState, FailedRun, MetricState
-from ticket_events_pipeline.alerts.slack import LONGEST_TEXT
 from ticket_events_pipeline.text import slack_code
 from ticket_events_pipeline_tests.support.alert_desk import DAY, HOUR, NOON, SETTINGS, Desk, day, run, started_desk
 
