@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Shared machines stall for seconds: how long an example took says nothing about the code.
@@ -17,3 +18,20 @@ for _name in [name for name in os.environ if name.startswith(("ZENDESK_", "TICKE
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: commands under test could not be interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def servers():
+    """Sandbox servers of accounts drawn at random."""
+    from ticket_events_pipeline_tests.support.quality_cases import running_servers  # most tests don't need it
+
+    with running_servers() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def many_pages(tmp_path_factory):
+    """A root with days of many pages."""
+    from ticket_events_pipeline_tests.support.quality_cases import days_of_many_pages  # most tests don't need it
+
+    return days_of_many_pages(tmp_path_factory.mktemp("pages"))

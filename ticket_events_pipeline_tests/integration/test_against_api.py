@@ -4,7 +4,6 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,22 +23,9 @@ from ticket_events_pipeline_tests.support.quality_cases import (
     NOON,
     account,
     clock,
-    days_of_many_pages,
-    running_servers,
     streams,
 )
 from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
-
-
-@pytest.fixture(scope="module")
-def servers():
-    with running_servers() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def many_pages(tmp_path_factory):
-    return days_of_many_pages(tmp_path_factory.mktemp("pages"))
 
 
 def compared(server, root, days, *, size=1000, seed=1, stream=METRIC):

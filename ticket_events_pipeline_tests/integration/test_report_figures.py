@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from dataclasses import astuple, fields, replace
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BRE
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline_tests.support.damages import rewrite, without_estimates
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
+from ticket_events_pipeline_tests.support.file_contents import CountingStore
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import all_audits, all_events, make_sla_days, put_raw_day, sla_root
 
@@ -376,18 +376,6 @@ def test_figures_alone_leave_the_tickets_blank(root, reports):
         name: tuple(replace(line, ticket=TicketFacts()) for line in getattr(whole, name)) for name in ("late", "next_breaches")
     }
     assert report == replace(whole, **blank)
-
-
-class CountingStore(FolderStore):
-    """Remembers how often each file was opened."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.opened: Counter[str] = Counter()
-
-    def reader(self, path: str):
-        self.opened[path] += 1
-        return super().reader(path)
 
 
 def late_clocks(days: list[Day]):

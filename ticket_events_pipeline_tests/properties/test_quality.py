@@ -8,7 +8,6 @@ from pathlib import Path
 from shutil import copytree
 
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,22 +30,9 @@ from ticket_events_pipeline_tests.support.quality_cases import (
     METRIC,
     account,
     clock,
-    days_of_many_pages,
     named,
-    running_servers,
     streams,
 )
-
-
-@pytest.fixture(scope="module")
-def servers():
-    with running_servers() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def many_pages(tmp_path_factory):
-    return days_of_many_pages(tmp_path_factory.mktemp("pages"))
 
 
 def findings_of(day):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from ticket_events_pipeline.report.tickets import LOOK_BACK_DAYS, TicketFactsRea
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
+from ticket_events_pipeline_tests.support.file_contents import CountingStore
 
 DAY = Day.parse("2026-03-20")
 NOTHING = TicketFacts()
@@ -228,18 +228,6 @@ def test_contiguous_days_give_what_a_simple_reader_finds(tmp_path_factory, drawn
         assert reader.facts(day, wanted, expected=expected) == {
             ticket_id: plain_facts(audits, day, ticket_id) for ticket_id in wanted
         }
-
-
-class CountingStore(FolderStore):
-    """Remembers how often each file was opened."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.opened: Counter[str] = Counter()
-
-    def reader(self, path: str):
-        self.opened[path] += 1
-        return super().reader(path)
 
 
 def test_followed_and_expected_tickets_cost_one_file_a_day(tmp_path):
