@@ -73,6 +73,6 @@ def test_a_file_of_another_day_or_stream_is_not_used(tmp_path, stream, of):
         raw_state(store, METRIC, DAY)
     with pytest.raises(DamagedFileError, match=problem):
         read_raw(store, DAY)
-    assert not CompleteFiles().is_whole(store, METRIC, DAY, "1")
+    assert not CompleteFiles().is_complete(store, METRIC, DAY, "1")
     put_raw_day(tmp_path, [], DAY)
-    assert CompleteFiles().is_whole(store, METRIC, DAY, "2")
+    assert CompleteFiles().is_complete(store, METRIC, DAY, "2")
