@@ -16,7 +16,7 @@ from ticket_events_pipeline.alerts.observe import DayState, FailedRun
 from ticket_events_pipeline.alerts.rules import Content, LowRate, NewBreaches, ResumedStream, StalledStream
 from ticket_events_pipeline.alerts.state import News
 from ticket_events_pipeline.sla.build import TARGETS
-from ticket_events_pipeline.text import duration_text, zoned_text
+from ticket_events_pipeline.text import duration_text, plural, zoned_text
 
 LONGEST_TEXT = 3500
 """Characters of a message. Slack advises 4,000 at most and cuts at 40,000."""
@@ -63,10 +63,14 @@ def payload(news: News, context: Context) -> Mapping[str, Any]:
 
 
 def _footer(news: News, context: Context) -> list[str]:
-    if news.undelivered_since is None:
-        return []
-    since = zoned_text(news.undelivered_since, context.timezone)
-    return [f"Late: the webhook accepted nothing since {since}. What was true only in between is not listed."]
+    lines = []
+    if news.undelivered_since is not None:
+        lines.append(f"Late: the webhook accepted nothing since {zoned_text(news.undelivered_since, context.timezone)}.")
+    if news.missed:
+        lines.append(
+            f"{plural(news.missed, 'more alert')} can't be listed any more: see the failed runs and reports since then."
+        )
+    return lines
 
 
 def _line(content: Content, context: Context) -> str:

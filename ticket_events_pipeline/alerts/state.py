@@ -1,7 +1,8 @@
 """What was posted, what is pending, and when the webhook is tried again: the state between two ticks, kept in the cursor.
 
-A fact that is true and was not posted is pending; so only what was posted has to be remembered. The state is bounded, whatever
-the account does, and the webhook's URL is not in it. A process that dies between the webhook's answer and the storing of the
+A fact that is true and was not posted is pending. Of pending facts only their subjects are kept: those that stop being true
+before the webhook is back are counted in the next message. The state is bounded, whatever the account does, and the webhook's
+URL is not in it. A process that dies between the webhook's answer and the storing of the
 cursor posts once more: HTTP gives no more than at-least-once.
 """
 
@@ -79,10 +80,17 @@ class Outage:
 
 @dataclass(frozen=True)
 class News:
-    """What one message holds: the pending facts, and since when nothing could be posted (None if the webhook works)."""
+    """What one message holds.
+
+    Attributes:
+        facts: the pending facts.
+        undelivered_since: since when nothing could be posted, epoch seconds; None if the webhook works.
+        missed: how many facts were pending and are no longer true.
+    """
 
     facts: tuple[Fact, ...]
     undelivered_since: int | None
+    missed: int = 0
 
 
 Post = Callable[[News], "Answer"]
@@ -95,12 +103,16 @@ class AlertState:
     Attributes:
         posted: by subject.
         outage: None while the webhook works.
+        waiting: subjects that are pending since an earlier tick.
+        missed: pending facts that are no longer known by their subject.
         is_new: there is no earlier tick: past facts count as posted.
     """
 
     posted: dict[str, Posted] = field(default_factory=dict)
     outage: Outage | None = None
     is_new: bool = False
+    waiting: frozenset[str] = frozenset()
+    missed: int = 0
 
     @classmethod
     def parse(cls, cursor: str | None) -> Self:
@@ -109,7 +121,8 @@ class AlertState:
             read = json.loads(cursor or "")
             posted = {subject: _checked(Posted(level, at)) for subject, (level, at) in _posted_entries(read).items()}
             outage = None if read["outage"] is None else _checked(Outage(**read["outage"]))
-            return cls(posted, outage)
+            waiting, missed = _waiting_entries(read)
+            return _checked(cls(posted, outage, waiting=waiting, missed=missed))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return cls(is_new=True)
 
@@ -117,7 +130,8 @@ class AlertState:
         """The state as JSON."""
         posted = {subject: [item.level, item.at] for subject, item in self.posted.items()}
         outage = None if self.outage is None else dataclasses.asdict(self.outage)
-        return json.dumps({"version": VERSION, "posted": posted, "outage": outage}, separators=(",", ":"))
+        waiting = {"waiting": sorted(self.waiting), "missed": self.missed}
+        return json.dumps({"version": VERSION, "posted": posted, "outage": outage, **waiting}, separators=(",", ":"))
 
     @property
     def stalls(self) -> dict[str, int]:
@@ -141,7 +155,14 @@ class AlertState:
                 posted[fact.subject] = Posted(before.level, now)
             elif self.is_new and fact.is_past:
                 posted[fact.subject] = Posted(fact.level, now)
-        return AlertState(_newest(posted, now), self.outage)
+        return replace(self, posted=_newest(posted, now), is_new=False)
+
+    def undelivered(self, pending: Iterable[Fact], outage: Outage) -> AlertState:
+        """The state while the webhook accepts nothing: the pending facts wait, and those that no longer do are missed."""
+        now_pending = {fact.subject for fact in pending}
+        kept = sorted(now_pending)[:MOST_REMEMBERED]
+        gone = self.waiting - now_pending
+        return replace(self, outage=outage, waiting=frozenset(kept), missed=min(self.missed + len(gone), _GREATEST_NUMBER))
 
     def delivered(self, facts: Iterable[Fact], now: int) -> AlertState:
         """The state after the webhook has accepted these facts."""
@@ -162,15 +183,16 @@ def tick(state: AlertState, observed: Observed, settings: AlertSettings, *, post
     facts = present_facts(observed, settings, state.stalls)
     state = state.updated(facts, now)
     pending, outage = state.pending(facts), state.outage
-    if not pending:
+    missed = state.missed + len(state.waiting - {fact.subject for fact in pending})
+    if not pending and not missed:
         return Ticked("Nothing new to post.", state)
     if outage is not None and outage.is_backing_off(settings, now):
-        return Ticked(_outage_summary(len(pending), outage, observed.timezone), state)
-    answer = post(News(pending, None if outage is None else outage.since))
+        return Ticked(_outage_summary(len(pending), outage, observed.timezone), state.undelivered(pending, outage))
+    answer = post(News(pending, None if outage is None else outage.since, missed))
     if answer.is_accepted:
         return Ticked(f"Posted {plural(len(pending), 'alert')}.", state.delivered(pending, now))
     failed = outage_after(answer, outage, mark=settings.webhook_mark, now=now)
-    return Ticked(_outage_summary(len(pending), failed, observed.timezone), replace(state, outage=failed))
+    return Ticked(_outage_summary(len(pending), failed, observed.timezone), state.undelivered(pending, failed))
 
 
 def outage_after(answer: Answer, before: Outage | None, *, mark: str, now: int) -> Outage:
@@ -198,7 +220,7 @@ def _outage_summary(count: int, outage: Outage, timezone: str) -> str:
 
 
 def _posted_entries(read: dict[str, Any]) -> dict[str, list[int]]:
-    """The posted subjects of a cursor; version 1 also kept the texts of pending facts, which follow from the facts.
+    """The posted subjects of a cursor.
 
     Raises:
         ValueError: a version that this program doesn't know.
@@ -208,6 +230,16 @@ def _posted_entries(read: dict[str, Any]) -> dict[str, list[int]]:
         raise ValueError("unknown version")
     found: dict[str, list[int]] = read[names[read["version"]]]
     return found
+
+
+def _waiting_entries(read: dict[str, Any]) -> tuple[frozenset[str], int]:
+    """The subjects that a cursor has as pending, and how many more; version 1 also has their texts."""
+    if read["version"] == 1:
+        return frozenset(str(item["subject"]) for item in read["waiting"]), read["counted"] + read["given_up"]
+    waiting = read.get("waiting", [])
+    if not all(isinstance(subject, str) for subject in waiting):
+        raise ValueError("a subject is no text")
+    return frozenset(waiting), read.get("missed", 0)
 
 
 def _newest(posted: dict[str, Posted], now: int) -> dict[str, Posted]:

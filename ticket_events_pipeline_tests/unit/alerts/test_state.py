@@ -43,22 +43,35 @@ def test_retries_of_an_unreachable_webhook_back_off(desk):
     desk.answer = ACCEPTED
     lines = desk.tick(NOON + 24 * HOUR + 3 * 60, day(30, 990), failed=[run(1, NOON + 60)])
     assert bold(lines[:2]) == ["A run of `fetch_ticket_events` failed", "30 new breaches of `first_reply_time` on 2026-03-02"]
-    assert lines[2:] == [
-        "Late: the webhook accepted nothing since 2026-03-02 12:00 UTC. What was true only in between is not listed."
-    ]
+    assert lines[2:] == ["Late: the webhook accepted nothing since 2026-03-02 12:00 UTC."]
     assert desk.tick(NOON + 25 * HOUR, day(30, 990)) == []
     # The back-off of the next outage starts anew.
     desk.answer = DOWN
     assert [minute for minute in range(9) if desk.tick(NOON + (26 * 60 + minute) * 60, failed=[run(2)])] == [0, 1, 3, 7]
 
 
-def test_a_fact_that_is_over_when_the_webhook_is_back_is_not_posted(desk):
+def test_facts_that_are_over_when_the_webhook_is_back_are_counted(desk):
     desk.answer = DOWN
     desk.tick(NOON, day(12, 9), read_at={"ticket_events": NOON - 4 * HOUR}, failed=[run(1)])
     desk.answer = ACCEPTED
     lines = desk.tick(NOON + HOUR, day(8, 99), read_at={"ticket_events": NOON + HOUR}, failed=[run(1)])
-    assert bold(lines[:-1]) == ["A run of `fetch_ticket_events` failed"]
-    assert lines[-1].endswith("What was true only in between is not listed.")
+    assert bold(lines[:1]) == ["A run of `fetch_ticket_events` failed"]
+    assert lines[2:] == ["3 more alerts can't be listed any more: see the failed runs and reports since then."]
+    assert desk.tick(NOON + 2 * HOUR, day(8, 99), read_at={"ticket_events": NOON + 2 * HOUR}, failed=[run(1)]) == []
+
+
+def test_a_message_is_due_where_all_pending_facts_are_over(desk):
+    desk.answer = DOWN
+    desk.tick(NOON, failed=[run(1)])
+    desk.tick(NOON + 25 * HOUR)
+    assert "The webhook has accepted nothing since" in desk.summary
+    desk.answer = ACCEPTED
+    lines = desk.tick(NOON + 27 * HOUR)
+    assert lines == [
+        "Late: the webhook accepted nothing since 2026-03-02 12:00 UTC.",
+        "1 more alert can't be listed any more: see the failed runs and reports since then.",
+    ]
+    assert desk.tick(NOON + 28 * HOUR) == []
 
 
 def test_a_revoked_webhook_is_tried_once_an_hour_and_named(desk):
@@ -165,7 +178,8 @@ def test_a_cursor_of_the_previous_version_posts_nothing_twice_and_backs_off():
     lines = desk.tick(NOON + 30, day(12), **seen)
     assert re.findall(r"Run id: `(.*?)`", lines[0]) == ["00000002-0000"]
     assert lines[1:] == [
-        "Late: the webhook accepted nothing since 2026-03-02 10:00 UTC. What was true only in between is not listed."
+        "Late: the webhook accepted nothing since 2026-03-02 10:00 UTC.",
+        "4 more alerts can't be listed any more: see the failed runs and reports since then.",
     ]
     assert bold(desk.tick(NOON + 60, day(20, 99), read_at={"ticket_events": NOON + 60}, failed=seen["failed"])) == [
         "`ticket_events` is read again",
