@@ -18,7 +18,7 @@ test: lint
 	$(BIN)/pytest -n 2 --dist worksteal -q
 
 test-unit: .venv/.installed-dev
-	$(BIN)/pytest -n 2 --dist worksteal -q ticket_events_pipeline_tests/unit
+	$(BIN)/pytest -n 2 --dist worksteal -q -m "not slow and not hypothesis" ticket_events_pipeline_tests/unit
 
 test-slow: .venv/.installed-dev
 	$(BIN)/pytest -m slow -n 2 --dist worksteal --timeout 1200 -q
