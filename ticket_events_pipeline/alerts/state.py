@@ -187,12 +187,12 @@ def tick(state: AlertState, observed: Observed, settings: AlertSettings, *, post
     if not pending and not missed:
         return Ticked("Nothing new to post.", state)
     if outage is not None and outage.is_backing_off(settings, now):
-        return Ticked(_outage_summary(len(pending), outage, observed.timezone), state.undelivered(pending, outage))
+        return Ticked(_outage_summary(len(pending) + missed, outage, observed.timezone), state.undelivered(pending, outage))
     answer = post(News(pending, None if outage is None else outage.since, missed))
     if answer.is_accepted:
-        return Ticked(f"Posted {plural(len(pending), 'alert')}.", state.delivered(pending, now))
+        return Ticked(f"Posted {plural(len(pending) + missed, 'alert')}.", state.delivered(pending, now))
     failed = outage_after(answer, outage, mark=settings.webhook_mark, now=now)
-    return Ticked(_outage_summary(len(pending), failed, observed.timezone), state.undelivered(pending, failed))
+    return Ticked(_outage_summary(len(pending) + missed, failed, observed.timezone), state.undelivered(pending, failed))
 
 
 def outage_after(answer: Answer, before: Outage | None, *, mark: str, now: int) -> Outage:

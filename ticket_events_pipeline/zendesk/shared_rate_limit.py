@@ -45,8 +45,9 @@ ALONE_SECONDS = 600.0
 """How long the file is left alone after its lock was found held by a stopped process: each try waits a minute for it."""
 
 _VERSION = 2
-# Clocks of several machines differ by seconds. A moment that lies further ahead was written before this clock was set back.
-_CLOCK_DIFFERENCE_SECONDS = 10.0
+# Clocks of several machines may differ by so much; then a wait is that much longer. A moment that lies further ahead was
+# written before this clock was set back.
+_CLOCK_DIFFERENCE_SECONDS = 60.0
 _MOST_REQUESTS = 10**9
 _TOO_MANY_REQUESTS = 429
 

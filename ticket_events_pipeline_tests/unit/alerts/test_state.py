@@ -39,7 +39,7 @@ def test_retries_of_an_unreachable_webhook_back_off(desk):
     assert attempts[:8] == [0, 1, 3, 7, 15, 31, 63, 123]
     assert attempts[8:] == [183 + 60 * hours for hours in range(21)]
     assert "The webhook has accepted nothing since 2026-03-02 12:00 UTC (attempts: 29); its last answer: 503." in desk.summary
-    assert desk.summary.startswith("1 alert is pending.")
+    assert desk.summary.startswith("5 alerts are pending.")
     desk.answer = ACCEPTED
     lines = desk.tick(NOON + 24 * HOUR + 3 * 60, day(30, 990), failed=[run(1, NOON + 60)])
     assert bold(lines[:2]) == ["A run of `fetch_ticket_events` failed", "30 new breaches of `first_reply_time` on 2026-03-02"]
@@ -174,7 +174,7 @@ def test_a_cursor_of_the_previous_version_posts_nothing_twice_and_backs_off():
     desk = Desk(cursor=RELEASED_CURSOR.replace("MARK", SETTINGS.webhook_mark))
     seen = {"read_at": {"ticket_events": 1772434800}, "failed": [run(1), run(2)]}
     assert desk.tick(NOON, day(12), **seen) == []
-    assert desk.summary.startswith("1 alert is pending.")
+    assert desk.summary.startswith("5 alerts are pending.")
     lines = desk.tick(NOON + 30, day(12), **seen)
     assert re.findall(r"Run id: `(.*?)`", lines[0]) == ["00000002-0000"]
     assert lines[1:] == [
