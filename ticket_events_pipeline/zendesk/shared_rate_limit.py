@@ -139,7 +139,7 @@ class Quota:
     def _settle(self, turn: Turn, outcome: Outcome) -> None:
         with self._lock:
             turn.is_settled = True
-            self._plenty_until = _plenty_until(outcome)
+            self._plenty_until = _plenty_until(outcome, self.requests_per_minute)
             if turn.claim_id is None and self._plenty_until > turn.sent_at:
                 return
             self._change(
@@ -181,12 +181,13 @@ def in_memory_exchange() -> Exchange:
     return exchange
 
 
-def _plenty_until(outcome: Outcome) -> float:
-    """Until when requests need no claims, as an answer shows."""
+def _plenty_until(outcome: Outcome, requests_per_minute: int) -> float:
+    """Until when requests need no claims: as an answer shows, or without its header as configured."""
     quota = outcome.quota
-    if quota is None or outcome.refused_seconds is not None or quota.remaining < PLENTY:
+    remaining, seconds = (requests_per_minute // 60, 1) if quota is None else (quota.remaining, quota.resets_seconds or 0)
+    if outcome.refused_seconds is not None or remaining < PLENTY:
         return -math.inf
-    return outcome.sent_at + min(float(quota.resets_seconds or 0), LONGEST_RESET_SECONDS)
+    return outcome.sent_at + min(float(seconds), LONGEST_RESET_SECONDS)
 
 
 def read_state(content: bytes | None, now: float) -> QuotaState:

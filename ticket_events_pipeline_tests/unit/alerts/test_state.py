@@ -39,7 +39,7 @@ def test_retries_of_an_unreachable_webhook_back_off(desk):
     assert attempts[:8] == [0, 1, 3, 7, 15, 31, 63, 123]
     assert attempts[8:] == [183 + 60 * hours for hours in range(21)]
     assert "The webhook has accepted nothing since 2026-03-02 12:00 UTC (attempts: 29); its last answer: 503." in desk.summary
-    assert desk.summary.startswith("5 alerts are pending.")
+    assert desk.summary.startswith("1 alert is pending.")
     desk.answer = ACCEPTED
     lines = desk.tick(NOON + 24 * HOUR + 3 * 60, day(30, 990), failed=[run(1, NOON + 60)])
     assert bold(lines[:2]) == ["A run of `fetch_ticket_events` failed", "30 new breaches of `first_reply_time` on 2026-03-02"]
