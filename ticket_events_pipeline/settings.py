@@ -23,6 +23,7 @@ from ticket_events_pipeline.credentials import (
     parse_former_subdomains,
     parse_subdomain,
     parse_support_type_scope,
+    split_url,
 )
 from ticket_events_pipeline.day import Day, zone
 from ticket_events_pipeline.errors import SettingsError, UsageError
@@ -31,6 +32,11 @@ from ticket_events_pipeline.root import parse_root, sandbox_root
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
 _FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _FIRST_START_DATE, _LAST_START_DATE = dt.date(1970, 1, 2), dt.date(2199, 12, 31)  # epoch seconds ≥ 0 in every zone
+
+_LINKABLE = re.compile(r"[A-Za-z0-9:/.\-_~%\[\]]+")  # it is put between the brackets of a message's link
+
+DEFAULT_GOAL_PERCENT = 95.0
+"""What people set themselves most often, where Zendesk knows no goal."""
 
 _T = TypeVar("_T")
 
@@ -51,6 +57,8 @@ class RootSettings(NamedTuple):
         account: None if no variable names it.
         tickets_url: URL of a ticket in a browser, up to its number; None under the sandbox or without an account.
         former_accounts: earlier names of the account: files with these names belong to it.
+        goal_percent: the achievement rate that the account wants to reach, of each metric.
+        report_url: the address under which the folder of the reports is served, without a trailing slash; None if it isn't.
     """
 
     root: str
@@ -58,6 +66,8 @@ class RootSettings(NamedTuple):
     account: str | None
     tickets_url: str | None
     former_accounts: tuple[str, ...] = ()
+    goal_percent: float = DEFAULT_GOAL_PERCENT
+    report_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,8 @@ class Settings:
     support_type_scope: str = DEFAULT_SUPPORT_TYPE_SCOPE
     warnings: tuple[str, ...] = ()
     former_accounts: tuple[str, ...] = ()
+    goal_percent: float = DEFAULT_GOAL_PERCENT
+    report_url: str | None = None
 
     @property
     def account(self) -> str:
@@ -103,6 +115,8 @@ class Settings:
             account=self.account,
             tickets_url=None if self.is_sandbox else _tickets_url(self.subdomain, base_url),
             former_accounts=self.former_accounts,
+            goal_percent=self.goal_percent,
+            report_url=self.report_url,
         )
 
     @property
@@ -168,6 +182,8 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         support_type_scope=reader.parsed("ZENDESK_SUPPORT_TYPE_SCOPE", "", parse=parse_support_type_scope),
         warnings=tuple(reader.warnings),
         former_accounts=_former_accounts(reader, is_sandbox=is_sandbox),
+        goal_percent=reader.parsed("TICKET_EVENTS_GOAL_PERCENT", f"{DEFAULT_GOAL_PERCENT:g}", parse=_percent),
+        report_url=reader.parsed("TICKET_EVENTS_REPORT_URL", "", parse=parse_link_base) or None,
     )
     reader.raise_problems()
     return settings
@@ -202,6 +218,8 @@ def root_settings(env: Mapping[str, str]) -> RootSettings:
         account=account,
         tickets_url=None if is_sandbox else _tickets_url(subdomain, base_url),
         former_accounts=_former_accounts(reader, is_sandbox=is_sandbox),
+        goal_percent=reader.parsed("TICKET_EVENTS_GOAL_PERCENT", f"{DEFAULT_GOAL_PERCENT:g}", parse=_percent),
+        report_url=reader.parsed("TICKET_EVENTS_REPORT_URL", "", parse=parse_link_base) or None,
     )
     reader.raise_problems()
     return found
@@ -259,6 +277,26 @@ def _flag(text: str) -> bool:
     if text.lower() not in _FLAGS:
         raise ValueError(f"{text!r} is neither 1 nor 0")
     return _FLAGS[text.lower()]
+
+
+def _percent(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,2})?", text, re.ASCII) or not 0 < float(text) <= 100:
+        raise ValueError(f"{text!r} is not a percentage above 0 and up to 100, as in 95 or 97.5")
+    return float(text)
+
+
+def parse_link_base(text: str) -> str:
+    """An address that links are made of, without a trailing slash; empty text stays empty.
+
+    Raises:
+        ValueError: it is no address of a page, or holds what would end a link. The text is not quoted: it may hold a secret.
+    """
+    if not text:
+        return ""
+    url = split_url(text)
+    if url.scheme not in ("http", "https") or url.username is not None or not _LINKABLE.fullmatch(text):
+        raise ValueError("give http or https, host and path only, as in http://127.0.0.1:3000")
+    return text.rstrip("/")
 
 
 def _start_date(text: str) -> dt.date:

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ticket_events_pipeline.credentials import is_loopback, split_url
-from ticket_events_pipeline.settings import VariableReader
+from ticket_events_pipeline.settings import VariableReader, parse_link_base
 
 WEBHOOK = "TICKET_EVENTS_ALERT_WEBHOOK"
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
-_LINKABLE = re.compile(r"[A-Za-z0-9:/.\-_~%\[\]]+")  # it is put between the brackets of a message's link
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def alert_settings(env: Mapping[str, str]) -> AlertSettings:
         achievement_percent=reader.parsed("TICKET_EVENTS_ALERT_ACHIEVEMENT_PERCENT", "80", parse=_number_up_to(100)),
         min_targets=reader.parsed("TICKET_EVENTS_ALERT_MIN_TARGETS", "20", parse=_number_up_to(999_999)),
         stale_hours=reader.parsed("TICKET_EVENTS_ALERT_STALE_HOURS", "3", parse=_number_up_to(999_999)),
-        dagster_url=reader.parsed("TICKET_EVENTS_DAGSTER_URL", "", parse=_link_base) or None,
+        dagster_url=reader.parsed("TICKET_EVENTS_DAGSTER_URL", "", parse=parse_link_base) or None,
     )
     reader.raise_problems()
     return settings
@@ -88,11 +87,3 @@ def _webhook(text: str) -> str:
             "must begin with https:// (plain http only to a loopback address), or its secret would be sent in clear text"
         )
     return text
-
-
-def _link_base(text: str) -> str:
-    if not text:
-        return ""
-    if split_url(text).scheme not in ("http", "https") or not _LINKABLE.fullmatch(text):
-        raise ValueError("give http or https, host and path only, as in http://127.0.0.1:3000")
-    return text.rstrip("/")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.credentials import ApiToken, BearerToken, ClientCredentials, Credentials, Password, Server
 from ticket_events_pipeline.errors import SettingsError, UsageError
-from ticket_events_pipeline.settings import Settings, load_settings, partition_settings
+from ticket_events_pipeline.settings import Settings, load_settings, partition_settings, root_settings
 
 ACME = {"ZENDESK_SUBDOMAIN": "acme", "ZENDESK_OAUTH_TOKEN": "hush"}
 
@@ -298,3 +298,29 @@ def test_any_environment_gives_settings_or_one_settings_error(env: dict[str, str
     else:
         outcome = settings.account and settings.root
     assert outcome
+
+
+def test_the_goal_is_95_percent_unless_another_is_set() -> None:
+    assert root_settings({}).goal_percent == 95.0
+    assert root_settings({"TICKET_EVENTS_GOAL_PERCENT": "97.5"}).goal_percent == 97.5
+
+
+@pytest.mark.parametrize("text", ["0", "100.5", "95%", "0.95.1", "-1", "nan", "١٢"])
+def test_a_goal_that_is_no_percentage_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"TICKET_EVENTS_GOAL_PERCENT: .* is not a percentage"):
+        root_settings({"TICKET_EVENTS_GOAL_PERCENT": text})
+
+
+def test_the_reports_address_has_no_trailing_slash() -> None:
+    assert (
+        root_settings({"TICKET_EVENTS_REPORT_URL": "https://sla.example/reports/"}).report_url == "https://sla.example/reports"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["sla.example", "ftp://sla.example", "https://me:secret@sla.example", "https://sla.example/a b>"]
+)
+def test_what_is_no_address_of_the_reports_is_named_and_not_quoted(text: str) -> None:
+    with pytest.raises(SettingsError, match="TICKET_EVENTS_REPORT_URL") as raised:
+        root_settings({"TICKET_EVENTS_REPORT_URL": text})
+    assert "example" not in str(raised.value).replace("https://host", "")

@@ -1,0 +1,76 @@
+"""The days that commands are given."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from ticket_events_pipeline.cli.dates import MOST_DAYS, parse_day, parse_days
+from ticket_events_pipeline.day import Day
+
+TODAY = Day.parse("2026-03-30", "Europe/Berlin")  # the day after the clock changed
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "last"),
+    [
+        (["2026-02-28"], "2026-02-28", "2026-02-28"),
+        (["2026-02-27..2026-03-02"], "2026-02-27", "2026-03-02"),
+        (["2026-02-27", "2026-03-02"], "2026-02-27", "2026-03-02"),
+        (["2026-03-27.."], "2026-03-27", "2026-03-30"),
+        (["yesterday..today"], "2026-03-29", "2026-03-30"),
+        (["2026-03-27..yesterday"], "2026-03-27", "2026-03-29"),
+        (["today"], "2026-03-30", "2026-03-30"),
+        (["yesterday"], "2026-03-29", "2026-03-29"),
+        (["last-1-day"], "2026-03-29", "2026-03-29"),
+        (["last-7-days"], "2026-03-23", "2026-03-29"),
+    ],
+)
+def test_every_form_names_its_days_in_the_timezone_of_today(words: list[str], first: str, last: str) -> None:
+    days = parse_days(words, TODAY)
+    assert (str(days[0]), str(days[-1]), days[0].timezone) == (first, last, "Europe/Berlin")
+    assert len(days) == (days[-1].date - days[0].date).days + 1
+
+
+def test_no_word_names_no_day() -> None:
+    assert parse_days([], TODAY) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["2026-2-28"],
+        ["28.02.2026"],
+        ["20260228"],
+        ["2026-02-30"],
+        [""],
+        [".."],
+        ["..2026-02-28"],
+        ["2026-02-28...2026-03-01"],
+        ["last-0-days"],
+        ["last-days"],
+        ["Yesterday"],
+        ["2026-02-27..2026-02-28", "2026-03-02"],
+        ["2026-02-26", "2026-02-27", "2026-02-28"],
+        ["last-99999-days"],
+        ["0001-01-01.."],
+    ],
+)
+def test_what_names_no_days_is_refused_with_what_does(words: list[str]) -> None:
+    with pytest.raises(click.UsageError, match=r"DAYS: 2026-11-23, .*last-7-days"):
+        parse_days(words, TODAY)
+
+
+def test_a_range_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(click.UsageError, match="2026-02-27 is before 2026-02-28"):
+        parse_days(["2026-02-28..2026-02-27"], TODAY)
+
+
+def test_the_longest_range_is_a_century() -> None:
+    assert len(parse_days([f"last-{MOST_DAYS}-days"], TODAY)) == MOST_DAYS
+
+
+def test_one_day_is_no_range() -> None:
+    assert parse_day("yesterday", TODAY) == TODAY.plus(-1)
+    with pytest.raises(click.UsageError, match="more than one day"):
+        parse_day("last-7-days", TODAY)
