@@ -19,7 +19,10 @@ MIN_USUAL_DAYS = 3
 """With fewer of them stored and complete, nothing is called usual yet."""
 
 CHANCE_DEVIATIONS = 3.0
-"""Within so many standard deviations of a count (the square root of the median) a difference may be chance, as in a control chart."""
+"""Within so many standard deviations a difference may be chance, as in a control chart. That of a count is its square root."""
+
+MIN_DECIDED = 10
+"""The rate of a day with fewer decided targets is not compared: a single one would decide it."""
 
 UNKNOWN_ACCOUNT = "an unknown account"
 """The name in the heading where neither a variable nor a file gives one."""
@@ -82,7 +85,7 @@ class Usual:
     Attributes:
         days: how many of them are stored and complete, at least `MIN_USUAL_DAYS`; the figures are of those.
         breaches, achieved: a day without a row counts as zero.
-        achievement_rate: of the days on which something was decided; None where there was none.
+        achievement_rate: of the days on which something was decided; None with fewer than `MIN_USUAL_DAYS` of those.
     """
 
     days: int
@@ -92,7 +95,10 @@ class Usual:
 
 
 class Change(Enum):
-    """How a figure compares with the usual one. Only what lies outside the usual range, and beyond chance, is a change."""
+    """How a figure compares with the usual one. Only what lies outside the usual range, and beyond chance, is a change.
+
+    Nothing is known of a day that is still open, but that it has MORE breaches already.
+    """
 
     UNKNOWN = "unknown"
     USUAL = "usual"
@@ -132,7 +138,8 @@ class MetricFigures:
         active: open targets at as_of, late ones included.
         breached_open: late and open at as_of.
         usual: None where too few of the same weekdays before are known.
-        breaches_change, rate_change: the day compared with it (the rate MORE: better). An open day is never FEWER.
+        breaches_change, rate_change: the day compared with it. A rate that is MORE is better; with fewer than `MIN_DECIDED`
+            decided targets it is UNKNOWN.
         overdue, elapsed: over all policies of the metric.
         flow: from the targets open when the day began to `active`.
         trend: `CHART_DAYS` days of the metric, oldest first.
@@ -351,6 +358,7 @@ class DataQuality:
         older_days: of the chart's days, those made by older rules than the program's.
         deletions_from: first day of the unbroken range of days whose deleted tickets are known; None where none are.
         deletions_through: epoch seconds up to which they are known; None likewise.
+        has_elapsed: whether the day's durations are stored; an earlier version that made the day didn't store them.
     """
 
     as_of: int
@@ -372,6 +380,7 @@ class DataQuality:
     older_days: tuple[Day, ...]
     deletions_from: dt.date | None
     deletions_through: int | None
+    has_elapsed: bool = True
 
 
 @dataclass(frozen=True)
@@ -382,8 +391,8 @@ class DayReport:
         account: its name, for the heading.
         tickets_url: prefix of a ticket's address (`https://acme.zendesk.com/agent/tickets/`); None in the sandbox.
         goal_percent: the achievement rate to reach, of each metric.
-        metrics: in the order people read them (`METRIC_ORDER`), others by name after them; one for each metric with a row on the
-            day or on one of the days before.
+        metrics: in the order people read them (`METRIC_ORDER`), others by name after them; one for each metric with a row on
+            one of the chart's days.
         policies: by metric in the same order, then as the summary is.
         usual: over all metrics; its rate is None, as a rate over several metrics would mislead. None as in `MetricFigures`.
         breaches_change: of all metrics.
