@@ -6,4 +6,6 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
 
+TEMPLATES = CHECKOUT / "ticket_events_pipeline" / "cli" / "templates"
+
 SAMPLES = CHECKOUT / "ticket_events_pipeline_tests" / "samples"
