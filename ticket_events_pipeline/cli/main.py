@@ -60,7 +60,7 @@ def init(
     """Write the folder that a deployment starts in (default: this one): .env, dagster.yaml, workspace.yaml, systemd units.
 
     Asks for what no option and no exported variable gives. A secret is never an option: it is asked for, or comes from
-    --client-secret-file or ZENDESK_OAUTH_CLIENT_SECRET. Files that are there already are never changed: exit code 1 if one differs.
+    --client-secret-file or ZENDESK_OAUTH_CLIENT_SECRET. Never changes a file that is there: exit code 1 if one differs.
     """
     from ticket_events_pipeline.cli.init import InitOptions, run_init
 
