@@ -206,10 +206,17 @@ def answer(terminal, question, text):
 
 
 def test_at_a_terminal_it_asks_again_after_a_wrong_answer_and_never_shows_the_secret(tmp_path):
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(tmp_path)
-        os.execve(BIN / "ticket-events", ["ticket-events", "init", "deployment"], environment(tmp_path))
+    terminal, other_end = pty.openpty()
+    child = subprocess.Popen(
+        [BIN / "ticket-events", "init", "deployment"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+        start_new_session=True,
+    )
+    os.close(other_end)
     shown = answer(terminal, "Subdomain", "https://acme.zendesk.com")
     shown += answer(terminal, "Error: ", "acme")
     shown += answer(terminal, "identifier", "pipeline")
@@ -223,7 +230,7 @@ def test_at_a_terminal_it_asks_again_after_a_wrong_answer_and_never_shows_the_se
         except OSError:  # how Linux says that the other end is closed
             pass
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown
+    assert child.wait(timeout=60) == 0, shown
     written = dotenv_values(tmp_path / "deployment" / ".env")
     assert written["ZENDESK_OAUTH_CLIENT_SECRET"] == "hush-7c1e"
     assert (written["TICKET_EVENTS_TIMEZONE"], written["TICKET_EVENTS_START_DATE"]) == ("Europe/Berlin", "2026-09-01")
