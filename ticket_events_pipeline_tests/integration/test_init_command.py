@@ -27,7 +27,8 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="systemd's units
 
 
 def environment(tmp_path, **variables):
-    return {"PATH": os.defpath, "HOME": str(tmp_path), "LANG": "C.UTF-8", "TZ": "Europe/Berlin", **variables}
+    machine = {"PATH": os.defpath, "HOME": str(tmp_path), "LANG": "C.UTF-8", "TZ": "Europe/Berlin", "PYTHONPATH": str(CHECKOUT)}
+    return {**machine, **variables}
 
 
 def init(tmp_path, *arguments, answers="", **variables):

@@ -59,7 +59,7 @@ def test_systemd_accepts_the_units(tmp_path):
         (programs / name).write_text("#!/bin/sh\n")
         (programs / name).chmod(0o755)
     paths = []
-    for name, text in unit_files(tmp_path, programs, "nobody").items():
+    for name, text in unit_files(tmp_path, programs, "daemon").items():
         paths.append(tmp_path / name)
         paths[-1].write_text(text)
     verified = subprocess.run(["systemd-analyze", "verify", *paths], capture_output=True, text=True, timeout=100, check=False)
