@@ -15,7 +15,7 @@ from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 
 
 def old_files(store: Store, timezone: str) -> list[str]:
-    """A sentence for each table whose newest file has older columns, and one if the oldest summary follows older rules.
+    """A sentence on the tables whose newest file has older columns, and one if the oldest summary follows older rules.
 
     Raises:
         DamagedFileError, NewerFileError: one of those files can't be read.
@@ -24,14 +24,19 @@ def old_files(store: Store, timezone: str) -> list[str]:
 
 
 def _older_columns(store: Store, timezone: str) -> Iterator[str]:
-    for table in TABLES:
-        days = stored_days(store, table, timezone)
-        stated = (read_metadata(store, table, days[-1]) or {}).get(VERSION_KEY, "1") if days else None
-        if stated is not None and int(stated) < SCHEMA_VERSION:
-            yield (
-                f"{table} of {days[-1]} has columns of schema version {stated}, and new files have {SCHEMA_VERSION}. It stays "
-                "valid: newer columns are NULL in it; read old and new files together with DuckDB's union_by_name = true."
-            )
+    older = [table for table in TABLES if _newest_schema(store, table, timezone) < SCHEMA_VERSION]
+    if older:
+        yield (
+            f"The newest files of {', '.join(older)} are of an earlier version. They stay valid, with NULL in newer columns: "
+            "read old and new files together with DuckDB's union_by_name = true."
+        )
+
+
+def _newest_schema(store: Store, table: str, timezone: str) -> int:
+    """Of the newest file's columns; this version's if there is none."""
+    days = stored_days(store, table, timezone)
+    metadata = read_metadata(store, table, days[-1]) if days else None
+    return SCHEMA_VERSION if metadata is None else int(metadata.get(VERSION_KEY, "1"))
 
 
 def _older_rules(store: Store, timezone: str) -> Iterator[str]:
@@ -43,6 +48,6 @@ def _older_rules(store: Store, timezone: str) -> Iterator[str]:
     if version < RULES_VERSION:
         assets = " ".join(f"--asset {table}" for table in SLA_TABLES)
         yield (
-            f"The SLA tables of {days[0]} were made by rules version {version}, and new ones follow {RULES_VERSION}. To apply it to "
-            f"all days, without a request: {program('ticket-events')} backfill {days[0]}..{days[-1]} {assets}"
+            f"The SLA tables of {days[0]} were made by rules version {version}; new ones follow {RULES_VERSION}. To apply them "
+            f"to all days, without a request: {program('ticket-events')} backfill {days[0]}..{days[-1]} {assets}"
         )
