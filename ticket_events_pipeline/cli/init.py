@@ -245,7 +245,7 @@ def _make_folder(path: Path) -> None:
         for folder in (*reversed(path.parents), path):
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{path}: can't make this folder ({error.strerror}).") from None
+        raise UsageError(f"{path}: can't make this folder ({error.filename}: {error.strerror}).") from None
 
 
 def _create(path: Path, text: str) -> None:

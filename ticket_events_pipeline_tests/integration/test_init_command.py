@@ -20,7 +20,7 @@ from dotenv import dotenv_values
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT, DAGSTER_YAML
 from ticket_events_pipeline_tests.support.commands import BIN, Ended
 
-SECRET = 'it\'s #1: ${HOME}, "$x" and \\'
+SECRET = "it's#1:${HOME},$x,\\,\\"
 ACCOUNT = ("--subdomain", "Acme", "--client-id", "pipeline")
 MAIN = "from ticket_events_pipeline.cli.main import main; main()"
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="systemd's units are written on Linux only")
@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_without_a_traceback(tmp_path):
     (tmp_path / "file").write_text("")
     ended = init(tmp_path, "file/deployment", "--sandbox")
     assert ended.code == 1
-    assert ended.output.endswith("can't make this folder (Not a directory).\n")
+    assert ended.output == f"{tmp_path}/file/deployment: can't make this folder ({tmp_path}/file: File exists).\n"
 
 
 def answer(terminal, question, text):
