@@ -30,10 +30,10 @@ def _generated(marker: re.Match[str]) -> str:
 
 
 def variables() -> str:
-    """A table of the variables of `.env.example`: each with the comment above it and its default."""
+    """A table of the variables of the packaged `env.example`: each with the comment above it and its default."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     comment: list[str] = []
-    for line in (CHECKOUT / ".env.example").read_text().splitlines():
+    for line in (CHECKOUT / "ticket_events_pipeline" / "cli" / "templates" / "env.example").read_text().splitlines():
         variable = re.fullmatch(r"#(\w+)=(.*)", line)
         if variable:
             rows.append(f"| `{variable[1]}` | {variable[2] or 'none'} | {' '.join(comment)} |")

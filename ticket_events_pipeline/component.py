@@ -38,7 +38,7 @@ Name = Annotated[str, AfterValidator(_key)]
 
 
 class CredentialVariables(dg.Model, dg.Resolvable):
-    """Names of the environment variables that hold an admin's credentials: exactly one set, as in .env.example.
+    """Names of the environment variables that hold an admin's credentials: exactly one set, as in docs/reference/variables.md.
 
     Use the OAuth client (`oauth_client_id`, `oauth_client_secret`) for scheduled runs.
     """

@@ -46,7 +46,7 @@ class ReadVariables(Protocol):
 
 
 class Pipeline:
-    """Zendesk on one side, the Parquet root on the other; set by the account's variables (see .env.example).
+    """Zendesk on one side, the Parquet root on the other; set by the account's variables (see docs/reference/variables.md).
 
     Args:
         read: parses the account's variables.

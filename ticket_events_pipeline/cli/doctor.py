@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
+from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml
+from ticket_events_pipeline.cli.old_files import old_files
 from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
@@ -28,8 +31,15 @@ def run_doctor() -> bool:
     _ok(f"variables: account {settings.account}, days of {settings.timezone}")
     for warning in settings.warnings:
         _note(warning)
+    for sentence in _old_dagster_yaml():
+        _note(sentence)
     root_works = _checked(lambda: _check_root(pipeline))
     return _checked(lambda: _check_credentials(pipeline)) and root_works
+
+
+def _old_dagster_yaml() -> list[str]:
+    home = os.environ.get("DAGSTER_HOME", "").strip()
+    return old_dagster_yaml(Path(home) / "dagster.yaml") if home else []
 
 
 def _check_root(pipeline: Pipeline) -> str:
@@ -38,6 +48,8 @@ def _check_root(pipeline: Pipeline) -> str:
     for stream in STREAMS.values():
         if stream.takes_choices:  # the newest file of every stream, as the first fetch will: it must not be the one to find out
             refuse_foreign_files(store, stream.name, [], pipeline.ownership(stream), _note)
+    for sentence in old_files(store, pipeline.settings.timezone):
+        _note(sentence)
     return f"root: {store.location} can be written"
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import TextIO
 
 import click
 from dotenv import dotenv_values
@@ -20,18 +22,59 @@ FAILED = 1
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ticket_events_pipeline")
-def commands() -> None:
+@click.pass_context
+def commands(context: click.Context) -> None:
     """Zendesk ticket events in daily Parquet files, and the SLA breaches in them.
 
     \b
     First time here:        ticket-events demo
-    Before you deploy:      set the variables of .env.example, then: ticket-events doctor
-    The pipeline itself:    dagster dev   (or `make dev`), then open the assets
+    Your own account:       ticket-events init FOLDER   (it says what to type next)
+    Does it work here?      ticket-events doctor
 
     Exit codes: 0 it worked, 1 it failed, 2 wrong usage.
     """  # noqa: D301  # \b is click's: it keeps the lines below as they are
     # As Dagster does, overriding exported variables: the doctor must check the variables that a run gets.
-    os.environ.update({name: value for name, value in dotenv_values(".env").items() if value is not None})
+    if context.invoked_subcommand != "init":  # a new folder doesn't get the account of this one
+        os.environ.update({name: value for name, value in dotenv_values(".env").items() if value is not None})
+
+
+@commands.command()
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--subdomain", help="acme for https://acme.zendesk.com")
+@click.option("--client-id", help="The unique identifier of an OAuth client.")
+@click.option("--client-secret-file", type=click.File(), help="A file with the client's secret; - is standard input.")
+@click.option("--start-date", metavar="YYYY-MM-DD", help="The first day. Proposed: the first of the month three months ago.")
+@click.option("--timezone", help="IANA zone of the days. Proposed: this machine's.")
+@click.option("--root", help="Where the files go: a folder, or s3://bucket/prefix. Default: FOLDER/data.")
+@click.option("--sandbox", is_flag=True, help="The simulated account: asks nothing.")
+def init(
+    folder: Path,
+    subdomain: str | None,
+    client_id: str | None,
+    client_secret_file: TextIO | None,
+    start_date: str | None,
+    timezone: str | None,
+    root: str | None,
+    sandbox: bool,
+) -> None:
+    """Write the folder that a deployment starts in (default: this one): .env, dagster.yaml, workspace.yaml, systemd units.
+
+    Asks for what no option and no exported variable gives. A secret is never an option: it is asked for, or comes from
+    --client-secret-file or ZENDESK_OAUTH_CLIENT_SECRET. Never changes a file that is there: exit code 1 if one differs.
+    """
+    from ticket_events_pipeline.cli.init import InitOptions, run_init
+
+    options = InitOptions(
+        subdomain=subdomain,
+        client_id=client_id,
+        client_secret=None if client_secret_file is None else client_secret_file.read(),
+        start_date=start_date,
+        timezone=timezone,
+        root=root,
+        is_sandbox=sandbox,
+    )
+    if not run_init(folder, options):
+        sys.exit(FAILED)
 
 
 @commands.command()

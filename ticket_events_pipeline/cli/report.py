@@ -15,6 +15,7 @@ import click
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError, UsageError
+from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.builder import report_reader
 from ticket_events_pipeline.report.files import read_report, report_days, report_path, write_report
@@ -86,11 +87,7 @@ def _read(store: Store, day: Day, settings: RootSettings) -> DayReport:
 
 
 def _how_to_make(store: Store, day: Day | None) -> str:
-    partition = day or "YYYY-MM-DD"
-    how = (
-        "Make it in the UI, or run: dagster asset materialize -m ticket_events_pipeline.definitions "
-        f"--select '*' --partition {partition}"
-    )
+    how = f"Make it in the UI, or run: {program('ticket-events')} backfill {day or 'YYYY-MM-DD'}"
     if store.paths(f"sandbox/{SUMMARY}"):
         how += ". The sandbox's reports need ZENDESK_SANDBOX=1."
     return how

@@ -18,7 +18,7 @@ import dagster as dg
 from filelock import FileLock, Timeout
 
 from ticket_events_pipeline.day import wall_clock
-from ticket_events_pipeline.process import Process, host_name, this_process
+from ticket_events_pipeline.process import Process, exists, host_name, this_process
 
 PROCESS_TAG = "ticket_events/process"
 
@@ -109,9 +109,9 @@ def _died_before_its_first_step(instance: dg.DagsterInstance, record: dg.RunReco
     if any(event.event_type == dg.DagsterEventType.STEP_START for event in events):
         return False
     reported = [event.engine_event_data.metadata.get("pid") for event in events]
-    numbers = [number.value for number in reported if number is not None]
+    numbers = [int(str(number.value)) for number in reported if number is not None]
     # A launcher's process reports its id before the run starts; a command line does so a moment later.
-    return bool(numbers or not was_launched) and not any(Path(f"/proc/{number}").exists() for number in numbers)
+    return bool(numbers or not was_launched) and not any(exists(number) for number in numbers)
 
 
 def forget(instance: dg.DagsterInstance, mark: Mark) -> None:

@@ -172,8 +172,15 @@ def _left_out_text(days: list[Day], scope: AccountScope) -> str:
     return (
         f"Not fetched now: {_days_text(days_between(first, last))} is missing or incomplete. The hourly fetch fills gaps of "
         f"{MOST_GAP_DAYS} days at most, and none before {MOST_COMPLETE_DAYS} complete days or before the first complete one. "
-        f"To fetch it: dg launch --assets 'group:{scope.named('zendesk')}' --partition-range {first}...{last}{more}"
+        f"To fetch it: {_fetch_command(first, last, scope)}{more}"
     )
+
+
+def _fetch_command(first: Day, last: Day, scope: AccountScope) -> str:
+    """An account of a project of the user's own is fetched there, where `dg` finds it."""
+    if not scope.key_prefix:
+        return f"ticket-events backfill {first}..{last}"
+    return f"dg launch --job {scope.named(FETCH)} --partition-range {first}...{last}"
 
 
 def _days_text(days: Iterable[Day]) -> str:

@@ -31,7 +31,7 @@ class AccountScope:
 
     Attributes:
         name: prefix of its names and keys; empty for the only account of a location.
-        environment: the account's variables (.env.example), read again by each pipeline.
+        environment: the account's variables (docs/reference/variables.md), read again by each pipeline.
         partitions: one object for all its assets: Dagster splits a range backfill over assets with different definitions.
             Today is a partition, too (end_offset=1), so that its open file can be fetched every hour.
         spelled: by variable, the name under which its value was set, if that is not the environment.

@@ -92,8 +92,7 @@ def one_run_command(asset: str, first: Day, last: Day) -> str:
     """
     if "/" in asset:
         return f"`dg launch --assets {asset} --partition-range {first}...{last}`"
-    module = "ticket_events_pipeline.definitions"
-    return f"`dagster asset materialize -m {module} --select {asset} --partition-range {first}...{last}`"
+    return f"`ticket-events backfill {first}..{last} --asset {asset}`"
 
 
 def id_list(ids: Sequence[int], *, count: int) -> str:

@@ -280,9 +280,9 @@ def _contradiction_remedy(contradicted: pa.Table, day: Day) -> str:
     first = min(_days_begun(contradicted, day), default=day)
     return (
         "A breach may be dated before its policy was applied, on a day that is no longer read again. Fetch the tickets' days "
-        "again: `dagster asset materialize -m ticket_events_pipeline.definitions --select '*' --partition-range "
-        f"{first}...{day}`. If that changes nothing, Zendesk itself keeps an outcome that the duration contradicts, as it does "
-        "after a changed schedule or a policy changed with the reply: there is nothing to do."
+        f"again, all assets in one run: `ticket-events backfill {first}..{day}`. If that changes nothing, "
+        "Zendesk itself keeps an outcome that the duration contradicts, as it does after a changed schedule or a policy "
+        "changed with the reply: there is nothing to do."
     )
 
 

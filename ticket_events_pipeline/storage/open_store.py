@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.installation import pip_install
 from ticket_events_pipeline.root import ObjectRoot, is_object_store
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.store import Store
@@ -29,7 +30,6 @@ def open_store(root: str) -> Store:
         if (error.name or "").partition(".")[0] != "obstore":
             raise
         raise UsageError(
-            f"TICKET_EVENTS_ROOT: {parsed.scheme}:// needs more installed: "
-            f"pip install 'ticket_events_pipeline[{parsed.provider.extra}]'"
+            f"TICKET_EVENTS_ROOT: {parsed.scheme}:// needs more installed: {pip_install(parsed.provider.extra)}"
         ) from None
     return ObjectStore(parsed)

@@ -168,7 +168,7 @@ def moved(deployment, old, new):
 
 def obeyed(deployment, description):
     """The checks of the run that the check's description recommends."""
-    ((asset, first, last),) = set(re.findall(r"--select (\S+) --partition-range ([\d-]+)\.\.\.([\d-]+)`", description))
+    ((first, last, asset),) = set(re.findall(r"backfill ([\d-]+)\.\.([\d-]+) --asset (\w+)`", description))
     assert asset == METRIC
     deployment.clock.now += 3600
     return results(deployment.run("fetch_ticket_events", first, last))
@@ -180,8 +180,8 @@ def test_an_event_also_stored_before_the_restated_days_is_red_until_the_command_
     assert (passed, severity) == (False, "ERROR")
     assert description == (
         "- 2026-03-03: 1 events (id 900) are stored on 2026-03-02 as well. Their times changed, and only one of the two days "
-        "was read since. Read both in one run: `dagster asset materialize -m ticket_events_pipeline.definitions "
-        "--select ticket_metric_events --partition-range 2026-03-02...2026-03-03`."
+        "was read since. Read both in one run: `ticket-events backfill 2026-03-02..2026-03-03 --asset "
+        "ticket_metric_events`."
     )
     assert found[EVENTS, WHOLE][0]
     later = results(deployment.run("fetch_ticket_events", "2026-03-01"))
@@ -195,8 +195,8 @@ def test_an_event_that_no_day_holds_any_more_is_red_until_the_command_ran(deploy
     assert description == (
         "- 2026-03-03: 1 events (id 900) that it held before were missing when it was read again, at 2026-03-06T02:00:00Z, and "
         "are stored on no day within 7 days: they moved to a day that was not read since (2 days from 2026-03-01 to "
-        "2026-03-02), or are gone at Zendesk. Read these days together with 2026-03-03: `dagster asset materialize "
-        "-m ticket_events_pipeline.definitions --select ticket_metric_events --partition-range 2026-03-01...2026-03-03`."
+        "2026-03-02), or are gone at Zendesk. Read these days together with 2026-03-03: `ticket-events backfill "
+        "2026-03-01..2026-03-03 --asset ticket_metric_events`."
     )
     assert obeyed(deployment, description)[METRIC, WHOLE][0]
     assert 900 in deployment.table(METRIC, "2026-03-02")["id"].to_pylist()

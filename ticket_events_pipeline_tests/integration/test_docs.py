@@ -15,6 +15,7 @@ from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, REPOSITORY, deployed
 
 PACKAGE = CHECKOUT / "ticket_events_pipeline"
+ENV_EXAMPLE = PACKAGE / "cli" / "templates" / "env.example"
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 DOCS = "\n".join(page.read_text() for page in PAGES)
 VARIABLE = re.compile(r"\b(?:ZENDESK|TICKET_EVENTS)_[A-Z_]+\b")
@@ -33,11 +34,11 @@ def block(name, language):
 def test_env_example_lists_exactly_the_variables_of_the_code():
     source = "".join(path.read_text() for path in PACKAGE.rglob("*settings.py"))
     source += (PACKAGE / "credentials.py").read_text()
-    assert set(VARIABLE.findall((CHECKOUT / ".env.example").read_text())) == set(VARIABLE.findall(source))
+    assert set(VARIABLE.findall(ENV_EXAMPLE.read_text())) == set(VARIABLE.findall(source))
 
 
 def test_the_docs_name_no_variable_that_does_not_exist():
-    assert set(VARIABLE.findall(DOCS)) <= set(VARIABLE.findall((CHECKOUT / ".env.example").read_text()))
+    assert set(VARIABLE.findall(DOCS)) <= set(VARIABLE.findall(ENV_EXAMPLE.read_text()))
 
 
 def test_every_asset_job_schedule_sensor_and_check_is_documented():

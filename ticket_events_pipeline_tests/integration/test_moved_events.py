@@ -34,7 +34,7 @@ ZONES = ["UTC", "America/New_York"]
 HOUR = 3600
 EVENTS_A_DAY = 4
 account, clock = RecordedAccount(), Moment(0)
-COMMAND = re.compile(r"--select (\S+) --partition-range ([\d-]+)\.\.\.([\d-]+)`")
+COMMAND = re.compile(r"backfill ([\d-]+)\.\.([\d-]+) --asset (\w+)`")
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Case:
 
     def obey(self, finding):
         """Run the command of the finding, as Dagster would."""
-        ((asset, first, last),) = set(COMMAND.findall(finding))
+        ((first, last, asset),) = set(COMMAND.findall(finding))
         assert asset == self.stream
         return self.read(*(Day.parse(day, self.days[0].timezone) for day in (first, last)))
 
@@ -151,10 +151,7 @@ def test_reading_only_the_new_day_leaves_the_event_on_two_days_and_both_are_red(
         assert f"1 events (id {number}) are stored on {other} as well." in findings[asked]
     assert list(case.red()) == sorted([old, new])
     first, last = sorted([old, new])
-    assert (
-        f"materialize -m ticket_events_pipeline.definitions --select {case.stream} --partition-range {first}...{last}`"
-        in (findings[old])
-    )
+    assert f"`ticket-events backfill {first}..{last} --asset {case.stream}`" in findings[old]
     case.obey(findings[old])
     assert case.red() == {}
     assert case.is_exact()

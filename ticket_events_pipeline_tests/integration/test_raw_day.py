@@ -146,7 +146,7 @@ def test_an_event_on_two_days_is_named_with_both(root):
     assert list(found) == [DAY, other]
     for day, elsewhere in ((DAY, other), (other, DAY)):
         assert f"1 events (id {moved['id']}) are stored on {elsewhere} as well" in found[day]
-        assert f"--select {METRIC} --partition-range {DAY}...{other}`" in found[day]
+        assert f"`ticket-events backfill {DAY}..{other} --asset {METRIC}`" in found[day]
 
 
 few_ids = st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=12)

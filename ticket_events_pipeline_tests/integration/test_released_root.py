@@ -19,6 +19,7 @@ import pytest
 from rich.console import Console
 
 from ticket_events_pipeline.cli.breach_table import print_breaches
+from ticket_events_pipeline.cli.old_files import old_files
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.runs import range_tags
@@ -41,6 +42,7 @@ from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 from ticket_events_pipeline.tables.table import INT64, Column
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
+from ticket_events_pipeline_tests.support.commands import BIN
 from ticket_events_pipeline_tests.support.damages import rewrite
 from ticket_events_pipeline_tests.support.deployment import ASSETS, deployed
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching
@@ -115,6 +117,22 @@ def assert_whole(root, days, *, now=READ_AT + 600):
         assert [(result.day, *map(str, result.findings)) for result in results] == [(day,) for day in days]
     for check in (counts_match_targets, open_targets_add_up, policies_are_known):
         assert [str(finding) for answer in check(FolderStore(root), days) for finding in answer.findings] == []
+
+
+def test_what_is_old_in_the_root_is_named_with_what_to_do(root, monkeypatch):
+    monkeypatch.setenv("PATH", str(BIN))
+    columns, rules = old_files(FolderStore(root), "UTC")
+    assert columns.startswith(f"The newest files of {EVENTS}, {METRIC}, sla_clocks, sla_targets, {SUMMARY} are of an earlier")
+    assert rules.endswith(
+        f"without a request: ticket-events backfill {FIRST}..{OPEN} --asset sla_clocks --asset sla_targets --asset {SUMMARY}"
+    )
+
+
+def test_nothing_is_old_in_an_empty_root_or_in_days_made_again(root, tmp_path):
+    assert old_files(FolderStore(tmp_path / "empty"), "UTC") == []
+    make_sla_days(root, FIRST, OPEN)
+    (columns,) = old_files(FolderStore(root), "UTC")
+    assert columns.startswith(f"The newest files of {EVENTS}, {METRIC} are of an earlier")
 
 
 def add_trial_column(monkeypatch, stream):

@@ -95,7 +95,7 @@ def test_a_day_without_a_summary_is_an_error_that_says_what_to_run(place):
     assert ended.code == 1
     assert ended.output == (
         f"There is no summary of 2026-03-05 with its targets below {place.root}. Make it in the UI, or run: "
-        "dagster asset materialize -m ticket_events_pipeline.definitions --select '*' --partition 2026-03-05\n"
+        "ticket-events backfill 2026-03-05\n"
     )
     assert not (place.root / "sla_breach_report").exists()
 

@@ -152,7 +152,7 @@ def test_a_gap_too_long_to_be_filled_is_named_with_the_command(deployment, capfd
     assert requested(hourly_fetch, deployment) == ("2026-03-10", "2026-03-10")
     message = capfd.readouterr().err
     assert "Not fetched now: 2026-01-22 to 2026-03-08 is missing or incomplete." in message
-    assert "dg launch --assets 'group:zendesk' --partition-range 2026-01-22...2026-03-08" in message
+    assert "ticket-events backfill 2026-01-22..2026-03-08" in message
 
 
 def test_a_day_at_which_every_fetch_fails_does_not_block_the_days_after_it(deployment):

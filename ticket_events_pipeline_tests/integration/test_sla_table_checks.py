@@ -364,7 +364,7 @@ def test_contradicted_targets_are_named_with_the_cause_and_the_command(tmp_path)
     ):
         assert target in found[MIDDLE]
     assert "A breach may be dated before its policy was applied" in found[MIDDLE]
-    assert f"--select '*' --partition-range {BEFORE}...{MIDDLE}`" in found[MIDDLE]
+    assert f"`ticket-events backfill {BEFORE}..{MIDDLE}`" in found[MIDDLE]
 
 
 def test_at_most_five_contradicted_targets_are_named(tmp_path):
