@@ -36,7 +36,7 @@ class _Page:
     report: DayReport | None
 
 
-def run_report(date: str | None, *, is_to_open: bool) -> None:
+def run_report(date: str | None, *, is_to_open: bool, is_week: bool = False, output: str | None = None, port: int | None = None) -> None:
     """Make or find the report of `date`, or of the newest complete day; print its path, and open it on request.
 
     Raises:
