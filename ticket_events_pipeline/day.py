@@ -103,3 +103,8 @@ def day_ranges(days: Iterable[Day]) -> list[tuple[Day, Day]]:
 def days_between(first: Day, last: Day) -> list[Day]:
     """All days from `first` through `last`, in order; empty if `last` is before `first`."""
     return [first.plus(offset) for offset in range((last.date - first.date).days + 1)]
+
+
+def same_weekdays(day: Day, weeks: int) -> list[Day]:
+    """The same weekday of the `weeks` weeks before, the latest first; offices are closed on other weekdays."""
+    return [day.plus(-7 * week) for week in range(1, weeks + 1)]

@@ -17,7 +17,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.day import Day, same_weekdays
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.quality.findings import CheckedDay, Finding, materialize_again
 from ticket_events_pipeline.sla.rules.events import APPLY, RANK_BY_TYPE
@@ -68,11 +68,6 @@ APPLY_TYPES = [name for name, rank in RANK_BY_TYPE.items() if rank == APPLY]
 _COLUMNS = ["metric", "instance_id", "type"]
 
 _NOT_COMPLETE = "it is still open, or can't be read"
-
-
-def same_weekdays(day: Day, weeks: int) -> list[Day]:
-    """The same weekday of the `weeks` weeks before, the latest first; offices are closed on other weekdays."""
-    return [day.plus(-7 * week) for week in range(1, weeks + 1)]
 
 
 def _known(days: Iterable[Day], look_up: Callable[[Day], _T | None]) -> list[_T]:

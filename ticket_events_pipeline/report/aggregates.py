@@ -1,46 +1,117 @@
-"""A day's figures per metric and per policy, against the mean of the days before it.
+"""A day's figures per metric and per policy, against the same weekdays before it.
 
-Only sums and means over stored summaries; nothing is read here.
+Only sums over stored summaries; nothing is read here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 
-from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report.model import MEAN_DAYS, ChartDay, Counted, Flow, Mean, MetricFigures, Overdue, PolicyFigures
-from ticket_events_pipeline.report.stored import DaySummary, SummaryRow, total
+from ticket_events_pipeline.day import Day, same_weekdays
+from ticket_events_pipeline.report.model import (
+    METRIC_ORDER,
+    USUAL_WEEKS,
+    Change,
+    ChartDay,
+    Counted,
+    Elapsed,
+    Flow,
+    MetricFigures,
+    Overdue,
+    PolicyFigures,
+    Usual,
+)
+from ticket_events_pipeline.report.stored import DaySummary, PolicyKey, SummaryRow, total
+from ticket_events_pipeline.report.usual import breaches_change, rate_change, usual_of
 
 NEVER_OVERDUE = Overdue(None, None, None)
+NEVER_MEASURED = Elapsed(0, None, None)
 
 _IsWanted = Callable[[SummaryRow], bool]
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A day's summary, and what it is compared with.
+
+    Attributes:
+        summary: of the day.
+        chart: of the days of the chart, the day itself the last; None where one has no summary.
+        usual: of the same weekdays before, the complete ones that are stored.
+    """
+
+    summary: DaySummary
+    chart: Mapping[Day, DaySummary | None]
+    usual: Sequence[DaySummary]
+
+    @classmethod
+    def of(cls, summary: DaySummary, before: Mapping[Day, DaySummary | None], *, chart_days: Sequence[Day]) -> Compared:
+        """The day's, from the summaries of the days before."""
+        chart = {day: summary if day == summary.day else before[day] for day in chart_days}
+        weekdays = (before[day] for day in reversed(same_weekdays(summary.day, USUAL_WEEKS)))
+        return cls(summary, chart, [past for past in weekdays if past is not None and past.is_complete])
+
+    def usual_of(self, is_wanted: _IsWanted, *, with_rate: bool = True) -> Usual | None:
+        """What is usual for the rows that are wanted; a day without any counts as zeros."""
+        return usual_of([_of_rows(past, is_wanted) for past in self.usual], with_rate=with_rate)
+
+    def trend(self, is_wanted: _IsWanted) -> tuple[ChartDay, ...]:
+        """The chart of the rows that are wanted."""
+        return tuple(
+            ChartDay(day, None) if past is None else ChartDay(day, _of_rows(past, is_wanted), past.is_complete)
+            for day, past in self.chart.items()
+        )
+
+
+def all_metrics(compared: Compared) -> tuple[Usual | None, Change, tuple[ChartDay, ...]]:
+    """What is usual over all metrics, how the day's breaches compare with it, and the chart."""
+    usual = compared.usual_of(_any, with_rate=False)
+    summary = compared.summary
+    change = breaches_change(_of_rows(summary, _any).breaches, usual, is_complete=summary.is_complete)
+    return usual, change, compared.trend(_any)
+
+
 def metric_figures(
-    summary: DaySummary, before: Sequence[DaySummary], overdue: Mapping[str, Overdue]
+    compared: Compared, overdue: Mapping[str, Overdue], elapsed: Mapping[str, Elapsed]
 ) -> tuple[MetricFigures, ...]:
-    """One for each metric with a row on the day or on one of the days before, sorted by name.
+    """One for each metric with a row on one of the chart's days, in the order people read them.
 
     Args:
-        summary: of the day.
-        before: of those of the `MEAN_DAYS` days before that have one.
+        compared: the day.
         overdue: per metric, over all its policies.
+        elapsed: likewise.
     """
-    names = {row.key[0] for of_day in (summary, *before) for row in of_day.rows}
-    return tuple(_metric(name, summary, before, overdue.get(name, NEVER_OVERDUE)) for name in sorted(names))
+    names = {row.key[0] for past in compared.chart.values() if past is not None for row in past.rows}
+    return tuple(
+        _metric(name, compared, overdue.get(name, NEVER_OVERDUE), elapsed.get(name, NEVER_MEASURED))
+        for name in sorted(names, key=_reading_order)
+    )
 
 
-def _metric(name: str, summary: DaySummary, before: Sequence[DaySummary], overdue: Overdue) -> MetricFigures:
-    rows = [row for row in summary.rows if row.key[0] == name]
+def _reading_order(name: str) -> tuple[int, str]:
+    return METRIC_ORDER.index(name) if name in METRIC_ORDER else len(METRIC_ORDER), name
+
+
+def _metric(name: str, compared: Compared, overdue: Overdue, elapsed: Elapsed) -> MetricFigures:
+    def is_wanted(row: SummaryRow) -> bool:
+        return row.key[0] == name
+
+    summary = compared.summary
+    rows = [row for row in summary.rows if is_wanted(row)]
+    day, usual = _of_rows(summary, is_wanted), compared.usual_of(is_wanted)
     return MetricFigures(
         sla_metric=name,
-        day=_counted(rows),
+        day=day,
         active=sum(row.active for row in rows),
         breached_open=sum(row.breached_open for row in rows),
-        mean=_mean(before, lambda row: row.key[0] == name),
+        usual=usual,
+        breaches_change=breaches_change(day.breaches, usual, is_complete=summary.is_complete),
+        rate_change=rate_change(day, usual, is_complete=summary.is_complete),
         overdue=overdue,
+        elapsed=elapsed,
         flow=total_flow([row.flow for row in rows]),
+        trend=compared.trend(is_wanted),
     )
 
 
@@ -56,13 +127,15 @@ def total_of(counts: Iterable[int | None]) -> int | None:
     return None if None in known else sum(count for count in known if count is not None)
 
 
-def policy_figures(summary: DaySummary, before: Sequence[DaySummary]) -> tuple[PolicyFigures, ...]:
-    """One for each row of the day's summary, in its order. A day before without such a row counts as one of zeros."""
-    return tuple(_policy(row, before) for row in summary.rows)
+def policy_figures(compared: Compared, elapsed: Mapping[PolicyKey, Elapsed]) -> tuple[PolicyFigures, ...]:
+    """One for each row of the day's summary, by metric in the order people read them; `elapsed` is per row."""
+    rows = sorted(compared.summary.rows, key=lambda row: _reading_order(row.key[0]))  # stable: of a metric, in the file's order
+    return tuple(_policy(row, compared, elapsed.get(row.key, NEVER_MEASURED)) for row in rows)
 
 
-def _policy(row: SummaryRow, before: Sequence[DaySummary]) -> PolicyFigures:
+def _policy(row: SummaryRow, compared: Compared, elapsed: Elapsed) -> PolicyFigures:
     sla_metric, policy_id, business_hours = row.key
+    usual = compared.usual_of(lambda past: past.key == row.key)
     return PolicyFigures(
         sla_metric=sla_metric,
         policy_id=policy_id,
@@ -71,30 +144,16 @@ def _policy(row: SummaryRow, before: Sequence[DaySummary]) -> PolicyFigures:
         day=row.counted,
         active=row.active,
         breached_open=row.breached_open,
-        mean=_mean(before, lambda past: past.key == row.key),
+        usual=usual,
+        breaches_change=breaches_change(row.counted.breaches, usual, is_complete=compared.summary.is_complete),
         overdue=row.overdue,
+        elapsed=elapsed,
     )
 
 
-def mean_days(before: Mapping[Day, DaySummary | None], day: Day) -> list[DaySummary]:
-    """The summaries that the day is measured against, of those stored."""
-    wanted = [before.get(day.plus(-offset)) for offset in range(MEAN_DAYS, 0, -1)]
-    return [summary for summary in wanted if summary is not None]
+def _any(_: SummaryRow) -> bool:
+    return True
 
 
-def chart_day(day: Day, summary: DaySummary | None) -> ChartDay:
-    """The day in the chart, over all metrics."""
-    if summary is None:
-        return ChartDay(day, None)
-    return ChartDay(day, _counted(summary.rows), summary.is_complete)
-
-
-def _mean(before: Sequence[DaySummary], is_wanted: _IsWanted) -> Mean | None:
-    if not before:
-        return None
-    sums = _counted(row for summary in before for row in summary.rows if is_wanted(row))
-    return Mean(len(before), sums.breaches / len(before), sums.achieved / len(before), sums.achievement_rate)
-
-
-def _counted(rows: Iterable[SummaryRow]) -> Counted:
-    return total([row.counted for row in rows])
+def _of_rows(summary: DaySummary, is_wanted: _IsWanted) -> Counted:
+    return total([row.counted for row in summary.rows if is_wanted(row)])

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.quality.raw_day import owner_of
-from ticket_events_pipeline.report.aggregates import chart_day, mean_days, metric_figures, policy_figures
+from ticket_events_pipeline.report.aggregates import Compared, all_metrics, metric_figures, policy_figures
 from ticket_events_pipeline.report.data_quality import data_quality_of, event_counts
-from ticket_events_pipeline.report.model import CHART_DAYS, UNKNOWN_ACCOUNT, DayReport, OpenTarget, TicketFacts
-from ticket_events_pipeline.report.stored import DayTargets, SummaryHistory, read_targets
+from ticket_events_pipeline.report.model import CHART_DAYS, UNKNOWN_ACCOUNT, DayReport, TicketFacts
+from ticket_events_pipeline.report.stored import SummaryHistory
+from ticket_events_pipeline.report.targets import DayTargets, read_targets
 from ticket_events_pipeline.report.tickets import TicketFactsReader
-from ticket_events_pipeline.settings import RootSettings
+from ticket_events_pipeline.settings import DEFAULT_GOAL_PERCENT, RootSettings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 
@@ -21,7 +21,9 @@ DAYS_AHEAD = 30
 """Days whose lists are read ahead: their tickets are searched together, and memory doesn't grow with the range."""
 
 
-def read_day_report(store: Store, day: Day, *, account: str, tickets_url: str | None) -> DayReport:
+def read_day_report(
+    store: Store, day: Day, *, account: str, tickets_url: str | None, goal_percent: float = DEFAULT_GOAL_PERCENT
+) -> DayReport:
     """The day's report.
 
     Args:
@@ -29,12 +31,13 @@ def read_day_report(store: Store, day: Day, *, account: str, tickets_url: str | 
         day: the day.
         account: its name, for the heading.
         tickets_url: prefix of a ticket's address; None for no links.
+        goal_percent: the achievement rate to reach.
 
     Raises:
         DayNotFetchedError: its summary or its targets have not been made.
         DamagedFileError: one of their files can't be read.
     """
-    return ReportReader(store, account=account, tickets_url=tickets_url).read(day)
+    return ReportReader(store, account=account, tickets_url=tickets_url, goal_percent=goal_percent).read(day)
 
 
 def report_reader(store: Store, settings: RootSettings, days: Sequence[Day]) -> ReportReader:
@@ -42,7 +45,13 @@ def report_reader(store: Store, settings: RootSettings, days: Sequence[Day]) -> 
     newest = list(days[-1:])
     former = settings.former_accounts
     owner = owner_of(store, METRIC_EVENTS, newest, account=settings.account, former=former, timezone=settings.timezone)
-    return ReportReader(store, account=owner.account or UNKNOWN_ACCOUNT, tickets_url=settings.tickets_url, days=days)
+    return ReportReader(
+        store,
+        account=owner.account or UNKNOWN_ACCOUNT,
+        tickets_url=settings.tickets_url,
+        goal_percent=settings.goal_percent,
+        days=days,
+    )
 
 
 class ReportReader:
@@ -51,41 +60,51 @@ class ReportReader:
     `days` are those that will be read. Another day's report is right too, and costs more reads.
     """
 
-    def __init__(self, store: Store, *, account: str, tickets_url: str | None, days: Sequence[Day] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        account: str,
+        tickets_url: str | None,
+        goal_percent: float = DEFAULT_GOAL_PERCENT,
+        days: Sequence[Day] = (),
+    ) -> None:
         self._store = store
         self._account = account
         self._tickets_url = tickets_url
+        self._goal_percent = goal_percent
         self._days = sorted(days)
         self._history = SummaryHistory(store)
         self._tickets = TicketFactsReader(store)
         self._ahead: dict[Day, DayTargets] = {}
 
     def read(self, day: Day, *, with_tickets: bool = True) -> DayReport:
-        """The day's report, see `read_day_report`; `with_tickets=False` leaves out the subjects of the tickets."""
+        """The day's report, see `read_day_report`.
+
+        `with_tickets=False` reads no facts of the tickets: the work list is in the order of the time overdue.
+        """
         summary = self._history.of(day)
-        before = self._history.before(day)
+        chart_days = [day.plus(-offset) for offset in range(CHART_DAYS - 1, -1, -1)]
+        compared = Compared.of(summary, self._history.before(day), chart_days=chart_days)
         targets = self._targets(day)
-        chart = {past: before.get(past) for past in (day.plus(-offset) for offset in range(CHART_DAYS - 1, 0, -1))}
-        chart[day] = summary
-        measured_against = mean_days(before, day)
         facts = self._facts(day, targets) if with_tickets else {}
+        raw = event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)
+        usual, breaches_change, chart = all_metrics(compared)
         return DayReport(
             day=day,
             account=self._account,
             tickets_url=self._tickets_url,
-            metrics=metric_figures(summary, measured_against, targets.overdue),
-            policies=policy_figures(summary, measured_against),
-            chart=tuple(chart_day(past, found) for past, found in chart.items()),
-            late=_with_facts(targets.late, facts),
-            late_count=targets.late_count,
-            next_breaches=_with_facts(targets.next_breaches, facts),
-            next_count=targets.next_count,
-            unforecast=targets.unforecast,
+            goal_percent=self._goal_percent,
+            metrics=metric_figures(compared, targets.overdue, targets.elapsed),
+            policies=policy_figures(compared, targets.elapsed_by_policy),
+            usual=usual,
+            breaches_change=breaches_change,
+            chart=chart,
+            work_list=targets.open.work_list(facts),
+            forecast=targets.open.forecast(facts),
             deleted=targets.deleted,
             deleted_count=targets.deleted_count,
-            data_quality=data_quality_of(
-                summary, chart, targets, event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)
-            ),
+            data_quality=data_quality_of(summary, compared.chart, targets, raw),
         )
 
     def _targets(self, day: Day) -> DayTargets:
@@ -99,9 +118,5 @@ class ReportReader:
         return self._ahead.pop(day)
 
     def _facts(self, day: Day, targets: DayTargets) -> dict[int, TicketFacts]:
-        expected = frozenset[int]().union(*(ahead.ticket_ids for ahead in self._ahead.values()))
-        return self._tickets.facts(day, targets.ticket_ids, expected=expected)
-
-
-def _with_facts(targets: Sequence[OpenTarget], facts: dict[int, TicketFacts]) -> tuple[OpenTarget, ...]:
-    return tuple(replace(target, ticket=facts.get(target.ticket_id, target.ticket)) for target in targets)
+        expected = frozenset[int]().union(*(ahead.open.ticket_ids for ahead in self._ahead.values()))
+        return self._tickets.facts(day, targets.open.ticket_ids, expected=expected)

@@ -17,7 +17,8 @@ from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.quality.sla_tables import MAX_UNKNOWN_POLICY_SHARE
 from ticket_events_pipeline.report.aggregates import total_of
 from ticket_events_pipeline.report.model import ContradictedTarget, DataQuality, DayReport
-from ticket_events_pipeline.report.stored import DaySummary, DayTargets
+from ticket_events_pipeline.report.stored import DaySummary
+from ticket_events_pipeline.report.targets import DayTargets
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.sla.rules.events import APPLY, sla_events
 from ticket_events_pipeline.sla.sources import DICTIONARY_COLUMNS, RAW_COLUMNS
@@ -72,6 +73,7 @@ def data_quality_of(
         older_days=tuple(day for day, found in stored.items() if found.provenance.rules_version < RULES_VERSION),
         deletions_from=provenance.deletions.since,
         deletions_through=provenance.deletions.through,
+        has_elapsed=targets.has_elapsed,
     )
 
 

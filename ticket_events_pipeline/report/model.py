@@ -1,24 +1,51 @@
 """The report as values.
 
-Every rate is achieved / (achieved + breaches) of one metric; a mean rate is that of the sums of its days, not the mean of
-their rates: a day with two targets must not weigh as much as one with two hundred.
+Every rate is achieved / (achieved + breaches) of one metric. What is usual is taken from the same weekday of the weeks before:
+offices are closed on others.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from enum import Enum
 
 from ticket_events_pipeline.day import Day
 
-MEAN_DAYS = 7
-"""The days before it that a day is compared with: one of each weekday."""
+USUAL_WEEKS = 8
+"""A day is compared with the same weekday of so many weeks before: enough to outvote a holiday, few enough to follow growth."""
+
+MIN_USUAL_DAYS = 3
+"""With fewer of them stored and complete, nothing is called usual yet."""
+
+CHANCE_DEVIATIONS = 3.0
+"""Within so many standard deviations a difference may be chance, as in a control chart. That of a count is its square root."""
+
+MIN_DECIDED = 10
+"""The rate of a day with fewer decided targets is not compared: a single one would decide it."""
 
 UNKNOWN_ACCOUNT = "an unknown account"
 """The name in the heading where neither a variable nor a file gives one."""
 
 CHART_DAYS = 30
 """Days of the chart, the report's own being the last."""
+
+LONG_LATE_DAYS = 30
+"""A target that is late for longer is folded away: Zendesk closes a solved ticket for good within 28 days."""
+
+FORECAST_HOURS = 24
+
+METRIC_ORDER = (
+    "first_reply_time",
+    "next_reply_time",
+    "requester_wait_time",
+    "periodic_update_time",
+    "pausable_update_time",
+    "agent_work_time",
+    "total_resolution_time",
+    "group_ownership_time",
+)
+"""What a customer notices first comes first."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +70,53 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Mean:
-    """The mean of the days before.
+class Spread:
+    """The median of some days' figures, and their range."""
+
+    median: float
+    least: float
+    greatest: float
+
+
+@dataclass(frozen=True)
+class Usual:
+    """The same weekday of the `USUAL_WEEKS` weeks before.
 
     Attributes:
-        days: how many of the `MEAN_DAYS` before have a summary; the mean is of those.
-        breaches, achieved: a day's, on the average.
-        achievement_rate: of the sums; None where nothing was decided.
+        days: how many of them are stored and complete, at least `MIN_USUAL_DAYS`; the figures are of those.
+        breaches, achieved: a day without a row counts as zero.
+        achievement_rate: of the days on which something was decided; None with fewer than `MIN_USUAL_DAYS` of those.
     """
 
     days: int
-    breaches: float
-    achieved: float
-    achievement_rate: float | None
+    breaches: Spread
+    achieved: Spread
+    achievement_rate: Spread | None
+
+
+class Change(Enum):
+    """How a figure compares with the usual one. Only what lies outside the usual range, and beyond chance, is a change.
+
+    Nothing is known of a day that is still open, but that it has MORE breaches already.
+    """
+
+    UNKNOWN = "unknown"
+    USUAL = "usual"
+    MORE = "more"
+    FEWER = "fewer"
+
+
+@dataclass(frozen=True)
+class Elapsed:
+    """How long the targets took that were completed on the day, in the hours of their policy; all None where none is known.
+
+    Attributes:
+        targets: how many of the completed ones have a measured duration.
+    """
+
+    targets: int
+    p50_seconds: float | None
+    p90_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -76,23 +137,30 @@ class MetricFigures:
         day: its figures.
         active: open targets at as_of, late ones included.
         breached_open: late and open at as_of.
-        mean: None where none of the days before has a summary.
-        overdue: over all policies of the metric.
+        usual: None where too few of the same weekdays before are known.
+        breaches_change, rate_change: the day compared with it. A rate that is MORE is better; with fewer than `MIN_DECIDED`
+            decided targets it is UNKNOWN.
+        overdue, elapsed: over all policies of the metric.
         flow: from the targets open when the day began to `active`.
+        trend: `CHART_DAYS` days of the metric, oldest first.
     """
 
     sla_metric: str
     day: Counted
     active: int
     breached_open: int
-    mean: Mean | None
+    usual: Usual | None
+    breaches_change: Change
+    rate_change: Change
     overdue: Overdue
+    elapsed: Elapsed
     flow: Flow
+    trend: tuple[ChartDay, ...]
 
 
 @dataclass(frozen=True)
 class PolicyFigures:
-    """A row of `daily_sla_breach_summary`, against the days before.
+    """A row of `daily_sla_breach_summary`, against the same weekdays before.
 
     Attributes:
         policy_id, policy_title, business_hours: None where Zendesk never sent it.
@@ -105,8 +173,10 @@ class PolicyFigures:
     day: Counted
     active: int
     breached_open: int
-    mean: Mean | None
+    usual: Usual | None
+    breaches_change: Change
     overdue: Overdue
+    elapsed: Elapsed
 
 
 @dataclass(frozen=True)
@@ -153,7 +223,7 @@ class ContradictedTarget:
 
 @dataclass(frozen=True)
 class ChartDay:
-    """A day of the chart; `counted` (over all metrics) is None where the day has no summary."""
+    """A day of a chart; `counted` is None where the day has no summary."""
 
     day: Day
     counted: Counted | None
@@ -171,7 +241,7 @@ class TicketFacts:
 
 @dataclass(frozen=True)
 class OpenTarget:
-    """A line of the work list, or of what breaches next. Times are epoch seconds.
+    """An open target in the work list, or in what breaches next. Times are epoch seconds.
 
     Attributes:
         target_seconds: what the policy allows; None where Zendesk never sent it.
@@ -190,7 +260,78 @@ class OpenTarget:
     breached_at: int | None
     overdue_seconds: int | None
     due_at: int | None
-    ticket: TicketFacts
+
+
+@dataclass(frozen=True)
+class OpenTicket:
+    """A line of the work list, or of what breaches next: a ticket with its targets.
+
+    Attributes:
+        targets: late ones, the newest breach first; or those to breach next, soonest first.
+    """
+
+    ticket_id: int
+    facts: TicketFacts
+    targets: tuple[OpenTarget, ...]
+
+    @property
+    def overdue_seconds(self) -> int:
+        """Of the target that is late for longest."""
+        return max((target.overdue_seconds or 0 for target in self.targets), default=0)
+
+
+@dataclass(frozen=True)
+class LateTickets:
+    """A part of the work list.
+
+    Attributes:
+        tickets: the most urgent first (priority, then overdue); cut to its longest length.
+        ticket_count, target_count: of all.
+    """
+
+    tickets: tuple[OpenTicket, ...]
+    ticket_count: int
+    target_count: int
+
+
+@dataclass(frozen=True)
+class WorkList:
+    """Tickets with late and open targets. A ticket is in the first part that one of its targets belongs to.
+
+    Attributes:
+        new: a target breached on the day.
+        older: on an earlier one, at most `LONG_LATE_DAYS` ago.
+        long_late: all longer ago. Often nobody will close them any more.
+    """
+
+    new: LateTickets
+    older: LateTickets
+    long_late: LateTickets
+
+    @property
+    def target_count(self) -> int:
+        """Late and open targets in all."""
+        return self.new.target_count + self.older.target_count + self.long_late.target_count
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Open targets in time, by their estimated breach (`due_at`); counts are of targets.
+
+    Attributes:
+        tickets: those to breach within `FORECAST_HOURS` after as_of, soonest first, cut to its longest length.
+        ticket_count, target_count: of those within `FORECAST_HOURS`.
+        later: due after that.
+        overdue_estimates: due before as_of, without a breach from Zendesk: left-over clocks, mostly.
+        unforecast: without an estimate: in business hours, paused, or without a target.
+    """
+
+    tickets: tuple[OpenTicket, ...]
+    ticket_count: int
+    target_count: int
+    later: int
+    overdue_estimates: int
+    unforecast: int
 
 
 @dataclass(frozen=True)
@@ -217,6 +358,7 @@ class DataQuality:
         older_days: of the chart's days, those made by older rules than the program's.
         deletions_from: first day of the unbroken range of days whose deleted tickets are known; None where none are.
         deletions_through: epoch seconds up to which they are known; None likewise.
+        has_elapsed: whether the day's durations are stored; an earlier version that made the day didn't store them.
     """
 
     as_of: int
@@ -238,6 +380,7 @@ class DataQuality:
     older_days: tuple[Day, ...]
     deletions_from: dt.date | None
     deletions_through: int | None
+    has_elapsed: bool = True
 
 
 @dataclass(frozen=True)
@@ -247,26 +390,29 @@ class DayReport:
     Attributes:
         account: its name, for the heading.
         tickets_url: prefix of a ticket's address (`https://acme.zendesk.com/agent/tickets/`); None in the sandbox.
-        metrics: sorted by name; one for each metric with a row on the day or on one of the days before.
-        policies: sorted as the summary is.
-        chart: `CHART_DAYS` days, oldest first.
-        late: the work list, oldest breach first, cut to its longest length; `late_count` is of all.
-        next_breaches: soonest first, cut likewise; `next_count` is of all.
-        unforecast: open, unbreached targets whose breach can't be foreseen: in business hours, paused, or without a target.
+        goal_percent: the achievement rate to reach, of each metric.
+        metrics: in the order people read them (`METRIC_ORDER`), others by name after them; one for each metric with a row on
+            one of the chart's days.
+        policies: by metric in the same order, then as the summary is.
+        usual: over all metrics; its rate is None, as a rate over several metrics would mislead. None as in `MetricFigures`.
+        breaches_change: of all metrics.
+        chart: `CHART_DAYS` days over all metrics, oldest first.
+        work_list: what is late and still open.
+        forecast: what will breach next.
         deleted: tickets whose deletion closed targets, in order, cut likewise; `deleted_count` is of all.
     """
 
     day: Day
     account: str
     tickets_url: str | None
+    goal_percent: float
     metrics: tuple[MetricFigures, ...]
     policies: tuple[PolicyFigures, ...]
+    usual: Usual | None
+    breaches_change: Change
     chart: tuple[ChartDay, ...]
-    late: tuple[OpenTarget, ...]
-    late_count: int
-    next_breaches: tuple[OpenTarget, ...]
-    next_count: int
-    unforecast: int
+    work_list: WorkList
+    forecast: Forecast
     deleted: tuple[DeletedTicket, ...]
     deleted_count: int
     data_quality: DataQuality

@@ -195,6 +195,14 @@ SLA_TARGETS_TABLE = Table(
             since=2,
         ),
         Column(
+            "elapsed_seconds",
+            INT64,
+            "How long the clock ran until fulfilled_at, in the target's hours and without pauses, by Zendesk's own measure in "
+            "whole minutes; NULL without one, and in files before schema version 3.",
+            made_from=("status_calendar_minutes", "status_business_minutes", "business_hours", *_OPEN),
+            since=3,
+        ),
+        Column(
             "overdue_clock_seconds",
             INT64,
             "Seconds that the clock ran beyond the target, in the policy's hours, as Zendesk counts; NULL unless the "

@@ -149,6 +149,7 @@ def test_an_added_column_is_null_in_its_place_and_nothing_else_differs(root):
     for day in DAYS:
         for asset, column, behind in (
             (TARGETS, "is_contradicted", "overdue_seconds"),
+            (TARGETS, "elapsed_seconds", "is_contradicted"),
             (SUMMARY, "targets_deleted", "targets_cancelled"),
             (SUMMARY, "contradicted", "withdrawn_breaches"),
         ):

@@ -45,7 +45,13 @@ def without_estimates(root: Path, day: Day) -> None:
     def footer(metadata: dict[str, str]) -> dict[str, str]:
         return {name: text for name, text in metadata.items() if name != "schema_version"}
 
-    rewrite(root, "sla_targets", day, rows=lambda table: table.drop_columns(["due_at", "is_contradicted"]), footer=footer)
+    rewrite(
+        root,
+        "sla_targets",
+        day,
+        rows=lambda table: table.drop_columns(["due_at", "is_contradicted", "elapsed_seconds"]),
+        footer=footer,
+    )
 
 
 def with_rows(change: Callable[[pa.Table], pa.Table]) -> Damage:

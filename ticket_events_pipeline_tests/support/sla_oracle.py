@@ -300,11 +300,12 @@ def target_row(key, life, start, as_of):
     policy = life.own_policy() or NO_POLICY
     entry, breach = life.entry_policy or NO_POLICY, life.breach_policy or NO_POLICY
     overdue = overdue_clock = None
+    elapsed = life.elapsed_seconds()
     if life.breached_at is not None and not life.superseded():
         overdue = life.overdue_seconds(as_of)
-    if life.outcome() == "breached" and None not in (life.elapsed_seconds(), policy["target_seconds"]):
-        overdue_clock = life.elapsed_seconds() - policy["target_seconds"]
-        if max(life.elapsed_seconds(), overdue_clock) > INT64_MAX:
+    if life.outcome() == "breached" and None not in (elapsed, policy["target_seconds"]):
+        overdue_clock = elapsed - policy["target_seconds"]
+        if max(elapsed, overdue_clock) > INT64_MAX:
             overdue_clock = None
     return {
         "ticket_id": key[0],
@@ -342,6 +343,7 @@ def target_row(key, life, start, as_of):
         "withdrawn_breaches_on_day": sum(time >= start for time in life.withdrawn),
         "overdue_seconds": overdue,
         "is_contradicted": life.contradicted(),
+        "elapsed_seconds": None if elapsed is None or elapsed > INT64_MAX else elapsed,
         "overdue_clock_seconds": overdue_clock,
         "due_at": life.due_at(as_of),
         "last_event_at": life.last_event_at,

@@ -62,7 +62,7 @@ def _metadata(report: DayReport, made: MadeReport) -> dict[str, Any]:
         "size_bytes": made.size_bytes,
         "complete": quality.is_complete,
         "as_of": moment(quality.as_of),
-        "late_and_open": report.late_count,
-        "forecast_breaches": report.next_count,
+        "late_and_open": report.work_list.target_count,
+        "forecast_breaches": report.forecast.target_count,
         "missing_days": len(quality.missing_days),
     }

@@ -163,7 +163,7 @@ def _achievement_rate(achieved: pa.ChunkedArray, breaches: pa.ChunkedArray) -> p
 def overdue_figures(seconds: Ints) -> dict[str, float | int | None]:
     """Linear percentiles and the maximum of these, under their columns' names; None where there are none."""
     ordered = np.sort(seconds)
-    percentiles = {name: _percentile(ordered, percent) for name, percent in PERCENTILES.items()}
+    percentiles = {name: percentile(ordered, percent) for name, percent in PERCENTILES.items()}
     return {**percentiles, "overdue_max_seconds": int(ordered[-1]) if len(ordered) else None}
 
 
@@ -174,7 +174,8 @@ def _overdue(seconds: pa.ChunkedArray) -> dict[str, pa.Array]:
     return {name: pa.array([figures[name] for figures in per_row], kind) for name, kind in kinds.items()}
 
 
-def _percentile(ordered: Ints, percent: int) -> float | None:
+def percentile(ordered: Ints, percent: int) -> float | None:
+    """The linear percentile of ascending numbers; None of none."""
     if not len(ordered):
         return None
     # In whole numbers, so that a figure that comes out even is shown even.

@@ -192,14 +192,16 @@ def _outcomes(shown: _Shown) -> Columns:
     closed = np.where(life.is_fulfilled, np.where(is_breached, 3, 2), np.where(life.is_deleted, 5, 4))
     outcome = np.where(life.is_open, np.where(is_breached, 1, 0), closed)
     target_seconds, has_target = filled(values_at(shown.rows, "target_seconds", life.policy))
-    overdue_clock_seconds, is_held = _elapsed_beyond(life.elapsed_minutes, target_seconds)
-    has_clock = life.is_fulfilled & is_breached & life.has_elapsed & has_target & is_held
+    elapsed_seconds, has_elapsed = _elapsed_seconds(life)
+    overdue_clock_seconds, is_held = _beyond(elapsed_seconds, target_seconds)
+    has_clock = has_elapsed & is_breached & has_target & is_held
     return {
         "outcome": pa.array(OUTCOMES).take(pa.array(outcome)),
         "is_paused": life.is_paused,
         "superseded": life.is_superseded,
         "overdue_seconds": pa.array(_open_since_breach(shown), mask=~is_breached),
         "is_contradicted": life.is_contradicted,
+        "elapsed_seconds": pa.array(elapsed_seconds, mask=~has_elapsed),
         "overdue_clock_seconds": pa.array(overdue_clock_seconds, mask=~has_clock),
         "due_at": _due_at(shown, target_seconds, has_target),
     }
@@ -217,11 +219,15 @@ def _open_since_breach(shown: _Shown) -> Ints:
     return overdue
 
 
-def _elapsed_beyond(elapsed_minutes: Ints, target_seconds: Ints) -> tuple[Ints, Bools]:
-    """Elapsed time minus the target, in seconds, and whether it fits into int64; elapsed minutes are never negative."""
-    is_held = elapsed_minutes <= MINUTES_IN_INT64
-    elapsed_seconds = np.where(is_held, elapsed_minutes, 0) * 60
-    is_held &= elapsed_seconds <= INT64_MAX + np.minimum(target_seconds, 0)
+def _elapsed_seconds(life: Lifecycles) -> tuple[Ints, Bools]:
+    """How long each fulfilled target took, 0 where that is unknown, and whether it is known and fits into int64."""
+    is_held = life.has_elapsed & (life.elapsed_minutes <= MINUTES_IN_INT64)
+    return np.where(is_held, life.elapsed_minutes, 0) * 60, is_held
+
+
+def _beyond(elapsed_seconds: Ints, target_seconds: Ints) -> tuple[Ints, Bools]:
+    """Elapsed time minus the target, in seconds, and whether it fits into int64; elapsed time is never negative."""
+    is_held = elapsed_seconds <= INT64_MAX + np.minimum(target_seconds, 0)
     return elapsed_seconds - np.where(is_held, target_seconds, 0), is_held
 
 

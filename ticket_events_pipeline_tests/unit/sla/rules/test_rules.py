@@ -130,6 +130,41 @@ def test_rule_6_closing_and_reopening_within_the_day_is_no_reopening():
     assert_row(clock.target(NEXT), reopen_count=1, reopened_on_day=False, was_open_at_start=True, outcome="active")
 
 
+def fulfilled_clock(*, business_hours=False, **status):
+    clock = Clock().apply(9, 60, business_hours=business_hours).add("fulfill", 10)
+    return clock.add("update_status", 10, status=status) if status else clock
+
+
+@pytest.mark.parametrize(("business_hours", "expected"), [(False, 55 * 60), (True, 40 * 60), (None, 55 * 60)])
+def test_a_fulfilled_target_took_what_zendesk_measured_in_its_hours(business_hours, expected):
+    clock = fulfilled_clock(business_hours=business_hours, calendar=55, business=40)
+    assert_row(clock.target(), outcome="achieved", elapsed_seconds=expected)
+
+
+def test_a_late_a_superseded_and_an_unknown_policys_target_took_what_was_measured_too():
+    late = Clock().apply(9, 60).add("breach", 10).add("fulfill", 11).add("update_status", 11, status={"calendar": 120})
+    assert_row(late.target(), outcome="breached", elapsed_seconds=7200)
+    superseded = superseded_clock(status={"calendar": 90, "business": 0}).target()
+    assert_row(superseded, outcome="achieved", superseded=True, elapsed_seconds=5400)
+    discovered = Clock().add("breach", 10).add("fulfill", 11).add("update_status", 11, status={"calendar": 60, "business": 1})
+    assert_row(discovered.target(), outcome="breached", policy_id=None, elapsed_seconds=3600)
+
+
+def test_without_a_fulfilment_or_a_measure_of_it_the_time_taken_is_unknown():
+    assert_row(fulfilled_clock().target(), outcome="achieved", elapsed_seconds=None)
+    assert_row(fulfilled_clock(business=40).target(), elapsed_seconds=None)
+    assert_row(fulfilled_clock(calendar=-1).target(), elapsed_seconds=None)
+    assert_row(fulfilled_clock(calendar=0).target(), elapsed_seconds=0)
+    reopened = fulfilled_clock(calendar=55).add("activate", 11)
+    assert_row(reopened.target(), outcome="active", elapsed_seconds=None)
+    assert_row(reopened.add("fulfill", 12).target(), outcome="achieved", elapsed_seconds=None)
+    measured = {"calendar": 55, "business": 55}
+    cancelled = Clock().apply(9, 60).add("apply_sla", 10, sla=None).add("fulfill", 11)
+    assert_row(cancelled.add("update_status", 11, status=measured).target(), outcome="cancelled", elapsed_seconds=None)
+    deleted = Clock().apply(9, 60).ticket(10, "deleted").add("fulfill", 11).add("update_status", 11, status=measured)
+    assert_row(deleted.target(), outcome="deleted", elapsed_seconds=None)
+
+
 def test_rule_6_pause_holds_until_activate_or_fulfil():
     clock = Clock().add("pause", 8).apply(9, 60)
     assert_row(clock.target(), is_paused=True)
@@ -447,7 +482,7 @@ def test_no_number_that_leaves_int64_wraps(minutes):
         .add("update_status", 11, status={"calendar": minutes})
         .target()
     )
-    assert_row(row, outcome="breached", overdue_clock_seconds=None, is_contradicted=False)
+    assert_row(row, outcome="breached", elapsed_seconds=None, overdue_clock_seconds=None, is_contradicted=False)
     seconds = {"target_in_seconds": minutes, "policy": {"id": 11}}
     assert_row(Clock().add("activate", 9).add("apply_sla", 9, sla=seconds).target(), target_seconds=minutes, due_at=None)
 
