@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.tables.daily_sla_breach_summary import reading_place
+from ticket_events_pipeline.report.aggregates import reading_order
 from ticket_events_pipeline.text import plural, rate_text, terminal_text
 
 _POLICY = "policy (hours)"
@@ -41,7 +41,7 @@ def print_breaches(console: Console, summaries: Mapping[Day, pa.Table]) -> None:
 
 
 def _place(row: Mapping[str, Any]) -> tuple[int, str]:
-    return reading_place(row["sla_metric"])
+    return reading_order(row["sla_metric"])
 
 
 def _breach_table(rows: Mapping[Day, list[dict[str, Any]]]) -> Table:

@@ -106,22 +106,22 @@ def _rows_of(table: pa.Table, wanted: Filter) -> pa.Table:
 
 def _note_filter(summaries: Summaries, shown: Summaries, wanted: Filter) -> None:
     """Name the days without such a row, and what no row has: a typing error would look like a day without targets."""
-    empty = [day for day in summaries if summaries[day].num_rows and not shown[day].num_rows]
-    if empty:
-        click.echo(f"No row of that metric and policy: {ranges_text(day_ranges(empty))}", err=True)
+    without = [day for day in summaries if summaries[day].num_rows and not shown[day].num_rows]
+    if without:
+        click.echo(f"No row of that metric and policy: {ranges_text(day_ranges(without))}", err=True)
     rows = [
         row for table in summaries.values() for row in table.select(["sla_metric", "policy_id", "policy_title"]).to_pylist()
     ]
     metrics = {row["sla_metric"] for row in rows}
     titles = {row["policy_title"] or row["policy_id"] for row in rows} - {None}
     names = titles | {row["policy_id"] for row in rows}
-    for option, asked, known, shown in (
+    for option, asked, known, listed in (
         ("--metric", wanted.metrics, metrics, metrics),
         ("--policy", wanted.policies, names, titles),
     ):
         for name in asked:
             if name not in known:
-                there = ", ".join(terminal_text(text) for text in sorted(shown)) or "none"
+                there = ", ".join(terminal_text(text) for text in sorted(listed)) or "none"
                 click.echo(f"{option} {terminal_text(name)}: no row of these days. There are: {there}", err=True)
 
 

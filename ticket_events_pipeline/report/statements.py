@@ -106,5 +106,3 @@ def range_text(spread: Spread) -> str:
     """`2–7`; `4` where all days had that."""
     least, greatest = count_text(spread.least), count_text(spread.greatest)
     return least if least == greatest else f"{least}–{greatest}"
-
-

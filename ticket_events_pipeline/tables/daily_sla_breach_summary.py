@@ -8,18 +8,6 @@ from __future__ import annotations
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline.tables.table import BOOL, DATE, FLOAT64, INT64, STRING, TIMESTAMP, Column, Table
 
-METRIC_ORDER = (
-    "first_reply_time",
-    "next_reply_time",
-    "requester_wait_time",
-    "periodic_update_time",
-    "pausable_update_time",
-    "agent_work_time",
-    "total_resolution_time",
-    "group_ownership_time",
-)
-"""The order in which people read the metrics: what a customer notices first comes first."""
-
 _BREACHES = ("breached_at", "superseded")
 _OVERDUE = ("outcome", "overdue_seconds")
 
@@ -174,8 +162,3 @@ DAILY_SLA_BREACH_SUMMARY_TABLE = Table(
         ),
     ),
 )
-
-
-def reading_place(sla_metric: str) -> tuple[int, str]:
-    """Sorts metrics as in `METRIC_ORDER`; others follow by name."""
-    return METRIC_ORDER.index(sla_metric) if sla_metric in METRIC_ORDER else len(METRIC_ORDER), sla_metric
