@@ -9,6 +9,7 @@ import os
 import tempfile
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from ticket_events_pipeline.settings import RootSettings, partition_settings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
-from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.storage.store import HALF_WRITTEN, INFLIGHT, Store
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,10 @@ def run_report(word: str | None, *, is_week: bool, is_to_open: bool, output: str
     settings, store = pipeline.root_settings, pipeline.store
     day = None if word is None else parse_day(word, Day.containing(wall_clock(), settings.timezone))
     page = _week(store, day, settings) if is_week else _day(store, day, settings)
-    target = store if output is None else FolderStore(Path(output).absolute())
-    url = page.written(target)
+    url = page.written(store) if output is None else _written_to(Path(output).absolute(), page)
     click.echo(url)
     if settings.account == SANDBOX_ACCOUNT:
         click.echo("Its ticket numbers are no links: the sandbox has no tickets to open. With an account they are.", err=True)
-    if output is not None:
-        target.sweep()
     if port is not None:
         _serve(store, port, page, is_to_open=is_to_open)
     elif is_to_open:
@@ -152,6 +150,18 @@ def _how_to_make(store: Store, first: Day | None, last: Day | None = None) -> st
     note = outside_note([first], partition_settings(os.environ).start_date, today)
     days = f"{first}..{min(last, today)}" if last is not None and last != first else str(first)
     return note or f"To make it: {program()} backfill {days}"
+
+
+def _written_to(folder: Path, page: _Page) -> str:
+    """The page in a folder to be sent around, with nothing but pages in it."""
+    try:
+        url = page.written(FolderStore(folder))
+    except UsageError as error:
+        raise UsageError(str(error).replace("TICKET_EVENTS_ROOT", "--output")) from error
+    with suppress(OSError):  # another command is writing there
+        (folder / HALF_WRITTEN).rmdir()
+        (folder / INFLIGHT).rmdir()
+    return url
 
 
 def _serve(store: Store, port: int, page: _Page, *, is_to_open: bool) -> None:

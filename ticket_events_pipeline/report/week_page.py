@@ -117,14 +117,14 @@ def compared_text(report: WeekReport) -> str:
 
 
 def from_goal(rate: float | None, goal_percent: float) -> str:
-    """How far a rate is from the goal: `3.1 points below`, `0.4 points above`; `reached` where it is exactly that."""
+    """How far a rate is from the goal: `3.0 points below`, `0.4 points above`; `reached` where it is exactly that."""
     if rate is None:
         return ""
     points = rate * 100 - goal_percent
-    amount = text.count_text(abs(points))
-    if amount == "0":
+    amount = f"{abs(points):.1f}"
+    if amount == "0.0":
         return "reached" if reaches(rate, goal_percent) else "just below"
-    return f"{amount} {'point' if amount == '1' else 'points'} {'above' if points > 0 else 'below'}"
+    return f"{amount} points {'above' if points > 0 else 'below'}"
 
 
 def _goal(report: WeekReport, below: list[WeekFigures]) -> Statement:
