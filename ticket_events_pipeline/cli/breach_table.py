@@ -31,9 +31,10 @@ def print_breaches(console: Console, summaries: Mapping[Day, pa.Table]) -> None:
     """
     rows = {day: sorted(summary.to_pylist(), key=_place) for day, summary in summaries.items()}
     shown = {day: [row for row in of_day if any(row[name] for name in _WORTH_A_LINE)] for day, of_day in rows.items()}
-    table = _breach_table(shown)
-    console.width = max(console.width, _least_width(table))
-    console.print(table)
+    if any(shown.values()):
+        table = _breach_table(shown)
+        console.width = max(console.width, _least_width(table))
+        console.print(table)
     if left_out := sum(len(rows[day]) - len(shown[day]) for day in rows):
         console.print(
             f"Left out: {plural(left_out, 'row')} without breaches, completions or open late targets.", highlight=False

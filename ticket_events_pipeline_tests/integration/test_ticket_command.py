@@ -72,7 +72,8 @@ def test_a_story_holds_what_queries_find(root, through):
             root,
             "SELECT metric, instance_id, date::VARCHAR, outcome, epoch(breached_at)::BIGINT, overdue_seconds, "
             "(SELECT list(id ORDER BY id) FROM ticket_metric_events e WHERE e.ticket_id = t.ticket_id AND "
-            "e.metric = t.metric AND e.instance_id = t.instance_id AND e.type = 'breach' AND NOT e.deleted AND e.time = t.breached_at AND "
+            "e.metric = t.metric AND e.instance_id = t.instance_id AND e.type = 'breach' AND NOT e.deleted AND "
+            "e.time = t.breached_at AND "
             "e.date <= $day::DATE) FROM sla_targets t WHERE ticket_id = $ticket AND date <= $day::DATE "
             "QUALIFY row_number() OVER (PARTITION BY metric, instance_id ORDER BY date DESC) = 1",
             **asked,
