@@ -24,6 +24,7 @@ MONTHS = (
 )  # fmt: skip
 
 _MOST_RANGES = 8
+_IN_DAYS_FROM = 2 * 86_400
 
 # Control and format characters (escape sequences, writing from right to left) and line ends; joiners belong to words and emoji.
 _ACTS_ON_A_TERMINAL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -122,8 +123,9 @@ def count_text(number: float) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """1 → `1 day`; 1234 → `1,234 days`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """1 → `1 day`; 1234 → `1,234 days`; 2 → `2 breaches`."""
+    ending = "" if number == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{number:,} {noun}{ending}"
 
 
 def rate_text(share: float) -> str:
@@ -136,6 +138,11 @@ def rate_text(share: float) -> str:
     return text
 
 
+def percent_text(percent: float) -> str:
+    """A goal: 95.0 → `95%`; 97.5 → `97.5%`."""
+    return f"{percent:g}%"
+
+
 def size_text(size_bytes: float) -> str:
     """1,500 → `2 kB`; decimal units."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -146,24 +153,34 @@ def size_text(size_bytes: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """A length of time in its two largest units, cut, not rounded: `2 d 3 h`, `3 h 5 min`, `12 min`, `45 s`."""
+    """A length of time in its two largest units, cut, not rounded: `2 d 3 h`, `27 h 5 min`, `12 min`, `45 s`.
+
+    Days begin at two: a day next to a target of 24 h would look like another length.
+    """
     whole = int(seconds)
-    days, hours, minutes = whole // 86_400, whole // 3600 % 24, whole // 60 % 60
-    if days:
-        return f"{days} d {hours} h" if hours else f"{days} d"
+    if whole < _IN_DAYS_FROM:
+        return clock_text(whole)
+    days, hours = whole // 86_400, whole // 3600 % 24
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def clock_text(seconds: float) -> str:
+    """How long a target took, cut to minutes, and never in days: two days would be another length in business hours."""
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
     if hours:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+        return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
     return f"{minutes} min" if minutes else f"{whole} s"
 
 
 def estimated_duration_text(seconds: float) -> str:
     """An estimate as `duration_text` shows it, but rounded to the smallest unit that is shown."""
-    unit = 1 if seconds < 59.5 else 60 if seconds < 86_370 else 3600
+    unit = 1 if seconds < 59.5 else 60 if seconds < _IN_DAYS_FROM - 30 else 3600
     return duration_text(round(seconds / unit) * unit)
 
 
 def hours_text(seconds: int) -> str:
-    """A length in hours, minutes and seconds, never in days: two days would be another length in business hours."""
+    """A policy's target to the second, in hours as `clock_text`."""
     hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
     parts = (f"{hours:,} h" if hours else "", f"{minutes} min" if minutes else "", f"{rest} s" if rest else "")
     return " ".join(part for part in parts if part) or "0 min"
@@ -194,14 +211,19 @@ def moment_text(epoch_seconds: int, day: Day) -> str:
     return f"{short_date_text(moment.date())}{year}, {moment:%H:%M}"
 
 
+def weekday_text(date: dt.date) -> str:
+    """`Monday`."""
+    return WEEKDAYS[date.weekday()]
+
+
 def date_text(date: dt.date) -> str:
     """`Monday, 23 November 2026`."""
-    return f"{WEEKDAYS[date.weekday()]}, {date.day} {MONTHS[date.month - 1]} {date.year}"
+    return f"{weekday_text(date)}, {date.day} {MONTHS[date.month - 1]} {date.year}"
 
 
 def short_date_text(date: dt.date) -> str:
     """`Mon 23 Nov`."""
-    return f"{WEEKDAYS[date.weekday()][:3]} {date.day} {MONTHS[date.month - 1][:3]}"
+    return f"{weekday_text(date)[:3]} {date.day} {MONTHS[date.month - 1][:3]}"
 
 
 def days_text(days: Iterable[Day]) -> str:
@@ -221,6 +243,13 @@ def metric_name(sla_metric: str) -> str:
     """`first_reply_time` → `First reply time`."""
     words = sla_metric.replace("_", " ")
     return words[:1].upper() + words[1:]
+
+
+def elapsed_name(sla_metric: str) -> str:
+    """What the time is called that a target of the metric took: `Reply time`, `Resolution time`, `Time taken`."""
+    if sla_metric.endswith("_reply_time"):
+        return "Reply time"
+    return "Resolution time" if sla_metric == "total_resolution_time" else "Time taken"
 
 
 def policy_name(policy_id: str | None, policy_title: str | None) -> str:

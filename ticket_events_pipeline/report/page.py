@@ -7,24 +7,57 @@ stop a script all the same. Nothing of the machine or the moment goes in: equal 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ticket_events_pipeline import text
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.report import statements
 from ticket_events_pipeline.report.aggregates import total_flow
-from ticket_events_pipeline.report.charts import breach_chart_svg
 from ticket_events_pipeline.report.data_quality import notices, quality_facts
-from ticket_events_pipeline.report.model import MEAN_DAYS, DayReport, Mean, OpenTarget
+from ticket_events_pipeline.report.model import (
+    FORECAST_HOURS,
+    LONG_LATE_DAYS,
+    DayReport,
+    LateTickets,
+    MetricFigures,
+)
+from ticket_events_pipeline.report.trend_line import trend_line_svg
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 LINES = 25
 """Lines of a list that are shown at once; the rest is folded, or the page's end would be out of reach."""
 
+PAPER_LINES = 10
+"""Of a list, on paper: a day has to fit on two pages."""
+
+NAMED_METRICS = 4
+"""Metrics below the goal that the first lines name."""
+
 UNKNOWN = "\u2013"
 """Shown where there is no figure."""
+
+
+@dataclass(frozen=True)
+class LatePart:
+    """A part of the work list.
+
+    Attributes:
+        name: for its anchors.
+        heading: without the number of tickets.
+        tickets: which.
+        before: tickets in the parts before it.
+    """
+
+    name: str
+    heading: str
+    tickets: LateTickets
+    before: int
 
 
 def report_page(report: DayReport, *, previous: Day | None = None, following: Day | None = None) -> str:
@@ -35,8 +68,6 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
         previous: an earlier day whose page is stored, to link to.
         following: a later one.
     """
-    from markupsafe import Markup  # with the template engine: neither is needed to start the command line
-
     day = report.day
     page = (
         _environment()
@@ -46,17 +77,45 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
             previous=previous,
             following=following,
             complete_before=previous if _is_last_complete(previous, report) else None,
-            breaches=sum(metric.day.breaches for metric in report.metrics),
+            breaches=statements.total_breaches(report),
+            headline=statements.headline(report),
+            goal=statements.goal_summary(report),
+            below_goal=statements.below_goal(report),
+            late_parts=_late_parts(report),
+            late_tickets=_late_tickets(report),
+            next_due_at=report.forecast.tickets[0].targets[0].due_at if report.forecast.tickets else None,
+            policies=[(name, list(rows)) for name, rows in groupby(report.policies, key=lambda row: row.sla_metric)],
+            trend=partial(_trend, goal_percent=report.goal_percent),
             flow=total_flow([metric.flow for metric in report.metrics]),
             notices=notices(report),
             quality_facts=quality_facts(report),
-            chart_svg=Markup(breach_chart_svg(report.chart)),  # noqa: S704  # made of dates and counts
             moment=partial(text.moment_text, day=day),
             iso=lambda seconds: text.local_time(seconds, day.timezone).isoformat(),
             time_left=partial(_time_left, as_of=report.data_quality.as_of),
         )
     )
     return text.html_characters(page)
+
+
+def _late_parts(report: DayReport) -> list[LatePart]:
+    """Those to be shown at once; what is late for long is folded."""
+    work = report.work_list
+    on_day = text.short_date_text(report.day.date)
+    return [
+        LatePart("new", f"New: breached on {on_day}", work.new, 0),
+        LatePart("older", f"Breached before {on_day}", work.older, len(work.new.tickets)),
+    ]
+
+
+def _late_tickets(report: DayReport) -> int:
+    work = report.work_list
+    return sum(part.ticket_count for part in (work.new, work.older, work.long_late))
+
+
+def _trend(metric: MetricFigures, *, goal_percent: float) -> Markup:
+    from markupsafe import Markup  # with the template engine: neither is needed to start the command line
+
+    return Markup(trend_line_svg(metric.trend, goal_percent=goal_percent))  # noqa: S704  # made of dates and rates
 
 
 def _is_last_complete(previous: Day | None, report: DayReport) -> bool:
@@ -78,24 +137,31 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
+        "clock": _known(text.clock_text),
         "count": text.count_text,
         "date": text.date_text,
         "duration": _known(text.duration_text),
+        "elapsed_name": text.elapsed_name,
         "hours": text.hours_name,
         "metric": text.metric_name,
+        "percent": text.percent_text,
         "policy": lambda target: text.policy_name(target.policy_id, target.policy_title),
         "rate": _known(text.rate_text),
         "short_date": text.short_date_text,
+        "spread": statements.spread_text,
         "target": _known(text.hours_text),
+        "weekday": text.weekday_text,
     }
     environment.globals |= {
-        "breaches_against": breaches_against,
-        "is_far_above": is_far_above,
+        "breaches_change": statements.breaches_change,
+        "forecast_hours": FORECAST_HOURS,
+        "goal_statement": statements.goal_statement,
         "lines": LINES,
-        "mean_days": MEAN_DAYS,
+        "long_late_days": LONG_LATE_DAYS,
+        "named_metrics": NAMED_METRICS,
+        "paper_lines": PAPER_LINES,
         "plural": text.plural,
-        "policy_name": text.policy_name,
-        "rate_against": rate_against,
+        "rate_change": statements.rate_change,
         "shown_of": _shown_of,
     }
     return environment
@@ -106,40 +172,12 @@ def _known(format_figure: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda figure: UNKNOWN if figure is None else format_figure(figure)
 
 
-def _shown_of(shown: Sequence[OpenTarget], count: int) -> str:
-    """How many there are, and how many of them are shown where the list is cut: `200 of 1,234`."""
-    return f"{len(shown):,} of {count:,}" if len(shown) < count else f"{count:,}"
+def _shown_of(shown: Sequence[object], count: int) -> str:
+    """How many tickets there are, and how many of them are shown where the list is cut: `200 of 1,234 tickets`."""
+    tickets = text.plural(count, "ticket")
+    return f"{len(shown):,} of {tickets}" if len(shown) < count else tickets
 
 
 def _time_left(due_at: int, *, as_of: int) -> str:
-    """The time until an open target breaches; Zendesk may not have delivered a breach that is due."""
-    return text.duration_text(due_at - as_of) if due_at > as_of else "due already"
-
-
-def breaches_against(mean: Mean | None, breaches: int) -> str:
-    """The difference to a usual day, and that: `2 more than usual (5)`, `1.4 fewer than usual (3.4)`, `as usual (3)`."""
-    if mean is None:
-        return "no earlier day to compare with"
-    return _against(breaches - mean.breaches, text.count_text(mean.breaches), "more than usual", "fewer than usual")
-
-
-def is_far_above(mean: Mean | None, breaches: int) -> bool:
-    """Whether there were so many more than usual that it has to catch the eye: one breach and a quarter of them at least."""
-    return mean is not None and breaches - mean.breaches >= max(1, mean.breaches / 4)
-
-
-def rate_against(mean: Mean | None, rate: float | None) -> str:
-    """The difference of an achievement rate to the usual one: `3.2 points below usual (95.4%)`; empty if that is unknown."""
-    if mean is None or mean.achievement_rate is None:
-        return ""
-    usual = text.rate_text(mean.achievement_rate)
-    if rate is None:
-        return f"usually {usual}"
-    return _against((rate - mean.achievement_rate) * 100, usual, "points above usual", "points below usual")
-
-
-def _against(difference: float, usual: str, more: str, less: str) -> str:
-    amount = text.count_text(abs(difference))
-    side = more if difference > 0 else less
-    shown = "as usual" if amount == "0" else f"{amount} {side.replace('points', 'point') if amount == '1' else side}"
-    return f"{shown} ({usual})"
+    """The time until an open target breaches."""
+    return text.duration_text(max(due_at - as_of, 0))

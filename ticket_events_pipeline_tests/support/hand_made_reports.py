@@ -9,18 +9,25 @@ from typing import Any
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.model import (
     CHART_DAYS,
+    Change,
     ChartDay,
     Counted,
     DataQuality,
     DayReport,
     DeletedTicket,
+    Elapsed,
     Flow,
-    Mean,
+    Forecast,
+    LateTickets,
     MetricFigures,
     OpenTarget,
+    OpenTicket,
     Overdue,
     PolicyFigures,
+    Spread,
     TicketFacts,
+    Usual,
+    WorkList,
 )
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 
@@ -29,14 +36,26 @@ DAY = Day.parse("2026-11-23", BERLIN)
 TICKETS = "https://acme.zendesk.com/agent/tickets/"
 HOUR, MINUTE = 3600, 60
 
-USUAL = Mean(days=7, breaches=5.142857, achieved=41.0, achievement_rate=0.8885)
+NEVER_OVERDUE, NO_ELAPSED = Overdue(None, None, None), Elapsed(0, None, None)
+CHART = tuple(
+    ChartDay(DAY.plus(place + 1 - CHART_DAYS), Counted(place, 100 + place, 200 + place), is_complete=True)
+    for place in range(CHART_DAYS)
+)
+TREND = tuple(
+    ChartDay(DAY.plus(place + 1 - CHART_DAYS), Counted(place // 2, 300 + place, 400 + place), is_complete=True)
+    for place in range(CHART_DAYS)
+)
+USUAL = Usual(days=8, breaches=Spread(2.5, 1, 6), achieved=Spread(1041, 902, 1310), achievement_rate=Spread(0.8885, 0.81, 0.92))
 FIRST_REPLY = MetricFigures(
     sla_metric="first_reply_time",
     day=Counted(breaches=7, achieved=1234, completed_breached=3),
     active=210,
     breached_open=11,
-    mean=USUAL,
+    usual=USUAL,
+    breaches_change=Change.MORE,
+    rate_change=Change.MORE,
     overdue=Overdue(p50_seconds=16 * MINUTE, p90_seconds=2.5 * HOUR, max_seconds=51 * HOUR),
+    elapsed=Elapsed(targets=1237, p50_seconds=12 * MINUTE, p90_seconds=70 * MINUTE),
     flow=Flow(
         started=1260,
         discovered=8,
@@ -47,15 +66,20 @@ FIRST_REPLY = MetricFigures(
         deleted=0,
         active=210,
     ),
+    trend=TREND,
 )
 GROUP_OWNERSHIP = MetricFigures(
     sla_metric="group_ownership_time",
     day=Counted(breaches=0, achieved=0, completed_breached=0),
     active=6,
     breached_open=0,
-    mean=None,
-    overdue=Overdue(None, None, None),
+    usual=None,
+    breaches_change=Change.UNKNOWN,
+    rate_change=Change.UNKNOWN,
+    overdue=NEVER_OVERDUE,
+    elapsed=NO_ELAPSED,
     flow=Flow(started=1, discovered=0, reopened=0, achieved=0, completed_breached=0, cancelled=0, deleted=0, active=6),
+    trend=tuple(ChartDay(day.day, None) for day in CHART),
 )
 STANDARD = PolicyFigures(
     sla_metric="first_reply_time",
@@ -65,8 +89,10 @@ STANDARD = PolicyFigures(
     day=Counted(breaches=5, achieved=1200, completed_breached=2),
     active=190,
     breached_open=9,
-    mean=Mean(days=7, breaches=3.26, achieved=30, achievement_rate=0.9),
+    usual=Usual(days=8, breaches=Spread(3, 0, 4), achieved=Spread(30, 20, 40), achievement_rate=Spread(0.9, 0.8, 1)),
+    breaches_change=Change.USUAL,
     overdue=Overdue(p50_seconds=10 * MINUTE, p90_seconds=20 * MINUTE, max_seconds=1801),
+    elapsed=Elapsed(targets=1202, p50_seconds=13 * MINUTE, p90_seconds=61 * MINUTE),
 )
 NO_POLICY = PolicyFigures(
     sla_metric="first_reply_time",
@@ -76,8 +102,10 @@ NO_POLICY = PolicyFigures(
     day=Counted(breaches=2, achieved=0, completed_breached=0),
     active=20,
     breached_open=2,
-    mean=None,
-    overdue=Overdue(None, None, None),
+    usual=None,
+    breaches_change=Change.UNKNOWN,
+    overdue=NEVER_OVERDUE,
+    elapsed=NO_ELAPSED,
 )
 LATE = OpenTarget(
     ticket_id=35436,
@@ -91,7 +119,6 @@ LATE = OpenTarget(
     breached_at=DAY.end - 51 * HOUR,
     overdue_seconds=51 * HOUR,
     due_at=None,
-    ticket=TicketFacts("My printer is on fire", "urgent", "360003311090"),
 )
 DUE = OpenTarget(
     ticket_id=35437,
@@ -105,8 +132,10 @@ DUE = OpenTarget(
     breached_at=None,
     overdue_seconds=None,
     due_at=DAY.end + 40 * MINUTE,
-    ticket=TicketFacts(),
 )
+LATE_TICKET = OpenTicket(LATE.ticket_id, TicketFacts("My printer is on fire", "urgent", "360003311090"), (LATE,))
+DUE_TICKET = OpenTicket(DUE.ticket_id, TicketFacts(), (DUE,))
+NO_TICKETS = LateTickets((), 0, 0)
 DATA_QUALITY = DataQuality(
     as_of=DAY.end,
     is_complete=True,
@@ -129,10 +158,17 @@ DATA_QUALITY = DataQuality(
     deletions_through=DAY.end,
 )
 DELETED = (DeletedTicket(35440, targets=3, late=1), DeletedTicket(35441, targets=2, late=0))
-CHART = tuple(
-    ChartDay(DAY.plus(place + 1 - CHART_DAYS), Counted(place, 100 + place, 200 + place), is_complete=True)
-    for place in range(CHART_DAYS)
-)
+
+
+def late_tickets(*tickets: OpenTicket) -> LateTickets:
+    """A part of the work list that is not cut."""
+    return LateTickets(tickets, len(tickets), sum(len(ticket.targets) for ticket in tickets))
+
+
+WORK_LIST = WorkList(new=NO_TICKETS, older=late_tickets(LATE_TICKET), long_late=NO_TICKETS)
+NOTHING_LATE = WorkList(NO_TICKETS, NO_TICKETS, NO_TICKETS)
+FORECAST = Forecast((DUE_TICKET,), ticket_count=1, target_count=1, later=39, overdue_estimates=586, unforecast=33)
+NOTHING_FORESEEN = Forecast((), 0, 0, 0, 0, 0)
 
 
 def day_report(**changes: Any) -> DayReport:
@@ -141,14 +177,14 @@ def day_report(**changes: Any) -> DayReport:
         day=DAY,
         account="acme",
         tickets_url=TICKETS,
+        goal_percent=95.0,
         metrics=(FIRST_REPLY, GROUP_OWNERSHIP),
         policies=(STANDARD, NO_POLICY),
+        usual=replace(USUAL, breaches=Spread(3, 2, 6), achievement_rate=None),
+        breaches_change=Change.MORE,
         chart=CHART,
-        late=(LATE,),
-        late_count=1,
-        next_breaches=(DUE,),
-        next_count=1,
-        unforecast=33,
+        work_list=WORK_LIST,
+        forecast=FORECAST,
         deleted=(),
         deleted_count=0,
         data_quality=DATA_QUALITY,
@@ -168,20 +204,32 @@ def with_deleted_tickets() -> DayReport:
 
 
 def of_day(day: Day, **changes: Any) -> DayReport:
-    """A report of another day, read to its end, with a short chart: it takes the longest to draw."""
-    return day_report(
-        day=day, chart=(replace(CHART[-1], day=day),), data_quality=replace(DATA_QUALITY, as_of=day.end), **changes
-    )
+    """A report of another day, read to its end, with short trends: they take the longest to draw."""
+    metrics = tuple(replace(metric, trend=(replace(TREND[-1], day=day),)) for metric in (FIRST_REPLY, GROUP_OWNERSHIP))
+    chart = (replace(CHART[-1], day=day),)
+    return day_report(day=day, chart=chart, metrics=metrics, data_quality=replace(DATA_QUALITY, as_of=day.end), **changes)
+
+
+def with_late(new: tuple[OpenTicket, ...] = (), older: tuple[OpenTicket, ...] = (), **changes: Any) -> DayReport:
+    """An ordinary day with this work list."""
+    return day_report(work_list=WorkList(late_tickets(*new), late_tickets(*older), NO_TICKETS), **changes)
 
 
 def with_texts(text: str) -> DayReport:
     """Every text that comes from the account is `text`."""
-    late = replace(LATE, sla_metric=text, policy_id=text, policy_title=text, ticket=TicketFacts(text, text, text))
-    return day_report(
+    facts = TicketFacts(text, text, text)
+    late = replace(LATE_TICKET, facts=facts, targets=(replace(LATE, sla_metric=text, policy_id=text, policy_title=text),))
+    due = replace(DUE_TICKET, facts=facts, targets=(replace(DUE, sla_metric=text, policy_title=text),))
+    worse = Counted(breaches=9, achieved=1, completed_breached=0)
+    return with_late(
+        new=(late,),
+        older=(late,),
         account=text,
         chart=CHART[-1:],
-        metrics=(replace(FIRST_REPLY, sla_metric=text),),
+        metrics=(
+            replace(FIRST_REPLY, sla_metric=text, trend=TREND[-1:]),
+            replace(FIRST_REPLY, sla_metric=text, trend=TREND[-1:], day=worse),
+        ),
         policies=(replace(STANDARD, sla_metric=text, policy_id=text, policy_title=text),),
-        late=(late,),
-        next_breaches=(replace(DUE, sla_metric=text, policy_title=text, ticket=TicketFacts(text, text, text)),),
+        forecast=replace(FORECAST, tickets=(due,)),
     )
