@@ -198,14 +198,14 @@ def quality_facts(report: DayReport) -> list[QualityFact]:
 def _reading_facts(report: DayReport) -> list[QualityFact]:
     quality, day = report.data_quality, report.day
     through = "none yet" if quality.events_through is None else moment_text(quality.events_through, day)
-    state = "complete" if quality.is_complete else "still open"
+    state, not_yet = ("complete", "") if quality.is_complete else ("still open", "not yet ")
     return [
-        QualityFact("is_complete", "The day is", state, "read to its end, or not yet", not quality.is_complete),
+        QualityFact("is_complete", "The day is", state, f"{not_yet}read to its end", not quality.is_complete),
         QualityFact("as_of", "Figures as of", moment_text(quality.as_of, day), "nothing later is counted"),
         QualityFact(
             "events_through", "Events through", through, "the newest metric event read", quality.events_through is None
         ),
-        QualityFact("history_from", "History from", date_text(quality.history_from), "clocks begun before are not known"),
+        QualityFact("history_from", "History from", date_text(quality.history_from), "targets started before may be missing"),
     ]
 
 
@@ -236,7 +236,7 @@ def _target_facts(quality: DataQuality) -> list[QualityFact]:
             "unknown_policies",
             "Policy unknown",
             unknown,
-            "breached without an applied policy",
+            "breached without a policy from Zendesk",
             share > MAX_UNKNOWN_POLICY_SHARE,
         ),
         QualityFact("withdrawn_breaches", "Breaches withdrawn", f"{quality.withdrawn_breaches:,}", "taken back by Zendesk"),
@@ -255,11 +255,12 @@ def _unknown_share(quality: DataQuality) -> float:
 
 def _feed_fact(quality: DataQuality) -> QualityFact:
     if quality.metric_events is None or quality.applied_events is None:
-        return QualityFact("applied_events", "Policies applied", "unknown", "the raw file is no longer stored", True)
-    value = f"{quality.applied_events:,} of {plural(quality.metric_events, 'metric event')}"
-    return QualityFact(
-        "applied_events", "Policies applied", value, "none at all means a broken feed", not quality.applied_events
-    )
+        return QualityFact("applied_events", "SLA feed", "unknown", "the raw file is no longer stored", True)
+    if not quality.applied_events:
+        meaning = f"no SLA policy was applied, in {plural(quality.metric_events, 'event')}"
+        return QualityFact("applied_events", "SLA feed", "broken, or nothing happened", meaning, True)
+    meaning = f"Zendesk applied SLA policies {plural(quality.applied_events, 'time')} on this day"
+    return QualityFact("applied_events", "SLA feed", "working", meaning)
 
 
 def _rules_facts(quality: DataQuality) -> list[QualityFact]:
@@ -269,7 +270,7 @@ def _rules_facts(quality: DataQuality) -> list[QualityFact]:
         return [QualityFact("rules_version", "Rules", f"version {quality.rules_version}", meaning, is_odd=True, is_wide=True)]
     if quality.older_days:
         value = f"older on {plural(len(quality.older_days), 'day')} ({days_text(quality.older_days)})"
-        meaning = "this day follows the current rules; means and chart mix both until those days' SLA tables are made again"
+        meaning = "this day follows the current rules; what is usual mixes both until those days' SLA tables are made again"
         return [QualityFact("rules_version", "Rules", value, meaning, is_wide=True)]
     return []
 

@@ -6,14 +6,23 @@ makes links of bare addresses, even of escaped ones, since it searches the finis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ticket_events_pipeline.report.data_quality import MAKE_AGAIN, notices
-from ticket_events_pipeline.report.model import MEAN_DAYS, Counted, DayReport, Mean, PolicyFigures
+from ticket_events_pipeline.report.model import DayReport, MetricFigures, PolicyFigures
+from ticket_events_pipeline.report.statements import (
+    Statement,
+    below_goal,
+    breaches_change,
+    goal_statement,
+    goal_summary,
+    headline,
+    spread_text,
+    total_breaches,
+)
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.text import (
-    count_text,
-    date_text,
+    clock_text,
     days_text,
     hours_name,
     markdown_text,
@@ -22,69 +31,80 @@ from ticket_events_pipeline.text import (
     plural,
     policy_name,
     rate_text,
+    weekday_text,
 )
 
 UNKNOWN = "-"
 """Shown where there is no figure."""
 
-_HEADER = (
-    "Metric",
-    "Policy",
-    "Breaches",
-    f"{MEAN_DAYS}-day mean",
-    "Achieved",
-    "Rate",
-    f"{MEAN_DAYS}-day rate",
-    "Late, open",
-    "Active",
-)
-_RULE = ("---", "---", *["---:"] * (len(_HEADER) - 2))
+_METRICS = ("Metric", "Rate", "Goal", "Breaches", "Usual", "Median time", "Late and open")
+_POLICIES = ("Metric", "Policy", "Rate", "Breaches", "Usual", "Achieved", "Late and open", "Open")
 
 
 def summary_markdown(report: DayReport) -> str:
-    """A line of totals, a table with a row per metric and policy, and how far the figures reach."""
-    return "\n\n".join((_totals(report), _table(report), _reach(report)))
+    """The headline, a table of the metrics and one of the policies, and how far the figures reach."""
+    tables = [
+        _table(_METRICS, ("---", "---:", "---", *["---:"] * 4), (_metric_cells(metric, report) for metric in report.metrics)),
+        _table(_POLICIES, ("---", "---", *["---:"] * 6), (_policy_cells(row) for row in report.policies)),
+    ]
+    shown = [table for table in tables if table] or ["No target was open on this day."]
+    return "\n\n".join((_first_lines(report), *shown, _reach(report)))
 
 
-def _totals(report: DayReport) -> str:
-    day = Counted(
-        breaches=sum(metric.day.breaches for metric in report.metrics),
-        achieved=sum(metric.day.achieved for metric in report.metrics),
-        completed_breached=sum(metric.day.completed_breached for metric in report.metrics),
-    )
-    mean = sum(metric.mean.breaches for metric in report.metrics if metric.mean is not None)
-    compared = f" (7-day mean {count_text(mean)})" if any(metric.mean for metric in report.metrics) else ""
+def _first_lines(report: DayReport) -> str:
+    said, goal = headline(report), goal_summary(report)
+    first = _signed(Statement(f"{total_breaches(report):,} {said.text}.", said.sign))
+    below = ", ".join(f"{markdown_text(metric_name(metric.sla_metric))} {_rate(metric)}" for metric in below_goal(report))
+    return f"**{first}** {_signed(goal)}{f' {below}.' if below else ''}"
+
+
+def _table(header: Sequence[str], rule: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Empty without rows."""
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join((f"| {' | '.join(header)} |", f"| {' | '.join(rule)} |", *lines)) if lines else ""
+
+
+def _metric_cells(metric: MetricFigures, report: DayReport) -> tuple[str, ...]:
+    rate, median = metric.day.achievement_rate, metric.elapsed.p50_seconds
     return (
-        f"**{day.breaches:,} {'breach' if day.breaches == 1 else 'breaches'}**{compared}, {day.achieved:,} achieved, "
-        f"{report.late_count:,} late and still open on {date_text(report.day.date)}."
+        markdown_text(metric_name(metric.sla_metric)),
+        _rate(metric),
+        UNKNOWN if rate is None else _signed(goal_statement(rate, report.goal_percent)),
+        f"{metric.day.breaches:,}",
+        _usual(metric),
+        UNKNOWN if median is None else clock_text(median),
+        f"{metric.breached_open:,}",
     )
 
 
-def _table(report: DayReport) -> str:
-    if not report.policies:
-        return "No target was open on this day."
-    rows = (_HEADER, _RULE, *(_cells(policy) for policy in report.policies))
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-
-
-def _cells(row: PolicyFigures) -> tuple[str, ...]:
-    name = f"{markdown_text(policy_name(row.policy_id, row.policy_title))}, {hours_name(row.business_hours)}"
+def _policy_cells(row: PolicyFigures) -> tuple[str, ...]:
     return (
         markdown_text(metric_name(row.sla_metric)),
-        name,
+        f"{markdown_text(policy_name(row.policy_id, row.policy_title))}, {hours_name(row.business_hours)}",
+        _rate(row),
         f"{row.day.breaches:,}",
-        UNKNOWN if row.mean is None else count_text(row.mean.breaches),
+        _usual(row),
         f"{row.day.achieved:,}",
-        _rate(row.day),
-        _rate(row.mean),
         f"{row.breached_open:,}",
         f"{row.active:,}",
     )
 
 
-def _rate(figures: Counted | Mean | None) -> str:
-    rate = None if figures is None else figures.achievement_rate
+def _rate(figures: MetricFigures | PolicyFigures) -> str:
+    rate = figures.day.achievement_rate
     return UNKNOWN if rate is None else rate_text(rate)
+
+
+def _usual(figures: MetricFigures | PolicyFigures) -> str:
+    """`4 (2–7)`, and whether the day had more or fewer."""
+    if figures.usual is None:
+        return UNKNOWN
+    change = breaches_change(figures.breaches_change)
+    return spread_text(figures.usual.breaches) + (f" {_signed(change)}" if change else "")
+
+
+def _signed(statement: Statement) -> str:
+    return f"{statement.sign} {statement.text}".lstrip()
 
 
 def _reach(report: DayReport) -> str:
@@ -95,8 +115,11 @@ def _sentences(report: DayReport) -> Iterator[str]:
     quality = report.data_quality
     state = "complete" if quality.is_complete else "**open**"
     yield f"The day is {state}; figures as of {moment_text(quality.as_of, report.day)} ({report.day.timezone})."
-    measured = next((metric.mean.days for metric in report.metrics if metric.mean is not None), 0)
-    yield f"{plural(measured, 'day')} of the {MEAN_DAYS} before are in the means."
+    weekday = weekday_text(report.day.date)
+    if report.usual is None:
+        yield f"There are not enough earlier {weekday}s to compare with."
+    else:
+        yield f"Usual: the median of the last {plural(report.usual.days, weekday)} (lowest–highest)."
     if quality.missing_days:
         yield f"Of the last {len(report.chart)} days, these have no summary: {days_text(quality.missing_days)}."
     yield from _oddities(report)

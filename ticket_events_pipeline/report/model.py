@@ -19,7 +19,7 @@ MIN_USUAL_DAYS = 3
 """With fewer of them stored and complete, nothing is called usual yet."""
 
 CHANCE_DEVIATIONS = 3.0
-"""Within so many standard deviations a difference may be chance, as in a control chart. That of a count is its square root."""
+"""Within so many standard deviations a difference may be chance, as in a control chart."""
 
 MIN_DECIDED = 10
 """The rate of a day with fewer decided targets is not compared: a single one would decide it."""
@@ -71,11 +71,12 @@ class Counted:
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of some days' figures, and their range."""
+    """The median of some days' figures, their range, and their standard deviation as estimated from the median."""
 
     median: float
     least: float
     greatest: float
+    deviation: float = 0.0
 
 
 @dataclass(frozen=True)

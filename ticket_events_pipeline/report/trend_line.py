@@ -1,6 +1,7 @@
-"""The rate of one metric over the days before as a small line, an SVG inside the page: no script, style, id or text of the account.
+"""The rate of one metric over the days before as a small line, an SVG inside the page.
 
-Equal figures make equal bytes. Colours are the page's: the groups have the classes `line`, `goal` and `last`.
+It holds no script, style or id, and no text of the account; equal figures make equal bytes. The page colours its parts by their
+classes: `line`, `goal` and `last`.
 """
 
 from __future__ import annotations

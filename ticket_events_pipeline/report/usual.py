@@ -1,7 +1,9 @@
 """What is usual on a weekday, and whether a day's figure is more or fewer than that.
 
 Half of all differences are chance: a page that marks each of them teaches its readers to ignore the marks. So a figure is news
-only if no usual day had one like it, and if it is also further from the median than chance explains.
+only if no usual day had one like it, and if it is also further from the median than two things explain: chance, by which a
+count varies even where nothing changes, and the days' own differences. The first rules in a small account, the second in a
+large one, where no day is within a square root of the next.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from ticket_events_pipeline.quality.traffic import DEVIATION_OF_MAD
 from ticket_events_pipeline.report.model import (
     CHANCE_DEVIATIONS,
     MIN_DECIDED,
@@ -35,15 +38,17 @@ def usual_of(days: Sequence[Counted], *, with_rate: bool = True) -> Usual | None
 
 
 def _spread(figures: Sequence[float]) -> Spread:
-    return Spread(statistics.median(figures), min(figures), max(figures))
+    median = statistics.median(figures)
+    deviation = DEVIATION_OF_MAD * statistics.median(abs(figure - median) for figure in figures)
+    return Spread(median, min(figures), max(figures), deviation)
 
 
 def breaches_change(breaches: int, usual: Usual | None, *, is_complete: bool) -> Change:
     """The breaches of a day against the usual ones; a day that is still open can only have more already."""
     if usual is None:
         return Change.UNKNOWN
-    # A count that is due to chance varies by about its square root.
-    found = _change(breaches, usual.breaches, deviation=math.sqrt(max(usual.breaches.median, 1)))
+    # A count varies by about its square root.
+    found = _change(breaches, usual.breaches, chance=math.sqrt(max(usual.breaches.median, 1)))
     return found if is_complete or found is Change.MORE else Change.UNKNOWN
 
 
@@ -56,10 +61,12 @@ def rate_change(day: Counted, usual: Usual | None, *, is_complete: bool) -> Chan
         return Change.UNKNOWN
     # Of a usual rate of 100 %, too, one target may be missed by chance.
     share = min(max(usual.achievement_rate.median, 1 / decided), 1 - 1 / decided)
-    return _change(day.achievement_rate, usual.achievement_rate, deviation=math.sqrt(share * (1 - share) / decided))
+    return _change(day.achievement_rate, usual.achievement_rate, chance=math.sqrt(share * (1 - share) / decided))
 
 
-def _change(figure: float, usual: Spread, *, deviation: float) -> Change:
-    if usual.least <= figure <= usual.greatest or abs(figure - usual.median) <= CHANCE_DEVIATIONS * deviation:
+def _change(figure: float, usual: Spread, *, chance: float) -> Change:
+    """`chance` is the standard deviation of the figure where nothing has changed."""
+    explained = CHANCE_DEVIATIONS * math.hypot(chance, usual.deviation)
+    if usual.least <= figure <= usual.greatest or abs(figure - usual.median) <= explained:
         return Change.USUAL
     return Change.MORE if figure > usual.greatest else Change.FEWER

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import astuple, fields, replace
+import statistics
+from dataclasses import astuple, replace
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import settings as drawing
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.day import Day, days_between, same_weekdays
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
-from ticket_events_pipeline.report.builder import DAYS_AHEAD, ReportReader, read_day_report
-from ticket_events_pipeline.report.model import CHART_DAYS, ChartDay, Counted, Mean, Overdue, TicketFacts
+from ticket_events_pipeline.report.builder import DAYS_AHEAD, ReportReader
+from ticket_events_pipeline.report.model import (
+    CHART_DAYS,
+    METRIC_ORDER,
+    USUAL_WEEKS,
+    Change,
+    ChartDay,
+    Counted,
+    Elapsed,
+    Overdue,
+    Spread,
+    TicketFacts,
+    Usual,
+)
 from ticket_events_pipeline.report.page import report_page
-from ticket_events_pipeline.report.stored import LONGEST_CONTRADICTED, LONGEST_LATE, LONGEST_NEXT
+from ticket_events_pipeline.report.targets import LONGEST_CONTRADICTED
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
@@ -29,31 +41,29 @@ from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline_tests.support.damages import rewrite, without_estimates
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
 from ticket_events_pipeline_tests.support.file_contents import CountingStore
+from ticket_events_pipeline_tests.support.lake import STREAMS, Lake, report_of
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import all_audits, all_events, make_sla_days, put_raw_day, sla_root
 
-FIRST, OPEN_DAY = Day.parse("2026-03-02"), Day.parse("2026-03-14")
+FIRST, OPEN_DAY = Day.parse("2026-02-09"), Day.parse("2026-03-14")
 NOW = OPEN_DAY.start + 15 * 3600
-MISSING, RESTATED = (Day.parse("2026-03-05"), Day.parse("2026-03-10")), Day.parse("2026-03-09")
+MISSING, RESTATED = (Day.parse("2026-03-05"), Day.parse("2026-03-07")), Day.parse("2026-03-09")
+UNFINISHED = Day.parse("2026-02-18")
 SUMMARISED = [day for day in days_between(FIRST, OPEN_DAY) if day not in MISSING]
-STREAMS = ("ticket_events", "ticket_metric_events")
-
-
-def report_of(root: Path, day: Day):
-    return read_day_report(FolderStore(root), day, account="acme", tickets_url=None)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """Thirteen days of the simulated account; two days have lost their summary, one was restated, the last is open."""
+    """Five weeks of the simulated account: two days lost their summary, one was restated, two are not read to their end."""
     root, clock = tmp_path_factory.mktemp("root"), Moment(NOW)
-    with SandboxServer(SimulatedAccount(tickets_per_day=40), clock=clock) as server:
+    with SandboxServer(SimulatedAccount(tickets_per_day=16), clock=clock) as server:
         for stream in STREAMS:
             fetch(server, root, stream, str(FIRST), str(OPEN_DAY), clock=clock)
     make_sla_days(root, FIRST, OPEN_DAY)
     for day in MISSING:
         FolderStore(root).delete(partition_path(SUMMARY, day))
     rewrite(root, SUMMARY, RESTATED, footer=lambda metadata: {**metadata, "restatements": "2"})
+    rewrite(root, SUMMARY, UNFINISHED, footer=lambda metadata: {**metadata, "complete": "false"})
     return root
 
 
@@ -62,47 +72,22 @@ def reports(root):
     return {day: report_of(root, day) for day in SUMMARISED}
 
 
-class Lake:
-    """The files as DuckDB sees them."""
-
-    def __init__(self, root: Path) -> None:
-        self.connection = duckdb.connect()
-        self.connection.execute("SET TimeZone = 'UTC'")
-        for asset in (SUMMARY, TARGETS, *STREAMS):
-            files = f"{root}/{asset}/*/*.parquet"
-            self.connection.execute(
-                f"CREATE VIEW {asset} AS SELECT * FROM "  # noqa: S608
-                f"read_parquet('{files}', hive_partitioning=true, hive_types={{'date': DATE}})"
-            )
-            self.connection.execute(
-                f"CREATE VIEW {asset}_files AS SELECT regexp_extract(file, 'date=([0-9-]+)', 1)::DATE AS date "  # noqa: S608
-                f"FROM glob('{files}')"
-            )
-
-    def rows(self, query: str, **parameters) -> list[tuple]:
-        return self.connection.execute(query, parameters).fetchall()
-
-    def value(self, query: str, **parameters):
-        return self.rows(query, **parameters)[0][0]
-
-
 @pytest.fixture(scope="module")
 def lake(root):
     return Lake(root)
 
 
-def mean_of(row) -> Mean | None:
-    days, breaches, achieved = row
-    return Mean(days, breaches / days, achieved / days, achieved / (achieved + breaches) if achieved + breaches else None)
+def in_reading_order(names):
+    return sorted(names, key=lambda name: (METRIC_ORDER.index(name) if name in METRIC_ORDER else 99, name))
 
 
-WEEK_BEFORE = "date BETWEEN $day::DATE - 7 AND $day::DATE - 1"
+WITHIN_CHART = f"date BETWEEN $day::DATE - {CHART_DAYS - 1} AND $day::DATE"
 
 
 def test_tiles_equal_sums_over_the_summary_per_metric(lake, reports):
     counts = ("breaches", "achieved", "completed_breached", "active_eod", "breached_open_eod")
     sums = ", ".join(f"coalesce(sum({name}) FILTER (date = $day), 0)" for name in counts)
-    query = f"SELECT sla_metric, {sums} FROM {SUMMARY} WHERE date = $day OR {WEEK_BEFORE} GROUP BY 1 ORDER BY 1"  # noqa: S608
+    query = f"SELECT sla_metric, {sums} FROM {SUMMARY} WHERE {WITHIN_CHART} GROUP BY 1"  # noqa: S608
     for day, report in reports.items():
         shown = [
             (
@@ -115,25 +100,67 @@ def test_tiles_equal_sums_over_the_summary_per_metric(lake, reports):
             )
             for tile in report.metrics
         ]
-        assert shown == lake.rows(query, day=str(day))
-        assert len(shown) >= 7
+        found = {row[0]: row for row in lake.rows(query, day=str(day))}
+        assert shown == [found[name] for name in in_reading_order(found)]
+    assert len(shown) == len(METRIC_ORDER)
     assert sum(metric.day.breaches for report in reports.values() for metric in report.metrics) > 50
 
 
-def test_means_are_over_the_days_of_the_week_before_that_have_a_summary(lake, reports):
+USUAL_DAYS = f"""
+    SELECT date FROM {SUMMARY}_files
+    WHERE date < $day::DATE AND date >= $day::DATE - {7 * USUAL_WEEKS} AND isodow(date) = isodow($day::DATE)
+        AND date <> '{UNFINISHED}'
+"""  # noqa: S608
+PER_DAY = f"""
+    SELECT coalesce(sum(s.breaches), 0)::INT AS breaches, coalesce(sum(s.achieved), 0)::INT AS achieved,
+        sum(s.achieved) / nullif(sum(s.breaches) + sum(s.achieved), 0) AS rate
+    FROM ({USUAL_DAYS}) days LEFT JOIN {SUMMARY} s ON s.date = days.date AND {{wanted}} GROUP BY days.date
+"""  # noqa: S608
+
+
+def spread(name):
+    return f"median({name}), min({name}), max({name}), 1.4826 * mad({name})"
+
+
+def usual_in(lake, day, wanted, **parameters) -> Usual | None:
+    """What is usual for the rows that are `wanted`, by DuckDB."""
+    columns = ", ".join(spread(name) for name in ("breaches", "achieved", "rate"))
+    query = f"SELECT count(*), count(rate), {columns} FROM ({PER_DAY.format(wanted=wanted)})"  # noqa: S608
+    ((days, rates, *figures),) = lake.rows(query, day=str(day), **parameters)
+    if days < 3:
+        return None
+    breaches, achieved, rate = (Spread(*figures[place : place + 4]) for place in (0, 4, 8))
+    return Usual(days, breaches, achieved, rate if rates >= 3 else None)
+
+
+def test_usual_is_the_median_and_range_of_the_complete_same_weekdays(lake, reports):
     for day, report in reports.items():
-        days = lake.value(f"SELECT count(*) FROM {SUMMARY}_files WHERE {WEEK_BEFORE}", day=str(day))  # noqa: S608
-        sums = lake.rows(
-            f"SELECT sla_metric, sum(breaches)::INT, sum(achieved)::INT FROM {SUMMARY} WHERE {WEEK_BEFORE} GROUP BY 1",  # noqa: S608
-            day=str(day),
-        )
-        by_metric = {metric: (breaches, achieved) for metric, breaches, achieved in sums}
-        expected = {
-            m.sla_metric: mean_of((days, *by_metric.get(m.sla_metric, (0, 0)))) if days else None for m in report.metrics
-        }
-        assert {m.sla_metric: m.mean for m in report.metrics} == expected
-    shown = [reports[day].metrics[0].mean for day in SUMMARISED]
-    assert [mean and mean.days for mean in shown] == [None, 1, 2, 3, 4, 5, 6, 5, 5, 6, 6]
+        for metric in report.metrics:
+            assert metric.usual == usual_in(lake, day, "s.sla_metric = $metric", metric=metric.sla_metric)
+        whole = usual_in(lake, day, "true")
+        assert report.usual == (whole and replace(whole, achievement_rate=None))
+    shown = {str(day): report.usual and report.usual.days for day, report in reports.items()}
+    assert {day: days for day, days in shown.items() if days} == {
+        **dict.fromkeys(["2026-03-02", "2026-03-03", "2026-03-06", "2026-03-08"], 3),
+        **dict.fromkeys(["2026-03-09", "2026-03-10", "2026-03-13"], 4),
+        # Each of these lacks one of its four weeks: not read to its end, or without a summary.
+        **dict.fromkeys(["2026-03-11", "2026-03-12", "2026-03-14"], 3),
+    }
+
+
+def test_no_day_is_compared_without_a_usual_one_and_an_open_day_is_at_most_more(reports):
+    for day, report in reports.items():
+        changes = [report.breaches_change, *(metric.breaches_change for metric in report.metrics)]
+        changes += [policy.breaches_change for policy in report.policies]
+        rates = {metric.rate_change for metric in report.metrics}
+        if report.usual is None:
+            assert {*changes, *rates} == {Change.UNKNOWN}
+        elif day == OPEN_DAY:
+            assert set(changes) <= {Change.MORE, Change.UNKNOWN}
+            assert rates == {Change.UNKNOWN}
+        else:
+            assert Change.UNKNOWN not in changes
+    assert Change.USUAL in {metric.rate_change for report in reports.values() for metric in report.metrics}
 
 
 def test_overdue_per_metric_is_over_the_targets_of_all_its_policies(lake, reports):
@@ -152,23 +179,43 @@ def test_overdue_per_metric_is_over_the_targets_of_all_its_policies(lake, report
     assert seen > 20
 
 
-POLICIES = f"""
-    SELECT s.sla_metric, s.policy_id, s.business_hours, s.policy_title, s.breaches, s.achieved, s.completed_breached,
-        s.active_eod, s.breached_open_eod, s.overdue_p50_seconds, s.overdue_p90_seconds, s.overdue_max_seconds,
-        week.breaches, week.achieved
-    FROM {SUMMARY} s, LATERAL (
-        SELECT coalesce(sum(b.breaches), 0)::INT AS breaches, coalesce(sum(b.achieved), 0)::INT AS achieved FROM {SUMMARY} b
-        WHERE {WEEK_BEFORE} AND b.sla_metric = s.sla_metric
-            AND b.policy_id IS NOT DISTINCT FROM s.policy_id AND b.business_hours IS NOT DISTINCT FROM s.business_hours
-    ) week
-    WHERE s.date = $day ORDER BY 1, 2 NULLS LAST, 3 NULLS LAST
+TAKEN = f"""
+    SELECT sla_metric, {{more}} count(elapsed_seconds), quantile_cont(elapsed_seconds, 0.5), quantile_cont(elapsed_seconds, 0.9)
+    FROM {TARGETS} WHERE date = $day AND fulfilled_at IS NOT NULL GROUP BY ALL
 """  # noqa: S608
 
 
-def test_policies_are_the_rows_of_the_summary_compared_with_their_own_week(lake, reports):
+def test_times_taken_are_those_of_the_targets_completed_on_the_day(lake, reports):
+    measured = 0
     for day, report in reports.items():
-        days = lake.value(f"SELECT count(*) FROM {SUMMARY}_files WHERE {WEEK_BEFORE}", day=str(day))  # noqa: S608
-        found = lake.rows(POLICIES, day=str(day))
+        found = {metric: figures for metric, *figures in lake.rows(TAKEN.format(more=""), day=str(day))}
+        for metric in report.metrics:
+            assert list(astuple(metric.elapsed)) == pytest.approx(found.get(metric.sla_metric, [0, None, None]))
+            assert metric.elapsed.targets <= metric.day.achieved + metric.day.completed_breached
+            measured += metric.elapsed.targets
+        per_policy = {
+            row[:3]: list(row[3:]) for row in lake.rows(TAKEN.format(more="policy_id, business_hours,"), day=str(day))
+        }
+        for policy in report.policies:
+            key = (policy.sla_metric, policy.policy_id, policy.business_hours)
+            assert list(astuple(policy.elapsed)) == pytest.approx(per_policy.get(key, [0, None, None]))
+        assert sum(policy.elapsed.targets for policy in report.policies) == sum(row[0] for row in found.values())
+        assert report.data_quality.has_elapsed
+    assert measured > 1000
+
+
+POLICIES = f"""
+    SELECT sla_metric, policy_id, business_hours, policy_title, breaches, achieved, completed_breached,
+        active_eod, breached_open_eod, overdue_p50_seconds, overdue_p90_seconds, overdue_max_seconds
+    FROM {SUMMARY} WHERE date = $day ORDER BY list_position({list(METRIC_ORDER)}, sla_metric), 2 NULLS LAST, 3 NULLS LAST
+"""  # noqa: S608
+SAME_POLICY = """
+    s.sla_metric = $metric AND s.policy_id IS NOT DISTINCT FROM $policy AND s.business_hours IS NOT DISTINCT FROM $hours
+"""
+
+
+def test_policies_are_the_rows_of_the_summary_compared_with_their_own_weekdays(lake, reports):
+    for day, report in reports.items():
         shown = [
             (
                 *(row.sla_metric, row.policy_id, row.business_hours, row.policy_title),
@@ -177,72 +224,49 @@ def test_policies_are_the_rows_of_the_summary_compared_with_their_own_week(lake,
             )
             for row in report.policies
         ]
-        assert shown == [row[:-2] for row in found]
-        assert [row.mean for row in report.policies] == [mean_of((days, *row[-2:])) if days else None for row in found]
+        assert shown == lake.rows(POLICIES, day=str(day))
+    for row in reports[OPEN_DAY].policies:
+        key = {"metric": row.sla_metric, "policy": row.policy_id, "hours": row.business_hours}
+        assert row.usual == usual_in(lake, OPEN_DAY, SAME_POLICY, **key)
 
 
-def test_chart_has_thirty_days_with_missing_and_open_ones_marked(lake, reports):
-    for day, report in reports.items():
-        stored = {date for (date,) in lake.rows(f"SELECT date FROM {SUMMARY}_files")}  # noqa: S608
-        sums = {
-            date: Counted(*counts)
-            for date, *counts in lake.rows(
-                f"SELECT date, sum(breaches)::INT, sum(achieved)::INT, sum(completed_breached)::INT FROM {SUMMARY} GROUP BY 1"  # noqa: S608
-            )
+def test_charts_have_thirty_days_with_missing_and_open_ones_marked(lake, reports):
+    stored = {date for (date,) in lake.rows(f"SELECT date FROM {SUMMARY}_files")}  # noqa: S608
+    sums = "date, sum(breaches)::INT, sum(achieved)::INT, sum(completed_breached)::INT"
+    whole, per_metric = (
+        {
+            tuple(key): Counted(*counts)
+            for *key, breaches, achieved, late in lake.rows(query)
+            for counts in [(breaches, achieved, late)]
         }
+        for query in (
+            f"SELECT {sums} FROM {SUMMARY} GROUP BY 1",  # noqa: S608
+            f"SELECT sla_metric, {sums} FROM {SUMMARY} GROUP BY 1, 2",  # noqa: S608
+        )
+    )
+
+    def expected(day, counted):
         days = days_between(day.plus(1 - CHART_DAYS), day)
-        expected = [
-            ChartDay(past, sums.get(past.date, Counted(0, 0, 0)), past != OPEN_DAY)
+        return tuple(
+            ChartDay(past, counted(past.date), past not in (OPEN_DAY, UNFINISHED))
             if past.date in stored
             else ChartDay(past, None)
             for past in days
-        ]
-        assert list(report.chart) == expected
-    assert sum(chart_day.counted is not None for chart_day in reports[OPEN_DAY].chart) == len(SUMMARISED)
-
-
-OPEN_TARGET = (
-    "ticket_id, sla_metric, instance_id, policy_id, policy_title, business_hours, target_seconds, is_paused,"
-    " epoch(breached_at)::BIGINT, overdue_seconds, epoch(due_at)::BIGINT"
-)
-
-
-def lines(targets) -> list[tuple]:
-    return [tuple(getattr(target, item.name) for item in fields(target) if item.name != "ticket") for target in targets]
-
-
-def test_work_list_has_every_late_open_target_oldest_breach_first(lake, reports):
-    for day, report in reports.items():
-        found = lake.rows(
-            f"SELECT {OPEN_TARGET} FROM {TARGETS} WHERE date = $day AND outcome = 'breached_open'"  # noqa: S608
-            " ORDER BY breached_at, ticket_id, sla_metric, instance_id",
-            day=str(day),
         )
-        assert lines(report.late) == found
-        assert report.late_count == len(found)
-    assert sum(len(report.late) for report in reports.values()) > 40
 
-
-def test_next_breaches_are_the_forecast_ones_and_the_rest_is_counted(lake, reports):
     for day, report in reports.items():
-        foreseen = lake.rows(
-            f"SELECT {OPEN_TARGET} FROM {TARGETS} WHERE date = $day AND due_at IS NOT NULL"  # noqa: S608
-            " ORDER BY due_at, ticket_id, sla_metric, instance_id",
-            day=str(day),
-        )
-        assert lines(report.next_breaches) == foreseen[:LONGEST_NEXT]
-        assert report.next_count == len(foreseen)
-        active = lake.value(f"SELECT count(*) FROM {TARGETS} WHERE date = $day AND outcome = 'active'", day=str(day))  # noqa: S608
-        assert report.next_count + report.unforecast == active
-        assert report.unforecast > 0
-    assert sum(report.next_count for report in reports.values()) > 100
+        assert report.chart == expected(day, lambda date: whole.get((date,), Counted(0, 0, 0)))
+        for metric in report.metrics:
+            name = metric.sla_metric
+            assert metric.trend == expected(day, lambda date, name=name: per_metric.get((name, date), Counted(0, 0, 0)))
+    assert sum(chart_day.counted is not None for chart_day in reports[OPEN_DAY].chart) == CHART_DAYS - len(MISSING)
 
 
 def test_data_quality_equals_footers_and_counts(root, lake, reports):
     for day, report in reports.items():
         footer, quality = read_metadata(FolderStore(root), SUMMARY, day), report.data_quality
         assert quality.as_of == (day.end if day != OPEN_DAY else NOW) == int(footer["as_of"])
-        assert quality.is_complete == (day != OPEN_DAY)
+        assert quality.is_complete == (day not in (OPEN_DAY, UNFINISHED))
         assert quality.events_through == lake.value(
             "SELECT epoch(max(time))::BIGINT FROM ticket_metric_events"
             " WHERE time < to_timestamp($as_of) AND date <= $day::DATE",
@@ -251,7 +275,8 @@ def test_data_quality_equals_footers_and_counts(root, lake, reports):
         )
         assert quality.history_from == FIRST.date
         assert quality.missing_days == tuple(past for past in MISSING if past < day)
-        assert quality.open_days == ((OPEN_DAY,) if day == OPEN_DAY else ())
+        in_chart = days_between(day.plus(1 - CHART_DAYS), day)
+        assert quality.open_days == tuple(past for past in (UNFINISHED, OPEN_DAY) if past in in_chart)
         assert quality.restated_days == ((RESTATED,) if day >= RESTATED else ())
         assert lake.rows(
             "SELECT count(*), count(*) FILTER (applied_at IS NULL), sum(withdrawn_breaches_on_day)::INT,"  # noqa: S608
@@ -299,7 +324,8 @@ def test_targets_closed_by_a_deletion_are_counted_by_ticket_and_in_no_list(lake,
         assert report.deleted_count == len(found)
         assert sum(metric.flow.deleted for metric in report.metrics) == sum(targets for _, targets, _ in found)
         gone = lake.rows(STILL_DELETED, end=report.data_quality.as_of)
-        assert not {ticket for (ticket,) in gone} & {target.ticket_id for target in (*report.late, *report.next_breaches)}
+        parts = (report.work_list.new, report.work_list.older, report.work_list.long_late, report.forecast)
+        assert not {ticket for (ticket,) in gone} & {listed.ticket_id for part in parts for listed in part.tickets}
     assert any(ticket.late for report in reports.values() for ticket in report.deleted)
 
 
@@ -332,9 +358,12 @@ def test_a_deleted_late_ticket_leaves_the_work_list_until_it_is_restored(tmp_pat
     deleted, gone, restored = (report_of(tmp_path, day) for day in days)
     assert [astuple(ticket) for ticket in deleted.deleted] == [(41, 1, 1), (42, 1, 0)]
     assert sum(metric.day.breaches for metric in deleted.metrics) == 1
-    assert [(report.late, report.next_breaches, report.unforecast) for report in (deleted, gone)] == [((), (), 0)] * 2
+    for report in (deleted, gone):
+        forecast = report.forecast
+        assert (report.work_list.target_count, forecast.target_count, forecast.later, forecast.unforecast) == (0, 0, 0, 0)
     assert gone.deleted == ()
-    ((again,), shown) = restored.late, restored.metrics[0].flow
+    (ticket,), shown = restored.work_list.older.tickets, restored.metrics[0].flow
+    (again,) = ticket.targets
     assert (again.ticket_id, again.overdue_seconds) == (41, 1800 + 22 * 3600)
     assert (shown.open_before, shown.reopened, shown.active) == (0, 1, 1)
     page = report_page(deleted)
@@ -364,18 +393,13 @@ def test_range_read_by_one_reader_equals_the_days_read_one_by_one(root, reports)
     assert {day: unplanned.read(day) for day in reversed(SUMMARISED)} == reports
 
 
-def test_lines_show_what_audits_hold_of_their_tickets(reports):
-    shown = [line.ticket for line in (*reports[OPEN_DAY].late, *reports[OPEN_DAY].next_breaches)]
-    assert sum(facts.subject is not None and facts.priority is not None and facts.group_id is not None for facts in shown) > 20
-
-
 def test_figures_alone_leave_the_tickets_blank(root, reports):
     report = ReportReader(FolderStore(root), account="acme", tickets_url=None).read(OPEN_DAY, with_tickets=False)
-    whole = reports[OPEN_DAY]
-    blank = {
-        name: tuple(replace(line, ticket=TicketFacts()) for line in getattr(whole, name)) for name in ("late", "next_breaches")
-    }
-    assert report == replace(whole, **blank)
+    whole, parts = reports[OPEN_DAY], (report.work_list.new, report.work_list.older, report.forecast)
+    assert replace(report, work_list=whole.work_list, forecast=whole.forecast) == whole
+    assert {ticket.facts for part in parts for ticket in part.tickets} == {TicketFacts()}
+    assert report.work_list.target_count == whole.work_list.target_count
+    assert replace(report.forecast, tickets=()) == replace(whole.forecast, tickets=())
 
 
 def late_clocks(days: list[Day]):
@@ -396,7 +420,7 @@ def test_a_range_reads_each_table_once_and_each_raw_day_at_most_twice(tmp_path):
     store = CountingStore(tmp_path)
     reader = ReportReader(store, account="acme", tickets_url=None, days=days)
     reports = [reader.read(day) for day in days]
-    assert [report.late_count for report in reports] == list(range(1, len(days) + 1))
+    assert [report.work_list.target_count for report in reports] == list(range(1, len(days) + 1))
     opened = {
         asset: [count for path, count in store.opened.items() if path.startswith(f"{asset}/")]
         for asset in (SUMMARY, TARGETS, *STREAMS)
@@ -404,25 +428,6 @@ def test_a_range_reads_each_table_once_and_each_raw_day_at_most_twice(tmp_path):
     assert max(opened[SUMMARY]) == max(opened[TARGETS]) == max(opened["ticket_metric_events"]) == 1
     # Once for its own day's count of events, and twice at most for facts of tickets.
     assert max(opened["ticket_events"]) <= 3
-
-
-def test_lists_are_cut_and_counted_whole(tmp_path):
-    late = [Clock(ticket_id=n, first_id=10 * n).apply(1, 60).add("breach", 2 + n / 100) for n in range(1, LONGEST_LATE + 6)]
-    coming = [
-        Clock(ticket_id=n, first_id=10 * n).add("activate", 1).apply(1, 2000 + n) for n in range(1000, 1000 + LONGEST_NEXT + 5)
-    ]
-    sla_root(tmp_path, all_events(*late, *coming), Clock.DAY, Clock.DAY)
-    report = report_of(tmp_path, Clock.DAY)
-    assert [line.ticket_id for line in report.late] == list(range(1, LONGEST_LATE + 1))
-    assert [line.ticket_id for line in report.next_breaches] == list(range(1000, 1000 + LONGEST_NEXT))
-    assert (report.late_count, report.next_count, report.unforecast) == (LONGEST_LATE + 5, LONGEST_NEXT + 5, 0)
-
-
-def test_of_one_moment_the_older_ticket_comes_first(tmp_path):
-    metrics = {1: "resolution_time", 2: "agent_work_time", 3: "requester_wait_time"}
-    clocks = [Clock(ticket_id=n, metric=metric, first_id=10 * n).apply(1, 60).add("breach", 2) for n, metric in metrics.items()]
-    sla_root(tmp_path, all_events(*clocks), Clock.DAY, Clock.DAY)
-    assert [line.ticket_id for line in report_of(tmp_path, Clock.DAY).late] == [1, 2, 3]
 
 
 def test_a_target_has_no_known_policy_only_if_none_was_applied(tmp_path):
@@ -462,12 +467,18 @@ def test_raw_files_that_cannot_be_read_leave_counts_blank_and_nothing_else(tmp_p
     assert whole.data_quality.metric_events == 2
 
 
-def test_file_made_before_estimates_has_no_next_breaches(tmp_path):
-    sla_root(tmp_path, Clock().add("activate", 1).apply(1, 6000).events, Clock.DAY, Clock.DAY)
-    assert report_of(tmp_path, Clock.DAY).next_count == 1
-    without_estimates(tmp_path, Clock.DAY)
+def test_file_made_by_an_earlier_version_has_no_estimates_and_no_times_taken(tmp_path):
+    taken = Clock().apply(9, 60).add("fulfill", 10).add("update_status", 10, status={"calendar": 55})
+    waiting = Clock(2, first_id=11).add("activate", 1).apply(1, 6000)
+    sla_root(tmp_path, all_events(taken, waiting), Clock.DAY, Clock.DAY)
     report = report_of(tmp_path, Clock.DAY)
-    assert (report.next_count, report.unforecast) == (0, 1)
+    assert (report.forecast.later, report.forecast.unforecast) == (1, 0)
+    assert report.metrics[0].elapsed == report.policies[0].elapsed == Elapsed(1, 3300, 3300)
+    without_estimates(tmp_path, Clock.DAY)
+    earlier = report_of(tmp_path, Clock.DAY)
+    assert (earlier.forecast.later, earlier.forecast.unforecast) == (0, 1)
+    assert earlier.metrics[0].elapsed == earlier.policies[0].elapsed == Elapsed(0, None, None)
+    assert (report.data_quality.has_elapsed, earlier.data_quality.has_elapsed) == (True, False)
 
 
 @pytest.mark.parametrize("asset", [SUMMARY, TARGETS])
@@ -517,7 +528,8 @@ ROW = st.tuples(
     COUNT,
     COUNT,
 )
-HISTORY = st.dictionaries(st.integers(0, 9), st.lists(ROW, max_size=5, unique_by=lambda row: row[:3]), min_size=1)
+ROWS = st.lists(ROW, max_size=5, unique_by=lambda row: row[:3])
+HISTORY = st.dictionaries(st.integers(1, USUAL_WEEKS + 1), st.tuples(ROWS, st.booleans()), min_size=1)
 
 
 def put_summary(root: Path, day: Day, rows, *, complete: bool = True) -> None:
@@ -548,29 +560,60 @@ def put_summary(root: Path, day: Day, rows, *, complete: bool = True) -> None:
     write_partition(FolderStore(root), TARGETS, day, SLA_TARGETS_TABLE.schema.empty_table(), footer)
 
 
-@given(HISTORY, st.lists(ROW, max_size=5, unique_by=lambda row: row[:3]))
+def spread_of(figures) -> Spread:
+    median = statistics.median(figures)
+    return Spread(median, min(figures), max(figures), 1.4826 * statistics.median(abs(figure - median) for figure in figures))
+
+
+@given(HISTORY, ROWS)
 @drawing(max_examples=25)
-def test_means_of_any_history_equal_sums_over_stored_days(tmp_path_factory, history, today):
-    """A mean rate is that of the sums; a stored day without the policy counts as one of zeros; day 9 before is too long ago."""
+def test_usual_of_any_history_is_that_of_its_complete_weeks(tmp_path_factory, history, today):
+    """A day without the policy counts as one of zeros, a day that is open not at all; other weekdays and week 9 don't count."""
     root, day = tmp_path_factory.mktemp("root"), Day.parse("2026-03-20")
-    for before, rows in history.items():
-        put_summary(root, day.plus(-before - 1), rows)
+    for week, (rows, complete) in history.items():
+        put_summary(root, day.plus(-7 * week), rows, complete=complete)
+        put_summary(root, day.plus(1 - 7 * week), [("x", "11", True, 9, 9)])
     put_summary(root, day, today)
     report = report_of(root, day)
-    week = [rows for before, rows in history.items() if before < 7]
+    weeks = [rows for week, (rows, complete) in history.items() if week <= USUAL_WEEKS and complete]
 
-    def mean(is_wanted) -> Mean | None:
-        wanted = [row for rows in week for row in rows if is_wanted(row)]
-        return mean_of((len(week), sum(row[3] for row in wanted), sum(row[4] for row in wanted))) if week else None
+    def usual(is_wanted) -> Usual | None:
+        if len(weeks) < 3:
+            return None
+        wanted = [[row for row in rows if is_wanted(row)] for rows in weeks]
+        breaches, achieved = ([sum(row[place] for row in rows) for rows in wanted] for place in (3, 4))
+        rates = [met / (met + late) for met, late in zip(achieved, breaches, strict=True) if met + late]
+        spreads = [spread_of(figures) if len(figures) >= 3 else None for figures in (breaches, achieved, rates)]
+        return Usual(len(weeks), *spreads)
 
-    metrics = sorted({row[0] for rows in [today, *week] for row in rows})
-    assert [(metric.sla_metric, metric.mean) for metric in report.metrics] == [
-        (name, mean(lambda row, name=name: row[0] == name)) for name in metrics
-    ]
-    assert [policy.mean for policy in report.policies] == [mean(lambda row, key=row[:3]: row[:3] == key) for row in today]
-    assert report.late == report.next_breaches == ()
+    assert {metric.sla_metric: metric.usual for metric in report.metrics} == {
+        metric.sla_metric: usual(lambda row, name=metric.sla_metric: row[0] == name) for metric in report.metrics
+    }
+    assert {metric.sla_metric for metric in report.metrics} >= {row[0] for row in today}
+    assert {(policy.sla_metric, policy.policy_id, policy.business_hours): policy.usual for policy in report.policies} == {
+        row[:3]: usual(lambda past, key=row[:3]: past[:3] == key) for row in today
+    }
+    whole = usual(lambda _: True)
+    assert report.usual == (whole and replace(whole, achievement_rate=None))
+    assert report.work_list.target_count == report.forecast.target_count == 0
     assert all(metric.overdue == Overdue(None, None, None) for metric in report.metrics)
     assert report.data_quality.history_from == dt.date(2026, 3, 1)
+
+
+def test_ascending_days_read_each_summary_once_though_weekdays_lie_weeks_back(tmp_path):
+    day = Day.parse("2026-03-20")
+    for past in days_between(day.plus(-60), day.plus(6)):
+        put_summary(tmp_path, past, [("first_reply_time", "11", False, 1, 9)])
+    store, days = CountingStore(tmp_path), days_between(day, day.plus(6))
+    reader = ReportReader(store, account="acme", tickets_url=None, days=days)
+    assert [reader.read(each).usual.days for each in days] == [USUAL_WEEKS] * 7
+    opened = {path: count for path, count in store.opened.items() if path.startswith(SUMMARY)}
+    assert set(opened.values()) == {1}
+    one = CountingStore(tmp_path)
+    ReportReader(one, account="acme", tickets_url=None).read(day)
+    read = {path for path in one.opened if path.startswith(SUMMARY)}
+    needed = {*same_weekdays(day, USUAL_WEEKS), *days_between(day.plus(1 - CHART_DAYS), day)}
+    assert read == {partition_path(SUMMARY, each) for each in needed}
 
 
 def test_damaged_summary_of_an_earlier_day_is_a_missing_day(tmp_path):

@@ -9,15 +9,19 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.text import (
     LONGEST_NAME,
+    clock_text,
     count_text,
     days_text,
     duration_text,
+    elapsed_name,
     estimated_duration_text,
     hours_text,
     markdown_code,
     metric_name,
     moment_text,
     one_line,
+    percent_text,
+    plural,
     policy_name,
     printable_lines,
     ranges_text,
@@ -96,8 +100,9 @@ def test_lines_of_a_message_stay_lines():
         (3599, "59 min"),
         (3600, "1 h"),
         (3660, "1 h 1 min"),
-        (86_399, "23 h 59 min"),
-        (86_400, "1 d"),
+        (86_400, "24 h"),
+        (172_799, "47 h 59 min"),
+        (172_800, "2 d"),
         (183_600, "2 d 3 h"),
         (365 * 86_400, "365 d"),
     ],
@@ -111,6 +116,19 @@ def test_a_duration_shows_its_two_largest_units(seconds, shown):
 )
 def test_a_target_shows_in_hours_and_never_in_days(seconds, shown):
     assert hours_text(seconds) == shown
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0 s"), (59.5, "59 s"), (754, "12 min"), (3_600_059, "1,000 h")])
+def test_a_time_on_a_clock_shows_in_hours_and_minutes_and_never_in_days(seconds, shown):
+    assert clock_text(seconds) == shown
+
+
+def test_a_goal_shows_no_decimal_that_it_does_not_have():
+    assert [percent_text(percent) for percent in (95.0, 97.5, 100)] == ["95%", "97.5%", "100%"]
+
+
+def test_a_plural_has_the_ending_of_its_noun():
+    assert [plural(1, "day"), plural(1234, "day"), plural(2, "breach")] == ["1 day", "1,234 days", "2 breaches"]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +171,11 @@ def test_days_show_as_ranges_and_only_the_last_ones_of_many():
 def test_names_show_in_words():
     assert metric_name("first_reply_time") == "First reply time"
     assert metric_name("") == ""
+    assert [elapsed_name(name) for name in ("next_reply_time", "total_resolution_time", "agent_work_time")] == [
+        "Reply time",
+        "Resolution time",
+        "Time taken",
+    ]
     assert policy_name("11", "Standard") == "Standard"
     assert policy_name("11", None) == "policy 11"
     assert policy_name(None, None) == "no known policy"
@@ -166,7 +189,9 @@ def test_names_show_in_words():
         (59.6, "1 min"),
         (5930, "1 h 39 min"),
         (7290, "2 h 2 min"),
-        (86_380, "1 d"),
+        (86_380, "24 h"),
+        (172_769, "47 h 59 min"),
+        (172_770, "2 d"),
         (190_000, "2 d 5 h"),
     ],
 )

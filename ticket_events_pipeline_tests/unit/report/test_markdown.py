@@ -11,96 +11,52 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.decoding.json_values import as_text
 from ticket_events_pipeline.report.markdown import summary_markdown
 from ticket_events_pipeline.report.model import (
-    ChartDay,
+    Change,
     ContradictedTarget,
     Counted,
-    DataQuality,
     DayReport,
-    Flow,
-    Mean,
+    Elapsed,
     MetricFigures,
-    Overdue,
     PolicyFigures,
+    Spread,
+    Usual,
 )
-from ticket_events_pipeline.sla.provenance import RULES_VERSION
-from ticket_events_pipeline.text import markdown_text
+from ticket_events_pipeline.text import markdown_text, metric_name
+from ticket_events_pipeline_tests.support.hand_made_reports import (
+    DATA_QUALITY,
+    DAY,
+    FIRST_REPLY,
+    NEVER_OVERDUE,
+    NO_ELAPSED,
+    STANDARD,
+    day_report,
+)
 
-DAY = Day.parse("2026-11-23", "Europe/Berlin")
-NEVER = Overdue(None, None, None)
 RENDERER = MarkdownIt("gfm-like", {"html": True, "linkify": True})
 
 
-def metric(name: str, day: Counted, *, mean: Mean | None = None, deleted: int | None = 0) -> MetricFigures:
-    flow = Flow(
-        started=40,
-        discovered=0,
-        reopened=0,
-        achieved=day.achieved,
-        completed_breached=day.completed_breached,
-        cancelled=0,
-        deleted=deleted,
-        active=9,
-    )
-    return MetricFigures(name, day, active=9, breached_open=2, mean=mean, overdue=NEVER, flow=flow)
+def usual(median: float, least: float, greatest: float) -> Usual:
+    spread = Spread(median, least, greatest)
+    return Usual(days=6, breaches=spread, achieved=spread, achievement_rate=None)
+
+
+def metric(name: str, day: Counted, *, deleted: int | None = 0, **more) -> MetricFigures:
+    values = {"usual": None, "breaches_change": Change.UNKNOWN, "elapsed": NO_ELAPSED, "breached_open": 2} | more
+    return replace(FIRST_REPLY, sla_metric=name, day=day, flow=replace(FIRST_REPLY.flow, deleted=deleted), **values)
 
 
 def policy(title: str | None = "Standard", **more) -> PolicyFigures:
-    values = {
-        "sla_metric": "first_reply_time",
-        "policy_id": "11",
-        "business_hours": False,
-        "day": Counted(3, 33, 1),
-        "active": 12,
-        "breached_open": 1,
-        "mean": Mean(7, 20 / 7, 160 / 7, 160 / 180),
-        "overdue": NEVER,
-    }
-    return PolicyFigures(policy_title=title, **(values | more))
+    values = {"day": Counted(3, 33, 1), "active": 12, "breached_open": 1, "overdue": NEVER_OVERDUE, "usual": usual(2.5, 0, 4)}
+    return replace(STANDARD, policy_title=title, **(values | more))
 
 
 def report(*policies: PolicyFigures, **more) -> DayReport:
-    quality = DataQuality(
-        as_of=DAY.end,
-        is_complete=True,
-        events_through=DAY.end - 60,
-        history_from=DAY.plus(-40).date,
-        missing_days=(),
-        open_days=(),
-        targets=50,
-        unknown_policies=0,
-        withdrawn_breaches=0,
-        superseded_breaches=0,
-        restated_days=(),
-        applied_events=40,
-        metric_events=300,
-        contradicted=0,
-        contradicted_targets=(),
-        rules_version=RULES_VERSION,
-        older_days=(),
-        deletions_from=DAY.plus(-40).date,
-        deletions_through=DAY.end,
-    )
-    values = {
-        "day": DAY,
-        "account": "acme",
-        "tickets_url": None,
-        "metrics": (metric("first_reply_time", Counted(3, 33, 1), mean=Mean(6, 2.5, 20, 0.9)),),
-        "policies": policies,
-        "chart": tuple(ChartDay(DAY.plus(-offset), None) for offset in range(29, -1, -1)),
-        "late": (),
-        "late_count": 22,
-        "next_breaches": (),
-        "next_count": 0,
-        "unforecast": 0,
-        "deleted": (),
-        "deleted_count": 0,
-        "data_quality": replace(quality, **more.pop("data_quality", {})),
-    }
-    return DayReport(**(values | more))
+    quality = replace(DATA_QUALITY, **more.pop("data_quality", {}))
+    values = {"metrics": (metric("first_reply_time", Counted(3, 33, 1)),), "data_quality": quality}
+    return day_report(policies=policies, **(values | more))
 
 
 class Rendered(HTMLParser):
@@ -133,37 +89,53 @@ class Rendered(HTMLParser):
             self.paragraphs += data
 
 
-def test_table_has_a_row_per_metric_and_policy():
-    hours = policy(
-        "Bürozeiten", sla_metric="next_reply_time", business_hours=True, mean=None, day=Counted(0, 0, 0), active=1234
+POLICIES = ["Metric", "Policy", "Rate", "Breaches", "Usual", "Achieved", "Late and open", "Open"]
+
+
+def test_tables_have_a_row_per_metric_and_per_policy():
+    metrics = (
+        metric(
+            "first_reply_time",
+            Counted(3, 33, 1),
+            elapsed=Elapsed(34, 754, 9000),
+            usual=usual(1, 0, 2),
+            breaches_change=Change.MORE,
+        ),
+        metric("next_reply_time", Counted(0, 1234, 0), usual=usual(3, 3, 3), breached_open=0),
+        metric("agent_work_time", Counted(0, 0, 0)),
     )
-    unknown = policy(None, policy_id=None, business_hours=None, day=Counted(1, 0, 0), mean=Mean(2, 0.5, 0, None))
-    assert Rendered(summary_markdown(report(policy(), hours, unknown))).rows == [
-        ["Metric", "Policy", "Breaches", "7-day mean", "Achieved", "Rate", "7-day rate", "Late, open", "Active"],
-        ["First reply time", "Standard, calendar hours", "3", "2.9", "33", "91.7%", "88.9%", "1", "12"],
-        ["Next reply time", "Bürozeiten, business hours", "0", "-", "0", "-", "-", "1", "1,234"],
-        ["First reply time", "no known policy, hours unknown", "1", "0.5", "0", "0%", "-", "1", "12"],
+    hours = policy(
+        "Bürozeiten", sla_metric="next_reply_time", business_hours=True, usual=None, day=Counted(0, 0, 0), active=1234
+    )
+    unknown = policy(None, policy_id=None, business_hours=None, day=Counted(1, 0, 0), usual=usual(0.5, 0, 1))
+    assert Rendered(summary_markdown(report(policy(), hours, unknown, metrics=metrics))).rows == [
+        ["Metric", "Rate", "Goal", "Breaches", "Usual", "Median time", "Late and open"],
+        ["First reply time", "91.7%", "✗ below the goal", "3", "1 (0–2) ▲ more than usual", "12 min", "2"],
+        ["Next reply time", "100%", "✓ goal reached", "0", "3", "-", "0"],
+        ["Agent work time", "-", "-", "0", "-", "-", "2"],
+        POLICIES,
+        ["First reply time", "Standard, calendar hours", "91.7%", "3", "2.5 (0–4)", "33", "1", "12"],
+        ["Next reply time", "Bürozeiten, business hours", "-", "0", "-", "0", "1", "1,234"],
+        ["First reply time", "no known policy, hours unknown", "0%", "1", "0.5 (0–1)", "0", "1", "12"],
     ]
 
 
-def test_totals_come_first_and_the_state_last():
-    metrics = (
-        metric("first_reply_time", Counted(3, 33, 1), mean=Mean(6, 2.5, 20, 0.9)),
-        metric("next_reply_time", Counted(1, 1000, 0), mean=Mean(6, 1, 9, 0.9)),
-    )
+def test_the_headline_comes_first_and_the_state_last():
+    metrics = (metric("first_reply_time", Counted(3, 33, 1)), metric("next_reply_time", Counted(1, 1000, 0)))
     text = summary_markdown(report(policy(), metrics=metrics))
     assert text.split("\n\n")[0] == (
-        "**4 breaches** (7-day mean 3.5), 1,033 achieved, 22 late and still open on Monday, 23 November 2026."
+        "**▲ 4 targets breached: more than on the last 8 Mondays (2–6).** ✗ Below the goal of 95%: First reply time 91.7%."
     )
     assert text.split("\n\n")[-1] == (
-        "The day is complete; figures as of Tue 24 Nov, 00:00 (Europe/Berlin). 6 days of the 7 before are in the means."
+        "The day is complete; figures as of Tue 24 Nov, 00:00 (Europe/Berlin). "
+        "Usual: the median of the last 8 Mondays (lowest–highest)."
     )
 
 
-def test_day_without_earlier_ones_has_no_means():
-    text = summary_markdown(report(policy(mean=None), metrics=(metric("x", Counted(1, 1, 0)),)))
-    assert text.startswith("**1 breach**, 1 achieved,")
-    assert text.endswith("0 days of the 7 before are in the means.")
+def test_a_day_with_too_few_earlier_ones_is_compared_with_nothing():
+    text = summary_markdown(report(metrics=(metric("x", Counted(1, 99, 0)),), usual=None, breaches_change=Change.UNKNOWN))
+    assert text.startswith("**1 target breached.** ✓ Every metric reached the goal of 95%.")
+    assert text.endswith("There are not enough earlier Mondays to compare with.")
 
 
 def test_an_open_day_missing_days_and_a_broken_feed_are_stated():
@@ -199,7 +171,7 @@ def test_whole_feed_is_not_called_broken():
 
 
 def test_day_without_targets_has_no_table():
-    text = summary_markdown(report())
+    text = summary_markdown(report(metrics=()))
     assert "No target was open on this day." in text
     assert "|" not in text
 
@@ -273,10 +245,11 @@ def test_any_text_is_shown_literally_and_makes_no_element(text):
 @pytest.mark.parametrize("text", NASTY)
 def test_nasty_titles_show_as_text_in_the_table(text):
     title = f"x{text}"
-    shown = Rendered(summary_markdown(report(policy(title), policy(title, sla_metric=text))))
-    assert len(shown.rows) == 3
-    assert {len(row) for row in shown.rows} == {9}
-    assert same(shown.rows[1][1], f"{title}, calendar hours")
+    names = (metric(f"x{text}", Counted(1, 1, 1)),)
+    shown = Rendered(summary_markdown(report(policy(title), policy(title, sla_metric=text), metrics=names)))
+    assert [len(row) for row in shown.rows] == [7, 7, 8, 8, 8]
+    assert same(shown.rows[1][0], metric_name(title))
+    assert same(shown.rows[3][1], f"{title}, calendar hours")
     assert set(shown.elements) == {"p", "strong", "table", "thead", "tbody", "tr", "th", "td"}
 
 
