@@ -18,6 +18,7 @@ from ticket_events_pipeline.report.tickets import TicketFactsReader
 from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.sla.ticket_story import StoryEvent, StoryTarget, TicketStory, newest_targets_day, read_story
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 from ticket_events_pipeline.text import (
     duration_text,
     hours_name,
@@ -71,7 +72,7 @@ def _facts(store: Store, story: TicketStory) -> TicketFacts:
 
 def _not_found(story: TicketStory, store: Store) -> str:
     if not story.searched:
-        hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths("sandbox/ticket_metric_events") else ""
+        hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{METRIC_EVENTS}") else ""
         return f"No metric events of {story.day} or before are stored below {store.location}.{hint}"
     return f"Nothing is known of ticket {story.ticket_id}. {_searched(story)} A ticket without an SLA has metric events, too."
 
