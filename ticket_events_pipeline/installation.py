@@ -19,7 +19,7 @@ PACKAGE = "ticket_events_pipeline"
 _OF_AN_EXTRA = re.compile(r"""\s*(?P<requirement>[^;]+?)\s*;\s*extra\s*==\s*["'](?P<extra>\w+)["']\s*""")
 
 
-def program(name: str, *, folder: Path | None = None) -> str:
+def program(name: str = "ticket-events", *, folder: Path | None = None) -> str:
     """How a program of this installation is typed in a shell: its name where that finds it, else its path.
 
     Args:

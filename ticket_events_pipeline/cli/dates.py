@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 
@@ -75,3 +76,21 @@ def _range(words: Sequence[str], today: Day) -> tuple[Day, Day]:
 def _one(word: str, today: Day) -> Day:
     named = {"today": 0, "yesterday": -1}
     return today.plus(named[word]) if word in named else Day.parse(word, today.timezone)
+
+
+def outside_note(days: Sequence[Day], first_partition: dt.date, today: Day) -> str | None:
+    """A sentence for each side of the partitions that one of the days lies on; None if all lie within."""
+    early = [day for day in days if day.date < first_partition]
+    late = [day for day in days if day > today]
+    notes = []
+    if early:
+        notes.append(
+            f"{_span(early)} lies before the first partition; set TICKET_EVENTS_START_DATE, now {first_partition}, to it."
+        )
+    if late:
+        notes.append(f"{_span(late)} lies in the future: today is {today} in {today.timezone}.")
+    return " ".join(notes) or None
+
+
+def _span(days: Sequence[Day]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"

@@ -13,11 +13,19 @@ from typing import TextIO
 import click
 from dotenv import dotenv_values
 
+from ticket_events_pipeline.cli.dates import DAYS, DAYS_HELP
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.tables.streams import STREAMS
 
 FAILED = 1
 """Wrong usage is 2, as click has it."""
+
+AS_JSON = "Print one JSON document instead; notes go to standard error."
+
+DAY_HELP = "DAY: 2026-11-23, today, or yesterday."
+
+REPORTS_PORT = 8744
+"""Of `report --serve`; the sandbox has the one before."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,65 +124,138 @@ def sandbox(port: int, requests_per_minute: int, seed: int, tickets_per_day: int
     serve(port=port, requests_per_minute=requests_per_minute, seed=seed, tickets_per_day=tickets_per_day)
 
 
-@commands.command()
-@click.argument("first", metavar="START")
-@click.argument("last", metavar="END")
+@commands.command(epilog=DAYS_HELP)
+@click.argument("days", nargs=-1, metavar=DAYS)
 @click.option("--stream", "streams", multiple=True, type=click.Choice(list(STREAMS)), help="Only this one; all by default.")
 @click.option("--against-api", is_flag=True, help="Also fetch a sample of the pages again, and compare ids.")
 @click.option("--sample", default=3, show_default=True, type=click.IntRange(1), help="Pages a stream; mostly a request each.")
 @click.option("--seed", type=int, help="Which pages: another seed, other pages. Default: the number of today.")
-def verify(first: str, last: str, streams: tuple[str, ...], against_api: bool, sample: int, seed: int | None) -> None:
-    """Verify from the files that every day from START through END (YYYY-MM-DD) is whole; say what to do where one isn't.
+@click.option("--json", "is_json", is_flag=True, help=AS_JSON)
+def verify(
+    days: tuple[str, ...], streams: tuple[str, ...], against_api: bool, sample: int, seed: int | None, is_json: bool
+) -> None:
+    """Verify that the stored days are whole.
 
-    Needs no credentials but for --against-api. Exit code 1 if any day is not whole.
-    """
+    Says of every day of DAYS whether its files are whole, and what to do where one isn't. Without DAYS: from the first stored
+    day through the newest. Needs no credentials but for --against-api. Exit code 1 if any day is not whole.
+
+    \b
+    ticket-events verify
+    ticket-events verify last-7-days
+    ticket-events verify 2026-11-01..2026-11-30 --against-api
+    """  # noqa: D301
     from ticket_events_pipeline.cli.verify import run_verify
 
-    if not run_verify(first, last, streams=streams or tuple(STREAMS), sample=sample if against_api else None, seed=seed):
+    sampled = sample if against_api else None
+    if not run_verify(days, streams=streams or tuple(STREAMS), sample=sampled, seed=seed, is_json=is_json):
         sys.exit(FAILED)
 
 
-@commands.command()
-@click.argument("first", metavar="START")
-@click.argument("last", metavar="END")
-def plan(first: str, last: str) -> None:
-    """Estimate rows, requests, time and disk of a backfill from START through END (YYYY-MM-DD), and show how to start it.
+@commands.command(epilog=DAYS_HELP)
+@click.argument("days", nargs=-1, metavar=DAYS)
+@click.option("--json", "is_json", is_flag=True, help=AS_JSON)
+def plan(days: tuple[str, ...], is_json: bool) -> None:
+    """Estimate what a backfill of DAYS takes, and show how to start it.
 
-    From the stored days in or near the range; where too few are stored, with at most four requests a stream.
-    """
+    Rows, requests, time and disk, from the stored days in or near the range; where too few are stored, with at most four
+    requests a stream. Without DAYS: from the first partition (TICKET_EVENTS_START_DATE) through today.
+
+    \b
+    ticket-events plan
+    ticket-events plan 2026-01-01..
+    ticket-events plan 2026-11-01..2026-11-30
+    """  # noqa: D301
     from ticket_events_pipeline.cli.plan import run_plan
 
-    run_plan(first, last)
+    run_plan(days, is_json=is_json)
 
 
-@commands.command()
-@click.option("--date", metavar="YYYY-MM-DD", help="Default: the newest day that is complete, else the newest.")
+@commands.command(epilog=DAY_HELP)
+@click.argument("day", required=False, metavar="[DAY]")
+@click.option("--date", hidden=True, help="The same as DAY, from before DAY was an argument.")
+@click.option("--week", "is_week", is_flag=True, help="The week (Monday to Sunday) of DAY. Default: the last one that is over.")
 @click.option("--open", "is_to_open", is_flag=True, help="Also open it in the browser.")
-def report(date: str | None, is_to_open: bool) -> None:
-    """Make the morning report of a day from the stored SLA tables, or find it, and print its path.
+@click.option("--output", metavar="FOLDER", help="Write the page into this folder instead, with what it links to, to be sent.")
+@click.option(
+    "--serve",
+    "port",
+    is_flag=False,
+    flag_value=REPORTS_PORT,
+    type=click.IntRange(0, 65535),
+    metavar="[PORT]",
+    help=f"Serve the stored reports on 127.0.0.1 until Ctrl-C. Default: {REPORTS_PORT}; 0 takes any free one.",
+)
+def report(day: str | None, date: str | None, is_week: bool, is_to_open: bool, output: str | None, port: int | None) -> None:
+    """Make the report of a day or of a week, and print its path.
 
-    Needs no credentials, and sends no request to Zendesk.
-    """
+    It is made from the stored SLA tables; where they are gone, a stored page is found. Without DAY: of the newest day that is
+    complete, else of the newest. Needs no credentials, and sends no request to Zendesk.
+
+    \b
+    ticket-events report --open
+    ticket-events report yesterday
+    ticket-events report --week
+    ticket-events report --output for-my-boss
+    ticket-events report --serve
+    """  # noqa: D301
     from ticket_events_pipeline.cli.report import run_report
 
-    run_report(date, is_to_open=is_to_open)
+    if day is not None and date is not None:
+        raise click.UsageError(f"DAY and --date both name a day: leave out --date {date}.")
+    run_report(day or date, is_week=is_week, is_to_open=is_to_open, output=output, port=port)
 
 
-@commands.command()
-@click.option(
-    "--from", "first", metavar="YYYY-MM-DD", help="The first day; alone: through the newest. Default: the newest day."
-)
-@click.option("--to", "last", metavar="YYYY-MM-DD", help="The last day.")
+@commands.command(epilog=DAYS_HELP)
+@click.argument("days", nargs=-1, metavar=DAYS)
+@click.option("--from", "first", hidden=True, help="The first day, from before DAYS was an argument.")
+@click.option("--to", "last", hidden=True, help="The last day.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this SLA metric, as in first_reply_time.")
+@click.option("--policy", "policies", multiple=True, metavar="TITLE", help="Only the policy of this title or id.")
 @click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
-def summary(first: str | None, last: str | None, output: str) -> None:
-    """Print the stored breach summaries: breaches, achievement and open targets per metric and policy.
+def summary(
+    days: tuple[str, ...],
+    first: str | None,
+    last: str | None,
+    metrics: tuple[str, ...],
+    policies: tuple[str, ...],
+    output: str,
+) -> None:
+    """Print the stored breach summaries of DAYS.
 
-    csv and json have every column: NULL is an empty field or null, times are UTC. csv holds texts unchanged, also those that a
-    spreadsheet would run as a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no summary.
-    """
-    from ticket_events_pipeline.cli.summary import run_summary
+    Breaches, achievement and late open targets per metric and policy. Without DAYS: of the newest stored day. csv and json have
+    every column: NULL is an empty field or null, times are UTC. csv holds texts unchanged, also those that a spreadsheet would
+    run as a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no summary.
 
-    if not run_summary(first, last, output=output):
+    \b
+    ticket-events summary
+    ticket-events summary last-7-days --metric first_reply_time
+    ticket-events summary 2026-11-01..2026-11-30 --format csv
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.summary import Filter, old_options, run_summary
+
+    if first is not None or last is not None:
+        days = old_options(days, first, last)
+    if not run_summary(days, wanted=Filter(metrics, policies), output=output):
+        sys.exit(FAILED)
+
+
+@commands.command(epilog=DAY_HELP)
+@click.argument("ticket_id", metavar="ID", type=click.IntRange(1))
+@click.option("--date", metavar="DAY", help="As of the end of this day. Default: of the newest day with SLA targets.")
+@click.option("--json", "is_json", is_flag=True, help=AS_JSON)
+def ticket(ticket_id: int, date: str | None, is_json: bool) -> None:
+    """Tell the SLA story of a ticket from the stored files.
+
+    The events of its SLA clocks, and its targets with the events that decided them. Needs no credentials. Exit code 1 if
+    nothing of the ticket is stored.
+
+    \b
+    ticket-events ticket 4321
+    ticket-events ticket 4321 --date yesterday --json
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.ticket import run_ticket
+
+    if not run_ticket(ticket_id, date, is_json=is_json):
         sys.exit(FAILED)
 
 

@@ -30,7 +30,7 @@ def dev_command(home: Path, folder: Path) -> str:
 
 def print_next_steps(folder: Path, home: Path, values: Mapping[str, str]) -> None:
     """Print what to do in the folder, in order."""
-    ticket_events = program("ticket-events", folder=folder)
+    ticket_events = program(folder=folder)
     simulated = is_sandbox(values)
     steps = [] if folder == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]
     steps.append(f"{ticket_events} {'demo' if simulated else 'doctor'}")

@@ -49,5 +49,5 @@ def _older_rules(store: Store, timezone: str) -> Iterator[str]:
         assets = " ".join(f"--asset {table}" for table in SLA_TABLES)
         yield (
             f"The SLA tables of {days[0]} were made by rules version {version}; new ones follow {RULES_VERSION}. To apply them "
-            f"to all days, without a request: {program('ticket-events')} backfill {days[0]}..{days[-1]} {assets}"
+            f"to all days, without a request: {program()} backfill {days[0]}..{days[-1]} {assets}"
         )

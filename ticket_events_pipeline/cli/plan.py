@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from ticket_events_pipeline.cli.dates import outside_note, parse_days
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream
+from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.settings import Settings
 from ticket_events_pipeline.tables.streams import STREAMS
@@ -19,18 +24,61 @@ from ticket_events_pipeline.zendesk.client import ZendeskClient
 _MOST_RANGES = 5
 
 
-def run_plan(first: str, last: str) -> None:
-    """Print rows, requests, time and disk of a backfill from `first` through `last`.
+@dataclass(frozen=True)
+class _Plan:
+    """What a backfill of the days takes.
+
+    Attributes:
+        location: the root.
+        streams: one plan a stream.
+        per_minute: requests, the account's quota.
+    """
+
+    account: str
+    location: str
+    days: list[Day]
+    streams: list[StreamPlan]
+    per_minute: int
+
+    @property
+    def requests(self) -> int:
+        return sum(plan.requests for plan in self.streams)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(plan.size_bytes for plan in self.streams)
+
+    @property
+    def seconds(self) -> float:
+        """If nothing else uses the quota."""
+        return self.requests * 60 / self.per_minute
+
+    @property
+    def missing(self) -> list[Day]:
+        """The days that aren't complete in every stream."""
+        return [day for day in self.days if any(day not in plan.stored.complete for plan in self.streams)]
+
+    @property
+    def commands(self) -> list[str]:
+        """What fetches the missing days: a range each; of many ranges, one command over them all."""
+        ranges = day_ranges(self.missing)
+        if len(ranges) > _MOST_RANGES:
+            ranges = [(ranges[0][0], ranges[-1][1])]
+        return [f"{program()} backfill {first if first == last else f'{first}..{last}'}" for first, last in ranges]
+
+
+def run_plan(words: Sequence[str], *, is_json: bool) -> None:
+    """Print rows, requests, time and disk of a backfill of the days (none: of all partitions), as text or as JSON.
 
     Raises:
-        click.UsageError: the dates are no range that can be fetched.
+        click.UsageError: the words name no days that can be fetched.
         SettingsError: variables are missing, malformed or contradict each other.
         AccountError, TransientError: a probe request fails.
     """
     pipeline = pipeline_of(os.environ, log=_note)
     settings = pipeline.settings
     now = wall_clock()
-    days = _days(first, last, settings, now=now)
+    days = _days(words, settings, now=now)
     store = pipeline.store
     with ExitStack() as opened:
         clients: list[ZendeskClient] = []
@@ -40,77 +88,102 @@ def run_plan(first: str, last: str) -> None:
                 clients.append(opened.enter_context(pipeline.client(_note)))
             return clients[0]
 
-        plans = [plan_stream(store, stream, days, now=now, source=source) for stream in STREAMS.values()]
-    click.echo(
-        f"{settings.account}, {days[0]} to {days[-1]} ({plural(len(days), 'day')} of {days[0].timezone}), "
-        f"below {store.location}"
-    )
-    click.echo("An estimate:")
-    for plan in plans:
-        _print_stream(plan)
-    _print_sum(plans, pipeline.quota.known_per_minute())
-    _print_stored(plans, days)
-    _print_start(days)
+        streams = [plan_stream(store, stream, days, now=now, source=source) for stream in STREAMS.values()]
+    plan = _Plan(settings.account, store.location, days, streams, pipeline.quota.known_per_minute())
+    if is_json:
+        click.echo(json.dumps(_document(plan), indent=1))
+    else:
+        _print(plan)
 
 
-def _days(first: str, last: str, settings: Settings, *, now: float) -> list[Day]:
-    """The range, up to today."""
+def _days(words: Sequence[str], settings: Settings, *, now: float) -> list[Day]:
+    """The days, up to today."""
     today = Day.containing(now, settings.timezone)
-    try:
-        begin, end = Day.parse(first, settings.timezone), Day.parse(last, settings.timezone)
-    except ValueError as error:
-        raise click.UsageError(f"START END: {error}.") from None
-    if end < begin:
-        raise click.UsageError(f"START END: {last} is before {first}.")
-    if begin > today:
-        raise click.UsageError(f"START: {first} is in the future in {settings.timezone}.")
-    if begin.date < settings.start_date:
-        raise click.UsageError(
-            f"START: {first} is before the first partition; set TICKET_EVENTS_START_DATE, now {settings.start_date}, to it."
-        )
-    return days_between(begin, min(end, today))
+    first = Day(settings.start_date, settings.timezone)
+    days = parse_days(words, today) if words else days_between(first, today)
+    if not days or days[0] > today or days[0] < first:
+        raise click.UsageError(outside_note(days or [first], settings.start_date, today) or "")
+    return [day for day in days if day <= today]
+
+
+def _document(plan: _Plan) -> dict[str, Any]:
+    """The plan for scripts. A contract: keys may be added, and none changes."""
+    return {
+        "account": plan.account,
+        "root": plan.location,
+        "timezone": plan.days[0].timezone,
+        "first_day": str(plan.days[0]),
+        "last_day": str(plan.days[-1]),
+        "days": len(plan.days),
+        "streams": [_stream_document(stream) for stream in plan.streams],
+        "requests": plan.requests,
+        "size_bytes": plan.size_bytes,
+        "requests_per_minute": plan.per_minute,
+        "seconds": round(plan.seconds),
+        "missing_days": [str(day) for day in plan.missing],
+        "commands": plan.commands,
+    }
+
+
+def _stream_document(plan: StreamPlan) -> dict[str, Any]:
+    return {
+        "stream": plan.stream,
+        "rows": plan.rows.rows,
+        "rows_basis": plan.rows.basis,
+        "requests": plan.requests,
+        "size_bytes": plan.size_bytes,
+        "size_basis": plan.size_basis,
+        "complete_days": [str(day) for day in plan.stored.complete],
+        "open_days": [str(day) for day in plan.stored.open],
+        "damaged_days": [str(day) for day in plan.stored.damaged],
+    }
+
+
+def _print(plan: _Plan) -> None:
+    days = plan.days
+    span = str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]} ({plural(len(days), 'day')})"
+    click.echo(f"{plan.account}, {span}, timezone {days[0].timezone}, below {plan.location}")
+    click.echo("An estimate:")
+    for stream in plan.streams:
+        _print_stream(stream)
+    click.echo(
+        f"Together about {plural(plan.requests, 'request')} and {size_text(plan.size_bytes)}: "
+        f"{estimated_duration_text(plan.seconds)} at the account's {plural(plan.per_minute, 'request')} a minute, "
+        "if nothing else uses them."
+    )
+    _print_stored(plan)
+    _print_start(plan)
 
 
 def _print_stream(plan: StreamPlan) -> None:
-    click.echo(f"  {plan.stream:<21} {plan.rows.rows:>11,} rows {plan.requests:>7,} requests {size_text(plan.size_bytes):>9}")
+    rows, requests = plural(plan.rows.rows, "row"), plural(plan.requests, "request")
+    click.echo(f"  {plan.stream:<21} {rows:>16} {requests:>16} {size_text(plan.size_bytes):>9}")
     click.echo(f"    rows {plan.rows.basis}; size by {plan.size_basis}")
 
 
-def _print_sum(plans: list[StreamPlan], per_minute: int) -> None:
-    requests = sum(plan.requests for plan in plans)
-    size = size_text(sum(plan.size_bytes for plan in plans))
-    click.echo(
-        f"Together about {requests:,} requests and {size}: {estimated_duration_text(requests * 60 / per_minute)} at the "
-        f"account's {per_minute:,} requests a minute, if nothing else uses them."
-    )
-
-
-def _print_stored(plans: list[StreamPlan], days: list[Day]) -> None:
-    for plan in plans:
-        stored = plan.stored
+def _print_stored(plan: _Plan) -> None:
+    for stream in plan.streams:
+        stored = stream.stored
         for found, fate in (
             (list(stored.complete), "stored and complete, fetched again if requested"),
-            (stored.open, "stored and open: fetched to their end"),
+            (stored.open, "stored and open: fetched to the end"),
             (stored.damaged, "damaged: fetched again"),
         ):
             if found:
-                click.echo(f"{plan.stream}: {plural(len(found), 'day')} {fate}: {_ranges_text(found)}")
-    lacking = [day for day in days if any(day not in plan.stored.complete for plan in plans)]
-    if not lacking:
-        click.echo("Nothing is missing.")
-    elif len(lacking) < len(days):
-        click.echo(f"Missing in a stream: {_ranges_text(lacking)}; each range can be fetched by itself.")
+                click.echo(f"{stream.stream}: {plural(len(found), 'day')} {fate}: {_ranges_text(found)}")
+    if len(plan.missing) < len(plan.days):
+        click.echo(f"Missing in a stream: {_ranges_text(plan.missing)}." if plan.missing else "Nothing is missing.")
 
 
-def _print_start(days: list[Day]) -> None:
+def _print_start(plan: _Plan) -> None:
+    if not plan.missing:
+        return
     click.echo("To start it:")
-    click.echo(
-        "  dagster asset materialize -m ticket_events_pipeline.definitions --select 'group:zendesk' "
-        f"--partition-range {days[0]}...{days[-1]}"
-    )
-    click.echo(
-        f"  or in the UI: Lineage, select {' and '.join(STREAMS)}, Materialize selected, partitions {days[0]} to {days[-1]}"
-    )
+    for command in plan.commands:
+        click.echo(f"  {command}")
+    click.echo("It makes the SLA tables, too. In the UI instead: Lineage, select")
+    click.echo(f"  {' and '.join(STREAMS)}, Materialize selected, partitions {plan.missing[0]} to {plan.missing[-1]};")
+    click.echo("  the sensor new_event_partitions_sensor then makes the SLA tables.")
 
 
 def _ranges_text(days: Iterable[Day]) -> str:

@@ -1,4 +1,4 @@
-"""`ticket-events report`: makes or finds the morning report of a day, prints its path, and opens it on request.
+"""`ticket-events report`: makes or finds the report of a day or of a week, prints its path, and opens or serves it on request.
 
 Needs no credentials. Only the path goes to standard output, for scripts; everything else goes to standard error.
 """
@@ -8,57 +8,98 @@ from __future__ import annotations
 import os
 import tempfile
 import webbrowser
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.cli.dates import outside_note, parse_day
+from ticket_events_pipeline.credentials import SANDBOX_ACCOUNT
+from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import DayNotFetchedError, UsageError
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.builder import report_reader
-from ticket_events_pipeline.report.files import read_report, report_days, report_path, write_report
+from ticket_events_pipeline.report.files import put_explained, put_page, read_page, report_days, report_path, write_report
 from ticket_events_pipeline.report.model import DayReport
+from ticket_events_pipeline.report.server import ReportServer
+from ticket_events_pipeline.report.week import Week, WeekReport, newest_week, read_week
+from ticket_events_pipeline.report.week_page import week_path, write_week
 from ticket_events_pipeline.root import is_object_store
-from ticket_events_pipeline.settings import RootSettings
+from ticket_events_pipeline.settings import RootSettings, partition_settings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
-from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.storage.store import HALF_WRITTEN, INFLIGHT, Store
 
 
 @dataclass(frozen=True)
 class _Page:
-    """A stored page; `report` is None where it was found and not made."""
+    """A page to store: where, below a root, and what writes it there with the pages that it links to."""
 
-    day: Day
-    url: str
-    report: DayReport | None
+    path: str
+    write: Callable[[Store], None]
+
+    def written(self, store: Store) -> str:
+        """Write it; returns where people find it."""
+        self.write(store)
+        return store.url(self.path)
 
 
-def run_report(date: str | None, *, is_to_open: bool) -> None:
-    """Make or find the report of `date`, or of the newest complete day; print its path, and open it on request.
+def run_report(word: str | None, *, is_week: bool, is_to_open: bool, output: str | None, port: int | None) -> None:
+    """Make or find the report of a day, or of its week; print its path, and open or serve it on request.
+
+    Args:
+        word: the day; None for the newest complete one, or the newest week that is over.
+        is_week: whether to make the week's.
+        is_to_open: whether to open it in the browser.
+        output: the folder to write it to, in place of the root.
+        port: of the server to start; None for none.
 
     Raises:
-        click.UsageError: `date` is none.
-        UsageError: there is no such report and nothing to make it from; or the root can't be read or written.
+        click.UsageError: `word` is no day, or the options contradict each other.
+        UsageError: there is no such report and nothing to make it from; the root can't be read or written; the port is taken.
         DamagedFileError: a stored file can't be read.
     """
+    if output is not None and port is not None:
+        raise click.UsageError("--output and --serve exclude each other: --serve serves the reports of the root.")
     pipeline = pipeline_of(os.environ)
     settings, store = pipeline.root_settings, pipeline.store
-    page = _page(store, _day(store, date, settings), settings)
-    click.echo(page.url)
-    if is_to_open:
-        _open(page if not is_object_store(settings.root) else _local_copy(store, page))
+    day = None if word is None else parse_day(word, Day.containing(wall_clock(), settings.timezone))
+    page = _week(store, day, settings) if is_week else _day(store, day, settings)
+    url = page.written(store) if output is None else _written_to(Path(output).absolute(), page)
+    click.echo(url)
+    if settings.account == SANDBOX_ACCOUNT:
+        click.echo("Its ticket numbers are no links: the sandbox has no tickets to open. With an account they are.", err=True)
+    if port is not None:
+        _serve(store, port, page, is_to_open=is_to_open)
+    elif is_to_open:
+        _open(Path(url if output is not None or not is_object_store(settings.root) else _local_copy(page)).as_uri())
 
 
-def _day(store: Store, date: str | None, settings: RootSettings) -> Day:
-    if date is not None:
-        try:
-            return Day.parse(date, settings.timezone)
-        except ValueError as error:
-            raise click.UsageError(f"--date: {error}.") from None
+def _day(store: Store, day: Day | None, settings: RootSettings) -> _Page:
+    day = day or _newest_day(store, settings)
+    path = report_path(day)
+    try:
+        report: DayReport = report_reader(store, settings, [day]).read(day)
+    except DayNotFetchedError:
+        found = read_page(store, path)
+        if found is None:
+            raise UsageError(
+                f"There is no summary of {day} with its targets below {store.location}. {_how_to_make(store, day)}"
+            ) from None
+        click.echo(f"The SLA tables of {day} are no longer stored: this report was made before.", err=True)
+        return _found(path, found)
+    return _Page(path, lambda target: _write_day(target, report))
+
+
+def _write_day(store: Store, report: DayReport) -> None:
+    write_report(store, report)
+
+
+def _newest_day(store: Store, settings: RootSettings) -> Day:
     summarised = stored_days(store, SUMMARY, settings.timezone)
     for day in reversed(summarised):
         if (read_metadata(store, SUMMARY, day) or {}).get("complete") == "true":
@@ -69,43 +110,82 @@ def _day(store: Store, date: str | None, settings: RootSettings) -> Day:
     return days[-1]
 
 
-def _page(store: Store, day: Day, settings: RootSettings) -> _Page:
+def _week(store: Store, day: Day | None, settings: RootSettings) -> _Page:
+    today = Day.containing(wall_clock(), settings.timezone)
+    week = newest_week(store, today) if day is None else Week.of(day)
+    if week is None:
+        raise UsageError(f"There is no summary of a week that is over below {store.location}. {_how_to_make(store, None)}")
+    path = week_path(week)
     try:
-        report = _read(store, day, settings)
-    except DayNotFetchedError:
-        if read_report(store, day) is None:
-            raise UsageError(
-                f"There is no summary of {day} with its targets below {store.location}. {_how_to_make(store, day)}"
-            ) from None
-        click.echo(f"The SLA tables of {day} are no longer stored: this report was made before.", err=True)
-        return _Page(day, store.url(report_path(day)), None)
-    return _Page(day, write_report(store, report).url, report)
+        report: WeekReport = read_week(store, settings, week)
+    except DayNotFetchedError as error:
+        found = read_page(store, path)
+        if found is None:
+            raise UsageError(f"{error} {_how_to_make(store, week.days[0], week.days[-1])}") from None
+        click.echo(f"The SLA tables of {week} are no longer stored: this report was made before.", err=True)
+        return _found(path, found)
+    return _Page(path, lambda target: _write_week(target, report))
 
 
-def _read(store: Store, day: Day, settings: RootSettings) -> DayReport:
-    return report_reader(store, settings, [day]).read(day)
+def _write_week(store: Store, report: WeekReport) -> None:
+    write_week(store, report)
 
 
-def _how_to_make(store: Store, day: Day | None) -> str:
-    how = f"Make it in the UI, or run: {program('ticket-events')} backfill {day or 'YYYY-MM-DD'}"
+def _found(path: str, content: bytes) -> _Page:
+    """A page that is stored, and can't be made any more."""
+
+    def write(store: Store) -> None:
+        put_explained(store)
+        put_page(store, path, content)
+
+    return _Page(path, write)
+
+
+def _how_to_make(store: Store, first: Day | None, last: Day | None = None) -> str:
     if store.paths(f"sandbox/{SUMMARY}"):
-        how += ". The sandbox's reports need ZENDESK_SANDBOX=1."
-    return how
+        return "The sandbox's reports need ZENDESK_SANDBOX=1."
+    if first is None:
+        return f"To make some: {program()} backfill last-7-days"
+    today = Day.containing(wall_clock(), first.timezone)
+    note = outside_note([first], partition_settings(os.environ).start_date, today)
+    days = f"{first}..{min(last, today)}" if last is not None and last != first else str(first)
+    return note or f"To make it: {program()} backfill {days}"
 
 
-def _local_copy(store: Store, page: _Page) -> _Page:
+def _written_to(folder: Path, page: _Page) -> str:
+    """The page in a folder to be sent around, with nothing but pages in it."""
+    try:
+        url = page.written(FolderStore(folder))
+    except UsageError as error:
+        raise UsageError(str(error).replace("TICKET_EVENTS_ROOT", "--output")) from error
+    with suppress(OSError):  # another command is writing there
+        (folder / HALF_WRITTEN).rmdir()
+        (folder / INFLIGHT).rmdir()
+    return url
+
+
+def _serve(store: Store, port: int, page: _Page, *, is_to_open: bool) -> None:
+    server = ReportServer(store, port=port)
+    shown = f"{server.url}/{page.path.partition('/')[2]}"
+    click.echo(f"Serving the reports of {store.location} on this machine: {server.url}", err=True)
+    click.echo(f"This one: {shown}", err=True)
+    click.echo(f"For links from the Dagster UI and alerts: TICKET_EVENTS_REPORT_URL={server.url}", err=True)
+    click.echo("Ctrl-C ends it.", err=True)
+    if is_to_open:
+        _open(shown)
+    try:
+        server.serve()
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+
+
+def _local_copy(page: _Page) -> str:
     """The page in its own folder that only its owner may read: a browser can't open a file in a bucket."""
     folder = FolderStore(Path(tempfile.mkdtemp(prefix="sla_breach_report.")))
-    if page.report is not None:
-        url = write_report(folder, page.report).url
-    else:
-        with folder.writer(report_path(page.day)) as file:
-            file.write(read_report(store, page.day) or b"")
-        url = folder.url(report_path(page.day))
     click.echo(f"Opening a copy, which you can remove: {folder.location}", err=True)
-    return _Page(page.day, url, page.report)
+    return page.written(folder)
 
 
-def _open(page: _Page) -> None:
-    if not webbrowser.open(Path(page.url).as_uri()):
-        click.echo("No browser was found: open the path yourself, or set BROWSER.", err=True)
+def _open(address: str) -> None:
+    if not webbrowser.open(address):
+        click.echo("No browser was found: open it yourself, or set BROWSER.", err=True)

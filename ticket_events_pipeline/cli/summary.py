@@ -8,7 +8,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -16,9 +17,12 @@ import pyarrow as pa
 from rich.console import Console
 
 from ticket_events_pipeline.cli.breach_table import print_breaches
-from ticket_events_pipeline.day import Day, day_ranges, days_between
+from ticket_events_pipeline.cli.dates import outside_note, parse_day, parse_days
+from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
+from ticket_events_pipeline.settings import partition_settings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
 from ticket_events_pipeline.storage.store import Store
@@ -27,56 +31,119 @@ from ticket_events_pipeline.text import ranges_text, terminal_text
 
 Summaries = Mapping[Day, pa.Table]
 
+_NEWEST = "newest"
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs a text of a CSV file that begins so as a formula."""
 
 
-def run_summary(first: str | None, last: str | None, *, output: str) -> bool:
-    """Print the summaries from `first` through `last` (None: the newest stored day); whether each of the days has one.
+@dataclass(frozen=True)
+class Filter:
+    """Which rows are shown: those of one of the metrics and of one of the policies (title or id); all where none is named."""
+
+    metrics: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+
+    def __call__(self, row: Mapping[str, Any]) -> bool:
+        """Whether the row is shown."""
+        return (not self.metrics or row["sla_metric"] in self.metrics) and (
+            not self.policies or not {row["policy_title"], row["policy_id"]}.isdisjoint(self.policies)
+        )
+
+
+def old_options(days: Sequence[str], first: str | None, last: str | None) -> tuple[str, ...]:
+    """The days of `--from` and `--to`, as words of DAYS; `newest` stands for the newest stored day.
+
+    Raises:
+        click.UsageError: there are days already, or the first one is missing.
+    """
+    if days:
+        raise click.UsageError("DAYS and --from, --to both name days: leave out --from and --to.")
+    if first is None:
+        raise click.UsageError("--to needs --from, the first day to show.")
+    return (first, last or _NEWEST)
+
+
+def run_summary(words: Sequence[str], *, wanted: Filter, output: str) -> bool:
+    """Print the summaries of the days (none: of the newest stored day); whether each of the days has one.
 
     Args:
-        first: a day, YYYY-MM-DD.
-        last: a day, not before it.
+        words: the days, see `cli.dates`.
+        wanted: which rows.
         output: one of `FORMATS`.
 
     Raises:
-        click.UsageError: the dates are no range.
+        click.UsageError: the words name no days, or no row is of a metric or policy of `wanted`.
         UsageError: there is no summary at all, or the root can't be read.
         DamagedFileError: a stored file can't be read.
     """
     pipeline = pipeline_of(os.environ)
     store, timezone = pipeline.store, pipeline.root_settings.timezone
-    days = _days(first, last, stored_days(store, SUMMARY, timezone) or _complain(store), timezone)
+    today = Day.containing(wall_clock(), timezone)
+    days = _days(words, stored_days(store, SUMMARY, timezone) or _complain(store), today)
     read = {day: read_partition(store, SUMMARY, day) for day in days}
     summaries = {day: table for day, table in read.items() if table is not None}
-    FORMATS[output](summaries)
+    shown = {day: _rows_of(table, wanted) for day, table in summaries.items()}
+    FORMATS[output]({day: table for day, table in shown.items() if table.num_rows or not summaries[day].num_rows})
+    _note_filter(summaries, shown, wanted)
     _note_open(summaries)
     missing = [day for day in days if day not in summaries]
     if missing:
         found = ranges_text(day_ranges(missing))
-        advice = f"Materialize {SUMMARY} of these days, with what it is made from."
-        click.echo(f"No summary is stored of {found}. {advice}", err=True)
+        makeable = [day for day in missing if day <= today]
+        advice = f" To make it: {program()} backfill {_as_words(makeable)}" if makeable else ""
+        click.echo(f"No summary is stored of {found}.{advice}", err=True)
+        if note := outside_note(missing, partition_settings(os.environ).start_date, today):
+            click.echo(note, err=True)
     return not missing
 
 
+def _rows_of(table: pa.Table, wanted: Filter) -> pa.Table:
+    if wanted == Filter():
+        return table
+    return table.filter(pa.array([wanted(row) for row in table.to_pylist()], pa.bool_()))
+
+
+def _note_filter(summaries: Summaries, shown: Summaries, wanted: Filter) -> None:
+    """Name the days without such a row, and what no row has: a typing error would look like a day without targets."""
+    without = [day for day in summaries if summaries[day].num_rows and not shown[day].num_rows]
+    if without:
+        click.echo(f"No row of that metric and policy: {ranges_text(day_ranges(without))}", err=True)
+    rows = [
+        row for table in summaries.values() for row in table.select(["sla_metric", "policy_id", "policy_title"]).to_pylist()
+    ]
+    metrics = {row["sla_metric"] for row in rows}
+    titles = {row["policy_title"] or row["policy_id"] for row in rows} - {None}
+    names = titles | {row["policy_id"] for row in rows}
+    for option, asked, known, listed in (
+        ("--metric", wanted.metrics, metrics, metrics),
+        ("--policy", wanted.policies, names, titles),
+    ):
+        for name in asked:
+            if name not in known:
+                there = ", ".join(terminal_text(text) for text in sorted(listed)) or "none"
+                click.echo(f"{option} {terminal_text(name)}: no row of these days. There are: {there}", err=True)
+
+
+def _as_words(days: Sequence[Day]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{days[0]}..{days[-1]}"
+
+
 def _complain(store: Store) -> list[Day]:
-    hint = " Set ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{SUMMARY}") else ""
-    raise UsageError(f"No summary is stored below {store.location}. Materialize {SUMMARY} of some days first.{hint}")
+    hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{SUMMARY}") else ""
+    raise UsageError(f"No summary is stored below {store.location}. To make some: {program()} backfill last-7-days{hint}")
 
 
-def _days(first: str | None, last: str | None, stored: list[Day], timezone: str) -> list[Day]:
+def _days(words: Sequence[str], stored: Sequence[Day], today: Day) -> list[Day]:
     newest = stored[-1]
-    if first is None and last is not None:
-        raise click.UsageError("--to needs --from, the first day to show.")
-    try:
-        begin = newest if first is None else Day.parse(first, timezone)
-        end = newest if last is None else Day.parse(last, timezone)
-    except ValueError as error:
-        raise click.UsageError(f"--from, --to: {error}.") from None
-    if end < begin:
-        until = "the newest stored day" if last is None else "--to"
-        raise click.UsageError(f"--from {begin} is after {until}, {end}.")
-    return days_between(begin, end)
+    if not words:
+        return [newest]
+    if words[-1] != _NEWEST:
+        return parse_days(words, today)
+    first = parse_day(words[0], today)
+    if first > newest:
+        raise click.UsageError(f"--from {first} is after the newest stored day, {newest}.")
+    return days_between(first, newest)
 
 
 def _note_open(summaries: Summaries) -> None:

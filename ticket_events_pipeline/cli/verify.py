@@ -5,109 +5,185 @@ Only the comparison with the API needs credentials.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import click
 
+from ticket_events_pipeline.cli.dates import outside_note, parse_days
 from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
-from ticket_events_pipeline.quality.against_api import compare_with_api, draw_sample
-from ticket_events_pipeline.quality.findings import Finding, VerifiedDay
+from ticket_events_pipeline.quality.against_api import Comparison, compare_with_api, draw_sample
+from ticket_events_pipeline.quality.findings import VerifiedDay
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
-from ticket_events_pipeline.settings import RootSettings
+from ticket_events_pipeline.settings import RootSettings, partition_settings
+from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
+
+_Say = Callable[[str], None]
 
 
-def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | None, seed: int | None) -> bool:
-    """Verify the days from `first` through `last`, and against the API where a `sample` is requested; whether all are whole.
+@dataclass(frozen=True)
+class _Compared:
+    """A stream's sample, compared with the API: its pages, and how many there are in all."""
+
+    stream: str
+    pages: list[Comparison]
+    of_pages: int
+    seed: int
+
+
+def run_verify(words: Sequence[str], *, streams: Sequence[str], sample: int | None, seed: int | None, is_json: bool) -> bool:
+    """Verify the days (none: all stored ones), and against the API where a `sample` is requested; whether all are whole.
 
     Raises:
-        click.UsageError: the dates are none.
-        UsageError: the root can't be read.
+        click.UsageError: the words name no days.
+        UsageError: the root can't be read, or holds no day.
         AccountError, TransientError: the API can't be read.
     """
-    pipeline = pipeline_of(os.environ, log=click.echo)
-    settings = pipeline.root_settings
-    days = _days(first, last, settings.timezone)
-    store = pipeline.store
-    click.echo(f"{store.location}: {days[0]} to {days[-1]}, days of {settings.timezone}")
-    whole: dict[str, list[Day]] = {}
-    broken: set[tuple[Day, str]] = set()
-    for stream in (STREAMS[name] for name in streams):
-        verified_days = _verify(store, stream, days, settings)
-        whole[stream.name] = [verified.day for verified in verified_days if verified.is_whole]
-        broken |= {(verified.day, stream.name) for verified in verified_days if not verified.is_whole}
+    pipeline = pipeline_of(os.environ, log=partial(click.echo, err=is_json))
+    settings, store = pipeline.root_settings, pipeline.store
+    today = Day.containing(wall_clock(), settings.timezone)
+    days = parse_days(words, today) or _stored_days(store, streams, settings.timezone)
+    if note := outside_note(days, partition_settings(os.environ).start_date, today):
+        click.echo(note, err=True)
+    say: _Say = _be_silent if is_json else click.echo
+    say(f"{store.location}: {days[0]} to {days[-1]}, timezone {settings.timezone}")
+    verified = [found for name in streams for found in _verify(store, STREAMS[name], days, settings, say)]
+    compared: list[_Compared] = []
     if sample is not None:
         drawn = int(wall_clock() // 86_400) if seed is None else seed  # other pages every day, the same ones on one day
-        broken |= _compare(pipeline, whole, sample=sample, seed=drawn)
-    _conclude(len(days) * len(streams), broken)
+        compared = _compare(pipeline, verified, sample=sample, seed=drawn, say=say)
+    broken = {(found.day, found.stream) for found in verified if not found.is_whole}
+    broken |= {(day, part.stream) for part in compared for page in part.pages for day, _ in page.findings}
+    if is_json:
+        click.echo(json.dumps(_document(store, days, verified, compared if sample is not None else None, broken), indent=1))
+    else:
+        _conclude(len(verified), broken)
     return not broken
 
 
-def _days(first: str, last: str, timezone: str) -> list[Day]:
-    try:
-        days = days_between(Day.parse(first, timezone), Day.parse(last, timezone))
-    except ValueError as error:
-        raise click.UsageError(f"START END: {error}.") from None
-    if not days:
-        raise click.UsageError(f"START END: {last} is before {first}.")
-    return days
+def _be_silent(_: str) -> None:
+    """Of a document, no line is printed before it is whole."""
 
 
-def _verify(store: Store, stream: Stream, days: list[Day], settings: RootSettings) -> list[VerifiedDay]:
+def _stored_days(store: Store, streams: Sequence[str], timezone: str) -> list[Day]:
+    """From the first stored day through the newest: a gap between them is a finding."""
+    stored = [day for name in streams for day in stored_days(store, name, timezone)]
+    if not stored:
+        how = f"To fetch a week: {program()} backfill last-7-days"
+        raise UsageError(f"No day of {' or '.join(streams)} is stored below {store.location}. {how}")
+    return days_between(min(stored), max(stored))
+
+
+def _verify(store: Store, stream: Stream, days: list[Day], settings: RootSettings, say: _Say) -> Iterator[VerifiedDay]:
     owner = owner_of(
         store, stream.name, days, account=settings.account, former=settings.former_accounts, timezone=settings.timezone
     )
-    verified_days = []
     for verified in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
-        verified_days.append(verified)
-        _print(verified)
-    return verified_days
+        _print(verified, say)
+        yield verified
 
 
-def _print(verified: VerifiedDay) -> None:
+def _print(verified: VerifiedDay, say: _Say) -> None:
     mark = _styled("ok", "green") if verified.is_whole else _styled("BAD", "red")
     notes = "".join(f"; {note}" for note in verified.notes)
-    counts = f"{verified.rows:>9,} rows {verified.pages:>5} pages"
-    click.echo(f"{mark} {verified.day} {verified.stream:<20} {counts}  {verified.state}{notes}")
+    counts = f"{plural(verified.rows, 'row'):>14} {plural(verified.pages, 'page'):>11}"
+    say(f"{mark} {verified.day} {verified.stream:<20} {counts}  {verified.state}{notes}")
     for finding in verified.findings:
-        _print_finding(finding)
-
-
-def _print_finding(finding: Finding) -> None:
-    click.echo(f"      {finding}")
+        say(f"      {finding}")
 
 
 def _styled(mark: str, colour: str) -> str:
     return click.style(f"{mark:<4}", fg=colour)
 
 
-def _compare(pipeline: Pipeline, whole: dict[str, list[Day]], *, sample: int, seed: int) -> set[tuple[Day, str]]:
-    broken = set()
-    with pipeline.client(click.echo) as client:
-        for name, days in whole.items():
+def _compare(pipeline: Pipeline, verified: Sequence[VerifiedDay], *, sample: int, seed: int, say: _Say) -> list[_Compared]:
+    compared = []
+    with pipeline.client(partial(click.echo, err=say is _be_silent)) as client:
+        for name in dict.fromkeys(found.stream for found in verified):
+            days = [found.day for found in verified if found.stream == name and found.is_whole]
             drawn = draw_sample(pipeline.store, STREAMS[name], days, size=sample, seed=seed)
             pages = len(drawn.windows)
-            click.echo(f"{name} against the API: {pages} of {drawn.pages} pages of whole days, drawn with --seed {seed}")
+            say(f"{name} against the API: {pages} of {plural(drawn.pages, 'page')} of whole days, drawn with --seed {seed}")
+            part = _Compared(name, [], drawn.pages, seed)
+            compared.append(part)
             for page in compare_with_api(client, pipeline.store, stream=STREAMS[name], days=days, sample=drawn):
-                mark = _styled("BAD", "red") if page.findings else _styled("ok", "green")
-                window = f"{utc_text(page.window.start)} to {utc_text(page.window.stop)}"
-                click.echo(f"{mark} {window} {name:<20} {page.rows:>9,} rows")
-                for day, finding in page.findings:
-                    click.echo(f"      {day}: {finding}")
-                    broken.add((day, name))
-    return broken
+                part.pages.append(page)
+                _print_page(page, name, say)
+    return compared
+
+
+def _print_page(page: Comparison, stream: str, say: _Say) -> None:
+    mark = _styled("BAD", "red") if page.findings else _styled("ok", "green")
+    window = f"{utc_text(page.window.start)} to {utc_text(page.window.stop)}"
+    say(f"{mark} {window} {stream:<20} {plural(page.rows, 'row'):>14}")
+    for day, finding in page.findings:
+        say(f"      {day}: {finding}")
 
 
 def _conclude(verified: int, broken: set[tuple[Day, str]]) -> None:
     if not broken:
+        files = "The day file is" if verified == 1 else f"All {verified} day files are"
         compared = f"compared with each other and with the stored days up to {NEARBY_DAYS} days away"
-        click.secho(f"All {verified} day files are whole, as far as they can be by now; {compared}.", fg="green")
+        click.secho(f"{files} whole, as far as they can be by now; {compared}.", fg="green")
         return
-    click.secho(f"{len(broken)} of {verified} day files are not whole:", fg="red")
+    click.secho(f"{len(broken)} of {plural(verified, 'day file')} {'is' if len(broken) == 1 else 'are'} not whole:", fg="red")
     for day, stream in sorted(broken):
         click.secho(f"      {day} {stream}", fg="red")
+
+
+def _document(
+    store: Store,
+    days: Sequence[Day],
+    verified: Sequence[VerifiedDay],
+    compared: Sequence[_Compared] | None,
+    broken: set[tuple[Day, str]],
+) -> dict[str, Any]:
+    """The result for scripts. A contract: keys may be added, and none changes."""
+    return {
+        "root": store.location,
+        "timezone": days[0].timezone,
+        "first_day": str(days[0]),
+        "last_day": str(days[-1]),
+        "is_whole": not broken,
+        "day_files": [_day_document(found) for found in verified],
+        "against_api": None if compared is None else [_compared_document(part) for part in compared],
+    }
+
+
+def _day_document(found: VerifiedDay) -> dict[str, Any]:
+    return {
+        "stream": found.stream,
+        "day": str(found.day),
+        "is_whole": found.is_whole,
+        "state": found.state,
+        "rows": found.rows,
+        "pages": found.pages,
+        "findings": [{"problem": finding.problem, "remedy": finding.remedy} for finding in found.findings],
+        "notes": list(found.notes),
+    }
+
+
+def _compared_document(part: _Compared) -> dict[str, Any]:
+    pages = [
+        {
+            "from": utc_text(page.window.start),
+            "to": utc_text(page.window.stop),
+            "rows": page.rows,
+            "findings": [
+                {"day": str(day), "problem": finding.problem, "remedy": finding.remedy} for day, finding in page.findings
+            ],
+        }
+        for page in part.pages
+    ]
+    return {"stream": part.stream, "seed": part.seed, "pages_in_all": part.of_pages, "pages": pages}

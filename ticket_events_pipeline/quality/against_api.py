@@ -24,7 +24,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.tables.ticket_metric_events import METRIC_SHAPE, metric_shaped
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
 from ticket_events_pipeline.zendesk.client import WalkedPage
 
 MAX_PAGES = 3
@@ -161,13 +161,21 @@ def _differences(
 ) -> Iterator[Finding]:
     read_at = utc_text(footer.fetched_at)
     for events, problem in (
-        (added, f"The API has {len(added)} events that the file hasn't: they came after it was read at {read_at}, or are lost"),
-        (gone, f"The file has {len(gone)} events that the API hasn't: they were withdrawn after it was read at {read_at}"),
+        (added, f"{_events(added)} in the API, but not in the file: added after it was read at {read_at}, or lost"),
+        (gone, f"{_events(gone)} in the file, but not in the API: withdrawn after it was read at {read_at}"),
     ):
         if events:
-            yield Finding(f"{problem} (ids {_id_text(events)}).", materialize_again(stream.name, day))
+            yield Finding(f"{problem} ({_id_text(events)}).", materialize_again(stream.name, day))
+
+
+def _events(events: set[_TimedEvent]) -> str:
+    return f"{plural(len(events), 'event')} {'is' if len(events) == 1 else 'are'}"
 
 
 def _id_text(events: set[_TimedEvent]) -> str:
     ids = sorted(event_id for (_, event_id), _ in events)
-    return ", ".join(map(str, ids[:MAX_NAMED_IDS])) + (", …" if len(ids) > MAX_NAMED_IDS else "")
+    return (
+        f"id{'' if len(ids) == 1 else 's'} "
+        + ", ".join(map(str, ids[:MAX_NAMED_IDS]))
+        + (", …" if len(ids) > MAX_NAMED_IDS else "")
+    )

@@ -18,7 +18,7 @@ from ticket_events_pipeline.quality.findings import Finding, materialize_again
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 from ticket_events_pipeline.tables.streams import Stream
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
 from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 
 OPEN_GRACE_SECONDS = 2 * 3600
@@ -227,4 +227,4 @@ def _request_problems(footer: RawFooter, lag_seconds: int) -> Iterator[str]:
     # The requests of earlier pages may be counted in the day before.
     own = sum(page.start_time > footer.window_start + lag_seconds for page in footer.pages)
     if footer.requests < own - 1:
-        yield f"Its footer counts {footer.requests} requests for {own} pages."
+        yield f"Its footer counts {plural(footer.requests, 'request')} for {plural(own, 'page')}."

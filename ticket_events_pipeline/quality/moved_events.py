@@ -18,7 +18,7 @@ from ticket_events_pipeline.storage.event_ids import SHAPES, IdsByShape, is_amon
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
 
 NEARBY_DAYS = 7
 """Events of a day are searched on so many days before and after it. A pause over a weekend moves a time by three days, over a
@@ -40,7 +40,7 @@ class LostEvents:
     @property
     def text(self) -> str:
         """`3 events (ids 4, 5, 6)`."""
-        return f"{self.count} events {id_list(self.ids, count=self.count)}"
+        return f"{plural(self.count, 'event')} {id_list(self.ids, count=self.count)}"
 
 
 def days_around(days: list[Day], stored: list[Day]) -> list[Day]:

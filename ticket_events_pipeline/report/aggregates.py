@@ -85,11 +85,12 @@ def metric_figures(
     names = {row.key[0] for past in compared.chart.values() if past is not None for row in past.rows}
     return tuple(
         _metric(name, compared, overdue.get(name, NEVER_OVERDUE), elapsed.get(name, NEVER_MEASURED))
-        for name in sorted(names, key=_reading_order)
+        for name in sorted(names, key=reading_order)
     )
 
 
-def _reading_order(name: str) -> tuple[int, str]:
+def reading_order(name: str) -> tuple[int, str]:
+    """Sorts metrics as people read them: as `METRIC_ORDER` has them, others by name after them."""
     return METRIC_ORDER.index(name) if name in METRIC_ORDER else len(METRIC_ORDER), name
 
 
@@ -129,7 +130,7 @@ def total_of(counts: Iterable[int | None]) -> int | None:
 
 def policy_figures(compared: Compared, elapsed: Mapping[PolicyKey, Elapsed]) -> tuple[PolicyFigures, ...]:
     """One for each row of the day's summary, by metric in the order people read them; `elapsed` is per row."""
-    rows = sorted(compared.summary.rows, key=lambda row: _reading_order(row.key[0]))  # stable: of a metric, in the file's order
+    rows = sorted(compared.summary.rows, key=lambda row: reading_order(row.key[0]))  # stable: of a metric, in the file's order
     return tuple(_policy(row, compared, elapsed.get(row.key, NEVER_MEASURED)) for row in rows)
 
 

@@ -57,11 +57,6 @@ def report_days(store: Store, timezone: str) -> list[Day]:
     return sorted(day for day in found if day is not None)
 
 
-def read_report(store: Store, day: Day) -> bytes | None:
-    """The day's page as it is stored, or None."""
-    return _content(store, report_path(day))
-
-
 def write_report(store: Store, report: DayReport) -> MadeReport:
     """Replace the day's page, and bring `latest.html` and `explained.html` up to date.
 
@@ -75,8 +70,8 @@ def write_report(store: Store, report: DayReport) -> MadeReport:
         previous=max((day for day in stored if day < report.day), default=None),
         following=min((day for day in stored if day > report.day), default=None),
     ).encode()
-    _put(store, EXPLAINED, _explained())  # first: the page has a link to it
-    _put(store, report_path(report.day), page)
+    put_explained(store)  # first: the page has a link to it
+    put_page(store, report_path(report.day), page)
     _bring_latest_up_to_date(store, report.day.timezone)
     return MadeReport(report.day, store.url(report_path(report.day)), store.url(LATEST), len(page))
 
@@ -94,7 +89,7 @@ def _bring_latest_up_to_date(store: Store, timezone: str) -> None:
     """
     for _ in range(_ATTEMPTS):
         newest = _newest_page(store, timezone)
-        _put(store, LATEST, newest.replace(_FROM_A_DAY, _FROM_ABOVE))
+        put_page(store, LATEST, newest.replace(_FROM_A_DAY, _FROM_ABOVE))
         if _newest_page(store, timezone) == newest:
             return
     raise TransientError(f"{store.url(LATEST)}: other processes stored newer pages {_ATTEMPTS} times in between. Run it again.")
@@ -102,16 +97,21 @@ def _bring_latest_up_to_date(store: Store, timezone: str) -> None:
 
 def _newest_page(store: Store, timezone: str) -> bytes:
     for day in reversed(report_days(store, timezone)):
-        page = read_report(store, day)
+        page = read_page(store, report_path(day))
         if page is not None:  # None: removed just now
             return page
     raise TransientError(f"{store.url(REPORT)}: the pages were removed while they were read. Run it again.")
 
 
-def _put(store: Store, path: str, content: bytes) -> None:
+def put_explained(store: Store) -> None:
+    """Bring the page that explains the numbers up to date; see `put_page`."""
+    put_page(store, EXPLAINED, _explained())
+
+
+def put_page(store: Store, path: str, content: bytes) -> None:
     """Write the file unless it is there already: every day of a long range would write the same again."""
     try:
-        is_there = _content(store, path) == content
+        is_there = read_page(store, path) == content
     except TransientError:  # replaced while it was read
         is_there = False
     if not is_there:
@@ -119,7 +119,8 @@ def _put(store: Store, path: str, content: bytes) -> None:
             file.write(content)
 
 
-def _content(store: Store, path: str) -> bytes | None:
+def read_page(store: Store, path: str) -> bytes | None:
+    """A page as it is stored, or None."""
     try:
         with store.reader(path) as file:
             return file.read()

@@ -70,7 +70,7 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
     """
     day = report.day
     page = (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             report=report,
@@ -125,7 +125,8 @@ def _is_last_complete(previous: Day | None, report: DayReport) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
+def environment() -> Environment:
+    """What all pages of figures are made with: it escapes all text, and has the filters of their templates."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -140,6 +141,7 @@ def _environment() -> Environment:
         "clock": _known(text.clock_text),
         "count": text.count_text,
         "date": text.date_text,
+        "days": text.days_text,
         "duration": _known(text.duration_text),
         "elapsed_name": text.elapsed_name,
         "hours": text.hours_name,

@@ -179,7 +179,7 @@ def test_an_event_also_stored_before_the_restated_days_is_red_until_the_command_
     passed, severity, description = found[METRIC, WHOLE]
     assert (passed, severity) == (False, "ERROR")
     assert description == (
-        "- 2026-03-03: 1 events (id 900) are stored on 2026-03-02 as well. Their times changed, and only one of the two days "
+        "- 2026-03-03: 1 event (id 900) is stored on 2026-03-02 as well. Their times changed, and only one of the two days "
         "was read since. Read both in one run: `ticket-events backfill 2026-03-02..2026-03-03 --asset "
         "ticket_metric_events`."
     )
@@ -193,7 +193,7 @@ def test_an_event_that_no_day_holds_any_more_is_red_until_the_command_ran(deploy
     passed, severity, description = moved(deployment, "2026-03-03", "2026-03-02")[METRIC, WHOLE]
     assert (passed, severity) == (False, "ERROR")
     assert description == (
-        "- 2026-03-03: 1 events (id 900) that it held before were missing when it was read again, at 2026-03-06T02:00:00Z, and "
+        "- 2026-03-03: 1 event (id 900) that it held before were missing when it was read again, at 2026-03-06T02:00:00Z, and "
         "are stored on no day within 7 days: they moved to a day that was not read since (2 days from 2026-03-01 to "
         "2026-03-02), or are gone at Zendesk. Read these days together with 2026-03-03: `ticket-events backfill "
         "2026-03-01..2026-03-03 --asset ticket_metric_events`."
@@ -216,7 +216,7 @@ def test_events_gone_at_zendesk_are_in_the_metadata_of_a_green_check(deployment)
         if evaluation.asset_key == dg.AssetKey(METRIC) and evaluation.check_name == WHOLE
     ]
     assert notes.startswith(
-        f"- {SECOND}: 1 events (id 900) that it held before are gone at Zendesk, or lie more than 7 days away"
+        f"- {SECOND}: 1 event (id 900) that it held before are gone at Zendesk, or lie more than 7 days away"
     )
 
 

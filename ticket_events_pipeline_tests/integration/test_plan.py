@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from pathlib import Path
 
-import click
 import pytest
+from click.testing import CliRunner
 
-from ticket_events_pipeline.cli.plan import run_plan
+from ticket_events_pipeline.cli.dates import parse_days
+from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.ingest.plan import (
     RowsEstimate,
@@ -80,7 +82,7 @@ def test_a_range_that_is_stored_whole_has_an_exact_number_of_rows(tmp_path: Path
     """An open day has none."""
     with SandboxServer(account(march(30, 31), 10), clock=Moment(NOW)) as server:
         fetch(server, tmp_path, METRIC, "2026-03-30", "2026-03-31", clock=Moment(NOW))
-        assert planned(tmp_path, march(30, 30)).rows == RowsEstimate(10, "as stored on all 1 days")
+        assert planned(tmp_path, march(30, 30)).rows == RowsEstimate(10, "as stored")
         with client_at(server.base_url, clock=Moment(NOW)) as client:
             both = planned(tmp_path, march(30, 31), source=lambda: client)
     assert both.stored.open == march(31, 31)
@@ -164,8 +166,12 @@ def test_requests_are_estimated_by_the_thousand_rows() -> None:
     assert [requests_for(rows) for rows in (0, 1, 1000, 1001)] == [2, 3, 3, 4]
 
 
+def plan(*words: str) -> CliRunner:
+    return CliRunner().invoke(commands, ["plan", *words])
+
+
 def test_the_command_prints_what_a_backfill_takes_and_how_to_start_it(tmp_path: Path) -> None:
-    """At the quota of the server's header; the command that it prints works unchanged."""
+    """At the quota of the server's header. The days of the command that it prints are those of the plan."""
     days = march(1, 4)
     with SandboxServer(account(days, 500), requests_per_minute=30) as server:
         place = new_place(tmp_path, server, ZENDESK_REQUESTS_PER_MINUTE="10")
@@ -174,26 +180,82 @@ def test_the_command_prints_what_a_backfill_takes_and_how_to_start_it(tmp_path: 
         assert len(server.requests) <= 8
         assert re.search(r"ticket_metric_events +[\d,]+ rows +\d requests +\d+ kB", ended.output)
         assert "30 requests a minute" in ended.output
-        started = re.search(r"^  dagster (asset materialize .*)$", ended.output, re.MULTILINE)
+        started = re.search(r"^  ticket-events backfill (\S+)$", ended.output, re.MULTILINE)
         assert started is not None
-        assert "--partition-range 2026-03-01...2026-03-04" in started[1]
+        assert parse_days([started[1]], TODAY) == days
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The root of an account that can't be reached."""
+    variables = {
+        "ZENDESK_BASE_URL": "http://127.0.0.1:1",
+        "ZENDESK_OAUTH_TOKEN": "sandbox",
+        "TICKET_EVENTS_ROOT": str(tmp_path),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def store_march(root: Path, *spans: tuple[int, int]) -> None:
+    """Complete days of both streams, from these first through these last ones."""
+    with SandboxServer(account(march(1, 31), 700), clock=Moment(NOW)) as server:
+        for first, last in spans:
+            for stream in STREAMS:
+                fetch(server, root, stream, str(march(first, last)[0]), str(march(first, last)[-1]), clock=Moment(NOW))
+
+
+def test_nothing_is_to_be_started_where_nothing_is_missing(at_home: Path) -> None:
+    store_march(at_home, (1, 4))
+    ended = plan("2026-03-01..2026-03-04")
+    assert ended.exit_code == 0, ended.output
+    assert ended.stdout.splitlines()[-1] == "Nothing is missing."
+    assert "backfill" not in ended.stdout
+    assert "(4 days), timezone UTC" in ended.stdout
+    alone = plan("2026-03-02").stdout
+    assert not re.search(r"\b1 (days|requests|rows)\b", alone)
+    assert "1 day stored and complete" in alone
+
+
+def test_each_missing_range_has_its_own_command(at_home: Path) -> None:
+    """The days between them would be fetched again for nothing."""
+    store_march(at_home, (3, 5), (8, 9))
+    lines = plan("2026-03-02..2026-03-10").stdout.splitlines()
+    assert [line for line in lines if "backfill" in line] == [
+        "  ticket-events backfill 2026-03-02",
+        "  ticket-events backfill 2026-03-06..2026-03-07",
+        "  ticket-events backfill 2026-03-10",
+    ]
+
+
+def test_json_is_one_document_with_the_same_figures(at_home: Path) -> None:
+    store_march(at_home, (1, 5))
+    ended = plan("2026-03-01..2026-03-07", "--json")
+    document = json.loads(ended.stdout)
+    assert (document["first_day"], document["last_day"], document["days"]) == ("2026-03-01", "2026-03-07", 7)
+    metric = next(stream for stream in document["streams"] if stream["stream"] == METRIC)
+    assert metric["rows"] == 7 * 700
+    assert metric["complete_days"] == [str(day) for day in march(1, 5)]
+    assert (metric["open_days"], metric["damaged_days"]) == ([], [])
+    assert document["requests"] == sum(stream["requests"] for stream in document["streams"])
+    assert document["missing_days"] == ["2026-03-06", "2026-03-07"]
+    assert document["commands"] == ["ticket-events backfill 2026-03-06..2026-03-07"]
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "words"),
+    ("words", "complaint"),
     [
-        ("2026-03-04", "2026-03-01", "2026-03-01 is before 2026-03-04"),
-        ("2026-3-4", "2026-03-05", "'2026-3-4' is not a date of the form YYYY-MM-DD"),
-        ("2020-03-04", "2026-03-01", "set TICKET_EVENTS_START_DATE, now 2025-01-01, to it"),
-        ("2199-03-04", "2199-03-05", "is in the future"),
+        (["2026-03-04", "2026-03-01"], "2026-03-01 is before 2026-03-04"),
+        (["2026-3-4", "2026-03-05"], "'2026-3-4' is not a date of the form YYYY-MM-DD"),
+        (["2020-03-04", "2026-03-01"], "set TICKET_EVENTS_START_DATE, now 2025-01-01, to it"),
+        (["2199-03-04", "2199-03-05"], "lies in the future"),
+        (["next-week"], "'next-week' is not a date of the form YYYY-MM-DD. DAYS: "),
     ],
 )
-def test_a_range_that_cant_be_fetched_is_wrong_usage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, last: str, words: str
-) -> None:
+def test_days_that_cant_be_fetched_are_wrong_usage(at_home: Path, words: list[str], complaint: str) -> None:
     """And no request is sent."""
-    account_variables = {"ZENDESK_BASE_URL": "http://127.0.0.1:1", "ZENDESK_OAUTH_TOKEN": "sandbox"}
-    for name, value in {**account_variables, "TICKET_EVENTS_ROOT": str(tmp_path)}.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(click.UsageError, match=words):
-        run_plan(first, last)
+    ended = plan(*words)
+    assert ended.exit_code == 2
+    assert complaint in ended.output

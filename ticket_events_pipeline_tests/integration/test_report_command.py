@@ -1,6 +1,9 @@
 """`ticket-events report` as a user runs it: without credentials, the path and nothing else on the standard output."""
 
+import http.client
+import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -94,8 +97,8 @@ def test_a_day_without_a_summary_is_an_error_that_says_what_to_run(place):
     ended = place.ticket_events("report", "--date", "2026-03-05")
     assert ended.code == 1
     assert ended.output == (
-        f"There is no summary of 2026-03-05 with its targets below {place.root}. Make it in the UI, or run: "
-        "ticket-events backfill 2026-03-05\n"
+        f"There is no summary of 2026-03-05 with its targets below {place.root}. "
+        "To make it: ticket-events backfill 2026-03-05\n"
     )
     assert not (place.root / "sla_breach_report").exists()
 
@@ -109,13 +112,15 @@ def test_a_root_without_a_summary_is_an_error_that_mentions_the_sandbox(tmp_path
     assert "sandbox" not in ended.output
     shutil.copytree(made, place.root / "sandbox")
     assert "The sandbox's reports need ZENDESK_SANDBOX=1." in place.ticket_events("report").output
-    assert place.ticket_events("report", ZENDESK_SANDBOX="1").output == f"{place.root}/sandbox/{report_path(CLOSED)}\n"
+    printed = place.ticket_events("report", ZENDESK_SANDBOX="1").output
+    assert printed.startswith(f"{place.root}/sandbox/{report_path(CLOSED)}\n")
+    assert "the sandbox has no tickets to open" in printed
 
 
 def test_an_invalid_date_is_wrong_usage(place):
     ended = place.ticket_events("report", "--date", "2026-3-4")
     assert ended.code == 2
-    assert "--date: '2026-3-4' is not a date of the form YYYY-MM-DD." in ended.output
+    assert "'2026-3-4' is not a date of the form YYYY-MM-DD." in ended.output
     assert "Traceback" not in ended.output
 
 
@@ -163,3 +168,79 @@ def test_open_opens_a_private_copy_of_a_page_in_a_bucket(tmp_path, made):
             with server.exported():
                 for path in [path for path in bucket.paths("") if path.startswith(("daily_sla", "sla_targets"))]:
                     bucket.delete(path)
+
+
+def test_the_week_of_a_day_is_made_beside_the_days(place):
+    """Without a day, the newest week that is over."""
+    path = place.root / "sla_breach_report/weeks/2026-W10.html"
+    for arguments in (["--week"], [str(CLOSED), "--week"]):
+        ended = place.ticket_events("report", *arguments)
+        assert (ended.code, ended.output) == (0, f"{path}\n")
+    page = page_at(path)
+    assert page.one("h1").text == "Week 10: 2 to 8 March 2026"
+    assert page.figure("all_breaches") == "3"
+    assert page.figure("late_tickets") == "3 tickets"
+    ended = place.ticket_events("report", "2026-03-20", "--week")
+    assert ended.code == 1
+    assert ended.output == (
+        "No summary is stored of any day of 2026-W12, 2026-03-16 to 2026-03-22. "
+        "To make it: ticket-events backfill 2026-03-16..2026-03-22\n"
+    )
+
+
+def test_a_page_is_written_to_another_folder_with_what_it_links_to_and_nothing_else(place):
+    before = place.files()
+    for arguments in ([str(CLOSED)], ["--week"]):
+        ended = place.ticket_events("report", *arguments, "--output", "out")
+        assert ended.code == 0, ended.output
+        assert Path(ended.output.strip()).is_relative_to(place.folder / "out")
+    out = place.folder / "out"
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()) == [
+        f"sla_breach_report/date={CLOSED}/sla_breach_report.html",
+        "sla_breach_report/explained.html",
+        "sla_breach_report/latest.html",
+        "sla_breach_report/weeks/2026-W10.html",
+    ]
+    assert [path.name for path in out.iterdir()] == ["sla_breach_report"]
+    assert place.files() == before
+    (place.folder / "file").write_text("")
+    ended = place.ticket_events("report", "--output", "file/out")
+    assert ended.code == 1
+    assert ended.output.startswith("--output: can't ")
+
+
+def test_serve_prints_its_address_and_serves_until_it_is_ended(place):
+    command = [BIN / "ticket-events", "report", "--serve", "0"]
+    with subprocess.Popen(
+        command, cwd=place.folder, env=place.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        lines = []
+        while not lines or not lines[-1].startswith("Ctrl-C"):
+            lines.append(process.stderr.readline())
+        url = re.search(r"TICKET_EVENTS_REPORT_URL=(\S+)", "".join(lines))[1]
+        address, port = url.removeprefix("http://").split(":")
+        connection = http.client.HTTPConnection(address, int(port), timeout=30)
+        connection.request("GET", f"/date={CLOSED}/sla_breach_report.html")
+        answer = connection.getresponse()
+        assert answer.read() == (place.root / report_path(CLOSED)).read_bytes()
+        connection.close()
+        taken = place.ticket_events("report", "--serve", port)
+        assert taken.code == 1
+        assert f"Port {port} of 127.0.0.1 can't be used" in taken.output
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    assert address == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["2026-03-02..2026-03-04"], "is more than one day"),
+        (["2026-03-02", "--date", "2026-03-03"], "DAY and --date both name a day"),
+        (["--output", "out", "--serve"], "--output and --serve exclude each other"),
+    ],
+)
+def test_contradictions_are_wrong_usage(place, arguments, complaint):
+    ended = place.ticket_events("report", *arguments)
+    assert ended.code == 2
+    assert complaint in ended.output

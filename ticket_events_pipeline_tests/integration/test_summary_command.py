@@ -110,6 +110,48 @@ def test_the_table_shows_every_row_and_figure_of_its_days(place):
     assert len(re.findall(r"^03-0\d ", ended.out, re.MULTILINE)) == len(stored(place, FIRST) + stored(place, SECOND)) == 4
 
 
+def test_days_are_given_in_the_grammar_of_all_commands(place):
+    span = f"{FIRST}..{SECOND}"
+    assert (
+        summary(place, span)
+        == summary(place, "--from", str(FIRST), "--to", str(SECOND))
+        == summary(place, str(FIRST), str(SECOND))
+    )
+    assert summary(place, str(SECOND)).out.startswith(f"SLA breaches of {SECOND}")
+
+
+def test_rows_can_be_chosen_by_metric_and_policy(place):
+    def chosen(*arguments):
+        return [
+            row["sla_metric"] for row in json.loads(summary(place, f"{FIRST}..{SECOND}", "--format", "json", *arguments).out)
+        ]
+
+    assert chosen("--metric", "agent_work_time") == ["agent_work_time"]
+    assert chosen("--policy", "Standard") == chosen("--policy", "11") == ["requester_wait_time"]
+    assert chosen("--metric", "agent_work_time", "--policy", "Standard") == []
+    ended = summary(place, str(SECOND), "--metric", "agent_work", "--policy", "Gold")
+    assert (ended.code, ended.out) == (0, "")
+    assert f"No row of that metric and policy: {SECOND}\n" in ended.err
+    assert "--metric agent_work: no row of these days. There are: agent_work_time, total_resolution_time\n" in ended.err
+    assert "--policy Gold: no row of these days. There are: " in ended.err
+    assert not {"\x1b", "\x07"} & set(ended.err)
+
+
+def test_the_table_leaves_out_rows_without_news_and_is_in_reading_order(tmp_path):
+    """An open target in time is no news; two rows of it are counted."""
+    clocks = [
+        Clock(metric="agent_work_time").apply(9, 600).events,
+        Clock(ticket_id=2, first_id=11, metric="resolution_time").apply(9, 60).add("breach", 10).events,
+        Clock(ticket_id=3, first_id=21, metric="reply_time").apply(9, 60).add("fulfill", 9.5).events,
+        Clock(ticket_id=4, first_id=31, metric="pausable_update_time").apply(9, 600).events,
+    ]
+    place = new_place(tmp_path)
+    sla_root(place.root, [event for clock in clocks for event in clock], FIRST, FIRST)
+    shown = summary(place).out
+    assert re.findall(r"^(\w+_time)", shown, re.MULTILINE) == ["first_reply_time", "total_resolution_time"]
+    assert "Left out: 2 rows without breaches, completions or open late targets." in shown
+
+
 def test_from_alone_goes_through_the_newest_stored_day(place):
     ended = summary(place, "--from", str(SECOND))
     assert f"SLA breaches of {SECOND}" in ended.out
@@ -178,7 +220,7 @@ def test_days_without_a_summary_are_named_and_the_others_shown(place):
     begin, end = str(FIRST.plus(-3)), str(THIRD.plus(1))
     ended = summary(place, "--from", begin, "--to", end, "--format", "csv")
     assert ended.code == 1
-    missing = f"No summary is stored of {begin} to {FIRST.plus(-1)}, {end}. Materialize daily_sla_breach_summary of these days"
+    missing = f"No summary is stored of {begin} to {FIRST.plus(-1)}, {end}. To make it: ticket-events backfill {begin}..{end}"
     assert missing in ended.err
     assert len(list(csv.DictReader(io.StringIO(ended.out)))) == 4
 
@@ -204,8 +246,10 @@ def test_days_are_those_of_the_accounts_timezone(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--from", "2026-3-2"], "--from, --to: '2026-3-2' is not a date of the form YYYY-MM-DD"),
-        (["--from", str(SECOND), "--to", str(FIRST)], f"--from {SECOND} is after --to, {FIRST}"),
+        (["2026-3-2"], "'2026-3-2' is not a date of the form YYYY-MM-DD. DAYS: "),
+        (["--from", "2026-3-2"], "'2026-3-2' is not a date of the form YYYY-MM-DD"),
+        (["--from", str(SECOND), "--to", str(FIRST)], f"{FIRST} is before {SECOND}"),
+        ([str(FIRST), "--from", str(FIRST)], "DAYS and --from, --to both name days"),
         (["--from", str(THIRD.plus(1))], f"--from {THIRD.plus(1)} is after the newest stored day, {THIRD}"),
         (["--to", str(FIRST)], "--to needs --from"),
         (["--format", "xml"], "'xml' is not one of"),
@@ -223,9 +267,10 @@ def test_an_empty_root_is_an_error_with_a_remedy(tmp_path):
     sla_root(place.root / "sandbox", Clock().apply(9, 60).events, FIRST, FIRST)
     ended = summary_process(place)
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err.startswith(f"No summary is stored below {place.root}. Materialize daily_sla_breach_summary")
+    assert ended.err.startswith(f"No summary is stored below {place.root}. To make some: ticket-events backfill last-7-days\n")
     assert "Set ZENDESK_SANDBOX=1 to see those of the sandbox." in ended.err
-    assert "requester_wait_time" in summary(place, ZENDESK_SANDBOX="1").out
+    shown = summary(place, ZENDESK_SANDBOX="1").out
+    assert shown == "Left out: 1 row without breaches, completions or open late targets.\n"
 
 
 def test_the_days_shown_are_all_of_the_range(place):

@@ -1,7 +1,9 @@
 """`ticket-events verify` as a user runs it: without credentials, one line per day, and a reliable exit code."""
 
+import json
 import re
 import shlex
+import shutil
 
 import pytest
 
@@ -60,12 +62,48 @@ def test_whole_days_are_listed_line_by_line_without_any_credential(place):
     assert "\x1b" not in ended.output
 
 
+def test_without_days_every_stored_one_is_verified_with_the_gaps_between_them(place):
+    assert len(re.findall("^ok ", place.ticket_events("verify").output, re.MULTILINE)) == 6
+    shutil.rmtree(place.root / f"{METRIC}/date={DAYS[1]}")
+    ended = place.ticket_events("verify")
+    assert ended.code == 1
+    assert ended.output.splitlines()[-1] == f"      {DAYS[1]} {METRIC}"
+    alone = place.ticket_events("verify", "2026-03-02", "--stream", METRIC)
+    assert alone.output.splitlines()[-1].startswith("The day file is whole")
+
+
+def test_json_is_one_document_with_every_day_and_finding(place):
+    with_rows(row_removed)(place.root, METRIC, DAYS[1])
+    ended = place.ticket_events("verify", "--json")
+    document = json.loads(ended.output)
+    assert ended.code == 1
+    assert document["is_whole"] is False
+    assert [(found["stream"], found["day"]) for found in document["day_files"]] == [(s, str(d)) for s in STREAMS for d in DAYS]
+    (broken,) = [found for found in document["day_files"] if not found["is_whole"]]
+    assert (broken["stream"], broken["day"], broken["state"]) == (METRIC, "2026-03-03", "complete")
+    assert {finding["remedy"] for finding in broken["findings"]} == {"Materialize ticket_metric_events of 2026-03-03 again."}
+    assert document["against_api"] is None
+
+
+def test_an_empty_root_is_an_error_that_says_what_to_run(tmp_path):
+    ended = new_place(tmp_path).ticket_events("verify")
+    assert ended.code == 1
+    assert ended.output.endswith(
+        "is stored below " + str(tmp_path / "root") + ". To fetch a week: ticket-events backfill last-7-days\n"
+    )
+
+
+def test_days_outside_the_partitions_are_named(place):
+    ended = place.ticket_events("verify", "2024-12-31..2025-01-01")
+    assert "2024-12-31 lies before the first partition; set TICKET_EVENTS_START_DATE, now 2025-01-01, to it." in ended.output
+
+
 def test_a_damaged_day_is_named_with_what_to_do_and_the_exit_code_is_1(place):
     with_rows(row_removed)(place.root, METRIC, DAYS[1])
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04")
     assert ended.code == 1
     assert "Materialize ticket_metric_events of 2026-03-03 again." in ended.output
-    assert ended.output.splitlines()[-2:] == ["1 of 6 day files are not whole:", "      2026-03-03 ticket_metric_events"]
+    assert ended.output.splitlines()[-2:] == ["1 of 6 day files is not whole:", "      2026-03-03 ticket_metric_events"]
     assert place.ticket_events("verify", "2026-03-02", "2026-03-04", "--stream", EVENTS).code == 0
 
 
@@ -77,7 +115,7 @@ def test_a_moved_event_is_named_and_stored_once_after_the_printed_command(place,
         list(fetching(server, place.root, METRIC, DAYS[2:], clock=Moment(DAYS[-1].end + 90_000), account=HERE))
         ended = place.ticket_events("verify", "2026-03-04", "2026-03-04")
         assert ended.code == 1
-        assert "1 events (id 1) are stored on 2026-03-03 as well." in ended.output
+        assert "1 event (id 1) is stored on 2026-03-03 as well." in ended.output
         (command,) = set(re.findall(r"`(dagster [^`]+)`", ended.output))
         place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN="sandbox")
         ran = place.run(*shlex.split(command))
@@ -107,8 +145,8 @@ def test_a_stated_sample_is_compared_with_the_api_and_late_events_are_named(plac
     account.deliver(METRIC, [{**metric_event(99), "time": "2026-03-03T05:00:01Z"}])
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04", "--against-api", "--sample", "100")
     assert ended.code == 1
-    assert "2026-03-03: The API has 1 events that the file hasn't" in ended.output
-    assert "(ids 99). Materialize ticket_metric_events of 2026-03-03 again." in ended.output
+    assert "2026-03-03: 1 event is in the API, but not in the file" in ended.output
+    assert "(id 99). Materialize ticket_metric_events of 2026-03-03 again." in ended.output
 
 
 def test_a_wrong_credential_fails_and_is_not_shown(place, server):
@@ -119,7 +157,7 @@ def test_a_wrong_credential_fails_and_is_not_shown(place, server):
     assert INVALID_TOKEN not in ended.output
 
 
-@pytest.mark.parametrize("span", [("2026-03-04", "2026-03-02"), ("2026-3-4", "2026-03-05"), ("2026-03-04",)])
+@pytest.mark.parametrize("span", [("2026-03-04", "2026-03-02"), ("2026-3-4", "2026-03-05"), ("2026-03-04..yesteryear",)])
 def test_a_malformed_range_is_wrong_usage(tmp_path, span):
     ended = new_place(tmp_path).ticket_events("verify", *span)
     assert ended.code == 2

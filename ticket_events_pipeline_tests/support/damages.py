@@ -158,7 +158,7 @@ FIELDS: dict[str, tuple[Callable[[str], str], str]] = {
     "rows": (_plus(1), "rows, but its footer counts"),
     "metric_rows": (_plus(1), "metric events, but its footer counts"),
     "duplicates": (_plus(100_000), "replaced ones are counted"),
-    "rejected": (lambda _: "3", "rejected 3 rows, which are gone"),
+    "rejected": (lambda _: "3", "rejected 3 rows, no longer kept in"),
     "fetched_at": (_plus(-90 * 86_400), "when rows of the day could still turn up"),
     "content_hash": (lambda text: text[::-1], "content_hash differs"),
     "pages": (lambda _: "[]", "names no page"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import click
 import pytest
 
-from ticket_events_pipeline.cli.dates import MOST_DAYS, parse_day, parse_days
+from ticket_events_pipeline.cli.dates import MOST_DAYS, outside_note, parse_day, parse_days
 from ticket_events_pipeline.day import Day
 
 TODAY = Day.parse("2026-03-30", "Europe/Berlin")  # the day after the clock changed
@@ -74,3 +76,20 @@ def test_one_day_is_no_range() -> None:
     assert parse_day("yesterday", TODAY) == TODAY.plus(-1)
     with pytest.raises(click.UsageError, match="more than one day"):
         parse_day("last-7-days", TODAY)
+
+
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        (["2026-11-01..2026-11-23"], None),
+        (
+            ["2026-10-30..2026-11-02"],
+            "2026-10-30 to 2026-10-31 lies before the first partition; set TICKET_EVENTS_START_DATE, now",
+        ),
+        (["2026-11-24"], "2026-11-24 lies in the future: today is 2026-11-23 in UTC."),
+    ],
+)
+def test_days_outside_the_partitions_are_named(words: list[str], note: str | None) -> None:
+    today = Day.parse("2026-11-23")
+    found = outside_note(parse_days(words, today), dt.date(2026, 11, 1), today)
+    assert found is None if note is None else found.startswith(note)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import TransientError
-from ticket_events_pipeline.report.files import read_report, report_days, write_report
+from ticket_events_pipeline.report.files import read_page, report_days, report_path, write_report
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline_tests.support.hand_made_reports import BERLIN, of_day
@@ -34,7 +34,7 @@ def is_newest_shown(store):
     newest = report_days(store, BERLIN)[-1]
     with store.reader(LATEST) as file:
         latest = file.read()
-    return shown_day(store) == heading(newest) and latest == read_report(store, newest).replace(b'"../', b'"')
+    return shown_day(store) == heading(newest) and latest == read_page(store, report_path(newest)).replace(b'"../', b'"')
 
 
 @pytest.fixture

@@ -1,0 +1,195 @@
+"""`ticket-events ticket`: tells a ticket's SLA story, for people or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from ticket_events_pipeline.cli.dates import parse_day
+from ticket_events_pipeline.day import Day, day_ranges, wall_clock
+from ticket_events_pipeline.pipeline import pipeline_of
+from ticket_events_pipeline.report.model import TicketFacts
+from ticket_events_pipeline.report.tickets import TicketFactsReader
+from ticket_events_pipeline.settings import RootSettings
+from ticket_events_pipeline.sla.ticket_story import StoryEvent, StoryTarget, TicketStory, newest_targets_day, read_story
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import METRIC_EVENTS
+from ticket_events_pipeline.text import (
+    duration_text,
+    hours_name,
+    hours_text,
+    local_time,
+    metric_name,
+    plural,
+    policy_name,
+    ranges_text,
+    terminal_text,
+    utc_text,
+)
+
+_INDENT = " " * 21
+
+
+def run_ticket(ticket_id: int, date: str | None, *, is_json: bool) -> bool:
+    """Print the ticket's story through the end of `date` (None: of the newest day with targets); whether there is one.
+
+    Raises:
+        click.UsageError: `date` is no day.
+        UsageError: the root can't be read.
+        ForeignRootError: the stored days are of another timezone.
+    """
+    pipeline = pipeline_of(os.environ)
+    store, settings = pipeline.store, pipeline.root_settings
+    today = Day.containing(wall_clock(), settings.timezone)
+    day = (newest_targets_day(store, settings.timezone) or today) if date is None else parse_day(date, today)
+    story = read_story(store, ticket_id, day)
+    for sentence in story.unreadable:
+        click.echo(sentence, err=True)
+    if story.is_empty:
+        click.echo(_not_found(story, store), err=True)
+        return False
+    facts = _facts(store, story)
+    if is_json:
+        click.echo(json.dumps(_document(story, facts, settings), indent=1))  # ASCII: nothing in it acts on a terminal
+    else:
+        click.echo("\n".join(_lines(story, facts, settings)))
+    return True
+
+
+def _facts(store: Store, story: TicketStory) -> TicketFacts:
+    """Subject, priority and group, as far as audits are stored: as of the story's end, else as of its last event."""
+    reader = TicketFactsReader(store)
+    facts = reader.facts(story.day, [story.ticket_id])[story.ticket_id]
+    if facts == TicketFacts() and story.events:
+        facts = reader.facts(story.events[-1].day, [story.ticket_id])[story.ticket_id]
+    return facts
+
+
+def _not_found(story: TicketStory, store: Store) -> str:
+    if not story.searched:
+        hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{METRIC_EVENTS}") else ""
+        return f"No metric events of {story.day} or before are stored below {store.location}.{hint}"
+    return f"Nothing is known of ticket {story.ticket_id}. {_searched(story)} A ticket without an SLA has metric events, too."
+
+
+def _searched(story: TicketStory) -> str:
+    days = len(story.searched)
+    return f"Searched: {plural(days, 'stored day')}, {ranges_text(day_ranges(story.searched))}."
+
+
+def _lines(story: TicketStory, facts: TicketFacts, settings: RootSettings) -> Iterator[str]:
+    yield click.style(f"Ticket {story.ticket_id} of {settings.account or 'an unknown account'}", bold=True)
+    if settings.tickets_url:
+        yield f"{settings.tickets_url}{story.ticket_id}"
+    for name, value in (("Subject", facts.subject), ("Priority", facts.priority)):
+        if value:
+            yield f"{name}: {terminal_text(value)}"
+    yield f"{_searched(story)} Times are {story.day.timezone}."
+    yield ""
+    yield click.style("Targets", bold=True)
+    if not story.targets:
+        yield f"No SLA target of it is stored up to {story.day}."
+    for target in story.targets:
+        yield from _target_lines(target)
+    yield ""
+    yield click.style("Metric events", bold=True)
+    if not story.events:
+        yield "None is stored: the raw files of its days are gone, or were never fetched."
+    for event in story.events:
+        yield from _event_lines(event)
+
+
+def _target_lines(target: StoryTarget) -> Iterator[str]:
+    instance = f" no. {target.instance_id}" if target.instance_id > 1 else ""
+    outcome = _outcome(target)
+    colour = "red" if target.outcome.startswith("breached") else "green" if target.outcome == "achieved" else None
+    yield f"{metric_name(terminal_text(target.sla_metric))}{instance}: {click.style(outcome, fg=colour)} as of {target.day}"
+    policy = terminal_text(policy_name(target.policy_id, target.policy_title))
+    allowed = "" if target.target_seconds is None else f": {hours_text(target.target_seconds)}"
+    yield f"  {policy}{allowed}, {hours_name(target.business_hours)}"
+    zone = target.day.timezone
+    if target.breached_at is not None:
+        overdue = "" if target.overdue_seconds is None else f", late for {duration_text(target.overdue_seconds)}"
+        by = _by(target.breached_by) or ", by an event that isn't stored"
+        yield f"  breached {_moment(target.breached_at, zone)}{by}{overdue}"
+    if target.due_at is not None:
+        yield f"  due {_moment(target.due_at, zone)} (an estimate)"
+    if target.closed_at is not None:
+        yield f"  closed {_moment(target.closed_at, zone)}{_by(target.closed_by)}"
+
+
+def _outcome(target: StoryTarget) -> str:
+    told = {
+        "achieved": "achieved",
+        "breached": "breached, fulfilled late",
+        "breached_open": "breached, still open",
+        "active": "open, in time",
+        "cancelled": "cancelled: its policy was taken away",
+        "deleted": "closed: the ticket was deleted",
+    }
+    text = told.get(target.outcome, terminal_text(target.outcome))
+    return f"{text}{' after its target was changed' if target.superseded else ''}{', paused' if target.is_paused else ''}"
+
+
+def _by(ids: tuple[int, ...]) -> str:
+    return f" by event{'' if len(ids) == 1 else 's'} {', '.join(map(str, ids))}" if ids else ""
+
+
+def _event_lines(event: StoryEvent) -> Iterator[str]:
+    clock = f"{terminal_text(event.metric)} {event.instance_id}"
+    yield f"{_moment(event.time, event.day.timezone)}  {terminal_text(event.type):<15} {clock:<24} {event.id}"
+    details = ", ".join(_details(event))
+    if details:
+        yield f"{_INDENT}{details}"
+
+
+def _details(event: StoryEvent) -> Iterator[str]:
+    if event.deleted is not False:
+        yield "taken back by Zendesk" if event.deleted else "its `deleted` can't be read: it doesn't count"
+    if event.type.startswith("apply"):
+        if event.is_group is None:
+            yield "takes the policy away"
+            return
+        yield terminal_text(policy_name(event.policy_id, event.policy_title))
+        if event.target_seconds is not None:
+            yield f"target {hours_text(event.target_seconds)}"
+        yield hours_name(event.business_hours)
+    ran = [
+        f"{plural(minutes, 'minute')} {hours}"
+        for minutes, hours in ((event.calendar_minutes, "calendar"), (event.business_minutes, "business"))
+        if minutes is not None
+    ]
+    if ran:
+        yield f"ran {', '.join(ran)}"
+
+
+def _moment(epoch_seconds: int, timezone: str) -> str:
+    return local_time(epoch_seconds, timezone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _document(story: TicketStory, facts: TicketFacts, settings: RootSettings) -> dict[str, Any]:
+    """The story for scripts, times as UTC in ISO form. A contract: keys may be added, and none changes."""
+    return {
+        "ticket_id": story.ticket_id,
+        "account": settings.account,
+        "timezone": story.day.timezone,
+        "subject": facts.subject,
+        "priority": facts.priority,
+        "group_id": facts.group_id,
+        "through": str(story.day),
+        "searched": [{"first": str(first), "last": str(last)} for first, last in day_ranges(story.searched)],
+        "unreadable": list(story.unreadable),
+        "targets": [_plain(asdict(target)) for target in story.targets],
+        "events": [_plain(asdict(event)) for event in story.events],
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    times = {name for name in values if name.endswith("_at") or name in ("time", "as_of")}
+    plain = {name: utc_text(value) if name in times and value is not None else value for name, value in values.items()}
+    return plain | {"day": values["day"]["date"].isoformat()}
