@@ -1,4 +1,4 @@
-"""The chart of achieved and breached targets per day as SVG, for the HTML page and for Markdown.
+"""The chart of achieved and breached targets per day as an SVG image, for Markdown.
 
 It holds shapes and texts alone: no style, id, link or script. Equal figures make equal bytes.
 """
@@ -13,8 +13,7 @@ from xml.etree import ElementTree
 from ticket_events_pipeline.report.model import ChartDay
 from ticket_events_pipeline.text import days_text, short_date_text
 
-# They differ in lightness as much as in hue, so that a print in grey and every eye distinguish them. A page sets others for
-# the dark by the groups' classes, which win over these attributes.
+# They differ in lightness as much as in hue, so that a print in grey and every eye distinguish them.
 ACHIEVED_COLOUR, BREACHED_COLOUR = "#4a90c2", "#8c1d18"
 
 # Dagster's UI shows an image in its light and in its dark theme: it brings its own background.
@@ -22,7 +21,7 @@ _PAPER, _INK = "#ffffff", "#333333"
 
 _WEEK = 7
 
-# Units of the view box; on a page the chart is as wide as its place.
+# Units of the view box.
 _WIDTH, _HEIGHT = 760, 270
 _TOP, _BOTTOM = 12, 212
 _RIGHT = 752
@@ -38,25 +37,13 @@ _DASHED = {"fill-opacity": "0.06", "stroke": "currentColor", "stroke-opacity": "
 _OPEN = {"class": "open", "fill-opacity": "0.5"}
 
 
-def breach_chart_svg(chart: Sequence[ChartDay]) -> str:
-    """The chart as an `<svg>` element inside a page.
-
-    Its groups have the classes `achieved`, `breached` and `missing` inside `breach-chart`, bars of a day not yet read to its
-    end `open`; text and lines have the page's `currentColor`.
-    """
-    root = ElementTree.Element("svg", _root_attributes(chart))
-    if chart:
-        _draw(root, chart, with_titles=True)
-    return ElementTree.tostring(root, encoding="unicode")
-
-
 def breach_chart_image(chart: Sequence[ChartDay]) -> str:
     """The chart as a data URI, to be shown as an image: `![…](data:image/svg+xml;base64,…)`."""
     size = {"width": str(_WIDTH), "height": str(_HEIGHT)}
     root = ElementTree.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, **_root_attributes(chart), "color": _INK})
     _add(root, "rect", **size, fill=_PAPER)
     if chart:
-        _draw(root, chart, with_titles=False)  # nothing shows them in an image
+        _draw(root, chart)
     return f"data:image/svg+xml;base64,{base64.b64encode(ElementTree.tostring(root)).decode()}"
 
 
@@ -127,14 +114,14 @@ def _root_attributes(chart: Sequence[ChartDay]) -> dict[str, str]:
     return {**named, **_FONT, "fill": "currentColor"}
 
 
-def _draw(root: ElementTree.Element, chart: Sequence[ChartDay], *, with_titles: bool) -> None:
+def _draw(root: ElementTree.Element, chart: Sequence[ChartDay]) -> None:
     totals = [day.counted.achieved + day.counted.breaches if day.counted else 0 for day in chart]
     steps = axis_steps(max(totals))
     scale = _Scale(_DIGIT_WIDTH * len(f"{steps[-1]:,}") + 17, len(chart), steps[-1])
     _draw_axes(root, chart, steps, scale)
     series = _series(chart, steps[-1])
     for bars in series:
-        _draw_bars(root, bars, chart, scale, with_titles=with_titles)
+        _draw_bars(root, bars, chart, scale)
     for column, day in enumerate(chart):
         if _is_open(day):
             place = _place(x=scale.middle(column), y=max(scale.y(totals[column]) - 4, _MARK_SIZE - 1))
@@ -169,7 +156,7 @@ def _series(chart: Sequence[ChartDay], greatest: int) -> list[_Bars]:
     return series
 
 
-def _draw_bars(root: ElementTree.Element, bars: _Bars, chart: Sequence[ChartDay], scale: _Scale, *, with_titles: bool) -> None:
+def _draw_bars(root: ElementTree.Element, bars: _Bars, chart: Sequence[ChartDay], scale: _Scale) -> None:
     group = _add(root, "g", **bars.look)
     width = scale.column_width * _BAR_SHARE
     for column, (day, value, below) in enumerate(zip(chart, bars.values, bars.below, strict=True)):
@@ -177,9 +164,7 @@ def _draw_bars(root: ElementTree.Element, bars: _Bars, chart: Sequence[ChartDay]
             continue
         top, bottom = scale.y(below + value), scale.y(below)
         place = _place(x=scale.middle(column) - width / 2, y=top, width=width, height=bottom - top)
-        bar = _add(group, "rect", **place, **(_OPEN if _is_open(day) else {}))
-        if with_titles:
-            _add(bar, "title").text = _title(day)
+        _add(group, "rect", **place, **(_OPEN if _is_open(day) else {}))
 
 
 def _draw_legend(root: ElementTree.Element, series: Sequence[_Bars], scale: _Scale) -> None:
@@ -188,15 +173,6 @@ def _draw_legend(root: ElementTree.Element, series: Sequence[_Bars], scale: _Sca
         x = left + number * (_RIGHT - left) / len(series)
         _add(root, "rect", **_place(x=x, y=_LEGEND_AT, width=12, height=12), **bars.look)
         _add(root, "text", **_place(x=x + 17, y=_LEGEND_AT + 10)).text = bars.legend
-
-
-def _title(day: ChartDay) -> str:
-    """What a pointer shows that rests on the day's bars."""
-    name = short_date_text(day.day.date)
-    if day.counted is None:
-        return f"{name}: no summary"
-    still_open = "" if day.is_complete else ", day still open"
-    return f"{name}: {day.counted.achieved:,} achieved, {day.counted.breaches:,} breached{still_open}"
 
 
 def _is_open(day: ChartDay) -> bool:

@@ -1,5 +1,6 @@
 """The morning report as a browser shows it: the simulated account's thirty days, hostile texts, the dark, a phone and paper."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,11 +8,18 @@ import duckdb
 import pytest
 
 from ticket_events_pipeline.report.files import write_report
-from ticket_events_pipeline.report.page import LINES
+from ticket_events_pipeline.report.page import LINES, PAPER_LINES
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.browser import faults, is_wider_than_its_window, opened_browser
 from ticket_events_pipeline_tests.support.commands import new_place
-from ticket_events_pipeline_tests.support.hand_made_reports import DAY, LATE, day_report, with_texts
+from ticket_events_pipeline_tests.support.hand_made_reports import (
+    DAY,
+    LATE_TICKET,
+    day_report,
+    late_tickets,
+    with_late,
+    with_texts,
+)
 from ticket_events_pipeline_tests.support.hostile_texts import HOSTILE
 
 pytestmark = pytest.mark.slow
@@ -68,8 +76,8 @@ def test_the_page_shows_the_breaches_that_a_query_counts(demo):
         tiles = page.locator("article.tile").all()
         shown = {tile.get_attribute("data-metric"): int(tile.locator("[data-figure=breaches]").inner_text()) for tile in tiles}
         assert {metric: breaches for metric, breaches in shown.items() if metric in counted} == counted
-        assert int(page.locator(".lede [data-figure=breaches]").inner_text()) == sum(counted.values()) > 0
-        assert page.locator("#late-table tbody tr").count() > 0
+        assert int(page.locator("#headline [data-figure=breaches]").inner_text()) == sum(counted.values()) > 0
+        assert page.locator("#late-new-table tbody tr").count() > 0
 
 
 def test_from_one_day_to_the_next_and_to_the_explanation(tmp_path):
@@ -90,8 +98,9 @@ def test_from_one_day_to_the_next_and_to_the_explanation(tmp_path):
 @pytest.fixture
 def hostile(tmp_path):
     """A page on which every text of the account is one of the hostile ones, or all of them."""
-    late = tuple(with_texts(text).late[0] for text in HOSTILE)
-    report = replace(with_texts(" ".join(HOSTILE)), late=late, late_count=len(late))
+    late = tuple(with_texts(text).work_list.new.tickets[0] for text in HOSTILE)
+    tame = with_texts(" ".join(HOSTILE))
+    report = replace(tame, work_list=replace(tame.work_list, new=late_tickets(*late)))
     write_report(FolderStore(tmp_path), report)
     return tmp_path / "sla_breach_report/latest.html"
 
@@ -104,7 +113,7 @@ def test_no_text_of_the_account_runs_reaches_out_or_breaks_the_page(hostile):
         unfolded(page)
         page.mouse.move(200, 300)
         assert page.evaluate(f"typeof {MARKER}") == "undefined"
-        shown = page.locator("#late-table .subject").all_text_contents()
+        shown = page.locator("#late-new-table .subject").all_text_contents()
         assert shown[0] == "<script>window.pwned = 1</script>"
         assert len(shown) == len(HOSTILE)
         assert "a\ufffdb\ufffd[31mc\ufffd\ufffdd\ufffdz" in shown
@@ -127,17 +136,44 @@ def test_the_pages_own_policy_keeps_a_script_from_running(hostile):
     assert ran == {False: "undefined", True: "number"}
 
 
-def test_print_is_white_and_shows_folded_parts_and_link_addresses(tmp_path):
-    late = tuple(replace(LATE, ticket_id=number) for number in range(1, LINES + 6))
-    write_report(FolderStore(tmp_path), replace(day_report(), late=late, late_count=len(late)))
+def pages_of(pdf: bytes) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b", pdf))
+
+
+def test_a_day_prints_on_two_white_pages_with_the_folds_closed(demo):
     with opened_browser(scheme="dark") as page:
-        page.goto((tmp_path / "sla_breach_report/latest.html").as_uri())
-        last = page.locator("#late-table-more tbody tr").last
-        assert not last.is_visible()
+        page.goto(demo.as_uri())
         page.emulate_media(media="print")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-        assert last.bounding_box()["height"] > 0
-        shown = page.evaluate("getComputedStyle(document.querySelector('#late-table a'), '::after').content")
-        assert "tickets/" in shown or "attr(href)" in shown
-        assert not page.locator("nav").first.is_visible()
-        assert page.pdf().startswith(b"%PDF")
+        assert pages_of(page.pdf(prefer_css_page_size=True)) <= 2
+        assert page.locator("#headline").is_visible()
+        assert page.locator("footer .on-paper").is_visible()
+        for hidden in ("nav", "#policies", "#data-quality", "details", ".late .not-on-paper"):
+            assert [part.is_visible() for part in page.locator(hidden).all()].count(True) == 0, hidden
+
+
+def test_a_long_work_list_prints_its_first_lines_and_how_many_are_left(tmp_path):
+    late = tuple(replace(LATE_TICKET, ticket_id=number) for number in range(1, LINES + 6))
+    write_report(FolderStore(tmp_path), with_late(new=late, older=late))
+    with opened_browser() as page:
+        page.goto((tmp_path / "sla_breach_report/latest.html").as_uri())
+        assert page.locator(".on-paper").first.is_hidden()
+        page.emulate_media(media="print")
+        shown = [body.is_visible() for body in page.locator(".late tbody").all()]
+        assert shown.count(True) == PAPER_LINES
+        assert page.locator(".late .on-paper:visible").all_inner_texts() == [
+            f"{len(late) - PAPER_LINES} more on the page itself."
+        ]
+
+
+def test_a_wide_table_shows_where_it_goes_on(tmp_path):
+    """A shadow at its edge, which goes when it is scrolled to the end."""
+    write_report(FolderStore(tmp_path), day_report())
+    with opened_browser(width=400) as page:
+        page.goto((tmp_path / "sla_breach_report/latest.html").as_uri())
+        table = page.locator(".scroll:has(#policies-table)")
+        assert table.evaluate("box => box.scrollWidth > box.clientWidth")
+        at_start = table.screenshot()
+        table.evaluate("box => { box.scrollLeft = box.scrollWidth }")
+        assert table.screenshot() != at_start
+        assert "gradient" in table.evaluate("box => getComputedStyle(box).backgroundImage")
