@@ -15,6 +15,7 @@ from pathlib import Path
 from measuring import Measured, measured
 
 CHECKOUT = Path(__file__).parent.parent
+DAGSTER_YAML = CHECKOUT / "ticket_events_pipeline" / "cli" / "templates" / "dagster.yaml"
 DAY = "2026-03-02"
 EVERYTHING = "everything"
 
@@ -120,4 +121,4 @@ def empty_project(folder: Path, checks: Mapping[str, int], *, body: str = "pass"
 
 def _make_home(folder: Path) -> None:
     (folder / "home").mkdir(parents=True)
-    shutil.copy(CHECKOUT / "dagster.yaml", folder / "home")
+    shutil.copy(DAGSTER_YAML, folder / "home")

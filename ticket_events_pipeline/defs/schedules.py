@@ -13,6 +13,7 @@ from itertools import takewhile
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
+from ticket_events_pipeline.defs.dagster_home import refuse_foreign_home
 from ticket_events_pipeline.defs.jobs import FETCH
 from ticket_events_pipeline.defs.runs import (
     NOTE_TAG,
@@ -64,6 +65,7 @@ def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
         if today < scope.first_day:
             return dg.SkipReason(f"The first partition, TICKET_EVENTS_START_DATE {scope.first_day}, has not begun yet.")
         try:
+            refuse_foreign_home(context.instance, scope)
             found = catch_up(scope.pipeline().checked().store, today, files)
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
@@ -87,6 +89,7 @@ def daily_restatement(scope: AccountScope) -> dg.ScheduleDefinition:
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
+            refuse_foreign_home(context.instance, scope)
             restate_days = scope.pipeline().settings.restate_days
         except TicketEventsError as error:
             return dg.SkipReason(str(error))

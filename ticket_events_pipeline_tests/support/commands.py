@@ -14,7 +14,7 @@ import dagster as dg
 
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
-from ticket_events_pipeline_tests.support.checkout import CHECKOUT
+from ticket_events_pipeline_tests.support.checkout import DAGSTER_YAML
 
 BIN = Path(sys.executable).parent
 DEFINITIONS = "ticket_events_pipeline.definitions"
@@ -85,5 +85,5 @@ def new_place(folder: Path, server: SandboxServer | None = None, **variables: st
     account = {} if server is None else {"ZENDESK_BASE_URL": server.base_url, "ZENDESK_OAUTH_TOKEN": "sandbox"}
     place = Place(folder, {"TICKET_EVENTS_ROOT": str(folder / "root"), **account, **variables})
     place.home.mkdir(parents=True)
-    shutil.copy(CHECKOUT / "dagster.yaml", place.home)
+    shutil.copy(DAGSTER_YAML, place.home)
     return place

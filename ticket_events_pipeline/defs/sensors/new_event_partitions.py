@@ -15,6 +15,7 @@ from threading import Lock
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.defs.dagster_home import claim_dagster_home, refuse_foreign_home
 from ticket_events_pipeline.defs.event_log import EventLog, log_position
 from ticket_events_pipeline.defs.jobs import SUMMARIZE
 from ticket_events_pipeline.defs.requested_runs import (
@@ -144,6 +145,7 @@ class SensorCache:
 def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, cache: SensorCache) -> dg.SensorResult:
     """Compare what every summary was made from with what is stored, request runs where they differ, and update the log."""
     instance, store = context.instance, scope.pipeline().store
+    refuse_foreign_home(instance, scope)
     ended = ended_runs_without_note(instance, scope)  # before the files are compared, so that those are what the runs left
     observation, busy = cache.observe(instance, store), {}
     if not observation.comparison.stored.unread:
@@ -152,6 +154,8 @@ def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, cache: S
         keys = [scope.key(asset) for asset in DAILY_ASSETS]
         busy = days_in_progress(instance, repository_of(context), keys, timezone=scope.timezone)
         observation = cache.observe(instance, store)  # again: a run may have ended in between
+    if observation.comparison.stored.files:
+        claim_dagster_home(instance, scope)
     tick = _Tick(instance, scope, store, cache.log, observation, busy)
     requests, report = tick.requests()
     events = tick.record(cache.unreadable)
