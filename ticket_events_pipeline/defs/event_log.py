@@ -110,6 +110,10 @@ class EventLog:
         """Whether the day has any record."""
         return day in self._assets[asset].newest_ids
 
+    def days(self, asset: str) -> Collection[Day]:
+        """The days with any record."""
+        return self._assets[asset].newest_ids.keys()
+
     def record(self, asset: str, day: Day) -> Record | None:
         """The newest record of the day; None if there is none, or it has not been read yet."""
         known = self._assets[asset]

@@ -42,6 +42,7 @@ from ticket_events_pipeline.defs.unrecorded_days import (
     recordable_days,
     unrecorded_days,
     unrecorded_reports,
+    unstored_days,
 )
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.report.files import REPORT
@@ -85,11 +86,13 @@ class Observation:
         comparison: of the files.
         recordable: by table, the days whose files can be recorded.
         unrecorded: the files to be recorded in the log.
+        unstored: by raw asset, the days that the log shows though they are not stored.
     """
 
     comparison: Comparison
     recordable: Mapping[str, list[Day]]
     unrecorded: list[AssetDay]
+    unstored: Mapping[str, list[Day]]
 
 
 class SensorCache:
@@ -124,7 +127,8 @@ class SensorCache:
             missing = unrecorded_days(observation.comparison.stored, recordable, self.log)
             missing += unrecorded_reports(store, self._scope, recordable[SUMMARY], self.log)
             missing = [asset_day for asset_day in missing if asset_day not in self.unreadable]
-            self._observation = Observation(observation.comparison, recordable, missing)
+            unstored = unstored_days(observation.comparison.stored, self.log, self._scope.is_partition)
+            self._observation = Observation(observation.comparison, recordable, missing, unstored)
         return self._observation
 
     def _compare_files(self, store: Store) -> Observation:
@@ -139,7 +143,7 @@ class SensorCache:
             return first <= day <= today
 
         self._today, self.unreadable = today, set()
-        return Observation(compare(stored, is_partition), {**recordable_days(stored, is_partition), REPORT: []}, [])
+        return Observation(compare(stored, is_partition), {**recordable_days(stored, is_partition), REPORT: []}, [], {})
 
 
 def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, cache: SensorCache) -> dg.SensorResult:
@@ -150,7 +154,7 @@ def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, cache: S
     observation, busy = cache.observe(instance, store), {}
     if not observation.comparison.stored.unread:
         note_what_runs_left(instance, scope, ended, observation.comparison)
-    if observation.comparison.stale or observation.unrecorded:
+    if observation.comparison.stale or observation.unrecorded or observation.unstored:
         keys = [scope.key(asset) for asset in DAILY_ASSETS]
         busy = days_in_progress(instance, repository_of(context), keys, timezone=scope.timezone)
         observation = cache.observe(instance, store)  # again: a run may have ended in between
@@ -159,7 +163,8 @@ def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, cache: S
     tick = _Tick(instance, scope, store, cache.log, observation, busy)
     requests, report = tick.requests()
     events = tick.record(cache.unreadable)
-    report = replace(report, recorded=len(events), unrecorded=len(tick.to_be_recorded) - len(events))
+    unrecorded = len(tick.to_be_recorded) - len(events)
+    report = replace(report, recorded=len(events), unrecorded=unrecorded, unstored=tick.unstored)
     if requests or report.needs_attention:  # the UI shows no reason for a tick that requests runs, but its log
         context.log.log(logging.WARNING if report.needs_attention else logging.INFO, str(report))
     return dg.SensorResult(run_requests=requests, asset_events=events, skip_reason=None if requests else str(report))
@@ -232,6 +237,12 @@ class _Tick:
     def to_be_recorded(self) -> list[AssetDay]:
         """Files that are missing in the log; a run in progress records its days itself."""
         return [(asset, day) for asset, day in self.observation.unrecorded if day not in self.busy]
+
+    @property
+    def unstored(self) -> dict[str, list[Day]]:
+        """By raw asset, the recorded days without a file; a run in progress may have stored its days since the comparison."""
+        free = {asset: [day for day in days if day not in self.busy] for asset, days in self.observation.unstored.items()}
+        return {asset: days for asset, days in free.items() if days}
 
     def record(self, unreadable: set[AssetDay]) -> list[dg.AssetMaterialization]:
         """Materialisations of some of them; files that can't be read are added to `unreadable`."""
