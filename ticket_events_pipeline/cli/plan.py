@@ -80,8 +80,8 @@ def _print_sum(plans: list[StreamPlan], per_minute: int) -> None:
     requests = sum(plan.requests for plan in plans)
     size = size_text(sum(plan.size_bytes for plan in plans))
     click.echo(
-        f"Together about {requests:,} requests and {size}: {estimated_duration_text(requests * 60 / per_minute)} at the "
-        f"account's {per_minute:,} requests a minute, if nothing else uses them."
+        f"Together about {plural(requests, 'request')} and {size}: {estimated_duration_text(requests * 60 / per_minute)} at "
+        f"the account's {plural(per_minute, 'request')} a minute, if nothing else uses them."
     )
 
 

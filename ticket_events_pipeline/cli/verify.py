@@ -19,7 +19,7 @@ from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
 
 
 def run_verify(first: str, last: str, *, streams: Sequence[str], sample: int | None, seed: int | None) -> bool:
@@ -92,7 +92,9 @@ def _compare(pipeline: Pipeline, whole: dict[str, list[Day]], *, sample: int, se
         for name, days in whole.items():
             drawn = draw_sample(pipeline.store, STREAMS[name], days, size=sample, seed=seed)
             pages = len(drawn.windows)
-            click.echo(f"{name} against the API: {pages} of {drawn.pages} pages of whole days, drawn with --seed {seed}")
+            click.echo(
+                f"{name} against the API: {pages} of {plural(drawn.pages, 'page')} of whole days, drawn with --seed {seed}"
+            )
             for page in compare_with_api(client, pipeline.store, stream=STREAMS[name], days=days, sample=drawn):
                 mark = _styled("BAD", "red") if page.findings else _styled("ok", "green")
                 window = f"{utc_text(page.window.start)} to {utc_text(page.window.stop)}"

@@ -150,7 +150,7 @@ def _stamp(instance: dg.DagsterInstance, scope: AccountScope, owner: RootSetting
 
 def _read_stamp(instance: dg.DagsterInstance, scope: AccountScope) -> HomeStamp | None:
     text = instance.run_storage.get_cursor_values({_key(scope)}).get(_key(scope))
-    return None if text is None else HomeStamp(**json.loads(text))
+    return HomeStamp(**json.loads(text)) if text else None
 
 
 def _stamp_by_records(instance: dg.DagsterInstance, scope: AccountScope) -> HomeStamp | None:

@@ -35,7 +35,7 @@ from ticket_events_pipeline.ingest.catch_up import (
     is_stuck,
 )
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline.text import ranges_text
+from ticket_events_pipeline.text import plural, ranges_text
 
 SCHEDULE_TAG = "dagster/schedule_name"
 
@@ -183,7 +183,9 @@ def _days_text(days: Iterable[Day]) -> str:
     """Every range of the ascending `days`; of many only the first and last day and the number, so that it fits into a tag."""
     found = day_ranges(days)
     if len(found) > MAX_NAMED_RANGES:
-        return f"{sum(len(days_between(*one_range)) for one_range in found)} days from {found[0][0]} to {found[-1][1]}"
+        return (
+            f"{plural(sum(len(days_between(*one_range)) for one_range in found), 'day')} from {found[0][0]} to {found[-1][1]}"
+        )
     return ranges_text(found)
 
 

@@ -121,18 +121,17 @@ def given_up_reason(reason: str, attempts: int) -> str:
     )
 
 
-def settled_reason(reason: str, *, read: str, written: str) -> str:
+def settled_reason(reason: str, *, read: str) -> str:
     """Why no other run is requested over days whose runs succeed and leave them stale.
 
     Args:
         reason: why they are stale.
         read: the file that the sensor reads for the first day's summary.
-        written: the file that, by the newest record in Dagster's log, a run wrote.
     """
-    text = f"{reason} Runs for it succeed and change nothing, so no other one is requested until a file of these days changes. "
-    if read != written:
-        return text + f"They wrote {written}, and the sensor reads {read}: set TICKET_EVENTS_ROOT alike for both."
-    return text + f"Check whether something removes or replaces {read}, and whether the runs see the same folder."
+    return (
+        f"{reason} Runs for it succeed and change nothing, so no other one is requested until a file of these days changes. "
+        f"Check whether something removes or replaces {read}, and whether the runs see the same folder."
+    )
 
 
 def unusable_reason(days: Sequence[Day], *, first: Day, last: Day) -> str:
@@ -156,7 +155,7 @@ def unusable_reason(days: Sequence[Day], *, first: Day, last: Day) -> str:
 
 
 def _extent(days: Sequence[Day]) -> str:
-    return str(days[0]) if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"
+    return str(days[0]) if len(days) == 1 else f"{plural(len(days), 'day')} from {days[0]} to {days[-1]}"
 
 
 def grouped_by_reason(reasons: Mapping[Day, str]) -> list[ReportedDays]:

@@ -18,6 +18,7 @@ from ticket_events_pipeline.storage.partition_file import partition_path, stored
 from ticket_events_pipeline.storage.raw_footer import read_raw_footers
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.text import plural
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _rows(
     missing = [day for day in days if day not in stored.complete]
     held = sum(stored.complete.values())
     if not missing:
-        return RowsEstimate(held, f"as stored on all {len(days)} days")
+        return RowsEstimate(held, f"as stored on {'the day' if len(days) == 1 else f'all {len(days):,} days'}")
     rest = estimate_from_rows(known, missing, now=now) or estimate_by_probes(source(), stream, missing, now=now)
     own = f"as stored on {len(stored.complete)} of the days; the rest " if stored.complete else ""
     return RowsEstimate(held + rest.rows, own + rest.basis)
@@ -226,7 +227,7 @@ def _bytes_per_row(store: Store, stream: Stream, known: dict[Day, int]) -> tuple
     if rows < _FEWEST_ROWS_TO_MEASURE:
         return stream.typical_bytes_per_row, "a typical figure, without comments; nothing is stored to measure"
     size = sum(_size(store, partition_path(stream.name, day)) for day in measured)
-    return size / rows, f"{size / rows:,.0f} bytes a row, as stored on {len(measured)} days"
+    return size / rows, f"{size / rows:,.0f} bytes a row, as stored on {plural(len(measured), 'day')}"
 
 
 def _size(store: Store, path: str) -> int:

@@ -18,7 +18,7 @@ from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.sorted_runs import Run
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import Stream
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Resume:
         if (usable is None and not done) or not self._lease.take_over(journal.fetch_id):
             return None
         stopped = "" if usable is None else f" at {utc_text(usable.next_start_time)}"
-        self._log(f"{self._stream.name}: resuming where a fetch stopped{stopped}; {len(done)} days are finished already")
+        self._log(f"{self._stream.name}: resuming where a fetch stopped{stopped}; {plural(len(done), 'day')} finished already")
         finished = [read_day(self._store, self._stream.name, day, footer) for day, footer in done]
         begun = None if usable is None else self._with_rows(journal, usable, days)
         return replace(begun or self._from_files(journal, days), finished=finished)

@@ -24,7 +24,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.tables.ticket_metric_events import METRIC_SHAPE, metric_shaped
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
 from ticket_events_pipeline.zendesk.client import WalkedPage
 
 MAX_PAGES = 3
@@ -161,8 +161,11 @@ def _differences(
 ) -> Iterator[Finding]:
     read_at = utc_text(footer.fetched_at)
     for events, problem in (
-        (added, f"The API has {len(added)} events that the file hasn't: they came after it was read at {read_at}, or are lost"),
-        (gone, f"The file has {len(gone)} events that the API hasn't: they were withdrawn after it was read at {read_at}"),
+        (
+            added,
+            f"The API has {plural(len(added), 'event')} that the file hasn't: added after it was read at {read_at}, or lost",
+        ),
+        (gone, f"The file has {plural(len(gone), 'event')} that the API hasn't: withdrawn after it was read at {read_at}"),
     ):
         if events:
             yield Finding(f"{problem} (ids {_id_text(events)}).", materialize_again(stream.name, day))

@@ -18,6 +18,7 @@ from ticket_events_pipeline.storage.event_ids import SHAPES, IdsByShape, read_ev
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
+from ticket_events_pipeline.text import plural
 
 MAX_EVENTS_AT_ONCE = 4_000_000
 """8 bytes each, and as much again while they are sorted."""
@@ -157,11 +158,12 @@ def _note_days_of(repeated: np.ndarray, parts: list[_Part], overlaps: _Overlaps)
 
 
 def _findings(asset: str, one: Day, other: Day, overlap: _Overlap) -> Iterator[tuple[Day, Finding]]:
-    events = f"{overlap.events} events {id_list(overlap.ids, count=overlap.events)}"
+    events = f"{plural(overlap.events, 'event')} {id_list(overlap.ids, count=overlap.events)}"
+    are = "is" if overlap.events == 1 else "are"
     if one == other:
-        yield one, Finding(f"{events} are stored in it more than once.", materialize_again(asset, one))
+        yield one, Finding(f"{events} {are} stored in it more than once.", materialize_again(asset, one))
         return
     command = one_run_command(asset, one, other)
     remedy = f"Their times changed, and only one of the two days was read since. Read both in one run: {command}."
     for day, elsewhere in ((one, other), (other, one)):
-        yield day, Finding(f"{events} are stored on {elsewhere} as well.", remedy)
+        yield day, Finding(f"{events} {are} stored on {elsewhere} as well.", remedy)

@@ -18,7 +18,7 @@ from ticket_events_pipeline.storage.event_ids import SHAPES, IdsByShape, is_amon
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
 
 NEARBY_DAYS = 7
 """Events of a day are searched on so many days before and after it. A pause over a weekend moves a time by three days, over a
@@ -40,7 +40,7 @@ class LostEvents:
     @property
     def text(self) -> str:
         """`3 events (ids 4, 5, 6)`."""
-        return f"{self.count} events {id_list(self.ids, count=self.count)}"
+        return f"{plural(self.count, 'event')} {id_list(self.ids, count=self.count)}"
 
 
 def days_around(days: list[Day], stored: list[Day]) -> list[Day]:
@@ -72,15 +72,16 @@ def moved_finding(store: Store, footer: RawFooter, *, day: Day, around: list[Day
         return None
     unread = [other for other in around if not _was_read_since(store, footer, other)]
     since = utc_text(footer.missed.since)
+    are, were = ("is", "was") if lost.count == 1 else ("are", "were")
     if not unread:
         return (
-            f"{lost.text} that it held before are gone at Zendesk, or lie more than {NEARBY_DAYS} days away: all stored "
+            f"{lost.text} that it held before {are} gone at Zendesk, or more than {NEARBY_DAYS} days away: all stored "
             f"days around were read since {since}"
         )
     first, last = min(*unread, day), max(*unread, day)
     problem = (
-        f"{lost.text} that it held before were missing when it was read again, at {since}, and are stored on no day within "
-        f"{NEARBY_DAYS} days: they moved to a day that was not read since ({_days_text(unread)}), or are gone at Zendesk."
+        f"{lost.text} that it held before {were} missing when it was read again, at {since}, and {are} stored on no day within "
+        f"{NEARBY_DAYS} days: moved to a day that was not read since ({_days_text(unread)}), or gone at Zendesk."
     )
     return Finding(problem, f"Read these days together with {day}: {one_run_command(asset, first, last)}.")
 
@@ -105,4 +106,4 @@ def _ids_on(store: Store, stream: str, day: Day, *, among: IdsByShape) -> IdsByS
 
 
 def _days_text(days: list[Day]) -> str:
-    return str(days[0]) if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"
+    return str(days[0]) if len(days) == 1 else f"{plural(len(days), 'day')} from {days[0]} to {days[-1]}"

@@ -27,7 +27,7 @@ from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import counted, plural, utc_text
 
 _T = TypeVar("_T")
 
@@ -150,7 +150,7 @@ def _readable_footer(file: StoredFile) -> RawFooter | None:
 def _notes(store: Store, footer: RawFooter) -> tuple[str, ...]:
     notes = [] if footer.complete else [f"read up to {utc_text(footer.next_start_time)}"]
     if footer.rejected > 0:
-        notes.append(f"its fetch rejected {footer.rejected} rows, see {rejected_folder_url(store, footer.stream)}")
+        notes.append(f"its fetch rejected {plural(footer.rejected, 'row')}, see {rejected_folder_url(store, footer.stream)}")
     more = [page for page in pages_with_other_count(footer) if page.count > (page.server_count or 0)]
     return (*notes, *map(other_count_text, more))
 
@@ -169,7 +169,8 @@ def lost_rejected_rows_finding(store: Store, footer: RawFooter, day: Day) -> Fin
     """That rows were rejected, and none of them is kept any more."""
     if footer.rejected <= 0 or store.paths(_rejected_folder(footer.stream)):
         return None
-    problem = f"Its fetch rejected {footer.rejected} rows, which are gone from {rejected_folder_url(store, footer.stream)}."
+    rejected = counted(footer.rejected, "row, which is", "rows, which are")
+    problem = f"Its fetch rejected {rejected} gone from {rejected_folder_url(store, footer.stream)}."
     return Finding(problem, materialize_again(footer.stream, day))
 
 

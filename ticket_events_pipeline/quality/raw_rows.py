@@ -19,7 +19,7 @@ from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.table import Table
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import counted, plural, utc_text
 
 
 def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:
@@ -79,11 +79,11 @@ class _Reading:
 
     def problems(self) -> Iterator[str]:
         if self._keyless:
-            yield f"{self._keyless} rows have no id or no time."
+            yield f"{counted(self._keyless, 'row has', 'rows have')} no id or no time."
         if self._outside:
-            yield f"{self._outside} rows lie outside the day, for example id {self._outside_id}."
+            yield f"{counted(self._outside, 'row lies', 'rows lie')} outside the day, for example id {self._outside_id}."
         if self._disordered:
-            yield f"{self._disordered} rows are not in the order of time and id."
+            yield f"{counted(self._disordered, 'row is', 'rows are')} not in the order of time and id."
 
     def missing(self, ids: list[int]) -> set[int]:
         """Those of `ids` that no row has."""
@@ -94,7 +94,7 @@ class _Reading:
 
 def _contradictions(footer: RawFooter, reading: _Reading) -> Iterator[str]:
     if reading.rows != footer.rows:
-        yield f"It holds {reading.rows} rows, but its footer counts {footer.rows}."
+        yield f"It holds {plural(reading.rows, 'row')}, but its footer counts {footer.rows}."
     if footer.metric_rows not in (None, reading.metric_rows):
         yield f"It holds {reading.metric_rows} metric events, but its footer counts {footer.metric_rows}."
     if reading.content_hash != footer.content_hash:

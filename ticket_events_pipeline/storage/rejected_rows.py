@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from ticket_events_pipeline.decoding.decode import RejectedRow
 from ticket_events_pipeline.decoding.json_values import compact_json
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.text import counted
 
 REJECTED = "_rejected"
 """Folder of the rejected rows. The leading underscore keeps query engines from reading it as part of a table."""
@@ -42,5 +43,5 @@ class RejectedRows:
             path = f"{REJECTED}/{self._stream}/{start_time}-{hashlib.sha256(content).hexdigest()[:16]}.jsonl"
             with self._store.writer(path) as file:
                 file.write(content)
-            self._log(f"{self._stream}: {len(new)} rows were rejected, see {self._store.url(path)}")
+            self._log(f"{self._stream}: {counted(len(new), 'row was', 'rows were')} rejected, see {self._store.url(path)}")
         return len(new)

@@ -73,9 +73,9 @@ def test_late_and_withdrawn_events_are_reported_with_their_day(tmp_path):
         clock.now += HOUR
         found = differences(compared(server, tmp_path, DAYS))
     assert list(found) == DAYS[:2]
-    assert "The file has 1 events that the API hasn't: they were withdrawn after it was read at" in found[DAYS[0]]
+    assert "The file has 1 event that the API hasn't: withdrawn after it was read at" in found[DAYS[0]]
     assert "(ids 3). Materialize ticket_metric_events of 2026-03-10 again." in found[DAYS[0]]
-    assert "The API has 1 events that the file hasn't" in found[DAYS[1]]
+    assert "The API has 1 event that the file hasn't" in found[DAYS[1]]
     assert "(ids 99). Materialize ticket_metric_events of 2026-03-11 again." in found[DAYS[1]]
 
 

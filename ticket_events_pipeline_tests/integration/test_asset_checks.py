@@ -179,7 +179,7 @@ def test_an_event_also_stored_before_the_restated_days_is_red_until_the_command_
     passed, severity, description = found[METRIC, WHOLE]
     assert (passed, severity) == (False, "ERROR")
     assert description == (
-        "- 2026-03-03: 1 events (id 900) are stored on 2026-03-02 as well. Their times changed, and only one of the two days "
+        "- 2026-03-03: 1 event (id 900) is stored on 2026-03-02 as well. Their times changed, and only one of the two days "
         "was read since. Read both in one run: `dagster asset materialize -m ticket_events_pipeline.definitions "
         "--select ticket_metric_events --partition-range 2026-03-02...2026-03-03`."
     )
@@ -193,9 +193,9 @@ def test_an_event_that_no_day_holds_any_more_is_red_until_the_command_ran(deploy
     passed, severity, description = moved(deployment, "2026-03-03", "2026-03-02")[METRIC, WHOLE]
     assert (passed, severity) == (False, "ERROR")
     assert description == (
-        "- 2026-03-03: 1 events (id 900) that it held before were missing when it was read again, at 2026-03-06T02:00:00Z, and "
-        "are stored on no day within 7 days: they moved to a day that was not read since (2 days from 2026-03-01 to "
-        "2026-03-02), or are gone at Zendesk. Read these days together with 2026-03-03: `dagster asset materialize "
+        "- 2026-03-03: 1 event (id 900) that it held before was missing when it was read again, at 2026-03-06T02:00:00Z, and "
+        "is stored on no day within 7 days: moved to a day that was not read since (2 days from 2026-03-01 to "
+        "2026-03-02), or gone at Zendesk. Read these days together with 2026-03-03: `dagster asset materialize "
         "-m ticket_events_pipeline.definitions --select ticket_metric_events --partition-range 2026-03-01...2026-03-03`."
     )
     assert obeyed(deployment, description)[METRIC, WHOLE][0]
@@ -215,9 +215,7 @@ def test_events_gone_at_zendesk_are_in_the_metadata_of_a_green_check(deployment)
         for evaluation in run.get_asset_check_evaluations()
         if evaluation.asset_key == dg.AssetKey(METRIC) and evaluation.check_name == WHOLE
     ]
-    assert notes.startswith(
-        f"- {SECOND}: 1 events (id 900) that it held before are gone at Zendesk, or lie more than 7 days away"
-    )
+    assert notes.startswith(f"- {SECOND}: 1 event (id 900) that it held before is gone at Zendesk, or more than 7 days away")
 
 
 def test_rejected_rows_are_a_warning_with_their_count_and_folder(deployment):
@@ -226,7 +224,7 @@ def test_rejected_rows_are_a_warning_with_their_count_and_folder(deployment):
     assert run.success
     passed, severity, description = results(run)[METRIC, PLACED]
     assert (passed, severity) == (False, "WARN")
-    assert description.startswith("1 rows have no id or no readable time.")
+    assert description.startswith("1 row has no id or no readable time.")
     assert f"{deployment.root}/_rejected/{METRIC}" in description
     assert results(run)[METRIC, WHOLE][0]
     assert results(run)[EVENTS, PLACED][0]
@@ -240,7 +238,7 @@ def test_a_field_that_changed_its_type_is_a_warning_with_its_count_and_an_exampl
     found = results(run)
     assert found[EVENTS, TYPES][:2] == (False, "WARN")
     assert found[EVENTS, TYPES][2].splitlines()[2:] == [f"- `via`: 3 rows, for example id 500 of {SECOND}"]
-    assert found[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 rows, for example id 600 of {THIRD}"]
+    assert found[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 row, for example id 600 of {THIRD}"]
     assert "takes no part in the SLA tables" not in found[METRIC, TYPES][2]
     assert found[EVENTS, WHOLE][0]
     assert found[EVENTS, KNOWN][0]
@@ -251,7 +249,7 @@ def test_an_event_whose_deleted_cannot_be_read_is_named_with_what_it_means(deplo
     passed, severity, description = results(deployment.run("fetch_ticket_events", FIRST, THIRD))[METRIC, TYPES]
     assert (passed, severity) == (False, "WARN")
     assert "An event whose `deleted` can't be read takes no part in the SLA tables" in description
-    assert description.splitlines()[2:] == [f"- `deleted`: 1 rows, for example id 600 of {THIRD}"]
+    assert description.splitlines()[2:] == [f"- `deleted`: 1 row, for example id 600 of {THIRD}"]
 
 
 def test_unknown_fields_are_a_warning_which_stays_short_if_there_are_many(deployment):
@@ -259,8 +257,8 @@ def test_unknown_fields_are_a_warning_which_stays_short_if_there_are_many(deploy
     found = results(deployment.run("fetch_ticket_events", SECOND))
     assert found[METRIC, KNOWN][:2] == (False, "WARN")
     assert found[METRIC, KNOWN][2].splitlines()[2:] == [
-        f"- `colour`: 1 rows, for example id 600 of {SECOND}",
-        f"- `metric mood_time`: 1 rows, for example id 600 of {SECOND}",
+        f"- `colour`: 1 row, for example id 600 of {SECOND}",
+        f"- `metric mood_time`: 1 row, for example id 600 of {SECOND}",
     ]
     deployment.account.deliver(METRIC, [metric_event(700 + nth, THIRD, **{f"field_{nth}": 1}) for nth in range(50)])
     found = results(deployment.run("fetch_ticket_events", THIRD))

@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import shutil
+from contextlib import contextmanager
 
 import dagster as dg
 import pytest
@@ -13,6 +14,7 @@ from ticket_events_pipeline.definitions import SCOPE
 from ticket_events_pipeline.defs.dagster_home import adopt_dagster_home, dagster_home_problem
 from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline_tests.support.checkout import DAGSTER_YAML
 from ticket_events_pipeline_tests.support.deployment import REPOSITORY, deployed
 from ticket_events_pipeline_tests.support.events import event
 
@@ -22,18 +24,45 @@ METRIC = "ticket_metric_events"
 ALL_MADE = "Every landed day's summary was made from what is stored now."
 
 
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def running(world):
+    """A deployment of the account acme, whose server has an event of each day."""
+    with deployed(world / "root", now=LATER, home=world / "home") as deployment, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZENDESK_SUBDOMAIN", "acme")
+        patch.setenv("DAGSTER_HOME", str(world / "home"))
+        deployment.account.deliver(METRIC, [event(number, f"{day}T09:00:00Z") for number, day in enumerate(DAYS)])
+        yield deployment
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A copy of a folder with the three days of acme, fetched, summarised and recorded in a DAGSTER_HOME; and that folder."""
+    world = tmp_path_factory.mktemp("made") / "world"
+    (world / "home").mkdir(parents=True)
+    shutil.copy(DAGSTER_YAML, world / "home")
+    with running(world) as deployment:
+        deployment.fetch(DAYS[0], DAYS[-1])
+        deployment.settle()
+        assert deployment.message == ALL_MADE
+    return shutil.copytree(world, world.with_name("copy")), world
+
+
 @pytest.fixture
-def deployment(tmp_path, monkeypatch):
-    """Three days of the account acme, fetched, summarised and recorded in a DAGSTER_HOME of its own."""
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    with deployed(tmp_path / "root", now=LATER, home=tmp_path / "home") as running:
-        monkeypatch.setenv("ZENDESK_SUBDOMAIN", "acme")
-        running.account.deliver(METRIC, [event(number, f"{day}T09:00:00Z") for number, day in enumerate(DAYS)])
-        running.fetch(DAYS[0], DAYS[-1])
-        running.settle()
-        assert running.message == ALL_MADE
-        yield running
+def world(made):
+    """The folder as it was then, at the same path: the home knows it."""
+    copy, world = made
+    shutil.rmtree(world)
+    return shutil.copytree(copy, world)
+
+
+@pytest.fixture
+def deployment(world):
+    with running(world) as deployment:
+        deployment.restart()
+        yield deployment
 
 
 def skipped(deployment, schedule):
@@ -76,14 +105,14 @@ def runs_again(deployment, day=DAYS[1]):
 
 def forget_stamp(deployment):
     """As in a home that an earlier version used."""
-    deployment.instance.run_storage.set_cursor_values({"ticket_events_pipeline/dagster_home/": "null"})
+    deployment.instance.run_storage.set_cursor_values({"ticket_events_pipeline/dagster_home/": ""})
 
 
-def test_another_root_is_refused_everywhere_until_it_is_set_back(deployment, monkeypatch, tmp_path):
+def test_another_root_is_refused_everywhere_until_it_is_set_back(deployment, monkeypatch, world):
     stored = deployment.files()
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "other"))
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "other"))
     (message,) = set(refusals(deployment))
-    home, root, other = (tmp_path / name for name in ("home", "root", "other"))
+    home, root, other = (world / name for name in ("home", "root", "other"))
     assert message == (
         f"DAGSTER_HOME {home} shows the days of account acme, files below {root}; but set now is account acme, files below "
         f"{other}. Its days would look materialized though they are not stored, so nothing is recorded or requested. Set "
@@ -96,11 +125,11 @@ def test_another_root_is_refused_everywhere_until_it_is_set_back(deployment, mon
     assert deployment.files().keys() == stored.keys()
 
 
-def test_another_account_that_was_never_fetched_is_refused_though_its_root_is_empty(deployment, monkeypatch, tmp_path):
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "other"))
+def test_another_account_that_was_never_fetched_is_refused_though_its_root_is_empty(deployment, monkeypatch, world):
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "other"))
     monkeypatch.setenv("ZENDESK_SUBDOMAIN", "globex")
     (message,) = set(refusals(deployment))
-    assert f"account acme, files below {tmp_path / 'root'}; but set now is account globex, files below" in message
+    assert f"account acme, files below {world / 'root'}; but set now is account globex, files below" in message
     assert "If acme is this account's former name, set ZENDESK_FORMER_SUBDOMAINS=acme" in message
     assert "--adopt-dagster-home" not in message
 
@@ -115,65 +144,65 @@ def test_a_renamed_account_keeps_its_home_and_then_its_new_name_counts(deploymen
     assert "shows the days of account acme-new" in dagster_home_problem(os.environ)
 
 
-def test_without_a_name_of_the_account_only_the_root_counts(deployment, monkeypatch, tmp_path):
+def test_without_a_name_of_the_account_only_the_root_counts(deployment, monkeypatch, world):
     for name in ("ZENDESK_SUBDOMAIN", "ZENDESK_BASE_URL"):
         monkeypatch.delenv(name)
     assert dagster_home_problem(os.environ) is None
     deployment.tick()
     assert deployment.message == ALL_MADE
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "other"))
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "other"))
     assert "but set now is files below" in dagster_home_problem(os.environ)
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "root"))
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "root"))
     monkeypatch.setenv("ZENDESK_SUBDOMAIN", "globex")
     assert "shows the days of account acme" in dagster_home_problem(os.environ)
 
 
-def test_in_a_home_of_an_earlier_version_the_newest_record_says_whose_it_is(deployment, monkeypatch, tmp_path):
+def test_in_a_home_of_an_earlier_version_the_newest_record_says_whose_it_is(deployment, monkeypatch, world):
     forget_stamp(deployment)
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "other"))
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "other"))
     (message,) = set(refusals(deployment))
-    assert f"shows the days of files below {tmp_path / 'root'}; but set now is account acme, files below" in message
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "root"))
+    assert f"shows the days of files below {world / 'root'}; but set now is account acme, files below" in message
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "root"))
     assert runs_again(deployment)
     monkeypatch.setenv("ZENDESK_SUBDOMAIN", "globex")
     assert "shows the days of account acme" in dagster_home_problem(os.environ)
 
 
-def test_a_home_without_records_is_anyones(deployment, monkeypatch, tmp_path):
+def test_a_home_without_records_is_anyones(deployment, monkeypatch, world):
     deployment.instance.wipe()
     deployment.clock.now += 60
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "other"))
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "other"))
     assert dagster_home_problem(os.environ) is None
     deployment.fetch(DAYS[0])
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "root"))
-    assert f"shows the days of account acme, files below {tmp_path / 'other'}" in dagster_home_problem(os.environ)
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "root"))
+    assert f"shows the days of account acme, files below {world / 'other'}" in dagster_home_problem(os.environ)
 
 
-def test_the_same_folder_by_another_path_is_the_same_root(deployment, monkeypatch, tmp_path):
-    (tmp_path / "link").symlink_to(tmp_path / "root")
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "link"))
+def test_the_same_folder_by_another_path_is_the_same_root(deployment, monkeypatch, world):
+    (world / "link").symlink_to(world / "root")
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "link"))
     assert runs_again(deployment)
 
 
-def test_moved_files_keep_their_home_once_it_is_adopted(deployment, monkeypatch, tmp_path, capsys):
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "moved"))
-    with pytest.raises(UsageError, match="holds no fetched day. Move the files there first"):
+def test_moved_files_keep_their_home_once_it_is_adopted(deployment, monkeypatch, world, capsys):
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "moved"))
+    with pytest.raises(UsageError, match="holds no fetched day"):
         adopt_dagster_home(os.environ)
-    shutil.move(tmp_path / "root", tmp_path / "moved")
+    shutil.move(world / "root", world / "moved")
     assert not run_doctor()
-    assert f"FAIL  DAGSTER_HOME {tmp_path / 'home'} shows the days of" in capsys.readouterr().out
+    assert f"FAIL  DAGSTER_HOME {world / 'home'} shows the days of" in capsys.readouterr().out
     assert run_doctor(adopts_home=True)
-    assert f"ok    DAGSTER_HOME: {tmp_path / 'home'} is kept for account acme" in capsys.readouterr().out
+    assert f"ok    DAGSTER_HOME: {world / 'home'} is kept for account acme" in capsys.readouterr().out
     assert run_doctor()
-    deployment.root = tmp_path / "moved"
+    deployment.root = world / "moved"
     assert runs_again(deployment)
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "root"))
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "root"))
     assert dagster_home_problem(os.environ) is not None
 
 
-def test_another_accounts_files_are_not_adopted(deployment, monkeypatch, tmp_path):
-    shutil.copytree(tmp_path / "root", tmp_path / "moved")
-    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "moved"))
+def test_another_accounts_files_are_not_adopted(deployment, monkeypatch, world):
+    shutil.copytree(world / "root", world / "moved")
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(world / "moved"))
     monkeypatch.setenv("ZENDESK_SUBDOMAIN", "globex")
     with pytest.raises(UsageError, match="that was made otherwise"):
         adopt_dagster_home(os.environ)
@@ -194,16 +223,16 @@ def test_a_home_that_dagster_cannot_open_is_named_without_its_contents(tmp_path)
     assert "secret-7" not in str(caught.value)
 
 
-def test_accounts_of_one_location_share_a_home_and_have_a_stamp_each(deployment, tmp_path):
+def test_accounts_of_one_location_share_a_home_and_have_a_stamp_each(deployment, world):
     """Their asset keys differ; what one of them shows is no day of the other."""
-    other = account_scope("globex", lambda: {"ZENDESK_SUBDOMAIN": "globex", "TICKET_EVENTS_ROOT": str(tmp_path / "globex")})
+    other = account_scope("globex", lambda: {"ZENDESK_SUBDOMAIN": "globex", "TICKET_EVENTS_ROOT": str(world / "globex")})
     sensor = REPOSITORY.get_sensor_def("new_event_partitions_sensor").name
     from ticket_events_pipeline.defs.definitions import account_definitions
 
     repository = account_definitions(other).get_repository_def()
     context = dg.build_sensor_context(instance=deployment.instance, repository_def=repository)
     result = repository.get_sensor_def(f"globex_{sensor}")(context)
-    assert result.skip_reason.skip_message == f"No day has landed below {tmp_path / 'globex'}."
+    assert result.skip_reason.skip_message == f"No day has landed below {world / 'globex'}."
     assert SCOPE.named(sensor) == sensor
     assert runs_again(deployment)
 

@@ -148,7 +148,7 @@ def test_reading_only_the_new_day_leaves_the_event_on_two_days_and_both_are_red(
     for asked, other in ((new, old), (old, new)):
         findings = case.red(asked)
         assert list(findings) == [asked]
-        assert f"1 events (id {number}) are stored on {other} as well." in findings[asked]
+        assert f"1 event (id {number}) is stored on {other} as well." in findings[asked]
     assert list(case.red()) == sorted([old, new])
     first, last = sorted([old, new])
     assert (
@@ -169,7 +169,7 @@ def test_reading_only_the_old_day_leaves_the_event_on_no_day_and_that_is_red(cas
     assert number not in case.stored()
     findings = case.red()
     assert list(findings) == [old] == list(case.red(old))
-    assert f"1 events (id {number}) that it held before were missing when it was read again" in findings[old]
+    assert f"1 event (id {number}) that it held before was missing when it was read again" in findings[old]
     case.read(old)
     assert list(case.red()) == [old], "another reading of the same day doesn't find it either"
     case.obey(findings[old])
@@ -228,7 +228,7 @@ def test_a_withdrawn_event_is_red_until_the_days_around_were_read_and_then_a_not
     case.obey(findings[day])
     assert case.red() == {}
     (note,) = case.notes(day)
-    assert note.startswith("1 events (id 91) that it held before are gone at Zendesk, or lie more than 7 days away")
+    assert note.startswith("1 event (id 91) that it held before is gone at Zendesk, or more than 7 days away")
     case.read(case.days[7], case.days[9])
     assert case.red() == {}, "later readings don't report it again"
     assert case.is_exact()
@@ -287,7 +287,7 @@ def test_an_audit_and_a_metric_event_of_one_id_move_independently(tmp_path, serv
     case.read(days[5])
     findings = case.red()
     assert list(findings) == [days[4], days[5]]
-    assert "1 events (id 51)" in findings[days[5]]
+    assert "1 event (id 51)" in findings[days[5]]
     case.obey(findings[days[5]])
     assert case.red() == {}
     assert [stored_ids(tmp_path, EVENTS, day).count(51) for day in days[4:6]] == [0, 2]

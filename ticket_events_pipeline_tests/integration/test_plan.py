@@ -80,7 +80,7 @@ def test_a_range_that_is_stored_whole_has_an_exact_number_of_rows(tmp_path: Path
     """An open day has none."""
     with SandboxServer(account(march(30, 31), 10), clock=Moment(NOW)) as server:
         fetch(server, tmp_path, METRIC, "2026-03-30", "2026-03-31", clock=Moment(NOW))
-        assert planned(tmp_path, march(30, 30)).rows == RowsEstimate(10, "as stored on all 1 days")
+        assert planned(tmp_path, march(30, 30)).rows == RowsEstimate(10, "as stored on the day")
         with client_at(server.base_url, clock=Moment(NOW)) as client:
             both = planned(tmp_path, march(30, 31), source=lambda: client)
     assert both.stored.open == march(31, 31)

@@ -145,7 +145,7 @@ def test_an_event_on_two_days_is_named_with_both(root):
     found = named(root, METRIC, WEEK)
     assert list(found) == [DAY, other]
     for day, elsewhere in ((DAY, other), (other, DAY)):
-        assert f"1 events (id {moved['id']}) are stored on {elsewhere} as well" in found[day]
+        assert f"1 event (id {moved['id']}) is stored on {elsewhere} as well" in found[day]
         assert f"--select {METRIC} --partition-range {DAY}...{other}`" in found[day]
 
 
@@ -220,8 +220,8 @@ def test_rejected_rows_are_counted_and_reported_when_they_are_gone(tmp_path):
         fetch(server, tmp_path, METRIC, str(DAY.plus(1)), str(DAY.plus(1)), clock=clock)
     (day,) = verified(tmp_path, METRIC, [DAY])
     assert day.is_whole
-    assert day.notes == (f"its fetch rejected 1 rows, see {tmp_path}/_rejected/{METRIC}",)
+    assert day.notes == (f"its fetch rejected 1 row, see {tmp_path}/_rejected/{METRIC}",)
     assert rejected_row_count(FolderStore(tmp_path), METRIC, [DAY, DAY.plus(1), DAY.plus(2)]) == 1
     for path in (tmp_path / "_rejected" / METRIC).iterdir():
         path.unlink()
-    assert "rejected 1 rows, which are gone" in named(tmp_path, METRIC, [DAY])[DAY]
+    assert "rejected 1 row, which is gone" in named(tmp_path, METRIC, [DAY])[DAY]

@@ -77,7 +77,7 @@ def test_a_moved_event_is_named_and_stored_once_after_the_printed_command(place,
         list(fetching(server, place.root, METRIC, DAYS[2:], clock=Moment(DAYS[-1].end + 90_000), account=HERE))
         ended = place.ticket_events("verify", "2026-03-04", "2026-03-04")
         assert ended.code == 1
-        assert "1 events (id 1) are stored on 2026-03-03 as well." in ended.output
+        assert "1 event (id 1) is stored on 2026-03-03 as well." in ended.output
         (command,) = set(re.findall(r"`(dagster [^`]+)`", ended.output))
         place.variables.update(ZENDESK_BASE_URL=server.base_url, ZENDESK_OAUTH_TOKEN="sandbox")
         ran = place.run(*shlex.split(command))
@@ -107,7 +107,7 @@ def test_a_stated_sample_is_compared_with_the_api_and_late_events_are_named(plac
     account.deliver(METRIC, [{**metric_event(99), "time": "2026-03-03T05:00:01Z"}])
     ended = place.ticket_events("verify", "2026-03-02", "2026-03-04", "--against-api", "--sample", "100")
     assert ended.code == 1
-    assert "2026-03-03: The API has 1 events that the file hasn't" in ended.output
+    assert "2026-03-03: The API has 1 event that the file hasn't" in ended.output
     assert "(ids 99). Materialize ticket_metric_events of 2026-03-03 again." in ended.output
 
 

@@ -160,7 +160,7 @@ def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, cache: S
         observation = cache.observe(instance, store)  # again: a run may have ended in between
     if observation.comparison.stored.files:
         claim_dagster_home(instance, scope)
-    tick = _Tick(instance, scope, store, cache.log, observation, busy)
+    tick = _Tick(instance, scope, store, observation, busy)
     requests, report = tick.requests()
     events = tick.record(cache.unreadable)
     unrecorded = len(tick.to_be_recorded) - len(events)
@@ -175,7 +175,7 @@ class _Tick:
     """What follows from an observation.
 
     Attributes:
-        instance, scope, store, log: of the sensor.
+        instance, scope, store: of the sensor.
         observation: the compared files.
         busy: days that a run or backfill in progress covers, each with its name.
     """
@@ -183,7 +183,6 @@ class _Tick:
     instance: dg.DagsterInstance
     scope: AccountScope
     store: Store
-    log: EventLog
     observation: Observation
     busy: Mapping[Day, str]
 
@@ -228,10 +227,7 @@ class _Tick:
         return unusable_reason(days, first=self.scope.first_day, last=self.scope.day_containing(wall_clock()))
 
     def _settled(self, stale: StaleRange) -> str:
-        day = stale.days[0]
-        read = self.store.url(partition_path(SUMMARY, day))
-        record = self.log.record_now(self.instance, SUMMARY, day) or {}
-        return settled_reason(stale.reason, read=read, written=record.get("dagster/uri", read))
+        return settled_reason(stale.reason, read=self.store.url(partition_path(SUMMARY, stale.days[0])))
 
     @property
     def to_be_recorded(self) -> list[AssetDay]:

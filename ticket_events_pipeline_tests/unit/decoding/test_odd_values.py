@@ -343,9 +343,7 @@ def test_a_rejected_row_on_two_pages_is_stored_once(tmp_path, stream):
     (path,) = store.paths("_rejected")
     assert [json.loads(line)["row"] for line in (tmp_path / path).read_text().splitlines()] == [lost]
     assert read_raw_footer(store, stream, DAY).rejected == 1
-    assert [line for line in made.log if " rejected, see " in line] == [
-        f"{stream}: 1 rows were rejected, see {tmp_path}/{path}"
-    ]
+    assert [line for line in made.log if " rejected, see " in line] == [f"{stream}: 1 row was rejected, see {tmp_path}/{path}"]
 
 
 def test_rejected_rows_are_deduped_by_their_whole_content_across_pages(tmp_path):

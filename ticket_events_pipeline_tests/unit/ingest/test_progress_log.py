@@ -95,4 +95,4 @@ def test_late_rows_are_logged_at_once() -> None:
     """The message states when they will be stored."""
     run = Run()
     run.page(middle(0.1), late=7)
-    assert run.log[1].startswith("ticket_events: 7 rows belong to days that this fetch has written already")
+    assert run.log[1].startswith("ticket_events: 7 rows of days that this fetch has written already")

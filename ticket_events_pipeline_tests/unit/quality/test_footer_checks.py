@@ -92,8 +92,8 @@ def with_a_page_over_it(root, times):
 
 def test_the_first_second_belongs_to_the_day_and_the_next_midnight_does_not(tmp_path):
     assert with_a_page_over_it(tmp_path, [START, END - 1]) == {}
-    assert "1 rows lie outside the day, for example id 2." in with_a_page_over_it(tmp_path, [START, END])[DAY]
-    assert "1 rows lie outside the day, for example id 1." in with_a_page_over_it(tmp_path, [START - 1, END - 1])[DAY]
+    assert "1 row lies outside the day, for example id 2." in with_a_page_over_it(tmp_path, [START, END])[DAY]
+    assert "1 row lies outside the day, for example id 1." in with_a_page_over_it(tmp_path, [START - 1, END - 1])[DAY]
 
 
 @pytest.mark.parametrize("disordered", [500, ROWS_PER_BATCH])
@@ -102,4 +102,4 @@ def test_the_rows_of_a_large_day_are_in_order_across_batches(tmp_path, disordere
     times = [START + number for number in range(2 * ROWS_PER_BATCH)]
     assert with_a_page_over_it(tmp_path, times) == {}
     times[disordered] = times[disordered - 1] - 1
-    assert "1 rows are not in the order of time and id." in with_a_page_over_it(tmp_path, times)[DAY]
+    assert "1 row is not in the order of time and id." in with_a_page_over_it(tmp_path, times)[DAY]
