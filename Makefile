@@ -4,15 +4,47 @@ BIN := .venv/bin
 PORT ?= 3000
 ROUNDS ?= 5
 ONLY ?=
-export DAGSTER_HOME := $(CURDIR)/.dagster_home
+
+# Dagster's records of the sandbox lie apart from those of an account: a day of one is not a day of the other.
+ACCOUNT_HOME := $(CURDIR)/.dagster_home
+SANDBOX_HOME := $(CURDIR)/.dagster_home/sandbox
+DAGSTER_YAML := ticket_events_pipeline/cli/templates/dagster.yaml
+
+# As Dagster reads it: a line of .env overrides the environment.
+DOTENV_SANDBOX := $(shell sed -n 's/^[[:space:]]*\(export[[:space:]]*\)\{0,1\}ZENDESK_SANDBOX[[:space:]]*=[[:space:]]*["'\'']\{0,1\}\([A-Za-z0-9]*\).*/=\2/p' .env 2>/dev/null | tail -n 1)
+IS_SANDBOX := $(filter 1 true True TRUE yes Yes YES on On ON,$(if $(DOTENV_SANDBOX),$(patsubst =%,%,$(DOTENV_SANDBOX)),$(ZENDESK_SANDBOX)))
+
+# A dagster.yaml that is there already is the user's.
+define make_home
+mkdir -p -m 700 "$(ACCOUNT_HOME)" "$$DAGSTER_HOME"; \
+if [ ! -e "$$DAGSTER_HOME/dagster.yaml" ]; then cp $(DAGSTER_YAML) "$$DAGSTER_HOME/dagster.yaml"; \
+elif ! cmp -s $(DAGSTER_YAML) "$$DAGSTER_HOME/dagster.yaml"; then \
+  echo "note: $$DAGSTER_HOME/dagster.yaml is kept; it differs from the shipped $(DAGSTER_YAML). Compare them with diff." >&2; \
+fi
+endef
+
+# Held by the process that takes the shell's place, for as long as it lives; where there is no flock (macOS), only the port tells.
+define refuse_second_dev
+if $(BIN)/python -c 'import socket, sys; sys.exit(socket.socket().connect_ex(("127.0.0.1", $(PORT))))'; then \
+  echo "Port $(PORT) is in use: by another make dev? Open http://127.0.0.1:$(PORT), or choose another port: PORT=3001 make dev" >&2; exit 1; \
+fi; \
+exec 9> "$$DAGSTER_HOME/dev.lock"; \
+if command -v flock > /dev/null && ! flock --nonblock 9; then \
+  echo "Another make dev is running with $$DAGSTER_HOME. Use that one, or end it first." >&2; exit 1; \
+fi
+endef
 
 .PHONY: bench demo dev docs test test-unit test-slow lint clean
 
-demo: .venv/.installed .dagster_home/dagster.yaml
+demo: export DAGSTER_HOME := $(SANDBOX_HOME)
+demo: .venv/.installed
+	@$(make_home)
 	$(BIN)/ticket-events demo
 
-dev: .venv/.installed .dagster_home/dagster.yaml
-	$(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
+dev: export DAGSTER_HOME := $(if $(IS_SANDBOX),$(SANDBOX_HOME),$(ACCOUNT_HOME))
+dev: .venv/.installed
+	@$(make_home)
+	@$(refuse_second_dev); exec $(BIN)/dg dev --workspace workspace.yaml --port $(PORT)
 
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal -q
@@ -48,7 +80,3 @@ clean:
 .venv/.installed-dev: .venv/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
-
-.dagster_home/dagster.yaml: dagster.yaml
-	mkdir -p -m 700 $(@D)
-	cp $< $@

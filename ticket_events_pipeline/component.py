@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field
 from ticket_events_pipeline.alerts.settings import WEBHOOK
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
+from ticket_events_pipeline.settings import DEFAULT_START_DATE
 
 
 def _variable_name(text: str) -> str:
@@ -110,7 +111,9 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         None, description="Folder or object store of the files. Default: a folder of the account's name in TICKET_EVENTS_ROOT."
     )
     timezone: str = Field("UTC", description="IANA zone of the partition days.")
-    start_date: str = Field("2025-01-01", description="The first partition, YYYY-MM-DD.")
+    start_date: str | None = Field(
+        None, description=f"The first partition, YYYY-MM-DD. Default: {DEFAULT_START_DATE}; for the sandbox, 30 days ago."
+    )
     requests_per_minute: int | None = Field(None, description="The account's export quota; default 10.")
     timeout_seconds: int | None = Field(None, description="Read timeout of one request; default 60.")
     include_comments: bool | None = Field(None, description="Store what people wrote; default no.")

@@ -32,6 +32,10 @@ class ForeignRootError(UsageError):
     """The root holds files of another account, timezone, sideload or support type scope."""
 
 
+class ForeignHomeError(UsageError):
+    """The DAGSTER_HOME shows the days of another account or root."""
+
+
 class DayNotFetchedError(UsageError):
     """The raw events of a day to summarise have not been fetched."""
 

@@ -5,14 +5,17 @@ A root is logged and shown, so it holds no credential: an object store is reache
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AZURE_CONTAINER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?")
 _SEGMENT = re.compile(r"[A-Za-z0-9._=+@-]+")
+_DAY_FOLDER = re.compile(r"date=[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,15 @@ def parse_root(text: str) -> str:
 def sandbox_root(root: str) -> str:
     """Where the sandbox writes: below the root, apart from an account's files."""
     return f"{root}/sandbox" if is_object_store(root) else os.path.join(root, "sandbox")
+
+
+def oldest_day_folder(folder: str) -> dt.date | None:
+    """The oldest `date=YYYY-MM-DD` in a folder on this machine; None if there is none, or no such folder."""
+    with suppress(OSError):
+        names = (name.removeprefix("date=") for name in os.listdir(folder) if _DAY_FOLDER.fullmatch(name))
+        with suppress(ValueError):
+            return min(map(dt.date.fromisoformat, names), default=None)
+    return None
 
 
 def _known_schemes() -> str:

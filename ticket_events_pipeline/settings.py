@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
@@ -25,15 +27,21 @@ from ticket_events_pipeline.credentials import (
     parse_support_type_scope,
     split_url,
 )
-from ticket_events_pipeline.day import Day, zone
+from ticket_events_pipeline.day import Day, wall_clock, zone
 from ticket_events_pipeline.errors import SettingsError, UsageError
-from ticket_events_pipeline.root import parse_root, sandbox_root
+from ticket_events_pipeline.root import is_object_store, oldest_day_folder, parse_root, sandbox_root
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
-_FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _FIRST_START_DATE, _LAST_START_DATE = dt.date(1970, 1, 2), dt.date(2199, 12, 31)  # epoch seconds ≥ 0 in every zone
 
 _LINKABLE = re.compile(r"[A-Za-z0-9:/.\-_~%\[\]]+")  # it is put between the brackets of a message's link
+
+DEFAULT_START_DATE = "2025-01-01"
+"""The first partition of an account."""
+
+SANDBOX_DAYS = 30
+"""Days of the simulated account that are partitions from the beginning: those that the demo makes."""
 
 DEFAULT_GOAL_PERCENT = 95.0
 """What people set themselves most often, where Zendesk knows no goal."""
@@ -274,9 +282,9 @@ def _whole_number(text: str) -> int:
 
 
 def _flag(text: str) -> bool:
-    if text.lower() not in _FLAGS:
+    if text.lower() not in _ON + _OFF:
         raise ValueError(f"{text!r} is neither 1 nor 0")
-    return _FLAGS[text.lower()]
+    return text.lower() in _ON
 
 
 def _percent(text: str) -> float:
@@ -307,8 +315,24 @@ def _start_date(text: str) -> dt.date:
 
 
 def _partitions(reader: VariableReader) -> PartitionSettings:
-    start_date = reader.parsed("TICKET_EVENTS_START_DATE", "2025-01-01", parse=_start_date)
-    return PartitionSettings(start_date, reader.parsed("TICKET_EVENTS_TIMEZONE", "UTC", parse=lambda text: zone(text).key))
+    timezone = reader.parsed("TICKET_EVENTS_TIMEZONE", "UTC", parse=lambda text: zone(text).key)
+    default = DEFAULT_START_DATE
+    if not reader.text("TICKET_EVENTS_START_DATE") and reader.text("ZENDESK_SANDBOX").lower() in _ON:
+        default = _sandbox_start_date(reader, timezone)
+    return PartitionSettings(reader.parsed("TICKET_EVENTS_START_DATE", default, parse=_start_date), timezone)
+
+
+def _sandbox_start_date(reader: VariableReader, timezone: str) -> str:
+    """The first of the last SANDBOX_DAYS days, or the oldest stored day if that is earlier: stored days stay partitions.
+
+    An object store isn't listed, since definitions load without a network: there, it is always the former.
+    """
+    first = Day.containing(wall_clock(), timezone).plus(1 - SANDBOX_DAYS).date
+    stored: dt.date | None = None
+    with suppress(ValueError):  # reported by whoever needs the root
+        root = sandbox_root(parse_root(reader.text("TICKET_EVENTS_ROOT") or "data"))
+        stored = None if is_object_store(root) else oldest_day_folder(os.path.join(root, "ticket_metric_events"))
+    return str(first if stored is None else min(first, stored))
 
 
 def _tickets_url(subdomain: str | None, base_url: str) -> str | None:

@@ -128,6 +128,11 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{ending}"
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """`counted(1, "row is", "rows are")` → `1 row is`; 1234 → `1,234 rows are`."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def rate_text(share: float) -> str:
     """0.9167 → `91.7%`. Never 100% or 0% unless it is exactly that."""
     text = f"{share:.1%}"

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from rich.console import Console
@@ -13,15 +19,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ticket_events_pipeline.cli.breach_table import print_breaches
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.errors import TicketEventsError, UsageError
+from ticket_events_pipeline.errors import ForeignHomeError, TicketEventsError, UsageError
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.files import report_path
+from ticket_events_pipeline.settings import SANDBOX_DAYS
 from ticket_events_pipeline.sla.footer_cache import SLA_TABLES
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS
 
-DEMO_DAYS = 30
+if TYPE_CHECKING:
+    from ticket_events_pipeline.defs.scope import AccountScope
+
+SANDBOX_HOME = Path(".dagster_home", "sandbox")
+"""In the working folder, as in the Makefile."""
+
+PLACE = ("TICKET_EVENTS_ROOT", "TICKET_EVENTS_TIMEZONE", "TICKET_EVENTS_START_DATE")
+"""Variables that the UI needs as the demo had them, to show the same days."""
 
 
 def run_demo() -> None:
@@ -30,6 +44,7 @@ def run_demo() -> None:
     Raises:
         TicketEventsError: a run failed; its log says why.
     """
+    names_account = any(os.environ.get(name, "").strip() for name in ("ZENDESK_SUBDOMAIN", "ZENDESK_BASE_URL"))
     _use_the_sandbox()
     # Not before: the definitions read the environment when they load.
     from ticket_events_pipeline.definitions import SCOPE, defs
@@ -38,7 +53,7 @@ def run_demo() -> None:
 
     store = pipeline_of(os.environ).store
     today = SCOPE.day_containing(wall_clock())
-    first = max(today.plus(1 - DEMO_DAYS), SCOPE.first_day)
+    first = max(today.plus(1 - SANDBOX_DAYS), SCOPE.first_day)
     if first >= today:  # yesterday's breaches are what there is to show
         raise UsageError(
             f"TICKET_EVENTS_START_DATE: {SCOPE.first_day} leaves no closed day to show; unset it, or set an earlier one."
@@ -46,7 +61,8 @@ def run_demo() -> None:
     days = days_between(first, today)
     console = Console()
     console.print(f"A simulated Zendesk account, {first} to {today}, through Dagster into {store.location}", soft_wrap=True)
-    with _instance() as instance, _progress(console, total=(len(STREAMS) + len(SLA_TABLES) + 1) * len(days)) as made:
+    home = _demo_home(SCOPE, names_account=names_account)
+    with _opened(home) as instance, _progress(console, total=(len(STREAMS) + len(SLA_TABLES) + 1) * len(days)) as made:
         for name in (FETCH, SUMMARIZE):
             _run(defs.resolve_job_def(name), instance, range_tags(first, today), made)
     _show_breaches(console, store, today.plus(-1))
@@ -54,7 +70,8 @@ def run_demo() -> None:
     console.print(f"\nThe files: {store.location}/<asset>/date=YYYY-MM-DD/<asset>.parquet", soft_wrap=True)
     report = store.url(report_path(today.plus(-1)))
     console.print(f"Yesterday's report, to open in a browser: [bold]{report}[/bold]", soft_wrap=True)
-    console.print("Next: [bold]ZENDESK_SANDBOX=1 make dev[/bold] opens the same in the Dagster UI.", soft_wrap=True)
+    console.print("To open the same in the Dagster UI:", soft_wrap=True)
+    console.print(f"  {_ui_command(home)}", style="bold", markup=False, highlight=False, soft_wrap=True)
 
 
 def _use_the_sandbox() -> None:
@@ -64,14 +81,57 @@ def _use_the_sandbox() -> None:
     os.environ["ZENDESK_SANDBOX"] = "1"
 
 
-def _instance() -> dg.DagsterInstance:
-    """The deployment's instance, so that its UI shows the demo's runs; without DAGSTER_HOME one that is gone afterwards."""
-    if not os.environ.get("DAGSTER_HOME"):
-        return dg.DagsterInstance.ephemeral()
+def _demo_home(scope: AccountScope, *, names_account: bool) -> Path:
+    """DAGSTER_HOME if it is the sandbox's, or nobody's yet; otherwise a home of the sandbox's own in the working folder.
+
+    Args:
+        scope: the sandbox's.
+        names_account: whether the variables named an account before the demo, whose home an empty one would be.
+    """
+    from ticket_events_pipeline.defs.dagster_home import is_in_use, refuse_foreign_home
+
+    given = os.environ.get("DAGSTER_HOME", "").strip()
+    if given:
+        with _opened(Path(given)) as instance, suppress(ForeignHomeError):
+            refuse_foreign_home(instance, scope)
+            if is_in_use(instance, scope) or not names_account:
+                return Path(given)
+    own = SANDBOX_HOME.absolute()
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = own / "dagster.yaml"
+    if not config.exists():
+        config.write_bytes((files("ticket_events_pipeline.cli") / "templates" / "dagster.yaml").read_bytes())
+    return own
+
+
+def _opened(home: Path) -> dg.DagsterInstance:
+    """The instance whose UI shows the demo's runs."""
+    os.environ["DAGSTER_HOME"] = str(home)
     try:
         return dg.DagsterInstance.get()
     except dg.DagsterInvariantViolationError as error:
         raise UsageError(f"{error}. Make that folder, or unset DAGSTER_HOME.") from error
+
+
+def _ui_command(home: Path) -> str:
+    """The command that opens the UI on the demo's days, as it is typed in the working folder."""
+    place = {name: value for name in PLACE if (value := os.environ.get(name, "").strip())}
+    variables = {"ZENDESK_SANDBOX": "1", **place}
+    if home == SANDBOX_HOME.absolute() and _is_checkout():
+        command = "make dev"
+    else:
+        variables["DAGSTER_HOME"] = str(home.absolute())
+        beside = Path(sys.executable).with_name("dg")
+        is_on_path = (found := shutil.which("dg")) is not None and beside.exists() and Path(found).samefile(beside)
+        command = f"{'dg' if is_on_path else shlex.quote(str(beside))} dev -m ticket_events_pipeline.definitions"
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), command])
+
+
+def _is_checkout() -> bool:
+    """Whether the working folder has the Makefile of this project."""
+    with suppress(OSError):
+        return "ticket-events demo" in Path("Makefile").read_text()
+    return False
 
 
 def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], made: Callable[[], None]) -> None:

@@ -19,8 +19,11 @@ from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.token_end import TokenEnd
 
 
-def run_doctor() -> bool:
-    """Check the variables, then the root, then the credentials with one request; whether all is well."""
+def run_doctor(*, adopts_home: bool = False) -> bool:
+    """Check the variables, then the root and DAGSTER_HOME, then the credentials with one request; whether all is well.
+
+    With `adopts_home`, the DAGSTER_HOME is kept for the root that is set now, after its files were moved there.
+    """
     pipeline = pipeline_of(os.environ, log=click.echo)
     try:
         settings = pipeline.settings
@@ -34,7 +37,8 @@ def run_doctor() -> bool:
     for sentence in _old_dagster_yaml():
         _note(sentence)
     root_works = _checked(lambda: _check_root(pipeline))
-    return _checked(lambda: _check_credentials(pipeline)) and root_works
+    home_works = _check_home(adopts=adopts_home)
+    return _checked(lambda: _check_credentials(pipeline)) and root_works and home_works
 
 
 def _old_dagster_yaml() -> list[str]:
@@ -51,6 +55,26 @@ def _check_root(pipeline: Pipeline) -> str:
     for sentence in old_files(store, pipeline.settings.timezone):
         _note(sentence)
     return f"root: {store.location} can be written"
+
+
+def _check_home(*, adopts: bool) -> bool:
+    """Whether the DAGSTER_HOME, if one is set, shows the days of this account and root."""
+    if not os.environ.get("DAGSTER_HOME") and not adopts:
+        return True
+    # Dagster, which no other check needs.
+    from ticket_events_pipeline.defs.dagster_home import adopt_dagster_home, dagster_home_problem
+
+    try:
+        problem = None
+        if adopts:
+            _ok(adopt_dagster_home(os.environ))
+        else:
+            problem = dagster_home_problem(os.environ)
+    except TicketEventsError as error:
+        problem = str(error)
+    if problem:
+        _failed(problem)
+    return problem is None
 
 
 def _check_credentials(pipeline: Pipeline) -> str:

@@ -98,11 +98,14 @@ def demo() -> None:
 
 
 @commands.command()
-def doctor() -> None:
-    """Check the variables, the credentials (with one request) and the root; say what to fix."""
+@click.option(
+    "--adopt-dagster-home", "adopts_home", is_flag=True, help="The files were moved to this root: keep the DAGSTER_HOME for it."
+)
+def doctor(adopts_home: bool) -> None:
+    """Check the variables, the credentials (with one request), the root and DAGSTER_HOME; say what to fix."""
     from ticket_events_pipeline.cli.doctor import run_doctor
 
-    if not run_doctor():
+    if not run_doctor(adopts_home=adopts_home):
         sys.exit(FAILED)
 
 

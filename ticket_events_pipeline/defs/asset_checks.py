@@ -27,7 +27,7 @@ from ticket_events_pipeline.quality.traffic import slas_are_applied, volume_is_u
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import SLA_STREAMS, STREAMS
-from ticket_events_pipeline.text import markdown_code
+from ticket_events_pipeline.text import counted, markdown_code, plural
 
 WHOLE, APPLIED, USUAL = "days_are_whole", "slas_are_applied", "volume_is_usual"
 PLACED, TYPES, KNOWN = "rows_are_placed", "field_types_are_kept", "nothing_is_unknown"
@@ -177,7 +177,7 @@ def _rejected_rows_result(store: Store, stream: str, days: list[Day]) -> dg.Asse
         check_name=PLACED,
         passed=not count,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{count} rows have no id or no readable time. They are kept with the reasons below {url}."
+        description=f"{counted(count, 'row has', 'rows have')} no id or no readable time. Kept with the reasons below {url}."
         if count
         else "No row was rejected.",
         metadata={"rejected": count, "folder": dg.MetadataValue.path(url)},
@@ -191,7 +191,7 @@ def _drift_result(check_name: str, oddities: list[Oddity]) -> dg.AssetCheckResul
         advice = f"{advice} {UNREADABLE_DELETED}"
     # The names are the account's, and may hold markup.
     lines = [
-        f"{markdown_code(oddity.name)}: {oddity.count} rows, for example id {oddity.example_id} of {oddity.day}"
+        f"{markdown_code(oddity.name)}: {plural(oddity.count, 'row')}, for example id {oddity.example_id} of {oddity.day}"
         for oddity in found
     ]
     return dg.AssetCheckResult(

@@ -29,7 +29,6 @@ KEPT_METADATA = (
     "complete",
     *MADE_FROM_RAW,
     "made_from_previous_clocks",
-    "dagster/uri",
 )
 
 Record = Mapping[str, str]
@@ -110,16 +109,15 @@ class EventLog:
         """Whether the day has any record."""
         return day in self._assets[asset].newest_ids
 
+    def days(self, asset: str) -> Collection[Day]:
+        """The days with any record."""
+        return self._assets[asset].newest_ids.keys()
+
     def record(self, asset: str, day: Day) -> Record | None:
         """The newest record of the day; None if there is none, or it has not been read yet."""
         known = self._assets[asset]
         record_id, record = known.records.get(day, (None, None))
         return record if record_id == known.newest_ids.get(day) else None
-
-    def record_now(self, instance: dg.DagsterInstance, asset: str, day: Day) -> Record | None:
-        """The same, read now if it was not yet."""
-        self._read(instance, asset, [day], time.monotonic() + self._seconds)
-        return self.record(asset, day)
 
     def _find_newest(self, instance: dg.DagsterInstance, position: LogPosition | None, assets: Collection[str]) -> None:
         newest_ids = {asset: self._newest_ids(instance, asset) for asset in assets}

@@ -6,6 +6,8 @@ from typing import cast
 
 import dagster as dg
 
+from ticket_events_pipeline.defs.dagster_home import claim_dagster_home
+from ticket_events_pipeline.defs.recording import expected_failures
 from ticket_events_pipeline.defs.run_process import mark_run
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.pipeline import Pipeline
@@ -26,5 +28,11 @@ def pipeline_resource(scope: AccountScope) -> dg.ResourceDefinition:
 
 
 def pipeline_of_run(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, scope: AccountScope) -> Pipeline:
-    """The account's pipeline, for a step that requires the resource."""
+    """The account's pipeline, for a step that requires the resource; from then on, the DAGSTER_HOME is the account's.
+
+    Raises:
+        dagster.Failure: it shows the days of another account or root.
+    """
+    with expected_failures():
+        claim_dagster_home(context.instance, scope)
     return cast(Pipeline, getattr(context.resources, scope.named(PIPELINE)))

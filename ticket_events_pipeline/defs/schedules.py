@@ -13,6 +13,7 @@ from itertools import takewhile
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
+from ticket_events_pipeline.defs.dagster_home import refuse_foreign_home
 from ticket_events_pipeline.defs.jobs import FETCH
 from ticket_events_pipeline.defs.runs import (
     NOTE_TAG,
@@ -34,7 +35,7 @@ from ticket_events_pipeline.ingest.catch_up import (
     is_stuck,
 )
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline.text import ranges_text
+from ticket_events_pipeline.text import plural, ranges_text
 
 SCHEDULE_TAG = "dagster/schedule_name"
 
@@ -64,6 +65,7 @@ def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
         if today < scope.first_day:
             return dg.SkipReason(f"The first partition, TICKET_EVENTS_START_DATE {scope.first_day}, has not begun yet.")
         try:
+            refuse_foreign_home(context.instance, scope)
             found = catch_up(scope.pipeline().checked().store, today, files)
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
@@ -87,6 +89,7 @@ def daily_restatement(scope: AccountScope) -> dg.ScheduleDefinition:
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:
+            refuse_foreign_home(context.instance, scope)
             restate_days = scope.pipeline().settings.restate_days
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
@@ -187,7 +190,9 @@ def _days_text(days: Iterable[Day]) -> str:
     """Every range of the ascending `days`; of many only the first and last day and the number, so that it fits into a tag."""
     found = day_ranges(days)
     if len(found) > MAX_NAMED_RANGES:
-        return f"{sum(len(days_between(*one_range)) for one_range in found)} days from {found[0][0]} to {found[-1][1]}"
+        return (
+            f"{plural(sum(len(days_between(*one_range)) for one_range in found), 'day')} from {found[0][0]} to {found[-1][1]}"
+        )
     return ranges_text(found)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.day import Day, day_ranges
 from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS
-from ticket_events_pipeline.text import plural
+from ticket_events_pipeline.text import plural, ranges_text
 
 MAX_NAMED = 3
 """Ranges named of each kind; further ones are counted."""
@@ -42,6 +42,7 @@ class TickReport:
         blocked: landed days that can't be made, since a file can't be read or reached, and why.
         recorded: number of files recorded in Dagster's log.
         unrecorded: number of files still to be recorded.
+        unstored: by raw asset, the days that the UI shows as materialized though they are not stored.
     """
 
     root: str
@@ -56,14 +57,15 @@ class TickReport:
     blocked: Sequence[ReportedDays] = ()
     recorded: int = 0
     unrecorded: int = 0
+    unstored: Mapping[str, Sequence[Day]] = field(default_factory=dict)
 
     @property
     def needs_attention(self) -> bool:
         """Whether a user has to act."""
-        return bool(self.given_up or self.settled or self.blocked)
+        return bool(self.given_up or self.settled or self.blocked or self.unstored)
 
     def __str__(self) -> str:
-        return " ".join([*self._comparison(), *self._recording()])
+        return " ".join([*self._comparison(), *_unstored_sentences(self.unstored), *self._recording()])
 
     def _comparison(self) -> list[str]:
         if self.unread:
@@ -95,6 +97,22 @@ class TickReport:
         return [f"{plural(self.recorded, 'file')} missing in Dagster's log {verb} recorded in it.{later}"]
 
 
+def _unstored_sentences(unstored: Mapping[str, Sequence[Day]]) -> list[str]:
+    assets: dict[str, list[str]] = {}
+    for asset, days in unstored.items():
+        assets.setdefault(_first_ranges_text(days), []).append(asset)
+    return [
+        f"Green in the UI, but not stored: {', '.join(names)} of {days}. Backfill these days, not only missing ones."
+        for days, names in assets.items()
+    ]
+
+
+def _first_ranges_text(days: Sequence[Day]) -> str:
+    ranges = day_ranges(days)
+    more = len(ranges) - MAX_NAMED
+    return ranges_text(ranges[:MAX_NAMED]) + (f" and {plural(more, 'more range')}" if more > 0 else "")
+
+
 def given_up_reason(reason: str, attempts: int) -> str:
     """Why no other run is requested over days whose runs have failed; `reason` is why they are stale."""
     return (
@@ -103,18 +121,17 @@ def given_up_reason(reason: str, attempts: int) -> str:
     )
 
 
-def settled_reason(reason: str, *, read: str, written: str) -> str:
+def settled_reason(reason: str, *, read: str) -> str:
     """Why no other run is requested over days whose runs succeed and leave them stale.
 
     Args:
         reason: why they are stale.
         read: the file that the sensor reads for the first day's summary.
-        written: the file that, by the newest record in Dagster's log, a run wrote.
     """
-    text = f"{reason} Runs for it succeed and change nothing, so no other one is requested until a file of these days changes. "
-    if read != written:
-        return text + f"They wrote {written}, and the sensor reads {read}: set TICKET_EVENTS_ROOT alike for both."
-    return text + f"Check whether something removes or replaces {read}, and whether the runs see the same folder."
+    return (
+        f"{reason} Runs for it succeed and change nothing, so no other one is requested until a file of these days changes. "
+        f"Check whether something removes or replaces {read}, and whether the runs see the same folder."
+    )
 
 
 def unusable_reason(days: Sequence[Day], *, first: Day, last: Day) -> str:
@@ -138,7 +155,7 @@ def unusable_reason(days: Sequence[Day], *, first: Day, last: Day) -> str:
 
 
 def _extent(days: Sequence[Day]) -> str:
-    return str(days[0]) if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"
+    return str(days[0]) if len(days) == 1 else f"{plural(len(days), 'day')} from {days[0]} to {days[-1]}"
 
 
 def grouped_by_reason(reasons: Mapping[Day, str]) -> list[ReportedDays]:

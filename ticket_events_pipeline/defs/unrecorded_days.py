@@ -1,4 +1,6 @@
-"""Records stored days that Dagster's log doesn't know, from their files' footers, so that the UI shows them.
+"""Where Dagster's log and the stored files differ: days that are stored and not recorded, and the reverse.
+
+The former are recorded from their files' footers, so that the UI shows them; the latter can only be reported.
 
 A day is recorded if its newest record describes another file than the stored one, and so at most once per file. A tick records
 a limited number of days: each takes the daemon some milliseconds.
@@ -83,6 +85,24 @@ def unrecorded_reports(store: Store, scope: AccountScope, summarised: Collection
         return []
     stored = set(report_days(store, scope.timezone))
     return [(REPORT, day) for day in sorted(stored.intersection(missing))]
+
+
+def unstored_days(stored: StoredFooters, log: EventLog, is_partition: Callable[[Day], bool]) -> dict[str, list[Day]]:
+    """By raw asset, the days that the UI shows as materialized though the root holds no file of them.
+
+    Empty as long as files are unread, since those may be the missing ones.
+    """
+    if stored.unread:
+        return {}
+    found = {
+        stream: sorted(
+            day
+            for day in log.days(stream)
+            if is_partition(day) and day not in stored.footers[stream] and day not in stored.unreadable[stream]
+        )
+        for stream in STREAMS
+    }
+    return {stream: days for stream, days in found.items() if days}
 
 
 def materialisations(scope: AccountScope, store: Store, days: Sequence[AssetDay]) -> list[dg.AssetMaterialization | None]:

@@ -32,7 +32,7 @@ from ticket_events_pipeline.storage.rejected_rows import RejectedRows
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 from ticket_events_pipeline.tables.streams import Stream
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
 from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 from ticket_events_pipeline.zendesk.page import EventPage
 
@@ -230,7 +230,7 @@ class _Fetch:
         if page.count != len(page.rows):
             self._log(
                 f"{self._stream.name}: the page from {utc_text(page.start_time)} (start_time={page.start_time}) says count "
-                f"{page.count:,}, but {len(page.rows):,} rows came."
+                f"{page.count:,}, but {plural(len(page.rows), 'row')} came."
             )
 
     def _add_to_ledgers(self, walked: WalkedPage, rows: pa.Table, days: set[Day]) -> None:

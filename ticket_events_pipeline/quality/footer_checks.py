@@ -194,13 +194,14 @@ def _count_problems(footer: RawFooter) -> Iterator[str]:
     known = footer.rows + footer.duplicates
     if known > delivered:
         yield (
-            f"Its pages delivered {delivered} rows, but {footer.rows} stored and {footer.duplicates} replaced ones are counted."
+            f"Its pages delivered {plural(delivered, 'row')}, but "
+            f"{footer.rows} stored and {footer.duplicates} replaced ones are counted."
         )
     within = sum(page.count for page in pages_within(footer))
     if within > known + footer.rejected:
         yield (
-            f"Its pages delivered at least {within} rows of the day, but only {footer.rows} stored, {footer.duplicates} "
-            f"replaced and {footer.rejected} rejected ones are counted."
+            f"Its pages delivered at least {plural(within, 'row')} of the day, but only {footer.rows} stored, "
+            f"{footer.duplicates} replaced and {footer.rejected} rejected ones are counted."
         )
 
 
@@ -219,7 +220,7 @@ def other_count_text(page: LedgerPage) -> str:
     """Such a page with both numbers."""
     return (
         f"the page from {utc_text(page.start_time)} (start_time={page.start_time}) said count {page.server_count}, but "
-        f"{page.count} rows came"
+        f"{plural(page.count, 'row')} came"
     )
 
 

@@ -72,15 +72,16 @@ def moved_finding(store: Store, footer: RawFooter, *, day: Day, around: list[Day
         return None
     unread = [other for other in around if not _was_read_since(store, footer, other)]
     since = utc_text(footer.missed.since)
+    are, were = ("is", "was") if lost.count == 1 else ("are", "were")
     if not unread:
         return (
-            f"{lost.text} that it held before are gone at Zendesk, or lie more than {NEARBY_DAYS} days away: all stored "
+            f"{lost.text} that it held before {are} gone at Zendesk, or more than {NEARBY_DAYS} days away: all stored "
             f"days around were read since {since}"
         )
     first, last = min(*unread, day), max(*unread, day)
     problem = (
-        f"{lost.text} that it held before were missing when it was read again, at {since}, and are stored on no day within "
-        f"{NEARBY_DAYS} days: they moved to a day that was not read since ({_days_text(unread)}), or are gone at Zendesk."
+        f"{lost.text} that it held before {were} missing when it was read again, at {since}, and {are} stored on no day within "
+        f"{NEARBY_DAYS} days: moved to a day that was not read since ({_days_text(unread)}), or gone at Zendesk."
     )
     return Finding(problem, f"Read these days together with {day}: {one_run_command(asset, first, last)}.")
 
@@ -105,4 +106,4 @@ def _ids_on(store: Store, stream: str, day: Day, *, among: IdsByShape) -> IdsByS
 
 
 def _days_text(days: list[Day]) -> str:
-    return str(days[0]) if len(days) == 1 else f"{len(days)} days from {days[0]} to {days[-1]}"
+    return str(days[0]) if len(days) == 1 else f"{plural(len(days), 'day')} from {days[0]} to {days[-1]}"

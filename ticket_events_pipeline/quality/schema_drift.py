@@ -36,6 +36,7 @@ from ticket_events_pipeline.tables.ticket_metric_events import (
     json_paths,
     metric_shaped,
 )
+from ticket_events_pipeline.text import plural
 
 TYPE_CHANGED, UNKNOWN = "type changed", "unknown"
 
@@ -67,7 +68,7 @@ class Oddity:
     day: Day
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.count} rows, for example id {self.example_id} of {self.day}"
+        return f"{self.name}: {plural(self.count, 'row')}, for example id {self.example_id} of {self.day}"
 
 
 def find_oddities(store: Store, stream: str, days: Iterable[Day]) -> list[Oddity]:

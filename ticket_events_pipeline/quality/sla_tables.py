@@ -24,7 +24,7 @@ from ticket_events_pipeline.storage.partition_file import opened_partition, read
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.registry import TABLES
-from ticket_events_pipeline.text import markdown_code
+from ticket_events_pipeline.text import counted, markdown_code
 
 MAX_UNKNOWN_POLICY_SHARE = 0.05
 """With a larger share of targets without a policy, splits by policy are off by more than anyone should accept."""
@@ -195,8 +195,8 @@ def _imbalances(before: pa.Table, current: pa.Table) -> Iterator[str]:
             terms = [f"+ {flow[name]} {word}" for name, word in INCOMING.items()]
             terms += [f"- {flow[name]} {word}" for name, word in OUTGOING.items()]
             yield (
-                f"{markdown_code(metric)}: {opened} targets were open at the end of the day before {' '.join(terms)} = "
-                f"{expected}, but {flow['active_eod']} are open at the end of the day."
+                f"{markdown_code(metric)}: {counted(opened, 'target was', 'targets were')} open at the end of the day before "
+                f"{' '.join(terms)} = {expected}, but {flow['active_eod']} are open at the end of the day."
             )
 
 

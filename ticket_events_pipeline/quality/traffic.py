@@ -25,6 +25,7 @@ from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footers
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
+from ticket_events_pipeline.text import plural
 
 _T = TypeVar("_T")
 
@@ -102,8 +103,8 @@ def _check_volume(stream: str, day: Day, rows: int, baseline: list[int]) -> Chec
     if not is_far(rows, baseline):
         return CheckedDay(day, figures=figures)
     problem = (
-        f"It holds {rows} rows, but {usual:.0f} are usual on a {calendar.day_name[day.date.weekday()]}: the median of "
-        f"{len(baseline)} weeks with {min(baseline)} to {max(baseline)}."
+        f"It holds {plural(rows, 'row')}, but {usual:.0f} are usual on a {calendar.day_name[day.date.weekday()]}: the median "
+        f"of {plural(len(baseline), 'week')} with {min(baseline)} to {max(baseline)}."
     )
     remedy = (
         f"If neither a holiday nor a change of yours explains it, run `ticket-events verify {day} {day} --against-api`, or "

@@ -17,7 +17,7 @@ from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, Crede
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, OverfullSecondError, TicketEventsError, TransientError
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
 from ticket_events_pipeline.zendesk.answers import Asked, Overtaxed, Retryable, TooLarge, TooRecent, Unreadable
 from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, network_failure, read_body
@@ -240,7 +240,7 @@ class ZendeskClient:
                 return caught_up_page(request, answer)
             except Retryable as failure:
                 if size.reduce(request, failure):
-                    self._log(f"{stream.name}: {failure.reason}; requesting {size.rows} rows a page from now on")
+                    self._log(f"{stream.name}: {failure.reason}; requesting {plural(size.rows, 'row')} a page from now on")
                 raise
 
         what = f"{stream.name} from {utc_text(start_time)}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ticket_events_pipeline.text import plural
 from ticket_events_pipeline.zendesk.headers import QuotaHeader
 
 WINDOW_SECONDS = 60.0
@@ -169,7 +170,7 @@ def _wait_for_bucket(bucket: Bucket, in_flight: int, now: float) -> Wait | None:
     until_reset = bucket.resets_at - now
     if bucket.remaining > 0:
         return Wait(min(POLL_SECONDS, until_reset), "requests in flight may use up what is left of the export quota")
-    return Wait(until_reset, f"the export quota is used up (0 of {bucket.total} requests left)")
+    return Wait(until_reset, f"the export quota is used up (0 of {plural(bucket.total, 'request')} left)")
 
 
 def _wait_for_pace(state: QuotaState, now: float, limit: int) -> Wait | None:
@@ -178,7 +179,7 @@ def _wait_for_pace(state: QuotaState, now: float, limit: int) -> Wait | None:
         _seconds_until_below(state, now, limit=requests, window=window + _MARGIN_SECONDS)
         for window, requests in ((BURST_SECONDS, burst), (WINDOW_SECONDS, limit))
     )
-    return Wait(seconds, f"limited to {limit} requests a minute (ZENDESK_REQUESTS_PER_MINUTE)") if seconds else None
+    return Wait(seconds, f"limited to {plural(limit, 'request')} a minute (ZENDESK_REQUESTS_PER_MINUTE)") if seconds else None
 
 
 def _seconds_until_below(state: QuotaState, now: float, *, limit: int, window: float) -> float:

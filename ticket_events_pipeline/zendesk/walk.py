@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, OverfullSecondError
-from ticket_events_pipeline.text import utc_text
+from ticket_events_pipeline.text import plural, utc_text
 from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage
 
@@ -294,14 +294,14 @@ def _ask_again(page: EventPage, *, new_ids: int) -> Continue | None:
 def _overfull(page: EventPage) -> OverfullSecondError:
     return OverfullSecondError(
         f"{page.stream.name}: the second {utc_text(page.start_time)} (start_time={page.start_time}) holds more events than the "
-        f"server puts on a page: it answers with the same {len(page.rows)} rows for ever (page limit {page.page_limit}, "
-        f"end_time {page.end_time}). Nothing was skipped, and nothing after that second can be read. Ask Zendesk's support to "
-        f"export that second; retrying cannot clear this."
+        f"server puts on a page: it answers with the same {plural(len(page.rows), 'row')} for ever (page limit "
+        f"{page.page_limit}, end_time {page.end_time}). Nothing was skipped, and nothing after that second can be read. Ask "
+        "Zendesk's support to export that second; retrying cannot clear this."
     )
 
 
 def _stalled(page: EventPage, *, times: int) -> DataError:
-    came_back = f"the same {len(page.rows)} rows" if page.rows else "no rows"
+    came_back = f"the same {plural(len(page.rows), 'row')}" if page.rows else "no rows"
     return DataError(
         f"{page.stream.name}: the server says there is more after {utc_text(page.start_time)} (start_time={page.start_time}, "
         f"end_of_stream=false), but answered {times} times with {came_back} and end_time "

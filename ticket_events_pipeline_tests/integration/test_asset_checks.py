@@ -226,7 +226,7 @@ def test_rejected_rows_are_a_warning_with_their_count_and_folder(deployment):
     assert run.success
     passed, severity, description = results(run)[METRIC, PLACED]
     assert (passed, severity) == (False, "WARN")
-    assert description.startswith("1 rows have no id or no readable time.")
+    assert description.startswith("1 row has no id or no readable time.")
     assert f"{deployment.root}/_rejected/{METRIC}" in description
     assert results(run)[METRIC, WHOLE][0]
     assert results(run)[EVENTS, PLACED][0]
@@ -240,7 +240,7 @@ def test_a_field_that_changed_its_type_is_a_warning_with_its_count_and_an_exampl
     found = results(run)
     assert found[EVENTS, TYPES][:2] == (False, "WARN")
     assert found[EVENTS, TYPES][2].splitlines()[2:] == [f"- `via`: 3 rows, for example id 500 of {SECOND}"]
-    assert found[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 rows, for example id 600 of {THIRD}"]
+    assert found[METRIC, TYPES][2].splitlines()[2:] == [f"- `sla`: 1 row, for example id 600 of {THIRD}"]
     assert "takes no part in the SLA tables" not in found[METRIC, TYPES][2]
     assert found[EVENTS, WHOLE][0]
     assert found[EVENTS, KNOWN][0]
@@ -251,7 +251,7 @@ def test_an_event_whose_deleted_cannot_be_read_is_named_with_what_it_means(deplo
     passed, severity, description = results(deployment.run("fetch_ticket_events", FIRST, THIRD))[METRIC, TYPES]
     assert (passed, severity) == (False, "WARN")
     assert "An event whose `deleted` can't be read takes no part in the SLA tables" in description
-    assert description.splitlines()[2:] == [f"- `deleted`: 1 rows, for example id 600 of {THIRD}"]
+    assert description.splitlines()[2:] == [f"- `deleted`: 1 row, for example id 600 of {THIRD}"]
 
 
 def test_unknown_fields_are_a_warning_which_stays_short_if_there_are_many(deployment):
@@ -259,8 +259,8 @@ def test_unknown_fields_are_a_warning_which_stays_short_if_there_are_many(deploy
     found = results(deployment.run("fetch_ticket_events", SECOND))
     assert found[METRIC, KNOWN][:2] == (False, "WARN")
     assert found[METRIC, KNOWN][2].splitlines()[2:] == [
-        f"- `colour`: 1 rows, for example id 600 of {SECOND}",
-        f"- `metric mood_time`: 1 rows, for example id 600 of {SECOND}",
+        f"- `colour`: 1 row, for example id 600 of {SECOND}",
+        f"- `metric mood_time`: 1 row, for example id 600 of {SECOND}",
     ]
     deployment.account.deliver(METRIC, [metric_event(700 + nth, THIRD, **{f"field_{nth}": 1}) for nth in range(50)])
     found = results(deployment.run("fetch_ticket_events", THIRD))

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder with the root and the DAGSTER_HOME of a deployment that has made five days."""
+    """A copy of a folder with the root and the DAGSTER_HOME of a deployment that has made five days; and that folder."""
     world = tmp_path_factory.mktemp("made")
     (world / "home").mkdir()
     with deployed(world / "root", now=LATER, home=world / "home") as running:
@@ -38,12 +38,15 @@ def made(tmp_path_factory):
         running.fetch(DAYS[0], DAYS[-1])
         assert running.settle() == [(DAYS[0], DAYS[-1])]
         assert running.message == ALL_MADE
-    return world
+    return shutil.copytree(world, tmp_path_factory.mktemp("copy") / "world"), world
 
 
 @pytest.fixture
-def world(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "world")
+def world(made):
+    """The folder as it was then, at the same path: its DAGSTER_HOME belongs to the root there."""
+    copy, world = made
+    shutil.rmtree(world)
+    return shutil.copytree(copy, world)
 
 
 @contextmanager
@@ -96,6 +99,12 @@ def is_recorded(deployment, days=DAYS):
     return set(days) <= deployment.recorded(REPORT)
 
 
+def not_stored(day):
+    """The sentence about a day whose raw assets have a record and no file."""
+    assets = "ticket_events, ticket_metric_events"
+    return f"Green in the UI, but not stored: {assets} of {day}. Backfill these days, not only missing ones."
+
+
 def remove(deployment, asset, day):
     shutil.rmtree(deployment.root / asset / f"date={day}")
 
@@ -141,26 +150,17 @@ def test_records_lost_from_the_log_are_written_again_and_nothing_is_made_again(d
     assert figures(deployment) == truth
 
 
-def test_another_root_under_the_same_home_and_back(world):
-    with running(world, root="another root") as other:
-        other.account.deliver("ticket_metric_events", [event(101, f"{DAYS[1]}T10:00:00Z", "breach", ticket_id=1)])
-        other.fetch(DAYS[0], DAYS[2])
-        requested, messages, in_the_end = heal(other)
-        assert requested == [(DAYS[0], DAYS[2])]
-        assert messages[0].startswith(f"{DAYS[0]} to {DAYS[2]}: sla_clocks has not been made. A run is requested.")
-        assert in_the_end == ALL_MADE
-        assert sum(other.table(SUMMARY, DAYS[1])["breaches"].to_pylist()) == 1
-        assert is_recorded(other, DAYS[:3])
-    with running(world) as deployment:
-        truth = figures(deployment)
-        requested, messages, in_the_end = heal(deployment)
-        assert requested == []
-        assert messages[0].startswith(ALL_MADE)
-        assert MISSING in messages[0]
-        assert (messages[1], in_the_end) == (ALL_MADE, ALL_MADE)
-        assert is_recorded(deployment)
-        assert figures(deployment) == truth
-        assert sum(deployment.table(SUMMARY, DAYS[1])["breaches"].to_pylist()) == 0
+def test_after_a_lost_dagster_home_a_fetched_day_costs_one_run(world):
+    """Also while the days before it are not recorded yet: the files decide, not Dagster's log."""
+    day = "2026-03-07"
+    with running(world, home="another home") as deployment:
+        deployment.fetch(DAYS[-1], day)
+        deployment.clock.now += 60
+        assert deployment.settle() == [(day, day)]
+        assert deployment.message.startswith(ALL_MADE)
+        deployment.fetch(day)
+        assert deployment.settle() == []
+        assert deployment.message == ALL_MADE
 
 
 def test_days_that_a_killed_command_line_left_unrecorded_are_summarised_and_recorded(world):
@@ -185,8 +185,9 @@ def test_raw_days_reported_by_hand_have_not_landed(deployment):
             deployment.instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=partition))
     requested, messages, in_the_end = heal(deployment)
     assert requested == []
-    assert messages == [f"{ALL_MADE} 5 files {MISSING} were recorded in it.", ALL_MADE]
-    assert in_the_end == ALL_MADE
+    green = f"{ALL_MADE} {not_stored('2026-03-09')}"
+    assert messages == [f"{green} 5 files {MISSING} were recorded in it.", green]
+    assert in_the_end == green
     assert is_recorded(deployment)
 
 
@@ -199,9 +200,9 @@ def test_when_all_folders_of_a_day_are_deleted_the_ranges_on_both_sides_are_made
     assert messages[0] == (
         f"{DAYS[0]} to {DAYS[1]}: daily_sla_breach_summary has not been made. "
         f"{DAYS[3]} to {DAYS[4]}: sla_clocks was made from another file of sla_clocks of the day before than is stored now. "
-        "A run is requested."
+        f"A run is requested. {not_stored(DAYS[2])}"
     )
-    assert in_the_end == ALL_MADE
+    assert in_the_end == f"{ALL_MADE} {not_stored(DAYS[2])}"
     left = [*DAYS[:2], *DAYS[3:]]
     assert is_recorded(deployment, left)
     assert sum(deployment.table(SUMMARY, DAYS[-1])["active_eod"].to_pylist()) == 4
@@ -279,7 +280,7 @@ def test_days_after_a_gap_are_made_again_when_the_days_before_the_gap_change(dep
     requested, messages, in_the_end = heal(deployment)
     assert requested == [(DAYS[1], DAYS[1]), (DAYS[3], DAYS[4])]
     assert f"{DAYS[3]} to {DAYS[4]}: sla_clocks was made from" in messages[0]
-    assert in_the_end == ALL_MADE
+    assert in_the_end == f"{ALL_MADE} {not_stored(DAYS[2])}"
     healed = figures(deployment, DAYS[3:])
     make_sla_days(deployment.root, Day.parse(DAYS[3]), Day.parse(DAYS[4]))
     assert figures(deployment, DAYS[3:]) == healed
@@ -296,22 +297,20 @@ def test_a_damaged_sla_file_is_made_again(deployment):
     assert figures(deployment) == truth
 
 
-def test_runs_that_write_to_another_root_are_requested_twice_and_not_again(deployment, world):
+def test_runs_with_another_root_fail_and_are_requested_three_times(deployment, world):
     remove(deployment, SUMMARY, DAYS[-1])
     elsewhere = shutil.copytree(world / "root", world / "elsewhere")
     requested = []
-    for _ in range(4):
+    for _ in range(5):
         for request in deployment.tick().run_requests:
             os.environ["TICKET_EVENTS_ROOT"] = str(elsewhere)
             requested.append(deployment.run("summarize_sla_breaches", DAYS[-1], **request.tags).success)
             os.environ["TICKET_EVENTS_ROOT"] = str(deployment.root)
-    assert requested == [True, True]
-    path = f"{SUMMARY}/date={DAYS[-1]}/{SUMMARY}.parquet"
-    assert deployment.message == (
-        f"{DAYS[-1]}: {SUMMARY} has not been made. Runs for it succeed and change nothing, so no other one is requested until "
-        f"a file of these days changes. They wrote {elsewhere / path}, and the sensor reads {deployment.root / path}: set "
-        "TICKET_EVENTS_ROOT alike for both."
+    assert requested == [False] * 3
+    assert deployment.message.startswith(
+        f"{DAYS[-1]}: {SUMMARY} has not been made. 3 runs have failed on it: see their errors."
     )
+    assert not (elsewhere / SUMMARY / f"date={DAYS[-1]}").exists()
     # Another state of the same day starts with no attempts.
     remove(deployment, "sla_targets", DAYS[-1])
     assert deployment.settle() == [(DAYS[-1], DAYS[-1])]

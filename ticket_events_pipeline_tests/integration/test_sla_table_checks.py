@@ -235,7 +235,7 @@ def test_the_balance_is_checked_per_metric_and_names_it(root):
     edit(root, SUMMARY, AFTER, moved)
     found = check(open_targets_add_up, root)[AFTER]
     assert "`brand_new_time`: 0 targets were open at the end of the day before + 0 started" in found
-    assert "`first_reply_time`: 1 targets were open at the end of the day before" in found
+    assert "`first_reply_time`: 1 target was open at the end of the day before" in found
     assert "= 1, but 0 are open at the end of the day." in found
 
 

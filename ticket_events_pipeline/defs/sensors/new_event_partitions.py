@@ -15,6 +15,7 @@ from threading import Lock
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.defs.dagster_home import claim_dagster_home, refuse_foreign_home
 from ticket_events_pipeline.defs.event_log import EventLog, log_position
 from ticket_events_pipeline.defs.jobs import SUMMARIZE
 from ticket_events_pipeline.defs.requested_runs import (
@@ -41,6 +42,7 @@ from ticket_events_pipeline.defs.unrecorded_days import (
     recordable_days,
     unrecorded_days,
     unrecorded_reports,
+    unstored_days,
 )
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.report.files import REPORT
@@ -84,11 +86,13 @@ class Observation:
         comparison: of the files.
         recordable: by table, the days whose files can be recorded.
         unrecorded: the files to be recorded in the log.
+        unstored: by raw asset, the days that the log shows though they are not stored.
     """
 
     comparison: Comparison
     recordable: Mapping[str, list[Day]]
     unrecorded: list[AssetDay]
+    unstored: Mapping[str, list[Day]]
 
 
 class SensorCache:
@@ -123,7 +127,8 @@ class SensorCache:
             missing = unrecorded_days(observation.comparison.stored, recordable, self.log)
             missing += unrecorded_reports(store, self._scope, recordable[SUMMARY], self.log)
             missing = [asset_day for asset_day in missing if asset_day not in self.unreadable]
-            self._observation = Observation(observation.comparison, recordable, missing)
+            unstored = unstored_days(observation.comparison.stored, self.log, self._scope.is_partition)
+            self._observation = Observation(observation.comparison, recordable, missing, unstored)
         return self._observation
 
     def _compare_files(self, store: Store) -> Observation:
@@ -138,24 +143,28 @@ class SensorCache:
             return first <= day <= today
 
         self._today, self.unreadable = today, set()
-        return Observation(compare(stored, is_partition), {**recordable_days(stored, is_partition), REPORT: []}, [])
+        return Observation(compare(stored, is_partition), {**recordable_days(stored, is_partition), REPORT: []}, [], {})
 
 
 def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, cache: SensorCache) -> dg.SensorResult:
     """Compare what every summary was made from with what is stored, request runs where they differ, and update the log."""
     instance, store = context.instance, scope.pipeline().store
+    refuse_foreign_home(instance, scope)
     ended = ended_runs_without_note(instance, scope)  # before the files are compared, so that those are what the runs left
     observation, busy = cache.observe(instance, store), {}
     if not observation.comparison.stored.unread:
         note_what_runs_left(instance, scope, ended, observation.comparison)
-    if observation.comparison.stale or observation.unrecorded:
+    if observation.comparison.stale or observation.unrecorded or observation.unstored:
         keys = [scope.key(asset) for asset in DAILY_ASSETS]
         busy = days_in_progress(instance, repository_of(context), keys, timezone=scope.timezone)
         observation = cache.observe(instance, store)  # again: a run may have ended in between
-    tick = _Tick(instance, scope, store, cache.log, observation, busy)
+    if observation.comparison.stored.files:
+        claim_dagster_home(instance, scope)
+    tick = _Tick(instance, scope, store, observation, busy)
     requests, report = tick.requests()
     events = tick.record(cache.unreadable)
-    report = replace(report, recorded=len(events), unrecorded=len(tick.to_be_recorded) - len(events))
+    unrecorded = len(tick.to_be_recorded) - len(events)
+    report = replace(report, recorded=len(events), unrecorded=unrecorded, unstored=tick.unstored)
     if requests or report.needs_attention:  # the UI shows no reason for a tick that requests runs, but its log
         context.log.log(logging.WARNING if report.needs_attention else logging.INFO, str(report))
     return dg.SensorResult(run_requests=requests, asset_events=events, skip_reason=None if requests else str(report))
@@ -166,7 +175,7 @@ class _Tick:
     """What follows from an observation.
 
     Attributes:
-        instance, scope, store, log: of the sensor.
+        instance, scope, store: of the sensor.
         observation: the compared files.
         busy: days that a run or backfill in progress covers, each with its name.
     """
@@ -174,7 +183,6 @@ class _Tick:
     instance: dg.DagsterInstance
     scope: AccountScope
     store: Store
-    log: EventLog
     observation: Observation
     busy: Mapping[Day, str]
 
@@ -219,15 +227,18 @@ class _Tick:
         return unusable_reason(days, first=self.scope.first_day, last=self.scope.day_containing(wall_clock()))
 
     def _settled(self, stale: StaleRange) -> str:
-        day = stale.days[0]
-        read = self.store.url(partition_path(SUMMARY, day))
-        record = self.log.record_now(self.instance, SUMMARY, day) or {}
-        return settled_reason(stale.reason, read=read, written=record.get("dagster/uri", read))
+        return settled_reason(stale.reason, read=self.store.url(partition_path(SUMMARY, stale.days[0])))
 
     @property
     def to_be_recorded(self) -> list[AssetDay]:
         """Files that are missing in the log; a run in progress records its days itself."""
         return [(asset, day) for asset, day in self.observation.unrecorded if day not in self.busy]
+
+    @property
+    def unstored(self) -> dict[str, list[Day]]:
+        """By raw asset, the recorded days without a file; a run in progress may have stored its days since the comparison."""
+        free = {asset: [day for day in days if day not in self.busy] for asset, days in self.observation.unstored.items()}
+        return {asset: days for asset, days in free.items() if days}
 
     def record(self, unreadable: set[AssetDay]) -> list[dg.AssetMaterialization]:
         """Materialisations of some of them; files that can't be read are added to `unreadable`."""

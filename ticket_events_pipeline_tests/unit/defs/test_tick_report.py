@@ -1,6 +1,6 @@
 """The report of a tick is true for any findings."""
 
-from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.defs.tick_report import (
     ReportedDays,
     TickReport,
@@ -62,11 +62,9 @@ def test_the_first_of_many_ranges_are_named_and_the_rest_is_counted():
 def test_abandoned_and_settled_days_state_what_to_check():
     given_up = TickReport("/data", 25, landed=5, given_up=reported(reason=given_up_reason(MISSING, 3)))
     assert "3 runs have failed on it: see their errors." in str(given_up)
-    apart = settled_reason(MISSING, read="/a/x.parquet", written="/b/x.parquet")
-    assert "They wrote /b/x.parquet, and the sensor reads /a/x.parquet" in apart
-    alike = settled_reason(MISSING, read="/a/x.parquet", written="/a/x.parquet")
-    assert "removes or replaces /a/x.parquet" in alike
-    assert TickReport("/data", 25, settled=reported(reason=alike)).needs_attention
+    settled = settled_reason(MISSING, read="/a/x.parquet")
+    assert "removes or replaces /a/x.parquet" in settled
+    assert TickReport("/data", 25, settled=reported(reason=settled)).needs_attention
 
 
 def test_raw_files_that_cannot_be_summarised_are_mentioned():
@@ -86,3 +84,17 @@ def test_consecutive_days_with_the_same_reason_are_one_entry():
     reasons = {DAY: "x.", DAY.plus(1): "x.", DAY.plus(2): "y.", DAY.plus(4): "y."}
     days = [[DAY, DAY.plus(1)], [DAY.plus(2)], [DAY.plus(4)]]
     assert grouped_by_reason(reasons) == [ReportedDays(*one) for one in zip(days, ["x.", "y.", "y."], strict=True)]
+
+
+def test_days_that_are_recorded_and_not_stored_are_named_and_need_attention():
+    month = days_between(DAY, DAY.plus(29))
+    scattered = [DAY.plus(2 * offset) for offset in range(5)]
+    report = TickReport("/data", 0, unstored={"ticket_events": month, "ticket_metric_events": month})
+    assert str(report) == (
+        "No day has landed below /data. Green in the UI, but not stored: ticket_events, ticket_metric_events of 2026-03-02 to "
+        "2026-03-31. Backfill these days, not only missing ones."
+    )
+    assert report.needs_attention
+    assert "ticket_events of 2026-03-02, 2026-03-04, 2026-03-06 and 2 more ranges. Backfill" in str(
+        TickReport("/data", 4, landed=1, unstored={"ticket_events": scattered})
+    )
