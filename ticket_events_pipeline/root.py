@@ -10,12 +10,13 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AZURE_CONTAINER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?")
 _SEGMENT = re.compile(r"[A-Za-z0-9._=+@-]+")
-_DAY_FOLDER = re.compile(r"date=[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY_FOLDER = re.compile(r"date=([0-9]{4}-[0-9]{2}-[0-9]{2})")
 
 
 @dataclass(frozen=True)
@@ -142,13 +143,14 @@ def sandbox_root(root: str) -> str:
     return f"{root}/sandbox" if is_object_store(root) else os.path.join(root, "sandbox")
 
 
-def oldest_day_folder(folder: str) -> dt.date | None:
-    """The oldest `date=YYYY-MM-DD` in a folder on this machine; None if there is none, or no such folder."""
-    with suppress(OSError):
-        names = (name.removeprefix("date=") for name in os.listdir(folder) if _DAY_FOLDER.fullmatch(name))
+def oldest_day_folder(root: str) -> dt.date | None:
+    """The oldest `<asset>/date=YYYY-MM-DD` in a root on this machine; None if there is none, or no such folder."""
+    found = (_DAY_FOLDER.fullmatch(path.name) for path in Path(root).glob("[!_]*/date=*"))
+    days = []
+    for name in found:
         with suppress(ValueError):
-            return min(map(dt.date.fromisoformat, names), default=None)
-    return None
+            days.append(dt.date.fromisoformat(name[1] if name else ""))
+    return min(days, default=None)
 
 
 def _known_schemes() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -331,7 +330,7 @@ def _sandbox_start_date(reader: VariableReader, timezone: str) -> str:
     stored: dt.date | None = None
     with suppress(ValueError):  # reported by whoever needs the root
         root = sandbox_root(parse_root(reader.text("TICKET_EVENTS_ROOT") or "data"))
-        stored = None if is_object_store(root) else oldest_day_folder(os.path.join(root, "ticket_metric_events"))
+        stored = None if is_object_store(root) else oldest_day_folder(root)
     return str(first if stored is None else min(first, stored))
 
 

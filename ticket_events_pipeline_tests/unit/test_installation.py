@@ -33,6 +33,7 @@ def test_the_program_of_another_installation_is_not_taken_for_this_one(monkeypat
     other.write_text("#!/bin/sh\n")
     other.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     assert program("dg") == shlex.quote(f"{SCRIPTS}/dg")
 
 

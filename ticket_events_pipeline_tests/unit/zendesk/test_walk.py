@@ -181,7 +181,7 @@ def take_often(walk: Walk, given_page: EventPage) -> None:
 
 def test_a_pinned_page_means_an_overfull_second() -> None:
     """A full page of known ids that doesn't advance is an error that names the second and the row count."""
-    with pytest.raises(OverfullSecondError, match=r"2023-11-14T22:13:20Z.*1000 rows"):
+    with pytest.raises(OverfullSecondError, match=r"2023-11-14T22:13:20Z.*1,000 rows"):
         decide(page(PAGE_LIMIT, end_time=T), new_ids=0, repeats=0)
 
 
