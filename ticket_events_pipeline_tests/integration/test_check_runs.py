@@ -165,7 +165,7 @@ DAMAGES = {
         "applies an SLA; by the days before, about 60 should",
     ),
     (METRIC, "volume_is_usual"): (with_row_count(METRIC, 3), "WARN", "It holds 3 rows, but"),
-    (EVENTS, "volume_is_usual"): (with_row_count(EVENTS, 999), "WARN", f"It holds 999 rows, but {AUDITS} are usual on a "),
+    (EVENTS, "volume_is_usual"): (with_row_count(EVENTS, 999), "WARN", f"It holds 999 rows, but {AUDITS:,} are usual on a "),
     (TARGETS, "policies_are_known"): (without_policies, "WARN", "(100%) breached without an apply"),
     (TARGETS, "outcomes_agree_with_durations"): (
         lambda root, day: changed(root, TARGETS, day, is_contradicted=always(True)),

@@ -88,7 +88,7 @@ def test_one_holiday_among_the_weeks_before_changes_nothing(tmp_path):
     put_rows(tmp_path, TUESDAY, 1000)
     assert text(volume_is_usual, tmp_path) == ""
     put_rows(tmp_path, TUESDAY, 5)
-    assert "but 1000 are usual" in text(volume_is_usual, tmp_path)
+    assert "but 1,000 are usual" in text(volume_is_usual, tmp_path)
 
 
 def test_an_open_day_is_never_checked_and_is_no_baseline(tmp_path):
