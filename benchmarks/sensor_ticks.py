@@ -109,18 +109,17 @@ def _raw_metadata(footer: RawFooter) -> Mapping[str, Any]:
     return {
         "dagster/row_count": 0,
         "dagster/uri": url,
-        "file": dg.MetadataValue.path(url),
-        "size_bytes": 9000,
-        "window_start": _moment(footer.window_start),
-        "window_end": _moment(footer.window_end),
+        "debug/size_bytes": 9000,
+        "debug/window_start": _moment(footer.window_start),
+        "debug/window_end": _moment(footer.window_end),
         "complete": footer.complete,
-        "requests": 1,
-        "duplicates": 0,
+        "debug/requests": 1,
+        "debug/duplicates": 0,
         "rejected": 0,
         "metric_rows": 0,
         "fetched_at": _moment(footer.fetched_at),
         "content_hash": footer.content_hash,
-        "duration_seconds": 0.1,
+        "debug/duration_seconds": 0.1,
     }
 
 

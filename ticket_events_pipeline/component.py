@@ -65,6 +65,7 @@ SETTINGS = {
     "include_comments": "ZENDESK_INCLUDE_COMMENTS",
     "support_type_scope": "ZENDESK_SUPPORT_TYPE_SCOPE",
     "restate_days": "TICKET_EVENTS_RESTATE_DAYS",
+    "report_url": "TICKET_EVENTS_REPORT_URL",
 }
 """Fields whose values become the account's variables."""
 
@@ -121,6 +122,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         None, description="Whose tickets the ticket events hold: agents' (the default), all, or those of AI agents."
     )
     restate_days: int | None = Field(None, description="Closed days that the daily restatement re-reads; default 3.")
+    report_url: str | None = Field(None, description="Address under which the folder of its reports is served.")
     alert_webhook: VariableName | None = Field(
         None, description=f"Name of the variable that holds the URL its alerts go to. Default: {WEBHOOK}."
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
-from ticket_events_pipeline.defs.day_check import DayCheck, checks_of_asset, markdown_list
+from ticket_events_pipeline.defs.day_check import DayCheck, checks_of_asset, markdown_list, with_docs
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.quality.findings import CheckedDay
@@ -18,34 +18,44 @@ from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, rejected_folder_url, rejected_row_count, verify_days
 from ticket_events_pipeline.quality.schema_drift import DELETED, TYPE_CHANGED, UNKNOWN, Oddity, find_oddities
 from ticket_events_pipeline.quality.sla_tables import (
+    breaches_have_a_policy,
     counts_match_targets,
     open_targets_add_up,
-    outcomes_agree_with_durations,
-    policies_are_known,
+    outcomes_match_durations,
 )
-from ticket_events_pipeline.quality.traffic import slas_are_applied, volume_is_usual
+from ticket_events_pipeline.quality.traffic import row_count_in_usual_range, sla_policies_applied
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import SLA_STREAMS, STREAMS
-from ticket_events_pipeline.text import counted, markdown_code, plural
+from ticket_events_pipeline.text import markdown_code, plural
 
-WHOLE, APPLIED, USUAL = "days_are_whole", "slas_are_applied", "volume_is_usual"
-PLACED, TYPES, KNOWN = "rows_are_placed", "field_types_are_kept", "nothing_is_unknown"
+WHOLE, APPLIED, USUAL = "no_missing_or_duplicate_events", "sla_policies_applied", "row_count_in_usual_range"
+PLACED, TYPES, KNOWN = "no_rejected_rows", "field_types_match_schema", "no_unknown_fields_or_values"
 
 DESCRIPTIONS = {
-    PLACED: "No row was rejected because it has no id or no readable time.",
-    TYPES: "No field has another type than its column; such values are kept in `extra`.",
-    KNOWN: "No field, metric or type is unknown; they are kept in `extra`, or in their column as they came.",
+    PLACED: "Every row that Zendesk sent has an id and a readable time, so that it belongs to a day.",
+    TYPES: "Every field has the type of its column. A value of another type is kept in `extra`.",
+    KNOWN: "Every field, metric and type is one that this version knows. Others are kept as they came.",
 }
 
 REMEMBERED_DAYS = 7
 """What can't be repaired is reported for a week: by then, newer days, or the same weekday again, show whether it continues."""
 
 DRIFT = {
-    TYPES: (TYPE_CHANGED, "These fields have another type than their column, which is NULL there; the values are in `extra`."),
-    KNOWN: (UNKNOWN, "Zendesk sends what this version doesn't know; it is kept, and counts in no SLA table."),
+    TYPES: (
+        TYPE_CHANGED,
+        "All field types match the schema.",
+        "Of another type than the column: {}.",
+        "The column is NULL there; the value is in `extra`.",
+    ),
+    KNOWN: (
+        UNKNOWN,
+        "No unknown field, metric or type.",
+        "Unknown to this version: {}.",
+        "All are stored, and count in no SLA table.",
+    ),
 }
-"""By check: the kind of oddity that it is about, and what that means."""
+"""By check: the kind of oddity that it is about, the verdict without any, and what is found otherwise."""
 
 UNREADABLE_DELETED = (
     "An event whose `deleted` can't be read takes no part in the SLA tables: its target may lack a breach or a fulfilment. "
@@ -55,19 +65,19 @@ UNREADABLE_DELETED = (
 SLA_DAY_CHECKS = {
     TARGETS: [
         DayCheck(
-            "policies_are_known",
-            "Of the day's targets, hardly any breached without an apply that is known.",
+            "breaches_have_a_policy",
+            "At most 5 % of the day's targets breached without a known SLA policy, and so are missing in figures by policy.",
             dg.AssetCheckSeverity.WARN,
-            lambda pipeline, days: policies_are_known(pipeline.store, days),
-            green="the policies of nearly all targets are known.",
+            lambda pipeline, days: breaches_have_a_policy(pipeline.store, days),
+            green="nearly all breaches have a policy.",
             remembered_days=REMEMBERED_DAYS,
         ),
         DayCheck(
-            "outcomes_agree_with_durations",
-            "No target of the day has an outcome that its measured duration contradicts.",
+            "outcomes_match_durations",
+            "The outcome of every fulfilled target (achieved or breached) matches the duration that Zendesk measured.",
             dg.AssetCheckSeverity.WARN,
-            lambda pipeline, days: outcomes_agree_with_durations(pipeline.store, days),
-            green="every outcome agrees with the measured duration.",
+            lambda pipeline, days: outcomes_match_durations(pipeline.store, days),
+            green="every outcome matches its duration.",
             remembered_days=REMEMBERED_DAYS,
         ),
     ],
@@ -78,7 +88,7 @@ SLA_DAY_CHECKS = {
             "changed since it was written.",
             dg.AssetCheckSeverity.ERROR,
             lambda pipeline, days: counts_match_targets(pipeline.store, days),
-            green="made from the stored targets and unchanged.",
+            green="all made from the stored targets and unchanged.",
         ),
         DayCheck(
             "open_targets_add_up",
@@ -86,7 +96,7 @@ SLA_DAY_CHECKS = {
             "- achieved - completed breached - cancelled - deleted.",
             dg.AssetCheckSeverity.ERROR,
             lambda pipeline, days: open_targets_add_up(pipeline.store, days),
-            green="all add up.",
+            green="all open targets add up.",
         ),
     ],
 }
@@ -109,22 +119,22 @@ def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:
             "earlier reading of the day had and the newest has not is on one of those days, or they were all read since.",
             dg.AssetCheckSeverity.ERROR,
             lambda pipeline, days: _verified_days(scope, pipeline, stream, days),
-            green=f"all whole as far as they can be by now; compared with the stored days up to {NEARBY_DAYS} days away.",
+            green=f"nothing missing, damaged or stored twice. Compared with the stored days up to {NEARBY_DAYS} days away.",
         ),
         DayCheck(
             APPLIED,
-            "No complete day has traffic but no `apply_sla`, if the account's days before have some.",
+            "Every complete day with the usual traffic has `apply_sla` events, if the account's days before have some.",
             dg.AssetCheckSeverity.ERROR,
-            lambda pipeline, days: slas_are_applied(pipeline.store, stream, days),
-            green="SLAs are applied wherever they are expected.",
+            lambda pipeline, days: sla_policies_applied(pipeline.store, stream, days),
+            green="SLA policies are applied wherever they are expected.",
             remembered_days=REMEMBERED_DAYS,
         ),
         DayCheck(
             USUAL,
             "Every complete day holds about as many rows as the same weekday does in the weeks before.",
             dg.AssetCheckSeverity.WARN,
-            lambda pipeline, days: volume_is_usual(pipeline.store, stream, days),
-            green="as many rows as usual.",
+            lambda pipeline, days: row_count_in_usual_range(pipeline.store, stream, days),
+            green="all have about as many rows as usual.",
             remembered_days=REMEMBERED_DAYS,
         ),
     )
@@ -135,7 +145,7 @@ def _raw_checks(scope: AccountScope, stream: str) -> dg.AssetChecksDefinition:
     key = scope.key(stream)
     day_checks = raw_day_checks(scope, stream)
     specs = [check.spec(key) for check in day_checks]
-    specs += [dg.AssetCheckSpec(name, asset=key, description=text) for name, text in DESCRIPTIONS.items()]
+    specs += [dg.AssetCheckSpec(name, asset=key, description=with_docs(name, text)) for name, text in DESCRIPTIONS.items()]
 
     def evaluate(
         instance: dg.DagsterInstance, pipeline: Pipeline, days: list[Day], selected: set[str]
@@ -177,15 +187,15 @@ def _rejected_rows_result(store: Store, stream: str, days: list[Day]) -> dg.Asse
         check_name=PLACED,
         passed=not count,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{counted(count, 'row has', 'rows have')} no id or no readable time. Kept with the reasons below {url}."
+        description=f"{plural(count, 'row')} rejected, without an id or a readable time. Kept with the reason below {url}."
         if count
-        else "No row was rejected.",
+        else "No row rejected.",
         metadata={"rejected": count, "folder": dg.MetadataValue.path(url)},
     )
 
 
 def _drift_result(check_name: str, oddities: list[Oddity]) -> dg.AssetCheckResult:
-    kind, advice = DRIFT[check_name]
+    kind, good, bad, advice = DRIFT[check_name]
     found = [oddity for oddity in oddities if oddity.kind == kind]
     if check_name == TYPES and any(oddity.name == DELETED for oddity in found):
         advice = f"{advice} {UNREADABLE_DELETED}"
@@ -194,10 +204,11 @@ def _drift_result(check_name: str, oddities: list[Oddity]) -> dg.AssetCheckResul
         f"{markdown_code(oddity.name)}: {plural(oddity.count, 'row')}, for example id {oddity.example_id} of {oddity.day}"
         for oddity in found
     ]
+    verdict = bad.format(plural(len(found), "field" if kind == TYPE_CHANGED else "name")) if found else good
     return dg.AssetCheckResult(
         check_name=check_name,
         passed=not found,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{advice}\n\n{markdown_list(lines)}" if found else "Nothing found.",
+        description=f"{verdict} {advice}\n\n{markdown_list(lines)}" if found else verdict,
         metadata={"rows": sum(oddity.count for oddity in found), "names": [oddity.name for oddity in found]},
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 import dagster as dg
 
 from ticket_events_pipeline.defs.scope import AccountScope
@@ -28,7 +26,6 @@ def column_lineage(scope: AccountScope, asset: str) -> dict[str, dg.TableColumnL
 
 
 def _description(table: Table, column: Column) -> str:
-    """With its sources: only Dagster's paid UI draws the lineage of columns."""
-    by_asset = groupby(sorted(table.lineage[column.name]), key=lambda source: source[0])
-    sources = ", ".join(f"{upstream} ({', '.join(name for _, name in columns)})" for upstream, columns in by_asset)
-    return f"{column.doc} Made from {sources}." if sources else column.doc
+    """With the columns upstream that it is made from: only Dagster's paid UI draws the lineage of columns."""
+    names = dict.fromkeys(name for _, name in sorted(table.lineage[column.name]))
+    return f"{column.doc} From: {', '.join(names)}." if names else column.doc

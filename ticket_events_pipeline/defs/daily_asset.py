@@ -29,7 +29,6 @@ class Shown:
         description: what a row or the file is.
         kinds: icons.
         made_by: the function that makes its days, for the link to the code.
-        team: its owner.
         tags: to search by.
         metadata: of the definition: columns, links.
         newest_metadata: of the newest day of a run only: it is the same for all days, and the UI shows the latest.
@@ -39,7 +38,6 @@ class Shown:
     description: str
     kinds: set[str]
     made_by: Callable[..., Any]
-    team: str
     tags: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     newest_metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +75,6 @@ def daily_asset(
             group_name=scope.named(shown.group),
             description=shown.description,
             kinds=shown.kinds,
-            owners=[f"team:{shown.team}"],
             tags=shown.tags,
             metadata={"dagster/code_references": _code_of(shown.made_by), **shown.metadata},
             deps=deps,

@@ -21,12 +21,16 @@ from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.quality.findings import CheckedDay
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.text import plural
 
 MAX_LINES = 20
 """Lines of a description; further ones are counted."""
 
 NAMED_DAYS = "days"
 """Metadata key of the days with findings, which the next run evaluates again."""
+
+DOCS_PAGE = "docs/reference/checks.md"
+"""It has a section for each check, under its name."""
 
 DAY_SECONDS = 86_400
 
@@ -36,11 +40,11 @@ class DayCheck:
     """A check that reports by day.
 
     Attributes:
-        name: its name in the UI, a sentence that is true while the check is green.
+        name: its name in the UI: the property that the data has while the check is green.
         description: what is true while it is green, in detail.
         severity: ERROR asks for an action, WARN for a judgement.
         check_days: checks stored days, in order.
-        green: the text after `3 verified, ` if all is well.
+        green: the text after `3 days checked, ` if all is well.
         remembered_days: how old a reported day may become before it is no longer evaluated again: what can't be repaired (a
             quiet holiday) would be reported for ever. None: a day is reported until it is repaired.
     """
@@ -54,7 +58,7 @@ class DayCheck:
 
     def spec(self, asset: dg.AssetKey) -> dg.AssetCheckSpec:
         """The check's specification for that asset."""
-        return dg.AssetCheckSpec(self.name, asset=asset, description=self.description)
+        return dg.AssetCheckSpec(self.name, asset=asset, description=with_docs(self.name, self.description))
 
     def evaluate(
         self, instance: dg.DagsterInstance, scope: AccountScope, asset: dg.AssetKey, pipeline: Pipeline, days: list[Day]
@@ -70,15 +74,15 @@ class DayCheck:
         broken = [day for day in checked if day.findings]
         figures = next((day.figures for day in reversed(checked) if day.figures), {})
         notes = [f"{day.day}: {note}" for day in checked for note in day.notes]
-        verified = sum(day.skipped_reason is None for day in checked)
+        count = sum(day.skipped_reason is None for day in checked)
         return dg.AssetCheckResult(
             check_name=self.name,
             passed=not broken,
             severity=self.severity,
-            description=_findings_text(broken) if broken else _green_text(checked, f"{verified} verified, {self.green}"),
+            description=_findings_text(broken, count) if broken else _green_text(checked, count, self.green),
             metadata={
                 NAMED_DAYS: [str(day.day) for day in broken],
-                "verified_days": verified,
+                "days_checked": str(count),  # as text: the UI plots every number
                 **figures,
                 **({"notes": dg.MetadataValue.md(markdown_list(notes))} if notes else {}),
             },
@@ -128,17 +132,23 @@ def markdown_list(lines: list[str]) -> str:
     return "\n".join(f"- {line}" for line in [*lines[:MAX_LINES], *further])
 
 
-def _findings_text(broken: list[CheckedDay]) -> str:
-    return markdown_list([f"{day.day}: {finding}" for day in broken for finding in day.findings])
+def with_docs(name: str, description: str) -> str:
+    """A check's description, and where the documentation says what to do when it fails."""
+    return f"{description} If it fails: {DOCS_PAGE}#{name}"
 
 
-def _green_text(checked: list[CheckedDay], verified: str) -> str:
+def _findings_text(broken: list[CheckedDay], count: int) -> str:
+    lines = [f"{day.day}: {finding}" for day in broken for finding in day.findings]
+    return f"{len(broken)} of {plural(count, 'day')} failed.\n\n{markdown_list(lines)}"
+
+
+def _green_text(checked: list[CheckedDay], count: int, green: str) -> str:
+    verdict = f"{plural(count, 'day')} checked, {green}" if count else "No day could be checked."
     reasons = Counter(day.skipped_reason for day in checked if day.skipped_reason is not None)
     if not reasons:
-        return verified
-    return f"{verified}\n\nNot checked:\n\n" + markdown_list(
-        [f"{count} days: {reason}" for reason, count in reasons.most_common()]
-    )
+        return verdict
+    skipped = [f"{plural(number, 'day')}: {reason}" for reason, number in reasons.most_common()]
+    return f"{verdict}\n\nNot checked:\n\n{markdown_list(skipped)}"
 
 
 def _reported_last_time(instance: dg.DagsterInstance, scope: AccountScope, check: dg.AssetCheckKey) -> list[Day]:

@@ -8,6 +8,7 @@ from ticket_events_pipeline.defs.asset_checks import asset_checks
 from ticket_events_pipeline.defs.assets.raw import raw_assets
 from ticket_events_pipeline.defs.assets.report import sla_breach_report
 from ticket_events_pipeline.defs.assets.sla import sla_assets
+from ticket_events_pipeline.defs.assets.source import zendesk_api
 from ticket_events_pipeline.defs.jobs import FETCH, SUMMARIZE, asset_job
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_resource
 from ticket_events_pipeline.defs.schedules import daily_restatement, hourly_fetch
@@ -21,7 +22,7 @@ def account_definitions(scope: AccountScope) -> dg.Definitions:
     """The assets, checks, jobs, schedules and sensors of the account, and its resource."""
     raw, sla = raw_assets(scope), [*sla_assets(scope), sla_breach_report(scope)]
     return dg.Definitions(
-        assets=[*raw, *sla],
+        assets=[zendesk_api(scope), *raw, *sla],
         asset_checks=asset_checks(scope),
         jobs=[asset_job(scope, FETCH, raw), asset_job(scope, SUMMARIZE, sla)],
         schedules=[hourly_fetch(scope), daily_restatement(scope)],

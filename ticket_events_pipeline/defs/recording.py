@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from ticket_events_pipeline.day import wall_clock
+from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, debug, hash_last
 from ticket_events_pipeline.errors import TicketEventsError
 
 DayMetadata = tuple[str, Mapping[str, Any]]
@@ -31,7 +32,7 @@ def record_days(context: dg.AssetExecutionContext, days: Iterable[DayMetadata]) 
         for key, metadata in finished:
             context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata))
         raise
-    hashed = [metadata["content_hash"] for _, metadata in finished if "content_hash" in metadata]
+    hashed = [metadata[CONTENT_HASH] for _, metadata in finished if CONTENT_HASH in metadata]
     if len(finished) == len(hashed) == 1:  # Dagster takes one version per step: a range can't have one per day
         context.set_data_version(context.asset_key, dg.DataVersion(hashed[0]))
 
@@ -41,7 +42,7 @@ def _timed(days: Iterable[DayMetadata]) -> Iterator[DayMetadata]:
     began = wall_clock()
     for key, metadata in days:
         ended = wall_clock()
-        yield key, {**metadata, "duration_seconds": round(ended - began, 3)}
+        yield key, hash_last({**metadata, **debug({"duration_seconds": round(ended - began, 3)})})
         began = ended
 
 
@@ -52,8 +53,3 @@ def expected_failures() -> Iterator[None]:
         yield
     except TicketEventsError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
-
-
-def moment(epoch_seconds: int) -> dg.TimestampMetadataValue:
-    """A time as the UI shows it."""
-    return dg.MetadataValue.timestamp(float(epoch_seconds))

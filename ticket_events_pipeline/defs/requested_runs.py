@@ -14,14 +14,18 @@ from dataclasses import dataclass
 import dagster as dg
 
 from ticket_events_pipeline.defs.jobs import SUMMARIZE
+from ticket_events_pipeline.defs.run_tags import (
+    ATTEMPT_TAG,
+    LEFT_TAG,
+    REQUESTED_TAG,
+    STATE_TAG,
+    count_runs,
+    newest_runs,
+    tag_of,
+)
 from ticket_events_pipeline.defs.runs import WILL_RETRY_TAG, days_of_tags, range_tags
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.sla.staleness import Comparison, StaleRange, sla_files_fingerprint
-
-REQUESTED_TAG = "ticket_events/asked_by_sensor"
-STATE_TAG = "ticket_events/state"
-ATTEMPT_TAG = "ticket_events/attempt"
-LEFT_TAG = "ticket_events/left"
 
 MAX_ATTEMPTS = 3
 """A state whose runs failed so often will fail the next time, too; a run is requested again when the state changes."""
@@ -67,8 +71,8 @@ class Attempts:
 
 def ended_runs_without_note(instance: dg.DagsterInstance, scope: AccountScope) -> list[dg.DagsterRun]:
     """The newest requested runs that have ended, and on which is not noted yet what they left."""
-    filters = dg.RunsFilter(tags={REQUESTED_TAG: "true"}, job_name=scope.named(SUMMARIZE))
-    newest = instance.get_runs(filters, limit=MAX_RUNS_READ)
+    filters = dg.RunsFilter(job_name=scope.named(SUMMARIZE))
+    newest = newest_runs(instance, REQUESTED_TAG, "true", filters, limit=MAX_RUNS_READ)
     return [run for run in newest if run.is_finished and _left_by(run) is None]
 
 
@@ -88,10 +92,10 @@ def attempts_of(instance: dg.DagsterInstance, scope: AccountScope, stale: StaleR
 
     Killed runs don't count: the state is not at fault, and Dagster retries each of them.
     """
-    tags = range_tags(stale.days[0], stale.days[-1]) | {REQUESTED_TAG: "true"}
-    newest = instance.get_runs(dg.RunsFilter(tags=tags, job_name=scope.named(SUMMARIZE)), limit=MAX_RUNS_READ)
+    filters = dg.RunsFilter(tags=range_tags(stale.days[0], stale.days[-1]), job_name=scope.named(SUMMARIZE))
+    newest = newest_runs(instance, REQUESTED_TAG, "true", filters, limit=MAX_RUNS_READ)
     last = next((run for run in newest if run.tags.get(WILL_RETRY_TAG) != "true"), None)
-    if last is None or last.tags.get(STATE_TAG) != stale.state or _left_by(last) not in (None, stale.sla_files):
+    if last is None or tag_of(last, STATE_TAG) != stale.state or _left_by(last) not in (None, stale.sla_files):
         return Attempts(0, has_succeeded=False)
     return Attempts(_attempt_number(last), has_succeeded=last.is_success)
 
@@ -101,15 +105,15 @@ def run_request(instance: dg.DagsterInstance, scope: AccountScope, stale: StaleR
     tags = range_tags(stale.days[0], stale.days[-1])
     tags |= {REQUESTED_TAG: "true", STATE_TAG: stale.state, ATTEMPT_TAG: str(attempt)}
     # The count is in the key: a key dedupes for ever, but a failed run, or a state that comes back, needs another run.
-    before = instance.get_runs_count(dg.RunsFilter(tags={STATE_TAG: stale.state}, job_name=scope.named(SUMMARIZE)))
+    before = count_runs(instance, STATE_TAG, stale.state, dg.RunsFilter(job_name=scope.named(SUMMARIZE)))
     return dg.RunRequest(run_key=f"{stale.state}:{before + 1}", tags=tags)
 
 
 def _left_by(run: dg.DagsterRun) -> str | None:
-    run_id, _, left = run.tags.get(LEFT_TAG, "").partition(" ")
+    run_id, _, left = (tag_of(run, LEFT_TAG) or "").partition(" ")
     return left if run_id == run.run_id else None
 
 
 def _attempt_number(run: dg.DagsterRun) -> int:
-    text = run.tags.get(ATTEMPT_TAG, "1")
+    text = tag_of(run, ATTEMPT_TAG) or "1"
     return int(text) if text.isascii() and text.isdigit() else 1

@@ -18,9 +18,8 @@ import dagster as dg
 from filelock import FileLock, Timeout
 
 from ticket_events_pipeline.day import wall_clock
+from ticket_events_pipeline.defs.run_tags import PROCESS_TAG, tag_of
 from ticket_events_pipeline.process import Process, exists, host_name, this_process
-
-PROCESS_TAG = "ticket_events/process"
 
 UNMARKED_SECONDS = 60
 """A run marks itself between its start and its first step, which are moments apart; a command line starts its run at once."""
@@ -62,7 +61,7 @@ def mark_run(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def mark_of(run: dg.DagsterRun) -> Mark | None:
     """The run's own mark; None before its first step, or without one."""
-    run_id, _, rest = run.tags.get(PROCESS_TAG, "").partition(" ")
+    run_id, _, rest = (tag_of(run, PROCESS_TAG) or "").partition(" ")
     host, _, token = rest.rpartition(" ")
     process = Process.parse(token)
     return None if process is None or run_id != run.run_id else Mark(run_id, host, process)

@@ -15,8 +15,8 @@ import dagster as dg
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.defs.dagster_home import refuse_foreign_home
 from ticket_events_pipeline.defs.jobs import FETCH
+from ticket_events_pipeline.defs.run_tags import NOTE_TAG
 from ticket_events_pipeline.defs.runs import (
-    NOTE_TAG,
     days_in_progress,
     days_of_tags,
     range_tags,
@@ -56,7 +56,8 @@ def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
         job_name=scope.named(FETCH),
         cron_schedule="7 * * * *",  # off the full hour, when most other jobs start
         execution_timezone=scope.timezone,
-        description="Fetches through today: from the day after the newest complete one, or from a gap of the last days.",
+        description="Turn this on: fetches new events every hour. Begins after the newest complete day or at a gap of the last "
+        "days, and ends today.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if next(runs_in_progress(context.instance, repository_of(context), {SCHEDULE_TAG: name}), None) is not None:
@@ -85,7 +86,8 @@ def daily_restatement(scope: AccountScope) -> dg.ScheduleDefinition:
         job_name=scope.named(FETCH),
         cron_schedule="37 3 * * *",
         execution_timezone=scope.timezone,
-        description="Re-reads the last closed days: Zendesk doesn't announce rows that came late or were withdrawn.",
+        description="Turn this on: fetches the last closed days again every night, since Zendesk doesn't announce rows that "
+        "came late or were withdrawn.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         try:

@@ -18,16 +18,18 @@ import dagster as dg
 from ticket_events_pipeline.background_worker import map_concurrently
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.assets.raw import committed_metadata
-from ticket_events_pipeline.defs.assets.sla import sla_metadata, summary_sums
+from ticket_events_pipeline.defs.assets.sla import sla_metadata, summary_metadata
 from ticket_events_pipeline.defs.event_log import EventLog, Record
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, page_place, report_links, with_short_hashes
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest.written_day import WrittenDay
-from ticket_events_pipeline.report.files import LATEST, REPORT, report_days, report_path
+from ticket_events_pipeline.pipeline import Pipeline
+from ticket_events_pipeline.report.files import REPORT, report_days
 from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, Footer, StoredFooters
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
 from ticket_events_pipeline.sla.provenance import Provenance
-from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_in
+from ticket_events_pipeline.sla.restatements import restatements_in
 from ticket_events_pipeline.storage.partition_file import opened_partition, partition_path
 from ticket_events_pipeline.storage.raw_footer import opened_raw_day
 from ticket_events_pipeline.storage.store import Store
@@ -75,7 +77,13 @@ def _describes_another(record: Record | None, footer: Footer) -> bool:
         return False
     if "content_hash" not in record:
         return True
-    return any(record.get(name, footer.get(name)) != footer.get(name) for name in COMPARED_METADATA)
+    return any(name in record and _compared(name, record) != _compared(name, footer) for name in COMPARED_METADATA)
+
+
+def _compared(name: str, values: Mapping[str, str]) -> str | None:
+    """A content hash is compared as a whole; of the hashes that a file was made from, records hold the beginning."""
+    text = values.get(name)
+    return text if text is None or name == CONTENT_HASH else with_short_hashes(text)
 
 
 def unrecorded_reports(store: Store, scope: AccountScope, summarised: Collection[Day], log: EventLog) -> list[AssetDay]:
@@ -107,11 +115,12 @@ def unstored_days(stored: StoredFooters, log: EventLog, is_partition: Callable[[
 
 def materialisations(scope: AccountScope, store: Store, days: Sequence[AssetDay]) -> list[dg.AssetMaterialization | None]:
     """A materialisation of each, from its file's footer; None if the file is gone or can't be read."""
+    pipeline = scope.pipeline()
 
     def record(asset_day: AssetDay) -> dg.AssetMaterialization | None:
         asset, day = asset_day
         with suppress(TicketEventsError, FileNotFoundError, KeyError, ValueError):
-            metadata = _metadata(store, asset, day)
+            metadata = _metadata(pipeline, store, asset, day)
             if metadata is not None:
                 key = scope.key(asset)
                 return dg.AssetMaterialization(key, description=DESCRIPTION, partition=str(day), metadata=metadata)
@@ -120,12 +129,10 @@ def materialisations(scope: AccountScope, store: Store, days: Sequence[AssetDay]
     return map_concurrently(record, days)
 
 
-def _metadata(store: Store, asset: str, day: Day) -> Mapping[str, Any] | None:
+def _metadata(pipeline: Pipeline, store: Store, asset: str, day: Day) -> Mapping[str, Any] | None:
     if asset == REPORT:
-        url = store.url(report_path(day))
-        latest = dg.MetadataValue.path(store.url(LATEST))
-        return {"dagster/uri": url, "file": dg.MetadataValue.path(url), "latest": latest}
-    return _raw_metadata(store, asset, day) if asset in STREAMS else _sla_metadata(store, asset, day)
+        return {**report_links(pipeline.root_settings, day), **page_place(store, day)}
+    return _raw_metadata(store, asset, day) if asset in STREAMS else _sla_metadata(pipeline, store, asset, day)
 
 
 def _raw_metadata(store: Store, stream: str, day: Day) -> Mapping[str, Any] | None:
@@ -152,20 +159,22 @@ def _times(file: StoredFile) -> tuple[int | None, int | None]:
     return int(min(one.min for one in known).timestamp()), int(max(one.max for one in known).timestamp())
 
 
-def _sla_metadata(store: Store, table: str, day: Day) -> Mapping[str, Any] | None:
+def _sla_metadata(pipeline: Pipeline, store: Store, table: str, day: Day) -> Mapping[str, Any] | None:
     with opened_partition(store, table, day) as file:
         if file is None:
             return None
         footer = file.metadata
+        provenance = Provenance.from_metadata(footer)
         metadata = sla_metadata(
-            Provenance.from_metadata(footer),
+            provenance,
             rows=file.num_rows,
             url=file.url,
             size_bytes=_size(store, table, day),
             content_hash=footer["content_hash"],
         )
         if table == SLA_TABLES[-1]:
-            metadata |= {**summary_sums(file.read()), RESTATEMENTS: restatements_in(footer)}
+            restatements = restatements_in(footer)
+            metadata = summary_metadata(file.read(), provenance, pipeline, day, restatements=restatements) | metadata
     return metadata
 
 

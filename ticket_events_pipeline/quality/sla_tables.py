@@ -210,12 +210,12 @@ def _sums(summary: pa.Table) -> dict[str, Counter[str]]:
     return sums
 
 
-def policies_are_known(store: Store, days: list[Day]) -> Iterator[CheckedDay]:
+def breaches_have_a_policy(store: Store, days: list[Day]) -> Iterator[CheckedDay]:
     """For each of `days`: hardly any target that was open on it has no policy."""
     return _check_targets(store, days, _check_policies)
 
 
-def outcomes_agree_with_durations(store: Store, days: list[Day]) -> Iterator[CheckedDay]:
+def outcomes_match_durations(store: Store, days: list[Day]) -> Iterator[CheckedDay]:
     """For each of `days`: no target was fulfilled with an outcome that its measured duration contradicts.
 
     Zendesk's breach events decide an outcome, and its `update_status` says how long the clock ran. Where the two disagree, the

@@ -77,7 +77,7 @@ def _known(days: Iterable[Day], look_up: Callable[[Day], _T | None]) -> list[_T]
     return [value for value in found if value is not None]
 
 
-def volume_is_usual(store: Store, stream: str, days: list[Day]) -> Iterator[CheckedDay]:
+def row_count_in_usual_range(store: Store, stream: str, days: list[Day]) -> Iterator[CheckedDay]:
     """For each of `days`: it holds about as many rows as the same weekday in the weeks before."""
 
     @functools.cache
@@ -130,7 +130,7 @@ class Traffic:
     applies: int
 
 
-def slas_are_applied(store: Store, stream: str, days: list[Day]) -> Iterator[CheckedDay]:
+def sla_policies_applied(store: Store, stream: str, days: list[Day]) -> Iterator[CheckedDay]:
     """For each of `days`: at least one SLA was applied, if the days before make one expected."""
 
     @functools.cache
@@ -190,6 +190,6 @@ def _traffic(store: Store, stream: str, day: Day) -> Traffic | None:
                 types = rows["type"].filter(metric_shaped(rows))
                 events += len(types)
                 applies += pc.sum(pc.is_in(types, pa.array(APPLY_TYPES)), min_count=0).as_py()
-    except (DamagedFileError, KeyError, ValueError, TypeError):  # `days_are_whole` names it
+    except (DamagedFileError, KeyError, ValueError, TypeError):  # `no_missing_or_duplicate_events` names it
         return None
     return Traffic(events, applies)

@@ -20,7 +20,7 @@ DAILY_SLA_BREACH_SUMMARY_TABLE = Table(
         Column(
             "policy_id",
             STRING,
-            "Id of the policy that the row's figures are booked under; NULL where Zendesk named none.",
+            "Id of the policy that the row's figures count for; NULL where Zendesk named none.",
             made_from=("policy_id", "entry_policy_id", "breach_policy_id"),
         ),
         Column(
@@ -32,7 +32,7 @@ DAILY_SLA_BREACH_SUMMARY_TABLE = Table(
         Column(
             "policy_title",
             STRING,
-            "Title in the newest apply of that policy that the day's targets know; NULL if none has a title.",
+            "Title of that policy in its newest apply among the day's targets; NULL if it has none.",
             made_from=("policy_title", "entry_policy_title", "breach_policy_title"),
         ),
         Column(
@@ -100,7 +100,7 @@ DAILY_SLA_BREACH_SUMMARY_TABLE = Table(
         Column(
             "superseded_breaches",
             INT64,
-            "Those of achieved that had breached before their target was changed.",
+            "Targets counted in achieved although they had breached: their target was changed afterwards.",
             made_from=("superseded",),
         ),
         Column(
@@ -123,8 +123,8 @@ DAILY_SLA_BREACH_SUMMARY_TABLE = Table(
             "Targets open at as_of, late ones included, booked under the target's policy.",
             made_from=("outcome",),
         ),
-        Column("breached_open_eod", INT64, "Those of active_eod that have breached.", made_from=("outcome",)),
-        Column("paused_eod", INT64, "Those of active_eod whose clock is paused.", made_from=("is_paused",)),
+        Column("breached_open_eod", INT64, "Open targets at as_of that have breached (late and open).", made_from=("outcome",)),
+        Column("paused_eod", INT64, "Open targets at as_of whose clock is paused.", made_from=("is_paused",)),
         Column(
             "achievement_rate",
             FLOAT64,

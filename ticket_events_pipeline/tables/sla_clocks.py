@@ -21,7 +21,7 @@ SLA_EVENT_COLUMNS = (
     Column(
         "instance_id",
         INT64,
-        "Which clock of that metric on the ticket, from 1; 0 for the ticket's own deletions and restorations.",
+        "Number of the clock, from 1 for each metric of a ticket; 0 for the ticket's own deletions and restorations.",
         made_from=("instance_id",),
     ),
     Column(
@@ -45,7 +45,7 @@ SLA_EVENT_COLUMNS = (
     Column(
         "target_seconds",
         INT64,
-        "Target that the policy allows, in seconds of its hours; NULL if Zendesk sent none.",
+        "The policy's target, in seconds of its hours; NULL if Zendesk sent none.",
         made_from=("sla_target_seconds", "sla_target_minutes"),
     ),
     Column(
@@ -64,13 +64,13 @@ SLA_EVENT_COLUMNS = (
     Column(
         "status_calendar_minutes",
         INT64,
-        "Minutes run in calendar hours; NULL but on update_status.",
+        "Minutes run in calendar hours; NULL except on update_status.",
         made_from=("status_calendar_minutes",),
     ),
     Column(
         "status_business_minutes",
         INT64,
-        "Minutes run in business hours; NULL but on update_status.",
+        "Minutes run in business hours; NULL except on update_status.",
         made_from=("status_business_minutes",),
     ),
     Column(

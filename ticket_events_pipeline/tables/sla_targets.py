@@ -21,7 +21,7 @@ SLA_TARGETS_TABLE = Table(
     columns=(
         Column("ticket_id", INT64, "Number of the ticket.", made_from=("ticket_id",)),
         Column("metric", STRING, "What the clock measures, Zendesk's name in events.", made_from=("metric",)),
-        Column("instance_id", INT64, "Which clock of that metric on the ticket, from 1.", made_from=("instance_id",)),
+        Column("instance_id", INT64, "Number of the clock, from 1 for each metric of a ticket.", made_from=("instance_id",)),
         Column(
             "sla_metric",
             STRING,
@@ -52,7 +52,7 @@ SLA_TARGETS_TABLE = Table(
         Column(
             "target_seconds",
             INT64,
-            "What that policy allows, in seconds of its hours; NULL if there never was one, or none was sent.",
+            "That policy's target, in seconds of its hours; NULL if there never was a policy, or Zendesk sent no target.",
             made_from=("target_seconds", *_POLICY),
         ),
         Column(
@@ -84,7 +84,7 @@ SLA_TARGETS_TABLE = Table(
         Column(
             "entered_by",
             STRING,
-            "What opened it then: policy, or breach if Zendesk's breach came without a policy.",
+            "What opened it then: policy, or breach for a breach without a known policy.",
             made_from=_OPEN,
         ),
         Column(
@@ -163,7 +163,12 @@ SLA_TARGETS_TABLE = Table(
             made_from=_SUPERSEDED,
         ),
         Column("reopen_count", INT32, "How many times it went from closed to open since entered_at.", made_from=_OPEN),
-        Column("breach_events", INT32, "How many breach events of it count, up to as_of.", made_from=_COUNTING),
+        Column(
+            "breach_events",
+            INT32,
+            "Number of the target's breach events up to as_of, without withdrawn ones.",
+            made_from=_COUNTING,
+        ),
         Column(
             "withdrawn_breaches",
             INT32,
@@ -171,12 +176,12 @@ SLA_TARGETS_TABLE = Table(
             made_from=_OPEN,
         ),
         Column(
-            "breach_events_on_day", INT32, "Those of breach_events that are dated on this day.", made_from=("time", *_COUNTING)
+            "breach_events_on_day", INT32, "Those of breach_events with a time on this day.", made_from=("time", *_COUNTING)
         ),
         Column(
             "withdrawn_breaches_on_day",
             INT32,
-            "Those of withdrawn_breaches that are dated on this day.",
+            "Those of withdrawn_breaches with a time on this day.",
             made_from=("time", *_OPEN),
         ),
         Column(

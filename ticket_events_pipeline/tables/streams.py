@@ -41,7 +41,7 @@ class Stream:
 _STREAMS = (
     Stream(
         "ticket_events",
-        doc="Audits of the account's tickets, and rows of the documented metric-event shape if the endpoint sends them",
+        doc="Every change of a ticket (audits), and metric events if the account's export holds them",
         api_page="https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/"
         "#incremental-ticket-event-export",
         lag_seconds=120,
@@ -53,7 +53,7 @@ _STREAMS = (
     ),
     Stream(
         "ticket_metric_events",
-        doc="Metric events of the account's tickets: SLA policies applied, breaches, fulfilments",
+        doc="Events of the tickets' clocks: SLA policies applied, breaches, fulfilments",
         api_page="https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_events/",
         # One connector that trusted the newest minutes of this stream lost most of its rows: they come late, behind newer ones.
         lag_seconds=300,

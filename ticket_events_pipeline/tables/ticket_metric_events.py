@@ -47,7 +47,7 @@ METRIC_EVENT_COLUMNS = (
     Column(
         "instance_id",
         INT64,
-        "Which clock of that metric on the ticket, counted from 1; 0 on measure rows, NULL for an audit.",
+        "Number of the clock: those of one metric on one ticket are counted from 1; 0 on measure rows, NULL for an audit.",
         path="instance_id",
     ),
     Column(
@@ -62,7 +62,7 @@ METRIC_EVENT_COLUMNS = (
     Column(
         "sla_target_minutes",
         INT64,
-        "Target that the policy allows, in minutes; NULL if the row carries none.",
+        "The policy's target in minutes; NULL if the row carries none.",
         path="sla.target",
     ),
     Column(
@@ -99,13 +99,13 @@ METRIC_EVENT_COLUMNS = (
     Column(
         "status_calendar_minutes",
         INT64,
-        "Minutes that Zendesk says the clock has run, in calendar hours; NULL but on update_status.",
+        "Minutes that Zendesk says the clock has run, in calendar hours; NULL except on update_status.",
         path="status.calendar",
     ),
     Column(
         "status_business_minutes",
         INT64,
-        "Minutes that Zendesk says the clock has run, in business hours; NULL but on update_status.",
+        "Minutes that Zendesk says the clock has run, in business hours; NULL except on update_status.",
         path="status.business",
     ),
 )

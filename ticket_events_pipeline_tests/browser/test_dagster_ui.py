@@ -63,14 +63,38 @@ def test_the_ui_shows_yesterdays_breaches_as_a_number_and_in_its_table(ui, yeste
         row = page.get_by_role("row").filter(has=page.get_by_text("breaches", exact=True))
         row.first.wait_for(timeout=60_000)
         assert row.first.get_by_role("cell").nth(1).inner_text().strip() == total
+        assert by_metric(page, column=1) == breaches  # shown in place
         page.get_by_text("[Show Markdown]").first.click()
         page.get_by_text(re.compile(rf"^{total} breach(es)?$")).wait_for()
-        shown = dict.fromkeys(breaches, 0)
-        for line in page.locator("tr").filter(has_text="hours").all():
-            cells = line.get_by_role("cell").all_inner_texts()
-            if len(cells) > 3 and cells[0].lower().replace(" ", "_") in shown:
-                shown[cells[0].lower().replace(" ", "_")] += int(cells[2])
-        assert shown == breaches
+        assert by_metric(page.get_by_role("dialog"), column=2) == breaches
+
+
+def by_metric(place, *, column):
+    """The numbers of a shown Markdown table, added up by metric."""
+    shown = {}
+    for line in place.locator("table table tr, [role=dialog] tr").all():
+        name, *cells = line.get_by_role("cell").all_inner_texts()
+        if cells:
+            metric = name.lower().replace(" ", "_")
+            shown[metric] = shown.get(metric, 0) + int(cells[column - 1])
+    return shown
+
+
+def test_the_ui_shows_a_days_entries_in_our_order(ui, yesterday):
+    with opened_browser(width=1500, height=1400) as page:
+        page.goto(f"{ui.url}/assets/{SUMMARY}?view=partitions&partition={yesterday}")
+        page.get_by_text("content_hash", exact=True).wait_for(timeout=60_000)
+        text = page.locator("body").inner_text()
+        names = ["breaches", "by_metric", "late_and_open", "complete", "as_of", "report", "debug/size_bytes", "content_hash"]
+        places = [re.search(rf"^{name}\b", text, re.MULTILINE).start() for name in names]
+        assert places == sorted(places)
+
+
+def test_the_ui_shows_none_of_the_tags_that_only_we_read(ui):
+    answer = ui.query("{ runsOrError { ... on Runs { results { tags { key } } } } }")
+    runs = [[tag["key"] for tag in run["tags"]] for run in answer["runsOrError"]["results"]]
+    assert len(runs) >= 2
+    assert not [key for run in runs for key in run if "ticket_events" in key]
 
 
 def test_the_ui_shows_the_chart_of_the_last_thirty_days(ui, yesterday):

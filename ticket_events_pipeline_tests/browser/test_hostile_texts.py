@@ -85,7 +85,7 @@ def test_it_shows_as_text_in_the_table_of_the_ui(ui):
 
 def test_it_shows_as_text_in_the_checks_of_the_ui(ui):
     with opened_browser(width=1500, height=1400) as page:
-        page.goto(f"{ui.url}/assets/ticket_metric_events?view=checks&checkDetail=nothing_is_unknown")
+        page.goto(f"{ui.url}/assets/ticket_metric_events?view=checks&checkDetail=no_unknown_fields_or_values")
         page.get_by_text("Zendesk sends what this version doesn't know").wait_for(timeout=60_000)
         page.get_by_text("<script>window.pwned=1</script>").first.wait_for()
         assert page.locator("main img[src=x], main a[href^=javascript]").count() == 0

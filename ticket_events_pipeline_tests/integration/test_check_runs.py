@@ -5,6 +5,7 @@ before. The account has five weeks of similar days, up to yesterday: which days 
 """
 
 import datetime as dt
+import re
 from shutil import copytree
 
 import dagster as dg
@@ -31,12 +32,12 @@ TICKETS, AUDITS = 60, 120
 OWNER = {"account": "127.0.0.1"}
 
 NEW_CHECKS = {
-    (METRIC, "slas_are_applied"),
-    (EVENTS, "slas_are_applied"),
-    (METRIC, "volume_is_usual"),
-    (EVENTS, "volume_is_usual"),
-    (TARGETS, "policies_are_known"),
-    (TARGETS, "outcomes_agree_with_durations"),
+    (METRIC, "sla_policies_applied"),
+    (EVENTS, "sla_policies_applied"),
+    (METRIC, "row_count_in_usual_range"),
+    (EVENTS, "row_count_in_usual_range"),
+    (TARGETS, "breaches_have_a_policy"),
+    (TARGETS, "outcomes_match_durations"),
     (SUMMARY, "counts_match_targets"),
     (SUMMARY, "open_targets_add_up"),
 }
@@ -159,15 +160,19 @@ def without_policies(root, day):
 
 
 DAMAGES = {
-    (METRIC, "slas_are_applied"): (
+    (METRIC, "sla_policies_applied"): (
         lambda root, day: changed(root, METRIC, day, type=always("pause")),
         "ERROR",
         "applies an SLA; by the days before, about 60 should",
     ),
-    (METRIC, "volume_is_usual"): (with_row_count(METRIC, 3), "WARN", "It holds 3 rows, but"),
-    (EVENTS, "volume_is_usual"): (with_row_count(EVENTS, 999), "WARN", f"It holds 999 rows, but {AUDITS:,} are usual on a "),
-    (TARGETS, "policies_are_known"): (without_policies, "WARN", "(100%) breached without an apply"),
-    (TARGETS, "outcomes_agree_with_durations"): (
+    (METRIC, "row_count_in_usual_range"): (with_row_count(METRIC, 3), "WARN", "It holds 3 rows, but"),
+    (EVENTS, "row_count_in_usual_range"): (
+        with_row_count(EVENTS, 999),
+        "WARN",
+        f"It holds 999 rows, but {AUDITS:,} are usual on a ",
+    ),
+    (TARGETS, "breaches_have_a_policy"): (without_policies, "WARN", "(100%) breached without an apply"),
+    (TARGETS, "outcomes_match_durations"): (
         lambda root, day: changed(root, TARGETS, day, is_contradicted=always(True)),
         "WARN",
         "have an outcome that their measured duration contradicts",
@@ -194,16 +199,15 @@ def test_every_check_is_green_and_covers_every_day_of_the_run_if_all_is_well(dep
     days = {1: 1, 2: 3}[len(span)]
     for key, evaluation in found.items():
         assert evaluation.passed, (key, evaluation.description)
-        assert (figure(evaluation, "verified_days"), named(evaluation)) == (days, [])
-        assert evaluation.description.startswith(f"{days} verified, ")
-        assert evaluation.description.endswith(".")
+        assert (figure(evaluation, "days_checked"), named(evaluation)) == (str(days), [])
+        assert re.match(rf"{days} days? checked, .*\.$", evaluation.description)
 
 
 def test_every_check_is_red_by_its_damage_and_green_once_it_is_repaired(deployment, weeks):
     for key, (damage, _, _) in DAMAGES.items():
         damage(deployment.root, DAMAGED[key])
     found = checked(deployment, LAST.plus(-8), LAST)
-    assert found[EVENTS, "slas_are_applied"].passed
+    assert found[EVENTS, "sla_policies_applied"].passed
     for key, (_, severity, problem) in DAMAGES.items():
         lines = [line for line in found[key].description.splitlines() if line.startswith(f"- {DAMAGED[key]}: ")]
         assert (found[key].passed, found[key].severity.value) == (False, severity)
@@ -226,27 +230,30 @@ def test_every_check_is_red_by_its_damage_and_green_once_it_is_repaired(deployme
 def test_without_days_every_stored_day_is_checked_and_skipped_ones_are_named(deployment):
     found = checked(deployment)
     assert all(evaluation.passed for evaluation in found.values())
-    assert {key: figure(evaluation, "verified_days") for key, evaluation in found.items()} == {
-        (METRIC, "slas_are_applied"): 36,
-        (EVENTS, "slas_are_applied"): 36,
-        (METRIC, "volume_is_usual"): 8,
-        (EVENTS, "volume_is_usual"): 8,
-        (TARGETS, "policies_are_known"): 16,
-        (TARGETS, "outcomes_agree_with_durations"): 16,
+    assert {key: int(figure(evaluation, "days_checked")) for key, evaluation in found.items()} == {
+        (METRIC, "sla_policies_applied"): 36,
+        (EVENTS, "sla_policies_applied"): 36,
+        (METRIC, "row_count_in_usual_range"): 8,
+        (EVENTS, "row_count_in_usual_range"): 8,
+        (TARGETS, "breaches_have_a_policy"): 16,
+        (TARGETS, "outcomes_match_durations"): 16,
         (SUMMARY, "counts_match_targets"): 16,
         (SUMMARY, "open_targets_add_up"): 15,
     }
     assert found[SUMMARY, "open_targets_add_up"].description == (
-        "15 verified, all add up.\n\nNot checked:\n\n- 1 days: no readable summary of the day before is stored"
+        "15 days checked, all open targets add up.\n\nNot checked:\n\n- 1 day: no readable summary of the day before is stored"
     )
 
 
 def test_figures_of_the_newest_day_are_numbers_that_the_ui_can_plot(deployment):
     with_row_count(EVENTS, AUDITS + 1)(deployment.root, LAST)
     found = checked(deployment, LAST.plus(-1), LAST)
-    assert figure(found[METRIC, "slas_are_applied"], "applies") == TICKETS
-    assert figure(found[EVENTS, "volume_is_usual"], "rows") == figure(found[EVENTS, "volume_is_usual"], "usual_rows") + 1
-    assert figure(found[TARGETS, "policies_are_known"], "share_without_policy") == 0.0
+    assert figure(found[METRIC, "sla_policies_applied"], "applies") == TICKETS
+    assert (
+        figure(found[EVENTS, "row_count_in_usual_range"], "rows")
+        == figure(found[EVENTS, "row_count_in_usual_range"], "usual_rows") + 1
+    )
+    assert figure(found[TARGETS, "breaches_have_a_policy"], "share_without_policy") == 0.0
     assert figure(found[SUMMARY, "counts_match_targets"], "counted_targets") > TICKETS
 
 
@@ -287,11 +294,11 @@ def test_an_account_that_stops_applying_slas_is_reported_by_the_fetch_itself(dep
     deployment.account.deliver(METRIC, as_sent([*answered_late, *events_of(LAST, applied=False)]))
     found = evaluations(deployment.run("fetch_ticket_events", str(LAST)))
     red = {key for key, evaluation in found.items() if not evaluation.passed and evaluation.severity.value == "ERROR"}
-    assert red == {(METRIC, "slas_are_applied")}
+    assert red == {(METRIC, "sla_policies_applied")}
     assert settled(deployment) == [(str(LAST), str(LAST))]
     for name in ("counts_match_targets", "open_targets_add_up"):
         evaluation = newest(deployment, SUMMARY, name)
-        assert (evaluation.passed, figure(evaluation, "verified_days")) == (True, 1)
+        assert (evaluation.passed, figure(evaluation, "days_checked")) == (True, "1")
 
 
 def test_breaches_without_a_known_policy_are_reported_by_the_sensors_run(deployment):
@@ -300,7 +307,7 @@ def test_breaches_without_a_known_policy_are_reported_by_the_sensors_run(deploym
     deployment.account.deliver(METRIC, as_sent(bare))
     deployment.fetch(str(LAST))
     settled(deployment)
-    evaluation = newest(deployment, TARGETS, "policies_are_known")
+    evaluation = newest(deployment, TARGETS, "breaches_have_a_policy")
     assert (evaluation.passed, evaluation.severity.value, named(evaluation)) == (False, "WARN", [LAST])
 
 
@@ -310,7 +317,7 @@ def test_a_damaged_file_fails_no_run_and_is_no_baseline(deployment):
             path_of(deployment.root, asset, LAST.plus(-offset)).write_bytes(b"PAR1")
     found = checked(deployment, LAST)
     assert all(evaluation.passed for evaluation in found.values())
-    assert figure(found[METRIC, "volume_is_usual"], "verified_days") == 1
+    assert figure(found[METRIC, "row_count_in_usual_range"], "days_checked") == "1"
     found = checked(deployment, LAST.plus(-1))
     assert {key for key, evaluation in found.items() if not evaluation.passed} == {
         key for key in NEW_CHECKS if key[0] in (TARGETS, SUMMARY)

@@ -15,7 +15,8 @@ from filelock import FileLock
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.requested_runs import MAX_ATTEMPTS
-from ticket_events_pipeline.defs.run_process import PROCESS_TAG, Mark, is_gone, mark_of, mark_run
+from ticket_events_pipeline.defs.run_process import Mark, is_gone, mark_of, mark_run
+from ticket_events_pipeline.defs.run_tags import PROCESS_TAG
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, days_in_progress, range_tags
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs, end_run
 from ticket_events_pipeline.process import Process, host_name, this_process

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -46,7 +47,7 @@ def test_every_asset_job_schedule_sensor_and_check_is_documented():
     jobs = {job.name for job in REPOSITORY.get_all_jobs()} - {"__ASSET_JOB"}
     automations = {*REPOSITORY.schedule_defs, *REPOSITORY.sensor_defs}
     checks = {key.name for key in REPOSITORY.asset_graph.asset_check_keys}
-    names = {*ASSETS, REPORT, *jobs, *(automation.name for automation in automations), *checks}
+    names = {*ASSETS, REPORT, "zendesk_api", *jobs, *(automation.name for automation in automations), *checks}
     assert {name for name in names if f"`{name}`" not in reference} == set()
 
 
@@ -114,7 +115,31 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert "sla_policy_title" in (tmp_path / "reference" / "tables" / "index.html").read_text()
 
 
-def test_the_queries_of_the_docs_run_unchanged(tmp_path, monkeypatch, capsys):
+def test_every_check_names_its_section_of_the_docs():
+    graph = REPOSITORY.asset_graph
+    for key in graph.asset_check_keys:
+        assert graph.get_check_spec(key).description.endswith(f" If it fails: docs/reference/checks.md#{key.name}")
+        assert key.name in anchors(page("reference/checks"))
+
+
+@pytest.mark.parametrize("asset", [*ASSETS, REPORT])
+def test_the_page_that_an_asset_names_exists(asset):
+    (path,) = re.findall(r"\*\*Documentation:\*\* `([^`#]+)(?:#.*)?`$", catalog_text(asset))
+    assert (CHECKOUT / path).exists()
+
+
+def catalog_text(asset):
+    """The asset's description in the catalog."""
+    return REPOSITORY.asset_graph.get(dg.AssetKey(asset)).description
+
+
+def catalog_rows(asset):
+    """What the query in the asset's description finds."""
+    (query,) = re.findall(r"```sql\n(.*?)```", catalog_text(asset), re.DOTALL)
+    return [tuple(str(value) for value in row) for row in duckdb.sql(query).fetchall()]
+
+
+def test_the_queries_of_the_docs_and_of_the_catalog_run_unchanged(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with deployed(tmp_path / "data", now=Day.parse("2026-03-20").start) as deployment:
         breach = {
@@ -126,6 +151,8 @@ def test_the_queries_of_the_docs_run_unchanged(tmp_path, monkeypatch, capsys):
             "time": "2026-03-02T09:00:00Z",
         }
         deployment.account.deliver("ticket_metric_events", [breach])
+        audit = {"id": 1, "ticket_id": 7, "timestamp": Day.parse("2026-03-02").start, "via": "Mail", "event_type": "Audit"}
+        deployment.account.deliver("ticket_events", [audit])
         deployment.fetch("2026-03-02", "2026-03-03")
         deployment.settle()
     week = duckdb.sql(block("how-to/query-the-files", "sql")).fetchall()
@@ -135,3 +162,9 @@ def test_the_queries_of_the_docs_run_unchanged(tmp_path, monkeypatch, capsys):
     ]
     exec(block("how-to/query-the-files", "python"), {})  # noqa: S102  # our own page
     assert re.search(r"7 +first_reply_time", capsys.readouterr().out)
+    assert {asset: catalog_rows(asset) for asset in ASSETS if "```sql" in catalog_text(asset)} == {
+        "ticket_events": [("2026-03-02", "Mail", "1")],
+        "ticket_metric_events": [("2026-03-02", "reply_time", "breach", "1")],
+        "sla_targets": [("7", "first_reply_time", "None", "2026-03-02 09:00:00+00:00", "140400")],
+        "daily_sla_breach_summary": [("2026-03-02", "first_reply_time", "1", "0.0")],
+    }

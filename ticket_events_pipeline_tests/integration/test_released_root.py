@@ -24,7 +24,7 @@ from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
-from ticket_events_pipeline.quality.sla_tables import counts_match_targets, open_targets_add_up, policies_are_known
+from ticket_events_pipeline.quality.sla_tables import breaches_have_a_policy, counts_match_targets, open_targets_add_up
 from ticket_events_pipeline.report.builder import read_day_report
 from ticket_events_pipeline.report.page import report_page
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
@@ -115,7 +115,7 @@ def assert_whole(root, days, *, now=READ_AT + 600):
     for stream in STREAMS:
         results = verified(root, stream, days, now=now, account=OWNER)
         assert [(result.day, *map(str, result.findings)) for result in results] == [(day,) for day in days]
-    for check in (counts_match_targets, open_targets_add_up, policies_are_known):
+    for check in (counts_match_targets, open_targets_add_up, breaches_have_a_policy):
         assert [str(finding) for answer in check(FolderStore(root), days) for finding in answer.findings] == []
 
 

@@ -12,10 +12,10 @@ from ticket_events_pipeline.quality.sla_tables import (
     INCOMING,
     MIN_TARGETS,
     OUTGOING,
+    breaches_have_a_policy,
     counts_match_targets,
     open_targets_add_up,
-    outcomes_agree_with_durations,
-    policies_are_known,
+    outcomes_match_durations,
 )
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
@@ -332,10 +332,10 @@ def test_days_of_earlier_rules_get_no_findings_for_what_those_did_not_count(root
     assert check(counts_match_targets, root) == dict.fromkeys(DAYS, "")
     assert check(open_targets_add_up, root)[AFTER] == ""
     reason = "(its targets were made under rules that did not compare outcomes with durations)"
-    assert check(outcomes_agree_with_durations, root) == dict.fromkeys(DAYS, reason)
+    assert check(outcomes_match_durations, root) == dict.fromkeys(DAYS, reason)
 
 
-# outcomes_agree_with_durations
+# outcomes_match_durations
 
 
 def contradicted(number, *, business_hours=False):
@@ -346,7 +346,7 @@ def contradicted(number, *, business_hours=False):
 
 
 def test_outcomes_that_agree_with_the_durations_are_green(root):
-    assert check(outcomes_agree_with_durations, root) == dict.fromkeys(DAYS, "")
+    assert check(outcomes_match_durations, root) == dict.fromkeys(DAYS, "")
 
 
 def test_contradicted_targets_are_named_with_the_cause_and_the_command(tmp_path):
@@ -354,7 +354,7 @@ def test_contradicted_targets_are_named_with_the_cause_and_the_command(tmp_path)
     early.add("update_status", 27, status={"calendar": 20})
     clocks = [contradicted(1), contradicted(2, business_hours=True), early, Clock(3, first_id=300).apply(9, 60)]
     sla_root(tmp_path, all_events(*clocks), BEFORE, AFTER)
-    found = check(outcomes_agree_with_durations, tmp_path)
+    found = check(outcomes_match_durations, tmp_path)
     assert (found[BEFORE], found[AFTER]) == ("", "")
     assert found[MIDDLE].startswith("3 of 4 targets have an outcome that their measured duration contradicts: ")
     for target in (
@@ -369,19 +369,19 @@ def test_contradicted_targets_are_named_with_the_cause_and_the_command(tmp_path)
 
 def test_at_most_five_contradicted_targets_are_named(tmp_path):
     sla_root(tmp_path, all_events(*(contradicted(number) for number in range(1, 9))), BEFORE, MIDDLE)
-    found = check(outcomes_agree_with_durations, tmp_path, [MIDDLE])[MIDDLE]
+    found = check(outcomes_match_durations, tmp_path, [MIDDLE])[MIDDLE]
     assert (found.count("ticket "), "and 3 more. The outcome follows" in found) == (5, True)
 
 
 def test_unreadable_targets_are_a_finding_and_absent_ones_are_skipped(root):
     truncated(root, TARGETS, MIDDLE)
     removed(root, TARGETS, AFTER)
-    found = check(outcomes_agree_with_durations, root)
+    found = check(outcomes_match_durations, root)
     assert "can't be read as Parquet" in found[MIDDLE]
     assert found[AFTER] == "(no targets of the day are stored)"
 
 
-# policies_are_known
+# breaches_have_a_policy
 
 
 def policies(tmp_path, *, unknown, known, extra=()):
@@ -390,7 +390,7 @@ def policies(tmp_path, *, unknown, known, extra=()):
     clocks += [Clock(n, first_id=10 * n).apply(24 * FIRST_DAYS + 1, 60) for n in range(1001, 1001 + known)]
     events = all_events(Clock(1, "reply_time", first_id=1).add("activate", 1), *clocks, *extra)
     sla_root(tmp_path, events, DAY, day)
-    return check(policies_are_known, tmp_path, [day])[day]
+    return check(breaches_have_a_policy, tmp_path, [day])[day]
 
 
 def test_a_few_targets_without_a_policy_are_green(tmp_path):
@@ -426,7 +426,7 @@ def test_the_first_week_of_stored_days_is_skipped(tmp_path):
     clocks = [Clock(n, first_id=10 * n).add("breach", 1) for n in range(1, 61)]
     sla_root(tmp_path, all_events(*clocks), DAY, DAY.plus(FIRST_DAYS))
     days = days_between(DAY, DAY.plus(FIRST_DAYS))
-    found = check(policies_are_known, tmp_path, days)
+    found = check(breaches_have_a_policy, tmp_path, days)
     assert {found[day] for day in days[:-1]} == {f"(events are known only from {DAY} on)"}
     assert found[days[-1]].startswith("Of 60 targets, 60 (100%)")
 
@@ -434,7 +434,7 @@ def test_the_first_week_of_stored_days_is_skipped(tmp_path):
 def test_policies_of_unreadable_targets_are_a_finding_and_absent_ones_are_skipped(root):
     truncated(root, TARGETS, MIDDLE)
     removed(root, TARGETS, AFTER)
-    found = check(policies_are_known, root)
+    found = check(breaches_have_a_policy, root)
     assert "can't be read as Parquet" in found[MIDDLE]
     assert found[AFTER] == "(no targets of the day are stored)"
 

@@ -13,7 +13,8 @@ import pytest
 from ticket_events_pipeline.alerts.settings import alert_settings
 from ticket_events_pipeline.component import ZendeskTicketEvents
 from ticket_events_pipeline.day import Day, wall_clock
-from ticket_events_pipeline.defs.run_process import PROCESS_TAG, Mark
+from ticket_events_pipeline.defs.run_process import Mark
+from ticket_events_pipeline.defs.run_tags import PROCESS_TAG
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs
 from ticket_events_pipeline.errors import SettingsError
@@ -109,9 +110,10 @@ def test_assets_jobs_and_sensors_of_an_account_have_its_name(location):
     graph = repository.asset_graph
     prefixes = {key.path[0] for key in graph.get_all_asset_keys()}
     assert prefixes == {ACME, GLOBEX}
+    assert {dg.AssetKey([account, "zendesk_api"]) for account in named} <= graph.get_all_asset_keys()
     pools = {pool for key in graph.get_all_asset_keys() for pool in graph.get(key).pools or ()}
     assert pools == {f"{ACME}_zendesk_api", f"{GLOBEX}_zendesk_api"}
-    zones = {key.path[0]: graph.get(key).partitions_def.timezone for key in graph.get_all_asset_keys()}
+    zones = {key.path[0]: graph.get(key).partitions_def.timezone for key in graph.materializable_asset_keys}
     assert zones == {ACME: "Europe/Berlin", GLOBEX: "UTC"}
 
 

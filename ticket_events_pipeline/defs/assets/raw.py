@@ -8,12 +8,15 @@ from typing import Any
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.defs.assets.source import ZENDESK_API
 from ticket_events_pipeline.defs.columns import column_schema
 from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
+from ticket_events_pipeline.defs.descriptions import description
 from ticket_events_pipeline.defs.freshness import RAW_FRESHNESS
-from ticket_events_pipeline.defs.recording import DayMetadata, moment
-from ticket_events_pipeline.defs.runs import NOTE_TAG
+from ticket_events_pipeline.defs.recording import DayMetadata
+from ticket_events_pipeline.defs.run_tags import NOTE_TAG
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, debug, moment
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.written_day import WrittenDay
 from ticket_events_pipeline.pipeline import Pipeline
@@ -54,25 +57,28 @@ def _fetcher(stream: Stream) -> MakeDays:
 def committed_metadata(committed: WrittenDay) -> dict[str, Any]:
     """What the UI shows of a raw day."""
     footer = committed.footer
-    metadata: dict[str, Any] = {
+    events: dict[str, Any] = {}
+    if committed.oldest is not None and committed.newest is not None:
+        events = {"oldest_event": moment(committed.oldest), "newest_event": moment(committed.newest)}
+    return {
         "dagster/row_count": footer.rows,
-        "dagster/uri": committed.url,
-        "file": dg.MetadataValue.path(committed.url),
-        "size_bytes": committed.size_bytes,
-        "window_start": moment(footer.window_start),
-        "window_end": moment(footer.window_end),
         "complete": footer.complete,
-        "requests": footer.requests,
-        "duplicates": footer.duplicates,
+        **events,
+        "fetched_at": moment(footer.fetched_at),
         "rejected": footer.rejected,
         "metric_rows": committed.metric_rows,
-        "fetched_at": moment(footer.fetched_at),
-        "content_hash": footer.content_hash,
+        "dagster/uri": committed.url,
+        **debug(
+            {
+                "requests": footer.requests,
+                "duplicates": footer.duplicates,
+                "size_bytes": committed.size_bytes,
+                "window_start": moment(footer.window_start),
+                "window_end": moment(footer.window_end),
+            }
+        ),
+        CONTENT_HASH: footer.content_hash,
     }
-    if committed.oldest is not None and committed.newest is not None:
-        metadata["oldest_event"] = moment(committed.oldest)
-        metadata["newest_event"] = moment(committed.newest)
-    return metadata
 
 
 def raw_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
@@ -82,14 +88,14 @@ def raw_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
             scope,
             stream.name,
             _fetcher(stream),
+            deps=[scope.key(ZENDESK_API)],
             pool=ZENDESK_POOL,
             freshness=RAW_FRESHNESS,
             shown=Shown(
                 group="zendesk",
-                description=f"{stream.doc}; from `/api/v2/incremental/{stream.name}`.",
-                kinds={"zendesk", "parquet"},
+                description=description(stream.name),
+                kinds={"zendesk", "python", "parquet"},
                 made_by=fetch_days,
-                team="data_engineering",
                 tags={"source": "zendesk", "personal_data": "yes" if stream.has_personal_data else "no"},
                 metadata={
                     **column_schema(stream.name),

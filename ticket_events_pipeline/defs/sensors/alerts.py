@@ -31,7 +31,7 @@ def sla_breach_alert_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -
         name=scope.named("sla_breach_alert_sensor"),
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=60,
-        description="Posts new breaches, low achievement rates, failed runs and streams that are not read to "
+        description="Turn this on for alerts: posts breaches, low achievement rates, failed runs and stalled fetches to "
         "TICKET_EVENTS_ALERT_WEBHOOK, each once.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:

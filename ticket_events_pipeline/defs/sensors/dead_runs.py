@@ -46,7 +46,8 @@ def dead_runs_sensor(scope: AccountScope) -> dg.SensorDefinition:
         name=scope.named("dead_runs_sensor"),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
-        description="Ends the runs whose process was killed or went down with the machine, so that Dagster starts them again.",
+        description="On as shipped; leave it on: ends runs whose process was killed or went down with the machine, so that "
+        "Dagster starts them again.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         ended = []

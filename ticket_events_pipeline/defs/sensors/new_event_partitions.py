@@ -65,8 +65,8 @@ def new_event_partitions_sensor(scope: AccountScope) -> dg.SensorDefinition:
         job_name=scope.named(SUMMARIZE),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
-        description="Compares the footers of the stored files, requests one range run of the SLA tables for each range of days "
-        "whose raw files have landed or changed, and records stored days that are missing in Dagster's log.",
+        description="On as shipped; leave it on: makes the SLA tables and the report of every day that was fetched or changed. "
+        "Also records stored days that are missing in Dagster's log.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         try:
