@@ -122,8 +122,8 @@ class Pipeline:
         return settings.with_server(embedded_sandbox(self._name).base_url) if settings.is_sandbox else settings
 
     @contextmanager
-    def client(self, log: Log) -> Iterator[ZendeskClient]:
-        """A client of the account, which logs to `log`.
+    def client(self, log: Log, *, quota: Quota | None = None) -> Iterator[ZendeskClient]:
+        """A client of the account, which logs to `log`; its rate limit is the shared one, or `quota`.
 
         Raises:
             SettingsError: variables are missing, malformed or contradict each other.
@@ -139,7 +139,7 @@ class Pipeline:
             with ZendeskClient(
                 settings.base_url,
                 settings.credentials,
-                quota=self.quota,
+                quota=quota or self.quota,
                 timeout_seconds=settings.timeout_seconds,
                 include_comments=settings.include_comments,
                 support_type_scope=settings.support_type_scope,

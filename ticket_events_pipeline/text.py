@@ -121,9 +121,9 @@ def count_text(number: float) -> str:
     return f"{rounded:,.0f}" if rounded == int(rounded) else f"{rounded:,.1f}"
 
 
-def plural(number: int, noun: str) -> str:
-    """1 → `1 day`; 1234 → `1,234 days`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """1 → `1 day`; 1234 → `1,234 days`; `nouns` is the plural of a noun that takes no `s`."""
+    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def rate_text(share: float) -> str:

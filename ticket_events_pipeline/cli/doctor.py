@@ -2,75 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import click
 
-from ticket_events_pipeline.credentials import BearerToken
-from ticket_events_pipeline.day import wall_clock
-from ticket_events_pipeline.errors import SettingsError, TicketEventsError
-from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
-from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
-from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline.zendesk.token_end import TokenEnd
+from ticket_events_pipeline.cli.doctor_checks import CHECKS, WEBHOOK_CHECK, Deployment, Finding, Status
+
+_COLOURS = {Status.OK: "green", Status.NOTE: "yellow", Status.FAILED: "red"}
 
 
-def run_doctor() -> bool:
-    """Check the variables, then the root, then the credentials with one request; whether all is well."""
-    pipeline = pipeline_of(os.environ, log=click.echo)
-    try:
-        settings = pipeline.settings
-    except SettingsError as error:
-        for problem in error.problems:
-            _failed(problem)
-        return False
-    _ok(f"variables: account {settings.account}, days of {settings.timezone}")
-    for warning in settings.warnings:
-        _note(warning)
-    root_works = _checked(lambda: _check_root(pipeline))
-    return _checked(lambda: _check_credentials(pipeline)) and root_works
+def run_doctor(*, posts_to_webhook: bool = False, as_json: bool = False) -> bool:
+    """Check everything and print the findings; whether a run will work."""
+    deployment = Deployment(os.environ, log=lambda line: click.echo(line, err=True))
+    checks = [*CHECKS, *([WEBHOOK_CHECK] if posts_to_webhook else [])]
+    found = _distinct(finding for check in checks for finding in check(deployment))
+    seen: list[Finding] = []
+    for finding in found:
+        seen.append(finding)
+        if not as_json:
+            _print(finding)
+    if as_json:
+        click.echo(json.dumps([finding.as_json() for finding in seen], indent=1))
+    return all(finding.status != Status.FAILED for finding in seen)
 
 
-def _check_root(pipeline: Pipeline) -> str:
-    store = pipeline.store
-    store.check()
-    for stream in STREAMS.values():
-        if stream.takes_choices:  # the newest file of every stream, as the first fetch will: it must not be the one to find out
-            refuse_foreign_files(store, stream.name, [], pipeline.ownership(stream), _note)
-    return f"root: {store.location} can be written"
+def _distinct(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """No line twice: two checks may meet the same problem."""
+    seen = set()
+    for finding in findings:
+        if (finding.text, finding.fix) not in seen:
+            seen.add((finding.text, finding.fix))
+            yield finding
 
 
-def _check_credentials(pipeline: Pipeline) -> str:
-    settings = pipeline.reachable_settings
-    with pipeline.client(click.echo) as client:
-        client.check()
-        if isinstance(settings.credentials, BearerToken) and not settings.is_sandbox:
-            _show_token_end(client.token_end(), now=wall_clock())
-    return f"credentials: {settings.base_url} accepts them"
-
-
-def _show_token_end(end: TokenEnd, *, now: float) -> None:
-    is_far = end.expires_at is not None and not end.is_soon(now)
-    (_ok if is_far else _note)(end.sentence(now))
-
-
-def _checked(check: Callable[[], str]) -> bool:
-    try:
-        _ok(check())
-    except TicketEventsError as error:
-        _failed(str(error))
-        return False
-    return True
-
-
-def _ok(text: str) -> None:
-    click.secho(f"ok    {text}", fg="green")
-
-
-def _note(text: str) -> None:
-    click.secho(f"note  {text}", fg="yellow")
-
-
-def _failed(text: str) -> None:
-    click.secho(f"FAIL  {text}", fg="red")
+def _print(finding: Finding) -> None:
+    click.secho(f"{finding.status:<6}{finding.text}", fg=_COLOURS[finding.status])
+    if finding.fix:
+        click.secho(f"      fix: {finding.fix}", fg=_COLOURS[finding.status])

@@ -47,11 +47,16 @@ def demo() -> None:
 
 
 @commands.command()
-def doctor() -> None:
-    """Check the variables, the credentials (with one request) and the root; say what to fix."""
+@click.option("--webhook", is_flag=True, help="Also post a test message to TICKET_EVENTS_ALERT_WEBHOOK.")
+@click.option("--json", "as_json", is_flag=True, help="Print a list of {check, status, text, fix}.")
+def doctor(webhook: bool, as_json: bool) -> None:
+    """Check the variables, DAGSTER_HOME, the root, the credentials, both streams and the quota; say what to fix.
+
+    Makes one request a stream, and one more where the last hour had no event. Exit code 1 if a run would fail.
+    """
     from ticket_events_pipeline.cli.doctor import run_doctor
 
-    if not run_doctor():
+    if not run_doctor(posts_to_webhook=webhook, as_json=as_json):
         sys.exit(FAILED)
 
 
@@ -132,6 +137,23 @@ def summary(first: str | None, last: str | None, output: str) -> None:
     from ticket_events_pipeline.cli.summary import run_summary
 
     if not run_summary(first, last, output=output):
+        sys.exit(FAILED)
+
+
+@commands.group()
+def alerts() -> None:
+    """The alerts that sla_breach_alert_sensor posts to a webhook."""
+
+
+@alerts.command("test")
+def alerts_test() -> None:
+    """Post one example to TICKET_EVENTS_ALERT_WEBHOOK, with figures of the newest stored day if there are any.
+
+    The message says that it is a test. Nothing counts as posted afterwards. Exit code 1 if the webhook doesn't accept it.
+    """
+    from ticket_events_pipeline.cli.alerts import run_alerts_test
+
+    if not run_alerts_test():
         sys.exit(FAILED)
 
 
