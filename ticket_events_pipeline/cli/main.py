@@ -11,6 +11,7 @@ import sys
 import click
 from dotenv import dotenv_values
 
+from ticket_events_pipeline.cli.dates import DAYS
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.tables.streams import STREAMS
 
@@ -61,6 +62,18 @@ def doctor(webhook: bool, as_json: bool) -> None:
 
 
 @commands.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the same for scripts.")
+def status(as_json: bool) -> None:
+    """Show the stored days and their gaps, the last readings, the quota, runs, schedules and sensors, and what to do next.
+
+    Needs no credentials, and sends no request to Zendesk. What Dagster knows needs DAGSTER_HOME.
+    """
+    from ticket_events_pipeline.cli.status import run_status
+
+    run_status(as_json=as_json)
+
+
+@commands.command()
 @click.option("--port", default=8743, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option(
     "--requests-per-minute",
@@ -107,6 +120,23 @@ def plan(first: str, last: str) -> None:
     from ticket_events_pipeline.cli.plan import run_plan
 
     run_plan(first, last)
+
+
+@commands.command()
+@click.argument("days", metavar=DAYS[1:-1], nargs=-1, required=True)
+@click.option("--asset", "assets", multiple=True, metavar="NAME", help="Only this one; all by default. Repeatable.")
+@click.option("--missing", is_flag=True, help="Only what is not stored, not complete or not up to date.")
+def backfill(days: tuple[str, ...], assets: tuple[str, ...], missing: bool) -> None:
+    """Fetch and make everything of DAYS through Dagster, in this process, with a progress bar.
+
+    DAYS: 2026-11-23, 2026-11-01..2026-11-30, 2026-11-01.. (through today), today, yesterday, or last-7-days.
+
+    Needs DAGSTER_HOME, so that the UI shows the days. Ctrl-C stops it; the same command resumes. A code location of several
+    accounts (component) can't be backfilled by it: use the UI, or dg launch.
+    """
+    from ticket_events_pipeline.cli.backfill import run_backfill
+
+    run_backfill(days, assets=assets, only_missing=missing)
 
 
 @commands.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.ingest.plan import RowsEstimate, requests_for
-from ticket_events_pipeline.text import estimated_duration_text
+from ticket_events_pipeline.text import estimated_duration_text, plural
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.zendesk.client import WalkedPage
@@ -42,7 +42,7 @@ class Progress:
         self._begun_from: int | None = None
         self._per_minute = requests_per_minute
         self._pages = self._rows = self._before = self._requests = 0
-        span = f"{days[0]} to {days[-1]} ({len(days)} days of {days[0].timezone})"
+        span = f"{days[0]} to {days[-1]} ({plural(len(days), 'day')}, timezone {days[0].timezone})"
         log(f"{stream}: reading {span}{'' if expected is None else self._estimate(expected)}")
 
     def page(self, walked: WalkedPage, *, rows: int, before: int, late: int) -> None:
@@ -68,7 +68,7 @@ class Progress:
         at_pace = (
             f", {estimated_duration_text(requests * 60 / self._per_minute)} or more by the quota" if self._per_minute else ""
         )
-        return f": about {expected.rows:,} rows in {requests:,} requests{at_pace} ({expected.basis})"
+        return f": about {plural(expected.rows, 'row')} in {plural(requests, 'request')}{at_pace} ({expected.basis})"
 
     def _log_progress(self, walked: WalkedPage) -> None:
         self._logged_at = self._clock()
@@ -76,8 +76,8 @@ class Progress:
         share = 1.0 if walked.at_end else _share(walked.watermark, self._start, end)
         left = "" if walked.at_end else self._left(walked.watermark, end)
         self._log(
-            f"{self._stream}: {share:.0%} of the time range, {self._pages:,} pages, {self._rows:,} rows "
-            f"({self._before:,} before the range), {self._requests:,} requests{left}"
+            f"{self._stream}: {share:.0%} of the time range, {plural(self._pages, 'page')}, "
+            f"{plural(self._rows, 'row')} ({self._before:,} before the range), {plural(self._requests, 'request')}{left}"
         )
 
     def _left(self, watermark: int, end: float) -> str:

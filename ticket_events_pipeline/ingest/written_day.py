@@ -22,6 +22,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
+from ticket_events_pipeline.text import plural
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class WrittenDay:
     def log_line(self) -> str:
         """What the log says of it."""
         state = "complete" if self.footer.complete else "open"
-        return f"{self.footer.stream} {self.day}: {self.footer.rows:,} rows, {state}, {self.footer.requests} requests"
+        rows, requests = plural(self.footer.rows, "row"), plural(self.footer.requests, "request")
+        return f"{self.footer.stream} {self.day}: {rows}, {state}, {requests}"
 
 
 class _Facts:

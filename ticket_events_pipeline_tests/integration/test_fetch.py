@@ -164,9 +164,9 @@ def test_the_days_that_a_page_completes_are_logged_in_one_entry_of_a_line_each(t
     entries = [line.splitlines() for line in messages if " rows, complete, " in line or " rows, open, " in line]
     assert entries == [
         [
-            f"{METRIC} 2026-03-02: 1 rows, complete, 1 requests",
-            f"{METRIC} 2026-03-03: 1 rows, complete, 0 requests",
+            f"{METRIC} 2026-03-02: 1 row, complete, 1 request",
+            f"{METRIC} 2026-03-03: 1 row, complete, 0 requests",
             f"{METRIC} 2026-03-04: 0 rows, complete, 0 requests",
-            f"{METRIC} 2026-03-05: 1 rows, open, 0 requests",
+            f"{METRIC} 2026-03-05: 1 row, open, 0 requests",
         ]
     ]

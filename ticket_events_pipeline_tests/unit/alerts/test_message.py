@@ -10,6 +10,8 @@ from ticket_events_pipeline.alerts.observe import NO_TICKETS, BreachedTickets, D
 from ticket_events_pipeline.text import slack_code
 from ticket_events_pipeline_tests.support.alert_desk import DAY, HOUR, NOON, SETTINGS, Desk, day, run, started_desk
 
+DASH = "\N{EN DASH}"
+
 
 @pytest.fixture
 def desk():
@@ -24,9 +26,9 @@ def test_a_message_has_a_line_for_each_metric_and_explains_its_lines_once(desk):
     sight = {"read_at": {"ticket_events": NOON - 4 * HOUR}, "failed": [run(1, reason="401: no")]}
     assert desk.tick(NOON, STATE, **sight) == [
         "• *`ticket_events` has not been read for 4 h*, since 2026-03-02 08:00 UTC",
-        "• *A run of `fetch_ticket_events` failed* at 2026-03-02 12:00 UTC: `401: no` – run `00000001-0000`",
+        f"• *A run of `fetch_ticket_events` failed* at 2026-03-02 12:00 UTC: `401: no` {DASH} run `00000001-0000`",
         "2026-03-02, so far, as of 2026-03-02 11:50 UTC",
-        "• *First reply time: 14 breaches, 68.8 % met* – 9 under `Premium`, business hours",
+        f"• *First reply time: 14 breaches, 68.8 % met* {DASH} 9 under `Premium`, business hours",
         "After 3 h without a reading: is hourly_fetch turned on? See its last runs. Dagster will not retry failed runs named "
         "here. Breaches are posted from 10 a day on, and at each doubling. A rate is posted once a day below 80 %, from 20 met "
         "or breached targets on.",
@@ -70,7 +72,7 @@ def test_links_lead_to_the_ui_the_report_and_the_tickets_if_their_addresses_are_
 def test_tickets_without_an_address_are_numbers():
     """As in the sandbox, which has no page of a ticket."""
     desk = Desk(about={"tickets": lambda day, metric: BreachedTickets((7,), 1)})
-    assert desk.tick(NOON, day(10))[1].endswith(" – #7")
+    assert desk.tick(NOON, day(10))[1].endswith(f" {DASH} #7")
 
 
 def test_a_message_has_a_maximum_length_and_counts_the_omitted_lines(desk):
