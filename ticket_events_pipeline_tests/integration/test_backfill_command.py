@@ -59,7 +59,7 @@ def test_a_backfill_makes_all_assets_and_then_only_what_is_missing(tmp_path, ser
     shutil.rmtree(place.root / "ticket_events" / f"date={YESTERDAY}")
     shutil.rmtree(place.root / REPORT / f"date={first.plus(1)}")
     ended = place.ticket_events("backfill", "last-3-days", "--missing")
-    fetched, made = re.findall(r"(?:of) (2\S+(?: to \S+)?)[ .]", ended.output.split("\n")[0])
+    fetched, made = re.findall(r" of (2[\d-]+(?: to [\d-]+)?)", ended.output.split("\n")[0])
     assert (ended.code, fetched, made) == (0, str(YESTERDAY), f"{first.plus(1)} to {YESTERDAY}"), ended.output
     assert 0 < len(server.requests) - requests <= 6
     assert (place.root / REPORT / f"date={first.plus(1)}" / f"{REPORT}.html").exists()
