@@ -18,7 +18,6 @@ from ticket_events_pipeline.ingest.catch_up import CompleteFiles
 from ticket_events_pipeline.ingest.plan import estimate_from_stored, requests_for
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.report.files import REPORT, report_days, report_path
-from ticket_events_pipeline.settings import partition_settings
 from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, FooterCache
 from ticket_events_pipeline.sla.staleness import compare
 from ticket_events_pipeline.storage.partition_file import partition_path
@@ -92,7 +91,7 @@ def run_backfill(words: Sequence[str], *, assets: Collection[str], only_missing:
 
 
 def _days(words: Sequence[str], pipeline: Pipeline) -> list[Day]:
-    timezone, first = pipeline.settings.timezone, partition_settings(os.environ).start_date
+    timezone, first = pipeline.settings.timezone, pipeline.settings.start_date
     today = Day.containing(wall_clock(), timezone)
     days = parse_days(words, today)
     if days[0].date < first:

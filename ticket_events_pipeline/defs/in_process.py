@@ -61,6 +61,7 @@ def run_range(
 
     Raises:
         TicketEventsError: the run failed; the message has the reasons of its steps.
+        KeyboardInterrupt: Ctrl-C ended it; Dagster has recorded the run as failed.
     """
     run_id = str(uuid.uuid4())
 
@@ -80,8 +81,17 @@ def run_range(
         asset_selection=None if assets is None else list(assets),
     )
     if not result.success:
-        failures = [_reason(event) for event in result.all_events if event.is_step_failure]
+        failed = [event for event in result.all_events if event.is_step_failure]
+        if any(_is_interrupt(event) for event in failed):
+            raise KeyboardInterrupt
+        failures = [_reason(event) for event in failed]
         raise TicketEventsError("\n".join([f"The run of {job.name} failed.", *failures]))
+
+
+def _is_interrupt(event: dg.DagsterEvent) -> bool:
+    """Dagster makes a step failure of Ctrl-C, where it comes while a step runs."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
 
 
 def _reason(event: dg.DagsterEvent) -> str:

@@ -10,8 +10,9 @@ from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline_tests.support.commands import new_place
-from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT
+from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, launched_from
 
+JOB = "fetch_ticket_events"
 YESTERDAY = Day.containing(wall_clock()).plus(-1)
 
 
@@ -57,7 +58,9 @@ def test_the_status_names_days_gaps_readings_runs_and_what_must_be_on(tmp_path):
     assert found["next"] == "Turn on hourly_fetch and daily_restatement in the UI: Automation"
     with dg.DagsterInstance.from_config(str(place.home)) as instance:
         for state in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.QUEUED):
-            instance.create_run_for_job(job_def=defs.resolve_job_def("fetch_ticket_events"), status=state)
+            instance.create_run_for_job(
+                job_def=defs.resolve_job_def(JOB), status=state, remote_job_origin=launched_from("ticket_events_pipeline", JOB)
+            )
     shown = place.ticket_events("status").output
     assert f"2 days, {YESTERDAY.plus(-2)} to {YESTERDAY}; missing: {gap[0]}" in shown
     assert "last failed: fetch_ticket_events (" in shown
