@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from ticket_events_pipeline.alerts.state import AlertState
+from ticket_events_pipeline.cli.alerts import post_test
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.definitions import account_definitions
@@ -388,6 +389,26 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(deployment, watch):
             assert watch.tick() == expected
             assert "\nCan't be read: " in watch.summary
             assert str(path) in watch.summary or f"{asset} of {DAY.plus(1)}" in watch.summary
+
+
+def test_a_test_message_has_real_figures_and_the_alert_is_posted_nevertheless(deployment, watch, webhook):
+    deliver(deployment, 1, 4, 9)
+    summarise(deployment)
+    assert post_test(os.environ).is_accepted
+    assert webhook.texts[0].startswith("*Test of the SLA alerts* of `127.0.0.1`")
+    assert bold(webhook.texts[0].split("\n")) == ["2026-03-02 First reply time: 4 breaches"]
+    assert "|#4>" in webhook.texts[0]
+    assert watch.tick() == ["2026-03-02 First reply time: 4 breaches"]
+
+
+def test_the_test_command_names_a_missing_webhook_and_a_refusal(tmp_path):
+    place = new_place(tmp_path, ZENDESK_SANDBOX="1")
+    ended = place.ticket_events("alerts", "test")
+    assert (ended.code, "TICKET_EVENTS_ALERT_WEBHOOK is not set" in ended.output) == (1, True)
+    with receiving((404, {}, "no_service")) as webhook:
+        ended = place.ticket_events("alerts", "test", TICKET_EVENTS_ALERT_WEBHOOK=webhook.url)
+    assert (ended.code, "did not accept the test message: 404 no_service. Check TICKET_EVENTS_" in ended.output) == (1, True)
+    assert SECRET not in ended.output
 
 
 def test_targets_that_cannot_be_read_leave_an_alert_without_tickets(deployment, watch, webhook):

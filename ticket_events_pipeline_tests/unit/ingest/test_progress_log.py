@@ -46,8 +46,8 @@ def test_the_log_states_the_range_before_the_first_page() -> None:
     assert Run().log == ["ticket_events: reading 2026-03-01 to 2026-03-10 (10 days, timezone UTC)"]
     expected = RowsEstimate(118_000, "as on 28 stored days, 2026-02-01 to 2026-02-28")
     assert Run(expected=expected, requests_per_minute=10).log == [
-        "ticket_events: reading 2026-03-01 to 2026-03-10 (10 days, timezone UTC): about 118,000 rows in 120 requests, 12 min or more "
-        "by the quota (as on 28 stored days, 2026-02-01 to 2026-02-28)"
+        "ticket_events: reading 2026-03-01 to 2026-03-10 (10 days, timezone UTC): about 118,000 rows in 120 requests, 12 min "
+        "or more by the quota (as on 28 stored days, 2026-02-01 to 2026-02-28)"
     ]
 
 
