@@ -7,6 +7,7 @@ https://www.mkdocs.org/user-guide/configuration/#hooks
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -56,12 +57,15 @@ def columns() -> str:
 
 def command_reference() -> str:
     """The help of each command, as the command line prints it."""
-    parent = click.Context(commands, info_name="ticket-events")
-    helps = []
-    for name, command in commands.commands.items():
-        text = command.get_help(click.Context(command, info_name=name, parent=parent))
-        helps.append(f"## ticket-events {name}\n\n```text\n{text}\n```")
-    return "\n\n".join(helps)
+    return "\n\n".join(_helps(click.Context(commands, info_name="ticket-events"), commands))
+
+
+def _helps(context: click.Context, group: click.Group) -> Iterator[str]:
+    for name, command in group.commands.items():
+        own = click.Context(command, info_name=name, parent=context)
+        yield f"## {own.command_path}\n\n```text\n{command.get_help(own)}\n```"
+        if isinstance(command, click.Group):
+            yield from _helps(own, command)
 
 
 def _included(path: Path) -> str:

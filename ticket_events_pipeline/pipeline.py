@@ -6,6 +6,7 @@ needed; so it can be made whatever is set, and a missing variable is reported by
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import zlib
@@ -22,7 +23,8 @@ from ticket_events_pipeline.settings import RootSettings, Settings, load_setting
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.tables.streams import Stream
-from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
+from ticket_events_pipeline.zendesk.rate_limit import NOTHING_KNOWN, QuotaState
+from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, read_state
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -107,9 +109,21 @@ class Pipeline:
             SettingsError: variables are missing, malformed or contradict each other.
         """
         settings = self.settings
-        name = re.sub(r"[^a-z0-9.-]", "-", settings.account.lower())  # it may be a host's address
-        exchange = functools.partial(self.store.update, f"{INFLIGHT}/quota-{name}.json", log=self._log)
+        exchange = functools.partial(self.store.update, _quota_path(settings.account), log=self._log)
         return Quota(settings.requests_per_minute, exchange=exchange, log=self._log)
+
+    def quota_state(self, now: float) -> QuotaState:
+        """What the shared file says of the rate limit; nothing is requested, and no credentials are needed.
+
+        Raises:
+            SettingsError, UsageError: the root is malformed, or can't be read.
+        """
+        account = self.root_settings.account
+        try:
+            with contextlib.closing(self.store.reader(_quota_path(account or ""))) as file:
+                return read_state(file.read(), now)
+        except FileNotFoundError:
+            return NOTHING_KNOWN
 
     @property
     def reachable_settings(self) -> Settings:
@@ -122,8 +136,8 @@ class Pipeline:
         return settings.with_server(embedded_sandbox(self._name).base_url) if settings.is_sandbox else settings
 
     @contextmanager
-    def client(self, log: Log) -> Iterator[ZendeskClient]:
-        """A client of the account, which logs to `log`.
+    def client(self, log: Log, *, quota: Quota | None = None) -> Iterator[ZendeskClient]:
+        """A client of the account, which logs to `log`; its rate limit is the shared one, or `quota`.
 
         Raises:
             SettingsError: variables are missing, malformed or contradict each other.
@@ -139,7 +153,7 @@ class Pipeline:
             with ZendeskClient(
                 settings.base_url,
                 settings.credentials,
-                quota=self.quota,
+                quota=quota or self.quota,
                 timeout_seconds=settings.timeout_seconds,
                 include_comments=settings.include_comments,
                 support_type_scope=settings.support_type_scope,
@@ -178,6 +192,11 @@ class Pipeline:
             return None
         self._has_asked_token_end = True
         return client.token_end().sentence(wall_clock())
+
+
+def _quota_path(account: str) -> str:
+    name = re.sub(r"[^a-z0-9.-]", "-", account.lower())  # it may be a host's address
+    return f"{INFLIGHT}/quota-{name}.json"
 
 
 def pipeline_of(variables: Mapping[str, str], *, log: Log = lambda _: None) -> Pipeline:

@@ -122,10 +122,10 @@ def count_text(number: float) -> str:
     return f"{rounded:,.0f}" if rounded == int(rounded) else f"{rounded:,.1f}"
 
 
-def plural(number: int, noun: str) -> str:
-    """1 → `1 day`; 1234 → `1,234 days`; 2 → `2 breaches`."""
-    ending = "" if number == 1 else "es" if noun.endswith("ch") else "s"
-    return f"{number:,} {noun}{ending}"
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """1 → `1 day`; 1234 → `1,234 days`; 2 → `2 breaches`; `nouns` is the plural of a noun that forms it otherwise."""
+    regular = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else nouns or regular}"
 
 
 def counted(number: int, one: str, many: str) -> str:

@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError, TicketEventsError
-from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.provenance import read_sla_day
+from ticket_events_pipeline.sla.rules.daily_summary import breaches_of_day
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.store import Store
@@ -25,6 +26,12 @@ from ticket_events_pipeline.tables.streams import STREAMS
 
 MOST_METRICS = 50
 """Of one day. Zendesk has nine; a made-up name counts too, and the cursor must not grow with them."""
+
+MOST_TICKETS = 5
+"""Of one metric in a message: the newest ones are what somebody can still act on."""
+
+_SUMMARY_COLUMNS = ["sla_metric", "policy_id", "policy_title", "business_hours", "breaches", "achieved"]
+_TARGET_COLUMNS = ["ticket_id", "sla_metric", "breached_at", "superseded"]
 
 _T = TypeVar("_T")
 
@@ -39,6 +46,7 @@ class MetricState:
         achieved: targets met on the day.
         worst_policy: title (else id) of the policy with the most breaches; None where it is unknown, or none breached.
         worst_policy_breaches: those of that policy.
+        worst_policy_hours: whether that policy counts business hours; None where it is unknown.
     """
 
     sla_metric: str
@@ -46,6 +54,18 @@ class MetricState:
     achieved: int
     worst_policy: str | None = None
     worst_policy_breaches: int = 0
+    worst_policy_hours: bool | None = None
+
+
+@dataclass(frozen=True)
+class BreachedTickets:
+    """Tickets that breached: the numbers of the newest ones, the newest breach first, and how many there are in all."""
+
+    newest: tuple[int, ...]
+    number: int
+
+
+NO_TICKETS = BreachedTickets((), 0)
 
 
 @dataclass(frozen=True)
@@ -102,8 +122,13 @@ class Observed:
 
 def summarised_days(store: Store, today: Day, problems: list[str]) -> tuple[DayState, ...]:
     """The summaries of yesterday and today, as far as there are any; what can't be read goes to `problems`."""
-    found = [_attempted(partial(_summarised, store, day), problems) for day in (today.plus(-1), today)]
+    found = [summarised_day(store, day, problems) for day in (today.plus(-1), today)]
     return tuple(state for state in found if state is not None)
+
+
+def summarised_day(store: Store, day: Day, problems: list[str]) -> DayState | None:
+    """The summary of one day; None where there is none, or where it can't be read: then `problems` says why."""
+    return _attempted(partial(_summarised, store, day), problems)
 
 
 def reading_times(store: Store, today: Day, problems: list[str]) -> dict[str, int]:
@@ -135,7 +160,7 @@ def metric_states(store: Store, day: Day, summary: pa.Table) -> tuple[MetricStat
         DamagedFileError: the table has not the columns of a summary.
     """
     try:
-        rows = summary.select(["sla_metric", "policy_id", "policy_title", "breaches", "achieved"]).to_pylist()
+        rows = summary.select(_SUMMARY_COLUMNS).to_pylist()
     except KeyError as error:
         raise DamagedFileError(
             f"{SUMMARY} of {day} in {store.location} is no summary ({error}). Materialize it again."
@@ -147,17 +172,47 @@ def metric_states(store: Store, day: Day, summary: pa.Table) -> tuple[MetricStat
 
 
 def _metric_state(name: str, rows: list[dict[str, Any]]) -> MetricState:
-    by_policy: dict[str | None, int] = defaultdict(int)
+    by_policy: dict[tuple[str | None, bool | None], int] = defaultdict(int)
     for row in rows:
-        by_policy[row["policy_title"] or row["policy_id"]] += row["breaches"] or 0
+        by_policy[row["policy_title"] or row["policy_id"], row["business_hours"]] += row["breaches"] or 0
     worst = max(by_policy, key=lambda policy: by_policy[policy])
+    policy, hours = worst if by_policy[worst] else (None, None)
     return MetricState(
         sla_metric=name,
         breaches=sum(by_policy.values()),
         achieved=sum(row["achieved"] or 0 for row in rows),
-        worst_policy=worst if by_policy[worst] else None,
+        worst_policy=policy,
         worst_policy_breaches=by_policy[worst],
+        worst_policy_hours=hours,
     )
+
+
+class BreachedTicketsReader:
+    """Reads which tickets breached, once a day; what can't be read is unknown, and no reason to post nothing."""
+
+    def __init__(self, store: Store, problems: list[str]) -> None:
+        self._store = store
+        self._problems = problems
+        self._days: dict[Day, Mapping[str, BreachedTickets]] = {}
+
+    def __call__(self, day: Day, sla_metric: str) -> BreachedTickets:
+        """The tickets of the metric that first breached on the day."""
+        if day not in self._days:
+            self._days[day] = _attempted(partial(_breached_tickets, self._store, day), self._problems) or {}
+        return self._days[day].get(sla_metric, NO_TICKETS)
+
+
+def _breached_tickets(store: Store, day: Day) -> Mapping[str, BreachedTickets]:
+    """By metric, the tickets with the breaches that the day's summary counts."""
+    try:
+        rows = breaches_of_day(read_sla_day(store, TARGETS, day, _TARGET_COLUMNS).rows, day)
+    except (KeyError, pa.ArrowException) as error:
+        raise DamagedFileError(f"{TARGETS} of {day} in {store.location} is no such table ({error!r}).") from error
+    newest_first = rows.sort_by([("breached_at", "descending"), ("ticket_id", "descending")])
+    by_metric: dict[str, dict[int, None]] = defaultdict(dict)
+    for metric, ticket in zip(newest_first["sla_metric"].to_pylist(), newest_first["ticket_id"].to_pylist(), strict=True):
+        by_metric[metric or ""].setdefault(ticket)
+    return {metric: BreachedTickets(tuple(tickets)[:MOST_TICKETS], len(tickets)) for metric, tickets in by_metric.items()}
 
 
 def _read_at(store: Store, stream: str, today: Day) -> int | None:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
-import sys
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from importlib.resources import files
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import dagster as dg
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ticket_events_pipeline.cli.breach_table import print_breaches
+from ticket_events_pipeline.cli.env_file import template
+from ticket_events_pipeline.cli.progress import day_files_bar
 from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.defs.in_process import Progress, deployment_instance, run_range
 from ticket_events_pipeline.errors import ForeignHomeError, TicketEventsError, UsageError
+from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.files import report_path
 from ticket_events_pipeline.settings import SANDBOX_DAYS
@@ -29,6 +26,8 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from ticket_events_pipeline.defs.scope import AccountScope
 
 SANDBOX_HOME = Path(".dagster_home", "sandbox")
@@ -49,7 +48,6 @@ def run_demo() -> None:
     # Not before: the definitions read the environment when they load.
     from ticket_events_pipeline.definitions import SCOPE, defs
     from ticket_events_pipeline.defs.jobs import FETCH, SUMMARIZE
-    from ticket_events_pipeline.defs.runs import range_tags
 
     store = pipeline_of(os.environ).store
     today = SCOPE.day_containing(wall_clock())
@@ -62,9 +60,12 @@ def run_demo() -> None:
     console = Console()
     console.print(f"A simulated Zendesk account, {first} to {today}, through Dagster into {store.location}", soft_wrap=True)
     home = _demo_home(SCOPE, names_account=names_account)
-    with _opened(home) as instance, _progress(console, total=(len(STREAMS) + len(SLA_TABLES) + 1) * len(days)) as made:
+    with (
+        _opened(home) as instance,
+        day_files_bar(console, total=(len(STREAMS) + len(SLA_TABLES) + 1) * len(days)) as made,
+    ):
         for name in (FETCH, SUMMARIZE):
-            _run(defs.resolve_job_def(name), instance, range_tags(first, today), made)
+            run_range(instance, defs.resolve_job_def(name), first, today, progress=Progress(made))
     _show_breaches(console, store, today.plus(-1))
     console.print("breaches: targets first breached that day; open late: those breached and still open at its end")
     console.print(f"\nThe files: {store.location}/<asset>/date=YYYY-MM-DD/<asset>.parquet", soft_wrap=True)
@@ -100,17 +101,14 @@ def _demo_home(scope: AccountScope, *, names_account: bool) -> Path:
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
     config = own / "dagster.yaml"
     if not config.exists():
-        config.write_bytes((files("ticket_events_pipeline.cli") / "templates" / "dagster.yaml").read_bytes())
+        config.write_text(template("dagster.yaml"))
     return own
 
 
 def _opened(home: Path) -> dg.DagsterInstance:
     """The instance whose UI shows the demo's runs."""
     os.environ["DAGSTER_HOME"] = str(home)
-    try:
-        return dg.DagsterInstance.get()
-    except dg.DagsterInvariantViolationError as error:
-        raise UsageError(f"{error}. Make that folder, or unset DAGSTER_HOME.") from error
+    return deployment_instance()
 
 
 def _ui_command(home: Path) -> str:
@@ -121,9 +119,7 @@ def _ui_command(home: Path) -> str:
         command = "make dev"
     else:
         variables["DAGSTER_HOME"] = str(home.absolute())
-        beside = Path(sys.executable).with_name("dg")
-        is_on_path = (found := shutil.which("dg")) is not None and beside.exists() and Path(found).samefile(beside)
-        command = f"{'dg' if is_on_path else shlex.quote(str(beside))} dev -m ticket_events_pipeline.definitions"
+        command = f"{program('dg')} dev -m ticket_events_pipeline.definitions"
     return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), command])
 
 
@@ -132,37 +128,6 @@ def _is_checkout() -> bool:
     with suppress(OSError):
         return "ticket-events demo" in Path("Makefile").read_text()
     return False
-
-
-def _run(job: dg.JobDefinition, instance: dg.DagsterInstance, tags: dict[str, str], made: Callable[[], None]) -> None:
-    """Run the job, and call `made` after each materialization."""
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    run_id = str(uuid.uuid4())
-
-    def listener(entry: dg.EventLogEntry) -> None:
-        if entry.is_dagster_event and entry.get_dagster_event().is_step_materialization:
-            made()
-
-    instance.add_event_listener(run_id, listener)
-    result = job.execute_in_process(run_config=quiet, instance=instance, tags=tags, raise_on_error=False, run_id=run_id)
-    if not result.success:
-        failures = [_reason(event) for event in result.all_events if event.is_step_failure]
-        raise TicketEventsError("\n".join([f"The run of {job.name} failed.", *failures]))
-
-
-def _reason(event: dg.DagsterEvent) -> str:
-    failure = event.step_failure_data
-    description = failure.user_failure_data.description if failure.user_failure_data else None
-    return f"{event.step_key}: {description or failure.error_display_string}"
-
-
-@contextmanager
-def _progress(console: Console, *, total: int) -> Iterator[Callable[[], None]]:
-    """A bar of day files, and what moves it on by one."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("day files", total=total)
-        yield lambda: progress.advance(bar)
 
 
 def _show_breaches(console: Console, store: Store, day: Day) -> None:

@@ -98,15 +98,32 @@ def demo() -> None:
 
 
 @commands.command()
+@click.option("--webhook", is_flag=True, help="Also post a test message to TICKET_EVENTS_ALERT_WEBHOOK.")
 @click.option(
     "--adopt-dagster-home", "adopts_home", is_flag=True, help="The files were moved to this root: keep the DAGSTER_HOME for it."
 )
-def doctor(adopts_home: bool) -> None:
-    """Check the variables, the credentials (with one request), the root and DAGSTER_HOME; say what to fix."""
+@click.option("--json", "is_json", is_flag=True, help=AS_JSON)
+def doctor(webhook: bool, adopts_home: bool, is_json: bool) -> None:
+    """Check the variables, DAGSTER_HOME, the root, the credentials, both streams and the quota; say what to fix.
+
+    Makes one request a stream, and one more where the last hour had no event. Exit code 1 if a run would fail.
+    """
     from ticket_events_pipeline.cli.doctor import run_doctor
 
-    if not run_doctor(adopts_home=adopts_home):
+    if not run_doctor(posts_to_webhook=webhook, adopts_home=adopts_home, is_json=is_json):
         sys.exit(FAILED)
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the same for scripts.")
+def status(as_json: bool) -> None:
+    """Show the stored days and their gaps, the last readings, the quota, runs, schedules and sensors, and what to do next.
+
+    Needs no credentials, and sends no request to Zendesk. What Dagster knows needs DAGSTER_HOME.
+    """
+    from ticket_events_pipeline.cli.status import run_status
+
+    run_status(as_json=as_json)
 
 
 @commands.command()
@@ -171,6 +188,21 @@ def plan(days: tuple[str, ...], is_json: bool) -> None:
     from ticket_events_pipeline.cli.plan import run_plan
 
     run_plan(days, is_json=is_json)
+
+
+@commands.command(epilog=DAYS_HELP)
+@click.argument("days", metavar=DAYS[1:-1], nargs=-1, required=True)
+@click.option("--asset", "assets", multiple=True, metavar="NAME", help="Only this one; all by default. Repeatable.")
+@click.option("--missing", is_flag=True, help="Only what is not stored, not complete or not up to date.")
+def backfill(days: tuple[str, ...], assets: tuple[str, ...], missing: bool) -> None:
+    """Fetch and make everything of DAYS through Dagster, in this process, with a progress bar.
+
+    Needs DAGSTER_HOME, so that the UI shows the days. Ctrl-C stops it; the same command resumes. A code location of several
+    accounts (component) can't be backfilled by it: use the UI, or dg launch.
+    """
+    from ticket_events_pipeline.cli.backfill import run_backfill
+
+    run_backfill(days, assets=assets, only_missing=missing)
 
 
 @commands.command(epilog=DAY_HELP)
@@ -259,6 +291,23 @@ def ticket(ticket_id: int, date: str | None, is_json: bool) -> None:
     from ticket_events_pipeline.cli.ticket import run_ticket
 
     if not run_ticket(ticket_id, date, is_json=is_json):
+        sys.exit(FAILED)
+
+
+@commands.group()
+def alerts() -> None:
+    """The alerts that sla_breach_alert_sensor posts to a webhook."""
+
+
+@alerts.command("test")
+def alerts_test() -> None:
+    """Post one example to TICKET_EVENTS_ALERT_WEBHOOK, with figures of the newest stored day if there are any.
+
+    The message says that it is a test. Nothing counts as posted afterwards. Exit code 1 if the webhook doesn't accept it.
+    """
+    from ticket_events_pipeline.cli.alerts import run_alerts_test
+
+    if not run_alerts_test():
         sys.exit(FAILED)
 
 

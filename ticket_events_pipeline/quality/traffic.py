@@ -135,7 +135,7 @@ def sla_policies_applied(store: Store, stream: str, days: list[Day]) -> Iterator
 
     @functools.cache
     def traffic_of(day: Day) -> Traffic | None:
-        return _traffic(store, stream, day)
+        return day_traffic(store, stream, day)
 
     for day in days:
         traffic = traffic_of(day)
@@ -179,7 +179,8 @@ def _feed_baseline(day: Day, traffic_of: Callable[[Day], Traffic | None]) -> lis
     return known if len(known) >= MIN_FEED_DAYS else []
 
 
-def _traffic(store: Store, stream: str, day: Day) -> Traffic | None:
+def day_traffic(store: Store, stream: str, day: Day) -> Traffic | None:
+    """The traffic of a stored day; None where it isn't stored complete, or can't be read."""
     events = applies = 0
     try:
         with opened_partition(store, stream, day) as file:

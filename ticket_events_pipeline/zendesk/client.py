@@ -32,12 +32,13 @@ from ticket_events_pipeline.zendesk.walk import Continue, End, Walk, clamped_wat
 MAX_PAGE_BYTES = 256 * 2**20
 """A page is held in memory whole. A thousand audits run to several MB; one of fifty times that size is refused."""
 
+CHECK_AGE_SECONDS = 3600
+"""Old enough even if the clock is off by minutes."""
+
 _Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
 
 _CONNECT_SECONDS = 10.0
 _MOST_TOKEN_BYTES = 2**20
-# An hour ago is old enough even if the clock is off by minutes.
-_CHECK_AGE_SECONDS = 3600
 # Soon, or a temporary problem would cost many small pages; doubled after each growth that fails.
 _GOOD_PAGES_BEFORE_GROWTH = 3
 # Shorter waits are not logged: they would flood the log.
@@ -189,20 +190,30 @@ class ZendeskClient:
             yield WalkedPage(page, watermark=step.start_time, at_end=False, requests=cost)
             self._prepare_next(stream, step, size)
 
-    def check(self, stream: Stream | None = None) -> None:
-        """Request one row of an hour ago, once and without retries, to check that the credentials open `stream` (or the first).
+    @property
+    def requests_made(self) -> int:
+        """HTTP requests for pages so far, failed ones included."""
+        return self._requests_made
+
+    def check(self, stream: Stream | None = None, *, age_seconds: int = CHECK_AGE_SECONDS, rows: int = 1) -> EventPage:
+        """One page of `stream` (or the first) from some time ago on, requested once and without retries.
+
+        Args:
+            stream: which stream the credentials must open.
+            age_seconds: where the page begins, in seconds before now.
+            rows: how many at most, where the stream lets a request choose.
 
         Raises:
-            AccountError: they don't.
+            AccountError: the credentials don't open the stream.
             TransientError: it can't be checked now.
         """
-        start_time = int(self._clock()) - _CHECK_AGE_SECONDS
+        start_time = int(self._clock()) - age_seconds
         stream = stream or next(iter(STREAMS.values()))
-        request = PageRequest(stream, start_time, per_page=1, support_type_scope=self._support_type_scope)
+        request = PageRequest(stream, start_time, per_page=rows, support_type_scope=self._support_type_scope)
         try:
-            self._page(request)
-        except TooRecent:  # the wall clock is ahead; only valid credentials get this answer
-            return
+            return self._page(request)
+        except TooRecent as answer:  # the wall clock is ahead; only valid credentials get this answer
+            return caught_up_page(request, answer)
         except Retryable as failure:
             raise TransientError(f"{request}: {failure.reason}. Try again in a minute.") from failure
 

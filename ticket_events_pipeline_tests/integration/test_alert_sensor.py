@@ -9,12 +9,14 @@ import dagster as dg
 import pytest
 
 from ticket_events_pipeline.alerts.state import AlertState
+from ticket_events_pipeline.cli.alerts import post_test
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, RETRY_SECONDS, WILL_RETRY_TAG
 from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.defs.sensors.alerts import sla_breach_alert_sensor
+from ticket_events_pipeline_tests.support.alert_desk import bold
 from ticket_events_pipeline_tests.support.alert_receiver import OK, SECRET, AlertReceiver, receiving
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import REPOSITORY, Deployment, deployed, launched_from, sensor_context
@@ -50,7 +52,7 @@ class Watch:
         self.cursor = self.cursor if isinstance(result, dg.SkipReason) else result.cursor
         assert SECRET not in f"{result}{self.cursor}"
         assert len(self.webhook.server.requests) - before <= 1
-        return [bold for text in self.webhook.texts[before:] for bold in re.findall(r"^• \*(.*?)\*", text, re.MULTILINE)]
+        return [news for text in self.webhook.texts[before:] for news in bold(text.split("\n"))]
 
 
 def event(number, time, kind="breach", **more):
@@ -107,15 +109,18 @@ def test_a_bad_day_is_posted_as_it_gets_worse_and_not_again_when_complete(deploy
     deliver(deployment, 3, 4, 10)
     deployment.clock.now += 3600
     summarise(deployment)
-    assert watch.tick() == ["4 new breaches of `first_reply_time` on 2026-03-02"]
+    assert watch.tick() == ["2026-03-02 First reply time: 4 breaches"]
     assert "so far, as of 2026-03-02 13:00 UTC" in webhook.texts[0]
+    assert re.findall(r"/agent/tickets/(\d+)\|#\1>", webhook.texts[0]) == ["4", "3", "2", "1"]
     assert webhook.texts[0].startswith("*SLA alert* of `127.0.0.1`\n")
     assert watch.tick() == []
     deliver(deployment, 5, 6, 11)
     deployment.clock.now = DAY.end + 3600
     summarise(deployment, DAY, DAY.plus(1))
-    assert watch.tick() == ["6 new breaches of `first_reply_time` on 2026-03-02"]
+    assert watch.tick() == ["2026-03-02 First reply time: 6 breaches"]
     assert "the whole day, as of 2026-03-03 00:00 UTC" in webhook.texts[1]
+    assert re.findall(r"\|#(\d+)>", webhook.texts[1]) == ["6", "5", "4", "3", "2"]
+    assert " and 1 more" in webhook.texts[1]
     assert watch.tick() == []
 
 
@@ -130,7 +135,7 @@ def test_a_low_rate_is_posted_once_there_are_enough_targets(deployment, watch):
     deliver(deployment, 8, 8, 11, kind="fulfill")
     deployment.clock.now += 60
     summarise(deployment)
-    assert watch.tick() == ["75.0 % of `first_reply_time` achieved on 2026-03-02"]
+    assert watch.tick() == ["2026-03-02 First reply time: 75.0 % met"]
 
 
 def test_stalled_streams_are_posted_whatever_is_fetched_of_old_days(deployment, watch):
@@ -166,10 +171,10 @@ def test_a_failed_run_is_posted_once_with_its_error_and_a_link(deployment, watch
     failed = deployment.run("fetch_ticket_events", str(DAY))
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
     (text,) = webhook.texts
-    assert "Error: `GET /api/v2/incremental/ticket_events?" in text
+    assert " UTC: `GET /api/v2/incremental/ticket_events?" in text
     assert "answered 401 (Couldn't authenticate you)" in text
     assert "Check ZENDESK_OAUTH_TOKEN. A fixed token ends" in text
-    assert f"<http://127.0.0.1:3000/runs/{failed.run_id}|Open it>" in text
+    assert f"<http://127.0.0.1:3000/runs/{failed.run_id}|the run>" in text
     assert watch.tick() == []
     # Assets by themselves are run by a job of Dagster's own.
     deployment.materialize("ticket_events", str(DAY))
@@ -206,7 +211,7 @@ def test_of_an_unexpected_error_only_its_class_is_posted(deployment, watch, webh
     failed = job.resolve_job_def("fetch_ticket_events").execute_in_process(instance=deployment.instance, raise_on_error=False)
     assert not failed.success
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
-    assert "Error: `ZeroDivisionError`." in webhook.texts[0]
+    assert " UTC: `ZeroDivisionError` " in webhook.texts[0]
     assert "customer" not in webhook.texts[0]
 
 
@@ -311,7 +316,7 @@ def test_a_webhook_that_was_down_gets_one_message_when_it_is_back(deployment, wa
     webhook.answer = (503, {}, "")
     deliver(deployment, 1, 4, 9)
     summarise(deployment)
-    assert watch.tick() == ["4 new breaches of `first_reply_time` on 2026-03-02"]
+    assert watch.tick() == ["2026-03-02 First reply time: 4 breaches"]
     assert watch.tick() == []
     assert watch.summary == (
         "1 alert is pending. The webhook has accepted nothing since 2026-03-02 12:00 UTC (attempts: 1); its last answer: 503. "
@@ -321,7 +326,7 @@ def test_a_webhook_that_was_down_gets_one_message_when_it_is_back(deployment, wa
     deliver(deployment, 5, 6, 10)
     summarise(deployment)
     webhook.answer = OK
-    assert watch.tick() == ["6 new breaches of `first_reply_time` on 2026-03-02"]
+    assert watch.tick() == ["2026-03-02 First reply time: 6 breaches"]
     assert watch.summary == "Posted 1 alert."
     assert "Late: the webhook accepted nothing since 2026-03-02 12:00 UTC." in webhook.texts[-1]
     assert watch.tick() == []
@@ -374,7 +379,7 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(deployment, watch):
     deliver(deployment, 5, 9, 9, day=DAY.plus(1))
     deployment.clock.now = DAY.end + 12 * 3600
     summarise(deployment, DAY, DAY.plus(1))
-    of_days = [f"{count} new breaches of `first_reply_time` on 2026-03-0{day}" for count, day in ((4, 2), (5, 3))]
+    of_days = [f"2026-03-0{day} First reply time: {count} breaches" for count, day in ((4, 2), (5, 3))]
     before = watch.cursor
     other = deployment.root / "sla_clocks" / f"date={DAY}" / "sla_clocks.parquet"
     for asset, expected in (("daily_sla_breach_summary", of_days[:1]), ("ticket_metric_events", of_days)):
@@ -384,6 +389,41 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(deployment, watch):
             assert watch.tick() == expected
             assert "\nCan't be read: " in watch.summary
             assert str(path) in watch.summary or f"{asset} of {DAY.plus(1)}" in watch.summary
+
+
+def test_a_test_message_has_real_figures_and_the_alert_is_posted_nevertheless(deployment, watch, webhook):
+    deliver(deployment, 1, 4, 9)
+    summarise(deployment)
+    assert post_test(os.environ).is_accepted
+    assert webhook.texts[0].startswith("*Test of the SLA alerts* of `127.0.0.1`")
+    assert bold(webhook.texts[0].split("\n")) == ["2026-03-02 First reply time: 4 breaches"]
+    assert "|#4>" in webhook.texts[0]
+    assert watch.tick() == ["2026-03-02 First reply time: 4 breaches"]
+
+
+def test_the_test_command_names_a_missing_webhook_and_a_refusal(tmp_path):
+    place = new_place(tmp_path, ZENDESK_SANDBOX="1")
+    ended = place.ticket_events("alerts", "test")
+    assert (ended.code, "TICKET_EVENTS_ALERT_WEBHOOK is not set" in ended.output) == (1, True)
+    with receiving((404, {}, "no_service")) as webhook:
+        ended = place.ticket_events("alerts", "test", TICKET_EVENTS_ALERT_WEBHOOK=webhook.url)
+    assert (ended.code, "did not accept the test message: 404 no_service. Check TICKET_EVENTS_" in ended.output) == (1, True)
+    assert SECRET not in ended.output
+
+
+def test_targets_that_cannot_be_read_leave_an_alert_without_tickets(deployment, watch, webhook):
+    deliver(deployment, 1, 4, 9)
+    summarise(deployment)
+    before = watch.cursor
+    other = deployment.root / "sla_clocks" / f"date={DAY}" / "sla_clocks.parquet"
+    for _ in damaged(deployment.root / "sla_targets" / f"date={DAY}" / "sla_targets.parquet", other):
+        watch.cursor = before
+        assert watch.tick() == ["2026-03-02 First reply time: 4 breaches"]
+        assert "#" not in webhook.texts[-1]
+        assert "\nCan't be read: " in watch.summary
+    watch.cursor = before
+    watch.tick()
+    assert "|#4>" in webhook.texts[-1]
 
 
 TURN_ON = """mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) {

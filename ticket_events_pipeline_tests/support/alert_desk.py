@@ -31,6 +31,7 @@ class Desk:
         posted: the texts of all messages.
         accepted: the texts of those that the webhook accepted.
         summary: of the last tick.
+        about: what else is known of the account; see `Context`.
     """
 
     settings: AlertSettings = SETTINGS
@@ -39,10 +40,11 @@ class Desk:
     posted: list[str] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
     summary: str = ""
+    about: dict[str, object] = field(default_factory=dict)
 
     def post(self, news):
         chat = chat_of(self.settings.webhook)
-        context = Context("acme", "UTC", self.settings.dagster_url, "daily_sla_breach_summary", chat)
+        context = Context("acme", "UTC", self.settings.dagster_url, "daily_sla_breach_summary", chat, **self.about)
         text = payload(news, context)["text"]
         self.posted.append(text)
         if self.answer.is_accepted:
@@ -77,4 +79,11 @@ def run(number, ended_at=NOON, **more):
 
 
 def bold(lines):
-    return [re.findall(r"\*(.*?)\*", line)[0] for line in lines]
+    """What is new by each line of a message: its bold part, after the day that it stands under."""
+    news, under = [], ""
+    for line in lines:
+        heading = re.match(r"(\d{4}-\d\d-\d\d), ", line)
+        under = f"{heading[1]} " if heading else under
+        if line.startswith("•"):
+            news.append(under + re.findall(r"\*(.*?)\*", line)[0])
+    return news

@@ -8,12 +8,13 @@ didn't accept.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import dagster as dg
 
 from ticket_events_pipeline.alerts.chats import chat_of
 from ticket_events_pipeline.alerts.message import Context, payload
-from ticket_events_pipeline.alerts.observe import Observed, reading_times, summarised_days
+from ticket_events_pipeline.alerts.observe import BreachedTicketsReader, Observed, reading_times, summarised_days
 from ticket_events_pipeline.alerts.settings import AlertSettings, alert_settings
 from ticket_events_pipeline.alerts.state import AlertState, tick
 from ticket_events_pipeline.day import Clock, wall_clock
@@ -50,13 +51,7 @@ def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, settings
     state = AlertState.parse(context.cursor)
     problems: list[str] = []
     observed = _observe(context, scope, now, problems, is_posted=state.has_posted)
-    about = Context(
-        account=_account(scope),
-        timezone=scope.timezone,
-        dagster_url=settings.dagster_url,
-        summary_path="/".join(scope.key(SUMMARY).path),
-        chat=chat_of(settings.webhook),
-    )
+    about = _context(scope, settings, problems)
     ticked = tick(state, observed, settings, post=lambda news: post(settings.webhook, payload(news, about)))
     summary = "\n".join([ticked.summary, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
     return dg.SensorResult(skip_reason=summary, cursor=ticked.state.to_cursor())
@@ -88,8 +83,25 @@ def _observe(
     return Observed(now, scope.timezone, days, read_at, failed)
 
 
-def _account(scope: AccountScope) -> str | None:
+def _context(scope: AccountScope, settings: AlertSettings, problems: list[str]) -> Context:
+    """What messages say of the account. Without a readable root, they have no tickets and no links to reports."""
+    known = Context(
+        account=scope.name or None,
+        timezone=scope.timezone,
+        dagster_url=settings.dagster_url,
+        summary_path="/".join(scope.key(SUMMARY).path),
+        chat=chat_of(settings.webhook),
+    )
     try:
-        return scope.name or scope.pipeline().root_settings.account
-    except SettingsError:
-        return None
+        pipeline = scope.pipeline()
+        root = pipeline.root_settings
+        known = replace(
+            known,
+            account=scope.name or root.account,
+            goal_percent=root.goal_percent,
+            report_url=root.report_url,
+            tickets_url=root.tickets_url,
+        )
+        return replace(known, tickets=BreachedTicketsReader(pipeline.store, problems))
+    except TicketEventsError:
+        return known  # what is wrong with the root is said where its days are read

@@ -111,6 +111,12 @@ def daily_summary(targets: pa.Table, *, day: Day, as_of: int, events_through: in
     return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
 
 
+def breaches_of_day(targets: pa.Table, day: Day) -> pa.Table:
+    """Those of the day's `sla_targets` that its `breaches` count."""
+    start = pa.scalar(day.start * 1000, pa.int64()).cast(TIMESTAMP)
+    return targets.filter(DayTargets(targets, start).is_breach())
+
+
 def _bookings(targets: DayTargets) -> pa.Table:
     """What each target adds to which key, under each of its policies."""
     booked = []

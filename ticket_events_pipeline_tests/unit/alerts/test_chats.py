@@ -38,6 +38,6 @@ def test_a_message_has_the_markup_of_its_chat_and_none_of_slack_s():
     made = payload(News(tuple(Fact(f"subject {n}", content) for n, content in enumerate(contents)), None), context)
     text = "\n".join(made["lines"])
     assert made["lines"][0] == "[b]SLA alert[/b] of [c]acme[/c]"
-    assert text.count("[b]") == 1 + len(contents)
-    assert "[a http://127.0.0.1:3000/assets/summary?partition=2026-03-02&view=partitions]Summary of the day[/a]" in text
+    assert text.count("[b]") == len(contents)  # the title's, and one for both facts of the metric
+    assert "[a http://127.0.0.1:3000/assets/summary?partition=2026-03-02&view=partitions]in Dagster[/a]" in text
     assert not set(text) & set("*`<|>")

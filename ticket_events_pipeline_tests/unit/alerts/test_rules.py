@@ -18,7 +18,7 @@ def test_breaches_are_posted_at_the_threshold_and_at_each_doubling(desk):
     counts = [0, 5, 9, 10, 11, 19, 20, 25, 39, 40, 41, 39, 9, 45, 160, 300]
     posted = {count: bold(desk.tick(NOON + at * 60, day(count))) for at, count in enumerate(counts)}
     assert {count for count, lines in posted.items() if lines} == {10, 20, 40, 160}
-    assert posted[160] == ["160 new breaches of `first_reply_time` on 2026-03-02"]
+    assert posted[160] == ["2026-03-02 First reply time: 160 breaches"]
 
 
 @pytest.mark.parametrize(("count", "level"), [(0, 0), (2, 0), (3, 1), (5, 1), (6, 2), (11, 2), (12, 3), (23, 3), (24, 4)])
@@ -28,18 +28,16 @@ def test_a_level_is_reached_at_the_threshold_times_a_power_of_two(count, level):
 
 def test_each_metric_and_each_day_has_breaches_of_its_own(desk):
     both = DayState(DAY, NOON, False, (MetricState("a", 10, 0), MetricState("b", 9, 0)))
-    assert bold(desk.tick(NOON, both)) == ["10 new breaches of `a` on 2026-03-02"]
+    assert bold(desk.tick(NOON, both)) == ["2026-03-02 A: 10 breaches"]
     both = DayState(DAY, NOON, False, (MetricState("a", 11, 0), MetricState("b", 10, 0)))
-    assert bold(desk.tick(NOON, both)) == ["10 new breaches of `b` on 2026-03-02"]
-    assert bold(desk.tick(NOON, both, day(10, of=DAY.plus(1), metric="a"))) == ["10 new breaches of `a` on 2026-03-03"]
+    assert bold(desk.tick(NOON, both)) == ["2026-03-02 B: 10 breaches"]
+    assert bold(desk.tick(NOON, both, day(10, of=DAY.plus(1), metric="a"))) == ["2026-03-03 A: 10 breaches"]
 
 
 def test_a_completed_day_is_not_posted_again_but_its_last_breaches_are(desk):
     desk.tick(NOON, day(12, 10), day(2, of=DAY.plus(-1)))
     assert desk.tick(DAY.end + HOUR, day(12, 10, complete=True)) == []
-    assert bold(desk.tick(DAY.end + HOUR, day(20, 10, complete=True))) == [
-        "20 new breaches of `first_reply_time` on 2026-03-02"
-    ]
+    assert bold(desk.tick(DAY.end + HOUR, day(20, 10, complete=True))) == ["2026-03-02 First reply time: 20 breaches"]
 
 
 @pytest.mark.parametrize(
@@ -62,14 +60,13 @@ def test_a_rate_below_the_threshold_is_posted_with_enough_decided_targets(desk, 
 
 def test_a_rate_that_rounds_to_the_threshold_shows_that_it_is_below(desk):
     lines = desk.tick(NOON, DayState(DAY, NOON, False, (MetricState("a", 2001, 7999),)))
-    assert bold(lines)[-1] == "79.9 % of `a` achieved on 2026-03-02"
+    assert bold(lines) == ["2026-03-02 A: 2,001 breaches, 79.9 % met"]
 
 
 def test_a_rate_that_goes_up_and_down_is_posted_once_a_day(desk):
     rates = [(9, 11), (9, 90), (9, 11), (9, 200), (9, 1)]
     lines = [line for at, rate in enumerate(rates) for line in desk.tick(NOON + at, day(*rate), day(9, 11, of=DAY.plus(1)))]
-    days = ["% of `first_reply_time` achieved on 2026-03-02", "% of `first_reply_time` achieved on 2026-03-03"]
-    assert [text.split(" ", 1)[1] for text in bold(lines)] == days
+    assert bold(lines) == [f"{of} First reply time: 55.0 % met" for of in (DAY, DAY.plus(1))]
 
 
 def test_a_stall_is_posted_once_and_its_end_once(desk):
@@ -84,7 +81,7 @@ def test_a_stall_is_posted_once_and_its_end_once(desk):
     back = NOON + 24 * 7 * HOUR
     fresh = {"ticket_events": back, "ticket_metric_events": back}
     assert desk.tick(back, read_at=fresh) == [
-        "• *`ticket_events` is read again*: at 2026-03-09 12:00 UTC, for the first time since 2026-03-02 09:00 UTC."
+        "• *`ticket_events` is read again*: at 2026-03-09 12:00 UTC, for the first time since 2026-03-02 09:00 UTC"
     ]
     assert [desk.tick(back + minutes * 60, read_at=fresh) for minutes in range(100)] == [[]] * 100
     assert bold(desk.tick(back + 3 * HOUR, read_at=fresh)) == [
@@ -101,8 +98,8 @@ def test_a_stall_that_another_threshold_ends_is_not_posted_as_over(desk):
 
 
 def test_a_failed_run_is_posted_once_and_several_make_one_message(desk):
-    assert len(desk.tick(NOON, failed=[run(1), run(2)])) == 2
-    assert len(desk.tick(NOON, failed=[run(1), run(2), run(3)])) == 1
+    assert len(bold(desk.tick(NOON, failed=[run(1), run(2)]))) == 2
+    assert len(bold(desk.tick(NOON, failed=[run(1), run(2), run(3)]))) == 1
     assert len(desk.posted) == 2
 
 
@@ -128,10 +125,10 @@ def test_a_new_sensor_posts_the_current_state_in_one_message():
         assert bold(desk.tick(NOON, *days, **sight)) == [
             "`ticket_events` has not been read for 5 h",
             "A run of `fetch_ticket_events` failed",
-            "11 new breaches of `first_reply_time` on 2026-03-02",
+            "2026-03-02 First reply time: 11 breaches",
         ]
         assert desk.tick(NOON + 60, *days, **sight) == []
 
 
 def test_a_new_sensor_posts_yesterday_while_it_is_open():
-    assert bold(Desk().tick(NOON, day(11, of=DAY.plus(-1)))) == ["11 new breaches of `first_reply_time` on 2026-03-01"]
+    assert bold(Desk().tick(NOON, day(11, of=DAY.plus(-1)))) == ["2026-03-01 First reply time: 11 breaches"]

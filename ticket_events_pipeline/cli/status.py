@@ -1,0 +1,270 @@
+"""`ticket-events status`: what is stored, when it was last read, what Dagster is doing, and what to do next.
+
+It reads files and Dagster's own storage, sends no request to Zendesk, and needs no credentials.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
+from ticket_events_pipeline.errors import DamagedFileError, TicketEventsError
+from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
+from ticket_events_pipeline.report.files import REPORT, report_days
+from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.sla.footer_cache import TABLES
+from ticket_events_pipeline.storage.partition_file import stored_days
+from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import METRIC_EVENTS, STREAMS
+from ticket_events_pipeline.text import duration_text, one_line, plural, ranges_text, utc_text, zoned_text
+from ticket_events_pipeline.zendesk.rate_limit import QuotaState
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.defs.home_state import HomeState
+
+STALE_SECONDS = 3 * 3600
+"""`hourly_fetch` reads every hour; after so long something is wrong."""
+
+DAEMON_SECONDS = 300
+"""The daemon gives a sign of life every half minute."""
+
+_MOST_RANGES = 5
+_MOST_OPEN_DAYS = 40
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The newest reading of a stream.
+
+    Attributes:
+        read_at: epoch seconds.
+        complete_through: the newest of the last days that was read to its end; None if none was.
+    """
+
+    read_at: int
+    complete_through: Day | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything that is shown.
+
+    Attributes:
+        days: the stored days of each asset.
+        readings: of the streams that were read.
+        quota: what is known of the rate limit.
+        home: what Dagster knows; None where that can't be known.
+        home_problem: why it can't.
+    """
+
+    account: str | None
+    location: str
+    timezone: str
+    now: float
+    days: Mapping[str, list[Day]]
+    readings: Mapping[str, Reading]
+    quota: QuotaState
+    home: HomeState | None
+    home_problem: str
+
+
+def run_status(*, as_json: bool) -> None:
+    """Print the status.
+
+    Raises:
+        SettingsError: a variable of the root is malformed.
+        UsageError: the root can't be read.
+    """
+    status = _status(pipeline_of(os.environ))
+    if as_json:
+        click.echo(json.dumps(_as_json(status), indent=1))
+    else:
+        for line in _lines(status):
+            click.echo(line)
+
+
+def _status(pipeline: Pipeline) -> Status:
+    root, store, now = pipeline.root_settings, pipeline.store, wall_clock()
+    days = {table: stored_days(store, table, root.timezone) for table in TABLES}
+    days[REPORT] = report_days(store, root.timezone)
+    readings = {stream: found for stream in STREAMS if (found := _reading(store, stream, days[stream])) is not None}
+    home, problem = _home(root.timezone)
+    return Status(root.account, store.location, root.timezone, now, days, readings, pipeline.quota_state(now), home, problem)
+
+
+def _reading(store: Store, stream: str, stored: list[Day]) -> Reading | None:
+    read_at, complete = None, None
+    for day in reversed(stored[-_MOST_OPEN_DAYS:]):
+        try:
+            footer = read_raw_footer(store, stream, day)
+        except DamagedFileError:  # `verify` names it
+            continue
+        if footer is None:
+            continue
+        read_at = footer.fetched_at if read_at is None else read_at
+        if footer.complete:
+            complete = day
+            break
+    return None if read_at is None else Reading(read_at, complete)
+
+
+def _home(timezone: str) -> tuple[HomeState | None, str]:
+    """What Dagster knows, or why that can't be known."""
+    if not os.environ.get("DAGSTER_HOME"):
+        return None, "DAGSTER_HOME is not set, so runs, schedules and sensors are not known"
+    # An import of seconds.
+    from ticket_events_pipeline.definitions import defs
+    from ticket_events_pipeline.defs.home_state import home_state
+    from ticket_events_pipeline.defs.in_process import deployment_instance
+
+    try:
+        with deployment_instance() as instance:
+            return home_state(instance, defs.get_repository_def(), timezone=timezone), ""
+    except TicketEventsError as error:
+        return None, one_line(str(error))
+    except Exception as error:  # any storage of Dagster's: a database that is down must not hide the files
+        return None, f"DAGSTER_HOME can't be read ({type(error).__name__}), so runs, schedules and sensors are not known"
+
+
+def _gaps(days: list[Day]) -> list[tuple[Day, Day]]:
+    held = set(days)
+    return day_ranges(day for day in days_between(days[0], days[-1]) if day not in held) if days else []
+
+
+def next_step(status: Status) -> str:
+    """What to do next, as one line."""
+    raw, summaries = status.days[METRIC_EVENTS], set(status.days[SUMMARY])
+    if status.account is None and not raw:
+        return "Set the variables of an account, then: ticket-events doctor"
+    if not raw:
+        return "Fetch the first days: ticket-events backfill last-7-days"
+    if status.home is None:
+        return f"{status.home_problem}: set it to the folder that Dagster uses here"
+    if status.home.to_turn_on:
+        return f"Turn on {' and '.join(status.home.to_turn_on)} in the UI: Automation"
+    if status.home.daemon_seen_at is None or status.now - status.home.daemon_seen_at > DAEMON_SECONDS:
+        return "Start dagster-daemon (dg dev starts it, too): without it no schedule and no sensor runs"
+    if status.home.last_failed is not None:
+        return f"See why the run {status.home.last_failed.run_id} failed: in the UI under Runs"
+    if any(status.now - reading.read_at > STALE_SECONDS for reading in status.readings.values()):
+        return "See why nothing was fetched: in the UI under Automation, the ticks of hourly_fetch"
+    missing = [day for day in days_between(raw[0], raw[-1]) if day not in summaries or day not in set(raw)]
+    if missing:
+        return f"Fetch and make what is missing: ticket-events backfill {missing[0]}..{missing[-1]} --missing"
+    return "Nothing: everything that is stored is summarised, and the schedules are on"
+
+
+def _lines(status: Status) -> list[str]:
+    lines = [f"{status.account or 'No account is set'}: files below {status.location}, days of {status.timezone}", "Stored:"]
+    lines += [f"  {asset:<25}{_days_text(days)}" for asset, days in status.days.items()]
+    lines.append("Last read:")
+    lines += [f"  {stream:<25}{_reading_text(status, stream)}" for stream in STREAMS]
+    lines.append(f"Quota: {_quota_text(status)}")
+    if status.home is None:
+        lines.append(f"Dagster: {status.home_problem}")
+    else:
+        lines += _home_lines(status, status.home)
+    return [*lines, f"Next: {next_step(status)}"]
+
+
+def _days_text(days: list[Day]) -> str:
+    if not days:
+        return "none"
+    gaps = _gaps(days)
+    more = f" and {plural(len(gaps) - _MOST_RANGES, 'more range')}" if len(gaps) > _MOST_RANGES else ""
+    missing = f"; missing: {ranges_text(gaps[:_MOST_RANGES])}{more}" if gaps else ""
+    return f"{plural(len(days), 'day')}, {ranges_text([(days[0], days[-1])])}{missing}"
+
+
+def _reading_text(status: Status, stream: str) -> str:
+    reading = status.readings.get(stream)
+    if reading is None:
+        return "never"
+    age = duration_text(max(0, status.now - reading.read_at))
+    through = "no day yet" if reading.complete_through is None else f"through {reading.complete_through}"
+    return f"{zoned_text(reading.read_at, status.timezone)}, {age} ago; complete: {through}"
+
+
+def _quota_text(status: Status) -> str:
+    bucket, closed_until, now = status.quota.bucket, status.quota.closed_until, status.now
+    if closed_until is not None and closed_until > now:
+        return f"the server refuses requests until {zoned_text(closed_until, status.timezone)}"
+    if bucket is None:
+        return "not known here: no answer of the server has stated it lately (ticket-events doctor asks)"
+    if bucket.resets_at <= now:
+        return f"{plural(bucket.total, 'request')} a minute; free since {zoned_text(bucket.resets_at, status.timezone)}"
+    return f"{bucket.remaining:,} of {plural(bucket.total, 'request')} a minute left"
+
+
+def _home_lines(status: Status, home: HomeState) -> list[str]:
+    seen = home.daemon_seen_at
+    running = seen is not None and status.now - seen <= DAEMON_SECONDS
+    lines = [
+        "Dagster:",
+        f"  daemon: {'runs' if running else 'does not run'}"
+        + ("" if seen is None else f", last seen {duration_text(max(0, status.now - seen))} ago"),
+    ]
+    lines += [f"  in progress: {_run_text(run.job, run.days, run.run_id)}, {run.status}" for run in home.in_progress]
+    if not home.in_progress:
+        lines.append("  in progress: no run")
+    if home.last_failed is not None:
+        run = home.last_failed
+        at = zoned_text(run.at, status.timezone)
+        lines.append(f"  last failed: {_run_text(run.job, run.days, run.run_id)}, at {at}")
+    on = [name for name, is_on in home.automations.items() if is_on]
+    off = [name for name in home.automations if name not in on and name not in home.to_turn_on]
+    for word, names in (("on", on), ("off, and must be on", home.to_turn_on), ("off, as you like", off)):
+        lines += [f"  {word}: {', '.join(names)}"] if names else []
+    return lines
+
+
+def _run_text(job: str, days: str, run_id: str) -> str:
+    return f"{job}{f' of {days}' if days else ''} ({run_id})"
+
+
+def _as_json(status: Status) -> dict[str, Any]:
+    bucket = status.quota.bucket
+    return {
+        "account": status.account,
+        "root": status.location,
+        "timezone": status.timezone,
+        "stored": {
+            asset: {
+                "days": len(days),
+                "first": str(days[0]) if days else None,
+                "last": str(days[-1]) if days else None,
+                "missing": [[str(first), str(last)] for first, last in _gaps(days)],
+            }
+            for asset, days in status.days.items()
+        },
+        "read": {
+            stream: {
+                "at": utc_text(reading.read_at),
+                "complete_through": None if reading.complete_through is None else str(reading.complete_through),
+            }
+            for stream, reading in status.readings.items()
+        },
+        "quota": None
+        if bucket is None
+        else {"total": bucket.total, "remaining": bucket.remaining, "resets_at": utc_text(bucket.resets_at)},
+        "dagster": None if status.home is None else _home_json(status.home),
+        "dagster_problem": status.home_problem or None,
+        "next": next_step(status),
+    }
+
+
+def _home_json(home: HomeState) -> dict[str, Any]:
+    return {
+        "in_progress": [vars(run) for run in home.in_progress],
+        "last_failed": None if home.last_failed is None else vars(home.last_failed),
+        "automations": home.automations,
+        "to_turn_on": home.to_turn_on,
+        "daemon_seen_at": None if home.daemon_seen_at is None else utc_text(home.daemon_seen_at),
+    }
