@@ -10,6 +10,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -142,12 +143,12 @@ def sandbox_root(root: str) -> str:
     return f"{root}/sandbox" if is_object_store(root) else os.path.join(root, "sandbox")
 
 
-def oldest_day_folder(folder: str) -> dt.date | None:
-    """The oldest `date=YYYY-MM-DD` in a folder on this machine; None if there is none, or no such folder."""
-    with suppress(OSError):
-        names = (name.removeprefix("date=") for name in os.listdir(folder) if _DAY_FOLDER.fullmatch(name))
-        with suppress(ValueError):
-            return min(map(dt.date.fromisoformat, names), default=None)
+def oldest_stored_date(folder: str) -> dt.date | None:
+    """The oldest `date=YYYY-MM-DD` of any asset below a root on this machine; None if there is none."""
+    with suppress(OSError, ValueError):
+        names = (path.name for path in Path(folder).glob("[!_]*/date=*"))
+        dates = (name.removeprefix("date=") for name in names if _DAY_FOLDER.fullmatch(name))
+        return min(map(dt.date.fromisoformat, dates), default=None)
     return None
 
 

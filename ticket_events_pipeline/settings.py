@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,7 +28,7 @@ from ticket_events_pipeline.credentials import (
 )
 from ticket_events_pipeline.day import Day, wall_clock, zone
 from ticket_events_pipeline.errors import SettingsError, UsageError
-from ticket_events_pipeline.root import is_object_store, oldest_day_folder, parse_root, sandbox_root
+from ticket_events_pipeline.root import is_object_store, oldest_stored_date, parse_root, sandbox_root
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -331,7 +330,7 @@ def _sandbox_start_date(reader: VariableReader, timezone: str) -> str:
     stored: dt.date | None = None
     with suppress(ValueError):  # reported by whoever needs the root
         root = sandbox_root(parse_root(reader.text("TICKET_EVENTS_ROOT") or "data"))
-        stored = None if is_object_store(root) else oldest_day_folder(os.path.join(root, "ticket_metric_events"))
+        stored = None if is_object_store(root) else oldest_stored_date(root)
     return str(first if stored is None else min(first, stored))
 
 

@@ -108,7 +108,7 @@ def _check_volume(stream: str, day: Day, rows: int, baseline: list[int]) -> Chec
     if not is_far(rows, baseline):
         return CheckedDay(day, figures=figures)
     problem = (
-        f"It holds {plural(rows, 'row')}, but {usual:.0f} are usual on a {calendar.day_name[day.date.weekday()]}: the median "
+        f"It holds {plural(rows, 'row')}, but {usual:,.0f} are usual on a {calendar.day_name[day.date.weekday()]}: the median "
         f"of {plural(len(baseline), 'week')} with {min(baseline)} to {max(baseline)}."
     )
     remedy = (

@@ -66,7 +66,7 @@ def test_a_day_far_from_its_weekday_is_reported_with_the_usual_rows_and_a_remedy
     weeks_of(tmp_path, USUAL, stream=stream)
     put_rows(tmp_path, TUESDAY, rows, stream=stream)
     assert text(volume_is_usual, tmp_path, stream=stream) == (
-        f"It holds {rows} rows, but 1005 are usual on a Tuesday: the median of 4 weeks with 960 to 1040. "
+        f"It holds {rows:,} rows, but 1,005 are usual on a Tuesday: the median of 4 weeks with 960 to 1040. "
         f"If neither a holiday nor a change of yours explains it, run `ticket-events verify {TUESDAY} {TUESDAY} "
         f"--against-api`, or materialize {stream} of {TUESDAY} again."
     )
