@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 class Checkout(Place):
-    """A folder with what make needs of the checkout, and the programs of this Python; `dg` is a stub, since it would not end."""
+    """A folder with what make needs of the checkout, and the programs of this Python; `dg` is a stub: it would not end."""
 
     @property
     def home(self):
