@@ -57,7 +57,7 @@ def materialized(home):
         return {asset: instance.get_materialized_partitions(dg.AssetKey(asset)) for asset in (*ASSETS, REPORT)}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_after_the_demo_no_day_of_an_account_is_green_before_it_was_fetched(checkout):
     ended = checkout.make("demo")
     assert ended.code == 0, ended.output
