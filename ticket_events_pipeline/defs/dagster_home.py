@@ -121,7 +121,8 @@ def _problem(instance: dg.DagsterInstance, scope: AccountScope, owner: RootSetti
     renamed = names.how_to_include(stamp.account) if is_other_account and stamp.account else ""
     sentences = [
         f"DAGSTER_HOME {home} shows the days of {stamp}; but set now is {wanted}. Its days would look materialized though they "
-        "are not stored, so nothing is recorded or requested. Set DAGSTER_HOME to another folder, or set the variables back.",
+        "are not stored, so nothing is recorded or requested. Set DAGSTER_HOME to another folder (under make, move this one "
+        "away), or set the variables back.",
         renamed,
         "" if is_other_account else f"If the files were moved: DAGSTER_HOME={shlex.quote(home)} {ADOPT}",
     ]

@@ -116,7 +116,7 @@ def test_another_root_is_refused_everywhere_until_it_is_set_back(deployment, mon
     assert message == (
         f"DAGSTER_HOME {home} shows the days of account acme, files below {root}; but set now is account acme, files below "
         f"{other}. Its days would look materialized though they are not stored, so nothing is recorded or requested. Set "
-        "DAGSTER_HOME to another folder, or set the variables back. If the files were moved: "
+        "DAGSTER_HOME to another folder (under make, move this one away), or set the variables back. If the files were moved: "
         f"DAGSTER_HOME={home} ticket-events doctor --adopt-dagster-home"
     )
     assert not other.exists() or not list(other.rglob("*.parquet"))

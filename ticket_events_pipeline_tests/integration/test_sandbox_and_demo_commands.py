@@ -38,7 +38,22 @@ def test_the_demo_prints_a_breach_table_and_works_twice(tmp_path):
         assert "180/180" in ended.output
         assert str(place.root / "sandbox") in ended.output
         assert time.time() - begun < 60
+        root = f"TICKET_EVENTS_ROOT={place.root} DAGSTER_HOME={place.home}"
+        command = ended.output.rstrip().splitlines()[-1].strip()
+        assert command == f"ZENDESK_SANDBOX=1 {root} dg dev -m ticket_events_pipeline.definitions"
     assert len(place.recorded_days("daily_sla_breach_summary")) == 30
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_the_dagster_home_of_an_account_alone(tmp_path):
+    """Also before anything was fetched into it; the demo's days are in a home of the sandbox's own."""
+    place = new_place(tmp_path, ZENDESK_SUBDOMAIN="acme")
+    ended = place.ticket_events("demo")
+    assert ended.code == 0, ended.output
+    own = tmp_path / ".dagster_home" / "sandbox"
+    assert f"DAGSTER_HOME={own} dg dev" in ended.output
+    assert place.recorded_days("daily_sla_breach_summary") == set()
+    assert (own / "dagster.yaml").read_text() == (place.home / "dagster.yaml").read_text()
 
 
 def test_the_sandbox_names_a_used_port_and_refuses_too_large_a_volume(tmp_path):

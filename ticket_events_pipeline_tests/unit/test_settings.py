@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.credentials import ApiToken, BearerToken, ClientCredentials, Credentials, Password, Server
+from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import SettingsError, UsageError
 from ticket_events_pipeline.settings import Settings, load_settings, partition_settings, root_settings
 
@@ -257,6 +259,20 @@ def test_partitions_need_no_credentials() -> None:
     assert partition_settings(env) == (dt.date(2026, 1, 5), "Asia/Tokyo")
     with pytest.raises(SettingsError, match="TICKET_EVENTS_TIMEZONE"):
         partition_settings({"TICKET_EVENTS_TIMEZONE": "nowhere"})
+
+
+def test_the_sandbox_begins_thirty_days_ago_or_with_its_oldest_stored_day(tmp_path: Path) -> None:
+    """A stored day stays a partition from day to day; an account, and a date that is set, are not affected."""
+    sandbox = {"ZENDESK_SANDBOX": "1", "TICKET_EVENTS_ROOT": str(tmp_path)}
+    today = Day.containing(wall_clock())
+    assert partition_settings(sandbox).start_date == today.plus(-29).date == load_settings(sandbox).start_date
+    oldest = today.plus(-45)
+    for asset, day in (("ticket_events", str(oldest)), ("sla_clocks", str(today)), ("_rejected", "2001-01-01")):
+        (tmp_path / "sandbox" / asset / f"date={day}").mkdir(parents=True)
+    assert partition_settings(sandbox).start_date == oldest.date
+    assert partition_settings({**sandbox, "TICKET_EVENTS_START_DATE": "2026-01-05"}).start_date == dt.date(2026, 1, 5)
+    assert partition_settings({**sandbox, "ZENDESK_SANDBOX": "0"}).start_date == dt.date(2025, 1, 1)
+    assert partition_settings({**sandbox, "TICKET_EVENTS_ROOT": "s3://bucket/x"}).start_date == today.plus(-29).date
 
 
 NAMES = [

@@ -11,6 +11,7 @@ from ticket_events_pipeline.text import (
     LONGEST_NAME,
     clock_text,
     count_text,
+    counted,
     days_text,
     duration_text,
     elapsed_name,
@@ -215,3 +216,12 @@ def test_ranges_show_as_iso_dates():
     day = Day.parse("2026-03-01")
     assert ranges_text([]) == ""
     assert ranges_text([(day, day.plus(2)), (day.plus(4), day.plus(4))]) == "2026-03-01 to 2026-03-03, 2026-03-05"
+
+
+def test_a_count_has_the_form_of_its_number():
+    assert [counted(number, "row is", "rows are") for number in (0, 1, 2, 1234)] == [
+        "0 rows are",
+        "1 row is",
+        "2 rows are",
+        "1,234 rows are",
+    ]
