@@ -1,7 +1,9 @@
 """Two accounts from YAML, side by side in one code location: neither touches the other's files, days, runs or quota."""
 
+import os
 import re
 import shutil
+import subprocess
 import sys
 import textwrap
 from contextlib import ExitStack
@@ -25,7 +27,7 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.zendesk.shared_rate_limit import read_state
-from ticket_events_pipeline_tests.support.checkout import CHECKOUT
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT, DAGSTER_YAML
 from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.fetches import Moment
 
@@ -249,3 +251,19 @@ def test_the_yaml_of_the_docs_is_an_account():
     assert kind.strip() == f"type: {ZendeskTicketEvents.__module__}.{ZendeskTicketEvents.__name__}"
     account = ZendeskTicketEvents.resolve_from_yaml(textwrap.dedent(attributes))
     assert (account.account_name(), account.credentials.oauth_client_id) == ("acme", "ACME_CLIENT_ID")
+
+
+@pytest.mark.slow
+def test_a_copy_under_another_name_loads_without_a_warning(tmp_path):
+    """Dagster takes a folder's name for the location's where the project doesn't name it."""
+    project, home = tmp_path / "our_accounts", tmp_path / "home"
+    shutil.copytree(EXAMPLE, project)
+    home.mkdir()
+    shutil.copy(DAGSTER_YAML, home)
+    machine = {"PATH": os.defpath, "HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT), "DAGSTER_HOME": str(home)}
+    command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
+    checked = subprocess.run(command, cwd=project, env=machine, capture_output=True, text=True, timeout=300, check=False)
+    printed = checked.stdout + checked.stderr
+    assert checked.returncode == 0, printed
+    assert "does not match" not in printed
+    assert "Validation successful for code location two_accounts." in printed
