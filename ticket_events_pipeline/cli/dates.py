@@ -79,16 +79,15 @@ def _one(word: str, today: Day) -> Day:
 
 
 def outside_note(days: Sequence[Day], first_partition: dt.date, today: Day) -> str | None:
-    """A sentence for each side of the partitions that one of the days lies on; None if all lie within."""
+    """A note for each side of the partitions that some of the days are on; None if all are within."""
     early = [day for day in days if day.date < first_partition]
     late = [day for day in days if day > today]
     notes = []
     if early:
-        notes.append(
-            f"{_span(early)} lies before the first partition; set TICKET_EVENTS_START_DATE, now {first_partition}, to it."
-        )
+        set_to = f"Set TICKET_EVENTS_START_DATE, now {first_partition}, to {early[0]} or earlier."
+        notes.append(f"Before the first partition: {_span(early)}. {set_to}")
     if late:
-        notes.append(f"{_span(late)} lies in the future: today is {today} in {today.timezone}.")
+        notes.append(f"In the future: {_span(late)}. Today is {today} in {today.timezone}.")
     return " ".join(notes) or None
 
 

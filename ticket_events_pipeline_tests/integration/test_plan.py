@@ -249,8 +249,8 @@ def test_json_is_one_document_with_the_same_figures(at_home: Path) -> None:
     [
         (["2026-03-04", "2026-03-01"], "2026-03-01 is before 2026-03-04"),
         (["2026-3-4", "2026-03-05"], "'2026-3-4' is not a date of the form YYYY-MM-DD"),
-        (["2020-03-04", "2026-03-01"], "set TICKET_EVENTS_START_DATE, now 2025-01-01, to it"),
-        (["2199-03-04", "2199-03-05"], "lies in the future"),
+        (["2020-03-04", "2026-03-01"], "Set TICKET_EVENTS_START_DATE, now 2025-01-01, to 2020-03-04 or earlier."),
+        (["2199-03-04", "2199-03-05"], "In the future: 2199-03-04 to 2199-03-05. Today is "),
         (["next-week"], "'next-week' is not a date of the form YYYY-MM-DD. DAYS: "),
     ],
 )

@@ -95,7 +95,10 @@ def test_an_empty_root_is_an_error_that_says_what_to_run(tmp_path):
 
 def test_days_outside_the_partitions_are_named(place):
     ended = place.ticket_events("verify", "2024-12-31..2025-01-01")
-    assert "2024-12-31 lies before the first partition; set TICKET_EVENTS_START_DATE, now 2025-01-01, to it." in ended.output
+    assert (
+        "Before the first partition: 2024-12-31. Set TICKET_EVENTS_START_DATE, now 2025-01-01, to 2024-12-31 or earlier."
+        in ended.output
+    )
 
 
 def test_a_damaged_day_is_named_with_what_to_do_and_the_exit_code_is_1(place):

@@ -121,9 +121,9 @@ def other_streams(root: Path, stream: str, day: Day) -> None:
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "row removed": (with_rows(row_removed), "rows, but its footer counts"),
-    "row twice": (with_rows(row_twice), "are stored in it more than once"),
+    "row twice": (with_rows(row_twice), "stored in it more than once"),
     "cell flipped": (with_rows(cell_flipped), "content_hash differs"),
-    "rows exchanged": (with_rows(rows_exchanged), "are not in the order"),
+    "rows exchanged": (with_rows(rows_exchanged), "out of the order of time and id"),
     "column removed": (with_rows(lambda table: table.drop_columns(["deleted"])), "deleted is missing"),
     "first page removed": (with_ledger(lambda pages: pages[1:]), "a gap"),
     "middle page removed": (with_ledger(lambda pages: pages[:1] + pages[2:]), "a gap"),

@@ -84,9 +84,9 @@ def test_one_day_is_no_range() -> None:
         (["2026-11-01..2026-11-23"], None),
         (
             ["2026-10-30..2026-11-02"],
-            "2026-10-30 to 2026-10-31 lies before the first partition; set TICKET_EVENTS_START_DATE, now",
+            "Before the first partition: 2026-10-30 to 2026-10-31. Set TICKET_EVENTS_START_DATE, now",
         ),
-        (["2026-11-24"], "2026-11-24 lies in the future: today is 2026-11-23 in UTC."),
+        (["2026-11-24"], "In the future: 2026-11-24. Today is 2026-11-23 in UTC."),
     ],
 )
 def test_days_outside_the_partitions_are_named(words: list[str], note: str | None) -> None:
