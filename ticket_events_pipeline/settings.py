@@ -28,7 +28,7 @@ from ticket_events_pipeline.credentials import (
 )
 from ticket_events_pipeline.day import Day, wall_clock, zone
 from ticket_events_pipeline.errors import SettingsError, UsageError
-from ticket_events_pipeline.root import is_object_store, parse_root, sandbox_root
+from ticket_events_pipeline.root import is_object_store, oldest_day_folder, parse_root, sandbox_root
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
