@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ticket_events_pipeline.report.files import REPORT
+from ticket_events_pipeline.tables.streams import STREAMS, Stream
 
 
 @dataclass(frozen=True)
@@ -30,34 +31,6 @@ class _Text:
 
 
 _TEXTS = {
-    "ticket_events": _Text(
-        "Every change of a ticket, as Zendesk's audits: who changed what, when, and through which channel.",
-        "one row per audit, unique by `id`. If the account's export also holds metric events, one row per event: `metric` "
-        "is set on those.",
-        "holds personal data (who did something; what people wrote only with ZENDESK_INCLUDE_COMMENTS). To delete a "
-        "person's data see `docs/how-to/delete-personal-data.md`.",
-        "docs/reference/tables.md#ticket_events",
-        """
--- Changes by day and channel
-SELECT date, via, count(*) AS changes
-FROM read_parquet('data/ticket_events/*/*.parquet', hive_partitioning = true)
-WHERE event_type = 'Audit'
-GROUP BY ALL ORDER BY date DESC, changes DESC;
-""",
-    ),
-    "ticket_metric_events": _Text(
-        "Every event of Zendesk's ticket clocks: started, paused, fulfilled, SLA applied, breached.",
-        "one row per metric event, unique by `id`.",
-        "Zendesk sends events late and takes some back (`deleted`), so the last days are fetched again every night.",
-        "docs/reference/tables.md#ticket_metric_events",
-        """
--- Events by day, metric and type
-SELECT date, metric, type, count(*) AS events
-FROM read_parquet('data/ticket_metric_events/*/*.parquet', hive_partitioning = true)
-WHERE NOT deleted
-GROUP BY ALL ORDER BY date DESC, metric, type;
-""",
-    ),
     "sla_clocks": _Text(
         "Internal: what each day hands to the next, so that a day can be made without all days before it.",
         "one row per event of a clock of a ticket that changed on the day or has an open target; older events that may still "
@@ -106,6 +79,10 @@ GROUP BY ALL ORDER BY week DESC, sla_metric;
 
 def description(asset: str) -> str:
     """The asset's description."""
-    text = _TEXTS[asset]
+    text = _stream_text(STREAMS[asset]) if asset in STREAMS else _TEXTS[asset]
     query = f"```sql\n{text.query.strip()}\n```\n\n" if text.query else ""
     return f"{text.summary}\n\n**Grain:** {text.grain}\n\n{query}**Note:** {text.note}\n\n**Documentation:** `{text.docs}`"
+
+
+def _stream_text(stream: Stream) -> _Text:
+    return _Text(f"{stream.doc}.", stream.grain, stream.note, f"docs/reference/tables.md#{stream.name}", stream.query)

@@ -16,7 +16,7 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.scope import AccountScope
-from ticket_events_pipeline.defs.shown_metadata import DEBUG
+from ticket_events_pipeline.defs.shown_metadata import debug_key
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
 
 RECORDS_PER_READ = 500
@@ -175,7 +175,7 @@ def _are_behind(now: Mapping[Day, int], before: Mapping[Day, int]) -> bool:
 def _kept_metadata(materialization: dg.AssetMaterialization | None) -> Record:
     metadata = {} if materialization is None else materialization.metadata
     # Earlier versions recorded every key without the prefix.
-    found = {name: metadata.get(f"{DEBUG}{name}", metadata.get(name)) for name in KEPT_METADATA}
+    found = {name: metadata.get(debug_key(name), metadata.get(name)) for name in KEPT_METADATA}
     return {name: _text(value.value) for name, value in found.items() if value is not None}
 
 

@@ -35,7 +35,12 @@ NO_REPORT_URL = (
 
 def debug(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values, each under its key with the prefix."""
-    return {f"{DEBUG}{name}": value for name, value in values.items()}
+    return {debug_key(name): value for name, value in values.items()}
+
+
+def debug_key(name: str) -> str:
+    """The key of such a value: `made_from_…` of a footer is shorter here, as a long key would cover its value in the UI."""
+    return DEBUG + name.removeprefix("made_")
 
 
 def hash_last(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,10 @@ class Stream:
 
     Attributes:
         name: the last part of the endpoint's path, the member of an answer that holds the rows, the table and the asset.
-        doc: what a row is, for the catalog.
+        doc: what it holds, for the catalog.
+        grain: what one row is.
+        note: what its owner and its readers should know.
+        query: of DuckDB, to start with, in the folder that holds `data` (TICKET_EVENTS_ROOT).
         api_page: Zendesk's page about the endpoint.
         lag_seconds: how long after its own time a row may still turn up.
         takes_per_page: whether a request can set the size of a page.
@@ -28,6 +31,9 @@ class Stream:
 
     name: str
     doc: str
+    grain: str
+    note: str
+    query: str
     api_page: str
     lag_seconds: int
     takes_per_page: bool = False
@@ -41,7 +47,18 @@ class Stream:
 _STREAMS = (
     Stream(
         "ticket_events",
-        doc="Every change of a ticket (audits), and metric events if the account's export holds them",
+        doc="Every change of a ticket (audits): who changed what, when, and through which channel",
+        grain="one row per audit, unique by `id`. If the account's export also holds metric events, one row per event: `metric` "
+        "is set on those.",
+        note="holds personal data (who did something; what people wrote only with ZENDESK_INCLUDE_COMMENTS). To delete a "
+        "person's data see `docs/how-to/delete-personal-data.md`.",
+        query="""
+-- Changes by day and channel
+SELECT date, via, count(*) AS changes
+FROM read_parquet('data/ticket_events/*/*.parquet', hive_partitioning = true)
+WHERE event_type = 'Audit'
+GROUP BY ALL ORDER BY date DESC, changes DESC;
+""",
         api_page="https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/"
         "#incremental-ticket-event-export",
         lag_seconds=120,
@@ -53,7 +70,16 @@ _STREAMS = (
     ),
     Stream(
         "ticket_metric_events",
-        doc="Events of the tickets' clocks: SLA policies applied, breaches, fulfilments",
+        doc="Every event of Zendesk's ticket clocks: started, paused, fulfilled, SLA applied, breached",
+        grain="one row per metric event, unique by `id`.",
+        note="Zendesk sends events late and takes some back (`deleted`), so the last days are fetched again every night.",
+        query="""
+-- Events by day, metric and type
+SELECT date, metric, type, count(*) AS events
+FROM read_parquet('data/ticket_metric_events/*/*.parquet', hive_partitioning = true)
+WHERE NOT deleted
+GROUP BY ALL ORDER BY date DESC, metric, type;
+""",
         api_page="https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_metric_events/",
         # One connector that trusted the newest minutes of this stream lost most of its rows: they come late, behind newer ones.
         lag_seconds=300,

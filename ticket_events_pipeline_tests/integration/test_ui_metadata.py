@@ -139,7 +139,9 @@ def test_a_day_begins_with_what_people_read_and_ends_with_its_hash(deployment, a
 def test_a_day_shows_the_beginning_of_the_hashes_that_it_was_made_from(deployment, asset):
     shown, footer = metadata(deployment, asset), deployment.footer(asset, LAST)
     assert shown["content_hash"].value == footer["content_hash"]
-    made_from = {name: shown[f"debug/{name}"].value for name in footer if f"debug/{name}" in shown and "made_from" in name}
+    made_from = {
+        name: shown[f"debug/{name[5:]}"].value for name in footer if f"debug/{name[5:]}" in shown and "made_from" in name
+    }
     assert len(made_from) == 3
     assert made_from == {name: re.sub("([0-9a-f]{12})[0-9a-f]{52}", r"\1", footer[name]) for name in made_from}
     assert max(len(word) for text in made_from.values() for word in text.split()) == 12
