@@ -192,7 +192,13 @@ def quality_facts(report: DayReport) -> list[QualityFact]:
     """Everything that is known about the data quality; what makes the figures less reliable is marked."""
     quality = report.data_quality
     ordinary = [*_reading_facts(report), *_days_facts(report), *_target_facts(quality), _feed_fact(quality)]
-    return [*ordinary, *_rules_facts(quality), *_deletions_facts(report), *_contradicted_facts(quality)]
+    return [
+        *ordinary,
+        *_rules_facts(quality),
+        *_elapsed_facts(quality),
+        *_deletions_facts(report),
+        *_contradicted_facts(quality),
+    ]
 
 
 def _reading_facts(report: DayReport) -> list[QualityFact]:
@@ -273,6 +279,14 @@ def _rules_facts(quality: DataQuality) -> list[QualityFact]:
         meaning = "this day follows the current rules; what is usual mixes both until those days' SLA tables are made again"
         return [QualityFact("rules_version", "Rules", value, meaning, is_wide=True)]
     return []
+
+
+def _elapsed_facts(quality: DataQuality) -> list[QualityFact]:
+    """Why the page shows no times taken, where the day's file can't hold them."""
+    if quality.has_elapsed or quality.rules_version < RULES_VERSION:
+        return []  # stored, or the rules' fact already says what to do
+    meaning = "an earlier version made this day and didn't store them: make its SLA tables again"
+    return [QualityFact("has_elapsed", "Times taken", "not stored", meaning, is_wide=True)]
 
 
 def _deletions_facts(report: DayReport) -> list[QualityFact]:

@@ -60,7 +60,7 @@ def below_goal(report: DayReport) -> list[MetricFigures]:
 
 def goal_summary(report: DayReport) -> Statement:
     """Whether all metrics reached the goal; where not, the sentence that the names of those `below_goal` follow."""
-    goal = percent_text(report.goal_percent)
+    goal = percent_text(report.goal_percent) + ("" if report.data_quality.is_complete else " so far")
     if below_goal(report):
         return Statement(f"Below the goal of {goal}:", "✗", "bad")
     if any(metric.day.achievement_rate is not None for metric in report.metrics):

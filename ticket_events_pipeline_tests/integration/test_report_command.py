@@ -58,7 +58,7 @@ def test_the_newest_complete_day_is_made_and_only_its_path_is_printed(place):
     assert (ended.code, ended.output) == (0, f"{path}\n")
     page = page_at(path)
     assert page.one("h1").text == "Tuesday, 3 March 2026"
-    assert page.figure("late_count") == "2"
+    assert page.figure("late_tickets") == "2 tickets"
     assert "recorded" in page.one("header").text  # no variable names the account: the raw files do
     assert page_at(place.root / LATEST).one("h1").text == "Tuesday, 3 March 2026"
 
@@ -69,7 +69,7 @@ def test_a_requested_day_is_made_and_the_newest_stays_the_latest(place):
     assert (ended.code, ended.output) == (0, f"{place.root / report_path(FIRST)}\n")
     page = page_at(place.root / report_path(FIRST))
     assert "acme" in page.one("header").text
-    assert page.one("table", id="late-table").one("a").attributes["href"] == "https://acme.zendesk.com/agent/tickets/101"
+    assert page.one("table", id="late-new-table").one("a").attributes["href"] == "https://acme.zendesk.com/agent/tickets/101"
     assert page_at(place.root / LATEST).one("h1").text == "Wednesday, 4 March 2026"
     assert page_at(place.root / LATEST).figure("state") == "Day still open"
 
