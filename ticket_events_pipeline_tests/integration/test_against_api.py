@@ -76,7 +76,7 @@ def test_late_and_withdrawn_events_are_reported_with_their_day(tmp_path):
     assert "1 event is in the file, but not in the API: withdrawn after it was read at" in found[DAYS[0]]
     assert "(id 3). Materialize ticket_metric_events of 2026-03-10 again." in found[DAYS[0]]
     assert "1 event is in the API, but not in the file" in found[DAYS[1]]
-    assert "(ids 99). Materialize ticket_metric_events of 2026-03-11 again." in found[DAYS[1]]
+    assert "(id 99). Materialize ticket_metric_events of 2026-03-11 again." in found[DAYS[1]]
 
 
 def test_a_moved_event_is_reported_on_both_of_its_days(tmp_path):
@@ -88,7 +88,7 @@ def test_a_moved_event_is_reported_on_both_of_its_days(tmp_path):
         found = differences(compared(server, tmp_path, DAYS))
     assert "but not in the API: withdrawn" in found[DAYS[0]]
     assert "(ids 3, 4)" in found[DAYS[0]]
-    assert "hasn't: they came after" in found[DAYS[1]]
+    assert "but not in the file: added after" in found[DAYS[1]]
     assert "(id 3)" in found[DAYS[1]]
 
 
