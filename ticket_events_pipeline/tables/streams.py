@@ -48,8 +48,8 @@ _STREAMS = (
     Stream(
         "ticket_events",
         doc="Every change of a ticket (audits): who changed what, when, and through which channel",
-        grain="one row per audit, unique by `id`. If the account's export also holds metric events, one row per event: `metric` "
-        "is set on those.",
+        grain="one row per audit, unique by `id`. If the account's export also holds metric events, one row per event: "
+        "`metric` is set on those.",
         note="holds personal data (who did something; what people wrote only with ZENDESK_INCLUDE_COMMENTS). To delete a "
         "person's data see `docs/how-to/delete-personal-data.md`.",
         query="""
