@@ -146,8 +146,10 @@ def sandbox_root(root: str) -> str:
 def oldest_stored_date(folder: str) -> dt.date | None:
     """The oldest `date=YYYY-MM-DD` of any asset below a root on this machine; None if there is none."""
     with suppress(OSError, ValueError):
-        names = (path.name for path in Path(folder).glob("[!_]*/date=*"))
-        dates = (name.removeprefix("date=") for name in names if _DAY_FOLDER.fullmatch(name))
+        names = [
+            path.name for path in Path(folder).glob("[!_]*/date=*")
+        ]  # read to its end: a generator would leave folders open
+        dates = [name.removeprefix("date=") for name in names if _DAY_FOLDER.fullmatch(name)]
         return min(map(dt.date.fromisoformat, dates), default=None)
     return None
 
