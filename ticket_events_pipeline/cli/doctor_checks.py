@@ -236,11 +236,16 @@ def check_dagster_home(deployment: Deployment) -> Iterator[Finding]:
 
 def _home_findings(deployment: Deployment, home: str) -> Iterator[Finding]:
     """Whose days the home shows, and what its dagster.yaml lacks."""
-    # Dagster, which no other check needs.
-    from ticket_events_pipeline.defs.dagster_home import adopt_dagster_home, dagster_home_problem
-
     check, adopted = "dagster_home", ""
+    if not (Path(home) / "dagster.yaml").is_file():
+        text = f"DAGSTER_HOME: {home} has no dagster.yaml: killed runs are not started again, and any number of runs may fetch."
+        yield Finding(check, Status.NOTE, text, "Copy the one there that `ticket-events init` writes.")
+        if not (Path(home) / "history").is_dir():  # Dagster never used it, and would make its databases there now
+            return
     try:
+        # Dagster, which no other check needs.
+        from ticket_events_pipeline.defs.dagster_home import adopt_dagster_home, dagster_home_problem
+
         if deployment.adopts_home:
             adopted = adopt_dagster_home(deployment.variables)
         elif problem := dagster_home_problem(deployment.variables):
@@ -249,9 +254,10 @@ def _home_findings(deployment: Deployment, home: str) -> Iterator[Finding]:
     except TicketEventsError as error:
         yield Finding.failed(check, str(error))
         return
-    for sentence in old_dagster_yaml(Path(home) / "dagster.yaml"):
-        yield Finding(check, Status.NOTE, sentence, "Take it over from the dagster.yaml that `ticket-events init` writes.")
-    yield Finding(check, Status.OK, adopted or f"DAGSTER_HOME: {home}")
+    if (Path(home) / "dagster.yaml").is_file():
+        for sentence in old_dagster_yaml(Path(home) / "dagster.yaml"):
+            yield Finding(check, Status.NOTE, sentence, "Take it over from the dagster.yaml that `ticket-events init` writes.")
+        yield Finding(check, Status.OK, adopted or f"DAGSTER_HOME: {home}")
 
 
 def check_credentials(deployment: Deployment) -> Iterator[Finding]:

@@ -10,7 +10,6 @@ import duckdb
 import pytest
 
 from ticket_events_pipeline.cli.main import commands
-from ticket_events_pipeline.cli.variables import VARIABLES
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
@@ -37,10 +36,6 @@ def test_env_example_lists_exactly_the_variables_of_the_code():
     source = "".join(path.read_text() for path in PACKAGE.rglob("*settings.py"))
     source += (PACKAGE / "credentials.py").read_text()
     assert set(VARIABLE.findall(ENV_EXAMPLE.read_text())) == set(VARIABLE.findall(source))
-
-
-def test_the_doctor_knows_exactly_the_variables_of_env_example():
-    assert list(VARIABLES) == re.findall(r"^#(\w+)=", (CHECKOUT / ".env.example").read_text(), re.MULTILINE)
 
 
 def test_the_docs_name_no_variable_that_does_not_exist():

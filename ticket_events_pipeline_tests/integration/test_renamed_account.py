@@ -5,13 +5,14 @@ import shutil
 
 import pytest
 
+from ticket_events_pipeline.alerts.settings import WEBHOOK, alert_settings
 from ticket_events_pipeline.cli.doctor import run_doctor
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.component import ZendeskTicketEvents
 from ticket_events_pipeline.credentials import AccountNames
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.definitions import SCOPE
-from ticket_events_pipeline.defs.sensors.alerts import _account
+from ticket_events_pipeline.defs.sensors.alerts import _context
 from ticket_events_pipeline.errors import ForbiddenError, ForeignRootError, SettingsError
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
@@ -104,7 +105,7 @@ def test_with_its_former_name_the_account_keeps_its_history(deployment, monkeypa
     capsys.readouterr()
     commands(["verify", FIRST, THIRD], standalone_mode=False)
     assert "All 6 day files are whole" in capsys.readouterr().out
-    assert _account(SCOPE) == NEW
+    assert _context(SCOPE, alert_settings({WEBHOOK: "https://chat.example/hook"}), []).account == NEW
 
 
 def test_reports_link_to_the_new_host_also_those_of_days_before(deployment, monkeypatch, capsys):
