@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ticket_events_pipeline.report.aggregates import reading_order
 from ticket_events_pipeline.text import markdown_text, metric_name, rate_text
 
 NO_FIGURE = "-"
 
-_HEADER = ("Metric", "Breaches", "Achieved", "On time", "Late and open")
+_HEADER = ("Metric", "Breaches", "Achieved", "Rate", "Late and open")
 _RULE = ("---", *["---:"] * (len(_HEADER) - 1))
 _SUMMED = ("breaches", "achieved", "breached_open_eod")
 
@@ -43,9 +44,9 @@ class MetricDay:
 
 
 def metric_days(summary: pa.Table) -> list[MetricDay]:
-    """The figures of each metric, from the rows of a day's `daily_sla_breach_summary`."""
+    """The figures of each metric, as people read them, from the rows of a day's `daily_sla_breach_summary`."""
     summed = summary.group_by("sla_metric").aggregate([(column, "sum") for column in _SUMMED]).to_pylist()
-    rows = sorted(summed, key=lambda row: row["sla_metric"] or "")
+    rows = sorted(summed, key=lambda row: reading_order(row["sla_metric"] or ""))
     return [MetricDay(row["sla_metric"] or "", *(row[f"{column}_sum"] or 0 for column in _SUMMED)) for row in rows]
 
 

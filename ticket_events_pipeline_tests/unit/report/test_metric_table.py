@@ -11,14 +11,14 @@ def summary(*rows):
     return pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in rows])
 
 
-def test_the_policies_of_a_metric_are_added_up():
+def test_the_policies_of_a_metric_are_added_up_and_the_first_reply_comes_first():
     table = summary(("first_reply_time", 1, 8, 2), ("agent_work_time", 0, 0, 0), ("first_reply_time", 2, 1, 3))
-    assert metric_days(table) == [MetricDay("agent_work_time", 0, 0, 0), MetricDay("first_reply_time", 3, 9, 5)]
+    assert metric_days(table) == [MetricDay("first_reply_time", 3, 9, 5), MetricDay("agent_work_time", 0, 0, 0)]
 
 
 def test_a_metric_without_a_decided_target_has_no_rate():
     assert metric_table([MetricDay("agent_work_time", 0, 0, 1), MetricDay("first_reply_time", 1, 3, 0)]).splitlines() == [
-        "| Metric | Breaches | Achieved | On time | Late and open |",
+        "| Metric | Breaches | Achieved | Rate | Late and open |",
         "| --- | ---: | ---: | ---: | ---: |",
         "| Agent work time | 0 | 0 | - | 1 |",
         "| First reply time | 1 | 3 | 75.0% | 0 |",
