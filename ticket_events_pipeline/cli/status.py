@@ -199,7 +199,7 @@ def _quota_text(status: Status) -> str:
     if bucket is None:
         return "not known here: no answer of the server has stated it lately (ticket-events doctor asks)"
     if bucket.resets_at <= now:
-        return f"{plural(bucket.total, 'request')} a minute; free since {zoned_text(bucket.resets_at, status.timezone)}"
+        return f"{plural(bucket.total, 'request')} a minute, all of them free"
     return f"{bucket.remaining:,} of {plural(bucket.total, 'request')} a minute left"
 
 

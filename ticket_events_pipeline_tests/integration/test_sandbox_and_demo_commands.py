@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 
 import pytest
 
@@ -30,14 +29,12 @@ def test_the_sandbox_serves_until_it_is_interrupted(tmp_path):
 def test_the_demo_prints_a_breach_table_and_works_twice(tmp_path):
     place = new_place(tmp_path)
     for _ in range(2):
-        begun = time.time()
         ended = place.ticket_events("demo")
         assert ended.code == 0, ended.output
         assert "SLA breaches of" in ended.output
         assert "first_reply_time" in ended.output
         assert "180/180" in ended.output
         assert str(place.root / "sandbox") in ended.output
-        assert time.time() - begun < 60
         root = f"TICKET_EVENTS_ROOT={place.root} DAGSTER_HOME={place.home}"
         command = ended.output.rstrip().splitlines()[-1].strip()
         assert command == f"ZENDESK_SANDBOX=1 {root} dg dev -m ticket_events_pipeline.definitions"
