@@ -84,6 +84,14 @@ def test_days_of_another_timezone_are_refused_and_their_page_is_left(place, opti
     assert Path(path).read_bytes() == before
 
 
+@pytest.mark.parametrize("output", ["s3://bucket/reports", ""])
+def test_output_that_is_no_folder_is_refused_and_nothing_is_written(place, output):
+    ended = place.ticket_events("report", "--output", output)
+    assert (ended.code, f"--output {output!r} is no folder." in ended.output) == (2, True)
+    assert not (place.folder / "s3:").exists()
+    assert not (place.folder / "sla_breach_report").exists()
+
+
 def test_where_no_day_is_complete_the_newest_is_taken(place):
     for day in (FIRST, CLOSED):
         shutil.rmtree(place.root / f"daily_sla_breach_summary/date={day}")
