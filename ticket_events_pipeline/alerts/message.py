@@ -93,7 +93,7 @@ def payload(news: News, context: Context) -> Mapping[str, Any]:
         shown += lines
         number, day = number + 1, entry.day
     more = len(entries) - number
-    return context.chat.message([title, *shown, *([f"… and {more} more."] if more else []), *footer])
+    return context.chat.message([title, *shown, *([f"… and {more:,} more."] if more else []), *footer])
 
 
 def _entries(facts: Sequence[Fact]) -> Iterator[_Entry]:
@@ -203,7 +203,7 @@ def _worst_policy(metric: MetricState, context: Context) -> str:
     if metric.worst_policy is None:
         return ""
     hours = f", {hours_name(metric.worst_policy_hours)}" if metric.worst_policy_hours is not None else ""
-    return f"{metric.worst_policy_breaches} under {context.chat.code(metric.worst_policy)}{hours}"
+    return f"{metric.worst_policy_breaches:,} under {context.chat.code(metric.worst_policy)}{hours}"
 
 
 def _tickets(day: Day, metric: MetricState, context: Context) -> str:

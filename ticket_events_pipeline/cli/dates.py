@@ -21,6 +21,9 @@ DAYS_HELP = "DAYS: 2026-11-23, 2026-11-01..2026-11-30, 2026-11-01.. (through tod
 MOST_DAYS = 36_500
 """A range of a century is a typing error."""
 
+FIRST_DATE, LAST_DATE = dt.date(1900, 1, 1), dt.date(2200, 12, 31)
+"""No partition is outside: farther days are typing errors, and the days around them may not exist."""
+
 _LAST_DAYS = re.compile(r"last-([1-9][0-9]{0,4})-days?", re.ASCII)
 
 
@@ -42,6 +45,9 @@ def parse_days(words: Sequence[str], today: Day) -> list[Day]:
             raise ValueError(f"{last} is before {first}")
         if (last.date - first.date).days >= MOST_DAYS:
             raise ValueError(f"{first} to {last} is more than {MOST_DAYS:,} days")
+        for day in (first, last):
+            if not FIRST_DATE <= day.date <= LAST_DATE:
+                raise ValueError(f"{day} is outside {FIRST_DATE} to {LAST_DATE}")
     except (ValueError, OverflowError) as error:
         raise click.UsageError(f"{error}. {DAYS_HELP}") from None
     return days_between(first, last)

@@ -65,6 +65,8 @@ def run_report(word: str | None, *, is_week: bool, is_to_open: bool, output: str
     """
     if output is not None and port is not None:
         raise click.UsageError("--output and --serve exclude each other: --serve serves the reports of the root.")
+    if output is not None and (not output.strip() or is_object_store(output)):
+        raise click.UsageError(f"--output {output!r} is no folder.")
     pipeline = pipeline_of(os.environ)
     settings, store = pipeline.root_settings, pipeline.store
     day = None if word is None else parse_day(word, Day.containing(wall_clock(), settings.timezone))

@@ -16,8 +16,9 @@ from ticket_events_pipeline.storage.store import Store
 
 HOST = "127.0.0.1"
 
-_SERVED = re.compile(r"/(?:[A-Za-z0-9=_-]+/)?[A-Za-z0-9_-]+\.(html|csv)", re.ASCII)
-"""No name of a folder or a file can begin with a dot: no path leads out of the reports' folder."""
+_SERVED = re.compile(r"/(?:[A-Za-z0-9=_-]{1,100}/)?[A-Za-z0-9_-]{1,100}\.(html|csv)", re.ASCII)
+"""No name of a folder or a file can begin with a dot: no path leads out of the reports' folder.
+No file system refuses names of that length."""
 
 _TYPES = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8"}
 
@@ -80,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
         found = _SERVED.fullmatch(path)
-        if (urlsplit(f"//{self.headers.get('Host', '')}").hostname or "") not in _LOCAL_NAMES:
+        if _host_name(self.headers.get("Host", "")) not in _LOCAL_NAMES:
             self._send(HTTPStatus.FORBIDDEN, b"Open it as 127.0.0.1 or localhost.\n", with_body=with_body)
         elif path == "/":
             self._send(HTTPStatus.FOUND, b"", with_body=with_body, location=LATEST.removeprefix(REPORT))
@@ -119,3 +120,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if with_body:
             self.wfile.write(content)
+
+
+def _host_name(header: str) -> str:
+    """The name in a header Host, without the port; empty if it can't be read."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""

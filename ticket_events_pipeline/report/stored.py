@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ticket_events_pipeline.day import Day, same_weekdays
-from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
+from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError, ForeignRootError
 from ticket_events_pipeline.report.model import CHART_DAYS, USUAL_WEEKS, Counted, Flow, Overdue
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.provenance import Provenance, find_sla_day
 from ticket_events_pipeline.sla.restatements import restatements_in
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.text import utc_text
 
 PolicyKey = tuple[str, str | None, bool | None]
 """sla_metric, policy_id, business_hours: the key of a summary's rows."""
@@ -97,11 +98,13 @@ class SummaryHistory:
         Raises:
             DayNotFetchedError: it has not been made.
             DamagedFileError: its file can't be read.
+            ForeignRootError: it was made of a day in another timezone.
         """
         # Read again: it may have been made since the day before was reported.
         found = self._known[day] = read_summary(self._store, day)
         if found is None:
             raise not_made(SUMMARY, day)
+        refuse_foreign_timezone(self._store, found)
         return found
 
     def before(self, day: Day) -> dict[Day, DaySummary | None]:
@@ -126,6 +129,20 @@ def not_made(asset: str, day: Day) -> DayNotFetchedError:
     return DayNotFetchedError(
         f"{day} has no report yet: {asset} of that day has not been made. Materialize {asset} of {day} first."
     )
+
+
+def refuse_foreign_timezone(store: Store, summary: DaySummary) -> None:
+    """Raise where a complete day ended at another moment: the files say when, but in no footer the timezone of the days.
+
+    Raises:
+        ForeignRootError: see above.
+    """
+    if summary.is_complete and summary.provenance.inputs.as_of != summary.day.end:
+        raise ForeignRootError(
+            f"{store.location} holds {SUMMARY} of {summary.day} as a day that ended at "
+            f"{utc_text(summary.provenance.inputs.as_of)}, but with TICKET_EVENTS_TIMEZONE {summary.day.timezone} it ended at "
+            f"{utc_text(summary.day.end)}. Set TICKET_EVENTS_TIMEZONE to the timezone that the days were fetched with."
+        )
 
 
 def read_summary(store: Store, day: Day) -> DaySummary | None:

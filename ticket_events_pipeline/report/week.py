@@ -18,7 +18,14 @@ from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.quality.raw_day import owner_of
 from ticket_events_pipeline.report.aggregates import reading_order
 from ticket_events_pipeline.report.model import UNKNOWN_ACCOUNT, Counted, LateTickets
-from ticket_events_pipeline.report.stored import DaySummary, PolicyKey, SummaryRow, read_summary, total
+from ticket_events_pipeline.report.stored import (
+    DaySummary,
+    PolicyKey,
+    SummaryRow,
+    read_summary,
+    refuse_foreign_timezone,
+    total,
+)
 from ticket_events_pipeline.report.tickets import TicketFactsReader
 from ticket_events_pipeline.report.work_list import OPEN_TARGET_COLUMNS, OpenTargets
 from ticket_events_pipeline.settings import RootSettings
@@ -157,10 +164,13 @@ def read_week(store: Store, settings: RootSettings, week: Week) -> WeekReport:
 
     Raises:
         DayNotFetchedError: none of its days has a summary.
+        ForeignRootError: its days were made in another timezone.
     """
     days, before = _summaries(store, week.days), _summaries(store, week.plus(-1).days)
     if not days:
         raise DayNotFetchedError(f"No summary is stored of any day of {week}, {week.days[0]} to {week.days[-1]}.")
+    for summary in days.values():
+        refuse_foreign_timezone(store, summary)
     last = max(days)
     owner = owner_of(
         store, METRIC_EVENTS, [last], account=settings.account, former=settings.former_accounts, timezone=settings.timezone

@@ -74,6 +74,24 @@ def test_a_requested_day_is_made_and_the_newest_stays_the_latest(place):
     assert page_at(place.root / LATEST).figure("state") == "Day still open"
 
 
+@pytest.mark.parametrize("options", [(), ("--week", str(CLOSED))])
+def test_days_of_another_timezone_are_refused_and_their_page_is_left(place, options):
+    path = place.ticket_events("report", *options).output.strip()
+    before = Path(path).read_bytes()
+    ended = place.ticket_events("report", *options, TICKET_EVENTS_TIMEZONE="America/New_York")
+    assert ended.code == 1
+    assert "Set TICKET_EVENTS_TIMEZONE to the timezone that the days were fetched with." in ended.output
+    assert Path(path).read_bytes() == before
+
+
+@pytest.mark.parametrize("output", ["s3://bucket/reports", ""])
+def test_output_that_is_no_folder_is_refused_and_nothing_is_written(place, output):
+    ended = place.ticket_events("report", "--output", output)
+    assert (ended.code, f"--output {output!r} is no folder." in ended.output) == (2, True)
+    assert not (place.folder / "s3:").exists()
+    assert not (place.folder / "sla_breach_report").exists()
+
+
 def test_where_no_day_is_complete_the_newest_is_taken(place):
     for day in (FIRST, CLOSED):
         shutil.rmtree(place.root / f"daily_sla_breach_summary/date={day}")

@@ -91,6 +91,7 @@ def test_a_page_made_later_is_there(store):
         "/latest.html%00",
         "/latest.html/",
         "*",
+        f"/{'a' * 300}.html",
     ],
 )
 def test_nothing_else_is_served_and_no_folder_is_listed(store, path):
@@ -115,6 +116,12 @@ def test_another_name_of_this_machine_is_refused(store):
         port = server.url.rpartition(":")[2]
         assert asked(server, "/latest.html", host=f"evil.example:{port}").status == 403
         assert asked(server, "/latest.html", host=f"localhost:{port}").status == 200
+
+
+@pytest.mark.parametrize("host", ["[::1", "[x]", "[::1]:80", "127.0.0.1.evil.example"])
+def test_a_host_that_is_malformed_or_not_local_is_answered_with_a_refusal(store, host):
+    with serving(store) as server:
+        assert asked(server, "/latest.html", host=host).status == 403
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(store):

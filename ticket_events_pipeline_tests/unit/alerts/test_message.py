@@ -46,6 +46,11 @@ def test_what_was_posted_before_is_context_and_not_bold(desk):
     assert desk.tick(NOON + 60, day(12, 19))[1] == "• *First reply time: 12 breaches*, 61.2 % met"
 
 
+def test_every_count_has_thousands_separators(desk):
+    busy = DayState(DAY, NOON - 600, False, (MetricState("first_reply_time", 12_000, 31_000, "Premium", 9_999, True),))
+    assert f"12,000 breaches, 72.0 % met* {DASH} 9,999 under `Premium`" in desk.tick(NOON, busy)[1]
+
+
 def test_links_lead_to_the_ui_the_report_and_the_tickets_if_their_addresses_are_set():
     desk = Desk(
         replace(SETTINGS, dagster_url="http://127.0.0.1:3000"),

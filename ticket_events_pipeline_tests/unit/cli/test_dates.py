@@ -56,6 +56,11 @@ def test_no_word_names_no_day() -> None:
         ["2026-02-26", "2026-02-27", "2026-02-28"],
         ["last-99999-days"],
         ["0001-01-01.."],
+        ["0001-01-01"],
+        ["1899-12-31"],
+        ["2201-01-01"],
+        ["2200-12-31..2201-01-01"],
+        ["9999-12-31"],
     ],
 )
 def test_what_names_no_days_is_refused_with_what_does(words: list[str]) -> None:
