@@ -134,13 +134,17 @@ def counted(number: int, one: str, many: str) -> str:
 
 
 def rate_text(share: float) -> str:
-    """0.9167 → `91.7%`. Never 100% or 0% unless it is exactly that."""
+    """0.9167 → `91.7%`. Never 100% or 0% unless it is exactly that.
+
+    It is never rounded up to a whole percent: 94.97% is below a goal of 95%, and is shown so.
+    """
     text = f"{share:.1%}"
     if text == "100.0%":
         return "100%" if share == 1 else ">99.9%"
     if text == "0.0%":
         return "0%" if share == 0 else "<0.1%"
-    return text
+    is_rounded_up = text.endswith(".0%") and float(text[:-1]) / 100 > share
+    return f"{float(text[:-1]) - 0.1:.1f}%" if is_rounded_up else text
 
 
 def percent_text(percent: float) -> str:

@@ -17,7 +17,7 @@ from ticket_events_pipeline.alerts.observe import NO_TICKETS, BreachedTickets, D
 from ticket_events_pipeline.alerts.rules import Content, Fact, LowRate, NewBreaches, ResumedStream, StalledStream
 from ticket_events_pipeline.alerts.state import News
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.text import duration_text, hours_name, metric_name, plural, zoned_text
+from ticket_events_pipeline.text import duration_text, hours_name, metric_name, percent_text, plural, rate_text, zoned_text
 
 LONGEST_TEXT = 3500
 """Characters of a message. Slack advises 4,000 at most and cuts at 40,000."""
@@ -145,7 +145,7 @@ def _explanation(entries: Sequence[_Entry], context: Context) -> list[str]:
     rate = next((entry.rate for entry in entries if entry.rate), None)
     if rate is not None:
         sentences.append(
-            f"A rate is posted once a day below {rate.threshold_percent} %, from {rate.min_targets} met or breached targets on."
+            f"A rate is posted once a day below {rate.threshold_percent}%, from {rate.min_targets} met or breached targets on."
         )
     return [" ".join(sentences)] if sentences else []
 
@@ -174,10 +174,10 @@ def _line(entry: _Entry, context: Context) -> str:
 
 
 def _metric_line(entry: _Entry, content: NewBreaches | LowRate, context: Context) -> str:
-    """`First reply time: 5 breaches, 75.0 % met (goal 95 %) - 3 under Silver, business hours - #123 #456 and 3 more`."""
+    """`First reply time: 5 breaches, 75.0% met (goal 95%) - 3 under Silver, business hours - #123 #456 and 3 more`."""
     metric, bold = content.metric, context.chat.bold
     name, breaches, rate = _name(metric, context), plural(metric.breaches, "breach", "breaches"), _rate(metric)
-    goal = "" if context.goal_percent is None else f" (goal {context.goal_percent:g} %)"
+    goal = "" if context.goal_percent is None else f" (goal {percent_text(context.goal_percent)})"
     if entry.breaches is not None and entry.rate is not None:
         figures = f"{bold(f'{name}: {breaches}, {rate}')}{goal}"
     elif entry.breaches is not None:
@@ -195,8 +195,7 @@ def _name(metric: MetricState, context: Context) -> str:
 
 
 def _rate(metric: MetricState) -> str:
-    per_mille = metric.achieved * 1000 // (metric.achieved + metric.breaches)  # 79.99 % is below 80 %, and must look so
-    return f"{per_mille // 10}.{per_mille % 10} % met"
+    return f"{rate_text(metric.achieved / (metric.achieved + metric.breaches))} met"
 
 
 def _worst_policy(metric: MetricState, context: Context) -> str:

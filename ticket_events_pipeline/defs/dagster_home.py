@@ -47,14 +47,19 @@ class HomeStamp:
         return files if self.account is None else f"account {self.account}, {files}"
 
 
-def claim_dagster_home(instance: dg.DagsterInstance, scope: AccountScope) -> None:
+def claim_dagster_home(instance: dg.DagsterInstance, scope: AccountScope, owner: RootSettings | None = None) -> None:
     """Stamp the instance with the scope's account and root; call it before anything is recorded in it.
+
+    Args:
+        instance: the one that records.
+        scope: the account's.
+        owner: its account and root, where they were read already.
 
     Raises:
         ForeignHomeError: it shows days of another account or root.
         SettingsError: the root or the account's name is malformed.
     """
-    owner = scope.pipeline().root_settings
+    owner = owner or scope.pipeline().root_settings
     if problem := _problem(instance, scope, owner):
         raise ForeignHomeError(problem)
     _stamp(instance, scope, owner)

@@ -33,6 +33,7 @@ def pipeline_of_run(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCo
     Raises:
         dagster.Failure: it shows the days of another account or root.
     """
+    pipeline = cast(Pipeline, getattr(context.resources, scope.named(PIPELINE)))
     with expected_failures():
-        claim_dagster_home(context.instance, scope)
-    return cast(Pipeline, getattr(context.resources, scope.named(PIPELINE)))
+        claim_dagster_home(context.instance, scope, pipeline.root_settings)
+    return pipeline

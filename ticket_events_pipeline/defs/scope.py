@@ -7,10 +7,11 @@ accounts (see `component`), all names start with that of the account: accounts s
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import dagster as dg
@@ -79,8 +80,9 @@ class AccountScope:
         return self.first_day <= day <= self.day_containing(wall_clock())
 
     def pipeline(self, *, log: Log = lambda _: None) -> Pipeline:
-        """A new pipeline of the account, with the variables as they are set when it needs them."""
-        return Pipeline(self.read, name=self.name, log=log)
+        """A new pipeline of the account, with the variables as they are set when it first needs them."""
+        once = functools.cache(lambda: dict(self.environment()))
+        return Pipeline(replace(self, environment=once).read, name=self.name, log=log)
 
     def read(self, load: Callable[[Mapping[str, str]], _T], /) -> _T:
         """What `load` makes of the account's variables; problems name them as they were set.

@@ -135,7 +135,7 @@ def test_a_low_rate_is_posted_once_there_are_enough_targets(deployment, watch):
     deliver(deployment, 8, 8, 11, kind="fulfill")
     deployment.clock.now += 60
     summarise(deployment)
-    assert watch.tick() == ["2026-03-02 First reply time: 75.0 % met"]
+    assert watch.tick() == ["2026-03-02 First reply time: 75.0% met"]
 
 
 def test_stalled_streams_are_posted_whatever_is_fetched_of_old_days(deployment, watch):

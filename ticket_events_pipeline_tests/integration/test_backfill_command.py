@@ -26,7 +26,7 @@ def server():
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["2020-01-01"], 2, "Set TICKET_EVENTS_START_DATE, now 2025-01-01"),
+        (["2020-01-01"], 2, "is before the first partition. Set TICKET_EVENTS_START_DATE, now "),
         (["2199-01-01"], 2, "2199-01-01 is in the future"),
         (["soon"], 2, "'soon' is not a date"),
         (["yesterday", "--asset", "tickets"], 2, "--asset tickets: there is no such asset. Give one of ticket_events, "),

@@ -295,7 +295,7 @@ def test_an_overfull_second_is_named_and_its_day_stays_open(tmp_path, stream, en
     second, rows = crowded(stream, 2500)
     world = {"pinned": True, "end_of_stream": end_of_stream}
     with reading(FaultyAccount(rows, page_limit=1000, world=world)) as made:
-        message = rf"the second 2026-03-03T22:00:00Z \(start_time={second}\) holds more events .* the same 1000 rows"
+        message = rf"the second 2026-03-03T22:00:00Z \(start_time={second}\) holds more events .* the same 1,000 rows"
         with pytest.raises(OverfullSecondError, match=message):
             fetched(made, tmp_path, stream)
         assert len(made.server.requests) <= 4

@@ -166,7 +166,7 @@ def test_reading_only_the_old_day_leaves_the_event_on_no_day_and_that_is_red(cas
     assert number not in case.stored()
     findings = case.red()
     assert list(findings) == [old] == list(case.red(old))
-    assert f"1 event (id {number}) that it held before were missing when it was read again" in findings[old]
+    assert f"1 event (id {number}) that it held before was missing when it was read again" in findings[old]
     case.read(old)
     assert list(case.red()) == [old], "another reading of the same day doesn't find it either"
     case.obey(findings[old])
@@ -221,11 +221,11 @@ def test_a_withdrawn_event_is_red_until_the_days_around_were_read_and_then_a_not
     case.read(day)
     findings = case.red()
     assert list(findings) == [day]
-    assert "are stored on no day within 7 days" in findings[day]
+    assert "is stored on no day within 7 days" in findings[day]
     case.obey(findings[day])
     assert case.red() == {}
     (note,) = case.notes(day)
-    assert note.startswith("1 event (id 91) that it held before are gone at Zendesk, or lie more than 7 days away")
+    assert note.startswith("1 event (id 91) that it held before is gone at Zendesk, or more than 7 days away")
     case.read(case.days[7], case.days[9])
     assert case.red() == {}, "later readings don't report it again"
     assert case.is_exact()

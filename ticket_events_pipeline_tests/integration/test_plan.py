@@ -24,6 +24,7 @@ from ticket_events_pipeline.ingest.plan import (
     probe_places,
     requests_for,
 )
+from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -224,9 +225,9 @@ def test_each_missing_range_has_its_own_command(at_home: Path) -> None:
     store_march(at_home, (3, 5), (8, 9))
     lines = plan("2026-03-02..2026-03-10").stdout.splitlines()
     assert [line for line in lines if "backfill" in line] == [
-        "  ticket-events backfill 2026-03-02",
-        "  ticket-events backfill 2026-03-06..2026-03-07",
-        "  ticket-events backfill 2026-03-10",
+        f"  {program()} backfill 2026-03-02",
+        f"  {program()} backfill 2026-03-06..2026-03-07",
+        f"  {program()} backfill 2026-03-10",
     ]
 
 
@@ -241,7 +242,7 @@ def test_json_is_one_document_with_the_same_figures(at_home: Path) -> None:
     assert (metric["open_days"], metric["damaged_days"]) == ([], [])
     assert document["requests"] == sum(stream["requests"] for stream in document["streams"])
     assert document["missing_days"] == ["2026-03-06", "2026-03-07"]
-    assert document["commands"] == ["ticket-events backfill 2026-03-06..2026-03-07"]
+    assert document["commands"] == [f"{program()} backfill 2026-03-06..2026-03-07"]
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_a_report_day_shows_the_path_of_its_page_and_its_main_figures(deployment
     page = Path(shown["dagster/uri"].value).read_text()
     assert shown["debug/size_bytes"].value == len(page.encode())
     assert shown["late_and_open"].value == 8
-    assert shown["in_short"].value.startswith("**1 breach**")
+    assert shown["in_short"].value.startswith("**1 target breached.**")
     assert shown["latest_report"] == dg.MetadataValue.url(f"{REPORTS}/latest.html")
     assert Path(shown["debug/latest_file"].value).parent == Path(shown["dagster/uri"].value).parents[1]
     assert "<script" not in page

@@ -112,7 +112,7 @@ def test_a_pinned_page_fails_after_its_rows_were_yielded() -> None:
     pinned = page(*range(1000), end_time=T)
     with bench(pinned, pinned, pinned) as b:
         seen: list[WalkedPage] = []
-        with pytest.raises(OverfullSecondError, match=r"2023-11-14T22:13:20Z.*1000 rows"):
+        with pytest.raises(OverfullSecondError, match=r"2023-11-14T22:13:20Z.*1,000 rows"):
             seen.extend(b.client.pages(TICKET_EVENTS, T))
         assert len(b.server.requests) == 2
         assert {row["id"] for walked in seen for row in walked.page.rows} == set(range(1000))

@@ -225,3 +225,11 @@ def test_a_count_has_the_form_of_its_number():
         "2 rows are",
         "1,234 rows are",
     ]
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.9497, "94.9%"), (0.95, "95.0%"), (0.9499999, "94.9%"), (14 / 23, "60.9%"), (0.57, "57.0%")]
+)
+def test_a_rate_is_never_rounded_up_to_a_whole_percent(share, shown):
+    """94.97% is below a goal of 95%, and must look so."""
+    assert rate_text(share) == shown

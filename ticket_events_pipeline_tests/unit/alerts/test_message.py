@@ -28,9 +28,9 @@ def test_a_message_has_a_line_for_each_metric_and_explains_its_lines_once(desk):
         "• *`ticket_events` has not been read for 4 h*, since 2026-03-02 08:00 UTC",
         f"• *A run of `fetch_ticket_events` failed* at 2026-03-02 12:00 UTC: `401: no` {DASH} run `00000001-0000`",
         "2026-03-02, so far, as of 2026-03-02 11:50 UTC",
-        f"• *First reply time: 14 breaches, 68.8 % met* {DASH} 9 under `Premium`, business hours",
+        f"• *First reply time: 14 breaches, 68.9% met* {DASH} 9 under `Premium`, business hours",
         "After 3 h without a reading: is hourly_fetch turned on? See its last runs. Dagster will not retry failed runs named "
-        "here. Breaches are posted from 10 a day on, and at each doubling. A rate is posted once a day below 80 %, from 20 met "
+        "here. Breaches are posted from 10 a day on, and at each doubling. A rate is posted once a day below 80%, from 20 met "
         "or breached targets on.",
     ]
     assert desk.posted[0].split("\n")[0] == "*SLA alert* of `acme`"
@@ -42,13 +42,13 @@ def test_a_message_has_a_line_for_each_metric_and_explains_its_lines_once(desk):
 
 
 def test_what_was_posted_before_is_context_and_not_bold(desk):
-    assert desk.tick(NOON, day(6, 19))[1] == "• *First reply time: 76.0 % met*, 6 breaches"
-    assert desk.tick(NOON + 60, day(12, 19))[1] == "• *First reply time: 12 breaches*, 61.2 % met"
+    assert desk.tick(NOON, day(6, 19))[1] == "• *First reply time: 76.0% met*, 6 breaches"
+    assert desk.tick(NOON + 60, day(12, 19))[1] == "• *First reply time: 12 breaches*, 61.3% met"
 
 
 def test_every_count_has_thousands_separators(desk):
     busy = DayState(DAY, NOON - 600, False, (MetricState("first_reply_time", 12_000, 31_000, "Premium", 9_999, True),))
-    assert f"12,000 breaches, 72.0 % met* {DASH} 9,999 under `Premium`" in desk.tick(NOON, busy)[1]
+    assert f"12,000 breaches, 72.1% met* {DASH} 9,999 under `Premium`" in desk.tick(NOON, busy)[1]
 
 
 def test_links_lead_to_the_ui_the_report_and_the_tickets_if_their_addresses_are_set():
@@ -70,7 +70,7 @@ def test_links_lead_to_the_ui_the_report_and_the_tickets_if_their_addresses_are_
         [f"https://acme.zendesk.com/agent/tickets/{number}|#{number}" for number in (9, 8)],
         ["http://127.0.0.1:3000/runs|its last runs"],
     ]
-    assert "68.8 % met* (goal 97.5 %)" in lines[3]
+    assert "68.9% met* (goal 97.5%)" in lines[3]
     assert lines[3].endswith(" and 3 more")
 
 

@@ -60,13 +60,13 @@ def test_a_rate_below_the_threshold_is_posted_with_enough_decided_targets(desk, 
 
 def test_a_rate_that_rounds_to_the_threshold_shows_that_it_is_below(desk):
     lines = desk.tick(NOON, DayState(DAY, NOON, False, (MetricState("a", 2001, 7999),)))
-    assert bold(lines) == ["2026-03-02 A: 2,001 breaches, 79.9 % met"]
+    assert bold(lines) == ["2026-03-02 A: 2,001 breaches, 79.9% met"]
 
 
 def test_a_rate_that_goes_up_and_down_is_posted_once_a_day(desk):
     rates = [(9, 11), (9, 90), (9, 11), (9, 200), (9, 1)]
     lines = [line for at, rate in enumerate(rates) for line in desk.tick(NOON + at, day(*rate), day(9, 11, of=DAY.plus(1)))]
-    assert bold(lines) == [f"{of} First reply time: 55.0 % met" for of in (DAY, DAY.plus(1))]
+    assert bold(lines) == [f"{of} First reply time: 55.0% met" for of in (DAY, DAY.plus(1))]
 
 
 def test_a_stall_is_posted_once_and_its_end_once(desk):
