@@ -257,9 +257,10 @@ def summary(
 ) -> None:
     """Print the stored breach summaries of DAYS.
 
-    Breaches, achievement and late open targets per metric and policy. Without DAYS: of the newest stored day. csv and json have
-    every column: NULL is an empty field or null, times are UTC. csv holds texts unchanged, also those that a spreadsheet would
-    run as a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no summary.
+    Breaches, achievement and late open targets per metric and policy. Without DAYS: of the newest day that is complete, else of
+    the newest. csv and json have every column: NULL is an empty field or null, times are UTC. csv holds texts unchanged, also
+    those that a spreadsheet would run as a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no
+    summary.
 
     \b
     ticket-events summary

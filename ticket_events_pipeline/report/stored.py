@@ -11,6 +11,7 @@ from ticket_events_pipeline.report.model import CHART_DAYS, USUAL_WEEKS, Counted
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.provenance import Provenance, find_sla_day
 from ticket_events_pipeline.sla.restatements import restatements_in
+from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
 from ticket_events_pipeline.storage.store import Store
 
 PolicyKey = tuple[str, str | None, bool | None]
@@ -126,6 +127,19 @@ def not_made(asset: str, day: Day) -> DayNotFetchedError:
     return DayNotFetchedError(
         f"{day} has no report yet: {asset} of that day has not been made. Materialize {asset} of {day} first."
     )
+
+
+def newest_summary(store: Store, timezone: str) -> Day | None:
+    """The day that a command shows without being told one: the newest complete one, else the newest; None without any.
+
+    Raises:
+        DamagedFileError: a file can't be read.
+    """
+    days = stored_days(store, SUMMARY, timezone)
+    for day in reversed(days):
+        if (read_metadata(store, SUMMARY, day) or {}).get("complete") == "true":
+            return day
+    return days[-1] if days else None
 
 
 def read_summary(store: Store, day: Day) -> DaySummary | None:

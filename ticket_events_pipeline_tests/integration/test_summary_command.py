@@ -96,10 +96,20 @@ def stored(place, day):
     return read_partition(FolderStore(place.root), "daily_sla_breach_summary", day).to_pylist()
 
 
-def test_by_default_the_newest_stored_day_is_shown(place):
+def test_by_default_the_newest_complete_day_is_shown(place):
     """It has no targets, which is stated: an empty day is not a missing one."""
     assert summary(place) == Ended(0, f"{THIRD}: no SLA target was open.\n", "")
     assert json.loads(summary(place, "--format", "json").out) == []
+
+
+def test_by_default_a_day_that_is_still_open_is_not_shown(tmp_path):
+    """As `report` has it: in the morning, people want yesterday."""
+    place = new_place(tmp_path)
+    sla_root(place.root, Clock().apply(9, 60).add("breach", 10).events, FIRST, SECOND, now=SECOND.start + 9 * 3600)
+    rows = json.loads(summary(place, "--format", "json").out)
+    assert {row["date"] for row in rows} == {str(FIRST)}
+    rows = json.loads(summary(place, "--from", str(FIRST), "--format", "json").out)
+    assert {row["date"] for row in rows} == {str(FIRST), str(SECOND)}
 
 
 def test_the_table_shows_every_row_and_figure_of_its_days(place):
