@@ -178,7 +178,7 @@ def plan(days: tuple[str, ...], is_json: bool) -> None:
     """Estimate what a backfill of DAYS takes, and show how to start it.
 
     Rows, requests, time and disk, from the stored days in or near the range; where too few are stored, with at most four
-    requests a stream. Without DAYS: from the first partition (TICKET_EVENTS_START_DATE) through today.
+    requests a stream. Without DAYS: from the first partition (TICKET_EVENTS_START_DATE) through yesterday.
 
     \b
     ticket-events plan
