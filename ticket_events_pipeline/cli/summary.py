@@ -34,6 +34,9 @@ Summaries = Mapping[Day, pa.Table]
 
 _NEWEST = "newest"
 
+_UNCERTAIN_DAYS = 7
+"""After the first stored day: most targets that were open before it are closed by then."""
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs a text of a CSV file that begins so as a formula."""
 
@@ -89,6 +92,7 @@ def run_summary(words: Sequence[str], *, wanted: Filter, output: str) -> bool:
     FORMATS[output]({day: table for day, table in shown.items() if table.num_rows or not summaries[day].num_rows})
     _note_filter(summaries, shown, wanted)
     _note_open(summaries)
+    _note_first_days(summaries)
     missing = [day for day in days if day not in summaries]
     if missing:
         found = ranges_text(day_ranges(missing))
@@ -151,6 +155,14 @@ def _note_open(summaries: Summaries) -> None:
         as_of = table["as_of"][0].as_py() if table.num_rows else None
         if as_of is not None and as_of.timestamp() < day.end:
             click.echo(f"{day} has not been fetched to its end: its figures are as of {_plain(as_of)}.", err=True)
+
+
+def _note_first_days(summaries: Summaries) -> None:
+    """Warn of days soon after the first stored one."""
+    starts = {day: table["history_from"][0].as_py() for day, table in summaries.items() if table.num_rows}
+    for first in sorted({first for day, first in starts.items() if (day.date - first).days <= _UNCERTAIN_DAYS}):
+        text = "targets begun before are not known, so the first days' figures are less certain."
+        click.echo(f"The first stored day is {first}: {text}", err=True)
 
 
 def _print_table(summaries: Summaries) -> None:
