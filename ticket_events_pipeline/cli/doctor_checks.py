@@ -315,7 +315,7 @@ def check_quota(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("quota", Status.OK, text)
     else:
         text += f"; {variable} is {configured}. The server's number is obeyed"
-        yield Finding("quota", Status.NOTE, text, f"Set {variable}={quota.total}, so that estimates without an answer fit.")
+        yield Finding("quota", Status.NOTE, text, f"Set {variable}={quota.total}, so that `plan` estimates with it.")
 
 
 def check_slas(deployment: Deployment) -> Iterator[Finding]:

@@ -178,7 +178,7 @@ def plan(days: tuple[str, ...], is_json: bool) -> None:
     """Estimate what a backfill of DAYS takes, and show how to start it.
 
     Rows, requests, time and disk, from the stored days in or near the range; where too few are stored, with at most four
-    requests a stream. Without DAYS: from the first partition (TICKET_EVENTS_START_DATE) through today.
+    requests a stream. Without DAYS: from the first partition (TICKET_EVENTS_START_DATE) through yesterday.
 
     \b
     ticket-events plan
@@ -257,9 +257,10 @@ def summary(
 ) -> None:
     """Print the stored breach summaries of DAYS.
 
-    Breaches, achievement and late open targets per metric and policy. Without DAYS: of the newest stored day. csv and json have
-    every column: NULL is an empty field or null, times are UTC. csv holds texts unchanged, also those that a spreadsheet would
-    run as a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no summary.
+    Breaches, achievement and late open targets per metric and policy. Without DAYS: of the newest day that is complete, else of
+    the newest. csv and json have every column: NULL is an empty field or null, times are UTC. csv holds texts unchanged, also
+    those that a spreadsheet would run as a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no
+    summary.
 
     \b
     ticket-events summary

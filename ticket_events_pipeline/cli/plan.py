@@ -13,7 +13,7 @@ import click
 
 from ticket_events_pipeline.cli.dates import outside_note, parse_days
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
-from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream
+from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, requests_for
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.settings import Settings
@@ -22,6 +22,23 @@ from ticket_events_pipeline.text import estimated_duration_text, plural, ranges_
 from ticket_events_pipeline.zendesk.client import ZendeskClient
 
 _MOST_RANGES = 5
+
+
+@dataclass(frozen=True)
+class _Effort:
+    """What fetching some of the days takes.
+
+    Attributes:
+        seconds: if nothing else uses the quota.
+    """
+
+    requests: int
+    size_bytes: int
+    seconds: float
+
+    def __str__(self) -> str:
+        duration = estimated_duration_text(self.seconds)
+        return f"about {plural(self.requests, 'request')} and {size_text(self.size_bytes)}: {duration}"
 
 
 @dataclass(frozen=True)
@@ -41,17 +58,22 @@ class _Plan:
     per_minute: int
 
     @property
-    def requests(self) -> int:
-        return sum(plan.requests for plan in self.streams)
+    def all_days(self) -> _Effort:
+        """If every day is fetched, stored or not."""
+        requests, size = sum(plan.requests for plan in self.streams), sum(plan.size_bytes for plan in self.streams)
+        return _Effort(requests, size, requests * 60 / self.per_minute)
 
     @property
-    def size_bytes(self) -> int:
-        return sum(plan.size_bytes for plan in self.streams)
-
-    @property
-    def seconds(self) -> float:
-        """If nothing else uses the quota."""
-        return self.requests * 60 / self.per_minute
+    def backfill(self) -> _Effort:
+        """Of the commands."""
+        if not self.missing:
+            return _Effort(0, 0, 0)
+        fetched = [day for first, last in self.ranges for day in days_between(first, last)]
+        left_out = set(self.days).difference(fetched)
+        rows = [plan.rows_without(left_out) for plan in self.streams]
+        requests = sum(requests_for(count, fetches=len(self.ranges)) for count in rows)
+        size = round(sum(count * plan.bytes_per_row for plan, count in zip(self.streams, rows, strict=True)))
+        return _Effort(requests, size, requests * 60 / self.per_minute)
 
     @property
     def missing(self) -> list[Day]:
@@ -59,16 +81,19 @@ class _Plan:
         return [day for day in self.days if any(day not in plan.stored.complete for plan in self.streams)]
 
     @property
+    def ranges(self) -> list[tuple[Day, Day]]:
+        """What to fetch: the ranges of missing days; of many, one over them all."""
+        found = day_ranges(self.missing)
+        return found if len(found) <= _MOST_RANGES else [(found[0][0], found[-1][1])]
+
+    @property
     def commands(self) -> list[str]:
-        """What fetches the missing days: a range each; of many ranges, one command over them all."""
-        ranges = day_ranges(self.missing)
-        if len(ranges) > _MOST_RANGES:
-            ranges = [(ranges[0][0], ranges[-1][1])]
-        return [f"{program()} backfill {first if first == last else f'{first}..{last}'}" for first, last in ranges]
+        """What fetches the ranges."""
+        return [f"{program()} backfill {first if first == last else f'{first}..{last}'}" for first, last in self.ranges]
 
 
 def run_plan(words: Sequence[str], *, is_json: bool) -> None:
-    """Print rows, requests, time and disk of a backfill of the days (none: of all partitions), as text or as JSON.
+    """Print rows, requests, time and disk of a backfill of the days (none: of all that are over), as text or as JSON.
 
     Raises:
         click.UsageError: the words name no days that can be fetched.
@@ -97,10 +122,10 @@ def run_plan(words: Sequence[str], *, is_json: bool) -> None:
 
 
 def _days(words: Sequence[str], settings: Settings, *, now: float) -> list[Day]:
-    """The days, up to today."""
+    """The days, up to today; of no words, those that are over, as a long backfill had better end with yesterday."""
     today = Day.containing(now, settings.timezone)
     first = Day(settings.start_date, settings.timezone)
-    days = parse_days(words, today) if words else days_between(first, today)
+    days = parse_days(words, today) if words else days_between(first, max(first, today.plus(-1)))
     if not days or days[0] > today or days[0] < first:
         raise click.UsageError(outside_note(days or [first], settings.start_date, today) or "")
     return [day for day in days if day <= today]
@@ -116,13 +141,16 @@ def _document(plan: _Plan) -> dict[str, Any]:
         "last_day": str(plan.days[-1]),
         "days": len(plan.days),
         "streams": [_stream_document(stream) for stream in plan.streams],
-        "requests": plan.requests,
-        "size_bytes": plan.size_bytes,
+        **_effort_document(plan.all_days),
         "requests_per_minute": plan.per_minute,
-        "seconds": round(plan.seconds),
+        "backfill": _effort_document(plan.backfill),
         "missing_days": [str(day) for day in plan.missing],
         "commands": plan.commands,
     }
+
+
+def _effort_document(effort: _Effort) -> dict[str, int]:
+    return {"requests": effort.requests, "size_bytes": effort.size_bytes, "seconds": round(effort.seconds)}
 
 
 def _stream_document(plan: StreamPlan) -> dict[str, Any]:
@@ -143,14 +171,12 @@ def _print(plan: _Plan) -> None:
     days = plan.days
     span = str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]} ({plural(len(days), 'day')})"
     click.echo(f"{plan.account}, {span}, timezone {days[0].timezone}, below {plan.location}")
-    click.echo("An estimate:")
+    some_stored = len(plan.missing) < len(days)
+    click.echo("An estimate of all these days, those that are stored, too:" if some_stored else "An estimate:")
     for stream in plan.streams:
         _print_stream(stream)
-    click.echo(
-        f"Together about {plural(plan.requests, 'request')} and {size_text(plan.size_bytes)}: "
-        f"{estimated_duration_text(plan.seconds)} at the account's {plural(plan.per_minute, 'request')} a minute, "
-        "if nothing else uses them."
-    )
+    pace = f"at the account's {plural(plan.per_minute, 'request')} a minute, if nothing else uses them."
+    click.echo(f"Together {plan.all_days} {pace}")
     _print_stored(plan)
     _print_start(plan)
 
@@ -166,7 +192,7 @@ def _print_stored(plan: _Plan) -> None:
         stored = stream.stored
         for found, fate in (
             (list(stored.complete), "stored and complete, fetched again if requested"),
-            (stored.open, "stored and open: fetched to the end"),
+            (stored.open, "stored in part, the backfill fetches the rest"),
             (stored.damaged, "damaged: fetched again"),
         ):
             if found:
@@ -178,7 +204,10 @@ def _print_stored(plan: _Plan) -> None:
 def _print_start(plan: _Plan) -> None:
     if not plan.missing:
         return
-    click.echo("To start it:")
+    if len(plan.missing) < len(plan.days):
+        click.echo(f"The backfill of the missing days takes {plan.backfill}. To start it:")
+    else:
+        click.echo("To start it:")
     for command in plan.commands:
         click.echo(f"  {command}")
     click.echo("It makes the SLA tables, too. In the UI instead: Lineage, select")

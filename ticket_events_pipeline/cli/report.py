@@ -25,13 +25,13 @@ from ticket_events_pipeline.report.builder import report_reader
 from ticket_events_pipeline.report.files import put_explained, put_page, read_page, report_days, report_path, write_report
 from ticket_events_pipeline.report.model import DayReport
 from ticket_events_pipeline.report.server import ReportServer
+from ticket_events_pipeline.report.stored import newest_summary
 from ticket_events_pipeline.report.week import Week, WeekReport, newest_week, read_week
 from ticket_events_pipeline.report.week_page import week_path, write_week
 from ticket_events_pipeline.root import is_object_store
 from ticket_events_pipeline.settings import RootSettings, partition_settings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.folder_store import FolderStore
-from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
 from ticket_events_pipeline.storage.store import HALF_WRITTEN, INFLIGHT, Store
 
 
@@ -102,14 +102,10 @@ def _write_day(store: Store, report: DayReport) -> None:
 
 
 def _newest_day(store: Store, settings: RootSettings) -> Day:
-    summarised = stored_days(store, SUMMARY, settings.timezone)
-    for day in reversed(summarised):
-        if (read_metadata(store, SUMMARY, day) or {}).get("complete") == "true":
-            return day
-    days = summarised or report_days(store, settings.timezone)
-    if not days:
+    day = newest_summary(store, settings.timezone) or max(report_days(store, settings.timezone), default=None)
+    if day is None:
         raise UsageError(f"There is no summary of any day below {store.location}. {_how_to_make(store, None)}")
-    return days[-1]
+    return day
 
 
 def _week(store: Store, day: Day | None, settings: RootSettings) -> _Page:

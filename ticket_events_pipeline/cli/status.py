@@ -220,7 +220,7 @@ def _home_lines(status: Status, home: HomeState) -> list[str]:
         lines.append(f"  last failed: {_run_text(run.job, run.days, run.run_id)}, at {at}")
     on = [name for name, is_on in home.automations.items() if is_on]
     off = [name for name in home.automations if name not in on and name not in home.to_turn_on]
-    for word, names in (("on", on), ("off, and must be on", home.to_turn_on), ("off, as you like", off)):
+    for word, names in (("on", on), ("off, and must be on", home.to_turn_on), ("off, optional", off)):
         lines += [f"  {word}: {', '.join(names)}"] if names else []
     return lines
 

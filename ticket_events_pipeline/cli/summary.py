@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import pyarrow as pa
@@ -22,6 +22,7 @@ from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
+from ticket_events_pipeline.report.stored import newest_summary
 from ticket_events_pipeline.settings import partition_settings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
@@ -32,6 +33,9 @@ from ticket_events_pipeline.text import ranges_text, terminal_text
 Summaries = Mapping[Day, pa.Table]
 
 _NEWEST = "newest"
+
+_UNCERTAIN_DAYS = 7
+"""After the first stored day: most targets that were open before it are closed by then."""
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet runs a text of a CSV file that begins so as a formula."""
@@ -65,7 +69,7 @@ def old_options(days: Sequence[str], first: str | None, last: str | None) -> tup
 
 
 def run_summary(words: Sequence[str], *, wanted: Filter, output: str) -> bool:
-    """Print the summaries of the days (none: of the newest stored day); whether each of the days has one.
+    """Print the summaries of the days (none: of the newest complete day, else of the newest); whether each of the days has one.
 
     Args:
         words: the days, see `cli.dates`.
@@ -80,13 +84,15 @@ def run_summary(words: Sequence[str], *, wanted: Filter, output: str) -> bool:
     pipeline = pipeline_of(os.environ)
     store, timezone = pipeline.store, pipeline.root_settings.timezone
     today = Day.containing(wall_clock(), timezone)
-    days = _days(words, stored_days(store, SUMMARY, timezone) or _complain(store), today)
+    newest = newest_summary(store, timezone) or _complain(store)
+    days = _days(words, stored_days(store, SUMMARY, timezone)[-1], today) if words else [newest]
     read = {day: read_partition(store, SUMMARY, day) for day in days}
     summaries = {day: table for day, table in read.items() if table is not None}
     shown = {day: _rows_of(table, wanted) for day, table in summaries.items()}
     FORMATS[output]({day: table for day, table in shown.items() if table.num_rows or not summaries[day].num_rows})
     _note_filter(summaries, shown, wanted)
     _note_open(summaries)
+    _note_first_days(summaries)
     missing = [day for day in days if day not in summaries]
     if missing:
         found = ranges_text(day_ranges(missing))
@@ -129,15 +135,12 @@ def _as_words(days: Sequence[Day]) -> str:
     return str(days[0]) if len(days) == 1 else f"{days[0]}..{days[-1]}"
 
 
-def _complain(store: Store) -> list[Day]:
+def _complain(store: Store) -> NoReturn:
     hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{SUMMARY}") else ""
     raise UsageError(f"No summary is stored below {store.location}. To make some: {program()} backfill last-7-days{hint}")
 
 
-def _days(words: Sequence[str], stored: Sequence[Day], today: Day) -> list[Day]:
-    newest = stored[-1]
-    if not words:
-        return [newest]
+def _days(words: Sequence[str], newest: Day, today: Day) -> list[Day]:
     if words[-1] != _NEWEST:
         return parse_days(words, today)
     first = parse_day(words[0], today)
@@ -152,6 +155,14 @@ def _note_open(summaries: Summaries) -> None:
         as_of = table["as_of"][0].as_py() if table.num_rows else None
         if as_of is not None and as_of.timestamp() < day.end:
             click.echo(f"{day} has not been fetched to its end: its figures are as of {_plain(as_of)}.", err=True)
+
+
+def _note_first_days(summaries: Summaries) -> None:
+    """Warn of days soon after the first stored one."""
+    starts = {day: table["history_from"][0].as_py() for day, table in summaries.items() if table.num_rows}
+    for first in sorted({first for day, first in starts.items() if (day.date - first).days <= _UNCERTAIN_DAYS}):
+        text = "targets begun before are not known, so the first days' figures are less certain."
+        click.echo(f"The first stored day is {first}: {text}", err=True)
 
 
 def _print_table(summaries: Summaries) -> None:

@@ -114,7 +114,8 @@ def _target_lines(target: StoryTarget) -> Iterator[str]:
     yield f"  {policy}{allowed}, {hours_name(target.business_hours)}"
     zone = target.day.timezone
     if target.breached_at is not None:
-        overdue = "" if target.overdue_seconds is None else f", late for {duration_text(target.overdue_seconds)}"
+        late = "late for" if target.closed_at is None else "was late for"
+        overdue = "" if target.overdue_seconds is None else f", {late} {duration_text(target.overdue_seconds)}"
         by = _by(target.breached_by) or ", by an event that isn't stored"
         yield f"  breached {_moment(target.breached_at, zone)}{by}{overdue}"
     if target.due_at is not None:

@@ -135,7 +135,7 @@ def _conclude(verified: int, broken: set[tuple[Day, str]]) -> None:
     if not broken:
         files = "The day file is" if verified == 1 else f"All {verified} day files are"
         compared = f"compared with each other and with the stored days up to {NEARBY_DAYS} days away"
-        click.secho(f"{files} whole, as far as they can be by now; {compared}.", fg="green")
+        click.secho(f"{files} complete and consistent so far; {compared}.", fg="green")
         return
     click.secho(f"{len(broken)} of {plural(verified, 'day file')} {'is' if len(broken) == 1 else 'are'} not whole:", fg="red")
     for day, stream in sorted(broken):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -57,9 +57,9 @@ class Pages(Protocol):
         """The stream's pages from `start_time` (epoch seconds, inclusive) on."""
 
 
-def requests_for(rows: float) -> int:
-    """Requests that reading so many rows in one fetch takes."""
-    return math.ceil(rows / PAGE_LIMIT) + _MORE_REQUESTS
+def requests_for(rows: float, *, fetches: int = 1) -> int:
+    """Requests that reading so many rows takes, in one fetch or in several."""
+    return math.ceil(rows / PAGE_LIMIT) + fetches * _MORE_REQUESTS
 
 
 def estimate_from_stored(store: Store, stream: str, days: list[Day], *, now: float) -> RowsEstimate | None:
@@ -170,17 +170,29 @@ class StreamPlan:
 
     Attributes:
         rows: of the range, with their basis.
-        requests: pages of a thousand rows, and a few.
-        size_bytes: of the Parquet files.
+        bytes_per_row: of the Parquet files.
         size_basis: the basis of that, in words.
     """
 
     stream: str
     stored: StoredRange
     rows: RowsEstimate
-    requests: int
-    size_bytes: int
+    bytes_per_row: float
     size_basis: str
+
+    @property
+    def requests(self) -> int:
+        """If the whole range is fetched: pages of a thousand rows, and a few."""
+        return requests_for(self.rows.rows)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the range's Parquet files."""
+        return round(self.rows.rows * self.bytes_per_row)
+
+    def rows_without(self, days: Collection[Day]) -> int:
+        """Rows of the range without some of its complete days."""
+        return self.rows.rows - sum(self.stored.complete[day] for day in days)
 
 
 def plan_stream(store: Store, stream: Stream, days: list[Day], *, now: float, source: Callable[[], Pages]) -> StreamPlan:
@@ -195,7 +207,7 @@ def plan_stream(store: Store, stream: Stream, days: list[Day], *, now: float, so
     known = {**complete_rows(store, stream.name, near), **stored.complete}
     rows = _rows(stream, days, stored, known, now=now, source=source)
     bytes_per_row, size_basis = _bytes_per_row(store, stream, known)
-    return StreamPlan(stream.name, stored, rows, requests_for(rows.rows), round(rows.rows * bytes_per_row), size_basis)
+    return StreamPlan(stream.name, stored, rows, bytes_per_row, size_basis)
 
 
 def _stored_range(store: Store, stream: str, days: list[Day]) -> StoredRange:

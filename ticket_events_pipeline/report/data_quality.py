@@ -36,6 +36,9 @@ LACKING = (
     "by which targets of deleted tickets stay open, overdue counts time in which a target was closed, and outcomes are not "
     "compared with durations"
 )
+BEGUN_BEFORE = (
+    "of targets begun before, breaches may be missing, or counted though the target was fulfilled or changed before that day"
+)
 MAKE_AGAIN = "make the SLA tables of the day again to apply the current rules"
 
 
@@ -211,7 +214,7 @@ def _reading_facts(report: DayReport) -> list[QualityFact]:
         QualityFact(
             "events_through", "Events through", through, "the newest metric event read", quality.events_through is None
         ),
-        QualityFact("history_from", "History from", date_text(quality.history_from), "targets started before may be missing"),
+        QualityFact("history_from", "History from", date_text(quality.history_from), BEGUN_BEFORE),
     ]
 
 

@@ -11,6 +11,7 @@ from ticket_events_pipeline.report.model import CHART_DAYS, USUAL_WEEKS, Counted
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.provenance import Provenance, find_sla_day
 from ticket_events_pipeline.sla.restatements import restatements_in
+from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.text import utc_text
 
@@ -143,6 +144,19 @@ def refuse_foreign_timezone(store: Store, summary: DaySummary) -> None:
             f"{utc_text(summary.provenance.inputs.as_of)}, but with TICKET_EVENTS_TIMEZONE {summary.day.timezone} it ended at "
             f"{utc_text(summary.day.end)}. Set TICKET_EVENTS_TIMEZONE to the timezone that the days were fetched with."
         )
+
+
+def newest_summary(store: Store, timezone: str) -> Day | None:
+    """The day that a command shows without being told one: the newest complete one, else the newest; None without any.
+
+    Raises:
+        DamagedFileError: a file can't be read.
+    """
+    days = stored_days(store, SUMMARY, timezone)
+    for day in reversed(days):
+        if (read_metadata(store, SUMMARY, day) or {}).get("complete") == "true":
+            return day
+    return days[-1] if days else None
 
 
 def read_summary(store: Store, day: Day) -> DaySummary | None:

@@ -35,6 +35,8 @@ from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 
+DAYS_OF_A_WEEK = 7
+
 _NAME = re.compile(r"(\d{4})-W(\d{2})", re.ASCII)
 
 _Wanted = Callable[[SummaryRow], bool]
@@ -103,7 +105,7 @@ class WeekFigures:
 
     Attributes:
         week: sums over its days.
-        before: sums over the days of the week before; None where none of them has a summary.
+        before: sums over the days of the week before; None where the weeks are not compared.
         policy_id, policy_title, business_hours: of a policy; None of a metric, and where Zendesk never sent it.
     """
 
@@ -124,7 +126,7 @@ class WeekReport:
         metrics: in the order people read them.
         policies: likewise, then as the summary sorts them; those with a row in the week.
         days: all seven.
-        days_before: how many days of the week before have a summary.
+        days_before: how many days of the week before have a complete summary.
         late: tickets with targets that breached in the week and were open at `late_at`; None where those of `late_on` are gone.
         late_on: the last day with a summary.
         late_at: epoch seconds.
@@ -141,6 +143,11 @@ class WeekReport:
     late: LateTickets | None
     late_on: Day
     late_at: int
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether this week and the one before are both whole: sums over fewer days would mislead."""
+        return self.days_before == DAYS_OF_A_WEEK and all(found.is_complete is True for found in self.days)
 
     @property
     def open_days(self) -> list[Day]:
@@ -172,6 +179,8 @@ def read_week(store: Store, settings: RootSettings, week: Week) -> WeekReport:
     for summary in days.values():
         refuse_foreign_timezone(store, summary)
     last = max(days)
+    days_before = _complete(before)
+    compared = before if days_before == _complete(days) == DAYS_OF_A_WEEK else {}
     owner = owner_of(
         store, METRIC_EVENTS, [last], account=settings.account, former=settings.former_accounts, timezone=settings.timezone
     )
@@ -180,10 +189,10 @@ def read_week(store: Store, settings: RootSettings, week: Week) -> WeekReport:
         account=owner.account or UNKNOWN_ACCOUNT,
         tickets_url=settings.tickets_url,
         goal_percent=settings.goal_percent,
-        metrics=_metrics(days.values(), before.values()),
-        policies=_policies(days.values(), before.values()),
+        metrics=_metrics(days.values(), compared.values()),
+        policies=_policies(days.values(), compared.values()),
         days=tuple(_week_day(day, days.get(day)) for day in week.days),
-        days_before=len(before),
+        days_before=days_before,
         late=_late(store, week, last),
         late_on=last,
         late_at=days[last].provenance.inputs.as_of,
@@ -201,6 +210,10 @@ def _summaries(store: Store, days: Sequence[Day]) -> dict[Day, DaySummary]:
         if summary is not None:
             found[day] = summary
     return found
+
+
+def _complete(summaries: Mapping[Day, DaySummary]) -> int:
+    return sum(summary.is_complete for summary in summaries.values())
 
 
 def _week_day(day: Day, summary: DaySummary | None) -> WeekDay:

@@ -12,7 +12,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.files import REPORT, put_explained, put_page, report_days
 from ticket_events_pipeline.report.page import environment
 from ticket_events_pipeline.report.statements import Statement, reaches
-from ticket_events_pipeline.report.week import Week, WeekFigures, WeekReport
+from ticket_events_pipeline.report.week import DAYS_OF_A_WEEK, Week, WeekFigures, WeekReport
 from ticket_events_pipeline.storage.store import Store
 
 WEEKS = f"{REPORT}/weeks"
@@ -85,6 +85,7 @@ def week_page(
             state=_state(report),
             breaches=sum(row.week.breaches for row in report.metrics),
             compared=compared_text(report),
+            uncompared=uncompared_text(report),
             below=below,
             goal=_goal(report, below),
             policies=[(name, list(rows)) for name, rows in groupby(shown, key=lambda row: row.sla_metric)],
@@ -106,7 +107,7 @@ def below_goal(report: WeekReport) -> list[WeekFigures]:
 
 def compared_text(report: WeekReport) -> str:
     """`, 4 more than in the week before (12)`; only whole weeks are compared."""
-    if report.days_before < 7 or any(day.is_complete is not True for day in report.days):
+    if not report.is_compared:
         return " so far" if report.open_days else ""
     before = sum(row.before.breaches for row in report.metrics if row.before is not None)
     difference = sum(row.week.breaches for row in report.metrics) - before
@@ -114,6 +115,19 @@ def compared_text(report: WeekReport) -> str:
         return f", as many as in the week before ({text.count_text(before)})"
     amount, side = text.count_text(abs(difference)), "more" if difference > 0 else "fewer"
     return f", {amount} {side} than in the week before ({text.count_text(before)})"
+
+
+def uncompared_text(report: WeekReport) -> str:
+    """Why there is no comparison with the week before; empty where there is one."""
+    if report.is_compared:
+        return ""
+    if report.days_before == DAYS_OF_A_WEEK:
+        return "There is no comparison with the week before: this week is not complete."
+    if report.days_before:
+        found = f"only {report.days_before} of its {DAYS_OF_A_WEEK} days {'has' if report.days_before == 1 else 'have'}"
+    else:
+        found = "no day of it has"
+    return f"There is no comparison with the week before: {found} a complete summary."
 
 
 def from_goal(rate: float | None, goal_percent: float) -> str:

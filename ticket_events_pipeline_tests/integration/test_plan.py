@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ticket_events_pipeline.cli.dates import parse_days
 from ticket_events_pipeline.cli.main import commands
-from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.ingest.plan import (
     RowsEstimate,
     StreamPlan,
@@ -243,6 +243,31 @@ def test_json_is_one_document_with_the_same_figures(at_home: Path) -> None:
     assert document["requests"] == sum(stream["requests"] for stream in document["streams"])
     assert document["missing_days"] == ["2026-03-06", "2026-03-07"]
     assert document["commands"] == [f"{program()} backfill 2026-03-06..2026-03-07"]
+    assert document["requests"] > document["backfill"]["requests"] == requests_for(2 * 700) + requests_for(0)
+
+
+def test_the_estimate_beside_the_commands_is_of_what_they_fetch(at_home: Path) -> None:
+    """Not of the days that are stored."""
+    store_march(at_home, (3, 5), (8, 9))
+    ended = plan("2026-03-02..2026-03-10")
+    document = json.loads(plan("2026-03-02..2026-03-10", "--json").stdout)
+    requests = requests_for(4 * 700, fetches=3) + requests_for(0, fetches=3)  # the account has no audits
+    assert document["backfill"]["requests"] == requests
+    assert document["backfill"]["size_bytes"] == pytest.approx(document["size_bytes"] * 4 / 9, rel=0.01)
+    assert f"The backfill of the missing days takes about {requests} requests and " in ended.stdout
+    assert "An estimate of all these days, those that are stored, too:" in ended.stdout
+
+
+def test_without_days_the_plan_ends_with_yesterday(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the backfill that `init` prints; on the first day, there is today alone."""
+    store_march(at_home, (1, 4))
+    today = Day.containing(wall_clock(), "UTC")
+    monkeypatch.setenv("TICKET_EVENTS_START_DATE", "2026-03-01")
+    with SandboxServer(account(march(1, 4), 700)) as server:
+        monkeypatch.setenv("ZENDESK_BASE_URL", server.base_url)
+        assert json.loads(plan("--json").stdout)["last_day"] == str(today.plus(-1))
+        monkeypatch.setenv("TICKET_EVENTS_START_DATE", str(today))
+        assert json.loads(plan("--json").stdout)["last_day"] == str(today)
 
 
 @pytest.mark.parametrize(

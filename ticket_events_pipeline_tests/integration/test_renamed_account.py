@@ -105,7 +105,7 @@ def test_with_its_former_name_the_account_keeps_its_history(deployment, monkeypa
     assert [read_raw_footer(deployment.store, METRIC, day).account for day in DAYS] == [OLD, OLD, NEW]
     capsys.readouterr()
     commands(["verify", FIRST, THIRD], standalone_mode=False)
-    assert "All 6 day files are whole" in capsys.readouterr().out
+    assert "All 6 day files are complete and consistent so far" in capsys.readouterr().out
     assert _context(SCOPE, alert_settings({WEBHOOK: "https://chat.example/hook"}), []).account == NEW
 
 

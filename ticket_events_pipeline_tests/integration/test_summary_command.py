@@ -28,6 +28,10 @@ COMMAND = str(BIN / "ticket-events")
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[red]red[/red] \u202eright to left"
 FORMULA = "=cmd|' /C calc'!A0, \"quoted\"\r\nand a new line"
 
+FIRST_DAYS = (
+    f"The first stored day is {FIRST}: targets begun before are not known, so the first days' figures are less certain.\n"
+)
+
 Ended = namedtuple("Ended", ["code", "out", "err"])
 
 
@@ -96,15 +100,25 @@ def stored(place, day):
     return read_partition(FolderStore(place.root), "daily_sla_breach_summary", day).to_pylist()
 
 
-def test_by_default_the_newest_stored_day_is_shown(place):
+def test_by_default_the_newest_complete_day_is_shown(place):
     """It has no targets, which is stated: an empty day is not a missing one."""
     assert summary(place) == Ended(0, f"{THIRD}: no SLA target was open.\n", "")
     assert json.loads(summary(place, "--format", "json").out) == []
 
 
+def test_by_default_a_day_that_is_still_open_is_not_shown(tmp_path):
+    """As `report` has it: in the morning, people want yesterday."""
+    place = new_place(tmp_path)
+    sla_root(place.root, Clock().apply(9, 60).add("breach", 10).events, FIRST, SECOND, now=SECOND.start + 9 * 3600)
+    rows = json.loads(summary(place, "--format", "json").out)
+    assert {row["date"] for row in rows} == {str(FIRST)}
+    rows = json.loads(summary(place, "--from", str(FIRST), "--format", "json").out)
+    assert {row["date"] for row in rows} == {str(FIRST), str(SECOND)}
+
+
 def test_the_table_shows_every_row_and_figure_of_its_days(place):
     ended = summary(place, "--from", str(FIRST), "--to", str(SECOND))
-    assert (ended.code, ended.err) == (0, "")
+    assert (ended.code, ended.err) == (0, FIRST_DAYS)
     assert re.search(r"^03-02 +requester_wait_time +Standard \(calendar\) +1 +1 +50.0% +0", ended.out, re.MULTILINE)
     assert re.search(r"^03-03 +agent_work_time +unknown \(unknown\) +1 +0 +0% +0", ended.out, re.MULTILINE)
     assert len(re.findall(r"^03-0\d ", ended.out, re.MULTILINE)) == len(stored(place, FIRST) + stored(place, SECOND)) == 4
@@ -190,7 +204,7 @@ def test_csv_leaves_a_formula_as_it_is_and_warns(place):
     ended = summary(place, "--from", str(SECOND), "--to", str(SECOND), "--format", "csv")
     assert ended.code == 0
     assert ended.err.startswith("A text begins with =, +, -, @ or a control character: import the file's columns as text")
-    assert summary(place, "--from", str(FIRST), "--to", str(FIRST), "--format", "csv").err == ""
+    assert summary(place, "--from", str(FIRST), "--to", str(FIRST), "--format", "csv").err == FIRST_DAYS
 
 
 @pytest.mark.parametrize("output", ["table", "csv", "json"])
@@ -230,7 +244,16 @@ def test_a_day_that_is_still_open_is_named(tmp_path):
     sla_root(place.root, Clock().apply(9, 60).events, FIRST, FIRST, now=FIRST.start + 12 * 3600)
     ended = summary(place, "--format", "csv")
     assert ended.code == 0
-    assert ended.err == f"{FIRST} has not been fetched to its end: its figures are as of {FIRST}T12:00:00Z.\n"
+    assert ended.err == f"{FIRST} has not been fetched to its end: its figures are as of {FIRST}T12:00:00Z.\n{FIRST_DAYS}"
+
+
+def test_the_days_within_a_week_of_the_first_stored_one_are_named_as_less_certain(tmp_path):
+    """After it, most targets that were open before are closed."""
+    place = new_place(tmp_path)
+    sla_root(place.root, Clock().apply(9, 6000).events, FIRST, FIRST.plus(9))
+    assert summary(place, str(FIRST.plus(7))).err == FIRST_DAYS
+    assert summary(place, str(FIRST.plus(8))).err == ""
+    assert summary(place, f"{FIRST}..{FIRST.plus(9)}", "--format", "json").err == FIRST_DAYS
 
 
 def test_days_are_those_of_the_accounts_timezone(tmp_path):
@@ -239,7 +262,7 @@ def test_days_are_those_of_the_accounts_timezone(tmp_path):
     put_raw_day(place.root, Clock().apply(9, 60).events, day)
     make_sla_days(place.root, day, day)
     ended = summary(place, "--format", "json")
-    assert (ended.code, ended.err) == (0, "")
+    assert (ended.code, ended.err) == (0, FIRST_DAYS)
     assert [(row["date"], row["as_of"]) for row in json.loads(ended.out)] == [(str(FIRST), "2026-03-03T05:00:00Z")]
 
 

@@ -139,12 +139,14 @@ def test_the_text_tells_the_same_and_does_nothing_to_the_terminal(place):
     assert r"\x1b[2J\x1b]0;owned\x07" in ended.stdout
     assert not {"\x1b", "\x07", "\u202e"} & set(ended.stdout)
     assert "takes the policy away" in ended.stdout
+    assert ", was late for 24 h\n" in ended.stdout
 
 
 def test_a_day_ends_the_story(place):
     told = json.loads(ticket(place, "7", "--date", str(DAY), "--json").stdout)
     assert {target["outcome"] for target in told["targets"]} == {"breached_open", "achieved", "cancelled"}
     assert told["through"] == str(DAY)
+    assert ", late for 14 h\n" in ticket(place, "7", "--date", str(DAY)).stdout  # until midnight, and still
     assert "fulfill" not in {event["type"] for event in told["events"] if event["metric"] == "requester_wait_time"}
 
 

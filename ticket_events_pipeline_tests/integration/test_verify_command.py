@@ -56,7 +56,7 @@ def test_whole_days_are_listed_line_by_line_without_any_credential(place):
     assert [re.split(r" {2,}", line)[-1] for line in lines] == ["complete"] * 6
     assert [(line.split()[1], line.split()[2]) for line in lines] == [(str(day), name) for name in STREAMS for day in DAYS]
     assert ended.output.splitlines()[-1] == (
-        "All 6 day files are whole, as far as they can be by now; "
+        "All 6 day files are complete and consistent so far; "
         "compared with each other and with the stored days up to 7 days away."
     )
     assert "\x1b" not in ended.output
@@ -69,7 +69,7 @@ def test_without_days_every_stored_one_is_verified_with_the_gaps_between_them(pl
     assert ended.code == 1
     assert ended.output.splitlines()[-1] == f"      {DAYS[1]} {METRIC}"
     alone = place.ticket_events("verify", "2026-03-02", "--stream", METRIC)
-    assert alone.output.splitlines()[-1].startswith("The day file is whole")
+    assert alone.output.splitlines()[-1].startswith("The day file is complete and consistent so far")
 
 
 def test_json_is_one_document_with_every_day_and_finding(place):

@@ -27,14 +27,17 @@ from ticket_events_pipeline_tests.support.hostile_texts import HOSTILE
 from ticket_events_pipeline_tests.support.html_page import parsed
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days
 
-FIRST, OPEN_DAY = Day.parse("2026-02-24"), Day.parse("2026-03-10")  # a Tuesday to a Tuesday
+FIRST, OPEN_DAY = Day.parse("2026-02-15"), Day.parse("2026-03-10")  # a Sunday to a Tuesday
 NOW = OPEN_DAY.start + 15 * 3600
 WEEK = Week.of(Day.parse("2026-03-04"))
+"""One of its days has no summary. The two weeks before are whole."""
+
+COMPARED = WEEK.plus(-1)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """Fifteen days of the simulated account, the last one open; Thursday of the second week has lost its summary."""
+    """Twenty-four days of the simulated account, the last one open; Thursday of the last whole week has lost its summary."""
     root, clock = tmp_path_factory.mktemp("root"), Moment(NOW)
     with SandboxServer(SimulatedAccount(tickets_per_day=20), clock=clock) as server:
         for stream in ("ticket_events", "ticket_metric_events"):
@@ -65,7 +68,7 @@ SUMS = """
 SELECT {key}, sum(breaches) FILTER (date >= $monday)::BIGINT, sum(achieved) FILTER (date >= $monday)::BIGINT,
        sum(completed_breached) FILTER (date >= $monday)::BIGINT,
        coalesce(sum(breaches) FILTER (date < $monday), 0)::BIGINT, coalesce(sum(achieved) FILTER (date < $monday), 0)::BIGINT
-FROM daily_sla_breach_summary WHERE date BETWEEN $monday - 7 AND $monday + 6 GROUP BY ALL
+FROM daily_sla_breach_summary WHERE date BETWEEN $monday - {before} AND $monday + 6 GROUP BY ALL
 """
 
 
@@ -74,17 +77,20 @@ def figures(row):
     return row.week.breaches, row.week.achieved, row.week.completed_breached, before.breaches, before.achieved
 
 
-@pytest.mark.parametrize("week", [WEEK, WEEK.plus(1)])
+@pytest.mark.parametrize("week", [COMPARED, WEEK, WEEK.plus(1)])
 def test_sums_of_metrics_and_policies_equal_those_of_a_query(root, week):
     report = report_of(root, week)
-    of_metrics = rows(root, SUMS.format(key="sla_metric"), week)
+    before = 7 if week == COMPARED else 0
+    of_metrics = rows(root, SUMS.format(key="sla_metric", before=before), week)
     assert sorted((row.sla_metric, *figures(row)) for row in report.metrics) == sorted(
         tuple(value or 0 if number else value for number, value in enumerate(row)) for row in of_metrics
     )
     order = [row.sla_metric for row in report.metrics]
     assert order == [name for name in METRIC_ORDER if name in order]
     of_policies = [
-        row for row in rows(root, SUMS.format(key="sla_metric, policy_id, business_hours"), week) if row[3] is not None
+        row
+        for row in rows(root, SUMS.format(key="sla_metric, policy_id, business_hours", before=before), week)
+        if row[3] is not None
     ]
     shown = [(row.sla_metric, row.policy_id, row.business_hours, *figures(row)) for row in report.policies]
     assert sorted(shown, key=str) == sorted(of_policies, key=str)
@@ -101,7 +107,7 @@ def test_each_day_has_its_own_figures_and_its_state(root):
     ]
     assert sorted(shown) == sorted(found)
     assert report.missing_days == [Day.parse("2026-03-05")]
-    assert (report.open_days, report.days_before) == ([], 6)
+    assert (report.open_days, report.days_before) == ([], 7)
     assert report_of(root, WEEK.plus(1)).open_days == [OPEN_DAY]
 
 
@@ -135,14 +141,34 @@ def test_the_page_shows_the_figures_and_names_missing_days(root):
         assert line.figure("breaches") == f"{row.week.breaches:,}"
         assert line.figure("decided") == f"{row.week.breaches + row.week.achieved:,}"
     assert "No summary is stored of 5 Mar" in page.one("main").text
-    assert "than in the week before" not in page.one("main").text  # six days against seven would mislead
 
 
-def test_only_whole_weeks_are_compared(root):
-    report = report_of(root, WEEK)
-    whole = replace(report, days_before=7, days=tuple(replace(day, is_complete=True) for day in report.days))
+def test_whole_weeks_are_compared(root):
+    report = report_of(root, COMPARED)
+    page = parsed(week_page(report))
     before = sum(row.before.breaches for row in report.metrics)
-    assert f"in the week before ({before})" in week_page(whole)
+    assert f"in the week before ({before})" in page.one("main").text
+    assert "no comparison" not in page.one("main").text
+    for row in report.metrics:
+        line = page.one("table", id="metrics-table").one("tr", **{"data-metric": row.sla_metric})
+        assert line.figure("breaches_before") == f"{row.before.breaches:,}"
+        assert line.figure("rate_before")
+    assert page.one("table", id="policies-table").all("th", scope="rowgroup")[0].attributes["colspan"] == "9"
+
+
+@pytest.mark.parametrize(
+    ("week", "reason"),
+    [
+        (WEEK, "this week is not complete"),
+        (WEEK.plus(1), "only 6 of its 7 days have a complete summary"),
+        (WEEK.plus(-2), "only 1 of its 7 days has a complete summary"),
+        (WEEK.plus(-3), "no day of it has a complete summary"),
+    ],
+)
+def test_other_weeks_are_not_compared_and_the_page_says_once_why(root, week, reason):
+    """Six days against seven would mislead."""
+    shown = parsed(week_page(report_of(root, week))).one("main").text
+    assert shown.count("week before") == shown.count(f"There is no comparison with the week before: {reason}.") == 1
 
 
 def test_a_rate_is_compared_with_the_goal_in_points():

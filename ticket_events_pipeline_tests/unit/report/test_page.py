@@ -362,6 +362,7 @@ def test_the_data_quality_section_shows_everything_that_is_known():
         "superseded_breaches": "2",
         "applied_events": "working",
     }
+    assert "breaches may be missing, or counted though the target was fulfilled or changed before that day" in strip.text
 
 
 def test_no_deletions_contradictions_or_old_rules_are_not_mentioned():
