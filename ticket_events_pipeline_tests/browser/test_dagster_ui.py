@@ -50,7 +50,7 @@ def test_the_report_shows_yesterdays_breaches(place, yesterday, breaches):
     assert made.code == 0, made.output
     with opened_browser() as page:
         page.goto(Path(made.output.splitlines()[0]).as_uri())
-        assert page.locator(".lede [data-figure=breaches]").inner_text() == str(sum(breaches.values()))
+        assert page.locator(".headline [data-figure=breaches]").inner_text() == str(sum(breaches.values()))
         tiles = page.locator("article.tile").all()
         shown = {tile.get_attribute("data-metric"): tile.locator("[data-figure=breaches]").inner_text() for tile in tiles}
         assert shown == {metric: str(count) for metric, count in breaches.items()}
@@ -65,7 +65,7 @@ def test_the_ui_shows_yesterdays_breaches_as_a_number_and_in_its_table(ui, yeste
         assert row.first.get_by_role("cell").nth(1).inner_text().strip() == total
         assert by_metric(page.locator("table table tr"), breaches, column=1) == breaches  # shown in place
         page.get_by_text("[Show Markdown]").first.click()
-        page.get_by_text(re.compile(rf"^{total} breach(es)?$")).wait_for()
+        page.get_by_text(re.compile(rf"^(. )?{total} targets? breached")).wait_for()
         assert by_metric(page.locator("tr").filter(has_text="hours"), breaches, column=2) == breaches
 
 
