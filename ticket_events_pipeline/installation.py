@@ -32,6 +32,13 @@ def program(name: str = "ticket-events", *, folder: Path | None = None) -> str:
     return _as_typed(path, folder)
 
 
+def dagster_home_hint() -> str:
+    """A sentence on the DAGSTER_HOME that `make` and `init` use in this folder; empty if there is none."""
+    homes = [home for home in (Path(".dagster_home"), Path(".dagster_home/sandbox")) if (home / "dagster.yaml").is_file()]
+    found = " or ".join(shlex.quote(str(home.absolute())) for home in homes)
+    return f" (in this folder it may be {found})" if found else ""
+
+
 def pip_install(extra: str) -> str:
     """The command that installs what an extra of this package needs, from the package's own metadata."""
     found = [_OF_AN_EXTRA.fullmatch(line) for line in requires(PACKAGE) or []]

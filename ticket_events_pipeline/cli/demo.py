@@ -119,8 +119,18 @@ def _ui_command(home: Path) -> str:
         command = "make dev"
     else:
         variables["DAGSTER_HOME"] = str(home.absolute())
-        command = f"{program('dg')} dev -m ticket_events_pipeline.definitions"
+        command = f"{program('dg')} dev -w {shlex.quote(_workspace(home))}"
     return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), command])
+
+
+def _workspace(home: Path) -> str:
+    """A workspace.yaml: one name of the code location in every start, or schedules that were turned on would be off again."""
+    if Path("workspace.yaml").is_file():
+        return "workspace.yaml"
+    path = home.absolute() / "workspace.yaml"
+    if not path.exists():
+        path.write_text(template("workspace.yaml"))
+    return str(path)
 
 
 def _is_checkout() -> bool:

@@ -40,8 +40,11 @@ def print_next_steps(folder: Path, home: Path, values: Mapping[str, str]) -> Non
         click.echo(f"  {step}")
     click.echo("Then open http://127.0.0.1:3000, and turn on hourly_fetch and daily_restatement under Automation.")
     if not simulated and (first := values.get("TICKET_EVENTS_START_DATE")):
-        click.echo(f"Fetch the days until yesterday:\n  {ticket_events} backfill {first}..yesterday")
-    if sys.platform == "linux":
+        click.echo("Fetch the days until yesterday, in a second terminal in that folder (`plan` says first what it takes):")
+        click.echo(f"  {ticket_events} backfill {first}..yesterday")
+    click.echo("From then on, every morning; and at any time:")
+    click.echo(f"  {ticket_events} report --open\n  {ticket_events} status")
+    if sys.platform == "linux" and not simulated:
         _print_units()
 
 

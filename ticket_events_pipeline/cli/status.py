@@ -15,6 +15,7 @@ import click
 
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import DamagedFileError, TicketEventsError
+from ticket_events_pipeline.installation import dagster_home_hint, program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.report.files import REPORT, report_days
 from ticket_events_pipeline.sla.build import SUMMARY
@@ -118,7 +119,7 @@ def _reading(store: Store, stream: str, stored: list[Day]) -> Reading | None:
 def _home(timezone: str) -> tuple[HomeState | None, str]:
     """What Dagster knows, or why that can't be known."""
     if not os.environ.get("DAGSTER_HOME"):
-        return None, "DAGSTER_HOME is not set, so runs, schedules and sensors are not known"
+        return None, f"DAGSTER_HOME is not set, so runs, schedules and sensors are not known{dagster_home_hint()}"
     # An import of seconds.
     from ticket_events_pipeline.definitions import defs
     from ticket_events_pipeline.defs.home_state import home_state
@@ -142,11 +143,12 @@ def next_step(status: Status) -> str:
     """What to do next, as one line."""
     raw, summaries = status.days[METRIC_EVENTS], set(status.days[SUMMARY])
     if status.account is None and not raw:
-        return "Set the variables of an account, then: ticket-events doctor"
+        return f"Set the variables of an account, then: {program()} doctor"
     if not raw:
-        return "Fetch the first days: ticket-events backfill last-7-days"
+        first = os.environ.get("TICKET_EVENTS_START_DATE", "").strip()
+        return f"Fetch the first days: {program()} backfill {f'{first}..yesterday' if first else 'last-7-days'}"
     if status.home is None:
-        return f"{status.home_problem}: set it to the folder that Dagster uses here"
+        return "Set DAGSTER_HOME to the folder that Dagster uses here"
     if status.home.to_turn_on:
         return f"Turn on {' and '.join(status.home.to_turn_on)} in the UI: Automation"
     if status.home.daemon_seen_at is None or status.now - status.home.daemon_seen_at > DAEMON_SECONDS:
@@ -157,7 +159,7 @@ def next_step(status: Status) -> str:
         return "See why nothing was fetched: in the UI under Automation, the ticks of hourly_fetch"
     missing = [day for day in days_between(raw[0], raw[-1]) if day not in summaries or day not in set(raw)]
     if missing:
-        return f"Fetch and make what is missing: ticket-events backfill {missing[0]}..{missing[-1]} --missing"
+        return f"Fetch and make what is missing: {program()} backfill {missing[0]}..{missing[-1]} --missing"
     return "Nothing: everything that is stored is summarised, and the schedules are on"
 
 

@@ -20,14 +20,13 @@ from ticket_events_pipeline.credentials import AccountNames
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
 from ticket_events_pipeline.errors import ForeignHomeError, UsageError
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
+from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.root import is_object_store
 from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.sla.footer_cache import TABLES
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.tables.streams import STREAMS
-
-ADOPT = "ticket-events doctor --adopt-dagster-home"
 
 
 @dataclass(frozen=True)
@@ -124,12 +123,13 @@ def _problem(instance: dg.DagsterInstance, scope: AccountScope, owner: RootSetti
     wanted = HomeStamp(owner.root, owner.account)
     is_other_account = stamp.account is not None and owner.account is not None and stamp.account != wanted.account
     renamed = names.how_to_include(stamp.account) if is_other_account and stamp.account else ""
+    adopt = f"DAGSTER_HOME={shlex.quote(home)} {program()} doctor --adopt-dagster-home"
     sentences = [
         f"DAGSTER_HOME {home} shows the days of {stamp}; but set now is {wanted}. Its days would look materialized though they "
         "are not stored, so nothing is recorded or requested. Set DAGSTER_HOME to another folder (under make, move this one "
         "away), or set the variables back.",
         renamed,
-        "" if is_other_account else f"If the files were moved: DAGSTER_HOME={shlex.quote(home)} {ADOPT}",
+        "" if is_other_account else f"If the files were moved: {adopt}",
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -156,7 +156,10 @@ def _stamp(instance: dg.DagsterInstance, scope: AccountScope, owner: RootSetting
 
 def _read_stamp(instance: dg.DagsterInstance, scope: AccountScope) -> HomeStamp | None:
     text = instance.run_storage.get_cursor_values({_key(scope)}).get(_key(scope))
-    return HomeStamp(**json.loads(text)) if text else None
+    try:
+        return HomeStamp(**json.loads(text)) if text else None
+    except (ValueError, TypeError):  # of a later version: the records say whose the home is
+        return None
 
 
 def _stamp_by_records(instance: dg.DagsterInstance, scope: AccountScope) -> HomeStamp | None:

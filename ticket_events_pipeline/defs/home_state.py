@@ -12,6 +12,9 @@ from ticket_events_pipeline.defs.runs import days_of_tags, runs_in_progress, tou
 MUST_BE_ON = ("hourly_fetch", "daily_restatement", "new_event_partitions_sensor", "dead_runs_sensor")
 """Without one of these, days stay unread, unmade or in the hands of a dead run."""
 
+LOCATION = "ticket_events_pipeline"
+"""The code location's name in the shipped workspace.yaml. Started under another name, a schedule has a state of its own."""
+
 _RECENT_RUNS = 100
 
 
@@ -92,8 +95,10 @@ def _run_state(run: dg.DagsterRun, record: dg.RunRecord | None, timezone: str) -
 
 def _automations(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition) -> dict[str, bool]:
     """On, as somebody has set it, else as it is shipped."""
+    kept = instance.all_instigator_state()  # of each code location that ever had it
+    ours = [state for state in kept if state.origin.repository_origin.code_location_origin.location_name == LOCATION]
     states: dict[str, bool] = {}
-    for state in instance.all_instigator_state():  # one for each code location that ever had it
+    for state in ours or kept:
         states[state.instigator_name] = states.get(state.instigator_name, False) or state.is_running
     shipped: dict[str, bool] = {}
     for schedule in repository.schedule_defs:

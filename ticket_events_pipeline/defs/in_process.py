@@ -12,6 +12,7 @@ import dagster as dg
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
+from ticket_events_pipeline.installation import dagster_home_hint
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -40,7 +41,7 @@ def deployment_instance(*, or_ephemeral: bool = False) -> dg.DagsterInstance:
             return dg.DagsterInstance.ephemeral()
         raise UsageError(
             "DAGSTER_HOME is not set: runs are recorded there, so that the UI shows their days. Set it to the folder that "
-            "Dagster uses here, as an absolute path."
+            f"Dagster uses here, as an absolute path.{dagster_home_hint()}"
         )
     try:
         return dg.DagsterInstance.get()

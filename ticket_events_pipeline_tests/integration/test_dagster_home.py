@@ -14,6 +14,7 @@ from ticket_events_pipeline.definitions import SCOPE
 from ticket_events_pipeline.defs.dagster_home import adopt_dagster_home, dagster_home_problem
 from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.installation import program
 from ticket_events_pipeline_tests.support.checkout import DAGSTER_YAML
 from ticket_events_pipeline_tests.support.deployment import REPOSITORY, deployed
 from ticket_events_pipeline_tests.support.events import event
@@ -117,7 +118,7 @@ def test_another_root_is_refused_everywhere_until_it_is_set_back(deployment, mon
         f"DAGSTER_HOME {home} shows the days of account acme, files below {root}; but set now is account acme, files below "
         f"{other}. Its days would look materialized though they are not stored, so nothing is recorded or requested. Set "
         "DAGSTER_HOME to another folder (under make, move this one away), or set the variables back. If the files were moved: "
-        f"DAGSTER_HOME={home} ticket-events doctor --adopt-dagster-home"
+        f"DAGSTER_HOME={home} {program()} doctor --adopt-dagster-home"
     )
     assert not other.exists() or not list(other.rglob("*.parquet"))
     monkeypatch.setenv("TICKET_EVENTS_ROOT", str(root))

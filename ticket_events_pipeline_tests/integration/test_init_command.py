@@ -88,7 +88,7 @@ def test_every_printed_command_exists_where_it_is_printed(tmp_path, secret_file)
     assert lines[0] == ["cd", str(tmp_path / "a folder")]
     assert lines[2] == [f"DAGSTER_HOME={tmp_path}/a folder/.dagster_home", f"{BIN}/dg", "dev", "-w", "workspace.yaml"]
     typed = [line for line in lines if line[0].endswith("ticket-events")]
-    assert [line[1] for line in typed] == ["doctor", "backfill"]
+    assert [line[1] for line in typed] == ["doctor", "backfill", "report", "status"]
     assert all(Path(line[0]).exists() for line in typed)
 
 

@@ -224,7 +224,7 @@ def test_each_missing_range_has_its_own_command(at_home: Path) -> None:
     """The days between them would be fetched again for nothing."""
     store_march(at_home, (3, 5), (8, 9))
     lines = plan("2026-03-02..2026-03-10").stdout.splitlines()
-    assert [line for line in lines if "backfill" in line] == [
+    assert [line for line in lines if " backfill 2026" in line] == [
         f"  {program()} backfill 2026-03-02",
         f"  {program()} backfill 2026-03-06..2026-03-07",
         f"  {program()} backfill 2026-03-10",

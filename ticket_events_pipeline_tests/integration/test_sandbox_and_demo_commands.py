@@ -37,7 +37,7 @@ def test_the_demo_prints_a_breach_table_and_works_twice(tmp_path):
         assert str(place.root / "sandbox") in ended.output
         root = f"TICKET_EVENTS_ROOT={place.root} DAGSTER_HOME={place.home}"
         command = ended.output.rstrip().splitlines()[-1].strip()
-        assert command == f"ZENDESK_SANDBOX=1 {root} dg dev -m ticket_events_pipeline.definitions"
+        assert command == f"ZENDESK_SANDBOX=1 {root} dg dev -w {place.home}/workspace.yaml"
     assert len(place.recorded_days("daily_sla_breach_summary")) == 30
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from ticket_events_pipeline.installation import pip_install, program
+from ticket_events_pipeline.installation import dagster_home_hint, pip_install, program
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 
 SCRIPTS = sysconfig.get_path("scripts")
@@ -58,3 +58,12 @@ def test_every_file_of_the_package_is_in_the_wheel():
     left_out = [path for path in data if not any(fnmatch(str(path.relative_to(package)), pattern) for pattern in patterns)]
     assert data
     assert left_out == []
+
+
+def test_the_homes_of_make_and_init_are_named_where_they_are(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert dagster_home_hint() == ""
+    home = tmp_path / ".dagster_home" / "sandbox"
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").touch()
+    assert dagster_home_hint() == f" (in this folder it may be {home})"
