@@ -66,7 +66,7 @@ def test_the_ui_shows_yesterdays_breaches_as_a_number_and_in_its_table(ui, yeste
         assert by_metric(page.locator("table table tr"), breaches, column=1) == breaches  # shown in place
         page.get_by_text("[Show Markdown]").first.click()
         page.get_by_text(re.compile(rf"^(. )?{total} targets? breached")).wait_for()
-        assert by_metric(page.locator("tr").filter(has_text="hours"), breaches, column=2) == breaches
+        assert by_metric(page.locator("tr").filter(has_text="hours"), breaches, column=3) == breaches
 
 
 def by_metric(rows, metrics, *, column):
