@@ -440,7 +440,9 @@ SELECTOR = {
 def test_the_url_is_nowhere_in_dagsters_home_logs_or_ticks(tmp_path):
     """The whole deployment with the sensor turned on, its webhook down at first, and every logger at DEBUG."""
     with receiving((503, {}, SECRET)) as webhook:
-        place = new_place(tmp_path, ZENDESK_SANDBOX="1", TICKET_EVENTS_ALERT_WEBHOOK=webhook.url)
+        place = new_place(
+            tmp_path, ZENDESK_SANDBOX="1", TICKET_EVENTS_ALERT_WEBHOOK=webhook.url, TICKET_EVENTS_START_DATE="2026-03-01"
+        )
         config = place.home / "dagster.yaml"
         logs = "python_logs:\n  python_log_level: DEBUG\n  managed_python_loggers: [root, urllib3.connectionpool]\n"
         config.write_text(config.read_text() + logs)

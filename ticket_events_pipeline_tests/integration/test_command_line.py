@@ -317,7 +317,9 @@ def test_a_root_of_another_account_is_refused_before_any_request(tmp_path):
         place = new_place(tmp_path, server, ZENDESK_SUBDOMAIN="acme")
         assert place.materialize("ticket_events", "2026-03-02").code == 0
         files, already = place.files(), len(server.requests)
-        ended = place.materialize("ticket_events", "2026-03-05", ZENDESK_SUBDOMAIN="other")
+        home = tmp_path / "another_home"  # the first one shows the days of the first account, and is refused for that
+        home.mkdir()
+        ended = place.materialize("ticket_events", "2026-03-05", ZENDESK_SUBDOMAIN="other", DAGSTER_HOME=str(home))
         assert len(server.requests) == already
     assert ended.code == 1
     assert "(ZENDESK_SUBDOMAIN: its files have acme, this fetch has other)" in ended.output

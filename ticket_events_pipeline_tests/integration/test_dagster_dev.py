@@ -3,6 +3,7 @@
 import pytest
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
+from ticket_events_pipeline.defs.assets.source import ZENDESK_API
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT
 from ticket_events_pipeline_tests.support.dev_server import running_ui, wait_for
@@ -32,8 +33,11 @@ def test_a_backfill_of_everything_is_two_runs_and_the_sensor_requests_no_third(u
     today = Day.containing(wall_clock())
     days = days_between(today.plus(-10), today.plus(-1))
     (repository,) = ui.query(WORKSPACE)["repositoriesOrError"]["nodes"]
-    assert {node["assetKey"]["path"][0] for node in repository["assetNodes"]} == {*ASSETS, REPORT}
-    assert {node["partitionDefinition"]["type"] for node in repository["assetNodes"]} == {"TIME_WINDOW"}
+    assert {node["assetKey"]["path"][0] for node in repository["assetNodes"]} == {*ASSETS, REPORT, ZENDESK_API}
+    partitioned = [
+        node["partitionDefinition"] for node in repository["assetNodes"] if node["assetKey"]["path"] != [ZENDESK_API]
+    ]
+    assert {partitions["type"] for partitions in partitioned} == {"TIME_WINDOW"}
 
     backfill = ui.launch_backfill([*ASSETS, REPORT], [str(day) for day in days])
     wait_for(lambda: ui.backfill_status(backfill) != "REQUESTED", 300, "the backfill ends")

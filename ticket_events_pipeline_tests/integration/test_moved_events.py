@@ -318,7 +318,7 @@ def test_a_footer_lists_some_of_very_many_missed_events_and_counts_all(tmp_path,
     missed = read_raw_footer(FolderStore(tmp_path), METRIC, days[1]).missed
     assert (missed.count, len(missed.ids), missed.unlisted) == (many, MOST_MISSED_IDS, 5)
     finding = case.red()[days[1]]
-    assert f"{many} events (ids 1000, 1001, 1002, 1003, 1004, …)" in finding
+    assert f"{many:,} events (ids 1000, 1001, 1002, 1003, 1004, …)" in finding
     case.obey(finding)
     assert case.red() == {}
 
