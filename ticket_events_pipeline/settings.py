@@ -328,7 +328,7 @@ def _sandbox_start_date(reader: VariableReader, timezone: str) -> str:
     """
     first = Day.containing(wall_clock(), timezone).plus(1 - SANDBOX_DAYS).date
     stored: dt.date | None = None
-    with suppress(ValueError):  # reported by whoever needs the root
+    with suppress(ValueError):  # the check of the root reports it
         root = sandbox_root(parse_root(reader.text("TICKET_EVENTS_ROOT") or "data"))
         stored = None if is_object_store(root) else oldest_day_folder(root)
     return str(first if stored is None else min(first, stored))

@@ -223,7 +223,9 @@ def check_dagster_home(deployment: Deployment) -> Iterator[Finding]:
     """Where Dagster keeps runs and schedules."""
     home = deployment.variables.get("DAGSTER_HOME", "").strip()
     check = "dagster_home"
-    if not home:
+    if not home and deployment.adopts_home:
+        yield Finding(check, Status.FAILED, "DAGSTER_HOME is not set: there is none to keep.", "Set it to the folder to keep.")
+    elif not home:
         text = "DAGSTER_HOME is not set: Dagster would forget its runs and which schedules are on."
         yield Finding(check, Status.NOTE, text, "Set it to a folder that stays, as an absolute path.")
     elif not Path(home).is_absolute():
@@ -240,7 +242,9 @@ def _home_findings(deployment: Deployment, home: str) -> Iterator[Finding]:
     if not (Path(home) / "dagster.yaml").is_file():
         text = f"DAGSTER_HOME: {home} has no dagster.yaml: killed runs are not started again, and any number of runs may fetch."
         yield Finding(check, Status.NOTE, text, "Copy the one there that `ticket-events init` writes.")
-        if not (Path(home) / "history").is_dir():  # Dagster never used it, and would make its databases there now
+        if (
+            not deployment.adopts_home and not (Path(home) / "history").is_dir()
+        ):  # Dagster never used it, and would make its databases there now
             return
     try:
         # Dagster, which no other check needs.
@@ -257,7 +261,7 @@ def _home_findings(deployment: Deployment, home: str) -> Iterator[Finding]:
     if (Path(home) / "dagster.yaml").is_file():
         for sentence in old_dagster_yaml(Path(home) / "dagster.yaml"):
             yield Finding(check, Status.NOTE, sentence, "Take it over from the dagster.yaml that `ticket-events init` writes.")
-        yield Finding(check, Status.OK, adopted or f"DAGSTER_HOME: {home}")
+    yield Finding(check, Status.OK, adopted or f"DAGSTER_HOME: {home}")
 
 
 def check_credentials(deployment: Deployment) -> Iterator[Finding]:

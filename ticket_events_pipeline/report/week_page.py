@@ -16,7 +16,7 @@ from ticket_events_pipeline.report.week import DAYS_OF_A_WEEK, Week, WeekFigures
 from ticket_events_pipeline.storage.store import Store
 
 WEEKS = f"{REPORT}/weeks"
-"""Beside the folders of the days; its name is no partition's."""
+"""Next to the folders of the days; its name is that of no partition."""
 
 _WEEK_PAGE = re.compile(rf"{WEEKS}/(\d{{4}}-W\d{{2}})\.html", re.ASCII)
 

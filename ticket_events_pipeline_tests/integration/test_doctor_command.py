@@ -169,3 +169,9 @@ def test_the_doctor_looks_at_dagster_home(tmp_path, home, words):
 )
 def test_the_advice_of_a_message_is_its_end(message, parts):
     assert split_advice(message) == parts
+
+
+def test_nothing_is_adopted_without_a_home(tmp_path):
+    ended = new_place(tmp_path, ZENDESK_SANDBOX="1").ticket_events("doctor", "--adopt-dagster-home", DAGSTER_HOME="")
+    assert ended.code == 1
+    assert "FAIL  DAGSTER_HOME is not set: there is none to keep." in ended.output

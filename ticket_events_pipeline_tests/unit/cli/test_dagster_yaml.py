@@ -1,4 +1,4 @@
-"""An old dagster.yaml is told from the shipped one by what it lacks."""
+"""What an old dagster.yaml lacks compared with the shipped one."""
 
 import pytest
 import yaml
