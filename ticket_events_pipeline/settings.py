@@ -45,6 +45,26 @@ SANDBOX_DAYS = 30
 DEFAULT_GOAL_PERCENT = 95.0
 """What people set themselves most often, where Zendesk knows no goal."""
 
+DEFAULT_MIN_TARGETS = 20
+"""Decided targets without which a rate says little."""
+
+NAME_KINDS = (
+    "groups",
+    "agents",
+    "brands",
+    "ticket_forms",
+    "organizations",
+    "sla_policies",
+    "group_sla_policies",
+    "schedules",
+)
+"""What `zendesk_names` can hold: the names behind the ids in the tables."""
+
+NONE = "none"
+"""Turns a list off: a blank variable counts as unset."""
+
+_CUSTOM_FIELD = re.compile(r"custom_field:[0-9]{1,19}", re.ASCII)
+
 _T = TypeVar("_T")
 
 
@@ -66,6 +86,8 @@ class RootSettings(NamedTuple):
         former_accounts: earlier names of the account: files with these names belong to it.
         goal_percent: the achievement rate that the account wants to reach, of each metric.
         report_url: the address under which the folder of the reports is served, without a trailing slash; None if it isn't.
+        dimensions: custom fields that the ticket tables track, as `custom_field:<id>`.
+        min_targets: decided targets that a rate needs before it is compared with others.
     """
 
     root: str
@@ -75,6 +97,8 @@ class RootSettings(NamedTuple):
     former_accounts: tuple[str, ...] = ()
     goal_percent: float = DEFAULT_GOAL_PERCENT
     report_url: str | None = None
+    dimensions: tuple[str, ...] = ()
+    min_targets: int = DEFAULT_MIN_TARGETS
 
 
 @dataclass(frozen=True)
@@ -87,6 +111,9 @@ class Settings:
         support_type_scope: whose tickets the ticket events are asked for: agent, all or ai_agent.
         warnings: sentences for the log; nothing in them stops a run.
         former_accounts: earlier names of the account: files with these names belong to it. The sandbox has none.
+        dimensions, min_targets: as in `RootSettings`.
+        has_snapshots: whether tickets are asked for what no stored audit tells.
+        names: which of `NAME_KINDS` are fetched.
     """
 
     server: Server | None
@@ -104,6 +131,10 @@ class Settings:
     former_accounts: tuple[str, ...] = ()
     goal_percent: float = DEFAULT_GOAL_PERCENT
     report_url: str | None = None
+    dimensions: tuple[str, ...] = ()
+    min_targets: int = DEFAULT_MIN_TARGETS
+    has_snapshots: bool = True
+    names: tuple[str, ...] = NAME_KINDS
 
     @property
     def account(self) -> str:
@@ -124,6 +155,8 @@ class Settings:
             former_accounts=self.former_accounts,
             goal_percent=self.goal_percent,
             report_url=self.report_url,
+            dimensions=self.dimensions,
+            min_targets=self.min_targets,
         )
 
     @property
@@ -191,6 +224,10 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         former_accounts=_former_accounts(reader, is_sandbox=is_sandbox),
         goal_percent=reader.parsed("TICKET_EVENTS_GOAL_PERCENT", f"{DEFAULT_GOAL_PERCENT:g}", parse=_percent),
         report_url=reader.parsed("TICKET_EVENTS_REPORT_URL", "", parse=parse_link_base) or None,
+        dimensions=_dimensions(reader),
+        min_targets=_min_targets(reader),
+        has_snapshots=reader.flag("ZENDESK_SNAPSHOTS", default="1"),
+        names=reader.parsed("ZENDESK_NAMES", ",".join(NAME_KINDS), parse=_names),
     )
     reader.raise_problems()
     return settings
@@ -206,6 +243,18 @@ def partition_settings(env: Mapping[str, str]) -> PartitionSettings:
     partitions = _partitions(reader)
     reader.raise_problems()
     return partitions
+
+
+def has_ticket_tables(env: Mapping[str, str]) -> bool:
+    """Whether the ticket tables are made; other variables may be missing or wrong.
+
+    Raises:
+        SettingsError: TICKET_EVENTS_TICKET_TABLES is malformed.
+    """
+    reader = VariableReader(env)
+    is_on = reader.flag("TICKET_EVENTS_TICKET_TABLES", default="1")
+    reader.raise_problems()
+    return is_on
 
 
 def root_settings(env: Mapping[str, str]) -> RootSettings:
@@ -227,6 +276,8 @@ def root_settings(env: Mapping[str, str]) -> RootSettings:
         former_accounts=_former_accounts(reader, is_sandbox=is_sandbox),
         goal_percent=reader.parsed("TICKET_EVENTS_GOAL_PERCENT", f"{DEFAULT_GOAL_PERCENT:g}", parse=_percent),
         report_url=reader.parsed("TICKET_EVENTS_REPORT_URL", "", parse=parse_link_base) or None,
+        dimensions=_dimensions(reader),
+        min_targets=_min_targets(reader),
     )
     reader.raise_problems()
     return found
@@ -256,9 +307,9 @@ class VariableReader:
         """A number from 1 to 999999."""
         return self.parsed(name, str(default), parse=_whole_number)
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, *, default: str = "0") -> bool:
         """Whether it is on."""
-        return self.parsed(name, "0", parse=_flag)
+        return self.parsed(name, default, parse=_flag)
 
     def credentials(self) -> CredentialFindings:
         """The credentials that are set."""
@@ -284,6 +335,37 @@ def _flag(text: str) -> bool:
     if text.lower() not in _ON + _OFF:
         raise ValueError(f"{text!r} is neither 1 nor 0")
     return text.lower() in _ON
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The parts of a comma-separated list, each once, in order; `none` is an empty list."""
+    if text.lower() == NONE:
+        return ()
+    return tuple(dict.fromkeys(part for part in (part.strip() for part in text.split(",")) if part))
+
+
+def _dimensions(reader: VariableReader) -> tuple[str, ...]:
+    return reader.parsed("TICKET_EVENTS_DIMENSIONS", NONE, parse=_custom_fields)
+
+
+def _custom_fields(text: str) -> tuple[str, ...]:
+    listed = _listed(text)
+    for name in listed:
+        if not _CUSTOM_FIELD.fullmatch(name):
+            raise ValueError(f"{name!r} is not a custom field, as in custom_field:360041597112")
+    return listed
+
+
+def _names(text: str) -> tuple[str, ...]:
+    listed = _listed(text)
+    for name in listed:
+        if name not in NAME_KINDS:
+            raise ValueError(f"{name!r} is none of {', '.join(NAME_KINDS)}; to turn names off: none")
+    return listed
+
+
+def _min_targets(reader: VariableReader) -> int:
+    return reader.whole_number("TICKET_EVENTS_ALERT_MIN_TARGETS", DEFAULT_MIN_TARGETS)
 
 
 def _percent(text: str) -> float:

@@ -11,10 +11,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+
+class _Hashes(NamedTuple):
+    """The running hashes of a column: mixed into one, they would depend on how the rows are cut."""
+
+    validity: hashlib._Hash
+    lengths: hashlib._Hash
+    values: hashlib._Hash
+    element_lengths: hashlib._Hash | None
+
+    @classmethod
+    def of(cls, kind: pa.DataType) -> _Hashes:
+        return cls(hashlib.sha256(), hashlib.sha256(), hashlib.sha256(), hashlib.sha256() if pa.types.is_list(kind) else None)
 
 
 class ContentHash:
@@ -24,26 +38,17 @@ class ContentHash:
         """`added` are the columns of `schema` that are left out while NULL everywhere, see `Table.added`."""
         self._schema = schema
         self._left_out = set(added)
-        # One running hash each for validity, lengths and bytes: mixed into one, they would depend on the cuts.
-        self._columns = [(hashlib.sha256(), hashlib.sha256(), hashlib.sha256()) for _ in schema]
+        self._columns = [_Hashes.of(field.type) for field in schema]
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Take in the next rows."""
         if not batch.num_rows:
             return
-        for name, stored, (validity, lengths, values) in zip(self._schema.names, batch.columns, self._columns, strict=True):
+        for name, stored, hashes in zip(self._schema.names, batch.columns, self._columns, strict=True):
             if name in self._left_out and stored.null_count < len(stored):
                 self._left_out.remove(name)
             # A dictionary's codes depend on how the batch was made; the values that they stand for don't.
-            column = stored.dictionary_decode() if pa.types.is_dictionary(stored.type) else stored
-            is_valid = _validity(column)
-            validity.update(is_valid.data)
-            if pa.types.is_string(column.type):
-                offsets, text = _text(column, is_valid)
-                lengths.update(np.diff(offsets).astype("<i4", copy=False).data)
-                values.update(text)
-            else:
-                values.update(_fixed_width(column, is_valid).data)
+            _update(hashes, stored.dictionary_decode() if pa.types.is_dictionary(stored.type) else stored)
 
     def hexdigest(self) -> str:
         """The hash of everything taken in so far, 64 hexadecimal digits."""
@@ -53,7 +58,7 @@ class ContentHash:
                 continue
             whole.update(f"{schema_field.name}:{schema_field.type};".encode())
             for part in hashes:
-                whole.update(part.digest())
+                whole.update(b"" if part is None else part.digest())
         return whole.hexdigest()
 
 
@@ -63,6 +68,22 @@ def content_hash(table: pa.Table, *, added: Collection[str] = ()) -> str:
     for batch in table.to_batches():
         running.update(batch)
     return running.hexdigest()
+
+
+def _update(hashes: _Hashes, column: pa.Array) -> None:
+    is_valid = _validity(column)
+    hashes.validity.update(is_valid.data)
+    if hashes.element_lengths is not None:
+        hashes.lengths.update(pc.fill_null(column.value_lengths(), 0).to_numpy().astype("<i4", copy=False).data)
+        elements = column.flatten()  # those of a NULL list are left out
+        hashes.element_lengths.update(pc.fill_null(pc.binary_length(elements), -1).to_numpy().astype("<i4", copy=False).data)
+        hashes.values.update(_text(elements, _validity(elements))[1])
+    elif pa.types.is_string(column.type):
+        offsets, text = _text(column, is_valid)
+        hashes.lengths.update(np.diff(offsets).astype("<i4", copy=False).data)
+        hashes.values.update(text)
+    else:
+        hashes.values.update(_fixed_width(column, is_valid).data)
 
 
 # Straight from the buffers: a kernel a column costs more than a small day's bytes.

@@ -48,7 +48,8 @@ class StoredFile:
         self.table = table
         self.metadata = metadata_of(file)
         self.own_schema: pa.Schema = file.schema_arrow.remove_metadata()
-        self.schema: pa.Schema = self.own_schema if table is None else table.schema
+        self._extras = [] if table is None else table.extras_in(self.own_schema)
+        self.schema: pa.Schema = self.own_schema if table is None else pa.schema([*table.schema, *self._extras])
         self.version = self._version()
 
     @property
@@ -74,7 +75,7 @@ class StoredFile:
         """How the file's columns differ from those of its own version, as a sentence; None where they don't."""
         if self.table is None:
             return None
-        wanted = self.table.at(self.version)
+        wanted = pa.schema([*self.table.at(self.version), *self._extras])
         return None if _plain(self.own_schema).equals(_plain(wanted)) else _difference(self.own_schema, wanted)
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:

@@ -8,6 +8,7 @@ from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline.tables.table import Table
 from ticket_events_pipeline.tables.ticket_events import TICKET_EVENTS_TABLE
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
+from ticket_events_pipeline.tables.tickets import TICKET_TABLES
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -17,6 +18,7 @@ TABLES: dict[str, Table] = {
         SLA_CLOCKS_TABLE,
         SLA_TARGETS_TABLE,
         DAILY_SLA_BREACH_SUMMARY_TABLE,
+        *TICKET_TABLES,
     )
 }
 """By asset name, upstream first."""

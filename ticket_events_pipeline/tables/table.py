@@ -82,6 +82,8 @@ class Table:
         made_from: the tables one asset upstream.
         time_fields: of a raw table, the JSON fields that may hold a row's time; the stream's own comes first.
         is_internal: whether its columns are no contract with readers.
+        extra_columns: how the names of further columns begin that a file may have, as text, after the declared ones; empty if
+            it may have none.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Table:
     made_from: tuple[Table, ...] = ()
     time_fields: tuple[str, ...] = ()
     is_internal: bool = False
+    extra_columns: str = ""
 
     def __getitem__(self, name: str) -> Column:
         return self._by_name[name]
@@ -108,6 +111,12 @@ class Table:
     def at(self, version: int) -> pa.Schema:
         """The columns that files of a schema version have, in order."""
         return schema_of(tuple(column for column in self.columns if column.since <= version))
+
+    def extras_in(self, schema: pa.Schema) -> list[pa.Field]:
+        """The columns of a file's schema that the table allows and doesn't declare."""
+        if not self.extra_columns:
+            return []
+        return [pa.field(name, STRING) for name in schema.names if name.startswith(self.extra_columns)]
 
     @cached_property
     def added(self) -> frozenset[str]:

@@ -1,0 +1,1 @@
+"""The rules of the ticket tables: pure functions from tables to tables."""
