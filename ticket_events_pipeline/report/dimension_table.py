@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticket_events_pipeline.report.model import Counted
 from ticket_events_pipeline.text import markdown_text, plural, shortened
 from ticket_events_pipeline.tickets.fields import NAMES_OF
 
@@ -61,7 +60,7 @@ class DimensionRow:
         is_known: with the value None: true for none (nobody), false for unknown. True with a value.
         shown: the name of the value, the value itself where it has no name, or a word for none and unknown. Plain text.
         is_deleted: whether its name is that of something that Zendesk no longer lists.
-        counted: breaches, achieved, completed late.
+        breaches, achieved, completed_breached: targets first breached, met, and fulfilled late on the day.
         breached_tickets: distinct tickets of the breaches; None where rows were added up, since a ticket may be in several.
         open: targets open at the end, late ones included.
         late: late and open at the end.
@@ -71,7 +70,9 @@ class DimensionRow:
     is_known: bool
     shown: str
     is_deleted: bool
-    counted: Counted
+    breaches: int
+    achieved: int
+    completed_breached: int
     breached_tickets: int | None
     open: int
     late: int
@@ -79,7 +80,12 @@ class DimensionRow:
     @property
     def decided(self) -> int:
         """Targets achieved or breached: what the rate is a share of."""
-        return self.counted.achieved + self.counted.breaches
+        return self.achieved + self.breaches
+
+    @property
+    def achievement_rate(self) -> float | None:
+        """Share from 0 to 1; None where nothing was decided."""
+        return self.achieved / self.decided if self.decided else None
 
 
 def dimension_title(dimension: str) -> str:
@@ -114,7 +120,9 @@ def _row(row: dict[str, Any], names: KnownNames, dimension: str) -> DimensionRow
         is_known=row["is_known"],
         shown=shown,
         is_deleted=is_deleted,
-        counted=Counted(*(row[f"{name}_sum"] or 0 for name in _COUNTS[:3])),
+        breaches=row["breaches_sum"] or 0,
+        achieved=row["achieved_sum"] or 0,
+        completed_breached=row["completed_breached_sum"] or 0,
         breached_tickets=row["breached_tickets_sum"] if row["count_all"] == 1 else None,
         open=row["active_eod_sum"] or 0,
         late=row["breached_open_eod_sum"] or 0,
@@ -130,7 +138,7 @@ def none_text(dimension: str, *, is_known: bool) -> str:
 
 def _most_breaches_first(row: DimensionRow) -> tuple[int, int, int, str, str]:
     place = 0 if row.value is not None else 1 if row.is_known else 2
-    return place, -row.counted.breaches, -row.decided, row.shown.casefold(), row.value or ""
+    return place, -row.breaches, -row.decided, row.shown.casefold(), row.value or ""
 
 
 @dataclass(frozen=True)
@@ -180,17 +188,14 @@ def split_of(rows: Sequence[DimensionRow], *, min_targets: int, largest: int = L
 
 
 def _added(rows: Sequence[DimensionRow]) -> DimensionRow:
-    counted = Counted(
-        breaches=sum(row.counted.breaches for row in rows),
-        achieved=sum(row.counted.achieved for row in rows),
-        completed_breached=sum(row.counted.completed_breached for row in rows),
-    )
     return DimensionRow(
         value=None,
         is_known=True,
         shown=f"{len(rows):,} more",
         is_deleted=False,
-        counted=counted,
+        breaches=sum(row.breaches for row in rows),
+        achieved=sum(row.achieved for row in rows),
+        completed_breached=sum(row.completed_breached for row in rows),
         breached_tickets=None,
         open=sum(row.open for row in rows),
         late=sum(row.late for row in rows),
@@ -221,4 +226,4 @@ def dimension_markdown(table: pa.Table, names: KnownNames, dimension: str, *, mi
 def _cells(row: DimensionRow) -> tuple[str, ...]:
     name = markdown_text(shortened(row.shown, _LONGEST_IN_TABLE)) + (" (deleted)" if row.is_deleted else "")
     shown = name if row.value is not None else f"*{name}*"
-    return shown, f"{row.counted.breaches:,}", f"{row.decided:,}", f"{row.late:,}"
+    return shown, f"{row.breaches:,}", f"{row.decided:,}", f"{row.late:,}"

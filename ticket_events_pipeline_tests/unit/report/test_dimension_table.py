@@ -1,7 +1,6 @@
 """The figures by group, agent and other dimensions: added up, named, cut and put in order."""
 
 from ticket_events_pipeline.report.dimension_table import dimension_markdown, dimension_rows, dimension_title, split_of
-from ticket_events_pipeline.report.model import Counted
 from ticket_events_pipeline_tests.support.dimension_cases import (
     ANNA,
     BILLING,
@@ -28,7 +27,7 @@ def test_figures_are_added_up_over_metrics_and_hours_and_shown_with_names():
     )
     assert [(row.shown, row.value) for row in rows] == [("Second level", "360002"), ("Billing", "360001")]
     billing = rows[1]
-    assert billing.counted == Counted(breaches=3, achieved=9, completed_breached=1)
+    assert (billing.breaches, billing.achieved, billing.completed_breached) == (3, 9, 1)
     assert (billing.open, billing.late, billing.decided) == (6, 2, 12)
 
 
@@ -48,7 +47,7 @@ def test_only_the_wanted_metrics_count():
         dimension_row("group", SECOND_LEVEL, 4, 0, sla_metric="agent_work_time"),
         metrics={"next_reply_time", "periodic_update_time"},
     )
-    assert [(row.shown, row.counted.breaches) for row in rows] == [("Billing", 2)]
+    assert [(row.shown, row.breaches) for row in rows] == [("Billing", 2)]
 
 
 def test_nobody_none_and_unknown_are_apart_and_last():
@@ -82,10 +81,10 @@ def test_the_ten_largest_are_shown_and_the_rest_is_summed_up():
     split = split_of(groups(*numbered, dimension_row("group", None, 2, is_known=False)), min_targets=20)
     assert [row.value for row in split.compared] == [str(100 + place) for place in range(10)]
     assert split.rest == 3
-    assert (split.rest_row.shown, split.rest_row.counted) == ("3 more", Counted(40 + 39 + 38, 150, 0))
+    assert (split.rest_row.shown, split.rest_row.breaches, split.rest_row.achieved) == ("3 more", 40 + 39 + 38, 150)
     assert (split.rest_row.open, split.rest_row.late) == (9, 3)
     assert [row.shown for row in split.without] == ["unknown"]
-    assert sum(row.counted.breaches for row in split.rows) == sum(row["breaches"] for row in numbered) + 2
+    assert sum(row.breaches for row in split.rows) == sum(row["breaches"] for row in numbered) + 2
 
 
 def test_a_single_value_beyond_the_tenth_is_shown_itself():
