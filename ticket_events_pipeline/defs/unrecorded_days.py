@@ -26,7 +26,8 @@ from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest.written_day import WrittenDay
 from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.report.files import REPORT, report_days
-from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, Footer, StoredFooters
+from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.sla.footer_cache import Footer, StoredFooters
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.restatements import restatements_in
@@ -172,7 +173,7 @@ def _sla_metadata(pipeline: Pipeline, store: Store, table: str, day: Day) -> Map
             size_bytes=_size(store, table, day),
             content_hash=footer["content_hash"],
         )
-        if table == SLA_TABLES[-1]:
+        if table == SUMMARY:
             restatements = restatements_in(footer)
             metadata = summary_metadata(file.read(), provenance, pipeline, day, restatements=restatements) | metadata
     return metadata

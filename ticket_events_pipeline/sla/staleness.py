@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
+from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, StoredFooters, state_of
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, DayInputs, day_inputs, history_before
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS
 from ticket_events_pipeline.sla.up_to_date import sla_day_problem
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
-
-CLOCKS, _, SUMMARY = SLA_TABLES
 
 UNREADABLE = "unreadable"
 """In place of the hash of a file that can't be read: no file was made from it."""
@@ -138,8 +138,8 @@ def _problem(stored: StoredFooters, day: Day, inputs: DayInputs) -> str | None:
     for table in SLA_TABLES:
         if day in stored.unreadable[table]:
             return stored.unreadable[table][day].reason
-    clocks, targets, summary = (stored.footers[table].get(day) for table in SLA_TABLES)
-    return sla_day_problem(inputs, clocks=clocks, targets=targets, summary=summary)
+    of_day = {table: stored.footers[table].get(day) for table in SLA_TABLES}
+    return sla_day_problem(inputs, clocks=of_day[CLOCKS], targets=of_day[TARGETS], summary=of_day[SUMMARY])
 
 
 def stale_ranges(comparison: Comparison, root: str) -> list[StaleRange]:

@@ -46,8 +46,9 @@ from ticket_events_pipeline.defs.unrecorded_days import (
 )
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.report.files import REPORT
+from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.footer_cache import TABLES, FooterCache
-from ticket_events_pipeline.sla.staleness import SUMMARY, Comparison, StaleRange, compare, range_before_obstacle, stale_ranges
+from ticket_events_pipeline.sla.staleness import Comparison, StaleRange, compare, range_before_obstacle, stale_ranges
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
