@@ -246,6 +246,12 @@ def report(day: str | None, date: str | None, is_week: bool, is_to_open: bool, o
 @click.option("--to", "last", hidden=True, help="The last day.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this SLA metric, as in first_reply_time.")
 @click.option("--policy", "policies", multiple=True, metavar="TITLE", help="Only the policy of this title or id.")
+@click.option(
+    "--by",
+    "dimension",
+    metavar="DIMENSION",
+    help="Whose breaches: group, assignee, priority, type, brand, form, organization, channel, tag, or custom_field:ID.",
+)
 @click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
 def summary(
     days: tuple[str, ...],
@@ -253,6 +259,7 @@ def summary(
     last: str | None,
     metrics: tuple[str, ...],
     policies: tuple[str, ...],
+    dimension: str | None,
     output: str,
 ) -> None:
     """Print the stored breach summaries of DAYS.
@@ -260,10 +267,11 @@ def summary(
     Breaches, achievement and late open targets per metric and policy. Without DAYS: of the newest day that is complete, else of
     the newest. csv and json have every column: NULL is an empty field or null, times are UTC. csv holds texts unchanged, also
     those that a spreadsheet would run as a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no
-    summary.
+    summary. --by splits them by who held the ticket, or how it was classified, when a target was breached or met.
 
     \b
     ticket-events summary
+    ticket-events summary last-7-days --by group
     ticket-events summary last-7-days --metric first_reply_time
     ticket-events summary 2026-11-01..2026-11-30 --format csv
     """  # noqa: D301
@@ -271,6 +279,14 @@ def summary(
 
     if first is not None or last is not None:
         days = old_options(days, first, last)
+    if dimension is not None:
+        from ticket_events_pipeline.cli.summary_by import parse_dimension, run_summary_by
+
+        if policies:
+            raise click.UsageError("--by and --policy: the tables by dimension hold no policies. Leave out one of them.")
+        if not run_summary_by(days, parse_dimension(dimension), metrics=metrics, output=output):
+            sys.exit(FAILED)
+        return
     if not run_summary(days, wanted=Filter(metrics, policies), output=output):
         sys.exit(FAILED)
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import datetime as dt
-import io
-import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -18,6 +13,7 @@ from rich.console import Console
 
 from ticket_events_pipeline.cli.breach_table import print_breaches
 from ticket_events_pipeline.cli.dates import outside_note, parse_day, parse_days
+from ticket_events_pipeline.cli.row_formats import dated_rows, plain, print_csv, print_json
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import program
@@ -36,9 +32,6 @@ _NEWEST = "newest"
 
 _UNCERTAIN_DAYS = 7
 """After the first stored day: most targets that were open before it are closed by then."""
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet runs a text of a CSV file that begins so as a formula."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +147,7 @@ def _note_open(summaries: Summaries) -> None:
     for day, table in summaries.items():
         as_of = table["as_of"][0].as_py() if table.num_rows else None
         if as_of is not None and as_of.timestamp() < day.end:
-            click.echo(f"{day} has not been fetched to its end: its figures are as of {_plain(as_of)}.", err=True)
+            click.echo(f"{day} has not been fetched to its end: its figures are as of {plain(as_of)}.", err=True)
 
 
 def _note_first_days(summaries: Summaries) -> None:
@@ -175,40 +168,17 @@ def _print_table(summaries: Summaries) -> None:
             console.print(f"{day}: no SLA target was open.", highlight=False)
 
 
+def _rows(summaries: Summaries) -> Iterator[dict[str, Any]]:
+    for day, table in summaries.items():
+        yield from dated_rows(day, table)
+
+
 def _print_csv(summaries: Summaries) -> None:
-    """RFC 4180 in UTF-8. Texts stay unchanged, also where a spreadsheet would run them; a warning says so."""
-    to_terminal = sys.stdout.isatty()
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, ["date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names])
-    writer.writeheader()
-    is_risky = False
-    for row in _rows(summaries):
-        texts = {name: value for name, value in row.items() if isinstance(value, str)}
-        is_risky = is_risky or any(value.startswith(_FORMULA_STARTS) for value in texts.values())
-        flags = {name: str(value).lower() for name, value in row.items() if isinstance(value, bool)}
-        shown = {name: terminal_text(value) for name, value in texts.items()} if to_terminal else {}
-        writer.writerow(row | flags | shown)
-    click.echo(text.getvalue().encode(), nl=False)
-    if is_risky:
-        starts = "=, +, -, @ or a control character"
-        click.echo(f"A text begins with {starts}: import the file's columns as text, or a spreadsheet may run it.", err=True)
+    print_csv(["date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names], _rows(summaries))
 
 
 def _print_json(summaries: Summaries) -> None:
-    click.echo(json.dumps(list(_rows(summaries)), indent=1))  # ASCII: it can hold no control character for a terminal
-
-
-def _rows(summaries: Summaries) -> Iterator[dict[str, Any]]:
-    for day, table in summaries.items():
-        for row in table.to_pylist():
-            yield {"date": str(day), **{name: _plain(value) for name, value in row.items()}}
-
-
-def _plain(value: Any) -> Any:
-    """A value for scripts: a time in ISO form with a Z, a date in ISO form, everything else as it is."""
-    if isinstance(value, dt.datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return value.isoformat() if isinstance(value, dt.date) else value
+    print_json(_rows(summaries))
 
 
 FORMATS: dict[str, Callable[[Summaries], None]] = {"table": _print_table, "csv": _print_csv, "json": _print_json}

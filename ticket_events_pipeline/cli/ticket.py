@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ticket_events_pipeline.cli.dates import parse_day
+from ticket_events_pipeline.cli.holders import FIELD_WORDS, change_text, held_lines
 from ticket_events_pipeline.day import Day, day_ranges, wall_clock
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.model import TicketFacts
@@ -31,6 +32,8 @@ from ticket_events_pipeline.text import (
     terminal_text,
     utc_text,
 )
+from ticket_events_pipeline.tickets.names import Names, read_names
+from ticket_events_pipeline.tickets.story import FieldChange, Held, HolderStory, read_holders
 
 _INDENT = " " * 21
 
@@ -48,16 +51,18 @@ def run_ticket(ticket_id: int, date: str | None, *, is_json: bool) -> bool:
     today = Day.containing(wall_clock(), settings.timezone)
     day = (newest_targets_day(store, settings.timezone) or today) if date is None else parse_day(date, today)
     story = read_story(store, ticket_id, day)
-    for sentence in story.unreadable:
+    holders = read_holders(store, story)
+    for sentence in (*story.unreadable, *holders.unreadable):
         click.echo(sentence, err=True)
     if story.is_empty:
         click.echo(_not_found(story, store), err=True)
         return False
     facts = _facts(store, story)
     if is_json:
-        click.echo(json.dumps(_document(story, facts, settings), indent=1))  # ASCII: nothing in it acts on a terminal
+        document = _document(story, holders, facts, settings)
+        click.echo(json.dumps(document, indent=1))  # ASCII: nothing in it acts on a terminal
     else:
-        click.echo("\n".join(_lines(story, facts, settings)))
+        click.echo("\n".join(_lines(story, holders, facts, settings, names=read_names(store))))
     return True
 
 
@@ -82,7 +87,9 @@ def _searched(story: TicketStory) -> str:
     return f"Searched: {plural(days, 'stored day')}, {ranges_text(day_ranges(story.searched))}."
 
 
-def _lines(story: TicketStory, facts: TicketFacts, settings: RootSettings) -> Iterator[str]:
+def _lines(
+    story: TicketStory, holders: HolderStory, facts: TicketFacts, settings: RootSettings, *, names: Names
+) -> Iterator[str]:
     yield click.style(f"Ticket {story.ticket_id} of {settings.account or 'an unknown account'}", bold=True)
     if settings.tickets_url:
         yield f"{settings.tickets_url}{story.ticket_id}"
@@ -95,16 +102,28 @@ def _lines(story: TicketStory, facts: TicketFacts, settings: RootSettings) -> It
     if not story.targets:
         yield f"No SLA target of it is stored up to {story.day}."
     for target in story.targets:
-        yield from _target_lines(target)
+        yield from _target_lines(target, holders.held.get((target.metric, target.instance_id)), names)
     yield ""
-    yield click.style("Metric events", bold=True)
+    yield click.style("Metric events and changes" if holders.changes else "Metric events", bold=True)
     if not story.events:
         yield "None is stored: the raw files of its days are gone, or were never fetched."
-    for event in story.events:
-        yield from _event_lines(event)
+    for step in _in_order(story, holders):
+        yield from _change_lines(step, names) if isinstance(step, FieldChange) else _event_lines(step)
 
 
-def _target_lines(target: StoryTarget) -> Iterator[str]:
+def _in_order(story: TicketStory, holders: HolderStory) -> list[StoryEvent | FieldChange]:
+    """A change in the second of an event comes after it, as for the rules."""
+    return sorted((*story.events, *holders.changes), key=lambda step: (step.time, isinstance(step, FieldChange)))
+
+
+def _change_lines(change: FieldChange, names: Names) -> Iterator[str]:
+    kind = "created with" if change.is_create else "change"
+    field = FIELD_WORDS.get(change.field, terminal_text(change.field))
+    yield f"{_moment(change.time, change.day.timezone)}  {kind:<15} {field:<24} {change.audit_id}"
+    yield f"{_INDENT}{change_text(change, names)}"
+
+
+def _target_lines(target: StoryTarget, held: Held | None, names: Names) -> Iterator[str]:
     instance = f" no. {target.instance_id}" if target.instance_id > 1 else ""
     outcome = _outcome(target)
     colour = "red" if target.outcome.startswith("breached") else "green" if target.outcome == "achieved" else None
@@ -122,6 +141,8 @@ def _target_lines(target: StoryTarget) -> Iterator[str]:
         yield f"  due {_moment(target.due_at, zone)} (an estimate)"
     if target.closed_at is not None:
         yield f"  closed {_moment(target.closed_at, zone)}{_by(target.closed_by)}"
+    if held is not None:
+        yield from (f"  {line}" for line in held_lines(held, names, business_hours=target.business_hours))
 
 
 def _outcome(target: StoryTarget) -> str:
@@ -173,8 +194,8 @@ def _moment(epoch_seconds: int, timezone: str) -> str:
     return local_time(epoch_seconds, timezone).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _document(story: TicketStory, facts: TicketFacts, settings: RootSettings) -> dict[str, Any]:
-    """The story for scripts, times as UTC in ISO form. A contract: keys may be added, and none changes."""
+def _document(story: TicketStory, holders: HolderStory, facts: TicketFacts, settings: RootSettings) -> dict[str, Any]:
+    """The story for scripts, ids without names, times as UTC in ISO form. A contract: keys may be added, and none changes."""
     return {
         "ticket_id": story.ticket_id,
         "account": settings.account,
@@ -184,13 +205,21 @@ def _document(story: TicketStory, facts: TicketFacts, settings: RootSettings) ->
         "group_id": facts.group_id,
         "through": str(story.day),
         "searched": [{"first": str(first), "last": str(last)} for first, last in day_ranges(story.searched)],
-        "unreadable": list(story.unreadable),
-        "targets": [_plain(asdict(target)) for target in story.targets],
+        "unreadable": [*story.unreadable, *holders.unreadable],
+        "targets": [_plain(asdict(target)) | {"held": _held(target, holders)} for target in story.targets],
         "events": [_plain(asdict(event)) for event in story.events],
+        "changes": [_plain(asdict(change)) for change in holders.changes],
     }
 
 
+def _held(target: StoryTarget, holders: HolderStory) -> dict[str, Any] | None:
+    held = holders.held.get((target.metric, target.instance_id))
+    if held is None:
+        return None
+    return {**asdict(held), "stretches": [_plain(asdict(stretch)) for stretch in held.stretches]}
+
+
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    times = {name for name in values if name.endswith("_at") or name in ("time", "as_of")}
+    times = {name for name in values if name.endswith("_at") or name in ("time", "as_of", "held_from", "held_to")}
     plain = {name: utc_text(value) if name in times and value is not None else value for name, value in values.items()}
-    return plain | {"day": values["day"]["date"].isoformat()}
+    return plain | ({"day": values["day"]["date"].isoformat()} if "day" in values else {})

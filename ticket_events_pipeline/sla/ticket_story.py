@@ -185,7 +185,7 @@ def _stream_events(store: Store, stream: str, ticket_id: int, day: Day) -> Itera
         if opened is None:
             return
         file, footer = opened
-        for rows in _rows_of(file, ticket_id, RAW_COLUMNS) if footer.metric_rows != 0 else ():
+        for rows in rows_of_ticket(file, ticket_id, RAW_COLUMNS) if footer.metric_rows != 0 else ():
             yield from ((_version(footer), event) for event in _as_events(rows, day))
 
 
@@ -194,7 +194,7 @@ def _version(footer: RawFooter) -> tuple[int, str]:
     return footer.fetched_at, footer.stream
 
 
-def _rows_of(file: StoredFile, ticket_id: int, columns: list[str]) -> Iterator[pa.Table]:
+def rows_of_ticket(file: StoredFile, ticket_id: int, columns: list[str]) -> Iterator[pa.Table]:
     """The ticket's rows, a row group at a time; of a group without any only the ticket numbers are read, or less."""
     place = file.own_schema.get_field_index("ticket_id")
     for group in range(file.num_row_groups):
@@ -258,7 +258,7 @@ def _day_targets(store: Store, ticket_id: int, day: Day, events: Sequence[StoryE
     with opened_partition(store, TARGETS, day) as file:
         if file is None:
             return
-        for rows in _rows_of(file, ticket_id, _TARGET_COLUMNS):
+        for rows in rows_of_ticket(file, ticket_id, _TARGET_COLUMNS):
             for row in _in_seconds(rows, [*_TIMES, "as_of"]).to_pylist():
                 clock = [event for event in events if (event.metric, event.instance_id) == (row["metric"], row["instance_id"])]
                 yield StoryTarget(**row, day=day, breached_by=_breaches(clock, row), closed_by=_closings(clock, row))

@@ -1,0 +1,159 @@
+"""`ticket-events summary --by`: whose breaches they were, for a terminal or for a script."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import click
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ticket_events_pipeline.cli.dates import parse_days
+from ticket_events_pipeline.cli.row_formats import dated_rows, print_csv, print_json
+from ticket_events_pipeline.day import Day, day_ranges, wall_clock
+from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.installation import program
+from ticket_events_pipeline.pipeline import pipeline_of
+from ticket_events_pipeline.report.aggregates import reading_order
+from ticket_events_pipeline.report.dimension_table import DimensionRow, dimension_rows
+from ticket_events_pipeline.report.stored import newest_summary
+from ticket_events_pipeline.storage.partition_file import read_partition
+from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD, DAILY_SLA_BREACHES_BY_DIMENSION_TABLE
+from ticket_events_pipeline.text import plural, ranges_text, rate_text, terminal_text
+from ticket_events_pipeline.tickets.fields import DIMENSIONS, NAMES_OF
+from ticket_events_pipeline.tickets.names import Names, read_names
+
+BY_DIMENSION = DAILY_SLA_BREACHES_BY_DIMENSION_TABLE.name
+
+COLUMNS = ["date", *DAILY_SLA_BREACHES_BY_DIMENSION_TABLE.schema.names]
+COLUMNS.insert(COLUMNS.index("value") + 1, "name")
+
+Tables = Mapping[Day, pa.Table]
+
+
+def parse_dimension(text: str) -> str:
+    """The dimension that a word names: one of `DIMENSIONS`, or a custom field.
+
+    Raises:
+        click.UsageError: it names none.
+    """
+    if text in DIMENSIONS or text.startswith(CUSTOM_FIELD):
+        return text
+    raise click.UsageError(f"--by {text}: there is no such dimension. Give one of {', '.join(DIMENSIONS)}, {CUSTOM_FIELD}ID.")
+
+
+def run_summary_by(words: Sequence[str], dimension: str, *, metrics: Sequence[str], output: str) -> bool:
+    """Print the breaches of the days by the values of a dimension; whether each of the days has its table.
+
+    Args:
+        words: the days, see `cli.dates`; none: the newest complete day, else the newest.
+        dimension: see `parse_dimension`.
+        metrics: only these SLA metrics; all where none is named.
+        output: table, csv or json.
+
+    Raises:
+        click.UsageError: the words name no days.
+        UsageError: there is no summary at all, or the root can't be read.
+        DamagedFileError: a stored file can't be read.
+    """
+    pipeline = pipeline_of(os.environ)
+    store, timezone = pipeline.store, pipeline.root_settings.timezone
+    newest = newest_summary(store, timezone)
+    if newest is None:
+        raise UsageError(f"No summary is stored below {store.location}. To make some: {program()} backfill last-7-days")
+    days = parse_days(words, Day.containing(wall_clock(), timezone)) if words else [newest]
+    read = {day: read_partition(store, BY_DIMENSION, day) for day in days}
+    tables = {day: _chosen(table, dimension, metrics) for day, table in read.items() if table is not None}
+    names = read_names(store)
+    if output == "table":
+        _print_table(tables, dimension, names)
+    elif output == "csv":
+        print_csv(COLUMNS, _named_rows(tables, dimension, names))
+    else:
+        print_json(_named_rows(tables, dimension, names))
+    _note_empty(tables, dimension, metrics)
+    missing = [day for day in days if day not in tables]
+    if missing:
+        word = str(missing[0]) if len(missing) == 1 else f"{missing[0]}..{missing[-1]}"
+        click.echo(
+            f"No ticket tables are stored of {ranges_text(day_ranges(missing))}. "
+            f"To make them: {program()} backfill --tickets {word}",
+            err=True,
+        )
+    return not missing
+
+
+def _chosen(table: pa.Table, dimension: str, metrics: Sequence[str]) -> pa.Table:
+    chosen = pc.equal(table["dimension"], dimension)
+    if metrics:
+        chosen = pc.and_(chosen, pc.is_in(table["sla_metric"], pa.array(list(metrics))))
+    return table.filter(chosen)
+
+
+def _note_empty(tables: Tables, dimension: str, metrics: Sequence[str]) -> None:
+    """A typing error would look like days without breaches."""
+    without = [day for day, table in tables.items() if not table.num_rows]
+    if without:
+        named = f" and {' or '.join(metrics)}" if metrics else ""
+        click.echo(f"No row of {terminal_text(dimension + named)}: {ranges_text(day_ranges(without))}", err=True)
+
+
+def _named_rows(tables: Tables, dimension: str, names: Names) -> Iterator[dict[str, Any]]:
+    for day, table in tables.items():
+        for row in dated_rows(day, table):
+            yield {column: row.get(column, _name(row["value"], dimension, names)) for column in COLUMNS}
+
+
+def _name(value: str | None, dimension: str, names: Names) -> str | None:
+    kind = NAMES_OF.get(dimension)
+    return names.of(kind, int(value)) if kind and value is not None else None
+
+
+def _print_table(tables: Tables, dimension: str, names: Names) -> None:
+    """One row a value and metric, the most breaches first; how many have nothing worth a line is said."""
+    if not tables:
+        return
+    console = Console()
+    rows = _summed(tables, dimension, names)
+    shown = [(metric, row) for metric, row in rows if row.breaches or row.achieved or row.completed_breached or row.late]
+    if shown:
+        console.print(_table(shown, tables, dimension))
+        if dimension == "tag":
+            console.print("A target counts once under each of its tags.", highlight=False)
+    if len(shown) < len(rows):
+        count = plural(len(rows) - len(shown), "row")
+        console.print(f"Left out: {count} without breaches, completions or open late targets.", highlight=False)
+
+
+def _summed(tables: Tables, dimension: str, names: Names) -> list[tuple[str, DimensionRow]]:
+    """By metric and value: counts summed over the days; what is late and open, as of the last day."""
+    every, last = pa.concat_tables(tables.values()), tables[max(tables)]
+    found: list[tuple[str, DimensionRow]] = []
+    for metric in sorted(set(every["sla_metric"].to_pylist()), key=reading_order):
+        late = {(row.value, row.is_known): row.late for row in dimension_rows(last, names, dimension, [metric])}
+        rows = dimension_rows(every, names, dimension, [metric])
+        found.extend((metric, replace(row, late=late.get((row.value, row.is_known), 0))) for row in rows)
+    return found
+
+
+def _table(rows: list[tuple[str, DimensionRow]], tables: Tables, dimension: str) -> Table:
+    days = list(tables)
+    of_days = f"of {days[0]}" if len(days) == 1 else f"of {days[0]} to {days[-1]}"
+    title = f"SLA breaches {of_days} by {terminal_text(dimension)}"
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
+    shown.add_column(terminal_text(dimension), overflow="fold", min_width=10)
+    shown.add_column("metric", no_wrap=True)
+    for heading in ("breaches", "achieved", "rate", "open\nlate"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for metric, row in sorted(rows, key=lambda row: (-row[1].breaches, -row[1].late)):
+        rate = "" if row.achievement_rate is None else rate_text(row.achievement_rate)
+        texts = [terminal_text(row.shown), terminal_text(metric), str(row.breaches), str(row.achieved), rate, str(row.late)]
+        shown.add_row(*(Text(text) for text in texts))  # as text, `[red]` is no colour
+    return shown
