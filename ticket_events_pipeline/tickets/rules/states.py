@@ -115,8 +115,8 @@ def _is_kept(rows: pa.Table, day: Day, opened: FirstActivations) -> Bools:
 
 def _needs_the_tags_before(rows: pa.Table, field: pa.DictionaryArray) -> Bools:
     says_difference = pc.or_(pc.is_valid(rows["tags_added"]), pc.is_valid(rows["tags_removed"]))
-    has_no_list = pc.and_(pc.is_null(rows["value"]), says_difference)
-    return has_no_list.to_numpy() & _has_field(field, ["tags"])
+    has_no_list: Bools = pc.and_(pc.is_null(rows["value"]), says_difference).to_numpy()
+    return has_no_list & _has_field(field, ["tags"])
 
 
 def empty_states() -> pa.Table:
