@@ -32,7 +32,7 @@ class LaterChanges:
         self._days = [days[0].plus(offset) for offset in range(1, len(days) + LOOK_AHEAD_DAYS)]
 
     def after(self, day: Day, tickets: Ints, fields: Sequence[str]) -> pa.Table:
-        """Changes of the fields after the day, of some ascending tickets; in the schema of `ticket_states`, sorted by its key."""
+        """Changes of the fields after the day, of some ascending tickets; in the schema and order of `ticket_states`."""
         rows, _ = self._read(tuple(fields))
         is_later = rows["changed_at"].cast(pa.int64()).to_numpy() >= day.end * 1000
         return rows.filter(pa.array(is_later & among(rows["ticket_id"].to_numpy(), tickets)))
