@@ -1,4 +1,4 @@
-"""The two jobs of an account: fetch all streams, and make the SLA tables."""
+"""The two jobs of an account: fetch all streams, and make the tables and the report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ FETCH, SUMMARIZE = "fetch_ticket_events", "summarize_sla_breaches"
 
 DESCRIPTIONS = {
     FETCH: f"Fetch {' and '.join(STREAMS)} of the selected days.",
-    SUMMARIZE: "Make the SLA tables of the selected days from the stored files, without requests to Zendesk.",
+    SUMMARIZE: "Make the SLA tables, the ticket tables and the report of the selected days from the stored files. Events are not "
+    "requested again.",
 }
 
 
