@@ -93,7 +93,7 @@ def day_inputs(day: Day, states: Mapping[str, RawState | None], *, previous_cloc
         return None
     read_up_to = [state.read_up_to(day) for state in counting]
     return DayInputs(
-        raw_files=tuple(_state_text(states.get(stream)) for stream in SLA_STREAMS),
+        raw_files=tuple(state_text(states.get(stream)) for stream in SLA_STREAMS),
         complete=all(state.complete for state in counting),
         as_of=max(day.start, min(read_up_to)),
         previous_clocks=previous_clocks or NOT_LANDED,
@@ -113,7 +113,8 @@ def history_before(day: Day, inputs_of: Callable[[Day], DayInputs | None]) -> st
     return _HISTORY + hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
 
 
-def _state_text(state: RawState | None) -> str:
+def state_text(state: RawState | None) -> str:
+    """The state as it stands in the footers of what is made from the file."""
     if state is None:
         return NOT_LANDED
     return f"{state.content_hash} {'complete' if state.complete else 'open'}"
