@@ -21,6 +21,7 @@ from ticket_events_pipeline.defs.recording import DayMetadata
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, debug, moment, with_short_hashes
 from ticket_events_pipeline.pipeline import Pipeline
+from ticket_events_pipeline.report.dimension_table import dimension_markdown
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.tables.registry import TABLES
@@ -39,7 +40,7 @@ from ticket_events_pipeline.tickets.dimensions import make_dimensions
 from ticket_events_pipeline.tickets.durations import make_durations
 from ticket_events_pipeline.tickets.fields import tracked_fields
 from ticket_events_pipeline.tickets.holders import make_holders
-from ticket_events_pipeline.tickets.names import read_schedules
+from ticket_events_pipeline.tickets.names import read_names, read_schedules
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay
 from ticket_events_pipeline.tickets.states import make_states
 
@@ -193,9 +194,10 @@ def _tables_of_the_summary(scope: AccountScope) -> Shows:
     """Tables by group and by agent, as an observation of the summary's day: the summary is made before its dimensions."""
 
     def show(context: dg.AssetExecutionContext, pipeline: Pipeline, made: MadeTicketDay) -> None:
-        names = read_names(pipeline.store)
+        names, least = read_names(pipeline.store), pipeline.root_settings.min_targets
         tables = {
-            key: dg.MetadataValue.md(dimension_markdown(made.table, names, dimension)) for key, dimension in SHOWN_BY.items()
+            key: dg.MetadataValue.md(dimension_markdown(made.table, names, dimension, min_targets=least))
+            for key, dimension in SHOWN_BY.items()
         }
         context.log_event(dg.AssetObservation(scope.key(SUMMARY), partition=str(made.day), metadata=tables))
 
