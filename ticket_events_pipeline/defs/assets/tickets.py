@@ -20,7 +20,7 @@ from ticket_events_pipeline.defs.freshness import RAW_FRESHNESS, SLA_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, debug, moment, with_short_hashes
-from ticket_events_pipeline.pipeline import Pipeline
+from ticket_events_pipeline.pipeline import Log, Pipeline
 from ticket_events_pipeline.report.dimension_table import dimension_markdown
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
@@ -60,14 +60,14 @@ SHOWN_AS_TEXT = ("ticket_rules_version", "deletions_from")
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-Make = Callable[[Pipeline, list[Day]], Iterator[MadeTicketDay]]
+Make = Callable[[Pipeline, list[Day], Log], Iterator[MadeTicketDay]]
 Shows = Callable[[dg.AssetExecutionContext, Pipeline, MadeTicketDay], None]
 """What a made day adds to what the UI shows of other assets."""
 
 
 def ticket_field_changes(scope: AccountScope) -> dg.AssetsDefinition:
     """The table that is made with the fetch."""
-    return _ticket_asset(scope, CHANGES, lambda pipeline, days: make_changes(pipeline.store, days), make_changes, [AUDITS])
+    return _ticket_asset(scope, CHANGES, lambda pipeline, days, _: make_changes(pipeline.store, days), make_changes, [AUDITS])
 
 
 def ticket_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
@@ -83,7 +83,7 @@ def ticket_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
         _ticket_asset(
             scope,
             BY_DIMENSION,
-            lambda pipeline, days: make_breaches_by_dimension(pipeline.store, days),
+            lambda pipeline, days, _: make_breaches_by_dimension(pipeline.store, days),
             make_breaches_by_dimension,
             [DIMENSIONS],
             shows=_tables_of_the_summary(scope),
@@ -92,23 +92,23 @@ def ticket_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
         _ticket_asset(
             scope,
             DURATIONS,
-            lambda pipeline, days: make_durations(pipeline.store, days),
+            lambda pipeline, days, _: make_durations(pipeline.store, days),
             make_durations,
             [CLOCKS, STATES],
         ),
     ]
 
 
-def _states(pipeline: Pipeline, days: list[Day]) -> Iterator[MadeTicketDay]:
+def _states(pipeline: Pipeline, days: list[Day], _: Log) -> Iterator[MadeTicketDay]:
     return make_states(pipeline.store, days, fields=tracked_fields(pipeline.root_settings.dimensions))
 
 
-def _dimensions(pipeline: Pipeline, days: list[Day]) -> Iterator[MadeTicketDay]:
-    return make_dimensions(pipeline.store, days, snapshots=pipeline.snapshots())
+def _dimensions(pipeline: Pipeline, days: list[Day], log: Log) -> Iterator[MadeTicketDay]:
+    return make_dimensions(pipeline.store, days, snapshots=pipeline.snapshots(log))
 
 
-def _holders(pipeline: Pipeline, days: list[Day]) -> Iterator[MadeTicketDay]:
-    return make_holders(pipeline.store, days, schedules=read_schedules(pipeline.store))
+def _holders(pipeline: Pipeline, days: list[Day], log: Log) -> Iterator[MadeTicketDay]:
+    return make_holders(pipeline.store, days, schedules=read_schedules(pipeline.store, log=log))
 
 
 def _ticket_asset(
@@ -145,7 +145,7 @@ def _ticket_asset(
 
 def _maker(make: Make, shows: Shows | None) -> MakeDays:
     def make_days(context: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
-        for made in make(pipeline, days):
+        for made in make(pipeline, days, context.log.info):
             if shows is not None:
                 shows(context, pipeline, made)
             yield str(made.day), made_ticket_metadata(made)
@@ -194,7 +194,7 @@ def _tables_of_the_summary(scope: AccountScope) -> Shows:
     """Tables by group and by agent, as an observation of the summary's day: the summary is made before its dimensions."""
 
     def show(context: dg.AssetExecutionContext, pipeline: Pipeline, made: MadeTicketDay) -> None:
-        names, least = read_names(pipeline.store), pipeline.root_settings.min_targets
+        names, least = read_names(pipeline.store, log=context.log.info), pipeline.root_settings.min_targets
         tables = {
             key: dg.MetadataValue.md(dimension_markdown(made.table, names, dimension, min_targets=least))
             for key, dimension in SHOWN_BY.items()
