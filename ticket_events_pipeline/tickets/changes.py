@@ -41,6 +41,9 @@ epoch seconds; the version of the rules; and how many audits have child events t
 LAYOUT = Layout(rows_per_group=16 * 1024)
 """A reader of some tickets reads only their row groups."""
 
+AUDITS_PER_BATCH = 8192
+"""Read at once: many say the same, and each with the text of its comments may take tens of KB."""
+
 DICTIONARY_COLUMNS = ("field", "via")
 
 CHANNEL = "channel"
@@ -83,7 +86,7 @@ def make_changes(store: Store, days: list[Day]) -> Iterator[MadeTicketDay]:
                 raise DayNotFetchedError(f"{AUDITS} of {day} has not landed. Materialize {AUDITS} of {day} first.")
             file, footer = opened
             require_own_day(store, AUDITS, day, footer)
-            changes = field_changes(file.batches(AUDIT_COLUMNS))
+            changes = field_changes(file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH))
         made_from = _footer(day, _state_of(footer), changes)
         yield write_ticket_day(store, CHANGES, day, changes.rows, made_from, counts=_counts(changes), layout=LAYOUT)
 
@@ -100,7 +103,7 @@ def read_changes(store: Store, day: Day) -> DayChanges | None:
         file, footer = opened
         require_own_day(store, AUDITS, day, footer)
         state = _state_of(footer)
-        changes = _stored(store, day, state.content_hash) or field_changes(file.batches(AUDIT_COLUMNS))
+        changes = _stored(store, day, state.content_hash) or field_changes(file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH))
         tickets = _tickets_of(file)
     return DayChanges(day, changes.rows, tickets, state_text(state), state.read_up_to(day), changes.unreadable)
 
@@ -240,5 +243,5 @@ def _changes_on(store: Store, day: Day, tickets: Ints) -> pa.Table | None:
         if stored is not None:
             return stored.rows
         wanted = pa.array(tickets)
-        batches = (batch.filter(pc.is_in(batch["ticket_id"], wanted)) for batch in file.batches(AUDIT_COLUMNS))
+        batches = (batch.filter(pc.is_in(batch["ticket_id"], wanted)) for batch in file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH))
         return field_changes(batches).rows

@@ -1,50 +1,54 @@
-"""What an audit's child events change in its ticket: TICKETS part 1.
+"""The changes of fields in many audits at once: `ticket_field_changes`.
 
-A `Create` or `Change` sets fields, most often one; a `ScheduleAssignment` sets the ticket's schedule. Comments, notifications
-and the like set none.
+What a child event sets doesn't depend on its id, and most audits say what others say too. So the child events of a batch are cut
+apart at their ids, each text without its id is read once however often it comes, most of these by a regular expression, and
+the audits get their rows by number. An audit that can't be cut like that is read for itself; the rows are the same.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
-
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticket_events_pipeline.decoding.json_values import compact_json
-from ticket_events_pipeline.tables.table import TIMESTAMP
-from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD, STRINGS, TICKET_FIELD_CHANGES_TABLE
-from ticket_events_pipeline.text import valid_unicode
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, ranges
+from ticket_events_pipeline.tables.tickets import TICKET_FIELD_CHANGES_TABLE
+from ticket_events_pipeline.tickets.rules.child_event import (
+    CREATE,
+    CUSTOM_FIELDS,
+    NO_FIELDS,
+    TAGS,
+    FieldChange,
+    children_of,
+    fields_set,
+    json_of,
+)
 
 AUDIT_COLUMNS = ["id", "ticket_id", "time", "updater_id", "via", "child_events"]
 """The columns that changes are read from."""
 
-NO_FIELDS = frozenset(
-    {
-        "id",
-        "event_type",
-        "type",
-        "via",
-        "via_reference_id",
-        "previous_value",
-        "added_tags",
-        "removed_tags",
-        "created_at",
-    }
+SET_COLUMNS = FieldChange._fields
+"""Those that a child event fills."""
+
+SET_SCHEMA = pa.schema([TICKET_FIELD_CHANGES_TABLE.schema.field(name) for name in SET_COLUMNS])
+
+_OPENS, _CUTS, _CLOSES = '[{"id":', '},{"id":', "}]"
+"""How the list of child events begins, where it is cut, and how it ends."""
+
+_TEXT = r'[^"\\\x00-\x1f]*'
+_SCALAR = rf'"{_TEXT}"|-?[1-9][0-9]{{0,17}}|0|true|false|null'
+_HEAD = rf'"via":"{_TEXT}","via_reference_id":(?:[1-9][0-9]{{0,17}}|null)'
+_SETS_ONE = (
+    rf'^{_HEAD},"(?P<field>{_TEXT})":(?P<value>{_SCALAR}),"event_type":"(?P<kind>Create|Change)"'
+    rf'(?P<said>,"previous_value":(?P<previous>{_SCALAR}))?$'
 )
-"""What a child event says besides the fields that it sets. `type` is both, see TICKET_TYPES."""
+"""A child event that sets one field to a plain value: nine in ten of those that set something."""
 
-TICKET_TYPES = ("question", "incident", "problem", "task", "", None)
-"""The values of `type` that are the ticket's. Any other, such as Change, says what kind of event the child is."""
-
-CUSTOM_FIELDS, TAGS, SCHEDULE = "custom_ticket_fields", "tags", "schedule_id"
-
-_SETS_SOMETHING = r'"(?:event_type":"(?:Create|Change|ScheduleAssignment)")'
-"""Appears unescaped in the JSON of every audit that changes something; inside a text its quotes would be escaped."""
+_MAY_SET = r"Create|Change|ScheduleAssignment|\\"
+_PLAIN = rf'^"{_TEXT}":(?:{_SCALAR})(?:,"{_TEXT}":(?:{_SCALAR}))*$'
+"""JSON of names with plain values."""
 
 
 @dataclass(frozen=True)
@@ -68,128 +72,183 @@ def field_changes(audits: Iterable[pa.RecordBatch]) -> FieldChanges:
     """
     found = [_changes_in(batch) for batch in audits]
     schema = TICKET_FIELD_CHANGES_TABLE.schema
-    rows = pa.concat_tables([schema.empty_table(), *(changes.rows for changes in found if changes.rows.num_rows)])
-    ordered = rows.sort_by([(name, "ascending") for name in TICKET_FIELD_CHANGES_TABLE.key])
-    return FieldChanges(ordered, sum(changes.unreadable for changes in found))
+    rows = pa.concat_tables([schema.empty_table(), *(changes.rows for changes in found)])
+    return FieldChanges(_in_order(rows), sum(changes.unreadable for changes in found))
 
 
-def value_text(value: Any) -> str | None:
-    """A field's value as the tables hold it, from decoded JSON: text as it is, everything else as TICKETS part 1 says."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return valid_unicode(value)
-    if isinstance(value, float):
-        return _decimal(value)
-    return compact_json(value)
+def _in_order(changes: pa.Table) -> pa.Table:
+    """Sorted by the key; `position` and `field` ascend within each audit already."""
+    key = [changes[name].cast(pa.int64()).to_numpy() for name in ("audit_id", "changed_at", "ticket_id")]
+    return changes.take(pa.array(np.lexsort(key))).combine_chunks()
 
 
-def tags_text(tags: Any) -> str | None:
-    """A value of `tags` as the tables hold it: a list of texts sorted by code point; anything else like other fields."""
-    return compact_json(sorted(tags)) if _is_texts(tags) else value_text(tags)
+@dataclass(frozen=True)
+class _Children:
+    """Child events of some audits.
+
+    Attributes:
+        audits: the row of each one's audit, ascending.
+        positions: its place in the audit.
+        texts: the number of what it says.
+    """
+
+    audits: Ints
+    positions: Ints
+    texts: Ints
+
+    def where(self, mask: Bools) -> _Children:
+        """Some of them."""
+        return _Children(self.audits[mask], self.positions[mask], self.texts[mask])
 
 
-def _decimal(number: float) -> str:
-    """60.0 → `60`, 1e22 → `10000000000000000000000`: JSON doesn't tell 60.0 from 60."""
-    text = format(Decimal(repr(number)), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+@dataclass(frozen=True)
+class _Texts:
+    """What different child events set.
 
+    Attributes:
+        rows: in SET_SCHEMA.
+        starts, counts: of each text, where its rows begin and how many it has.
+        is_valid: whether it is the inside of a JSON object.
+    """
 
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-class _Columns:
-    """The columns of the changes, filled one by one; `rows` are the numbers of their audits."""
-
-    def __init__(self) -> None:
-        self.rows: list[int] = []
-        self.field: list[str] = []
-        self.value: list[str | None] = []
-        self.had_previous: list[bool] = []
-        self.previous_value: list[str | None] = []
-        self.tags_added: list[list[str] | None] = []
-        self.tags_removed: list[list[str] | None] = []
-        self.position: list[int] = []
-        self.is_create: list[bool] = []
-
-    def add(self, row: int, position: int, child: Any) -> None:
-        """Take in what a child event sets."""
-        kind = child.get("event_type") if isinstance(child, dict) else None
-        if kind == "ScheduleAssignment":
-            previous = "previous_schedule_id"
-            had_previous = previous in child
-            self._append(row, position, SCHEDULE, child.get("new_schedule_id"), child.get(previous), had_previous, kind)
-        elif kind in ("Create", "Change"):
-            for name, value in child.items():
-                if name not in NO_FIELDS or (name == "type" and value in TICKET_TYPES):
-                    self._add_field(row, position, name, value, child)
-
-    def _add_field(self, row: int, position: int, name: str, value: Any, child: dict[str, Any]) -> None:
-        kind, previous, had_previous = child["event_type"], child.get("previous_value"), "previous_value" in child
-        if name == CUSTOM_FIELDS and isinstance(value, dict):
-            for number, single in value.items():
-                before = previous.get(number) if isinstance(previous, dict) else previous
-                self._append(row, position, CUSTOM_FIELD + number, single, before, had_previous, kind)
-            return
-        self._append(row, position, name, value, previous, had_previous, kind)
-        if name == TAGS:
-            self.tags_added[-1] = _texts(child.get("added_tags"))
-            self.tags_removed[-1] = _texts(child.get("removed_tags"))
-
-    def _append(self, row: int, position: int, field: str, value: Any, previous: Any, had_previous: bool, kind: str) -> None:
-        text = tags_text if field == TAGS else value_text
-        self.rows.append(row)
-        self.position.append(position)
-        self.field.append(valid_unicode(field))
-        self.value.append(text(value))
-        self.previous_value.append(text(previous))
-        self.had_previous.append(had_previous)
-        self.tags_added.append(None)
-        self.tags_removed.append(None)
-        self.is_create.append(kind == "Create")
-
-    def table(self, audits: pa.RecordBatch) -> pa.Table:
-        """The changes, with what their audits say of them."""
-        of_audit = audits.take(pa.array(self.rows, pa.int64()))
-        columns = {
-            "ticket_id": of_audit["ticket_id"],
-            "field": pa.array(self.field, pa.string()),
-            "value": pa.array(self.value, pa.string()),
-            "had_previous": pa.array(self.had_previous, pa.bool_()),
-            "previous_value": pa.array(self.previous_value, pa.string()),
-            "tags_added": pa.array(self.tags_added, STRINGS),
-            "tags_removed": pa.array(self.tags_removed, STRINGS),
-            "changed_at": of_audit["time"].cast(TIMESTAMP),
-            "audit_id": of_audit["id"],
-            "position": pa.array(self.position, pa.int32()),
-            "updater_id": of_audit["updater_id"],
-            "via": of_audit["via"],
-            "is_create": pa.array(self.is_create, pa.bool_()),
-        }
-        return pa.table(columns, schema=TICKET_FIELD_CHANGES_TABLE.schema)
-
-
-def _texts(value: Any) -> list[str] | None:
-    return [valid_unicode(item) for item in value] if _is_texts(value) else None
+    rows: pa.Table
+    starts: Ints
+    counts: Ints
+    is_valid: Bools
 
 
 def _changes_in(audits: pa.RecordBatch) -> FieldChanges:
     audits = audits.filter(pc.and_(pc.is_valid(audits["child_events"]), pc.is_valid(audits["ticket_id"])))
-    columns, unreadable = _Columns(), 0
+    children, texts, is_cut = _cut(audits["child_events"])
+    read = _read(texts)
+    is_cut[children.audits[~read.is_valid[children.texts]]] = False
+    rows = _rows(audits, children.where(is_cut[children.audits]), read)
+    others, unreadable = _one_by_one(audits.filter(pa.array(~is_cut)))
+    return FieldChanges(pa.concat_tables([rows, others]), unreadable)
+
+
+def _cut(audits: pa.StringArray) -> tuple[_Children, pa.StringArray, Bools]:
+    """The child events of the audits, what they say without their ids, and which audits could be cut."""
+    is_cut = pc.and_(pc.starts_with(audits, _OPENS), pc.ends_with(audits, _CLOSES)).to_numpy(zero_copy_only=False).copy()
+    parts = pc.split_pattern(audits.filter(pa.array(is_cut)), _CUTS)
+    counts = parts.value_lengths().to_numpy()
+    lasts = np.cumsum(counts, dtype=np.int64) - 1
+    firsts = lasts - counts + 1
+    rows = np.repeat(np.flatnonzero(is_cut), counts)
+    said, has_id = _without_ids(parts.flatten(), firsts, lasts)
+    is_cut[rows[~has_id]] = False
+    texts = said.dictionary_encode()
+    children = _Children(rows, np.arange(len(rows)) - np.repeat(firsts, counts), texts.indices.to_numpy().astype(np.int64))
+    return children, texts.dictionary, is_cut
+
+
+def _without_ids(parts: pa.StringArray, firsts: Ints, lasts: Ints) -> tuple[pa.StringArray, Bools]:
+    """What stands behind the first comma of each part, and whether a number stands before it.
+
+    The `firsts` and `lasts` parts of the audits still have what opens and closes the list.
+    """
+    offsets = np.frombuffer(parts.buffers()[1], np.int32)[parts.offset : parts.offset + len(parts) + 1]
+    pieces = np.repeat(offsets[:-1], 5).reshape(-1, 5)  # the opening, the id, a comma, what is wanted, the closing
+    pieces[firsts, 1] += len(_OPENS)
+    comma = pieces[:, 0] + pc.find_substring(parts, ",").to_numpy()
+    pieces[:, 2], pieces[:, 3] = np.maximum(comma, pieces[:, 1]), np.maximum(comma + 1, pieces[:, 1])
+    pieces[:, 4] = offsets[1:]
+    pieces[lasts, 4] -= len(_CLOSES)
+    pieces[:, 4] = np.maximum(pieces[:, 4], pieces[:, 3])
+    cut = pa.StringArray.from_buffers(pieces.size, pa.py_buffer(np.append(pieces, offsets[-1:])), parts.buffers()[2])
+    numbers = np.arange(len(parts)) * 5
+    ids = cut.take(pa.array(numbers + 1))
+    return cut.take(pa.array(numbers + 3)), _are_numbers(ids)
+
+
+def _are_numbers(texts: pa.StringArray) -> Bools:
+    return pc.match_substring_regex(texts, "^[1-9][0-9]{0,17}$").to_numpy(zero_copy_only=False)
+
+
+def _read(texts: pa.StringArray) -> _Texts:
+    """What the different texts set."""
+    found = pc.extract_regex(texts, _SETS_ONE)
+    is_other = pc.is_in(pc.struct_field(found, "field"), pa.array([*NO_FIELDS, TAGS, CUSTOM_FIELDS]))
+    sets_one = pc.and_(pc.is_valid(found), pc.invert(is_other)).to_numpy(zero_copy_only=False)
+    rows = [_plain_rows(found.filter(pa.array(sets_one)))]
+    counts, is_valid = sets_one.astype(np.int64), np.ones(len(texts), bool)
+    starts = np.cumsum(counts) - counts
+    changes: list[FieldChange] = []
+    others = np.flatnonzero(~sets_one)
+    others = others[_may_matter(texts.take(pa.array(others)))]
+    for number, text in zip(others.tolist(), texts.take(pa.array(others)).to_pylist(), strict=True):
+        child = json_of(f"{{{text}}}")
+        is_valid[number] = child is not None
+        fields = fields_set(child)
+        starts[number], counts[number] = rows[0].num_rows + len(changes), len(fields)
+        changes.extend(fields)
+    return _Texts(pa.concat_tables([*rows, _table(changes)]), starts, counts, is_valid)
+
+
+def _may_matter(texts: pa.StringArray) -> Bools:
+    """Which texts may set something, or may be no JSON."""
+    is_silent = pc.and_(pc.match_substring_regex(texts, _PLAIN), pc.invert(pc.match_substring_regex(texts, _MAY_SET)))
+    return ~is_silent.to_numpy(zero_copy_only=False)
+
+
+def _plain_rows(found: pa.StructArray) -> pa.Table:
+    """The rows of matches of _SETS_ONE."""
+    field, value, kind, said, previous = found.flatten()
+    size = len(found)
+    columns = {
+        "field": field,
+        "value": _plain_values(value),
+        "had_previous": pc.not_equal(said, ""),
+        "previous_value": _plain_values(previous),
+        "is_create": pc.equal(kind, CREATE),
+    }
+    arrays = [columns.get(item.name, pa.nulls(size, item.type)) for item in SET_SCHEMA]
+    return pa.table(arrays, schema=SET_SCHEMA)
+
+
+def _plain_values(values: pa.StringArray) -> pa.StringArray:
+    """From JSON; NULL for null and for a group that didn't match."""
+    is_null = pc.is_in(values, pa.array(["null", ""]))
+    return pc.if_else(is_null, None, pc.ascii_trim(values, '"'))
+
+
+def _table(changes: Sequence[FieldChange]) -> pa.Table:
+    columns = zip(*changes, strict=True) if changes else ([] for _ in SET_SCHEMA)
+    return pa.table([pa.array(column, item.type) for column, item in zip(columns, SET_SCHEMA, strict=True)], schema=SET_SCHEMA)
+
+
+def _rows(audits: pa.RecordBatch, children: _Children, read: _Texts) -> pa.Table:
+    starts, counts = read.starts[children.texts], read.counts[children.texts]
+    of_text = read.rows.take(pa.array(ranges(starts, starts + counts)))
+    return _of_audits(audits, np.repeat(children.audits, counts), np.repeat(children.positions, counts), of_text)
+
+
+def _one_by_one(audits: pa.RecordBatch) -> tuple[pa.Table, int]:
+    """The changes of audits that are read one by one, and how many can't be read."""
+    rows: list[int] = []
+    positions: list[int] = []
+    changes: list[FieldChange] = []
+    unreadable = 0
     for row, text in enumerate(audits["child_events"].to_pylist()):
-        children = _children(text)
-        if children is None:
-            unreadable += 1
-            continue
-        for position, child in enumerate(children):
-            columns.add(row, position, child)
-    return FieldChanges(columns.table(audits), unreadable)
+        children = children_of(text)
+        unreadable += children is None
+        for position, child in enumerate(children or ()):
+            fields = fields_set(child)
+            rows.extend([row] * len(fields))
+            positions.extend([position] * len(fields))
+            changes.extend(fields)
+    return _of_audits(audits, np.array(rows, np.int64), np.array(positions, np.int64), _table(changes)), unreadable
 
 
-def _children(text: str) -> list[Any] | None:
-    try:
-        children = json.loads(text)
-    except (RecursionError, ValueError):  # nested deeper, or with longer numbers, than any audit of Zendesk's
-        return None
-    return children if isinstance(children, list) else None
+def _of_audits(audits: pa.RecordBatch, rows: Ints, positions: Ints, changes: pa.Table) -> pa.Table:
+    """Changes with what their audits say; `rows` are the rows of those."""
+    of_audit = audits.take(pa.array(rows))
+    columns = {
+        **{name: changes[name] for name in SET_COLUMNS},
+        **{name: of_audit[name] for name in ("ticket_id", "updater_id", "via")},
+        "audit_id": of_audit["id"],
+        "changed_at": of_audit["time"],
+        "position": pa.array(positions),
+    }
+    schema = TICKET_FIELD_CHANGES_TABLE.schema
+    return pa.table([columns[item.name].cast(item.type) for item in schema], schema=schema)

@@ -76,22 +76,21 @@ def _list_before(change: _Change) -> tuple[str | None, bool]:
     return _text({*after, *(change.removed or ())} - set(change.added or ())), True
 
 
-def tag_lists(rows: pa.Table, seconds: Ints, *, complete_from: int = 0) -> TagLists:
+def tag_lists(rows: pa.Table, seconds: Ints) -> TagLists:
     """The tags from each row of a history on.
 
     Args:
-        rows: in the schema of `ticket_states`, sorted by its key.
+        rows: in the schema of `ticket_states`, sorted by its key. No change is missing between a list and those after it.
         seconds: when each happened, epoch seconds.
-        complete_from: epoch seconds; before it, changes may be missing that are older than a ticket's first one.
     """
     is_tags = pc.equal(rows["field"].cast(pa.string()), TAGS).to_numpy()
     says_changes = pc.or_(pc.is_valid(rows["tags_added"]), pc.is_valid(rows["tags_removed"])).to_numpy()
     only_changes = is_tags & says_changes & pc.is_null(rows["value"]).to_numpy()
     lists = TagLists(rows, rows["value"].combine_chunks(), is_tags, seconds)
-    return _with_applied(lists, only_changes, complete_from) if only_changes.any() else lists
+    return _with_applied(lists, only_changes) if only_changes.any() else lists
 
 
-def _with_applied(lists: TagLists, only_changes: Bools, complete_from: int) -> TagLists:
+def _with_applied(lists: TagLists, only_changes: Bools) -> TagLists:
     """The lists with each of the `only_changes` applied to the list before it. Hardly any change comes without its list."""
     rows, tickets = lists.rows, lists.rows["ticket_id"].to_numpy()
     text, is_known, since = lists.text.to_pylist(), lists.is_known.copy(), lists.since.copy()
@@ -103,7 +102,7 @@ def _with_applied(lists: TagLists, only_changes: Bools, complete_from: int) -> T
         elif before >= 0 and tickets[before] == tickets[row] and lists.is_known[before]:  # is_known: a row of tags
             base, is_known[row], since[row] = text[before], is_known[before], min(since[before], since[row])
         else:  # the ticket's first known change of tags
-            base, is_known[row] = None, int(tickets[row]) in created and lists.since[row] >= complete_from
+            base, is_known[row] = None, int(tickets[row]) in created
             since[row] = min(created.get(int(tickets[row]), since[row]), since[row])
         tags = _parsed(base) or []
         text[row] = _text({*tags, *(change.added or ())} - set(change.removed or ())) if is_known[row] else None

@@ -14,7 +14,7 @@ unknown are two things: both are NULL, and `known_by` tells them apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -26,8 +26,8 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import LAST_EPOCH_SECOND, Day
 from ticket_events_pipeline.sla.provenance import AuditsKnown
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among, ranges, union
-from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
+from ticket_events_pipeline.sla.rules.clocks import alphabetic_codes
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among, order_of, ranges, union
 from ticket_events_pipeline.tickets.fields import ASSUMED, AUDIT, PREVIOUS_VALUE, SNAPSHOT
 from ticket_events_pipeline.tickets.rules.tags import TAGS, TagLists, tag_lists
 
@@ -105,14 +105,16 @@ class FieldValues:
     """The value of one field at each moment.
 
     Attributes:
-        text: the values as text; NULL where empty or unknown.
+        values: as text, or after `ids` as int64; NULL where empty or unknown.
         known_by: a code of KNOWN_BY each.
         is_undecided: where the history doesn't reach back far enough to say more, see `values_at`; they count as unknown.
+        is_changed_later: where a change after the moment is stored.
     """
 
-    text: pa.Array
+    values: pa.Array
     known_by: Codes
     is_undecided: Bools
+    is_changed_later: Bools
 
     @property
     def is_known(self) -> Bools:
@@ -128,9 +130,9 @@ class FieldValues:
 
     def ids(self) -> FieldValues:
         """The same with ids as int64. The value is unknown where the text is no whole number: NULL would say none."""
-        is_id = pc.fill_null(pc.match_substring_regex(self.text, r"^[0-9]{1,18}$"), True).to_numpy(zero_copy_only=False)
-        numbers = pc.if_else(pa.array(is_id), self.text, None).cast(pa.int64())
-        return FieldValues(numbers, np.where(is_id, self.known_by, IS_UNKNOWN).astype(np.int8), self.is_undecided)
+        is_id = pc.fill_null(pc.match_substring_regex(self.values, r"^[0-9]{0,18}$"), True).to_numpy(zero_copy_only=False)
+        numbers = pc.if_else(pa.array(is_id), pc.if_else(pc.equal(self.values, ""), None, self.values), None).cast(pa.int64())
+        return replace(self, values=numbers, known_by=np.where(is_id, self.known_by, IS_UNKNOWN).astype(np.int8))
 
     def where_unknown(self, other: FieldValues) -> FieldValues:
         """These, or where they are unknown, the other's."""
@@ -139,15 +141,34 @@ class FieldValues:
     def chosen(self, mask: Bools, other: FieldValues) -> FieldValues:
         """These where `mask` holds, else the other's."""
         return FieldValues(
-            pc.if_else(pa.array(mask), self.text, other.text),
+            pc.if_else(pa.array(mask), self.values, other.values),
             np.where(mask, self.known_by, other.known_by).astype(np.int8),
             np.where(mask, self.is_undecided, other.is_undecided),
+            np.where(mask, self.is_changed_later, other.is_changed_later),
         )
+
+    def take(self, rows: Ints) -> FieldValues:
+        """Those at some of the moments; unknown for row -1."""
+        is_row = rows >= 0
+        no = np.zeros(len(rows), bool)
+        return FieldValues(
+            _picked(self.values, rows),
+            np.where(is_row, _taken(self.known_by, rows), IS_UNKNOWN).astype(np.int8),
+            np.where(is_row, _taken(self.is_undecided, rows), no),
+            np.where(is_row, _taken(self.is_changed_later, rows), no),
+        )
+
+    def placed(self, rows: Ints, size: int) -> FieldValues:
+        """The same as those of `size` moments, at these rows of them; unknown at the others."""
+        places = np.full(size, -1)
+        places[rows] = np.arange(len(rows))
+        return self.take(places)
 
 
 def unknown_values(size: int, kind: pa.DataType | None = None) -> FieldValues:
     """Nothing is known."""
-    return FieldValues(pa.nulls(size, kind or pa.string()), np.full(size, IS_UNKNOWN, np.int8), np.zeros(size, bool))
+    no = np.zeros(size, bool)
+    return FieldValues(pa.nulls(size, kind or pa.string()), np.full(size, IS_UNKNOWN, np.int8), no, no)
 
 
 def values_at(
@@ -157,6 +178,7 @@ def values_at(
     *,
     known: KnownAudits,
     complete_from: int = 0,
+    tracked_since: Mapping[str, int] | None = None,
     snapshots: pa.Table | None = None,
 ) -> dict[str, FieldValues]:
     """The values of the fields at the moments, by field.
@@ -170,11 +192,23 @@ def values_at(
         known: the range in which all audits are known.
         complete_from: epoch seconds. Where a moment before it precedes all that the history has of a field, and the field was
             changed before `complete_from`, the value is undecided.
+        tracked_since: of some fields, from when on the history has their changes, epoch seconds.
         snapshots: of tickets, in the long format of `tickets.snapshots`; None for none.
     """
-    looked_up = _LookedUp(history, moments, known, complete_from)
     seen = None if snapshots is None or not snapshots.num_rows else snapshots
-    return {field: looked_up.values(field, seen) for field in fields}
+    changes, since = _Changes.of(history, union(moments.ticket_id)), tracked_since or {}
+    found = {}
+    for field in fields:
+        tracked = KnownAudits(max(known.since, since.get(field, 0)), known.through)
+        found[field] = _LookUp(changes, moments, tracked, complete_from, since.get(field, 0)).values(field, seen)
+    return found
+
+
+def merged(*parts: pa.Table) -> pa.Table:
+    """Rows in the schema of `ticket_states`, sorted by its key."""
+    rows = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    moment = [rows[name].cast(pa.int64()).to_numpy() for name in ("changed_at", "audit_id", "position")]
+    return rows.take(pa.array(order_of(rows["ticket_id"].to_numpy(), alphabetic_codes(rows["field"]), *moment)))
 
 
 def changes_between(history: pa.Table, ticket_id: Ints, starts: Ints, ends: Ints, fields: Sequence[str]) -> tuple[Ints, Ints]:
@@ -291,34 +325,38 @@ class _Neighbours:
     after_at: Ints
 
 
-class _LookedUp:
-    """A history, and the moments at which it is looked up."""
+@dataclass(frozen=True)
+class _LookUp:
+    """The look-up of one field at some moments; times are epoch seconds."""
 
-    def __init__(self, history: pa.Table, moments: Moments, known: KnownAudits, complete_from: int) -> None:
-        self._changes = _Changes.of(history, union(moments.ticket_id))
-        self._moments = moments
-        self._known = known
-        self._complete_from = complete_from
-        self._created = self._changes.created[np.searchsorted(self._changes.tickets, moments.ticket_id)]
-        self._searched = self._changes.keys_of(moments.ticket_id, moments.ends)
+    _changes: _Changes
+    _moments: Moments
+    _known: KnownAudits
+    _complete_from: int
+    _tracked_since: int
+
+    @cached_property
+    def _created(self) -> Ints:
+        return self._changes.created[np.searchsorted(self._changes.tickets, self._moments.ticket_id)]
+
+    @cached_property
+    def _searched(self) -> Ints:
+        return self._changes.keys_of(self._moments.ticket_id, self._moments.ends)
 
     def values(self, field: str, snapshots: pa.Table | None) -> FieldValues:
         """The values of one field."""
         near = self._neighbours(field)
         is_undecided = (near.before < 0) & (self._moments.at < self._complete_from) & (near.after_at < self._complete_from)
-        lists = self._tag_lists() if field == TAGS else None
+        lists = tag_lists(self._changes.rows, self._changes.seconds) if field == TAGS else None
         newest, nothing = self._newest_change(near, lists), self._nothing_set(near, ~is_undecided)
         is_left = ~(newest.holds | nothing.holds | is_undecided)
         answers = [newest, nothing, self._previous_value(near, lists, is_left)]
         if snapshots is not None:
-            answers += self._snapshots(snapshots, near, field)
+            answers += self._snapshots(snapshots, near, field, is_undecided)
         if field in CONSTANT_FIELDS:
             answers = [_of_constant(answer) for answer in answers if answer is not answers[1]]
         found = _first_that_answers(answers, len(self._moments))
-        return replace(found, is_undecided=is_undecided & found.is_unknown)
-
-    def _tag_lists(self) -> TagLists:
-        return tag_lists(self._changes.rows, self._changes.seconds, complete_from=self._complete_from)
+        return replace(found, is_undecided=is_undecided & found.is_unknown, is_changed_later=near.after >= 0)
 
     def _neighbours(self, field: str) -> _Neighbours:
         keys, rows = self._changes.of_field(field)
@@ -340,7 +378,7 @@ class _LookedUp:
 
     def _newest_change(self, near: _Neighbours, lists: TagLists | None) -> _Answer:
         """Rule 1: the value of the newest change before."""
-        text = _texts(self._changes.rows["value"], near.before) if lists is None else _texts(lists.text, near.before)
+        text = _picked(self._changes.rows["value"], near.before) if lists is None else _picked(lists.text, near.before)
         answers, evidence = near.before >= 0, near.before_at
         if lists is not None:
             answers = answers & _taken(lists.is_known, near.before)
@@ -354,7 +392,7 @@ class _LookedUp:
 
     def _nothing_set(self, near: _Neighbours, is_decided: Bools) -> _Answer:
         """Rule 1: empty, since the Create set nothing."""
-        answers = (near.before < 0) & (self._created >= 0) & is_decided
+        answers = (near.before < 0) & (self._created >= self._tracked_since) & is_decided
         text = pa.nulls(len(self._moments), pa.string())
         return _Answer(text, answers, answers & self._is_covered_since(self._created), BY_AUDIT)
 
@@ -368,22 +406,22 @@ class _LookedUp:
             text, is_said = lists.previous(near.after[is_wanted])
         answers = is_wanted & _taken(is_said, near.after)
         holds = answers & self._known.cover(self._moments.ends, near.after_at)
-        return _Answer(_texts(text, near.after), answers, holds, BY_PREVIOUS_VALUE)
+        return _Answer(_picked(text, near.after), answers, holds, BY_PREVIOUS_VALUE)
 
-    def _snapshots(self, snapshots: pa.Table, near: _Neighbours, field: str) -> list[_Answer]:
+    def _snapshots(self, snapshots: pa.Table, near: _Neighbours, field: str, is_undecided: Bools) -> list[_Answer]:
         """Rule 3: the first snapshot at or after the moment, and the last one before it."""
         seen = _Snapshots.of(snapshots, field, self._changes)
         places = np.searchsorted(seen.keys, self._searched)
         later, earlier = (self._row_at(seen.keys, seen.rows, places + step) for step in (0, -1))
         later_at, earlier_at = _taken(seen.seconds, later), _taken(seen.seconds, earlier)
-        is_unchanged = (later >= 0) & (near.after_at > later_at)
         is_untouched = _taken(seen.updated, later) < self._moments.ends
+        is_unchanged = (later >= 0) & (near.after_at > later_at) & (is_untouched | ~is_undecided)
         is_covered = self._known.cover(self._moments.ends, later_at + 1)
-        was_unchanged = (earlier >= 0) & (near.before_at < earlier_at)
+        was_unchanged = (earlier >= 0) & (near.before_at < earlier_at) & ~is_undecided
         was_covered = self._known.cover(earlier_at, self._moments.ends)
         return [
-            _Answer(_texts(seen.text, later), is_unchanged, is_unchanged & (is_untouched | is_covered), BY_SNAPSHOT),
-            _Answer(_texts(seen.text, earlier), was_unchanged, was_unchanged & was_covered, BY_SNAPSHOT),
+            _Answer(_picked(seen.text, later), is_unchanged, is_unchanged & (is_untouched | is_covered), BY_SNAPSHOT),
+            _Answer(_picked(seen.text, earlier), was_unchanged, was_unchanged & was_covered, BY_SNAPSHOT),
         ]
 
 
@@ -424,7 +462,7 @@ def _first_that_answers(answers: Sequence[_Answer], size: int) -> FieldValues:
             mask = found.is_unknown & getattr(answer, kind)
             if mask.any():
                 code = answer.code if kind == "holds" else IS_ASSUMED
-                said = FieldValues(answer.text, np.full(size, code, np.int8), found.is_undecided)
+                said = replace(found, values=answer.text, known_by=np.full(size, code, np.int8))
                 found = said.chosen(mask, found)
     return found
 
@@ -434,10 +472,7 @@ def _taken(values: npt.NDArray[_Scalar], rows: Ints) -> npt.NDArray[_Scalar]:
     return values[rows] if len(values) else np.zeros(len(rows), values.dtype)
 
 
-def _texts(column: pa.ChunkedArray | pa.Array, rows: Ints) -> pa.Array:
-    """The texts of the rows; NULL for row -1."""
+def _picked(column: pa.ChunkedArray | pa.Array, rows: Ints) -> pa.Array:
+    """The values of the rows; NULL for row -1."""
     taken = column.take(pa.array(rows, mask=rows < 0))
     return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
-
-
-EMPTY_HISTORY = TICKET_STATES_TABLE.schema.empty_table()
