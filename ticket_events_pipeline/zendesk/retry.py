@@ -23,7 +23,10 @@ MAX_SECONDS = 15 * 60.0
 
 _LONGEST_BACKOFF_SECONDS = 60.0
 
-RESUMES = "No stored data was changed. Check https://status.zendesk.com and the network, then run it again: it resumes where it stopped."
+RESUMES = (
+    "No stored data was changed. Check https://status.zendesk.com and the network, then run it again: "
+    "it resumes where it stopped."
+)
 """What to do after a fetch has given up."""
 
 Log = Callable[[str], None]

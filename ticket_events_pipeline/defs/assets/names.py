@@ -4,6 +4,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -22,7 +23,7 @@ from ticket_events_pipeline.tickets.names import ZENDESK_NAMES
 def zendesk_names(scope: AccountScope) -> dg.AssetsDefinition:
     """The names of the account; nothing is made where ZENDESK_NAMES is `none`."""
 
-    def names(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def names(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         pipeline = pipeline_of_run(context, scope)
         with expected_failures():
             kinds = pipeline.settings.names
@@ -57,7 +58,7 @@ def _refresh(context: dg.AssetExecutionContext, pipeline: Pipeline, kinds: Seque
         return refresh_names(pipeline.store, api, kinds, timezone=pipeline.root_settings.timezone, log=log)
 
 
-def _metadata(pipeline: Pipeline, made: RefreshedNames) -> dict[str, object]:
+def _metadata(pipeline: Pipeline, made: RefreshedNames) -> dict[str, Any]:
     """How many names of each kind, and what was refused."""
     problems = "\n".join(f"- {kind}: {markdown_text(reason)}" for kind, reason in made.problems.items())
     return {
