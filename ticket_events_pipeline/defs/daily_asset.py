@@ -76,7 +76,7 @@ def daily_asset(
             description=shown.description,
             kinds=shown.kinds,
             tags=shown.tags,
-            metadata={"dagster/code_references": _code_of(shown.made_by), **shown.metadata},
+            metadata={"dagster/code_references": code_of(shown.made_by), **shown.metadata},
             deps=deps,
             pool=None if pool is None else scope.named(pool),
             required_resource_keys={scope.named(PIPELINE)},
@@ -86,7 +86,8 @@ def daily_asset(
         )
 
 
-def _code_of(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
+def code_of(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
+    """The link to the function's code."""
     code = inspect.unwrap(function).__code__  # inspect.getsourcelines would parse the whole file
     label = f"{function.__module__}.{function.__name__}"
     reference = dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno, label=label)

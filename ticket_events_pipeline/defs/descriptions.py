@@ -31,6 +31,20 @@ class _Text:
 
 
 _TEXTS = {
+    "zendesk_names": _Text(
+        "What the ids in the tables are called: groups, agents, brands, forms, organizations, policies and schedules.",
+        "one file per kind, and a row per thing and name: one that was renamed has a row for each name; one that no longer "
+        "exists keeps its rows, with `is_deleted`.",
+        "agents' names are personal data: `ZENDESK_NAMES` limits the kinds, `none` turns it off. Fetched nightly by the "
+        "schedule `refresh_names`, outside the export quota.",
+        "docs/reference/tables.md#zendesk_names",
+        """
+-- The newest name of every group
+SELECT id, max_by(name, seen_to) AS name
+FROM read_parquet('data/zendesk_names/groups.parquet')
+GROUP BY id;
+""",
+    ),
     "sla_clocks": _Text(
         "Internal: what each day hands to the next, so that a day can be made without all days before it.",
         "one row per event of a clock of a ticket that changed on the day or has an open target; older events that may still "
