@@ -10,9 +10,7 @@ from ticket_events_pipeline.quality.raw_day import owner_of
 from ticket_events_pipeline.report.aggregates import Compared, all_metrics, metric_figures, policy_figures, reading_order
 from ticket_events_pipeline.report.breakdown import Breakdown, BreakdownSource, breakdown_of
 from ticket_events_pipeline.report.data_quality import data_quality_of, event_counts
-from ticket_events_pipeline.report.dimension_table import KnownNames
 from ticket_events_pipeline.report.durations import DurationHistory, MetricDurations, metric_durations
-from ticket_events_pipeline.report.holders import NO_NAMES
 from ticket_events_pipeline.report.model import (
     CHART_DAYS,
     UNKNOWN_ACCOUNT,
@@ -21,6 +19,7 @@ from ticket_events_pipeline.report.model import (
     TicketFacts,
     TicketTableState,
 )
+from ticket_events_pipeline.report.names import read_shown_names
 from ticket_events_pipeline.report.stored import SummaryHistory
 from ticket_events_pipeline.report.targets import DayTargets, read_targets
 from ticket_events_pipeline.report.ticket_tables import TicketTables, read_ticket_tables
@@ -97,7 +96,7 @@ class ReportReader:
         self._min_targets = min_targets
         self._custom_fields = custom_fields
         self._durations = DurationHistory(store)
-        self._names: KnownNames = NO_NAMES
+        self._names = read_shown_names(store)
 
     def read(self, day: Day, *, with_tickets: bool = True) -> DayReport:
         """The day's report, see `read_day_report`.
@@ -131,7 +130,7 @@ class ReportReader:
             breakdown=breakdown,
             groups=_groups(breakdown, held, facts),
             durations=self._metric_durations(day, tables),
-            ticket_tables=_state(tables, targets),
+            ticket_tables=_state(tables, targets, names_at=self._names.fetched_at),
         )
 
     def _breakdown(self, day: Day, targets: DayTargets, tables: TicketTables) -> Breakdown | None:
@@ -171,6 +170,6 @@ def _groups(breakdown: Breakdown | None, held: OpenTargets, facts: dict[int, Tic
     return tuple(GroupPart(group, *held.late_of_group(group.group.number or 0, facts)) for group in groups)
 
 
-def _state(tables: TicketTables, targets: DayTargets) -> TicketTableState:
+def _state(tables: TicketTables, targets: DayTargets, *, names_at: int | None) -> TicketTableState:
     is_current = tables.made_from_targets in (None, targets.content_hash)
-    return TicketTableState(tables.audits, is_current=is_current, unreadable=tables.unreadable)
+    return TicketTableState(tables.audits, is_current=is_current, unreadable=tables.unreadable, names_at=names_at)
