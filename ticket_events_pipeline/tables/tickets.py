@@ -162,7 +162,7 @@ DAILY_SLA_BREACHES_BY_DIMENSION_TABLE = Table(
             "custom_field:<id>.",
         ),
         Column("value", STRING, "The value, ids as text; NULL for none or unknown, see is_known."),
-        Column("is_known", BOOL, "With a NULL value: true for none (nobody), false for unknown. True with a value."),
+        Column("is_known", BOOL, "With a NULL value: true for none (nobody), false for unknown; true with a value."),
         Column("sla_metric", STRING, "The metric's name in SLA policies.", made_from=("sla_metric",)),
         Column("business_hours", BOOL, "Hours of the policy: true for business, false for calendar hours; NULL if unknown."),
         Column("breaches", INT64, "Targets that first breached on the day and aren't superseded at as_of."),
@@ -202,7 +202,7 @@ DAILY_TICKET_DURATIONS_TABLE = Table(
     columns=(
         Column("sla_metric", STRING, "The metric's name in SLA policies.", made_from=("metric", "instance_id")),
         Column("group_id", INT64, "Group that held the ticket at the fulfilment; NULL if none or unknown, see is_known."),
-        Column("is_known", BOOL, "With a NULL group: true for none, false for unknown. True with a group."),
+        Column("is_known", BOOL, "With a NULL group: true for none, false for unknown; true with a group."),
         Column("clocks", INT64, "Clocks fulfilled on the day with a measured duration, with an SLA or without."),
         *(
             Column(f"{hours}_{statistic}_minutes", FLOAT64, f"{text} of their minutes in {hours} hours; NULL if not measured.")
