@@ -63,17 +63,26 @@ def names_schema(kind: str) -> pa.Schema:
 
 
 @dataclass(frozen=True)
-class Names:
-    """The newest name of everything, by kind and id."""
+class _Name:
+    text: str
+    is_deleted: bool
 
-    _by_kind: Mapping[str, Mapping[int | str, str]] = field(default_factory=dict)
+
+@dataclass(frozen=True)
+class Names:
+    """The newest name of everything, by kind and id. An id may be a number or its text."""
+
+    _by_kind: Mapping[str, Mapping[str, _Name]] = field(default_factory=dict)
 
     def of(self, kind: str, id_: int | str | None) -> str | None:
-        """The newest name; None if none is known. `kind` is one of NAME_KINDS; an id may be a number or its text."""
-        names = self._by_kind.get(kind, {})
-        if isinstance(id_, str) and kind not in TEXT_ID_KINDS:
-            return names.get(int(id_)) if id_.isascii() and id_.isdigit() else None
-        return None if id_ is None else names.get(str(id_) if kind in TEXT_ID_KINDS else id_)
+        """The newest name; None if none is known. `kind` is one of NAME_KINDS."""
+        found = self._by_kind.get(kind, {}).get(str(id_))
+        return None if found is None else found.text
+
+    def is_deleted(self, kind: str, id_: int | str | None) -> bool:
+        """Whether it has a name, and Zendesk no longer lists it."""
+        found = self._by_kind.get(kind, {}).get(str(id_))
+        return found is not None and found.is_deleted
 
     def __bool__(self) -> bool:
         return any(self._by_kind.values())
@@ -81,7 +90,7 @@ class Names:
 
 def read_names(store: Store, *, kinds: Iterable[str] = NAME_KINDS, log: Log = lambda _: None) -> Names:
     """The stored names. A kind that was never fetched has none, nor has one whose file can't be read, which is logged."""
-    return Names({kind: _newest(_read_or_none(store, kind, log), "name") for kind in kinds})
+    return Names({kind: _newest(_read_or_none(store, kind, log)) for kind in kinds})
 
 
 def read_schedules(store: Store, *, log: Log = lambda _: None) -> Mapping[int, Schedule]:
@@ -142,12 +151,12 @@ def _read_or_none(store: Store, kind: str, log: Log) -> pa.Table | None:
         return None
 
 
-def _newest(table: pa.Table | None, column: str) -> dict[int | str, str]:
+def _newest(table: pa.Table | None) -> dict[str, _Name]:
     if table is None:
         return {}
     ordered = table.sort_by([("seen_to", "ascending"), ("seen_from", "ascending")])
-    pairs = zip(ordered["id"].to_pylist(), ordered[column].to_pylist(), strict=True)
-    return {id_: text for id_, text in pairs if text is not None}
+    columns = (ordered[name].to_pylist() for name in ("id", "name", "is_deleted"))
+    return {str(id_): _Name(name, is_deleted) for id_, name, is_deleted in zip(*columns, strict=True)}
 
 
 def _schedule(row: Mapping[str, object]) -> Schedule:

@@ -45,7 +45,7 @@ def ticket(id_: int, **more: Any) -> dict[str, Any]:
         "group_id": 5,
         "assignee_id": None,
         "via": {"channel": "web", "source": {"from": {"address": "ann@example.com"}}},
-        "tags": ["vip", "a\u00fcto", "billing", "vip"],
+        "tags": ["vip", "a\u00fcto", "billing"],
         "custom_fields": [{"id": 77, "value": True}, {"id": 78, "value": "secret"}],
         "updated_at": "2027-01-14T10:00:00Z",
         **more,

@@ -79,5 +79,5 @@ def whole_account(
 
 def _member(path: str) -> str:
     """The member of an answer that holds its list."""
-    first, *_, last = path.split("/")
+    first, last = path.partition("/")[0], path.rpartition("/")[2]
     return {"slas": "sla_policies", "group_slas": "group_sla_policies"}.get(first, first if last == "show_many" else last)
