@@ -191,17 +191,21 @@ class Pipeline:
                 yield api
 
     def snapshots(self, log: Log) -> Snapshots:
-        """The snapshots of tickets. It asks for more unless ZENDESK_SNAPSHOTS is off, or no credentials are set.
+        """The snapshots of tickets; more are asked for if `asks_for_snapshots`.
 
         Raises:
             SettingsError, UsageError: the root is malformed, or can't be reached.
         """
+        open_api = functools.partial(self.account_api, log, total_seconds=SNAPSHOT_SECONDS) if self.asks_for_snapshots else None
+        return Snapshots(self.store, self.root_settings.timezone, open_api=open_api, log=log)
+
+    @property
+    def asks_for_snapshots(self) -> bool:
+        """Whether tickets are asked for what no stored audit tells: ZENDESK_SNAPSHOTS is on, and there are credentials."""
         try:
-            may_ask = self.settings.has_snapshots
+            return self.settings.has_snapshots
         except SettingsError:
-            may_ask = False
-        open_api = functools.partial(self.account_api, log, total_seconds=SNAPSHOT_SECONDS)
-        return Snapshots(self.store, self.root_settings.timezone, open_api=open_api if may_ask else None, log=log)
+            return False
 
     @contextmanager
     def _remembered_refusal(self) -> Iterator[None]:

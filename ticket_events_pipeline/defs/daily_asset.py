@@ -19,6 +19,9 @@ from ticket_events_pipeline.pipeline import Pipeline
 MakeDays = Callable[[dg.AssetExecutionContext, Pipeline, list[Day]], Iterator[DayMetadata]]
 """Makes the days in order, and yields each with its metadata as soon as its file is stored."""
 
+AFTER_THE_SUMMARY, LAST = -1, -2
+"""Priorities: the executor of this process runs the ready steps in their order. Everything else has 0."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -52,8 +55,9 @@ def daily_asset(
     deps: list[Any] | None = None,
     pool: str | None = None,
     freshness: dg.FreshnessPolicy | None = None,
+    priority: int = 0,
 ) -> dg.AssetsDefinition:
-    """An asset of the account; `make` makes its days."""
+    """An asset of the account; `make` makes its days. Of the steps that are ready, those of the highest priority run first."""
 
     def daily(context: dg.AssetExecutionContext) -> None:
         days = scope.days(list(context.partition_keys))
@@ -78,6 +82,7 @@ def daily_asset(
             tags=shown.tags,
             metadata={"dagster/code_references": code_of(shown.made_by), **shown.metadata},
             deps=deps,
+            op_tags={"dagster/priority": str(priority)} if priority else None,
             pool=None if pool is None else scope.named(pool),
             required_resource_keys={scope.named(PIPELINE)},
             partitions_def=scope.partitions,

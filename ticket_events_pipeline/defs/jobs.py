@@ -1,4 +1,4 @@
-"""The jobs of an account: fetch all streams, make the SLA tables, and fetch the names of its ids."""
+"""The jobs of an account: fetch all streams, make the tables and the report, and fetch the names of its ids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ FETCH, SUMMARIZE, FETCH_NAMES = "fetch_ticket_events", "summarize_sla_breaches",
 
 DESCRIPTIONS = {
     FETCH: f"Fetch {' and '.join(STREAMS)} of the selected days.",
-    SUMMARIZE: "Make the SLA tables of the selected days from the stored files, without requests to Zendesk.",
+    SUMMARIZE: "Make the SLA tables, the ticket tables and the report of the selected days from the stored files. Events are not "
+    "requested again.",
     FETCH_NAMES: "Fetch the names of groups, agents and all else that the tables hold as ids.",
 }
 

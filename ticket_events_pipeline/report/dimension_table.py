@@ -5,7 +5,8 @@ Dagster's UI shows Markdown of less than 1,000 characters in place, and longer t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,16 +40,35 @@ NO_FIGURE = "-"
 _KEY = ["value", "is_known"]
 _COUNTS = ("breaches", "achieved", "completed_breached", "active_eod", "breached_open_eod")
 _LONGEST_IN_TABLE = 24
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 class KnownNames(Protocol):
-    """The names behind ids, as `tickets.names.Names` has them."""
+    """The names behind ids; the kinds are those of `zendesk_names`."""
 
-    def of(self, kind: str, number: int) -> str | None:
+    def of(self, kind: str, number: int, /) -> str | None:
         """The newest name; None where none is known."""
 
-    def is_deleted(self, kind: str, number: int) -> bool:
+    def is_deleted(self, kind: str, number: int, /) -> bool:
         """Whether Zendesk no longer lists it."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The targets of one metric that breached on the day, and those that were met."""
+
+    breaches: int
+    achieved: int
+
+    @property
+    def targets(self) -> int:
+        """What the rate is a share of."""
+        return self.breaches + self.achieved
+
+    @property
+    def achievement_rate(self) -> float | None:
+        """Share from 0 to 1; None where nothing was decided."""
+        return self.achieved / self.targets if self.targets else None
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,7 @@ class DimensionRow:
         breached_tickets: distinct tickets of the breaches; None where rows were added up, since a ticket may be in several.
         open: targets open at the end, late ones included.
         late: late and open at the end.
+        by_metric: the decided targets of each metric that has any.
     """
 
     value: str | None
@@ -76,6 +97,7 @@ class DimensionRow:
     breached_tickets: int | None
     open: int
     late: int
+    by_metric: Mapping[str, Decided]
 
     @property
     def decided(self) -> int:
@@ -84,7 +106,7 @@ class DimensionRow:
 
     @property
     def achievement_rate(self) -> float | None:
-        """Share from 0 to 1; None where nothing was decided."""
+        """Share from 0 to 1; None where nothing was decided. Over several metrics it misleads."""
         return self.achieved / self.decided if self.decided else None
 
 
@@ -105,28 +127,46 @@ def dimension_rows(table: pa.Table, names: KnownNames, dimension: str, metrics: 
     wanted = pc.equal(table["dimension"], dimension)
     if metrics:
         wanted = pc.and_(wanted, pc.is_in(table["sla_metric"], pa.array(sorted(metrics), pa.string())))
+    key = [*_KEY, "sla_metric"]
     sums = [(name, "sum") for name in (*_COUNTS, "breached_tickets")]
-    added = table.filter(wanted).group_by(_KEY, use_threads=False).aggregate([*sums, ([], "count_all")])
-    return sorted((_row(row, names, dimension) for row in added.to_pylist()), key=_most_breaches_first)
+    added = table.filter(wanted).group_by(key, use_threads=False).aggregate([*sums, ([], "count_all")])
+    per_value: dict[tuple[str | None, bool], list[dict[str, Any]]] = {}
+    for row in added.to_pylist():
+        per_value.setdefault((row["value"], row["is_known"]), []).append(row)
+    rows = (_row(value, found, names, dimension, is_known=is_known) for (value, is_known), found in per_value.items())
+    return sorted(rows, key=_most_breaches_first)
 
 
-def _row(row: dict[str, Any], names: KnownNames, dimension: str) -> DimensionRow:
-    value, kind = row["value"], NAMES_OF.get(dimension)
-    shown, is_deleted = none_text(dimension, is_known=row["is_known"]) if value is None else value, False
-    if value is not None and kind is not None:
-        shown, is_deleted = names.of(kind, int(value)) or value, names.is_deleted(kind, int(value))
+def _row(
+    value: str | None, found: Sequence[Mapping[str, Any]], names: KnownNames, dimension: str, *, is_known: bool
+) -> DimensionRow:
+    """The row of a value, from its rows by metric."""
+    shown, is_deleted = _shown(value, names, dimension, is_known=is_known)
+    breaches, achieved, late_done, open_, late = (sum(row[f"{name}_sum"] or 0 for row in found) for name in _COUNTS)
+    decided = {row["sla_metric"]: Decided(row["breaches_sum"] or 0, row["achieved_sum"] or 0) for row in found}
     return DimensionRow(
         value=value,
-        is_known=row["is_known"],
+        is_known=is_known,
         shown=shown,
         is_deleted=is_deleted,
-        breaches=row["breaches_sum"] or 0,
-        achieved=row["achieved_sum"] or 0,
-        completed_breached=row["completed_breached_sum"] or 0,
-        breached_tickets=row["breached_tickets_sum"] if row["count_all"] == 1 else None,
-        open=row["active_eod_sum"] or 0,
-        late=row["breached_open_eod_sum"] or 0,
+        breaches=breaches,
+        achieved=achieved,
+        completed_breached=late_done,
+        breached_tickets=found[0]["breached_tickets_sum"] if [row["count_all"] for row in found] == [1] else None,
+        open=open_,
+        late=late,
+        by_metric={name: counts for name, counts in decided.items() if counts.targets},
     )
+
+
+def _shown(value: str | None, names: KnownNames, dimension: str, *, is_known: bool) -> tuple[str, bool]:
+    """How a value is shown, and whether it is that of something that Zendesk no longer lists."""
+    kind = NAMES_OF.get(dimension)
+    if value is None:
+        return none_text(dimension, is_known=is_known), False
+    if kind is None or not _WHOLE_NUMBER.fullmatch(value):
+        return value, False
+    return names.of(kind, int(value)) or value, names.is_deleted(kind, int(value))
 
 
 def none_text(dimension: str, *, is_known: bool) -> str:
@@ -148,14 +188,14 @@ class Split:
     Attributes:
         compared: with enough decided targets, those with the most breaches first.
         others: with fewer, by name: so few targets make no order.
-        rest: how many more values there are.
+        rest: the other values.
         rest_row: those added up; None without any.
         without: nobody or none, and unknown; never left out.
     """
 
     compared: tuple[DimensionRow, ...]
     others: tuple[DimensionRow, ...]
-    rest: int
+    rest: tuple[DimensionRow, ...]
     rest_row: DimensionRow | None
     without: tuple[DimensionRow, ...]
 
@@ -181,13 +221,14 @@ def split_of(rows: Sequence[DimensionRow], *, min_targets: int, largest: int = L
     return Split(
         compared=tuple(row for row in shown if row.decided >= min_targets),
         others=tuple(sorted(few, key=lambda row: (row.shown.casefold(), row.value or ""))),
-        rest=len(rest),
+        rest=tuple(rest),
         rest_row=_added(rest) if rest else None,
         without=tuple(row for row in rows if row.value is None),
     )
 
 
 def _added(rows: Sequence[DimensionRow]) -> DimensionRow:
+    metrics = dict.fromkeys(name for row in rows for name in row.by_metric)
     return DimensionRow(
         value=None,
         is_known=True,
@@ -199,7 +240,12 @@ def _added(rows: Sequence[DimensionRow]) -> DimensionRow:
         breached_tickets=None,
         open=sum(row.open for row in rows),
         late=sum(row.late for row in rows),
+        by_metric={name: _decided([row.by_metric[name] for row in rows if name in row.by_metric]) for name in metrics},
     )
+
+
+def _decided(counts: Sequence[Decided]) -> Decided:
+    return Decided(sum(count.breaches for count in counts), sum(count.achieved for count in counts))
 
 
 def dimension_markdown(table: pa.Table, names: KnownNames, dimension: str, *, min_targets: int) -> str:

@@ -28,10 +28,12 @@ from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BRE
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.tables.tickets import TICKET_FIELD_CHANGES_TABLE
 from ticket_events_pipeline.tables.tickets import TICKET_TABLES as TICKET_TABLE_VALUES
 
 SLA_TABLES = (SLA_CLOCKS_TABLE.name, SLA_TARGETS_TABLE.name, DAILY_SLA_BREACH_SUMMARY_TABLE.name)
 TICKET_TABLES = tuple(table.name for table in TICKET_TABLE_VALUES)
+MADE_AFTER_SUMMARY = tuple(name for name in TICKET_TABLES if name != TICKET_FIELD_CHANGES_TABLE.name)
 TABLES = (*STREAMS, *SLA_TABLES, *TICKET_TABLES)
 """Those of a root with ticket tables, in the order in which they are made."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,12 +125,10 @@ def appearing_ids(store: Store, kind: str, timezone: str) -> list[int]:
     found: set[int] = set()
     for asset, columns in _ID_COLUMNS[kind].items():
         for day in stored_days(store, asset, timezone)[-APPEARING_DAYS:]:
-            try:
+            with suppress(DamagedFileError):  # its own check reports it
                 rows = read_partition(store, asset, day, columns)
-            except DamagedFileError:  # its own check reports it
-                continue
-            for column in () if rows is None else rows.columns:
-                found.update(pc.unique(column).drop_null().to_pylist())
+                for column in () if rows is None else rows.columns:
+                    found.update(pc.unique(column).drop_null().to_pylist())
     return sorted(found)[-MOST_APPEARING:]
 
 

@@ -63,20 +63,26 @@ def names_schema(kind: str) -> pa.Schema:
 
 
 @dataclass(frozen=True)
+class _Name:
+    text: str
+    is_deleted: bool
+
+
+@dataclass(frozen=True)
 class Names:
-    """The newest name of everything, by kind and id."""
+    """The newest name of everything, by kind and id. An id may be a number or its text."""
 
-    _by_kind: Mapping[str, Mapping[int | str, str]] = field(default_factory=dict)
-    _deleted: Mapping[str, frozenset[int | str]] = field(default_factory=dict)
+    _by_kind: Mapping[str, Mapping[str, _Name]] = field(default_factory=dict)
 
-    def of(self, kind: str, id_: int | str | None, /) -> str | None:
-        """The newest name; None if none is known. `kind` is one of NAME_KINDS; an id may be a number or its text."""
-        key = _key(kind, id_)
-        return None if key is None else self._by_kind.get(kind, {}).get(key)
+    def of(self, kind: str, id_: int | str | None) -> str | None:
+        """The newest name; None if none is known. `kind` is one of NAME_KINDS."""
+        found = self._by_kind.get(kind, {}).get(str(id_))
+        return None if found is None else found.text
 
-    def is_deleted(self, kind: str, id_: int | str | None, /) -> bool:
-        """Whether Zendesk no longer lists it."""
-        return _key(kind, id_) in self._deleted.get(kind, ())
+    def is_deleted(self, kind: str, id_: int | str | None) -> bool:
+        """Whether it has a name, and Zendesk no longer lists it."""
+        found = self._by_kind.get(kind, {}).get(str(id_))
+        return found is not None and found.is_deleted
 
     def __bool__(self) -> bool:
         return any(self._by_kind.values())
@@ -84,10 +90,7 @@ class Names:
 
 def read_names(store: Store, *, kinds: Iterable[str] = NAME_KINDS, log: Log = lambda _: None) -> Names:
     """The stored names. A kind that was never fetched has none, nor has one whose file can't be read, which is logged."""
-    tables = {kind: _read_or_none(store, kind, log) for kind in kinds}
-    newest = {kind: _newest(table) for kind, table in tables.items()}
-    names = {kind: {id_: name for id_, (name, _) in of_kind.items()} for kind, of_kind in newest.items()}
-    return Names(names, {kind: frozenset(id_ for id_, (_, gone) in rows.items() if gone) for kind, rows in newest.items()})
+    return Names({kind: _newest(_read_or_none(store, kind, log)) for kind in kinds})
 
 
 def read_schedules(store: Store, *, log: Log = lambda _: None) -> Mapping[int, Schedule]:
@@ -148,19 +151,12 @@ def _read_or_none(store: Store, kind: str, log: Log) -> pa.Table | None:
         return None
 
 
-def _key(kind: str, id_: int | str | None) -> int | str | None:
-    if isinstance(id_, str) and kind not in TEXT_ID_KINDS:
-        return int(id_) if id_.isascii() and id_.isdigit() else None
-    return str(id_) if kind in TEXT_ID_KINDS and id_ is not None else id_
-
-
-def _newest(table: pa.Table | None) -> dict[int | str, tuple[str, bool]]:
-    """By id, the newest name and whether it is deleted."""
+def _newest(table: pa.Table | None) -> dict[str, _Name]:
     if table is None:
         return {}
     ordered = table.sort_by([("seen_to", "ascending"), ("seen_from", "ascending")])
-    rows = zip(*(ordered[name].to_pylist() for name in ("id", "name", "is_deleted")), strict=True)
-    return {id_: (name, is_deleted) for id_, name, is_deleted in rows if name is not None}
+    columns = (ordered[name].to_pylist() for name in ("id", "name", "is_deleted"))
+    return {str(id_): _Name(name, is_deleted) for id_, name, is_deleted in zip(*columns, strict=True)}
 
 
 def _schedule(row: Mapping[str, object]) -> Schedule:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Clock, Day, wall_clock
-from ticket_events_pipeline.decoding.json_values import as_int64, compact_json
+from ticket_events_pipeline.decoding.json_values import as_int64
 from ticket_events_pipeline.errors import DamagedFileError, TicketEventsError, TransientError
 from ticket_events_pipeline.storage.partition_file import Layout, opened_parquet
 from ticket_events_pipeline.storage.store import Store
@@ -28,6 +28,7 @@ from ticket_events_pipeline.tables.table import DICTIONARY_STRING, INT64, STRING
 from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD
 from ticket_events_pipeline.text import plural, utc_text, valid_unicode
 from ticket_events_pipeline.tickets.fields import UNTOLD_BY_SNAPSHOTS
+from ticket_events_pipeline.tickets.rules.child_event import tags_text, value_text
 from ticket_events_pipeline.zendesk.retry import Log
 
 if TYPE_CHECKING:
@@ -260,16 +261,9 @@ def snapshot_rows(ticket: Mapping[str, Any], fields: Sequence[str]) -> Iterator[
                 yield field, valid_unicode(channel)
         elif field == "tags":
             if isinstance(tags := ticket.get("tags"), list):
-                yield field, compact_json(sorted({tag for tag in tags if isinstance(tag, str)}))
+                yield field, tags_text(tags)
         elif field in ticket:
             yield field, value_text(ticket[field])
-
-
-def value_text(value: object) -> str | None:
-    """A JSON value as the ticket tables hold it: numbers in decimal, true and false, lists and objects as compact JSON."""
-    if value is None:
-        return None
-    return valid_unicode(value) if isinstance(value, str) else compact_json(value)
 
 
 def _custom_values(entries: object) -> dict[str, object]:

@@ -54,24 +54,30 @@ def answer(headers: dict[str, str | None] | None = None, **body: Any) -> Answer:
 
 
 def whole_account(
-    tickets: dict[int, dict[str, Any]] | None = None, lists: dict[str, Any] | None = None, **answers: Item
+    known: dict[int, dict[str, Any]] | None = None, lists: dict[str, Any] | None = None, /, **answers: Item
 ) -> Callable[[Recorded], Any]:
-    """Answers any request of an account: `tickets` by id, `lists` by path below /api/v2/, and `answers` by member instead."""
+    """Answers any request of an account, without a Date: `known` tickets by id, `lists` by path below /api/v2/.
+
+    `answers` are given instead, by the member that the answer would have.
+    """
 
     def serve(request: Recorded) -> Any:
         path = request.path.removeprefix("/api/v2/")
-        member = path.split("/")[-2] if path.endswith("show_many") else path.split("/")[-1]
-        if path.startswith("slas/"):
-            member = "sla_policies"
-        if path.startswith("group_slas/"):
-            member = "group_sla_policies"
+        member = _member(path)
         if member in answers:
             item = answers[member]
             return item(request) if callable(item) else item
+        records = (lists or {}).get(path, [])
         if path.endswith("show_many"):
-            source = tickets or {} if member == "tickets" else {row["id"]: row for row in (lists or {}).get(path, [])}
+            source = known or {} if member == "tickets" else {row["id"]: row for row in records}
             wanted = [int(text) for text in request.query["ids"].split(",")]
-            return answer(**{member: [source[id_] for id_ in wanted if id_ in source]})
-        return answer(**{member: (lists or {}).get(path, [])})
+            records = [source[id_] for id_ in wanted if id_ in source]
+        return answer({"Date": None}, **{member: records})
 
     return serve
+
+
+def _member(path: str) -> str:
+    """The member of an answer that holds its list."""
+    first, last = path.partition("/")[0], path.rpartition("/")[2]
+    return {"slas": "sla_policies", "group_slas": "group_sla_policies"}.get(first, first if last == "show_many" else last)

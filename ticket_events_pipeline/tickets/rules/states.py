@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sla.rules.carry_over import NO_TICKETS, Layer
 from ticket_events_pipeline.sla.rules.clocks import alphabetic_codes
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, order_of
 from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
@@ -26,6 +27,9 @@ from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS
 
 TARGET_COLUMNS = ["ticket_id", "activated_at", "applied_at", "entered_at"]
 """The columns of `sla_targets` that are read."""
+
+NEVER = np.iinfo(np.int64).min
+"""Before all changes."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,68 @@ def first_activations(targets: pa.Table) -> FirstActivations:
     return FirstActivations(tickets[runs.starts], np.minimum.reduceat(moments.to_numpy()[order], runs.starts))
 
 
-def advance(rows: pa.Table, changes: pa.Table, day: Day, *, opened: FirstActivations, fields: Sequence[str]) -> pa.Table:
+@dataclass(frozen=True)
+class DayOfTickets:
+    """What moves tickets on a day.
+
+    Attributes:
+        changes: of the tracked fields, all of the day, in the schema of `TICKET_STATES_TABLE`.
+        tickets: those with an audit on the day or a target that was open on it; in any order.
+        opened: of those targets; None where they aren't known, and every change of a group or agent may be asked for.
+        fields: those that are tracked.
+    """
+
+    changes: pa.Table
+    tickets: Ints
+    opened: FirstActivations | None
+    fields: tuple[str, ...]
+
+
+class CarriedStates:
+    """See `Carried`. A ticket that no layer names for 30 days is forgotten: every layer names those with an open target."""
+
+    schema = TICKET_STATES_TABLE.schema
+
+    def tickets_of(self, new: DayOfTickets) -> Ints:
+        """Those with an audit or an open target."""
+        return new.tickets
+
+    def event_ids_of(self, new: DayOfTickets) -> Ints:
+        """An audit never moves to another ticket."""
+        return NO_TICKETS
+
+    def advance(self, rows: pa.Table, new: DayOfTickets, day: Day) -> pa.Table:
+        """See `advance`."""
+        return advance(rows, new.changes, day, opened=new.opened, fields=new.fields)
+
+    def remembered(self, rows: pa.Table, day: Day) -> pa.Table:
+        """All of them."""
+        return rows
+
+    def named_by_every_layer(self, newest: Layer) -> Ints:
+        """None: the tickets with an open target are in what is new on each day."""
+        return NO_TICKETS
+
+    def moving_on(self, oldest: Layer, day: Day) -> Ints:
+        """None: they are forgotten."""
+        return NO_TICKETS
+
+    def marked(self, rows: pa.Table) -> Ints:
+        """None."""
+        return NO_TICKETS
+
+
+CARRIED_STATES = CarriedStates()
+
+
+def advance(rows: pa.Table, changes: pa.Table, day: Day, *, opened: FirstActivations | None, fields: Sequence[str]) -> pa.Table:
     """What is remembered at the end of a day, of the tickets of `rows` and `changes`, in the order of the table's key.
 
     Args:
         rows: what was remembered at the end of the day before, at least of the tickets of the changes.
         changes: of the tracked fields on the day, all of them; both in the schema of `TICKET_STATES_TABLE`.
         day: the day that ends.
-        opened: of the targets that were open on the day.
+        opened: of the targets that were open on the day; None keeps every change of a group or agent.
         fields: those that are tracked; rows of others are dropped.
     """
     found = _in_order(_of_fields(pa.concat_tables([rows, changes]), fields))
@@ -97,12 +155,13 @@ def _in_order(rows: pa.Table) -> pa.Table:
     return rows.take(pa.array(order_of(rows["ticket_id"].to_numpy(), alphabetic_codes(rows["field"]), *moment)))
 
 
-def _is_kept(rows: pa.Table, day: Day, opened: FirstActivations) -> Bools:
+def _is_kept(rows: pa.Table, day: Day, opened: FirstActivations | None) -> Bools:
     """Per row in the order of the key: it is not before what the day asks for, or it is what was in force then."""
     field, tickets = rows["field"].combine_chunks(), rows["ticket_id"].to_numpy()
     runs = RowRuns.of(tickets, field.indices.to_numpy())
     start = day.start * 1000
-    asked_from = np.where(_has_field(field, HISTORY_FIELDS), opened.of(tickets, otherwise=start), start)
+    opened_from = NEVER if opened is None else opened.of(tickets, otherwise=start)
+    asked_from = np.where(_has_field(field, HISTORY_FIELDS), opened_from, start)
     is_before: Bools = rows["changed_at"].cast(pa.int64()).to_numpy() < asked_from
     is_create = rows["is_create"].to_numpy()
     is_change = is_before & ~is_create
@@ -115,10 +174,5 @@ def _is_kept(rows: pa.Table, day: Day, opened: FirstActivations) -> Bools:
 
 def _needs_the_tags_before(rows: pa.Table, field: pa.DictionaryArray) -> Bools:
     says_difference = pc.or_(pc.is_valid(rows["tags_added"]), pc.is_valid(rows["tags_removed"]))
-    has_no_list = pc.and_(pc.is_null(rows["value"]), says_difference)
-    return has_no_list.to_numpy() & _has_field(field, ["tags"])
-
-
-def empty_states() -> pa.Table:
-    """No rows, as before the first day."""
-    return TICKET_STATES_TABLE.schema.empty_table()
+    has_no_list: Bools = pc.and_(pc.is_null(rows["value"]), says_difference).to_numpy()
+    return has_no_list & _has_field(field, ["tags"])

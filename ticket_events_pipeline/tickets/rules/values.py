@@ -26,7 +26,8 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import LAST_EPOCH_SECOND, Day
 from ticket_events_pipeline.sla.provenance import AuditsKnown
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among, ranges, union
+from ticket_events_pipeline.sla.rules.clocks import alphabetic_codes
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among, order_of, ranges, union
 from ticket_events_pipeline.tickets.fields import ASSUMED, AUDIT, PREVIOUS_VALUE, SNAPSHOT
 from ticket_events_pipeline.tickets.rules.tags import TAGS, TagLists, tag_lists
 
@@ -129,8 +130,8 @@ class FieldValues:
 
     def ids(self) -> FieldValues:
         """The same with ids as int64. The value is unknown where the text is no whole number: NULL would say none."""
-        is_id = pc.fill_null(pc.match_substring_regex(self.values, r"^[0-9]{1,18}$"), True).to_numpy(zero_copy_only=False)
-        numbers = pc.if_else(pa.array(is_id), self.values, None).cast(pa.int64())
+        is_id = pc.fill_null(pc.match_substring_regex(self.values, r"^[0-9]{0,18}$"), True).to_numpy(zero_copy_only=False)
+        numbers = pc.if_else(pa.array(is_id), pc.if_else(pc.equal(self.values, ""), None, self.values), None).cast(pa.int64())
         return replace(self, values=numbers, known_by=np.where(is_id, self.known_by, IS_UNKNOWN).astype(np.int8))
 
     def where_unknown(self, other: FieldValues) -> FieldValues:
@@ -146,6 +147,23 @@ class FieldValues:
             np.where(mask, self.is_changed_later, other.is_changed_later),
         )
 
+    def take(self, rows: Ints) -> FieldValues:
+        """Those at some of the moments; unknown for row -1."""
+        is_row = rows >= 0
+        no = np.zeros(len(rows), bool)
+        return FieldValues(
+            _picked(self.values, rows),
+            np.where(is_row, _taken(self.known_by, rows), IS_UNKNOWN).astype(np.int8),
+            np.where(is_row, _taken(self.is_undecided, rows), no),
+            np.where(is_row, _taken(self.is_changed_later, rows), no),
+        )
+
+    def placed(self, rows: Ints, size: int) -> FieldValues:
+        """The same as those of `size` moments, at these rows of them; unknown at the others."""
+        places = np.full(size, -1)
+        places[rows] = np.arange(len(rows))
+        return self.take(places)
+
 
 def unknown_values(size: int, kind: pa.DataType | None = None) -> FieldValues:
     """Nothing is known."""
@@ -159,7 +177,7 @@ def values_at(
     fields: Sequence[str],
     *,
     known: KnownAudits,
-    complete_from: int = 0,
+    complete_from: int | Ints = 0,
     tracked_since: Mapping[str, int] | None = None,
     snapshots: pa.Table | None = None,
 ) -> dict[str, FieldValues]:
@@ -172,8 +190,8 @@ def values_at(
         moments: of any tickets.
         fields: names of tracked fields.
         known: the range in which all audits are known.
-        complete_from: epoch seconds. Where a moment before it precedes all that the history has of a field, and the field was
-            changed before `complete_from`, the value is undecided.
+        complete_from: epoch seconds, one for all moments or one each. Where a moment before it precedes all that the history
+            has of a field, and the field was changed before `complete_from`, the value is undecided.
         tracked_since: of some fields, from when on the history has their changes, epoch seconds.
         snapshots: of tickets, in the long format of `tickets.snapshots`; None for none.
     """
@@ -184,6 +202,13 @@ def values_at(
         tracked = KnownAudits(max(known.since, since.get(field, 0)), known.through)
         found[field] = _LookUp(changes, moments, tracked, complete_from, since.get(field, 0)).values(field, seen)
     return found
+
+
+def merged(*parts: pa.Table) -> pa.Table:
+    """Rows in the schema of `ticket_states`, sorted by its key."""
+    rows = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    moment = [rows[name].cast(pa.int64()).to_numpy() for name in ("changed_at", "audit_id", "position")]
+    return rows.take(pa.array(order_of(rows["ticket_id"].to_numpy(), alphabetic_codes(rows["field"]), *moment)))
 
 
 def changes_between(history: pa.Table, ticket_id: Ints, starts: Ints, ends: Ints, fields: Sequence[str]) -> tuple[Ints, Ints]:
@@ -307,7 +332,7 @@ class _LookUp:
     _changes: _Changes
     _moments: Moments
     _known: KnownAudits
-    _complete_from: int
+    _complete_from: int | Ints
     _tracked_since: int
 
     @cached_property
@@ -327,7 +352,7 @@ class _LookUp:
         is_left = ~(newest.holds | nothing.holds | is_undecided)
         answers = [newest, nothing, self._previous_value(near, lists, is_left)]
         if snapshots is not None:
-            answers += self._snapshots(snapshots, near, field)
+            answers += self._snapshots(snapshots, near, field, is_undecided)
         if field in CONSTANT_FIELDS:
             answers = [_of_constant(answer) for answer in answers if answer is not answers[1]]
         found = _first_that_answers(answers, len(self._moments))
@@ -353,7 +378,7 @@ class _LookUp:
 
     def _newest_change(self, near: _Neighbours, lists: TagLists | None) -> _Answer:
         """Rule 1: the value of the newest change before."""
-        text = _texts(self._changes.rows["value"], near.before) if lists is None else _texts(lists.text, near.before)
+        text = _picked(self._changes.rows["value"], near.before) if lists is None else _picked(lists.text, near.before)
         answers, evidence = near.before >= 0, near.before_at
         if lists is not None:
             answers = answers & _taken(lists.is_known, near.before)
@@ -381,22 +406,22 @@ class _LookUp:
             text, is_said = lists.previous(near.after[is_wanted])
         answers = is_wanted & _taken(is_said, near.after)
         holds = answers & self._known.cover(self._moments.ends, near.after_at)
-        return _Answer(_texts(text, near.after), answers, holds, BY_PREVIOUS_VALUE)
+        return _Answer(_picked(text, near.after), answers, holds, BY_PREVIOUS_VALUE)
 
-    def _snapshots(self, snapshots: pa.Table, near: _Neighbours, field: str) -> list[_Answer]:
+    def _snapshots(self, snapshots: pa.Table, near: _Neighbours, field: str, is_undecided: Bools) -> list[_Answer]:
         """Rule 3: the first snapshot at or after the moment, and the last one before it."""
         seen = _Snapshots.of(snapshots, field, self._changes)
         places = np.searchsorted(seen.keys, self._searched)
         later, earlier = (self._row_at(seen.keys, seen.rows, places + step) for step in (0, -1))
         later_at, earlier_at = _taken(seen.seconds, later), _taken(seen.seconds, earlier)
-        is_unchanged = (later >= 0) & (near.after_at > later_at)
         is_untouched = _taken(seen.updated, later) < self._moments.ends
+        is_unchanged = (later >= 0) & (near.after_at > later_at) & (is_untouched | ~is_undecided)
         is_covered = self._known.cover(self._moments.ends, later_at + 1)
-        was_unchanged = (earlier >= 0) & (near.before_at < earlier_at)
+        was_unchanged = (earlier >= 0) & (near.before_at < earlier_at) & ~is_undecided
         was_covered = self._known.cover(earlier_at, self._moments.ends)
         return [
-            _Answer(_texts(seen.text, later), is_unchanged, is_unchanged & (is_untouched | is_covered), BY_SNAPSHOT),
-            _Answer(_texts(seen.text, earlier), was_unchanged, was_unchanged & was_covered, BY_SNAPSHOT),
+            _Answer(_picked(seen.text, later), is_unchanged, is_unchanged & (is_untouched | is_covered), BY_SNAPSHOT),
+            _Answer(_picked(seen.text, earlier), was_unchanged, was_unchanged & was_covered, BY_SNAPSHOT),
         ]
 
 
@@ -447,7 +472,7 @@ def _taken(values: npt.NDArray[_Scalar], rows: Ints) -> npt.NDArray[_Scalar]:
     return values[rows] if len(values) else np.zeros(len(rows), values.dtype)
 
 
-def _texts(column: pa.ChunkedArray | pa.Array, rows: Ints) -> pa.Array:
-    """The texts of the rows; NULL for row -1."""
+def _picked(column: pa.ChunkedArray | pa.Array, rows: Ints) -> pa.Array:
+    """The values of the rows; NULL for row -1."""
     taken = column.take(pa.array(rows, mask=rows < 0))
     return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken

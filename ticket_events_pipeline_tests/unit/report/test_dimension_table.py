@@ -80,7 +80,7 @@ def test_the_ten_largest_are_shown_and_the_rest_is_summed_up():
     numbered = [dimension_row("group", 100 + place, 50 - place, 50, active_eod=3, breached_open_eod=1) for place in range(13)]
     split = split_of(groups(*numbered, dimension_row("group", None, 2, is_known=False)), min_targets=20)
     assert [row.value for row in split.compared] == [str(100 + place) for place in range(10)]
-    assert split.rest == 3
+    assert len(split.rest) == 3
     assert (split.rest_row.shown, split.rest_row.breaches, split.rest_row.achieved) == ("3 more", 40 + 39 + 38, 150)
     assert (split.rest_row.open, split.rest_row.late) == (9, 3)
     assert [row.shown for row in split.without] == ["unknown"]
@@ -89,7 +89,7 @@ def test_the_ten_largest_are_shown_and_the_rest_is_summed_up():
 
 def test_a_single_value_beyond_the_tenth_is_shown_itself():
     split = split_of(groups(*(dimension_row("group", place, 20, 5) for place in range(1, 12))), min_targets=20)
-    assert (len(split.compared), split.rest, split.rest_row) == (11, 0, None)
+    assert (len(split.compared), split.rest, split.rest_row) == (11, (), None)
 
 
 def test_values_with_few_decided_targets_are_in_the_order_of_their_names():
