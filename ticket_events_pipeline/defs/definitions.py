@@ -31,6 +31,10 @@ def account_definitions(scope: AccountScope) -> dg.Definitions:
         asset_checks=asset_checks(scope),
         jobs=[fetch, summarize, asset_job(scope, FETCH_NAMES, [names])],
         schedules=[hourly_fetch(scope), daily_restatement(scope), refresh_names(scope)],
-        sensors=[new_event_partitions_sensor(scope, [summarize, fetch]), dead_runs_sensor(scope), sla_breach_alert_sensor(scope)],
+        sensors=[
+            new_event_partitions_sensor(scope, [summarize, fetch]),
+            dead_runs_sensor(scope),
+            sla_breach_alert_sensor(scope),
+        ],
         resources={scope.named(PIPELINE): pipeline_resource(scope)},
     )

@@ -79,9 +79,7 @@ def ended_runs_without_note(instance: dg.DagsterInstance, scope: AccountScope) -
     """The newest requested runs that have ended, and on which is not noted yet what they left."""
     jobs = [SUMMARIZE, FETCH] if scope.has_ticket_tables else [SUMMARIZE]
     filters = [dg.RunsFilter(job_name=scope.named(job)) for job in jobs]
-    newest = [
-        run for one in filters for run in newest_runs(instance, REQUESTED_TAG, "true", one, limit=MAX_RUNS_READ)
-    ]
+    newest = [run for one in filters for run in newest_runs(instance, REQUESTED_TAG, "true", one, limit=MAX_RUNS_READ)]
     return [run for run in newest if run.is_finished and _left_by(run) is None]
 
 

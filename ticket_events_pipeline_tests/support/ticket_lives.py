@@ -73,9 +73,7 @@ class _Writer:
             schedule = self.rng.choice(SCHEDULES)
             before = self.life.true_value("schedule_id", second)
             self.life.truth["schedule_id"].append((second, schedule))
-            children.append(
-                {"event_type": "ScheduleAssignment", "previous_schedule_id": before, "new_schedule_id": schedule}
-            )
+            children.append({"event_type": "ScheduleAssignment", "previous_schedule_id": before, "new_schedule_id": schedule})
         self.audit(second, *children, {"event_type": "Comment", "body": "hello"})
 
     def create(self, second):
