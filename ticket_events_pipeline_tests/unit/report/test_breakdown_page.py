@@ -1,4 +1,4 @@
-"""Whose breaches they were, as the page shows it: by dimension, for one group, in the lists of tickets and in the data quality."""
+"""Whose breaches they were, as the page shows it: by dimension, for one group, in the lists and in the data quality."""
 
 from dataclasses import replace
 
