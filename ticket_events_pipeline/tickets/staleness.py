@@ -16,14 +16,26 @@ from itertools import takewhile
 from ticket_events_pipeline.day import Day, day_ranges, days_between
 from ticket_events_pipeline.sla.build import TARGETS
 from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, SLA_TABLES, Footer, StoredFooters, state_of
-from ticket_events_pipeline.sla.inputs import NOT_LANDED, state_text
+from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, history_of, state_text
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS
 from ticket_events_pipeline.sla.staleness import UNREADABLE, Comparison, StaleRange, files_fingerprint, fingerprint
 from ticket_events_pipeline.tables.streams import AUDITS
+from ticket_events_pipeline.tickets.by_dimension import MADE_FROM_DIMENSIONS
 from ticket_events_pipeline.tickets.changes import CHANGES, MADE_FROM_AUDITS
-from ticket_events_pipeline.tickets.provenance import MADE_FROM_STATES, MADE_FROM_TARGETS
-from ticket_events_pipeline.tickets.states import STATES, history_before
+from ticket_events_pipeline.tickets.dimensions import DIMENSIONS, MADE_FROM_STATES
+from ticket_events_pipeline.tickets.holders import CLOCKS, MADE_FROM_CLOCKS
+from ticket_events_pipeline.tickets.provenance import MADE_FROM_STATES as MADE_FROM_PREVIOUS_STATES
+from ticket_events_pipeline.tickets.provenance import MADE_FROM_TARGETS
+from ticket_events_pipeline.tickets.states import STATES
+
+MADE_FROM = {
+    MADE_FROM_TARGETS: TARGETS,
+    MADE_FROM_STATES: STATES,
+    MADE_FROM_CLOCKS: CLOCKS,
+    MADE_FROM_DIMENSIONS: DIMENSIONS,
+}
+"""Footer keys of the content hashes of the day's files that a table was made from, and their tables; few tables have all."""
 
 
 @dataclass(frozen=True)
@@ -106,26 +118,26 @@ def _held_up(stored: StoredFooters, stale: Iterable[Day]) -> dict[Day, str]:
 def ticket_day_problem(stored: StoredFooters, day: Day) -> str | None:
     """Why the tables of a day with SLA tables have to be made again, as a sentence; None if they are up to date."""
     targets, previous = stored.footers[TARGETS][day], set(_previous_states(stored, day))
-    of_states: str | None = None
     for table in MADE_AFTER_SUMMARY:
         if day in stored.unreadable[table]:
             return stored.unreadable[table][day].reason
         footer = stored.footers[table].get(day)
         if footer is None:
             return f"{table} has not been made."
-        if footer.get(MADE_FROM_TARGETS) != targets.get("content_hash") or not _has_provenance(footer, targets):
+        if not _has_provenance(footer, targets):
             return f"{table} was made from another file of {TARGETS} than is stored now."
-        made_from = footer.get(MADE_FROM_STATES, "")
-        if made_from not in previous:
+        if footer.get(MADE_FROM_PREVIOUS_STATES) not in previous:
             return f"{table} was made from another file of {STATES} of the day before than is stored now."
-        if of_states not in (None, made_from):
-            return f"{table} was made from another file of {STATES} than is stored now."
-        of_states = made_from
+        for key, source in MADE_FROM.items():
+            if key in footer and footer[key] != stored.footers[source].get(day, {}).get("content_hash"):
+                return f"{table} was made from another file of {source} than is stored now."
     return None
 
 
 def _has_provenance(footer: Footer, targets: Footer) -> bool:
     """Whether the footer says of `sla_targets` what its own footer says; files of earlier versions say less."""
+    if footer.get(MADE_FROM_TARGETS) != targets.get("content_hash"):
+        return False
     try:
         return Provenance.from_metadata(footer) == Provenance.from_metadata(targets)
     except (KeyError, ValueError):
@@ -143,7 +155,8 @@ def _previous_states(stored: StoredFooters, day: Day) -> Iterator[str]:
         yield UNREADABLE
     elif before in stored.footers[STATES]:
         yield stored.footers[STATES][before].get("content_hash", UNREADABLE)
-    yield history_before(day, lambda past: _audits_state(stored, past)) or NOT_LANDED
+    found = {past: _audits_state(stored, past) for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1))}
+    yield history_of({past: state for past, state in found.items() if state is not None}) or NOT_LANDED
 
 
 def _audits_state(stored: StoredFooters, day: Day) -> str | None:
@@ -216,7 +229,7 @@ def _are_states_made(stored: StoredFooters, day: Day) -> bool:
     footer, targets = stored.footers[STATES].get(day), stored.footers[TARGETS][day]
     if footer is None or footer.get(MADE_FROM_TARGETS) != targets.get("content_hash"):
         return False
-    return footer.get(MADE_FROM_STATES) in set(_previous_states(stored, day))
+    return footer.get(MADE_FROM_PREVIOUS_STATES) in set(_previous_states(stored, day))
 
 
 def change_ranges(comparison: Comparison, tickets: TicketComparison, root: str) -> list[StaleRange]:

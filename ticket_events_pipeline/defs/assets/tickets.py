@@ -26,27 +26,15 @@ from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import AUDITS
-from ticket_events_pipeline.tables.tickets import (
-    DAILY_SLA_BREACHES_BY_DIMENSION_TABLE,
-    DAILY_TICKET_DURATIONS_TABLE,
-    SLA_TARGET_DIMENSIONS_TABLE,
-    SLA_TARGET_HOLDERS_TABLE,
-    TICKET_FIELD_CHANGES_TABLE,
-    TICKET_STATES_TABLE,
-)
-from ticket_events_pipeline.tickets.by_dimension import make_breaches_by_dimension
-from ticket_events_pipeline.tickets.changes import make_changes
-from ticket_events_pipeline.tickets.dimensions import make_dimensions
-from ticket_events_pipeline.tickets.durations import make_durations
+from ticket_events_pipeline.tickets.by_dimension import BY_DIMENSION, make_breaches_by_dimension
+from ticket_events_pipeline.tickets.changes import CHANGES, make_changes
+from ticket_events_pipeline.tickets.dimensions import DIMENSIONS, make_dimensions
+from ticket_events_pipeline.tickets.durations import DURATIONS, make_durations
 from ticket_events_pipeline.tickets.fields import tracked_fields
-from ticket_events_pipeline.tickets.holders import make_holders
+from ticket_events_pipeline.tickets.holders import HOLDERS, make_holders
 from ticket_events_pipeline.tickets.names import read_names, read_schedules
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay
-from ticket_events_pipeline.tickets.states import make_states
-
-CHANGES, STATES = TICKET_FIELD_CHANGES_TABLE.name, TICKET_STATES_TABLE.name
-DIMENSIONS, BY_DIMENSION = SLA_TARGET_DIMENSIONS_TABLE.name, DAILY_SLA_BREACHES_BY_DIMENSION_TABLE.name
-HOLDERS, DURATIONS = SLA_TARGET_HOLDERS_TABLE.name, DAILY_TICKET_DURATIONS_TABLE.name
+from ticket_events_pipeline.tickets.states import STATES, make_states
 
 PERSONAL_COLUMNS = {"updater_id", "assignee_id", "assignee_id_eod", "value"}
 """Who did what, or what people wrote; `value` may hold an assignee or a custom field's text."""
@@ -89,13 +77,7 @@ def ticket_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
             shows=_tables_of_the_summary(scope),
         ),
         _ticket_asset(scope, HOLDERS, _holders, make_holders, [CLOCKS, TARGETS, STATES]),
-        _ticket_asset(
-            scope,
-            DURATIONS,
-            lambda pipeline, days, _: make_durations(pipeline.store, days),
-            make_durations,
-            [CLOCKS, STATES],
-        ),
+        _ticket_asset(scope, DURATIONS, _durations, make_durations, [CLOCKS, STATES]),
     ]
 
 
@@ -108,7 +90,12 @@ def _dimensions(pipeline: Pipeline, days: list[Day], log: Log) -> Iterator[MadeT
 
 
 def _holders(pipeline: Pipeline, days: list[Day], log: Log) -> Iterator[MadeTicketDay]:
-    return make_holders(pipeline.store, days, schedules=read_schedules(pipeline.store, log=log))
+    schedules = read_schedules(pipeline.store, log=log)
+    return make_holders(pipeline.store, days, schedules=schedules, snapshots=pipeline.snapshots(log))
+
+
+def _durations(pipeline: Pipeline, days: list[Day], log: Log) -> Iterator[MadeTicketDay]:
+    return make_durations(pipeline.store, days, snapshots=pipeline.snapshots(log))
 
 
 def _ticket_asset(
