@@ -132,7 +132,9 @@ def _comment(*, is_public: bool) -> str:
 
 
 def _notice(ticket: _Ticket) -> str:
-    return f'"event_type":"Notification","recipients":[{381_000_000_000 + ticket.one_of(90_000, 1)}],"subject":"Re: your request"'
+    return (
+        f'"event_type":"Notification","recipients":[{381_000_000_000 + ticket.one_of(90_000, 1)}],"subject":"Re: your request"'
+    )
 
 
 def _moved(ticket: _Ticket) -> list[str]:

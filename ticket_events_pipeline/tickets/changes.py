@@ -103,7 +103,9 @@ def read_changes(store: Store, day: Day) -> DayChanges | None:
         file, footer = opened
         require_own_day(store, AUDITS, day, footer)
         state = _state_of(footer)
-        changes = _stored(store, day, state.content_hash) or field_changes(file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH))
+        changes = _stored(store, day, state.content_hash) or field_changes(
+            file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH)
+        )
         tickets = _tickets_of(file)
     return DayChanges(day, changes.rows, tickets, state_text(state), state.read_up_to(day), changes.unreadable)
 
@@ -244,5 +246,8 @@ def _changes_on(store: Store, day: Day, tickets: Ints) -> pa.Table | None:
         if stored is not None:
             return stored.rows
         wanted = pa.array(tickets)
-        batches = (batch.filter(pc.is_in(batch["ticket_id"], wanted)) for batch in file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH))
+        batches = (
+            batch.filter(pc.is_in(batch["ticket_id"], wanted))
+            for batch in file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH)
+        )
         return field_changes(batches).rows
