@@ -117,7 +117,7 @@ def _name(value: str | None, dimension: str, names: Names) -> str | None:
 
 
 def _print_table(tables: Tables, dimension: str, names: Names) -> None:
-    """One row a value and metric, the most breaches first; how many have nothing worth a line is said."""
+    """One row a value and metric; how many have nothing worth a line is said."""
     if not tables:
         return
     console = Console()
@@ -133,14 +133,19 @@ def _print_table(tables: Tables, dimension: str, names: Names) -> None:
 
 
 def _summed(tables: Tables, dimension: str, names: Names) -> list[tuple[str, DimensionRow]]:
-    """By metric and value: counts summed over the days; what is late and open, as of the last day."""
+    """By value and metric: counts summed over the days; what is late and open, as of the last day.
+
+    The values with the most breaches come first; nobody or none, and unknown, last.
+    """
     every, last = pa.concat_tables(tables.values()), tables[max(tables)]
     found: list[tuple[str, DimensionRow]] = []
     for metric in sorted(set(every["sla_metric"].to_pylist()), key=reading_order):
         late = {(row.value, row.is_known): row.late for row in dimension_rows(last, names, dimension, [metric])}
         rows = dimension_rows(every, names, dimension, [metric])
         found.extend((metric, replace(row, late=late.get((row.value, row.is_known), 0))) for row in rows)
-    return found
+    values = dimension_rows(every, names, dimension)
+    place = {(row.value, row.is_known): number for number, row in enumerate(values)}
+    return sorted(found, key=lambda row: place[row[1].value, row[1].is_known])
 
 
 def _table(rows: list[tuple[str, DimensionRow]], tables: Tables, dimension: str) -> Table:
@@ -152,7 +157,7 @@ def _table(rows: list[tuple[str, DimensionRow]], tables: Tables, dimension: str)
     shown.add_column("metric", no_wrap=True)
     for heading in ("breaches", "achieved", "rate", "open\nlate"):
         shown.add_column(heading, justify="right", no_wrap=True)
-    for metric, row in sorted(rows, key=lambda row: (-row[1].breaches, -row[1].late)):
+    for metric, row in rows:
         rate = "" if row.achievement_rate is None else rate_text(row.achievement_rate)
         texts = [terminal_text(row.shown), terminal_text(metric), str(row.breaches), str(row.achieved), rate, str(row.late)]
         shown.add_row(*(Text(text) for text in texts))  # as text, `[red]` is no colour
