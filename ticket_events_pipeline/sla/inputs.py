@@ -105,11 +105,13 @@ def history_before(day: Day, inputs_of: Callable[[Day], DayInputs | None]) -> st
 
     `inputs_of` returns None for a day that can't be summarised; if it does for all days, so does this.
     """
-    lines = []
-    for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1)):
-        inputs = inputs_of(past)
-        if inputs is not None:
-            lines.append(" ".join([str(past), *inputs.raw_files]))
+    found = {past: inputs_of(past) for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1))}
+    return history_of({past: " ".join(inputs.raw_files) for past, inputs in found.items() if inputs is not None})
+
+
+def history_of(files: Mapping[Day, str]) -> str | None:
+    """Fingerprint of the files of some days, in order, from what identifies those of a day; None for no days."""
+    lines = [f"{day} {text}" for day, text in files.items()]
     return _HISTORY + hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
 
 

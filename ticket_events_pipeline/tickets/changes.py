@@ -165,7 +165,8 @@ def _as_states(columns: Sequence[pa.ChunkedArray], names: Sequence[str]) -> pa.T
 def _channels(changes: pa.Table) -> pa.Table:
     """A row of the field `channel` for each audit that creates a ticket, in the place of the first field that it sets."""
     keys = ["ticket_id", "changed_at", "audit_id", "via"]
-    created = changes.filter(changes["is_create"]).select([*keys, "position"])
+    # Each row group has a dictionary of its own, which a group can't span.
+    created = changes.filter(changes["is_create"]).select([*keys, "position"]).unify_dictionaries()
     audits = created.group_by(keys, use_threads=False).aggregate([("position", "min")])
     size = audits.num_rows
     columns = {
