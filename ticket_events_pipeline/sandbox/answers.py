@@ -51,6 +51,12 @@ def over_quota(*, retry_after_seconds: int) -> Answer:
     return json_answer(429, body, headers={"Retry-After": str(retry_after_seconds)})
 
 
+def over_account_limit(*, retry_after_seconds: int) -> Answer:
+    """429, as everything but the exports says it."""
+    body = {"error": "APIRateLimitExceeded", "description": "Number of allowed API requests per minute exceeded"}
+    return json_answer(429, body, headers={"Retry-After": str(retry_after_seconds)})
+
+
 def invalid_parameter(name: str, problem: str) -> Answer:
     """400: the named query parameter is missing or can't be read."""
     return json_answer(

@@ -9,36 +9,46 @@ import html
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
+from ticket_events_pipeline.sandbox.catalog import AREA_FIELD, ESCALATION_FIELD
+from ticket_events_pipeline.sandbox.history import History, Step, Values
 from ticket_events_pipeline.sandbox.stored_row import StoredRow, compact_json, iso_text
 from ticket_events_pipeline.sandbox.texts import (
     AGENT_LINES,
     NOTES,
     REQUESTER_LINES,
-    SECOND_LEVEL,
     VIA_CHANNEL,
     Cast,
-    draw_agent,
     draw_system,
 )
 from ticket_events_pipeline.sandbox.ticket_life import Update
 
 _CLOSING_RULE_ID = 360_126_900_411
 _NOTIFYING_RULE_ID = 360_126_900_398
-_CUSTOM_FIELD_ID = "360041597112"
+_PLAIN_FIELDS = (
+    *("status", "priority", "type", "group_id", "assignee_id", "organization_id"),
+    *("brand_id", "ticket_form_id"),
+)
 
 Json = dict[str, Any]
 
 
 def audit_rows(
-    rng: random.Random, cast: Cast, updates: Sequence[Update], *, ticket_id: int, first_id: int, comments: bool
+    rng: random.Random, cast: Cast, history: History, *, ticket_id: int, first_id: int, comments: bool
 ) -> list[StoredRow]:
-    """One audit per update; ids of audits and child events count up from `first_id`. `comments`: with their full text."""
+    """One audit per step; ids of audits and child events count up from `first_id`. `comments`: with their full text."""
     scribe = _Scribe(rng, cast, ticket_id=ticket_id, first_id=first_id, comments=comments)
-    before: tuple[Update | None, ...] = (None, *updates)
-    return [scribe.audit(update, previous) for previous, update in zip(before, updates, strict=False)]
+    before: tuple[Step | None, ...] = (None, *history.steps)
+    audits = [scribe.audit(step, previous) for previous, step in zip(before, history.steps, strict=False)]
+    if not history.has_ai:
+        return audits
+    # Of a ticket that an AI agent held, agents see what was done since they have it.
+    scopes = [("all", "ai_agent") if step.is_ai else ("agent", "all", "ai_agent") for step in history.steps]
+    return [replace(audit, scopes=seen_with) for audit, seen_with in zip(audits, scopes, strict=True)]
 
 
 class _Scribe:
@@ -50,18 +60,15 @@ class _Scribe:
         self._ticket_id = ticket_id
         self._ids = itertools.count(first_id)
         self._comments = comments
-        self._assignee_id: int | None = None
-        self._group_id: int | None = None
 
-    def audit(self, update: Update, previous: Update | None) -> StoredRow:
-        via = self._via(update)
+    def audit(self, step: Step, previous: Step | None) -> StoredRow:
+        update = step.update
+        via = self._via(step)
         audit_id = next(self._ids)
-        assignee_before = self._assignee_id
-        updater_id = self._updater_id(update)
-        changes = self._created(update) if previous is None else self._changed(update, previous, assignee_before)
+        changes = self._created(step.values) if previous is None else self._changed(step.values, previous.values)
         children = [self._child(via, **change) for change in changes]
         if update.comment is not None:
-            children.append(self._comment(update, via, author_id=updater_id, audit_id=audit_id))
+            children.append(self._comment(update, via, author_id=step.updater_id, audit_id=audit_id))
         if update.comment == "public" and update.actor == "agent":
             notice = {"event_type": "Notification", "recipients": [self._cast.requester_id], "subject": "Re: your request"}
             children.append(self._child("Rule", **notice))
@@ -70,7 +77,7 @@ class _Scribe:
             "ticket_id": self._ticket_id,
             "timestamp": update.time,
             "created_at": iso_text(update.time),
-            "updater_id": updater_id,
+            "updater_id": step.updater_id,
             "via": via,
             "via_reference_id": _CLOSING_RULE_ID if via == "Rule" else None,
             "system": draw_system(self._rng, via),
@@ -81,50 +88,46 @@ class _Scribe:
         }
         return StoredRow(update.time, audit_id, update.time, math.inf, compact_json(row).encode())
 
-    def _via(self, update: Update) -> str:
-        if update.actor == "requester":
+    def _via(self, step: Step) -> str:
+        if step.update.actor == "requester" or step.is_ai:
             return self._cast.channel
-        if update.actor == "rule":
+        if step.update.actor == "rule":
             return "Rule"
         return "Web form" if self._rng.random() < 0.9 else "Web service"
 
-    def _updater_id(self, update: Update) -> int:
-        if update.actor == "requester":
-            return self._cast.requester_id
-        if update.actor == "rule":
-            return -1  # the system user, as Zendesk writes it
-        if self._assignee_id is None or self._group_id != update.group_id:
-            self._assignee_id = draw_agent(self._rng, update.group_id)
-            self._group_id = update.group_id
-        return self._assignee_id
+    def _created(self, values: Values) -> Iterator[Json]:
+        """A Create for each field that was set, and an assignment of the schedule, which a rule makes in the same audit."""
+        fields: Json = {"subject": self._cast.subject, "requester_id": self._cast.requester_id, "tags": list(values.tags)}
+        fields |= {name: getattr(values, name) for name in _PLAIN_FIELDS}
+        if values.area is not None:
+            fields["custom_ticket_fields"] = {str(AREA_FIELD): values.area}
+        for name, value in fields.items():
+            if value is not None:
+                yield {name: value, "event_type": "Create"}
+        if values.schedule_id is not None:
+            yield _schedule_assignment(None, values.schedule_id)
 
-    def _created(self, update: Update) -> Iterator[Json]:
-        values: Json = {
-            "subject": self._cast.subject,
-            "status": update.status,
-            "priority": update.priority,
-            "type": self._rng.choice(("question", "incident", "problem")),
-            "requester_id": self._cast.requester_id,
-            "group_id": update.group_id,
-            "tags": ["sandbox", *(["vip"] if update.policy and update.policy.title == "VIP" else [])],
-        }
-        if self._cast.organization_id is not None:
-            values["organization_id"] = self._cast.organization_id
-        for name, value in values.items():
-            yield {name: value, "event_type": "Create"}
-
-    def _changed(self, update: Update, previous: Update, assignee_before: int | None) -> Iterator[Json]:
-        for name in ("status", "priority", "group_id"):
-            value, previous_value = getattr(update, name), getattr(previous, name)
+    def _changed(self, values: Values, before: Values) -> Iterator[Json]:
+        for name in _PLAIN_FIELDS:
+            value, previous_value = getattr(values, name), getattr(before, name)
             if value != previous_value:
-                yield {name: value, "event_type": "Change", "previous_value": previous_value}
-        if self._assignee_id != assignee_before:
-            yield {"assignee_id": self._assignee_id, "event_type": "Change", "previous_value": assignee_before}
-        if update.policy is not previous.policy:
-            added, removed = (["sla"], []) if update.policy else ([], ["sla"])
-            yield {"tags": ["sandbox", *added], "added_tags": added, "removed_tags": removed, "event_type": "Change"}
-        if update.group_id == SECOND_LEVEL != previous.group_id:
-            yield {"custom_ticket_fields": {_CUSTOM_FIELD_ID: "escalated"}, "event_type": "Change", "previous_value": None}
+                yield {name: value, "event_type": "Change", **self._previous(previous_value)}
+        if values.tags != before.tags:
+            added, removed = (sorted({*one} - {*other}) for one, other in permutations((values.tags, before.tags)))
+            told = self._previous(list(before.tags), share=0.4)
+            yield {"tags": list(values.tags), "added_tags": added, "removed_tags": removed, "event_type": "Change", **told}
+        for field_id, name in ((AREA_FIELD, "area"), (ESCALATION_FIELD, "escalation")):
+            value, previous_value = getattr(values, name), getattr(before, name)
+            if value != previous_value:
+                # Seen in both forms: the value itself, or by the field's id like the new one.
+                told = previous_value if self._rng.random() < 0.5 else {str(field_id): previous_value}
+                yield {"custom_ticket_fields": {str(field_id): value}, "event_type": "Change", "previous_value": told}
+        if values.schedule_id != before.schedule_id:
+            yield _schedule_assignment(before.schedule_id, values.schedule_id)
+
+    def _previous(self, value: object, *, share: float = 0.95) -> Json:
+        """That many of the changes say what was there before."""
+        return {"previous_value": value} if self._rng.random() < share else {}
 
     def _child(self, via: str, **fields: Any) -> Json:
         reference = _NOTIFYING_RULE_ID if via == "Rule" else None
@@ -153,3 +156,7 @@ class _Scribe:
 
     def _merged(self, update: Update) -> list[int]:
         return [self._ticket_id - 1] if update.status == "solved" and self._rng.random() < 0.01 else []
+
+
+def _schedule_assignment(before: int | None, after: int | None) -> Json:
+    return {"event_type": "ScheduleAssignment", "previous_schedule_id": before, "new_schedule_id": after}

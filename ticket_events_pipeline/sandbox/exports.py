@@ -1,7 +1,6 @@
 """The two incremental exports: authentication, errors and pages, as answers without HTTP.
 
-Accepted but not simulated: `include_changes`, `exclude_deleted`, cursor paging, and the three values of `support_type_scope`
-(no ticket of the account belongs to an AI agent).
+Accepted but not simulated: `include_changes`, `exclude_deleted` and cursor paging.
 https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/
 """
 
@@ -22,8 +21,8 @@ from ticket_events_pipeline.sandbox.answers import (
 )
 from ticket_events_pipeline.sandbox.credentials import Doorkeeper
 from ticket_events_pipeline.sandbox.paging import PAGE_LIMIT, EndOfStream, cut_page, envelope
-from ticket_events_pipeline.sandbox.quota import ExportQuota
-from ticket_events_pipeline.sandbox.rows import TICKET_EVENTS, Account
+from ticket_events_pipeline.sandbox.quota import Quota
+from ticket_events_pipeline.sandbox.rows import DEFAULT_SCOPE, TICKET_EVENTS, Account
 
 PROTECTED_SECONDS = 60
 """`start_time` must be at least that old; the newest ticket events are withheld for as long."""
@@ -54,7 +53,7 @@ class World:
 class Exports:
     """Answers the requests for both streams, which share one quota."""
 
-    def __init__(self, account: Account, *, world: World, doorkeeper: Doorkeeper, quota: ExportQuota, clock: Clock) -> None:
+    def __init__(self, account: Account, *, world: World, doorkeeper: Doorkeeper, quota: Quota, clock: Clock) -> None:
         self._account = account
         self._world = world
         self._doorkeeper = doorkeeper
@@ -89,10 +88,11 @@ class Exports:
             if per_page is None or per_page < 1:
                 return invalid_parameter("per_page", "is no positive integer")
             limit = min(limit, per_page)
-        if stream == TICKET_EVENTS and query.get("support_type_scope", "agent") not in SUPPORT_TYPE_SCOPES:
+        scope = query.get("support_type_scope", DEFAULT_SCOPE) if stream == TICKET_EVENTS else DEFAULT_SCOPE
+        if scope not in SUPPORT_TYPE_SCOPES:
             return invalid_parameter("support_type_scope", f"is none of {', '.join(SUPPORT_TYPE_SCOPES)}")
         comments = stream == TICKET_EVENTS and "comment_events" in query.get("include", "").split(",")
-        rows = self._account.rows(stream, start_time, now=now, comments=comments)
+        rows = self._account.rows(stream, start_time, now=now, comments=comments, scope=scope)
         if stream == TICKET_EVENTS:
             rows = takewhile(lambda row: row.time <= now - PROTECTED_SECONDS, rows)
         page = cut_page(rows, start_time, limit=limit, pinned=self._world.pinned)

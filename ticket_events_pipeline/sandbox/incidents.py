@@ -1,4 +1,4 @@
-"""Incidents of a few tickets: an agent deletes one, restores one, or raises one to urgent in the update that replies.
+"""Incidents of a few tickets: one is deleted, restored, or raised to urgent in its reply; one lies for weeks; one is handed on.
 
 Each function changes the life of a ticket, and returns None where the incident does not fit it.
 """
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ticket_events_pipeline.sandbox.policies import FIRST_REPLY, PRIORITIES
-from ticket_events_pipeline.sandbox.schedule import DAY_SECONDS
-from ticket_events_pipeline.sandbox.ticket_life import Update
+from ticket_events_pipeline.sandbox.policies import FIRST_REPLY, NEXT_REPLY, OFFICE_HOURS, PRIORITIES, Policy
+from ticket_events_pipeline.sandbox.schedule import DAY_SECONDS, WEEK_SECONDS
+from ticket_events_pipeline.sandbox.texts import BILLING, FIRST_LEVEL, SECOND_LEVEL
+from ticket_events_pipeline.sandbox.ticket_life import LIFE_DAYS, Update
 
 Life = Sequence[Update]
 
@@ -21,6 +22,14 @@ _SPAM_MEDIAN_LOG = 6.8  # of the time until an agent deletes it: about a quarter
 _SPAM_SIGMA = 0.8
 _LATE_SECONDS = 20 * 60
 """A late ticket stays open at least that long before it is deleted, so that its breach has been delivered."""
+_WEEKS_WAITED = (3, 4, 5, 6)
+_LATEST_REPLY_DAYS = 4
+"""A reply after those weeks is late by at most that much."""
+
+LONG_LIFE_DAYS = LIFE_DAYS + 7 * _WEEKS_WAITED[-1] + _LATEST_REPLY_DAYS
+"""As `LIFE_DAYS`, for a ticket that lay for weeks."""
+
+_NEVER = 2**62
 _UNSOLVED = ("new", "open", "pending", "hold")
 
 
@@ -73,6 +82,69 @@ def raised_in_the_reply(_: random.Random, life: Life) -> Life | None:
     if met is None or missed is None or not missed.seconds + 300 < ran < met.seconds:
         return None
     return (first, *(replace(update, priority=urgent) for update in life[1:]))
+
+
+def left_waiting(rng: random.Random, life: Life) -> Life | None:
+    """The requester answers a pending ticket weeks later, and the next reply to it is late.
+
+    So a breach can be of a ticket that was created, and last assigned, long before. The weeks are whole ones: what was on
+    a weekday stays on it. Only where they make nothing late by themselves: the clocks of office hours stand still meanwhile.
+    """
+    for place, (asked, answered) in enumerate(pairwise(life), start=1):
+        is_pending = (asked.actor, asked.status, asked.policy) == ("agent", "pending", OFFICE_HOURS)
+        reply = next((n for n in range(place, len(life)) if (life[n].actor, life[n].comment) == ("agent", "public")), None)
+        if not is_pending or (answered.actor, answered.comment) != ("requester", "public") or reply is None:
+            continue
+        if any(update.policy is not OFFICE_HOURS or update.status == "deleted" for update in life):
+            return None
+        shift = rng.choice(_WEEKS_WAITED) * WEEK_SECONDS
+        late = max(0, _due(OFFICE_HOURS, answered, NEXT_REPLY) + rng.randrange(_HOUR_SECONDS, DAY_SECONDS) - life[reply].time)
+        if late > _LATEST_REPLY_DAYS * DAY_SECONDS:
+            return None
+        waited = [replace(update, time=update.time + shift) for update in life[place:reply]]
+        return (*life[:place], *waited, *(replace(update, time=update.time + shift + late) for update in life[reply:]))
+    return None
+
+
+def handed_on(rng: random.Random, life: Life) -> Life | None:
+    """The first reply is late while Billing has the ticket; first level has it at the day's end, and second level afterwards.
+
+    For one in three of them, the ticket leaves Billing in the very second of the breach.
+    """
+    first, second, *_ = life
+    solved = next((update.time for update in life if update.status in ("solved", "closed", "deleted")), life[-1].time)
+    if first.policy is None or any(update.group_id != FIRST_LEVEL for update in life):
+        return None
+    due = _due(first.policy, first, FIRST_REPLY)
+    day_end = due - due % DAY_SECONDS + DAY_SECONDS
+    is_late_enough = due - first.time > _HOUR_SECONDS and due + _HOUR_SECONDS < min(second.time, day_end)
+    if not is_late_enough or day_end + 2 * _HOUR_SECONDS > solved:
+        return None
+    left = due if rng.random() < 1 / 3 else rng.randrange(due + 1, min(second.time, day_end))
+    hops = {
+        rng.randrange(first.time + 60, due - 60): BILLING,
+        left: FIRST_LEVEL,
+        rng.randrange(day_end + _HOUR_SECONDS, solved): SECOND_LEVEL,
+    }
+    return None if hops.keys() & {update.time for update in life} else _moved(life, hops)
+
+
+def _moved(life: Life, hops: dict[int, int]) -> Life:
+    """The life with a change of group at each of those times."""
+    moved: list[Update] = []
+    updates = iter(
+        sorted([*((update.time, update) for update in life), *((time, None) for time in hops)], key=lambda at: at[0])
+    )
+    for time, update in updates:
+        before = update or replace(moved[-1], time=time, actor="agent", comment=None)
+        moved.append(replace(before, group_id=hops.get(time, moved[-1].group_id if moved else before.group_id)))
+    return tuple(moved)
+
+
+def _due(policy: Policy, update: Update, name: str) -> int:
+    """When the reply to it is late; never, if the policy has no target for it."""
+    target = policy.target(name, update.priority)
+    return _NEVER if target is None else policy.later(update.time, target.seconds)
 
 
 def _deletion(before: Update, time: int) -> Update:

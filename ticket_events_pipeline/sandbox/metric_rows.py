@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from ticket_events_pipeline.sandbox.clocks import METRICS, LifeClock, Mark, clocks_of
 from ticket_events_pipeline.sandbox.policies import Target
-from ticket_events_pipeline.sandbox.schedule import DAY_SECONDS, business_seconds
+from ticket_events_pipeline.sandbox.schedule import DAY_SECONDS, WEEKDAY_HOURS, Hours
 from ticket_events_pipeline.sandbox.stored_row import StoredRow, compact_json, iso_text
 from ticket_events_pipeline.sandbox.ticket_life import Update
 
@@ -42,12 +42,14 @@ class _Event:
     rest: str = ""
 
 
-def metric_rows(rng: random.Random, updates: Sequence[Update], *, ticket_id: int, first_id: int) -> list[StoredRow]:
+def metric_rows(
+    rng: random.Random, updates: Sequence[Update], *, ticket_id: int, first_id: int, hours: Hours = WEEKDAY_HOURS
+) -> list[StoredRow]:
     """The ticket's metric events; their ids count up from `first_id`, in the order in which they were made."""
     created = updates[0].time
     events = [_Event(metric, 0, "measure", created, created + _delay(rng)) for metric in METRICS[:-1]]
     for clock in clocks_of(updates):
-        events.extend(_Walk(rng, clock).events())
+        events.extend(_Walk(rng, clock, hours).events())
     events.sort(key=lambda event: min(event.time, event.visible_at))
     return [_stored(event, ticket_id, first_id + number) for number, event in enumerate(events)]
 
@@ -63,9 +65,10 @@ def _delay(rng: random.Random) -> float:
 class _Walk:
     """Follows the marks of one clock, and counts the time it ran."""
 
-    def __init__(self, rng: random.Random, clock: LifeClock) -> None:
+    def __init__(self, rng: random.Random, clock: LifeClock, hours: Hours) -> None:
         self._rng = rng
         self._clock = clock
+        self._hours = hours
         self._calendar_seconds = 0
         self._business_seconds = 0
         self._running_since: int | None = None
@@ -107,7 +110,7 @@ class _Walk:
             return
         if self._target is not None and not self._is_over:
             # One second at least: a clock that was stopped with nothing left is over its target when it runs again.
-            due = self._target.policy.later(start, max(1, self._target.seconds - self._elapsed(self._target)))
+            due = self._target.policy.later(start, max(1, self._target.seconds - self._elapsed(self._target)), self._hours)
             is_planned = self._rng.random() < _PLANNED_SHARE and due - start <= PLAN_HORIZON_DAYS * DAY_SECONDS
             if due < end:
                 self._is_over = True
@@ -116,7 +119,7 @@ class _Walk:
                 withdrawn_at = end + _delay(self._rng)
                 yield self._event("breach", due, visible_at=start + _delay(self._rng), withdrawn_at=withdrawn_at)
         self._calendar_seconds += end - start
-        self._business_seconds += business_seconds(start, end)
+        self._business_seconds += self._hours.seconds(start, end)
         self._running_since = end
 
     def _follow_deletion(self, mark: Mark) -> None:
@@ -125,7 +128,7 @@ class _Walk:
             self._deleted_at, self._running_since = mark.time, None
             return
         self._calendar_seconds += mark.time - self._deleted_at
-        self._business_seconds += business_seconds(self._deleted_at, mark.time)
+        self._business_seconds += self._hours.seconds(self._deleted_at, mark.time)
         self._deleted_at, self._running_since = None, mark.time
 
     def _apply(self, mark: Mark) -> Iterator[_Event]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ticket_events_pipeline.sandbox.schedule import add_business_seconds, business_seconds
+from ticket_events_pipeline.sandbox.schedule import WEEKDAY_HOURS, Hours
 
 PRIORITIES = ("low", "normal", "high", "urgent")
 
@@ -35,13 +35,13 @@ class Policy:
         minutes = self.minutes.get(name)
         return None if minutes is None else Target(minutes[PRIORITIES.index(priority)] * 60, self)
 
-    def elapsed(self, start: int, end: int) -> int:
-        """Seconds of the policy's hours in [start, end), both epoch seconds."""
-        return business_seconds(start, end) if self.business_hours else end - start
+    def elapsed(self, start: int, end: int, hours: Hours = WEEKDAY_HOURS) -> int:
+        """Seconds in [start, end), both epoch seconds; of business hours only `hours`."""
+        return hours.seconds(start, end) if self.business_hours else end - start
 
-    def later(self, start: int, seconds: int) -> int:
-        """The epoch second at which `seconds` (at least 1) of the policy's hours have passed since `start`."""
-        return add_business_seconds(start, seconds) if self.business_hours else start + seconds
+    def later(self, start: int, seconds: int, hours: Hours = WEEKDAY_HOURS) -> int:
+        """The epoch second at which `seconds` (at least 1) have passed since `start`; of business hours only `hours`."""
+        return hours.later(start, seconds) if self.business_hours else start + seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""The quota of the incremental exports: requests per minute, shared by both streams, in a window from its first request on."""
+"""Quotas: requests per minute, in a window from its first request on.
+
+The incremental exports share one, all other requests another.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,16 @@ class QuotaResult:
         """The value of `zendesk-ratelimit-incremental-exports`."""
         return f"total={self.total}; remaining={self.remaining}; resets={self.resets_in_seconds}"
 
+    @property
+    def account_headers(self) -> dict[str, str]:
+        """The headers that tell the account's other quota."""
+        total, remaining = str(self.total), str(self.remaining)
+        counted = {"x-rate-limit": total, "x-rate-limit-remaining": remaining}
+        named = {"ratelimit-limit": total, "ratelimit-remaining": remaining, "ratelimit-reset": str(self.resets_in_seconds)}
+        return {**counted, **named}
 
-class ExportQuota:
+
+class Quota:
     """Counts requests against a window's budget. Not thread-safe: the server's event loop is its only user."""
 
     def __init__(self, requests_per_window: int, *, window_seconds: float = WINDOW_SECONDS) -> None:

@@ -8,12 +8,15 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 TICKET_EVENTS = "ticket_events"
 TICKET_METRIC_EVENTS = "ticket_metric_events"
 STREAMS = (TICKET_EVENTS, TICKET_METRIC_EVENTS)
 """The streams, by the name in the API's path, which is also the key in its envelope."""
+
+DEFAULT_SCOPE = "agent"
+"""Of `support_type_scope`: without the tickets that an AI agent holds alone."""
 
 _FULL_COMMENT_FIELDS = (
     "type",
@@ -36,17 +39,37 @@ class Row:
     json: bytes
 
 
+Json = dict[str, Any]
+
+
+@runtime_checkable
+class Lookups(Protocol):
+    """What an account tells beside its exports: settings, names, and tickets as they are now."""
+
+    def objects(self, kind: str) -> Sequence[Json]:
+        """All objects of a kind (see `lookups.LISTS`), as the API shows them."""
+
+    def holidays(self, schedule_id: int) -> Sequence[Json] | None:
+        """The holidays of a schedule; None if there is no such schedule."""
+
+    def tickets(self, ids: Iterable[int], *, now: float) -> Sequence[Json]:
+        """The tickets with these ids as they are at `now`; without those that are unknown or deleted."""
+
+
 class Account(Protocol):
-    """An account that the server can serve."""
+    """An account that the server can serve. One that is a `Lookups` too is served with them, another as having none."""
 
     @property
     def name(self) -> str:
         """Its subdomain."""
 
-    def rows(self, stream: str, start_time: int, *, now: float, comments: bool = False) -> Iterator[Row]:
+    def rows(
+        self, stream: str, start_time: int, *, now: float, comments: bool = False, scope: str = DEFAULT_SCOPE
+    ) -> Iterator[Row]:
         """The rows of `stream` visible at `now` with a time of at least `start_time`, ascending by time; lazily.
 
-        `comments` asks for the full comments in the audits (the `comment_events` sideload).
+        `comments` asks for the full comments in the audits (the `comment_events` sideload), `scope` is their
+        `support_type_scope`.
         """
 
 
@@ -92,10 +115,18 @@ class RecordedAccount:
 
     Rows that a client has to reject are served as they are: one without a readable time has the time of the row before it in
     its delivery (0 if it is the first).
+
+    Attributes:
+        current_tickets: by id, what `tickets` answers.
+        listed: by kind, what `objects` answers; empty for the others.
+        listed_holidays: by schedule, what `holidays` answers.
     """
 
     def __init__(self, rows: Mapping[str, Iterable[Mapping[str, Any]]] | None = None, *, name: str = "recorded") -> None:
         self.name = name
+        self.current_tickets: dict[int, Json] = {}
+        self.listed: dict[str, list[Json]] = {}
+        self.listed_holidays: dict[int, list[Json]] = {}
         self._lock = threading.Lock()
         self._by_key: dict[str, dict[object, _Recorded]] = {stream: {} for stream in STREAMS}
         self._sorted: dict[str, list[_Recorded]] = {stream: [] for stream in STREAMS}
@@ -123,13 +154,27 @@ class RecordedAccount:
             self._by_key[stream] = {}
             self._sorted[stream] = []
 
-    def rows(self, stream: str, start_time: int, *, now: float, comments: bool = False) -> Iterator[Row]:
-        """See `Account.rows`; `now` changes nothing here."""
+    def rows(
+        self, stream: str, start_time: int, *, now: float, comments: bool = False, scope: str = DEFAULT_SCOPE
+    ) -> Iterator[Row]:
+        """See `Account.rows`; neither `now` nor `scope` changes anything here."""
         snapshot: Sequence[_Recorded] = self._sorted[stream]
         first = bisect_left(snapshot, start_time, key=lambda recorded: recorded.time)
         for index in range(first, len(snapshot)):
             recorded = snapshot[index]
             yield Row(recorded.time, recorded.with_comments if comments else recorded.without_comments)
+
+    def objects(self, kind: str) -> Sequence[Json]:
+        """See `Lookups`."""
+        return self.listed.get(kind, [])
+
+    def holidays(self, schedule_id: int) -> Sequence[Json] | None:
+        """See `Lookups`."""
+        return self.listed_holidays.get(schedule_id)
+
+    def tickets(self, ids: Iterable[int], *, now: float) -> Sequence[Json]:
+        """See `Lookups`; `now` changes nothing here."""
+        return [self.current_tickets[ticket_id] for ticket_id in ids if ticket_id in self.current_tickets]
 
     @staticmethod
     def _key(row: Mapping[str, Any], known: Mapping[object, _Recorded]) -> object:

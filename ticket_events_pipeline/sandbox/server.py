@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -31,12 +32,14 @@ from ticket_events_pipeline.sandbox.credentials import (
     TokenWorld,
 )
 from ticket_events_pipeline.sandbox.exports import Exports, World
+from ticket_events_pipeline.sandbox.lookups import ROUTES, SHOW_TICKETS, AccountLookups, LookupWorld
 from ticket_events_pipeline.sandbox.paging import PAGE_LIMIT, EndOfStream
-from ticket_events_pipeline.sandbox.quota import WINDOW_SECONDS, ExportQuota
+from ticket_events_pipeline.sandbox.quota import WINDOW_SECONDS, Quota
 from ticket_events_pipeline.sandbox.rows import STREAMS, Account
 
 HOST = "127.0.0.1"
 
+_API = "/api/v2/"
 _CURRENT_TOKEN = "/api/v2/oauth/tokens/current.json"  # noqa: S105 - a path
 
 START_SECONDS = 10
@@ -58,8 +61,9 @@ class SandboxServer:
     """Serves `account` like Zendesk. Use it as a context manager, by `start` and `stop`, or by `run` in the foreground.
 
     Attributes:
-        requests: every request answered so far, in order, but for those in `lookups`.
+        requests: every request answered so far, in order, but for those in `lookups` and `account_requests`.
         lookups: requests for the token in use: a run makes one for its warning.
+        account_requests: requests for names, settings and tickets, which have a quota of their own.
     """
 
     def __init__(
@@ -77,19 +81,26 @@ class SandboxServer:
         credentials: Credentials = DEMO_CREDENTIALS,
         token_lifetime_seconds: int = TOKEN_LIFETIME_SECONDS,
         tokens: TokenWorld | None = None,
+        lookup_world: LookupWorld | None = None,
     ) -> None:
         """`port` 0 takes a free one. The quota holds per `quota_window_seconds`: a minute, or less in tests.
 
         `end_of_stream` to `page_limit` (without the window) are explained at `exports.World`, the behaviour of tokens at
-        `credentials.TokenWorld`.
+        `credentials.TokenWorld`, that of names, settings and tickets at `lookups.LookupWorld`.
         """
         world = World(end_of_stream=end_of_stream, pinned=pinned, quota_headers=quota_headers, page_limit=page_limit)
         self.requests: list[SeenRequest] = []
         self.lookups: list[SeenRequest] = []
+        self.account_requests: list[SeenRequest] = []
         self._clock = clock
         self._doorkeeper = Doorkeeper(credentials, token_lifetime_seconds=token_lifetime_seconds, world=tokens)
-        quota = ExportQuota(requests_per_minute, window_seconds=quota_window_seconds)
+        quota = Quota(requests_per_minute, window_seconds=quota_window_seconds)
         self._exports = Exports(account, world=world, doorkeeper=self._doorkeeper, quota=quota, clock=clock)
+        self._lookup_world = lookup_world or LookupWorld()
+        account_quota = Quota(self._lookup_world.requests_per_minute, window_seconds=quota_window_seconds)
+        self._account_lookups = AccountLookups(
+            account, world=self._lookup_world, doorkeeper=self._doorkeeper, quota=account_quota, clock=clock
+        )
         self._scripted: deque[Answer | None] = deque()
         self._port = port
         self._uvicorn: uvicorn.Server | None = None
@@ -164,9 +175,11 @@ class SandboxServer:
             for stream in STREAMS
             for suffix in ("", ".json")
         ]
+        lookups = [Route(f"{_API}{path}{suffix}", self._lookup) for path in ROUTES for suffix in ("", ".json")]
         return Starlette(
             routes=[
                 *exports,
+                *lookups,
                 Route("/oauth/tokens", self._token, methods=["POST"]),
                 Route(_CURRENT_TOKEN, self._current_token),
             ],
@@ -187,6 +200,18 @@ class SandboxServer:
         )
         return self._respond(request, answer)
 
+    async def _lookup(self, request: Request) -> Response:
+        path = request.url.path.removeprefix(_API).removesuffix(".json")
+        if path == SHOW_TICKETS and self._lookup_world.delay_seconds:
+            await asyncio.sleep(self._lookup_world.delay_seconds)
+        answer = self._account_lookups.answer(
+            path,
+            request.query_params.multi_items(),
+            authorization=request.headers.get("authorization", ""),
+            url=f"{self.base_url}{request.url.path}",
+        )
+        return self._respond(request, answer, into=self.account_requests)
+
     async def _token(self, request: Request) -> Response:
         asked = _fields(await request.body(), request.headers.get("content-type", ""))
         status, body = self._doorkeeper.grant(asked, self._clock())
@@ -205,10 +230,12 @@ class SandboxServer:
     async def _broken(self, request: Request, error: Exception) -> Response:
         return self._respond(request, json_answer(500, {"error": "InternalError", "description": repr(error)}))
 
-    def _respond(self, request: Request, answer: Answer) -> Response:
+    def _respond(self, request: Request, answer: Answer, *, into: list[SeenRequest] | None = None) -> Response:
         now = self._clock()
         seen = SeenRequest(now, request.method, request.url.path, dict(request.query_params), answer.status)
-        (self.lookups if seen.path == _CURRENT_TOKEN else self.requests).append(seen)
+        if into is None:
+            into = self.lookups if seen.path == _CURRENT_TOKEN else self.requests
+        into.append(seen)
         headers = {"Date": formatdate(now, usegmt=True), "Content-Type": answer.content_type, **answer.headers}
         return Response(answer.body, answer.status, headers)
 

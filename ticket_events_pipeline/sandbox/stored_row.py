@@ -26,6 +26,7 @@ class StoredRow:
         visible_at: from then on it is delivered.
         withdrawn_at: from then on it is delivered as deleted.
         json: as it is delivered before it is withdrawn.
+        scopes: the values of `support_type_scope` with which it is delivered.
     """
 
     time: int
@@ -33,6 +34,7 @@ class StoredRow:
     visible_at: float
     withdrawn_at: float
     json: bytes
+    scopes: tuple[str, ...] = ("agent", "all")
 
     def seen_at(self, now: float) -> Row | None:
         """The row as delivered at `now`; None if it isn't yet."""

@@ -6,15 +6,25 @@ import random
 from dataclasses import dataclass
 
 REQUESTERS = 900
+ORGANIZATIONS = 60
+FIRST_ORGANIZATION_ID = 360_771_000_000
 FIRST_REQUESTER_ID = 370_112_000_000
 FIRST_AGENT_ID = 360_884_400_000
-AGENTS_BY_GROUP = {360_003_311_090: 14, 360_003_311_117: 6}
-"""How many agents each group has; the first takes every new ticket, the second is second level."""
-FIRST_LEVEL, SECOND_LEVEL = AGENTS_BY_GROUP
+AGENTS_BY_GROUP = {360_003_311_090: 14, 360_003_311_117: 6, 360_003_311_133: 5, 360_003_311_150: 4}
+"""How many agents each group has. First level takes every new ticket whose subject doesn't belong to another group."""
+FIRST_LEVEL, SECOND_LEVEL, BILLING, LOGISTICS = AGENTS_BY_GROUP
 
-CHANNELS = ("Mail", "Web form", "Chat", "API")
+CHANNELS = ("Mail", "Web form", "Chat", "Web service")
 CHANNEL_WEIGHTS = (45, 35, 14, 6)
-VIA_CHANNEL = {"Mail": "email", "Web form": "web", "Chat": "chat", "API": "api", "Web service": "api", "Rule": "rule"}
+AI_CHANNEL = "Messaging"
+VIA_CHANNEL = {
+    "Mail": "email",
+    "Web form": "web",
+    "Chat": "chat",
+    "Web service": "api",
+    "Rule": "rule",
+    AI_CHANNEL: "native_messaging",
+}
 
 SUBJECTS = (
     "Invoice shows the wrong VAT number",
@@ -30,6 +40,9 @@ SUBJECTS = (
     "Question about the annual plan",
     "Webhook deliveries are late since Monday",
 )
+
+BILLING_SUBJECTS = (SUBJECTS[0], SUBJECTS[6], SUBJECTS[10])
+LOGISTICS_SUBJECTS = (SUBJECTS[2], SUBJECTS[5], SUBJECTS[8])
 
 REQUESTER_LINES = (
     "Hello, this has been going on since yesterday.",
@@ -81,15 +94,28 @@ class Cast:
     def draw(rng: random.Random) -> Cast:
         """A random requester."""
         number = int(REQUESTERS * rng.random() ** 2)  # some write often, many once
-        organization_id = 360_771_000_000 + 13 * (number % 60) if number % 3 else None
+        organization_id = organization_ids()[number % ORGANIZATIONS] if number % 3 else None
         channel = rng.choices(CHANNELS, CHANNEL_WEIGHTS)[0]
         return Cast(FIRST_REQUESTER_ID + 211 * number, organization_id, channel, rng.choice(SUBJECTS))
 
 
+def organization_ids() -> range:
+    """The ids of all organizations."""
+    return range(FIRST_ORGANIZATION_ID, FIRST_ORGANIZATION_ID + 13 * ORGANIZATIONS, 13)
+
+
+def agent_ids(group_id: int | None = None) -> range:
+    """The user ids of the group's agents, or of all."""
+    sizes = list(AGENTS_BY_GROUP.values())
+    place = list(AGENTS_BY_GROUP).index(group_id) if group_id is not None else 0
+    first = sum(sizes[:place])
+    end = first + sizes[place] if group_id is not None else sum(sizes)
+    return range(FIRST_AGENT_ID + 97 * first, FIRST_AGENT_ID + 97 * end, 97)
+
+
 def draw_agent(rng: random.Random, group_id: int) -> int:
     """The user id of one of the group's agents."""
-    first = 0 if group_id == FIRST_LEVEL else AGENTS_BY_GROUP[FIRST_LEVEL]
-    return FIRST_AGENT_ID + 97 * (first + rng.randrange(AGENTS_BY_GROUP[group_id]))
+    return rng.choice(agent_ids(group_id))
 
 
 def draw_system(rng: random.Random, via: str) -> dict[str, object]:

@@ -11,7 +11,9 @@ from ticket_events_pipeline.sandbox.schedule import DAY_SECONDS
 from ticket_events_pipeline.sandbox.texts import FIRST_LEVEL, SECOND_LEVEL
 
 LIFE_DAYS = 21
-"""No ticket has an event later than that many days after its creation; bounds what a window of time depends on."""
+"""No ticket has an event later than that many days after its creation, but for the few of `LONG_LIFE_DAYS`.
+
+Bounds what a window of time depends on."""
 
 _SOLVED_BY_SECONDS = 20 * DAY_SECONDS
 _CLOSED_AFTER_SECONDS = 4 * DAY_SECONDS
@@ -60,6 +62,17 @@ def ticket_life(rng: random.Random, *, created: int, channel: str, load: float) 
     if closed < created + LIFE_DAYS * DAY_SECONDS:
         teller.updates.append(replace(teller.last, time=closed, actor="rule", comment=None, status="closed"))
     return tuple(teller.updates)
+
+
+def answered_by_ai(rng: random.Random, *, created: int) -> tuple[Update, ...]:
+    """The updates of a ticket that an AI agent solves in its first answer; it has no policy and no priority of its own."""
+    first = Update(created, "requester", "public", "new", "normal", FIRST_LEVEL, None)
+    solved = replace(first, time=created + rng.randrange(5, 60), actor="agent", status="solved")
+    return (
+        first,
+        solved,
+        replace(solved, time=solved.time + _CLOSED_AFTER_SECONDS, actor="rule", comment=None, status="closed"),
+    )
 
 
 class _Life:

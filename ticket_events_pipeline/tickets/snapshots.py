@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Clock, Day, wall_clock
-from ticket_events_pipeline.decoding.json_values import as_int64, compact_json
+from ticket_events_pipeline.decoding.json_values import as_int64
 from ticket_events_pipeline.errors import DamagedFileError, TicketEventsError, TransientError
 from ticket_events_pipeline.storage.partition_file import Layout, opened_parquet
 from ticket_events_pipeline.storage.store import Store
@@ -28,6 +28,7 @@ from ticket_events_pipeline.tables.table import DICTIONARY_STRING, INT64, STRING
 from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD
 from ticket_events_pipeline.text import plural, utc_text, valid_unicode
 from ticket_events_pipeline.tickets.fields import UNTOLD_BY_SNAPSHOTS
+from ticket_events_pipeline.tickets.rules.child_event import tags_text, value_text
 from ticket_events_pipeline.zendesk.retry import Log
 
 if TYPE_CHECKING:
@@ -183,7 +184,9 @@ class Snapshots:
         for _ in range(_LISTINGS - 1):
             with suppress(FileNotFoundError):
                 return [part for path in listed() if (part := self._read(path, tickets)) is not None]
-        raise TransientError(f"{self._store.url(TICKET_SNAPSHOTS)}: files were replaced {_LISTINGS} times while they were read.")
+        raise TransientError(
+            f"{self._store.url(TICKET_SNAPSHOTS)}: files were replaced {_LISTINGS} times while they were read."
+        )
 
     def _read(self, path: str, tickets: pa.Array | None = None) -> pa.Table | None:
         """The rows of a file, all or those of some ascending tickets; None if it is damaged.
@@ -258,22 +261,19 @@ def snapshot_rows(ticket: Mapping[str, Any], fields: Sequence[str]) -> Iterator[
                 yield field, valid_unicode(channel)
         elif field == "tags":
             if isinstance(tags := ticket.get("tags"), list):
-                yield field, compact_json(sorted({tag for tag in tags if isinstance(tag, str)}))
+                yield field, tags_text(tags)
         elif field in ticket:
             yield field, value_text(ticket[field])
-
-
-def value_text(value: object) -> str | None:
-    """A JSON value as the ticket tables hold it: numbers in decimal, true and false, lists and objects as compact JSON."""
-    if value is None:
-        return None
-    return valid_unicode(value) if isinstance(value, str) else compact_json(value)
 
 
 def _custom_values(entries: object) -> dict[str, object]:
     """By field, what `custom_fields` says."""
     listed = entries if isinstance(entries, list) else []
-    return {f"{CUSTOM_FIELD}{entry['id']}": entry["value"] for entry in listed if isinstance(entry, dict) and {"id", "value"} <= entry.keys()}
+    return {
+        f"{CUSTOM_FIELD}{entry['id']}": entry["value"]
+        for entry in listed
+        if isinstance(entry, dict) and {"id", "value"} <= entry.keys()
+    }
 
 
 def _ask_for(api: AccountApi, tickets: Sequence[int], fields: Sequence[str]) -> pa.Table:
@@ -283,8 +283,13 @@ def _ask_for(api: AccountApi, tickets: Sequence[int], fields: Sequence[str]) -> 
     rows: list[dict[str, object]] = []
     for ticket in tickets:
         record = found.get(ticket, {})
-        row = {"ticket_id": ticket, "seen_at": int(answer.answered_at * 1000), "updated_at": _milliseconds(record.get("updated_at"))}
-        rows += [{**row, "field": field, "value": value} for field, value in list(snapshot_rows(record, fields)) or [(None, None)]]
+        row = {
+            "ticket_id": ticket,
+            "seen_at": int(answer.answered_at * 1000),
+            "updated_at": _milliseconds(record.get("updated_at")),
+        }
+        told: list[tuple[str | None, str | None]] = [*snapshot_rows(record, fields)]
+        rows += [{**row, "field": field, "value": value} for field, value in told or [(None, None)]]
     return pa.Table.from_pylist(rows, SNAPSHOTS_SCHEMA)
 
 
@@ -311,9 +316,8 @@ def _groups_with(metadata: Any, tickets: pa.Array) -> list[int]:
     found = []
     for number in range(metadata.num_row_groups):
         statistics = metadata.row_group(number).column(0).statistics
-        if statistics is None or not statistics.has_min_max:
-            found.append(number)
-        elif wanted.searchsorted(statistics.min, "left") < wanted.searchsorted(statistics.max, "right"):
+        is_known = statistics is not None and statistics.has_min_max
+        if not is_known or wanted.searchsorted(statistics.min, "left") < wanted.searchsorted(statistics.max, "right"):
             found.append(number)
     return found
 

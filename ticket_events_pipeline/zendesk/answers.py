@@ -261,9 +261,7 @@ def _final_refusal(asked: Asked, status: int, body: bytes, reason: str) -> Ticke
         )
     if status == 403:
         doubt = "" if is_json_like(body) else " It isn't JSON: it may come from a firewall or a proxy on the way. If not:"
-        return ForbiddenError(
-            f"{answered} Retrying cannot clear this.{doubt} {_needs(asked)} Check {asked.variables}."
-        )
+        return ForbiddenError(f"{answered} Retrying cannot clear this.{doubt} {_needs(asked)} Check {asked.variables}.")
     if status == 404 and not asked.is_export:
         return AccountNotFoundError(f"{answered} The account, its plan or these credentials have no such endpoint.")
     if status == 404:

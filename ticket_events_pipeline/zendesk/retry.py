@@ -24,7 +24,8 @@ MAX_SECONDS = 15 * 60.0
 _LONGEST_BACKOFF_SECONDS = 60.0
 
 RESUMES = (
-    "No stored data was changed. Check https://status.zendesk.com and the network, then run it again: it resumes where it stopped."
+    "No stored data was changed. Check https://status.zendesk.com and the network, then run it again: "
+    "it resumes where it stopped."
 )
 """What to do after a fetch has given up."""
 
@@ -49,9 +50,7 @@ class Patience:
 OF_A_FETCH = Patience()
 
 
-def call_with_retries(
-    attempt: Callable[[], _T], *, what: str, sleep: Sleep, log: Log, patience: Patience = OF_A_FETCH
-) -> _T:
+def call_with_retries(attempt: Callable[[], _T], *, what: str, sleep: Sleep, log: Log, patience: Patience = OF_A_FETCH) -> _T:
     """The result of `attempt`, called again as long as it raises Retryable and `patience` allows.
 
     Waits what the server asks for, else an exponentially growing time with full jitter. `what` names the request in messages.

@@ -14,7 +14,7 @@ from typing import Any
 
 from ticket_events_pipeline.sandbox.credentials import DEMO, DEMO_CREDENTIALS, Doorkeeper
 from ticket_events_pipeline.sandbox.exports import Exports, World
-from ticket_events_pipeline.sandbox.quota import ExportQuota
+from ticket_events_pipeline.sandbox.quota import Quota
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline_tests.support.fetches import Moment
 from ticket_events_pipeline_tests.support.scripted_server import Recorded, ScriptedServer
@@ -98,7 +98,7 @@ class ContradictingAccount:
             RecordedAccount(self.rows),
             world=World(quota_headers=False, page_limit=self.page_limit, end_of_stream=self.end_of_stream),  # type: ignore[arg-type]
             doorkeeper=Doorkeeper(DEMO_CREDENTIALS),
-            quota=ExportQuota(10**9),
+            quota=Quota(10**9),
             clock=self.clock,
         )
 

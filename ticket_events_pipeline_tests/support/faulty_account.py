@@ -12,7 +12,7 @@ from typing import Any
 
 from ticket_events_pipeline.sandbox.credentials import DEMO, DEMO_CREDENTIALS, Doorkeeper
 from ticket_events_pipeline.sandbox.exports import Exports, World
-from ticket_events_pipeline.sandbox.quota import ExportQuota
+from ticket_events_pipeline.sandbox.quota import Quota
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline_tests.support.client_bench import SECRET, FakeTime
 from ticket_events_pipeline_tests.support.events import iso
@@ -51,7 +51,7 @@ class FaultyAccount:
             RecordedAccount(self.rows),
             world=World(quota_headers=False, page_limit=self.page_limit, **self.world),
             doorkeeper=Doorkeeper(DEMO_CREDENTIALS),
-            quota=ExportQuota(1_000_000),
+            quota=Quota(1_000_000),
             clock=self.time.clock,
         )
         self._pending: Iterator[Item] = iter(())

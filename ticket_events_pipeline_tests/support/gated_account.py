@@ -19,9 +19,9 @@ class GatedAccount(RecordedAccount):
         self.released.clear()
         self.gate_at = number
 
-    def rows(self, stream, start_time, *, now, comments=False):
+    def rows(self, stream, start_time, **options):
         self.asked += 1
         if self.asked == self.gate_at:
             self.reached.set()
             self.released.wait(60)
-        return super().rows(stream, start_time, now=now, comments=comments)
+        return super().rows(stream, start_time, **options)

@@ -177,7 +177,7 @@ def values_at(
     fields: Sequence[str],
     *,
     known: KnownAudits,
-    complete_from: int = 0,
+    complete_from: int | Ints = 0,
     tracked_since: Mapping[str, int] | None = None,
     snapshots: pa.Table | None = None,
 ) -> dict[str, FieldValues]:
@@ -190,8 +190,8 @@ def values_at(
         moments: of any tickets.
         fields: names of tracked fields.
         known: the range in which all audits are known.
-        complete_from: epoch seconds. Where a moment before it precedes all that the history has of a field, and the field was
-            changed before `complete_from`, the value is undecided.
+        complete_from: epoch seconds, one for all moments or one each. Where a moment before it precedes all that the history
+            has of a field, and the field was changed before `complete_from`, the value is undecided.
         tracked_since: of some fields, from when on the history has their changes, epoch seconds.
         snapshots: of tickets, in the long format of `tickets.snapshots`; None for none.
     """
@@ -332,7 +332,7 @@ class _LookUp:
     _changes: _Changes
     _moments: Moments
     _known: KnownAudits
-    _complete_from: int
+    _complete_from: int | Ints
     _tracked_since: int
 
     @cached_property

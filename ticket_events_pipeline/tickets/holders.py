@@ -1,0 +1,84 @@
+"""`sla_target_holders`: one file a day, made from the day's clocks, targets and ticket states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sla.build import TARGETS
+from ticket_events_pipeline.sla.clock_files import CLOCKS
+from ticket_events_pipeline.sla.provenance import read_sla_day
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
+from ticket_events_pipeline.tickets.evidence import Evidence, StoredSnapshots
+from ticket_events_pipeline.tickets.later_changes import LaterChanges
+from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
+from ticket_events_pipeline.tickets.rules.business_hours import Schedule
+from ticket_events_pipeline.tickets.rules.holders import (
+    TARGET_COLUMNS,
+    EndedTargets,
+    Held,
+    first_activations,
+    held,
+    holders,
+    target_hours,
+)
+from ticket_events_pipeline.tickets.rules.running_time import CLOCK_COLUMNS, RunningTime, running_time
+from ticket_events_pipeline.tickets.states import read_states
+
+HOLDERS = "sla_target_holders"
+
+MADE_FROM_CLOCKS, MADE_FROM_STATES = "made_from_clocks", "made_from_states"
+"""Footer keys in addition to those of every ticket table: the content hashes of the day's `sla_clocks` and `ticket_states`."""
+
+
+def make_holders(
+    store: Store, days: list[Day], *, schedules: Mapping[int, Schedule], snapshots: StoredSnapshots | None = None
+) -> Iterator[MadeTicketDay]:
+    """Make `sla_target_holders` of contiguous, ascending days.
+
+    Args:
+        store: where the files are.
+        days: the days.
+        schedules: of the account, by id.
+        snapshots: of tickets; none are asked for.
+
+    Raises:
+        DayNotFetchedError: a day has no `sla_clocks`, `sla_targets` or `ticket_states` yet.
+        DamagedFileError: a stored file can't be read.
+    """
+    later = LaterChanges(store, days)
+    for day in days:
+        clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
+        ended = EndedTargets.of(read_sla_day(store, TARGETS, day, TARGET_COLUMNS).rows, day)
+        states = read_states(store, day)
+        evidence = Evidence(store, day, states, later, snapshots)
+        ran = running_time(clocks.rows, ended.rows, ended.ends)
+        hours = target_hours(ended, ran, evidence.remembered(), schedules)
+        table = holders(ended, ran, _held(evidence, ended, ran), hours)
+        footer = {MADE_FROM_CLOCKS: clocks.content_hash, MADE_FROM_STATES: states.content_hash}
+        yield write_ticket_day(
+            store, HOLDERS, day, table, {**states.provenance.to_metadata(), **footer}, counts=_counts(ended, table)
+        )
+
+
+def _held(evidence: Evidence, ended: EndedTargets, ran: RunningTime) -> Held:
+    """Who held the tickets; where the day's memory doesn't tell, by all that is stored."""
+    remembered = evidence.remembered()
+    found = held(ended, ran, remembered)
+    if len(found.undecided):
+        remembered = evidence.with_earlier_changes(remembered, found.undecided, first_activations(ended, ran, found.undecided))
+        found = held(ended, ran, remembered)
+    return held(ended, ran, evidence.with_all(remembered, found.unknown)) if len(found.unknown) else found
+
+
+def _counts(ended: EndedTargets, table: pa.Table) -> dict[str, int]:
+    seconds = table["calendar_seconds"]
+    return {
+        "targets": len(ended),
+        "running_seconds": pc.sum(seconds, min_count=0).as_py(),
+        "unknown_seconds": pc.sum(seconds.filter(pc.invert(table["is_known"])), min_count=0).as_py(),
+    }
