@@ -40,7 +40,9 @@ def deliver(deployment):
         created = {"event_type": "Create", "group_id": number, "assignee_id": 7, "priority": "high", "tags": ["a"]}
         deployment.account.deliver(AUDITS, [audit(number, start + 3600, ticket_id=number, child_events=[created])])
         deployment.account.deliver(METRIC_EVENTS, [event(number, f"{day}T09:00:00Z", ticket_id=number)])
-    breached = [event(50 + number, f"{day}T10:00:00Z", "breach", ticket_id=number) for number, day in enumerate(DAYS[1:], start=1)]
+    breached = [
+        event(50 + number, f"{day}T10:00:00Z", "breach", ticket_id=number) for number, day in enumerate(DAYS[1:], start=1)
+    ]
     deployment.account.deliver(METRIC_EVENTS, breached)
 
 
@@ -176,28 +178,20 @@ def test_the_days_summary_shows_its_breaches_by_group_and_by_agent(made):
     assert "| 1 | 1 |" in shown["by_group"].value
 
 
-@pytest.fixture
-def turned_off(monkeypatch):
-    monkeypatch.setenv("TICKET_EVENTS_TICKET_TABLES", "0")
-
-
 @pytest.mark.slow
-def test_turned_off_there_are_no_ticket_tables_and_all_else_works(turned_off, tmp_path):
-    with deployed(tmp_path, now=LATER) as deployment:
-        # The variables of the test are its own.
-        with pytest.MonkeyPatch.context() as variables:
-            variables.setenv("TICKET_EVENTS_TICKET_TABLES", "0")
-            deployment.restart()
-            keys = {key.to_user_string() for key in deployment.repository.asset_graph.get_all_asset_keys()}
-            assert keys.isdisjoint(TICKET_TABLES)
-            checked = {key.asset_key.to_user_string() for key in deployment.repository.asset_graph.asset_check_keys}
-            assert checked.isdisjoint(TICKET_TABLES)
-            deliver(deployment)
-            deployment.fetch(DAYS[0], DAYS[-1])
-            assert deployment.settle() == [(DAYS[0], DAYS[-1])]
-            assert deployment.recorded(REPORT) == set(DAYS)
-            assert deployment.tick().run_requests == []
-            assert [days_of(deployment, table) for table in TICKET_TABLES] == [[]] * len(TICKET_TABLES)
+def test_turned_off_there_are_no_ticket_tables_and_all_else_works(tmp_path):
+    with deployed(tmp_path, now=LATER) as deployment, pytest.MonkeyPatch.context() as variables:
+        variables.setenv("TICKET_EVENTS_TICKET_TABLES", "0")
+        deployment.restart()
+        graph = deployment.repository.asset_graph
+        assert {key.to_user_string() for key in graph.get_all_asset_keys()}.isdisjoint(TICKET_TABLES)
+        assert {key.asset_key.to_user_string() for key in graph.asset_check_keys}.isdisjoint(TICKET_TABLES)
+        deliver(deployment)
+        deployment.fetch(DAYS[0], DAYS[-1])
+        assert deployment.settle() == [(DAYS[0], DAYS[-1])]
+        assert deployment.recorded(REPORT) == set(DAYS)
+        assert deployment.tick().run_requests == []
+        assert [days_of(deployment, table) for table in TICKET_TABLES] == [[]] * len(TICKET_TABLES)
 
 
 def test_with_a_malformed_switch_the_definitions_load_and_a_run_says_what_is_wrong(tmp_path):
@@ -206,5 +200,7 @@ def test_with_a_malformed_switch_the_definitions_load_and_a_run_says_what_is_wro
         assert account_definitions(account_scope()).get_repository_def().asset_graph.get_all_asset_keys()
         result = deployment.run("fetch_ticket_events", DAYS[0])
         assert not result.success
-        failures = [event.step_failure_data.user_failure_data.description for event in result.all_events if event.is_step_failure]
+        failures = [
+            event.step_failure_data.user_failure_data.description for event in result.all_events if event.is_step_failure
+        ]
         assert "TICKET_EVENTS_TICKET_TABLES: 'perhaps' is neither 1 nor 0" in failures[0]
