@@ -166,16 +166,24 @@ def _audits_state(stored: StoredFooters, day: Day) -> str | None:
 
 def _stale_changes(stored: StoredFooters, first: Day) -> Iterator[tuple[Day, str]]:
     for day in sorted(stored.footers[AUDITS]):
-        unreadable = stored.unreadable[CHANGES].get(day)
-        if day < first or (unreadable is not None and not unreadable.may_be_replaced):
-            continue
-        footer = stored.footers[CHANGES].get(day)
-        if unreadable is not None:
-            yield day, unreadable.reason
-        elif footer is None:
-            yield day, f"{CHANGES} has not been made."
-        elif footer.get(MADE_FROM_AUDITS) != _audits_state(stored, day):
-            yield day, f"{CHANGES} was made from another file of {AUDITS} than is stored now."
+        problem = changes_problem(stored, day) if day >= first else None
+        if problem is not None:
+            yield day, problem
+
+
+def changes_problem(stored: StoredFooters, day: Day) -> str | None:
+    """Why `ticket_field_changes` of a day whose audits have landed has to be made again, as a sentence.
+
+    None if it is up to date, or if its file can't be replaced: nothing else depends on it.
+    """
+    unreadable, footer = stored.unreadable[CHANGES].get(day), stored.footers[CHANGES].get(day)
+    if unreadable is not None:
+        return unreadable.reason if unreadable.may_be_replaced else None
+    if footer is None:
+        return f"{CHANGES} has not been made."
+    if footer.get(MADE_FROM_AUDITS) != _audits_state(stored, day):
+        return f"{CHANGES} was made from another file of {AUDITS} than is stored now."
+    return None
 
 
 def without_blocked(stale: StaleRange, tickets: TicketComparison) -> StaleRange:

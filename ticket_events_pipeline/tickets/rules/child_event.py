@@ -37,6 +37,8 @@ CREATE, CHANGE, SCHEDULE_ASSIGNMENT = "Create", "Change", "ScheduleAssignment"
 
 CUSTOM_FIELDS, TAGS, SCHEDULE = "custom_ticket_fields", "tags", "schedule_id"
 
+TAG_CHANGES = ("added_tags", "removed_tags")
+
 
 class FieldChange(NamedTuple):
     """What a child event sets one field to; the values are as in `ticket_field_changes`."""
@@ -72,6 +74,8 @@ def fields_set(child: Any) -> list[FieldChange]:
         return [FieldChange(SCHEDULE, value_text(new), "previous_schedule_id" in child, value_text(previous))]
     if kind not in (CREATE, CHANGE):
         return []
+    if TAGS not in child and any(_texts(child.get(key)) is not None for key in TAG_CHANGES):
+        child = {**child, TAGS: None}  # says only what changed
     changes = [change for name, value in child.items() if _is_field(name, value) for change in _changes_of(name, value, child)]
     # A custom field's entry could have the name of another key.
     return sorted({change.field: change for change in changes}.values(), key=lambda change: change.field)
@@ -112,7 +116,7 @@ def _changes_of(name: str, value: Any, child: dict[str, Any]) -> Iterator[FieldC
             field = valid_unicode(CUSTOM_FIELD + number)
             yield FieldChange(field, value_text(single), says_previous, value_text(before), is_create=is_create)
     elif name == TAGS:
-        added, removed = (_texts(child.get(key)) for key in ("added_tags", "removed_tags"))
+        added, removed = (_texts(child.get(key)) for key in TAG_CHANGES)
         yield FieldChange(TAGS, tags_text(value), says_previous, tags_text(previous), added, removed, is_create)
     else:
         yield FieldChange(valid_unicode(name), value_text(value), says_previous, value_text(previous), is_create=is_create)
