@@ -19,9 +19,7 @@ from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, ranges
 from ticket_events_pipeline.tables.tickets import TICKET_FIELD_CHANGES_TABLE
 from ticket_events_pipeline.tickets.rules.child_event import (
     CREATE,
-    CUSTOM_FIELDS,
     NO_FIELDS,
-    TAGS,
     FieldChange,
     children_of,
     fields_set,
@@ -177,7 +175,7 @@ def _without_ids(parts: pa.StringArray, firsts: Ints, lasts: Ints) -> tuple[pa.S
 def _read(texts: pa.StringArray) -> _Texts:
     """What the different texts set."""
     found = pc.extract_regex(texts, _SETS_ONE)
-    is_other = pc.is_in(pc.struct_field(found, "field"), pa.array([*NO_FIELDS, TAGS, CUSTOM_FIELDS]))
+    is_other = pc.is_in(pc.struct_field(found, "field"), pa.array(list(NO_FIELDS)))
     sets_one = pc.and_(pc.is_valid(found), pc.invert(is_other)).to_numpy(zero_copy_only=False)
     plain = _plain_rows(found.filter(pa.array(sets_one)))
     counts, is_valid = sets_one.astype(np.int64), np.ones(len(texts), bool)
