@@ -132,6 +132,8 @@ def value_at(audits, field, at, *, includes_at, is_known_between, snapshots=(), 
         first, last = (end, seen_at) if seen_at >= end else (seen_at, end - 1)
         if not any(first <= change.at <= last and not change.is_create for change in changes):
             is_untouched = seen_at >= end and updated_at < end
+            if seen_at >= end:  # after its last update, the ticket had none
+                last = min(last, updated_at)
             found.append((values[field], "snapshot", is_untouched or is_known_between(first, last + 1)))
     for value, known_by, holds in found:
         if holds or field == "channel":
