@@ -31,6 +31,7 @@ from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, read_state
 if TYPE_CHECKING:
     from ticket_events_pipeline.sandbox.server import SandboxServer
     from ticket_events_pipeline.zendesk.account_api import AccountApi
+    from ticket_events_pipeline.zendesk.auth import AccessToken
     from ticket_events_pipeline.zendesk.client import ZendeskClient
 
 _T = TypeVar("_T")
@@ -73,6 +74,7 @@ class Pipeline:
         self._has_warned = False
         self._has_asked_token_end = False
         self._account_pace = AccountPace()
+        self._account_token: AccessToken | None = None
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -177,13 +179,16 @@ class Pipeline:
             SettingsError, AuthenticationError: see `client`.
         """
         from ticket_events_pipeline.zendesk.account_api import AccountApi
+        from ticket_events_pipeline.zendesk.auth import AccessToken
 
         with self._remembered_refusal():
             settings = self.reachable_settings
+            self._account_token = self._account_token or AccessToken()
             with AccountApi(
                 settings.base_url,
                 settings.credentials,
                 pace=self._account_pace,
+                token=self._account_token,
                 total_seconds=total_seconds,
                 timeout_seconds=settings.timeout_seconds,
                 log=log,
