@@ -117,7 +117,7 @@ class ReportReader:
         targets, tables = self._targets(day), read_ticket_tables(self._store, day)
         facts = self._facts(day, targets) if with_tickets else {}
         held = targets.open.held(tables.dimensions, self._names)
-        breakdown = self._breakdown(day, targets, tables)
+        breakdown = self._breakdown(day, targets, tables, held)
         raw = event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)
         usual, breaches_change, chart = all_metrics(compared)
         return DayReport(
@@ -141,7 +141,7 @@ class ReportReader:
             ticket_tables=_state(tables, targets, names_at=self._names_at),
         )
 
-    def _breakdown(self, day: Day, targets: DayTargets, tables: TicketTables) -> Breakdown | None:
+    def _breakdown(self, day: Day, targets: DayTargets, tables: TicketTables, held: OpenTargets) -> Breakdown | None:
         source = BreakdownSource(
             day=day,
             tables=tables,
@@ -149,6 +149,7 @@ class ReportReader:
             names=self._names,
             min_targets=self._min_targets,
             custom_fields=self._custom_fields,
+            late_now=held.late_by_group(),
         )
         return breakdown_of(source)
 

@@ -217,6 +217,22 @@ def test_the_groups_with_the_most_breaches_and_late_targets_have_sections_in_the
     assert "100" not in [group.group.shown for group in found]
 
 
+def test_a_group_that_only_holds_late_targets_now_has_a_section_too():
+    source = BreakdownSource(
+        day=DAY,
+        tables=TicketTables(by_dimension=dimension_table(dimension_row("group", BILLING, 2, 1))),
+        hours=hours(),
+        names=NAMES,
+        min_targets=20,
+        late_now={SECOND_LEVEL: 2},
+    )
+    found = breakdown_of(source).groups
+    assert [(group.group.shown, group.breaches, group.decided) for group in found] == [
+        ("Billing", 2, 3),
+        ("Second level", 0, 0),
+    ]
+
+
 def test_without_the_other_tables_the_figures_by_dimension_are_shown_alone():
     rows = [dimension_row("group", BILLING, 3, 1), dimension_row("channel", "email", 3, 1)]
     found = breakdown(rows=rows, dimensions=None, holders=None)
