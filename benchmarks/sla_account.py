@@ -11,7 +11,7 @@ The same numbers always give the same files. No event comes twice, and none is a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter
-from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
+from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
 
 STREAM = "ticket_metric_events"
@@ -47,19 +47,25 @@ Events = dict[str, Ints]
 
 def write_account(root: Path, days: list[Day], *, events_per_day: int) -> int:
     """Write the raw files of contiguous days with about so many events each; how many there are in all."""
-    rows = 0
-    for day, events in _by_day(days, max(1, events_per_day // EVENTS_PER_TICKET)):
+    rows, size = 0, tickets_per_day(events_per_day)
+    for day, events in by_day(days, lambda day, number: _Tickets(day, number, size).events()):
         table = _table(events)
-        write_partition(FolderStore(root), STREAM, day, table, _footer(day, table).to_metadata())
+        write_partition(FolderStore(root), STREAM, day, table, footer_of(STREAM, day, table).to_metadata())
         rows += table.num_rows
     return rows
 
 
-def _by_day(days: list[Day], tickets_per_day: int) -> Iterator[tuple[Day, Events]]:
-    """The events of each day, sorted by (time, id). Tickets are made a day at a time, so that years fit into memory."""
+def tickets_per_day(events_per_day: int) -> int:
+    """How many tickets come on a day."""
+    return max(1, events_per_day // EVENTS_PER_TICKET)
+
+
+def by_day(days: list[Day], events_of: Callable[[Day, int], Events]) -> Iterator[tuple[Day, Events]]:
+    """The events of each day, sorted by (time, id), where `events_of` gives those of the tickets that come on a day, by its
+    number. Tickets are made a day at a time, so that years fit into memory."""
     pending: list[Events] = []
     for number, day in enumerate(days_between(days[0].plus(-BEFORE_DAYS), days[-1])):
-        pending.append(_Tickets(day, number, tickets_per_day).events())
+        pending.append(events_of(day, number))
         every = {name: np.concatenate([part[name] for part in pending]) for name in pending[0]}
         is_past = every["seconds"] < day.end
         if day >= days[0]:
@@ -70,6 +76,26 @@ def _by_day(days: list[Day], tickets_per_day: int) -> Iterator[tuple[Day, Events
 
 def _at(events: Events, places: Ints) -> Events:
     return {name: column[places] for name, column in events.items()}
+
+
+@dataclass(frozen=True)
+class Lives:
+    """When the tickets of a day came (`created`), how long they lasted, after how long they were first replied to, in seconds, and
+    when they were re-opened; 0 if they weren't. One entry a ticket."""
+
+    created: Ints
+    lasts: Ints
+    replies: Ints
+    reopened: Ints
+
+
+def drawn_lives(rng: np.random.Generator, day: Day, size: int) -> Lives:
+    """Of `size` tickets that come on the day; the first numbers that are drawn of `rng`."""
+    created = np.sort(day.start + rng.integers(0, day.end - day.start, size))
+    lasts = np.minimum(rng.lognormal(np.log(8 * 3600), 1.5, size), LONGEST_DAYS * 86_400).astype(np.int64) + 600
+    replies = np.minimum(lasts // 3, rng.exponential(5400, size).astype(np.int64)) + 60
+    reopened = np.where(rng.random(size) < 1 / 25, created + lasts + rng.integers(3600, 12 * 86_400, size), 0)
+    return Lives(created, lasts, replies, reopened)
 
 
 @dataclass
@@ -83,10 +109,8 @@ class _Tickets:
 
     def events(self) -> Events:
         rng = np.random.default_rng(self.number)
-        created = np.sort(self.day.start + rng.integers(0, self.day.end - self.day.start, self.size))
-        lasts = np.minimum(rng.lognormal(np.log(8 * 3600), 1.5, self.size), LONGEST_DAYS * 86_400).astype(np.int64) + 600
-        replies = np.minimum(lasts // 3, rng.exponential(5400, self.size).astype(np.int64)) + 60
-        reopened = np.where(rng.random(self.size) < 1 / 25, created + lasts + rng.integers(3600, 12 * 86_400, self.size), 0)
+        lives = drawn_lives(rng, self.day, self.size)
+        created, lasts, replies, reopened = lives.created, lives.lasts, lives.replies, lives.reopened
         has_policy = rng.random(self.size) < 0.8
         for metric in range(len(METRICS)):
             span = replies if metric == 0 else lasts
@@ -177,13 +201,14 @@ def _table(events: Events) -> pa.Table:
     return pa.table([columns[item.name].cast(item.type) for item in schema], schema=schema)
 
 
-def _footer(day: Day, table: pa.Table) -> RawFooter:
+def footer_of(stream: str, day: Day, table: pa.Table) -> RawFooter:
+    """That of a complete day."""
     return RawFooter(
         schema_version=SCHEMA_VERSION,
         account="bench",
         timezone=day.timezone,
         sideload=False,
-        stream=STREAM,
+        stream=stream,
         partition=str(day),
         window_start=day.start,
         window_end=day.end,
@@ -194,6 +219,6 @@ def _footer(day: Day, table: pa.Table) -> RawFooter:
         duplicates=0,
         rejected=0,
         fetched_at=day.end + 3600,
-        content_hash=content_hash(table, added=TICKET_METRIC_EVENTS_TABLE.added),
+        content_hash=content_hash(table, added=TABLES[stream].added),
         pages=(),
     )

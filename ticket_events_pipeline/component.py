@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from ticket_events_pipeline.alerts.settings import WEBHOOK
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
-from ticket_events_pipeline.settings import DEFAULT_START_DATE
+from ticket_events_pipeline.settings import DEFAULT_START_DATE, NONE
 
 
 def _variable_name(text: str) -> str:
@@ -65,6 +65,10 @@ SETTINGS = {
     "include_comments": "ZENDESK_INCLUDE_COMMENTS",
     "support_type_scope": "ZENDESK_SUPPORT_TYPE_SCOPE",
     "restate_days": "TICKET_EVENTS_RESTATE_DAYS",
+    "ticket_tables": "TICKET_EVENTS_TICKET_TABLES",
+    "snapshots": "ZENDESK_SNAPSHOTS",
+    "names": "ZENDESK_NAMES",
+    "dimensions": "TICKET_EVENTS_DIMENSIONS",
     "report_url": "TICKET_EVENTS_REPORT_URL",
 }
 """Fields whose values become the account's variables."""
@@ -85,6 +89,9 @@ SHARED = {
     "include_comments",
     "support_type_scope",
     "restate_days",
+    "ticket_tables",
+    "snapshots",
+    "names",
 }
 """Fields that fall back to the environment, for all accounts. All other fields belong to one account."""
 
@@ -122,6 +129,16 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         None, description="Whose tickets the ticket events hold: agents' (the default), all, or those of AI agents."
     )
     restate_days: int | None = Field(None, description="Closed days that the daily restatement re-reads; default 3.")
+    ticket_tables: bool | None = Field(
+        None, description="Whether the ticket tables are made, which say who held a ticket when it breached; default yes."
+    )
+    snapshots: bool | None = Field(None, description="Whether tickets are asked for what no stored audit tells; default yes.")
+    names: list[str] | None = Field(
+        None, description="Which names are fetched: groups, agents …; an empty list for none. Default: all."
+    )
+    dimensions: list[str] | None = Field(
+        None, description="Custom fields that breaches are split by, as custom_field:360041597112."
+    )
     report_url: str | None = Field(None, description="Address under which the folder of its reports is served.")
     alert_webhook: VariableName | None = Field(
         None, description=f"Name of the variable that holds the URL its alerts go to. Default: {WEBHOOK}."
@@ -173,6 +190,8 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
             [os.environ.get("TICKET_EVENTS_ROOT", "").strip().rstrip("/") or "data", self.account_name()]
         )
         set_here = {variable: _text(value) for variable, value in given.items() if value is not None}
+        if self.names is not None and not self.names:
+            set_here[SETTINGS["names"]] = NONE
         own = {variable for field, variable in SETTINGS.items() if field not in SHARED} | set(CREDENTIALS.values())
         shared = {variable: value for variable, value in os.environ.items() if variable not in own}
         sources = self.credentials.model_dump()

@@ -17,22 +17,31 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import wall_clock
-from ticket_events_pipeline.errors import AuthenticationError
+from ticket_events_pipeline.errors import AuthenticationError, SettingsError
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.settings import RootSettings, Settings, load_settings, root_settings
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.tickets.snapshots import Snapshots
+from ticket_events_pipeline.zendesk.account_pace import AccountPace
 from ticket_events_pipeline.zendesk.rate_limit import NOTHING_KNOWN, QuotaState
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, read_state
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.sandbox.server import SandboxServer
+    from ticket_events_pipeline.zendesk.account_api import AccountApi
     from ticket_events_pipeline.zendesk.client import ZendeskClient
 
 _T = TypeVar("_T")
 
 Log = Callable[[str], None]
+
+SNAPSHOT_SECONDS = 180.0
+"""How long one asking for snapshots may take, waits included: a day's tables wait for it."""
+
+NAMES_SECONDS = 15 * 60.0
+"""How long the fetching of all names may take, waits included."""
 
 
 class ReadVariables(Protocol):
@@ -63,6 +72,7 @@ class Pipeline:
         self._refusal: str | None = None
         self._has_warned = False
         self._has_asked_token_end = False
+        self._account_pace = AccountPace()
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -146,10 +156,8 @@ class Pipeline:
         # An HTTP client, which a reader of the files does not need.
         from ticket_events_pipeline.zendesk.client import ZendeskClient
 
-        if self._refusal is not None:
-            raise AuthenticationError(self._refusal)
-        settings = self.reachable_settings
-        try:
+        with self._remembered_refusal():
+            settings = self.reachable_settings
             with ZendeskClient(
                 settings.base_url,
                 settings.credentials,
@@ -160,6 +168,52 @@ class Pipeline:
                 log=log,
             ) as client:
                 yield client
+
+    @contextmanager
+    def account_api(self, log: Log, *, total_seconds: float = NAMES_SECONDS) -> Iterator[AccountApi]:
+        """The account's ordinary API, outside the export quota; all its requests together take `total_seconds` at most.
+
+        Raises:
+            SettingsError, AuthenticationError: see `client`.
+        """
+        from ticket_events_pipeline.zendesk.account_api import AccountApi
+
+        with self._remembered_refusal():
+            settings = self.reachable_settings
+            with AccountApi(
+                settings.base_url,
+                settings.credentials,
+                pace=self._account_pace,
+                total_seconds=total_seconds,
+                timeout_seconds=settings.timeout_seconds,
+                log=log,
+            ) as api:
+                yield api
+
+    def snapshots(self, log: Log) -> Snapshots:
+        """The snapshots of tickets; more are asked for if `asks_for_snapshots`.
+
+        Raises:
+            SettingsError, UsageError: the root is malformed, or can't be reached.
+        """
+        open_api = functools.partial(self.account_api, log, total_seconds=SNAPSHOT_SECONDS) if self.asks_for_snapshots else None
+        return Snapshots(self.store, self.root_settings.timezone, open_api=open_api, log=log)
+
+    @property
+    def asks_for_snapshots(self) -> bool:
+        """Whether tickets are asked for what no stored audit tells: ZENDESK_SNAPSHOTS is on, and there are credentials."""
+        try:
+            return self.settings.has_snapshots
+        except SettingsError:
+            return False
+
+    @contextmanager
+    def _remembered_refusal(self) -> Iterator[None]:
+        """Credentials that were refused in the block are not tried again."""
+        if self._refusal is not None:
+            raise AuthenticationError(self._refusal)
+        try:
+            yield
         except AuthenticationError as error:
             self._refusal = str(error)
             raise

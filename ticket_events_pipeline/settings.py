@@ -88,6 +88,7 @@ class RootSettings(NamedTuple):
         report_url: the address under which the folder of the reports is served, without a trailing slash; None if it isn't.
         dimensions: custom fields that the ticket tables track, as `custom_field:<id>`.
         min_targets: decided targets that a rate needs before it is compared with others.
+        has_ticket_tables: whether the ticket tables are made.
     """
 
     root: str
@@ -99,6 +100,7 @@ class RootSettings(NamedTuple):
     report_url: str | None = None
     dimensions: tuple[str, ...] = ()
     min_targets: int = DEFAULT_MIN_TARGETS
+    has_ticket_tables: bool = True
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Settings:
         support_type_scope: whose tickets the ticket events are asked for: agent, all or ai_agent.
         warnings: sentences for the log; nothing in them stops a run.
         former_accounts: earlier names of the account: files with these names belong to it. The sandbox has none.
-        dimensions, min_targets: as in `RootSettings`.
+        dimensions, min_targets, has_ticket_tables: as in `RootSettings`.
         has_snapshots: whether tickets are asked for what no stored audit tells.
         names: which of `NAME_KINDS` are fetched.
     """
@@ -133,6 +135,7 @@ class Settings:
     report_url: str | None = None
     dimensions: tuple[str, ...] = ()
     min_targets: int = DEFAULT_MIN_TARGETS
+    has_ticket_tables: bool = True
     has_snapshots: bool = True
     names: tuple[str, ...] = NAME_KINDS
 
@@ -157,6 +160,7 @@ class Settings:
             report_url=self.report_url,
             dimensions=self.dimensions,
             min_targets=self.min_targets,
+            has_ticket_tables=self.has_ticket_tables,
         )
 
     @property
@@ -226,6 +230,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         report_url=reader.parsed("TICKET_EVENTS_REPORT_URL", "", parse=parse_link_base) or None,
         dimensions=_dimensions(reader),
         min_targets=_min_targets(reader),
+        has_ticket_tables=_has_ticket_tables(reader),
         has_snapshots=reader.flag("ZENDESK_SNAPSHOTS", default="1"),
         names=reader.parsed("ZENDESK_NAMES", ",".join(NAME_KINDS), parse=_names),
     )
@@ -252,7 +257,7 @@ def has_ticket_tables(env: Mapping[str, str]) -> bool:
         SettingsError: TICKET_EVENTS_TICKET_TABLES is malformed.
     """
     reader = VariableReader(env)
-    is_on = reader.flag("TICKET_EVENTS_TICKET_TABLES", default="1")
+    is_on = _has_ticket_tables(reader)
     reader.raise_problems()
     return is_on
 
@@ -278,6 +283,7 @@ def root_settings(env: Mapping[str, str]) -> RootSettings:
         report_url=reader.parsed("TICKET_EVENTS_REPORT_URL", "", parse=parse_link_base) or None,
         dimensions=_dimensions(reader),
         min_targets=_min_targets(reader),
+        has_ticket_tables=_has_ticket_tables(reader),
     )
     reader.raise_problems()
     return found
@@ -362,6 +368,10 @@ def _names(text: str) -> tuple[str, ...]:
         if name not in NAME_KINDS:
             raise ValueError(f"{name!r} is none of {', '.join(NAME_KINDS)}; to turn names off: none")
     return listed
+
+
+def _has_ticket_tables(reader: VariableReader) -> bool:
+    return reader.flag("TICKET_EVENTS_TICKET_TABLES", default="1")
 
 
 def _min_targets(reader: VariableReader) -> int:

@@ -23,10 +23,12 @@ from ticket_events_pipeline.quality.sla_tables import (
     open_targets_add_up,
     outcomes_match_durations,
 )
+from ticket_events_pipeline.quality.snapshots import snapshots_answered
 from ticket_events_pipeline.quality.traffic import row_count_in_usual_range, sla_policies_applied
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import SLA_STREAMS, STREAMS
+from ticket_events_pipeline.tables.tickets import SLA_TARGET_DIMENSIONS_TABLE
 from ticket_events_pipeline.text import markdown_code, plural
 
 WHOLE, APPLIED, USUAL = "no_missing_or_duplicate_events", "sla_policies_applied", "row_count_in_usual_range"
@@ -103,10 +105,25 @@ SLA_DAY_CHECKS = {
 """By asset."""
 
 
+TICKET_DAY_CHECKS = {
+    SLA_TARGET_DIMENSIONS_TABLE.name: [
+        DayCheck(
+            "snapshots_answered",
+            "When Zendesk was last asked for what no stored audit tells of tickets, it answered.",
+            dg.AssetCheckSeverity.WARN,
+            lambda pipeline, days: snapshots_answered(pipeline.store, days, is_asking=pipeline.asks_for_snapshots),
+            green="Zendesk answered.",
+        ),
+    ],
+}
+"""By asset; only where the ticket tables are made."""
+
+
 def asset_checks(scope: AccountScope) -> list[dg.AssetChecksDefinition]:
     """All checks of the account's assets."""
     raw = [_raw_checks(scope, stream) for stream in STREAMS]
-    return [*raw, *(_sla_checks(scope, asset, day_checks) for asset, day_checks in SLA_DAY_CHECKS.items())]
+    by_day = SLA_DAY_CHECKS | (TICKET_DAY_CHECKS if scope.has_ticket_tables else {})
+    return [*raw, *(_sla_checks(scope, asset, day_checks) for asset, day_checks in by_day.items())]
 
 
 def raw_day_checks(scope: AccountScope, stream: str) -> list[DayCheck]:

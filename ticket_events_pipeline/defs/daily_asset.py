@@ -19,6 +19,9 @@ from ticket_events_pipeline.pipeline import Pipeline
 MakeDays = Callable[[dg.AssetExecutionContext, Pipeline, list[Day]], Iterator[DayMetadata]]
 """Makes the days in order, and yields each with its metadata as soon as its file is stored."""
 
+LAST = -100
+"""The lowest priority; without any, a step has 0. Of the ready steps, the executor runs those of the highest first."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -52,8 +55,9 @@ def daily_asset(
     deps: list[Any] | None = None,
     pool: str | None = None,
     freshness: dg.FreshnessPolicy | None = None,
+    priority: int = 0,
 ) -> dg.AssetsDefinition:
-    """An asset of the account; `make` makes its days."""
+    """An asset of the account; `make` makes its days. Of the steps that are ready, those of the highest priority run first."""
 
     def daily(context: dg.AssetExecutionContext) -> None:
         days = scope.days(list(context.partition_keys))
@@ -76,8 +80,9 @@ def daily_asset(
             description=shown.description,
             kinds=shown.kinds,
             tags=shown.tags,
-            metadata={"dagster/code_references": _code_of(shown.made_by), **shown.metadata},
+            metadata={"dagster/code_references": code_of(shown.made_by), **shown.metadata},
             deps=deps,
+            op_tags={"dagster/priority": str(priority)} if priority else None,
             pool=None if pool is None else scope.named(pool),
             required_resource_keys={scope.named(PIPELINE)},
             partitions_def=scope.partitions,
@@ -86,7 +91,8 @@ def daily_asset(
         )
 
 
-def _code_of(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
+def code_of(function: Callable[..., Any]) -> dg.CodeReferencesMetadataValue:
+    """The link to the function's code."""
     code = inspect.unwrap(function).__code__  # inspect.getsourcelines would parse the whole file
     label = f"{function.__module__}.{function.__name__}"
     reference = dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno, label=label)

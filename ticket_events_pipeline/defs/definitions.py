@@ -5,13 +5,15 @@ from __future__ import annotations
 import dagster as dg
 
 from ticket_events_pipeline.defs.asset_checks import asset_checks
+from ticket_events_pipeline.defs.assets.names import zendesk_names
 from ticket_events_pipeline.defs.assets.raw import raw_assets
 from ticket_events_pipeline.defs.assets.report import sla_breach_report
 from ticket_events_pipeline.defs.assets.sla import sla_assets
 from ticket_events_pipeline.defs.assets.source import zendesk_api
-from ticket_events_pipeline.defs.jobs import FETCH, SUMMARIZE, asset_job
+from ticket_events_pipeline.defs.assets.tickets import ticket_assets, ticket_field_changes
+from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES, SUMMARIZE, asset_job
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_resource
-from ticket_events_pipeline.defs.schedules import daily_restatement, hourly_fetch
+from ticket_events_pipeline.defs.schedules import daily_restatement, hourly_fetch, refresh_names
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.sensors.alerts import sla_breach_alert_sensor
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs_sensor
@@ -20,12 +22,19 @@ from ticket_events_pipeline.defs.sensors.new_event_partitions import new_event_p
 
 def account_definitions(scope: AccountScope) -> dg.Definitions:
     """The assets, checks, jobs, schedules and sensors of the account, and its resource."""
-    raw, sla = raw_assets(scope), [*sla_assets(scope), sla_breach_report(scope)]
+    changes = [ticket_field_changes(scope)] if scope.has_ticket_tables else []
+    tickets = ticket_assets(scope) if scope.has_ticket_tables else []
+    raw, made, names = raw_assets(scope), [*sla_assets(scope), *tickets, sla_breach_report(scope)], zendesk_names(scope)
+    fetch, summarize = asset_job(scope, FETCH, [*raw, *changes]), asset_job(scope, SUMMARIZE, made)
     return dg.Definitions(
-        assets=[zendesk_api(scope), *raw, *sla],
+        assets=[zendesk_api(scope), names, *raw, *changes, *made],
         asset_checks=asset_checks(scope),
-        jobs=[asset_job(scope, FETCH, raw), asset_job(scope, SUMMARIZE, sla)],
-        schedules=[hourly_fetch(scope), daily_restatement(scope)],
-        sensors=[new_event_partitions_sensor(scope), dead_runs_sensor(scope), sla_breach_alert_sensor(scope)],
+        jobs=[fetch, summarize, asset_job(scope, FETCH_NAMES, [names])],
+        schedules=[hourly_fetch(scope), daily_restatement(scope), refresh_names(scope)],
+        sensors=[
+            new_event_partitions_sensor(scope, [summarize, fetch]),
+            dead_runs_sensor(scope),
+            sla_breach_alert_sensor(scope),
+        ],
         resources={scope.named(PIPELINE): pipeline_resource(scope)},
     )

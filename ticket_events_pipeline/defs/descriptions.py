@@ -31,6 +31,20 @@ class _Text:
 
 
 _TEXTS = {
+    "zendesk_names": _Text(
+        "What the ids in the tables are called: groups, agents, brands, forms, organizations, policies and schedules.",
+        "one file per kind, and a row per thing and name: one that was renamed has a row for each name; one that no longer "
+        "exists keeps its rows, with `is_deleted`.",
+        "agents' names are personal data: `ZENDESK_NAMES` limits the kinds, `none` turns it off. Fetched nightly by the "
+        "schedule `refresh_names`, outside the export quota.",
+        "docs/reference/tables.md#zendesk_names",
+        """
+-- The newest name of every group
+SELECT id, max_by(name, seen_to) AS name
+FROM read_parquet('data/zendesk_names/groups.parquet')
+GROUP BY id;
+""",
+    ),
     "sla_clocks": _Text(
         "Internal: what each day hands to the next, so that a day can be made without all days before it.",
         "one row per event of a clock of a ticket that changed on the day or has an open target; older events that may still "
@@ -65,6 +79,79 @@ SELECT date_trunc('week', date)::DATE AS week, sla_metric, sum(breaches) AS brea
        round(100 * sum(achieved) / nullif(sum(achieved) + sum(breaches), 0), 1) AS achievement_percent
 FROM read_parquet('data/daily_sla_breach_summary/*/*.parquet', hive_partitioning = true)
 GROUP BY ALL ORDER BY week DESC, sla_metric;
+""",
+    ),
+    "ticket_field_changes": _Text(
+        "What changed in tickets on the day: group, agent, status, tags, custom fields and all others.",
+        "one row per field that an audit sets.",
+        "values are text; a NULL `value` is empty. It names who made each change (`updater_id`).",
+        "docs/reference/tables.md#ticket_field_changes",
+        """
+-- The tickets that changed their group most often
+SELECT ticket_id, count(*) AS groups, list(value ORDER BY changed_at) AS group_ids
+FROM read_parquet('data/ticket_field_changes/*/*.parquet', hive_partitioning = true)
+WHERE field = 'group_id' AND NOT is_create
+GROUP BY ticket_id ORDER BY groups DESC LIMIT 20;
+""",
+    ),
+    "ticket_states": _Text(
+        "Internal: what is known of each ticket that may still matter, so that a day can be made without all days before it.",
+        "one row per remembered change of a tracked field.",
+        "don't query it: its columns may change with any version. Use `sla_target_dimensions` and `ticket_field_changes`.",
+        "docs/reference/tables.md",
+    ),
+    "sla_target_dimensions": _Text(
+        "Who held the ticket of each SLA target, and how it was classified, when the target breached or was met.",
+        "one row per row of `sla_targets` (`ticket_id`, `metric`, `instance_id`) and day.",
+        "NULL is none or unknown: `known_by` says which. Filter by `date` before you count.",
+        "docs/reference/tables.md#sla_target_dimensions",
+        """
+-- Breaches by the group that held the ticket then
+SELECT date, group_id, count(*) AS breaches
+FROM read_parquet('data/sla_target_dimensions/*/*.parquet', hive_partitioning = true)
+WHERE at_kind = 'breach' AND at::DATE = date
+GROUP BY ALL ORDER BY date DESC, breaches DESC;
+""",
+    ),
+    "daily_sla_breaches_by_dimension": _Text(
+        "The day's SLA figures by group, agent, priority, type, brand, form, organization, channel and tag.",
+        "one row per dimension, value, SLA metric and kind of hours, and day.",
+        "sum over the values of one dimension at a time; a target counts once under each of its tags. NULL is none where "
+        "`is_known`, else unknown.",
+        "docs/reference/tables.md#daily_sla_breaches_by_dimension",
+        """
+-- Share of targets met by group, of one metric
+SELECT value AS group_id, is_known, sum(breaches) AS breaches,
+       round(100 * sum(achieved) / nullif(sum(achieved) + sum(breaches), 0), 1) AS achievement_percent
+FROM read_parquet('data/daily_sla_breaches_by_dimension/*/*.parquet', hive_partitioning = true)
+WHERE dimension = 'group' AND sla_metric = 'first_reply_time'
+GROUP BY ALL ORDER BY breaches DESC;
+""",
+    ),
+    "sla_target_holders": _Text(
+        "Who used up the time of each SLA target: the groups and agents that held its ticket while its clock ran.",
+        "one row per stretch in which one group and agent held the ticket of a target that breached or was met on the day.",
+        "the calendar seconds of a target add up to its running time.",
+        "docs/reference/tables.md#sla_target_holders",
+        """
+-- Hours used up, by group, in targets that breached
+SELECT group_id, is_known, round(sum(calendar_seconds) / 3600, 1) AS hours
+FROM read_parquet('data/sla_target_holders/*/*.parquet', hive_partitioning = true)
+WHERE ended_by = 'breach'
+GROUP BY ALL ORDER BY hours DESC;
+""",
+    ),
+    "daily_ticket_durations": _Text(
+        "How long clocks ran that were fulfilled on the day, with an SLA or without.",
+        "one row per SLA metric and group at the fulfilment, and day.",
+        "medians and percentiles can't be added up over rows or days.",
+        "docs/reference/tables.md#daily_ticket_durations",
+        """
+-- The median first reply time in business hours, by day
+SELECT date, group_id, clocks, business_p50_minutes
+FROM read_parquet('data/daily_ticket_durations/*/*.parquet', hive_partitioning = true)
+WHERE sla_metric = 'first_reply_time'
+ORDER BY date DESC, clocks DESC;
 """,
     ),
     REPORT: _Text(

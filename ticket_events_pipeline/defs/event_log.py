@@ -18,6 +18,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import debug_key
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
+from ticket_events_pipeline.tickets.provenance import MADE_FROM_STATES, MADE_FROM_TARGETS
 
 RECORDS_PER_READ = 500
 """Databases limit the number of values in a query."""
@@ -30,6 +31,8 @@ KEPT_METADATA = (
     "complete",
     *MADE_FROM_RAW,
     "made_from_previous_clocks",
+    MADE_FROM_TARGETS,
+    MADE_FROM_STATES,
 )
 
 Record = Mapping[str, str]

@@ -1,4 +1,4 @@
-"""The two jobs of an account: fetch all streams, and make the SLA tables."""
+"""The jobs of an account: fetch all streams, make the tables and the report, and fetch the names of its ids."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import dagster as dg
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.tables.streams import STREAMS
 
-FETCH, SUMMARIZE = "fetch_ticket_events", "summarize_sla_breaches"
+FETCH, SUMMARIZE, FETCH_NAMES = "fetch_ticket_events", "summarize_sla_breaches", "fetch_zendesk_names"
 
 DESCRIPTIONS = {
     FETCH: f"Fetch {' and '.join(STREAMS)} of the selected days.",
-    SUMMARIZE: "Make the SLA tables of the selected days from the stored files, without requests to Zendesk.",
+    SUMMARIZE: "Make the SLA tables, the ticket tables and the report of the selected days from the stored files, without "
+    "fetching events again.",
+    FETCH_NAMES: "Fetch the names of groups, agents and all else that the tables hold as ids.",
 }
 
 

@@ -1,4 +1,4 @@
-"""The two schedules: keep up with the account every hour, and re-read the last closed days once a day.
+"""The schedules: keep up with the account every hour; re-read the last closed days, and fetch names, once a day.
 
 The hourly schedule also fills gaps among the last days (see `ingest.catch_up`), and skips a day at which it fails repeatedly.
 Days that another run or backfill is fetching are left to it: a second fetch of them would wait for its lease, and fail.
@@ -14,7 +14,7 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.defs.dagster_home import refuse_foreign_home
-from ticket_events_pipeline.defs.jobs import FETCH
+from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES
 from ticket_events_pipeline.defs.run_tags import NOTE_TAG
 from ticket_events_pipeline.defs.runs import (
     days_in_progress,
@@ -100,6 +100,27 @@ def daily_restatement(scope: AccountScope) -> dg.ScheduleDefinition:
         if restate_days < 1 or yesterday < first:
             return dg.SkipReason("There is no closed day to re-read.")
         return _run_request(context, scope, days_between(first, yesterday))
+
+    return schedule
+
+
+def refresh_names(scope: AccountScope) -> dg.ScheduleDefinition:
+    """One run a day that fetches the names of the account's ids; none where ZENDESK_NAMES is `none`."""
+
+    @dg.schedule(
+        name=scope.named("refresh_names"),
+        job_name=scope.named(FETCH_NAMES),
+        cron_schedule="7 3 * * *",  # before the restatement, whose reports show the names
+        execution_timezone=scope.timezone,
+        description="Turn this on: fetches the names of groups, agents and all else that the tables hold as ids, every night.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        try:
+            refuse_foreign_home(context.instance, scope)
+            kinds = scope.pipeline().settings.names
+        except TicketEventsError as error:
+            return dg.SkipReason(str(error))
+        return dg.RunRequest() if kinds else dg.SkipReason("ZENDESK_NAMES is none: no names are fetched.")
 
     return schedule
 

@@ -19,7 +19,7 @@ import dagster as dg
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import SettingsError
 from ticket_events_pipeline.pipeline import Log, Pipeline
-from ticket_events_pipeline.settings import partition_settings
+from ticket_events_pipeline.settings import has_ticket_tables, partition_settings
 
 Environment = Callable[[], Mapping[str, str]]
 
@@ -36,6 +36,7 @@ class AccountScope:
         partitions: one object for all its assets: Dagster splits a range backfill over assets with different definitions.
             Today is a partition, too (end_offset=1), so that its open file can be fetched every hour.
         spelled: by variable, the name under which its value was set, if that is not the environment.
+        has_ticket_tables: whether the ticket tables are made; without them, they are no assets.
     """
 
     name: str
@@ -44,6 +45,7 @@ class AccountScope:
     timezone: str
     partitions: dg.DailyPartitionsDefinition
     spelled: Mapping[str, str] = field(default_factory=dict)
+    has_ticket_tables: bool = True
 
     def key(self, asset: str) -> dg.AssetKey:
         """The key of the account's asset of that name."""
@@ -96,7 +98,7 @@ class AccountScope:
 def account_scope(
     name: str = "", environment: Environment = lambda: os.environ, spelled: Mapping[str, str] | None = None
 ) -> AccountScope:
-    """The scope of an account, by default that of the environment; its first day and timezone are fixed from now on.
+    """The scope of an account, by default that of the environment; its assets and their days are fixed from now on.
 
     Raises:
         SettingsError: the first day or the timezone is malformed.
@@ -104,7 +106,15 @@ def account_scope(
     names = spelled or {}
     start_date, timezone = _respelled(lambda: partition_settings(environment()), name, names)
     partitions = dg.DailyPartitionsDefinition(start_date=start_date.isoformat(), timezone=timezone, end_offset=1)
-    return AccountScope(name, environment, start_date, timezone, partitions, names)
+    return AccountScope(name, environment, start_date, timezone, partitions, names, _makes_ticket_tables(environment()))
+
+
+def _makes_ticket_tables(variables: Mapping[str, str]) -> bool:
+    """A malformed variable counts as unset here: definitions load, and the first run says what is wrong with it."""
+    try:
+        return has_ticket_tables(variables)
+    except SettingsError:
+        return True
 
 
 def _respelled(load: Callable[[], _T], name: str, spelled: Mapping[str, str]) -> _T:

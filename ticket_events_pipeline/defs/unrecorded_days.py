@@ -19,6 +19,7 @@ from ticket_events_pipeline.background_worker import map_concurrently
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.assets.raw import committed_metadata
 from ticket_events_pipeline.defs.assets.sla import sla_metadata, summary_metadata
+from ticket_events_pipeline.defs.assets.tickets import ticket_metadata
 from ticket_events_pipeline.defs.event_log import EventLog, Record
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, page_place, report_links, with_short_hashes
@@ -26,7 +27,8 @@ from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.ingest.written_day import WrittenDay
 from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.report.files import REPORT, report_days
-from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, Footer, StoredFooters
+from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.sla.footer_cache import TICKET_TABLES, Footer, StoredFooters
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.restatements import restatements_in
@@ -35,6 +37,7 @@ from ticket_events_pipeline.storage.raw_footer import opened_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.tickets.provenance import MADE_FROM_STATES, MADE_FROM_TARGETS
 
 MAX_RECORDED_PER_TICK = 200
 """The daemon needs some ten milliseconds for each, and does nothing else meanwhile: two seconds."""
@@ -44,6 +47,8 @@ COMPARED_METADATA = (
     "complete",
     *MADE_FROM_RAW,
     "made_from_previous_clocks",
+    MADE_FROM_TARGETS,
+    MADE_FROM_STATES,
 )
 """The metadata that distinguishes two files of a day. Records of earlier versions lack some of it."""
 
@@ -132,6 +137,8 @@ def materialisations(scope: AccountScope, store: Store, days: Sequence[AssetDay]
 def _metadata(pipeline: Pipeline, store: Store, asset: str, day: Day) -> Mapping[str, Any] | None:
     if asset == REPORT:
         return {**report_links(pipeline.root_settings, day), **page_place(store, day)}
+    if asset in TICKET_TABLES:
+        return _ticket_metadata(store, asset, day)
     return _raw_metadata(store, asset, day) if asset in STREAMS else _sla_metadata(pipeline, store, asset, day)
 
 
@@ -172,10 +179,23 @@ def _sla_metadata(pipeline: Pipeline, store: Store, table: str, day: Day) -> Map
             size_bytes=_size(store, table, day),
             content_hash=footer["content_hash"],
         )
-        if table == SLA_TABLES[-1]:
+        if table == SUMMARY:
             restatements = restatements_in(footer)
             metadata = summary_metadata(file.read(), provenance, pipeline, day, restatements=restatements) | metadata
     return metadata
+
+
+def _ticket_metadata(store: Store, table: str, day: Day) -> Mapping[str, Any] | None:
+    with opened_partition(store, table, day) as file:
+        if file is None:
+            return None
+        return ticket_metadata(
+            file.metadata,
+            rows=file.num_rows,
+            url=file.url,
+            size_bytes=_size(store, table, day),
+            content_hash=file.metadata["content_hash"],
+        )
 
 
 def _size(store: Store, asset: str, day: Day) -> int:

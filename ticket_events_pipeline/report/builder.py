@@ -7,13 +7,25 @@ from collections.abc import Sequence
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.quality.raw_day import owner_of
-from ticket_events_pipeline.report.aggregates import Compared, all_metrics, metric_figures, policy_figures
+from ticket_events_pipeline.report.aggregates import Compared, all_metrics, metric_figures, policy_figures, reading_order
+from ticket_events_pipeline.report.breakdown import Breakdown, BreakdownSource, breakdown_of
 from ticket_events_pipeline.report.data_quality import data_quality_of, event_counts
-from ticket_events_pipeline.report.model import CHART_DAYS, UNKNOWN_ACCOUNT, DayReport, TicketFacts
+from ticket_events_pipeline.report.durations import DurationHistory, MetricDurations, metric_durations
+from ticket_events_pipeline.report.model import (
+    CHART_DAYS,
+    UNKNOWN_ACCOUNT,
+    DayReport,
+    GroupPart,
+    TicketFacts,
+    TicketTableState,
+)
+from ticket_events_pipeline.report.names import read_shown_names
 from ticket_events_pipeline.report.stored import SummaryHistory
 from ticket_events_pipeline.report.targets import DayTargets, read_targets
+from ticket_events_pipeline.report.ticket_tables import TicketTables, read_ticket_tables
 from ticket_events_pipeline.report.tickets import TicketFactsReader
-from ticket_events_pipeline.settings import DEFAULT_GOAL_PERCENT, RootSettings
+from ticket_events_pipeline.report.work_list import OpenTargets
+from ticket_events_pipeline.settings import DEFAULT_GOAL_PERCENT, DEFAULT_MIN_TARGETS, RootSettings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 
@@ -51,6 +63,8 @@ def report_reader(store: Store, settings: RootSettings, days: Sequence[Day]) -> 
         tickets_url=settings.tickets_url,
         goal_percent=settings.goal_percent,
         days=days,
+        min_targets=settings.min_targets,
+        custom_fields=settings.dimensions,
     )
 
 
@@ -68,6 +82,8 @@ class ReportReader:
         tickets_url: str | None,
         goal_percent: float = DEFAULT_GOAL_PERCENT,
         days: Sequence[Day] = (),
+        min_targets: int = DEFAULT_MIN_TARGETS,
+        custom_fields: tuple[str, ...] = (),
     ) -> None:
         self._store = store
         self._account = account
@@ -77,6 +93,10 @@ class ReportReader:
         self._history = SummaryHistory(store)
         self._tickets = TicketFactsReader(store)
         self._ahead: dict[Day, DayTargets] = {}
+        self._min_targets = min_targets
+        self._custom_fields = custom_fields
+        self._durations = DurationHistory(store)
+        self._names = read_shown_names(store)
 
     def read(self, day: Day, *, with_tickets: bool = True) -> DayReport:
         """The day's report, see `read_day_report`.
@@ -86,8 +106,10 @@ class ReportReader:
         summary = self._history.of(day)
         chart_days = [day.plus(-offset) for offset in range(CHART_DAYS - 1, -1, -1)]
         compared = Compared.of(summary, self._history.before(day), chart_days=chart_days)
-        targets = self._targets(day)
+        targets, tables = self._targets(day), read_ticket_tables(self._store, day)
         facts = self._facts(day, targets) if with_tickets else {}
+        held = targets.open.held(tables.dimensions, self._names)
+        breakdown = self._breakdown(day, targets, tables)
         raw = event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)
         usual, breaches_change, chart = all_metrics(compared)
         return DayReport(
@@ -100,12 +122,33 @@ class ReportReader:
             usual=usual,
             breaches_change=breaches_change,
             chart=chart,
-            work_list=targets.open.work_list(facts),
-            forecast=targets.open.forecast(facts),
+            work_list=held.work_list(facts),
+            forecast=held.forecast(facts),
             deleted=targets.deleted,
             deleted_count=targets.deleted_count,
             data_quality=data_quality_of(summary, compared.chart, targets, raw),
+            breakdown=breakdown,
+            groups=_groups(breakdown, held, facts),
+            durations=self._metric_durations(day, tables),
+            ticket_tables=_state(tables, targets, names_at=self._names.fetched_at),
         )
+
+    def _breakdown(self, day: Day, targets: DayTargets, tables: TicketTables) -> Breakdown | None:
+        source = BreakdownSource(
+            day=day,
+            tables=tables,
+            hours=targets.hours,
+            names=self._names,
+            min_targets=self._min_targets,
+            custom_fields=self._custom_fields,
+        )
+        return breakdown_of(source)
+
+    def _metric_durations(self, day: Day, tables: TicketTables) -> tuple[MetricDurations, ...] | None:
+        if tables.durations is None:
+            return None
+        found = metric_durations(tables.durations, self._durations.before(day), self._names)
+        return tuple(sorted(found, key=lambda metric: reading_order(metric.sla_metric)))
 
     def _targets(self, day: Day) -> DayTargets:
         if day not in self._ahead:
@@ -120,3 +163,13 @@ class ReportReader:
     def _facts(self, day: Day, targets: DayTargets) -> dict[int, TicketFacts]:
         expected = frozenset[int]().union(*(ahead.open.ticket_ids for ahead in self._ahead.values()))
         return self._tickets.facts(day, targets.open.ticket_ids, expected=expected)
+
+
+def _groups(breakdown: Breakdown | None, held: OpenTargets, facts: dict[int, TicketFacts]) -> tuple[GroupPart, ...]:
+    groups = () if breakdown is None else breakdown.groups
+    return tuple(GroupPart(group, *held.late_of_group(group.group.number or 0, facts)) for group in groups)
+
+
+def _state(tables: TicketTables, targets: DayTargets, *, names_at: int | None) -> TicketTableState:
+    is_current = tables.made_from_targets in (None, targets.content_hash)
+    return TicketTableState(tables.audits, is_current=is_current, unreadable=tables.unreadable, names_at=names_at)

@@ -16,6 +16,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.quality.sla_tables import MAX_UNKNOWN_POLICY_SHARE
 from ticket_events_pipeline.report.aggregates import total_of
+from ticket_events_pipeline.report.breakdown import UNKNOWN, Known
 from ticket_events_pipeline.report.model import ContradictedTarget, DataQuality, DayReport
 from ticket_events_pipeline.report.stored import DaySummary
 from ticket_events_pipeline.report.targets import DayTargets
@@ -28,6 +29,7 @@ from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS, SLA_STR
 from ticket_events_pipeline.tables.table import TIMESTAMP
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
 from ticket_events_pipeline.text import date_text, days_text, moment_text, plural, rate_text
+from ticket_events_pipeline.tickets.fields import ASSUMED, SNAPSHOT
 
 DELETIONS_LAG_SECONDS = 3600
 """The two streams of an open day are read one after the other: deletions known up to so long before `as_of` are whole."""
@@ -36,6 +38,9 @@ LACKING = (
     "by which targets of deleted tickets stay open, overdue counts time in which a target was closed, and outcomes are not "
     "compared with durations"
 )
+MAX_UNKNOWN_GROUP_SHARE = 0.1
+"""Of the day's breaches; above it, the split by group says too little to compare groups."""
+
 BEGUN_BEFORE = (
     "of targets begun before, breaches may be missing, or counted though the target was fulfilled or changed before that day"
 )
@@ -191,6 +196,15 @@ def _feed_notice(quality: DataQuality) -> Notice | None:
     return None
 
 
+def no_tables_text(report: DayReport) -> str:
+    """Why the page doesn't say whose the breaches were, and how that is made good."""
+    command = f"ticket-events backfill --tickets {report.day}"
+    if report.ticket_tables.unreadable:
+        names = ", ".join(report.ticket_tables.unreadable)
+        return f"Whose breaches these were can't be shown: {names} of this day can't be read. To make it again: {command}"
+    return f"Whose breaches these were isn't stored for this day. To make it: {command}"
+
+
 def quality_facts(report: DayReport) -> list[QualityFact]:
     """Everything that is known about the data quality; what makes the figures less reliable is marked."""
     quality = report.data_quality
@@ -201,6 +215,7 @@ def quality_facts(report: DayReport) -> list[QualityFact]:
         *_elapsed_facts(quality),
         *_deletions_facts(report),
         *_contradicted_facts(quality),
+        *_ticket_facts(report),
     ]
 
 
@@ -328,3 +343,53 @@ def _contradicted_facts(quality: DataQuality) -> list[QualityFact]:
     value = plural(quality.contradicted, "target") + (f", {len(quality.contradicted_targets)} of them here" if further else "")
     named = quality.contradicted_targets
     return [QualityFact("contradicted", "Outcomes contradicted", value, meaning, is_odd=True, targets=named, is_wide=True)]
+
+
+def _ticket_facts(report: DayReport) -> list[QualityFact]:
+    """How far it is known whose the breaches were; nothing where no ticket tables are made."""
+    if report.breakdown is None:
+        return []
+    return [*_known_facts(report.breakdown.known), *_tables_facts(report)]
+
+
+def _known_facts(known: Known | None) -> list[QualityFact]:
+    if known is None:
+        return []
+    total, unknown, assumed = sum(known.breaches.values()), known.breaches.get(UNKNOWN, 0), known.breaches.get(ASSUMED, 0)
+    snapshots = known.breaches.get(SNAPSHOT, 0)
+    of_breaches = f" of {plural(total, 'breach')}"
+    share = (unknown + assumed) / total if total else 0
+    meaning = (
+        f"known from snapshots: {_share(snapshots, total)}; assumed over days that aren't stored: {_share(assumed, total)}; "
+        f"of all targets of the day, {_share(known.unknown_targets, known.targets)} have an unknown group"
+    )
+    value = f"{_share(total - unknown - assumed, total)}{of_breaches}" if total else "no breach"
+    return [QualityFact("group_known", "Group known", value, meaning, share > MAX_UNKNOWN_GROUP_SHARE, is_wide=True)]
+
+
+def _share(number: int, total: int) -> str:
+    """`12 (3.4%)`."""
+    return f"{number:,} ({rate_text(number / total)})" if total else f"{number:,}"
+
+
+def _tables_facts(report: DayReport) -> list[QualityFact]:
+    tables = report.ticket_tables
+    facts = []
+    if tables.audits != "complete":
+        value, meaning = {
+            "open": ("still open", "the day's ticket events were read in part when this was made"),
+            "missing": ("missing", f"without them nobody knows who held a ticket on this day: fetch {AUDITS}"),
+        }.get(tables.audits or "missing", ("unknown", "the footer doesn't say"))
+        facts.append(QualityFact("audits", "Ticket events", value, meaning, is_odd=tables.audits != "open"))
+    if not tables.is_current:
+        meaning = "the SLA targets of the day changed after who held the tickets was worked out; the next run makes both agree"
+        facts.append(QualityFact("ticket_tables", "Ticket tables", "of earlier targets", meaning, is_odd=True))
+    if tables.unreadable:
+        meaning = f"stored, and can't be read: {', '.join(tables.unreadable)}"
+        facts.append(QualityFact("unreadable", "Tables damaged", f"{len(tables.unreadable)}", meaning, is_odd=True))
+    if tables.names_at is None:
+        meaning = "ids are shown: names were never fetched, or are turned off (ZENDESK_NAMES)"
+        facts.append(QualityFact("names", "Names", "none", meaning))
+    else:
+        facts.append(QualityFact("names", "Names as of", moment_text(tables.names_at, report.day), "when they were fetched"))
+    return facts

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.report.breakdown import Breakdown, GroupFigures
+from ticket_events_pipeline.report.durations import MetricDurations
+from ticket_events_pipeline.report.holders import Holder
 
 USUAL_WEEKS = 8
 """A day is compared with the same weekday of so many weeks before: enough to outvote a holiday, few enough to follow growth."""
@@ -248,6 +251,7 @@ class OpenTarget:
         target_seconds: what the policy allows; None where Zendesk never sent it.
         breached_at, overdue_seconds: of a late one; None otherwise. Overdue is the time late while open, up to as_of.
         due_at: when an open, unpaused target in calendar hours will breach if nothing happens: an estimate; None otherwise.
+        breached_with: who held the ticket at the breach of a late one; None where no ticket table tells.
     """
 
     ticket_id: int
@@ -261,6 +265,7 @@ class OpenTarget:
     breached_at: int | None
     overdue_seconds: int | None
     due_at: int | None
+    breached_with: Holder | None = None
 
 
 @dataclass(frozen=True)
@@ -269,11 +274,13 @@ class OpenTicket:
 
     Attributes:
         targets: late ones, the newest breach first; or those to breach next, soonest first.
+        now_with: who holds it at as_of; None where no ticket table tells.
     """
 
     ticket_id: int
     facts: TicketFacts
     targets: tuple[OpenTarget, ...]
+    now_with: Holder | None = None
 
     @property
     def overdue_seconds(self) -> int:
@@ -313,6 +320,39 @@ class WorkList:
     def target_count(self) -> int:
         """Late and open targets in all."""
         return self.new.target_count + self.older.target_count + self.long_late.target_count
+
+
+@dataclass(frozen=True)
+class GroupPart:
+    """What the page shows of one group.
+
+    Attributes:
+        figures: its breaches, and whose they were.
+        late: tickets with late and open targets that it holds now.
+        elsewhere: tickets with targets that breached with it and are late and open now with another group, or with one that
+            isn't known.
+    """
+
+    figures: GroupFigures
+    late: LateTickets
+    elsewhere: LateTickets
+
+
+@dataclass(frozen=True)
+class TicketTableState:
+    """Whether a day's ticket tables can be shown.
+
+    Attributes:
+        audits: whether the day's audits were there when they were made: `complete`, `open` or `missing`; None without tables.
+        is_current: whether they were made from the day's SLA targets as they are now.
+        unreadable: the names of those that are stored and can't be read.
+        names_at: when the names were fetched, epoch seconds; None where there are none.
+    """
+
+    audits: str | None = None
+    is_current: bool = True
+    unreadable: tuple[str, ...] = ()
+    names_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -401,6 +441,10 @@ class DayReport:
         work_list: what is late and still open.
         forecast: what will breach next.
         deleted: tickets whose deletion closed targets, in order, cut likewise; `deleted_count` is of all.
+        breakdown: the day's breaches by group, agent and so on; None where the ticket tables aren't there.
+        groups: the groups with a section of their own, by name.
+        durations: of each metric; None where they aren't stored.
+        ticket_tables: whether they can be shown.
     """
 
     day: Day
@@ -417,3 +461,7 @@ class DayReport:
     deleted: tuple[DeletedTicket, ...]
     deleted_count: int
     data_quality: DataQuality
+    breakdown: Breakdown | None = None
+    groups: tuple[GroupPart, ...] = ()
+    durations: tuple[MetricDurations, ...] | None = None
+    ticket_tables: TicketTableState = TicketTableState()

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ticket_events_pipeline import text
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report import statements
-from ticket_events_pipeline.report.aggregates import total_flow
-from ticket_events_pipeline.report.data_quality import notices, quality_facts
+from ticket_events_pipeline.report.aggregates import reading_order, total_flow
+from ticket_events_pipeline.report.data_quality import no_tables_text, notices, quality_facts
+from ticket_events_pipeline.report.dimension_table import Split, dimension_title
+from ticket_events_pipeline.report.durations import DAYS_BEFORE
 from ticket_events_pipeline.report.model import (
     FORECAST_HOURS,
     LONG_LATE_DAYS,
@@ -33,8 +35,11 @@ if TYPE_CHECKING:
 LINES = 25
 """Lines of a list that are shown at once; the rest is folded, or the page's end would be out of reach."""
 
-PAPER_LINES = 10
+PAPER_LINES = 7
 """Of a list, on paper: a day has to fit on two pages."""
+
+PAPER_ROWS = 5
+"""Of the table of a dimension, on paper."""
 
 NAMED_METRICS = 4
 """Metrics below the goal that the first lines name."""
@@ -88,6 +93,7 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
             trend=partial(_trend, goal_percent=report.goal_percent),
             flow=total_flow([metric.flow for metric in report.metrics]),
             notices=notices(report),
+            no_tables=no_tables_text(report),
             quality_facts=quality_facts(report),
             moment=partial(text.moment_text, day=day),
             iso=lambda seconds: text.local_time(seconds, day.timezone).isoformat(),
@@ -156,12 +162,16 @@ def environment() -> Environment:
     }
     environment.globals |= {
         "breaches_change": statements.breaches_change,
+        "days_before": DAYS_BEFORE,
+        "dimension_title": dimension_title,
         "forecast_hours": FORECAST_HOURS,
         "goal_statement": statements.goal_statement,
         "lines": LINES,
         "long_late_days": LONG_LATE_DAYS,
+        "metrics_of": _metrics_of,
         "named_metrics": NAMED_METRICS,
         "paper_lines": PAPER_LINES,
+        "paper_rows": PAPER_ROWS,
         "plural": text.plural,
         "rate_change": statements.rate_change,
         "shown_of": _shown_of,
@@ -183,3 +193,8 @@ def _shown_of(shown: Sequence[object], count: int) -> str:
 def _time_left(due_at: int, *, as_of: int) -> str:
     """The time until an open target breaches."""
     return text.duration_text(max(due_at - as_of, 0))
+
+
+def _metrics_of(split: Split) -> list[str]:
+    """The metrics with a decided target in the rows."""
+    return sorted({name for row in split.rows for name in row.by_metric}, key=reading_order)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.report.holders import TARGET_KEY
 from ticket_events_pipeline.report.model import ContradictedTarget, DeletedTicket, Elapsed, Overdue
 from ticket_events_pipeline.report.stored import PolicyKey, not_made
 from ticket_events_pipeline.report.work_list import OPEN_TARGET_COLUMNS, OpenTargets
@@ -43,6 +44,8 @@ class DayTargets:
         has_elapsed: whether the file holds durations at all; those of earlier versions don't.
         deleted: tickets whose deletion closed targets, cut; `deleted_count` is of all.
         contradicted: the first of the targets whose outcome and duration disagree.
+        hours: `business_hours` of those that breached on the day, by their key.
+        content_hash: of the table.
     """
 
     open: OpenTargets
@@ -55,6 +58,8 @@ class DayTargets:
     deleted: tuple[DeletedTicket, ...]
     deleted_count: int
     contradicted: tuple[ContradictedTarget, ...]
+    hours: pa.Table
+    content_hash: str
 
 
 def read_targets(store: Store, day: Day) -> DayTargets:
@@ -85,7 +90,13 @@ def _day_targets(found: SlaDay, day: Day) -> DayTargets:
         deleted=tuple(deleted[:LONGEST_DELETED]),
         deleted_count=len(deleted),
         contradicted=_contradicted(table.filter(pc.fill_null(table["is_contradicted"], False))),
+        hours=_breached_since(table, day).select([*TARGET_KEY, "business_hours"]),
+        content_hash=found.content_hash,
     )
+
+
+def _breached_since(table: pa.Table, day: Day) -> pa.Table:
+    return table.filter(pc.fill_null(pc.greater_equal(table["breached_at"].cast(pa.int64()), day.start * 1000), False))
 
 
 def _has_elapsed(found: SlaDay) -> bool:

@@ -5,8 +5,8 @@ The targets stay a table until it is known which of them are shown: an account m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -15,6 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.report.dimension_table import KnownNames
+from ticket_events_pipeline.report.holders import (
+    HOLDER_COLUMNS,
+    NO_NAMES,
+    Holder,
+    Party,
+    at_breach,
+    at_the_end,
+    with_holders,
+)
 from ticket_events_pipeline.report.model import (
     FORECAST_HOURS,
     LONG_LATE_DAYS,
@@ -28,6 +38,9 @@ from ticket_events_pipeline.report.model import (
 
 LONGEST_NEW, LONGEST_OLDER, LONGEST_LONG_LATE, LONGEST_NEXT = 100, 100, 20, 50
 """Tickets of each list: a longer page is not read to its end."""
+
+LONGEST_OF_GROUP = 25
+"""Tickets of each list of a group."""
 
 MAX_ASKED = 1_000
 """So many tickets of each part of the work list, the longest overdue first, are asked for their priority. Beyond, only the time
@@ -73,21 +86,28 @@ class OpenTargets:
     Attributes:
         late: breached ones.
         active: all others.
+        names: for the groups and agents that hold the tickets.
     """
 
     day: Day
     as_of: int
     late: pa.Table
     active: pa.Table
+    names: KnownNames = NO_NAMES
 
     @classmethod
     def of(cls, targets: pa.Table, *, day: Day, as_of: int) -> OpenTargets:
         """Those among the day's `sla_targets`, which have `OPEN_TARGET_COLUMNS` and `outcome`; times become epoch seconds."""
         late, active = (
-            _in_seconds(targets.filter(pc.equal(targets["outcome"], outcome)).select(OPEN_TARGET_COLUMNS))
+            with_holders(_in_seconds(targets.filter(pc.equal(targets["outcome"], outcome)).select(OPEN_TARGET_COLUMNS)), None)
             for outcome in ("breached_open", "active")
         )
         return cls(day, as_of, late, active)
+
+    def held(self, dimensions: pa.Table | None, names: KnownNames) -> OpenTargets:
+        """The same with who holds and held the tickets, from the day's `sla_target_dimensions`."""
+        late, active = (with_holders(part.select(OPEN_TARGET_COLUMNS), dimensions) for part in (self.late, self.active))
+        return replace(self, late=late, active=active, names=names)
 
     @cached_property
     def ticket_ids(self) -> frozenset[int]:
@@ -102,12 +122,22 @@ class OpenTargets:
         )
         return WorkList(new, older, long_late)
 
+    def late_of_group(self, group_id: int, facts: Facts) -> tuple[LateTickets, LateTickets]:
+        """The late tickets that the group holds now, and those that breached with it and are elsewhere now."""
+        now, then = (pc.fill_null(pc.equal(self.late[name], group_id), False) for name in ("group_id_eod", "group_id"))
+        kept, gone = (self.late.filter(rows) for rows in (now, pc.and_not(then, now)))
+        return self._all_late(kept, facts), self._all_late(gone, facts)
+
+    def _all_late(self, late: pa.Table, facts: Facts) -> LateTickets:
+        ours = replace(self, late=late)
+        return ours._late_tickets([ticket for part in ours._parts() for ticket in part], facts, longest=LONGEST_OF_GROUP)
+
     def forecast(self, facts: Facts) -> Forecast:
         """What will breach next, with these facts of the tickets."""
         due_at, next_due = self.active["due_at"], self._next_due()
         shown = _targets_of(next_due, self._next_ticket_ids(), order=[("due_at", "ascending")])
         return Forecast(
-            tickets=tuple(_open_ticket(ticket_id, targets, facts) for ticket_id, targets in shown.items()),
+            tickets=tuple(_open_ticket(ticket_id, rows, facts, self.names) for ticket_id, rows in shown.items()),
             ticket_count=pc.count_distinct(next_due["ticket_id"]).as_py(),
             target_count=next_due.num_rows,
             later=_count(pc.greater(due_at, self._horizon)),
@@ -136,7 +166,7 @@ class OpenTargets:
         ids = [ticket.ticket_id for ticket in ordered[:longest]]
         targets = _targets_of(self.late, ids, order=[("breached_at", "descending")])
         return LateTickets(
-            tickets=tuple(_open_ticket(ticket_id, targets[ticket_id], facts) for ticket_id in ids),
+            tickets=tuple(_open_ticket(ticket_id, targets[ticket_id], facts, self.names) for ticket_id in ids),
             ticket_count=len(part),
             target_count=sum(ticket.targets for ticket in part),
         )
@@ -168,22 +198,38 @@ def _urgency(facts: TicketFacts | None) -> int:
     return PRIORITIES.index(priority) if priority in PRIORITIES else len(PRIORITIES)
 
 
-def _targets_of(rows: pa.Table, ticket_ids: Sequence[int], *, order: list[tuple[str, str]]) -> dict[int, list[OpenTarget]]:
+def _targets_of(rows: pa.Table, ticket_ids: Sequence[int], *, order: list[tuple[str, str]]) -> dict[int, list[dict[str, Any]]]:
     """The targets of these tickets, of each in that order, then by name; the tickets are in the order of `ticket_ids`."""
     asked = pa.array(ticket_ids, pa.int64())
     ours = rows.filter(pc.is_in(rows["ticket_id"], asked))
     ours = ours.append_column("place", pc.index_in(ours["ticket_id"], asked))
     by_name: list[tuple[str, str]] = [("sla_metric", "ascending"), ("instance_id", "ascending")]
     found = ours.sort_by([("place", "ascending"), *order, *by_name]).drop_columns(["place"])
-    return {ticket_id: list(targets) for ticket_id, targets in groupby(_lines(found), key=lambda line: line.ticket_id)}
+    return {ticket_id: list(lines) for ticket_id, lines in groupby(found.to_pylist(), key=lambda line: line["ticket_id"])}
 
 
-def _lines(rows: pa.Table) -> Iterable[OpenTarget]:
-    return (OpenTarget(**row) for row in rows.to_pylist())
+def _open_ticket(ticket_id: int, rows: Sequence[dict[str, Any]], facts: Facts, names: KnownNames) -> OpenTicket:
+    of_ticket = facts.get(ticket_id, TicketFacts())
+    return OpenTicket(
+        ticket_id=ticket_id,
+        facts=of_ticket,
+        targets=tuple(_open_target(row, names) for row in rows),
+        now_with=_now_with(rows[0], of_ticket, names),
+    )
 
 
-def _open_ticket(ticket_id: int, targets: Sequence[OpenTarget], facts: Facts) -> OpenTicket:
-    return OpenTicket(ticket_id, facts.get(ticket_id, TicketFacts()), tuple(targets))
+def _open_target(row: Mapping[str, Any], names: KnownNames) -> OpenTarget:
+    own = {name: value for name, value in row.items() if name not in HOLDER_COLUMNS}
+    return OpenTarget(**own, breached_with=None if row["breached_at"] is None else at_breach(row, names))
+
+
+def _now_with(row: Mapping[str, Any], facts: TicketFacts, names: KnownNames) -> Holder | None:
+    """Who holds the ticket; the group of the audits where the ticket tables have none."""
+    held = at_the_end(row, names)
+    if (held is not None and held.group.is_known) or not (facts.group_id or "").isdecimal():
+        return held
+    group = Party.of(names, "group", int(facts.group_id or ""), is_known=True)
+    return Holder(group, Party.of(names, "assignee", None, is_known=False) if held is None else held.assignee)
 
 
 def _in_seconds(rows: pa.Table) -> pa.Table:

@@ -15,7 +15,9 @@ from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
-from ticket_events_pipeline.sla.clock_files import CLOCKS, NewLayer, write_layer
+from ticket_events_pipeline.sla.clock_files import CLOCK_CHAIN, CLOCKS, ClocksInput, write_layer
+from ticket_events_pipeline.sla.inputs import NOT_LANDED
+from ticket_events_pipeline.sla.layer_files import NewLayer
 from ticket_events_pipeline.sla.provenance import RULES_VERSION, Provenance, read_sla_day
 from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_after, restatements_in
 from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
@@ -63,16 +65,18 @@ def make_clocks(store: Store, days: list[Day]) -> Iterator[MadeDay]:
     for made, provenance in prefetch(_layers(store, days)):
         day, size_bytes = made.layer.day, write_layer(store, made, provenance)
         url = store.url(partition_path(CLOCKS, day))
-        yield MadeDay(day, made.layer.clocks.table, provenance, made.content_hash, size_bytes, url)
+        yield MadeDay(day, made.layer.content.table, provenance, made.content_hash, size_bytes, url)
 
 
 def _layers(store: Store, days: list[Day]) -> Iterator[tuple[NewLayer, Provenance]]:
-    known = carry_over_before(store, days[0], for_days=len(days))
+    state = carry_over_before(store, CLOCK_CHAIN, days[0], for_days=len(days))
     for raw in prefetch(read_raw(store, day) for day in days):
-        inputs = raw.inputs(known.previous_clocks)
-        if inputs is None:
+        new = ClocksInput.of(raw)
+        if new is None:
             raise _not_fetched(raw)
-        known, made = known.followed_by(raw, as_of=inputs.as_of)
+        inputs = replace(new.inputs, previous_clocks=state.previous or NOT_LANDED)
+        state, made = state.followed_by(CLOCK_CHAIN, raw.day, new)
+        known = state.known
         yield made, Provenance(inputs, known.events_through, known.history_from, known.deletions)
 
 

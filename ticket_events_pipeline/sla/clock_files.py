@@ -1,170 +1,174 @@
-"""One file of `sla_clocks`: a day's layer of the carry-over, whose footer says how far back the carry-over reaches.
+"""`sla_clocks` in its files, and how its days are made, each from the day before.
 
 A file of an earlier version holds the whole carry-over, unsorted: it is a layer with nothing before it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-
-import numpy as np
-import pyarrow as pa
+import datetime as dt
+import hashlib
+from dataclasses import dataclass, replace
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.sla.provenance import Provenance
-from ticket_events_pipeline.sla.rules.carry_over import NO_TICKETS, MemoryLayer, SortedClocks, tickets_having
+from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
+from ticket_events_pipeline.sla.inputs import NOT_LANDED, DayInputs, day_inputs, history_of
+from ticket_events_pipeline.sla.layer_files import LayeredTable, NewLayer, StoredLayer
+from ticket_events_pipeline.sla.provenance import NO_AUDITS, AuditsKnown, Provenance
+from ticket_events_pipeline.sla.rules.carry_over import CarryOver
+from ticket_events_pipeline.sla.rules.clock_layers import CARRIED_CLOCKS, DayEvents, relevant_changes
 from ticket_events_pipeline.sla.rules.clocks import in_clock_order
-from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once, union
-from ticket_events_pipeline.storage.partition_file import (
-    Layout,
-    no_footer_error,
-    opened_partition,
-    partition_path,
-    write_partition,
-)
+from ticket_events_pipeline.sla.sources import RawDay, raw_state, read_raw
+from ticket_events_pipeline.storage.content_hash import content_hash
+from ticket_events_pipeline.storage.partition_file import Layout, write_partition
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.storage.stored_file import VERSION_KEY, StoredFile
+from ticket_events_pipeline.storage.stored_file import VERSION_KEY
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
+from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
 CLOCKS = "sla_clocks"
 
-REACHES_BACK, FORGOTTEN, DELETED = "reaches_back_days", "forgotten_tickets", "deleted_tickets"
-"""Footer keys in addition to those of every SLA file: over how many days before its own the carry-over is spread; and as JSON
-lists, which tickets are forgotten although older files name them (hardly ever any), and which are or were deleted."""
+CLOCKS_VERSION = 3
+"""Goes up when the same events produce different clocks: it is part of every hash."""
 
-LAYOUT = Layout(
-    rows_per_group=16 * 1024,
-    dictionary_columns=("metric", "instance_id", "policy_id", "policy_title"),
-    statistics_columns=("id", "ticket_id"),
+DELETED = "deleted_tickets"
+"""Footer key in addition to those of every layer and SLA file: as a JSON list, which tickets are or were deleted."""
+
+LAYERED_CLOCKS = LayeredTable(
+    SLA_CLOCKS_TABLE,
+    CARRIED_CLOCKS,
+    # Encodings and statistics that no reader uses are left out, since each row is written as often as its ticket moves.
+    Layout(
+        rows_per_group=16 * 1024,
+        dictionary_columns=("metric", "instance_id", "policy_id", "policy_title"),
+        statistics_columns=("id", "ticket_id"),
+    ),
+    Provenance.from_metadata,
+    marks=DELETED,
+    has_events=True,
+    in_order=in_clock_order,
 )
-"""A later day looks up some tickets and reads only their row groups. Encodings and statistics that no reader uses are left out,
-since each row is written as often as its ticket moves."""
-
-ANY_ID = (-(2**63), 2**63 - 1)
-"""For a file without statistics of its ids."""
 
 
 @dataclass(frozen=True)
-class StoredLayer:
-    """A layer in its file, which is read in parts; see `Layer`.
+class ClocksKnown:
+    """What is known about the clocks at the end of a day.
 
     Attributes:
-        deleted_tickets: see `Layer.deleted_tickets`.
-        tickets_by_group: the tickets of each row group, in file order.
-        ids_by_group: the smallest and the largest event id of each row group.
+        events_through: newest event read, epoch seconds; None before the first.
+        history_from: the first day whose events are known.
+        deletions: the range of known ticket deletions.
     """
 
-    store: Store
-    day: Day
-    provenance: Provenance
-    content_hash: str
-    reaches_back_days: int
-    tickets: Ints
-    deleted_tickets: Ints
-    tickets_by_group: tuple[Ints, ...]
-    ids_by_group: tuple[tuple[int, int], ...]
-    is_sorted: bool
-
-    def rows(self, tickets: Ints) -> pa.Table:
-        """See `Layer.rows`."""
-        groups = [number for number, here in enumerate(self.tickets_by_group) if among(here, tickets).any()]
-        with self._opened() as file:
-            clocks = file.read_row_groups(groups) if groups else SLA_CLOCKS_TABLE.schema.empty_table()
-        wanted = clocks.filter(pa.array(among(clocks["ticket_id"].to_numpy(), tickets)))
-        return wanted if self.is_sorted else in_clock_order(wanted)
-
-    def having(self, ids: Ints) -> Ints:
-        """See `Layer.having`."""
-        groups = [number for number, bounds in enumerate(self.ids_by_group) if len(between(ids, *bounds))]
-        if not groups:
-            return NO_TICKETS
-        with self._opened() as file:
-            return tickets_having(file.read_row_groups(groups, ["id", "ticket_id"]), ids)
-
-    def without(self, tickets: Ints) -> StoredLayer:
-        """See `Layer.without`: a stored layer takes no memory."""
-        return self
-
-    def in_memory(self, *, excluding: Ints = NO_TICKETS) -> MemoryLayer:
-        """The layer in memory, without some tickets."""
-        named = self.tickets[~among(self.tickets, excluding)]
-        return MemoryLayer(self.day, named, SortedClocks(self.rows(named).combine_chunks()))
-
-    @contextmanager
-    def _opened(self) -> Iterator[StoredFile]:
-        with opened_partition(self.store, CLOCKS, self.day, table=SLA_CLOCKS_TABLE) as file:
-            if file is None or file.metadata.get("content_hash") != self.content_hash:
-                raise DamagedFileError(
-                    f"{self.store.url(partition_path(CLOCKS, self.day))} was replaced while it was read. Start the run again."
-                )
-            yield file
+    events_through: int | None
+    history_from: dt.date
+    deletions: AuditsKnown = NO_AUDITS
 
 
-def _tickets_by_group(file: StoredFile) -> tuple[Ints, ...]:
-    tickets = file.read(["ticket_id"])["ticket_id"].to_numpy()
-    sizes = [file.row_group(number).num_rows for number in range(file.num_row_groups)]
-    return tuple(once(group) for group in np.split(tickets, np.cumsum(sizes)[:-1]))
+@dataclass(frozen=True, kw_only=True)
+class ClocksInput(DayEvents):
+    """What a day of `sla_clocks` is made from beside the day before.
 
-
-def _ids_by_group(file: StoredFile) -> tuple[tuple[int, int], ...]:
-    place = file.own_schema.get_field_index("id")
-    statistics = [file.row_group(number).column(place).statistics for number in range(file.num_row_groups)]
-    return tuple((ids.min, ids.max) if ids is not None else ANY_ID for ids in statistics)
-
-
-def read_layer(store: Store, day: Day) -> StoredLayer | None:
-    """The layer of a day; None where `sla_clocks` of the day has not been made.
-
-    Raises:
-        DamagedFileError: its file can't be read, or isn't one of this pipeline.
+    Attributes:
+        raw: the raw files.
+        inputs: their state, without the day before.
+        read_to: up to when their events count as read, epoch seconds.
     """
-    with opened_partition(store, CLOCKS, day, table=SLA_CLOCKS_TABLE) as file:
-        if file is None:
+
+    raw: RawDay
+    inputs: DayInputs
+    read_to: int
+
+    @classmethod
+    def of(cls, raw: RawDay, *, read_to: int | None = None) -> ClocksInput | None:
+        """What the raw files hold, read up to `read_to`, else as_of; None while the day can't be summarised."""
+        inputs = raw.inputs(None)
+        if inputs is None:
             return None
-        metadata = file.metadata
-        tickets_by_group, ids_by_group = _tickets_by_group(file), _ids_by_group(file)
-    try:
-        forgotten, deleted = (np.array(json.loads(metadata.get(key, "[]")), np.int64) for key in (FORGOTTEN, DELETED))
-        return StoredLayer(
-            store,
-            day,
-            Provenance.from_metadata(metadata),
-            metadata["content_hash"],
-            int(metadata.get(REACHES_BACK, "0")),
-            union(forgotten, *tickets_by_group),
-            deleted,
-            tickets_by_group,
-            ids_by_group,
-            is_sorted=REACHES_BACK in metadata,
-        )
-    except (KeyError, ValueError) as error:
-        raise no_footer_error(store, CLOCKS, day, error) from error
+        read_to = inputs.as_of if read_to is None else read_to
+        return cls(raw.events, raw.status_changes, raw=raw, inputs=inputs, read_to=read_to)
 
 
-@dataclass(frozen=True)
-class NewLayer:
-    """A new layer, and what its file's footer will say; see `StoredLayer`."""
+class ClockChain:
+    """See `Chain`."""
 
-    layer: MemoryLayer
-    content_hash: str
-    reaches_back_days: int
+    layered = LAYERED_CLOCKS
+
+    def read(self, store: Store, day: Day) -> ClocksInput | None:
+        """The raw files of the day."""
+        return ClocksInput.of(read_raw(store, day))
+
+    def read_history(self, store: Store, day: Day) -> ClocksInput | None:
+        """The raw files of the day."""
+        return ClocksInput.of(read_raw(store, day), read_to=day.end)
+
+    def history_before(self, day: Day, replayed: dict[Day, str]) -> str | None:
+        """See `inputs.history_before`."""
+        return history_of(replayed)
+
+    def inputs_of(self, new: ClocksInput) -> str:
+        """The state of the raw files."""
+        return " ".join(new.inputs.raw_files)
+
+    def relevant(self, new: ClocksInput, carry_over: CarryOver[ClocksInput]) -> ClocksInput:
+        """Of audits only ticket deletions count: other audits don't change clocks."""
+        return replace(new, changes=relevant_changes(carry_over, new.changes))
+
+    def content_hash(self, previous: str | None, day: Day, new: ClocksInput) -> str:
+        """Clocks depend on events alone, so hashing the inputs identifies them without reading the rows."""
+        sources = [f"{stream} {state.content_hash}" for stream, state in new.raw.states.items() if state.metric_rows]
+        if new.changes.num_rows:
+            sources.append(f"status_changes {content_hash(new.changes)}")
+        lines = [f"{CLOCKS} {CLOCKS_VERSION}", previous or NOT_LANDED, str(day), *sources]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def previous_of(self, made: Provenance) -> str:
+        """The hash of the clocks of the day before."""
+        return made.inputs.previous_clocks
+
+    def is_of_stored_inputs(self, store: Store, layer: StoredLayer[Provenance]) -> bool:
+        """Whether the layer was made from the stored raw files of its day, by their footers.
+
+        Where those are gone or damaged, the layer can't be recomputed: it is all that is left of the day.
+        """
+        try:
+            states = {stream: raw_state(store, stream, layer.day) for stream in SLA_STREAMS}
+        except NewerFileError:
+            raise
+        except DamagedFileError:
+            return True
+        stored = day_inputs(layer.day, states, previous_clocks=None)
+        return stored is None or stored.has_equal_files(layer.made.inputs)
+
+    def known_at_first(self, day: Day) -> ClocksKnown:
+        """No events are known."""
+        return ClocksKnown(events_through=None, history_from=day.date)
+
+    def known_from(self, layer: StoredLayer[Provenance]) -> ClocksKnown:
+        """What the footer says."""
+        return ClocksKnown(layer.made.events_through, layer.made.history_from, layer.made.deletions)
+
+    def known_after(self, known: ClocksKnown, day: Day, new: ClocksInput) -> ClocksKnown:
+        """With the events of the day, and its audits."""
+        moments = [moment for moment in (known.events_through, new.raw.newest_before(new.read_to)) if moment is not None]
+        deletions = known.deletions.followed_by(day, new.raw.audits_through)
+        return ClocksKnown(max(moments, default=None), min(known.history_from, day.date), deletions)
+
+    def known_since(self, known: ClocksKnown, first: dt.date) -> ClocksKnown:
+        """The history begins then."""
+        return replace(known, history_from=max(known.history_from, first), deletions=known.deletions.not_before(first))
+
+
+CLOCK_CHAIN = ClockChain()
 
 
 def write_layer(store: Store, made: NewLayer, provenance: Provenance) -> int:
     """Replace the file of the layer's day; returns its size in bytes."""
-    layer = made.layer
     footer = {
         VERSION_KEY: str(SCHEMA_VERSION),
         **provenance.to_metadata(),
-        "partition": str(layer.day),
+        "partition": str(made.layer.day),
         "content_hash": made.content_hash,
-        REACHES_BACK: str(made.reaches_back_days),
-        FORGOTTEN: json.dumps(layer.forgotten.tolist()),
-        DELETED: json.dumps(layer.deleted_tickets.tolist()),
+        **made.footer(LAYERED_CLOCKS),
     }
-    return write_partition(store, CLOCKS, layer.day, layer.clocks.table, footer, layout=LAYOUT)
+    return write_partition(store, CLOCKS, made.layer.day, made.layer.content.table, footer, layout=LAYERED_CLOCKS.layout)

@@ -1,4 +1,4 @@
-"""A cache of the footers of a root's raw and SLA files: only files that have changed are read again.
+"""A cache of the footers of a root's files: only files that have changed are read again.
 
 A file is identified by its path and version, which a listing provides. The cache only saves work: it is in the memory of the
 process, and in a file of the root for the next process. If either is lost or damaged, the footers are read again.
@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,10 +24,20 @@ from ticket_events_pipeline.sla.inputs import RawState
 from ticket_events_pipeline.sla.sources import raw_state
 from ticket_events_pipeline.storage.partition_file import read_metadata
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
+from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.tables.tickets import TICKET_FIELD_CHANGES_TABLE
+from ticket_events_pipeline.tables.tickets import TICKET_TABLES as TICKET_TABLE_VALUES
 
-SLA_TABLES = ("sla_clocks", "sla_targets", "daily_sla_breach_summary")
-TABLES = (*STREAMS, *SLA_TABLES)
+SLA_TABLES = (SLA_CLOCKS_TABLE.name, SLA_TARGETS_TABLE.name, DAILY_SLA_BREACH_SUMMARY_TABLE.name)
+TICKET_TABLES = tuple(table.name for table in TICKET_TABLE_VALUES)
+MADE_AFTER_SUMMARY = tuple(name for name in TICKET_TABLES if name != TICKET_FIELD_CHANGES_TABLE.name)
+TABLES = (*STREAMS, *SLA_TABLES, *TICKET_TABLES)
+"""Those of a root with ticket tables, in the order in which they are made."""
+
+WITHOUT_TICKET_TABLES = (*STREAMS, *SLA_TABLES)
 
 CACHE = f"{INFLIGHT}/footers.json.gz"
 CACHE_FORMAT = 1
@@ -116,9 +126,11 @@ class _Root:
 class FooterCache:
     """The footers that a process has read, per root. Not thread-safe."""
 
-    def __init__(self, *, seconds: float = READ_SECONDS, hangs_seconds: float = HANGS_SECONDS) -> None:
-        """`seconds` is how long one `read` may take, `hangs_seconds` how long one file may take to answer."""
-        self._seconds, self._hangs_seconds = seconds, hangs_seconds
+    def __init__(
+        self, tables: Sequence[str] = TABLES, *, seconds: float = READ_SECONDS, hangs_seconds: float = HANGS_SECONDS
+    ) -> None:
+        """Of these `tables`. `seconds` is how long one `read` may take, `hangs_seconds` how long one file may take to answer."""
+        self._tables, self._seconds, self._hangs_seconds = tables, seconds, hangs_seconds
         self._roots: dict[str, _Root] = {}
 
     def read(self, store: Store, timezone: str) -> StoredFooters:
@@ -129,7 +141,7 @@ class FooterCache:
         """
         root = self._root(store, timezone)
         versions: dict[str, str] = {}
-        for table in TABLES:
+        for table in self._tables:
             versions |= store.versions(table, named=f"{table}.parquet")
         is_settled = root.stored is not None and not root.stored.unread and not any(root.stored.unreadable.values())
         if root.stored is not None and is_settled and versions == root.versions:
@@ -141,7 +153,7 @@ class FooterCache:
         changed.sort(key=root.unreached.__contains__)  # last: they may hang, and the others need their time
         unreadable = self._read(store, root, {path: (versions[path], *places[path]) for path in changed})
         root.versions = versions
-        root.stored = _stored_footers(root, places, unreadable, versions)
+        root.stored = _stored_footers(self._tables, root, places, unreadable)
         if root.unsaved >= SAVED_AFTER:
             _save(store, root, timezone)
         return root.stored
@@ -263,16 +275,16 @@ def _short(metadata: dict[str, str] | None) -> Footer | None:
 
 
 def _stored_footers(
-    root: _Root, places: Mapping[str, tuple[str, Day]], unreadable: Mapping[str, Unreadable], versions: Mapping[str, str]
+    tables: Sequence[str], root: _Root, places: Mapping[str, tuple[str, Day]], unreadable: Mapping[str, Unreadable]
 ) -> StoredFooters:
-    footers: dict[str, dict[Day, Footer]] = {table: {} for table in TABLES}
-    problems: dict[str, dict[Day, Unreadable]] = {table: {} for table in TABLES}
+    footers: dict[str, dict[Day, Footer]] = {table: {} for table in tables}
+    problems: dict[str, dict[Day, Unreadable]] = {table: {} for table in tables}
     unread = 0
     for path, (table, day) in places.items():
         known = root.known.get(path)
         if path in unreadable:
             problems[table][day] = unreadable[path]
-        elif known is not None and known[0] == versions[path]:
+        elif known is not None and known[0] == root.versions[path]:
             footers[table][day] = known[1]
         else:
             unread += 1

@@ -93,7 +93,7 @@ def day_inputs(day: Day, states: Mapping[str, RawState | None], *, previous_cloc
         return None
     read_up_to = [state.read_up_to(day) for state in counting]
     return DayInputs(
-        raw_files=tuple(_state_text(states.get(stream)) for stream in SLA_STREAMS),
+        raw_files=tuple(state_text(states.get(stream)) for stream in SLA_STREAMS),
         complete=all(state.complete for state in counting),
         as_of=max(day.start, min(read_up_to)),
         previous_clocks=previous_clocks or NOT_LANDED,
@@ -105,15 +105,18 @@ def history_before(day: Day, inputs_of: Callable[[Day], DayInputs | None]) -> st
 
     `inputs_of` returns None for a day that can't be summarised; if it does for all days, so does this.
     """
-    lines = []
-    for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1)):
-        inputs = inputs_of(past)
-        if inputs is not None:
-            lines.append(" ".join([str(past), *inputs.raw_files]))
+    found = {past: inputs_of(past) for past in (day.plus(-offset) for offset in range(HISTORY_DAYS, 0, -1))}
+    return history_of({past: " ".join(inputs.raw_files) for past, inputs in found.items() if inputs is not None})
+
+
+def history_of(files: Mapping[Day, str]) -> str | None:
+    """Fingerprint of the files of some days, in order, from what identifies those of a day; None for no days."""
+    lines = [f"{day} {text}" for day, text in files.items()]
     return _HISTORY + hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else None
 
 
-def _state_text(state: RawState | None) -> str:
+def state_text(state: RawState | None) -> str:
+    """The state as it stands in the footers of what is made from the file."""
     if state is None:
         return NOT_LANDED
     return f"{state.content_hash} {'complete' if state.complete else 'open'}"

@@ -107,7 +107,7 @@ def raw_state(store: Store, stream: str, day: Day) -> RawState | None:
         if opened is None:
             return None
         file, footer = opened
-        _require(store, stream, day, footer)
+        require_own_day(store, stream, day, footer)
         metric_rows = footer.metric_rows
         if metric_rows is None:
             metric_rows = int(any(_group_has_metric_events(file, group) for group in range(file.num_row_groups)))
@@ -138,7 +138,7 @@ def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
         if opened is None:
             return None
         file, footer = opened
-        _require(store, stream, day, footer)
+        require_own_day(store, stream, day, footer)
         rows = file.read(RAW_COLUMNS)
         if file.version < DELETED_IS_READ_SINCE:
             deleted = deleted_as_it_came(rows["deleted"], file.read(["extra"])["extra"])
@@ -152,8 +152,13 @@ def _state(raw: _RawFile) -> RawState:
     return RawState(footer.content_hash, footer.complete, footer.fetched_at, int(has_metric_events(raw.rows)))
 
 
-def _require(store: Store, stream: str, day: Day, footer: RawFooter) -> None:
-    """Raise unless the file is the one that its path names, in this timezone."""
+def require_own_day(store: Store, stream: str, day: Day, footer: RawFooter) -> None:
+    """Check that a raw file is the one that its path names, in this timezone.
+
+    Raises:
+        ForeignRootError: it belongs to days of another timezone.
+        DamagedFileError: it holds another stream or day.
+    """
     if footer.timezone != day.timezone:
         raise ForeignRootError(
             f"{store.location} holds {stream} of {day} as a day of {footer.timezone}, but TICKET_EVENTS_TIMEZONE is "

@@ -11,14 +11,17 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, StoredFooters, state_of
+from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
+from ticket_events_pipeline.sla.clock_files import CLOCKS
+from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, SLA_TABLES, StoredFooters, state_of
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, DayInputs, day_inputs, history_before
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS
 from ticket_events_pipeline.sla.up_to_date import sla_day_problem
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
 
-CLOCKS, _, SUMMARY = SLA_TABLES
+MADE = (*SLA_TABLES, *MADE_AFTER_SUMMARY)
+"""The tables that a run of a stale day makes."""
 
 UNREADABLE = "unreadable"
 """In place of the hash of a file that can't be read: no file was made from it."""
@@ -49,13 +52,15 @@ class StaleRange:
         days: in order.
         reason: why the first day is stale, as a sentence.
         state: fingerprint of all inputs of the run.
-        sla_files: fingerprint of the SLA files that are stored now.
+        made_files: fingerprint of the files that are stored now of what the run makes.
+        tables: those to be made; all that are made from the raw files if empty.
     """
 
     days: list[Day]
     reason: str
     state: str
-    sla_files: str
+    made_files: str
+    tables: tuple[str, ...] = ()
 
 
 def compare(stored: StoredFooters, is_partition: Callable[[Day], bool]) -> Comparison:
@@ -138,8 +143,8 @@ def _problem(stored: StoredFooters, day: Day, inputs: DayInputs) -> str | None:
     for table in SLA_TABLES:
         if day in stored.unreadable[table]:
             return stored.unreadable[table][day].reason
-    clocks, targets, summary = (stored.footers[table].get(day) for table in SLA_TABLES)
-    return sla_day_problem(inputs, clocks=clocks, targets=targets, summary=summary)
+    of_day = {table: stored.footers[table].get(day) for table in SLA_TABLES}
+    return sla_day_problem(inputs, clocks=of_day[CLOCKS], targets=of_day[TARGETS], summary=of_day[SUMMARY])
 
 
 def stale_ranges(comparison: Comparison, root: str) -> list[StaleRange]:
@@ -179,7 +184,7 @@ def _are_clocks_made(comparison: Comparison, day: Day) -> bool:
 
 def _stale_range(comparison: Comparison, days: list[Day], root: str) -> StaleRange:
     return StaleRange(
-        days, comparison.stale[days[0]], _state(comparison, days, root), sla_files_fingerprint(comparison.stored, days)
+        days, comparison.stale[days[0]], _state(comparison, days, root), files_fingerprint(comparison.stored, MADE, days)
     )
 
 
@@ -194,19 +199,20 @@ def _state(comparison: Comparison, days: list[Day], root: str) -> str:
     parts += [" ".join([str(day), *inputs[day].raw_files, str(inputs[day].as_of)]) for day in days]
     raw = [comparison.stored.footers[stream].get(day, {}) for stream in SLA_STREAMS for day in days]
     parts += [footer.get("fetched_at", NOT_LANDED) for footer in raw]
-    return _fingerprint(parts)
+    return fingerprint(parts)
 
 
-def sla_files_fingerprint(stored: StoredFooters, days: list[Day]) -> str:
-    """Fingerprint of the SLA files of the days, from their footers."""
+def files_fingerprint(stored: StoredFooters, tables: Iterable[str], days: list[Day]) -> str:
+    """Fingerprint of the files of the days, from their footers; of a root without some of the `tables`, of the others."""
     parts = []
-    for table in SLA_TABLES:
+    for table in (table for table in tables if table in stored.footers):
         for day in days:
             footer = stored.footers[table].get(day)
             unreadable = "unreadable" if day in stored.unreadable[table] else "missing"
             parts.append(f"{table} {day} {unreadable if footer is None else sorted(footer.items())}")
-    return _fingerprint(parts)
+    return fingerprint(parts)
 
 
-def _fingerprint(parts: list[str]) -> str:
+def fingerprint(parts: list[str]) -> str:
+    """Identifies the parts."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

@@ -10,7 +10,12 @@ from dataclasses import replace
 
 from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW, DayInputs
 from ticket_events_pipeline.sla.provenance import Provenance
+from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
+from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
+
+CLOCKS, TARGETS, SUMMARY = SLA_CLOCKS_TABLE.name, SLA_TARGETS_TABLE.name, DAILY_SLA_BREACH_SUMMARY_TABLE.name
 
 MADE_FROM_CLOCKS, MADE_FROM_TARGETS = "made_from_clocks", "made_from_targets"
 """Footer keys of `sla_targets` and of the summary: the `content_hash` of the day's file that it was made from."""
@@ -21,7 +26,7 @@ _DIFFERENT_SOURCES = {
     **{key: f"another file of {stream} than is stored now" for key, stream in zip(MADE_FROM_RAW, SLA_STREAMS, strict=True)},
     "complete": "less than all that was read of the day, or more",
     "as_of": "less than all that was read of the day, or more",
-    "made_from_previous_clocks": "another file of sla_clocks of the day before than is stored now",
+    "made_from_previous_clocks": f"another file of {CLOCKS} of the day before than is stored now",
 }
 
 
@@ -37,7 +42,7 @@ def sla_day_problem(
         summary: the same of the summary.
     """
     provenances: list[Provenance] = []
-    for asset, footer in {"sla_clocks": clocks, "sla_targets": targets, "daily_sla_breach_summary": summary}.items():
+    for asset, footer in {CLOCKS: clocks, TARGETS: targets, SUMMARY: summary}.items():
         provenance = _provenance(footer)
         if provenance is None:
             return f"{asset} has not been made." if footer is None else f"{asset} has no footer of this pipeline."
@@ -47,9 +52,9 @@ def sla_day_problem(
     of_clocks, of_targets, of_summary = provenances
     of_clocks = replace(of_clocks, rules_version=of_targets.rules_version)  # the rules are the targets' own
     if of_clocks != of_targets or not _is_from(targets, MADE_FROM_CLOCKS, clocks):
-        return "sla_targets was made from another file of sla_clocks than is stored now."
+        return f"{TARGETS} was made from another file of {CLOCKS} than is stored now."
     if of_targets != of_summary or not _is_from(summary, MADE_FROM_TARGETS, targets):
-        return "daily_sla_breach_summary was made from another file of sla_targets than is stored now."
+        return f"{SUMMARY} was made from another file of {TARGETS} than is stored now."
     return None
 
 

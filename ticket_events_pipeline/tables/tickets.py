@@ -162,7 +162,7 @@ DAILY_SLA_BREACHES_BY_DIMENSION_TABLE = Table(
             "custom_field:<id>.",
         ),
         Column("value", STRING, "The value, ids as text; NULL for none or unknown, see is_known."),
-        Column("is_known", BOOL, "With a NULL value: true for none (nobody), false for unknown. True with a value."),
+        Column("is_known", BOOL, "With a NULL value: true for none (nobody), false for unknown; true with a value."),
         Column("sla_metric", STRING, "The metric's name in SLA policies.", made_from=("sla_metric",)),
         Column("business_hours", BOOL, "Hours of the policy: true for business, false for calendar hours; NULL if unknown."),
         Column("breaches", INT64, "Targets that first breached on the day and aren't superseded at as_of."),
@@ -187,7 +187,7 @@ SLA_TARGET_HOLDERS_TABLE = Table(
         Column("ended_by", STRING, "What ended the time: breach (the first that counts) or fulfilment."),
         Column("group_id", INT64, "Group that held the ticket; NULL if none or unknown, see is_known."),
         Column("assignee_id", INT64, "Agent who held it; NULL if nobody or unknown, see is_known."),
-        Column("is_known", BOOL, "Whether both are known."),
+        Column("is_known", BOOL, "Whether both are known; false also where one is assumed, over a day that isn't stored."),
         Column("held_from", TIMESTAMP, "When the stretch began (UTC)."),
         Column("held_to", TIMESTAMP, "When it ended (UTC)."),
         Column("calendar_seconds", INT64, "Seconds of the stretch in which the clock ran."),
@@ -202,7 +202,7 @@ DAILY_TICKET_DURATIONS_TABLE = Table(
     columns=(
         Column("sla_metric", STRING, "The metric's name in SLA policies.", made_from=("metric", "instance_id")),
         Column("group_id", INT64, "Group that held the ticket at the fulfilment; NULL if none or unknown, see is_known."),
-        Column("is_known", BOOL, "With a NULL group: true for none, false for unknown. True with a group."),
+        Column("is_known", BOOL, "With a NULL group: true for none, false for unknown. With a group: false if assumed."),
         Column("clocks", INT64, "Clocks fulfilled on the day with a measured duration, with an SLA or without."),
         *(
             Column(f"{hours}_{statistic}_minutes", FLOAT64, f"{text} of their minutes in {hours} hours; NULL if not measured.")

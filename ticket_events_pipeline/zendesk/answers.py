@@ -80,6 +80,7 @@ class Asked:
     """What messages say about a request: `what` was requested of which `host`, and the `variables` of its credentials.
 
     `expiry_hint` is a sentence about how credentials of that kind expire; `hide` removes the secrets from what may be quoted.
+    `is_export` is false for the account's other endpoints, which need less.
     """
 
     what: str
@@ -87,6 +88,7 @@ class Asked:
     variables: str = _ALL_VARIABLES
     expiry_hint: str = ""
     hide: Callable[[bytes], bytes] = field(default=bytes, repr=False)
+    is_export: bool = True
 
 
 class Retryable(TransientError):  # noqa: N818 - a condition that the client waits out, not an error for callers
@@ -259,11 +261,9 @@ def _final_refusal(asked: Asked, status: int, body: bytes, reason: str) -> Ticke
         )
     if status == 403:
         doubt = "" if is_json_like(body) else " It isn't JSON: it may come from a firewall or a proxy on the way. If not:"
-        return ForbiddenError(
-            f"{answered} Retrying cannot clear this.{doubt} The exports need an admin's credentials; an OAuth token needs the "
-            f"scope read (a misspelt scope gives a token that is refused everywhere); Zendesk also blocks exports for "
-            f"third-party integrations. Check {asked.variables}."
-        )
+        return ForbiddenError(f"{answered} Retrying cannot clear this.{doubt} {_needs(asked)} Check {asked.variables}.")
+    if status == 404 and not asked.is_export:
+        return AccountNotFoundError(f"{answered} The account, its plan or these credentials have no such endpoint.")
     if status == 404:
         return AccountNotFoundError(
             f"{answered} No such account, or no such export on it; retrying cannot clear this. Check ZENDESK_SUBDOMAIN, or "
@@ -274,6 +274,13 @@ def _final_refusal(asked: Asked, status: int, body: bytes, reason: str) -> Ticke
         f"{answered} The request itself is refused; retrying cannot clear this. If the message doesn't say what to change, "
         f"report it with this text."
     )
+
+
+def _needs(asked: Asked) -> str:
+    scope = "an OAuth token needs the scope read (a misspelt scope gives a token that is refused everywhere)"
+    if not asked.is_export:
+        return f"The endpoint may need an admin's credentials; {scope}, not one of single endpoints."
+    return f"The exports need an admin's credentials; {scope}; Zendesk also blocks exports for third-party integrations."
 
 
 def _age_seconds(reason: str) -> int:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Self
 from urllib.parse import urlsplit
 
-from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials, is_loopback
+from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, OverfullSecondError, TicketEventsError, TransientError
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
 from ticket_events_pipeline.text import plural, utc_text
 from ticket_events_pipeline.zendesk.answers import Asked, Overtaxed, Retryable, TooLarge, TooRecent, Unreadable
 from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
-from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, OneHostSession, network_failure, read_body
+from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, account_session, network_failure, read_body
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage, PageRequest, caught_up_page, decode_page
 from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.retry import Log, Sleep, call_with_retries
@@ -37,7 +36,6 @@ CHECK_AGE_SECONDS = 3600
 
 _Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
 
-_CONNECT_SECONDS = 10.0
 _MOST_TOKEN_BYTES = 2**20
 # Soon, or a temporary problem would cost many small pages; doubled after each growth that fails.
 _GOOD_PAGES_BEFORE_GROWTH = 3
@@ -147,11 +145,7 @@ class ZendeskClient:
         self._sleep, self._clock, self._log = sleep, clock, log
         self._requests_made = 0
         self._clocks = ClockComparison(self._host, log=log)
-        self._session = OneHostSession(
-            connect_seconds=min(_CONNECT_SECONDS, timeout_seconds), read_seconds=float(timeout_seconds)
-        )
-        self._session.trust_env = not is_loopback(self._host)  # no proxy for the loopback
-        self._session.headers.update({"User-Agent": _user_agent(), "Accept": "application/json"})
+        self._session = account_session(base_url, read_seconds=float(timeout_seconds))
         self._auth = auth_for(self._base_url, credentials, session=self._session, clock=clock)
 
     def __enter__(self) -> Self:
@@ -298,10 +292,3 @@ class ZendeskClient:
         if response.status_code != 200 or f'"{request.stream.name}"'.encode() not in body:
             body = self._auth.hide(body)  # not a page: a message may quote it
         return response.status_code, headers, body
-
-
-def _user_agent() -> str:
-    try:
-        return f"ticket_events_pipeline/{version('ticket_events_pipeline')}"
-    except PackageNotFoundError:  # run from a folder that was never installed
-        return "ticket_events_pipeline"

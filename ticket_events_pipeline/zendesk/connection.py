@@ -10,11 +10,14 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
+from ticket_events_pipeline.credentials import is_loopback
 from ticket_events_pipeline.errors import RequestRefusedError
 from ticket_events_pipeline.zendesk.answers import (
     Busy,
@@ -33,6 +36,8 @@ NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, Unico
 
 EXCHANGE_TIMEOUTS = 10
 """A whole exchange may take that many read timeouts; a single one restarts with every byte."""
+
+_CONNECT_SECONDS = 10.0
 
 # The library's message for a proxy that answered CONNECT with anything but 200.
 _TUNNEL_FAILED = re.compile(r"Tunnel connection failed: ([0-9]{3})\b(.*)", re.DOTALL)
@@ -86,6 +91,23 @@ class OneHostSession(requests.Session):
             self.send(request, timeout=self._timeout, allow_redirects=False, **settings) as response,
         ):
             yield response
+
+
+def account_session(base_url: str, *, read_seconds: float, exchange_seconds: float | None = None) -> OneHostSession:
+    """A session for requests to the account at `base_url`, without credentials yet."""
+    session = OneHostSession(
+        connect_seconds=min(_CONNECT_SECONDS, read_seconds), read_seconds=read_seconds, exchange_seconds=exchange_seconds
+    )
+    session.trust_env = not is_loopback(urlsplit(base_url).hostname or "")  # no proxy for the loopback
+    session.headers.update({"User-Agent": _user_agent(), "Accept": "application/json"})
+    return session
+
+
+def _user_agent() -> str:
+    try:
+        return f"ticket_events_pipeline/{version('ticket_events_pipeline')}"
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return "ticket_events_pipeline"
 
 
 def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:

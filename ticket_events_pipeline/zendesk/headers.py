@@ -1,4 +1,4 @@
-"""Response headers: the server's time, how long it asks to wait, and what is left of the export quota.
+"""Response headers: the server's time, how long it asks to wait, and what is left of the rate limits.
 
 Their names, presence and form vary; a value that can't be read is None, never an error.
 https://developer.zendesk.com/api-reference/introduction/rate-limits/
@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 _QUOTA_HEADER_PREFIX = "zendesk-ratelimit-incremental"
+_BUCKET_PREFIX = "zendesk-ratelimit-"
+_TOTAL_HEADERS = ("ratelimit-limit", "x-rate-limit")
+_REMAINING_HEADERS = ("ratelimit-remaining", "x-rate-limit-remaining")
+_RESET_HEADER = "ratelimit-reset"
+_ACCOUNT_HEADERS = (*_TOTAL_HEADERS, *_REMAINING_HEADERS, _RESET_HEADER)
 _QUOTA_FIELD = re.compile(r"\b(total|remaining|resets)\s*=\s*([0-9]{1,9})", re.ASCII | re.IGNORECASE)
 
 RATE_LIMIT_WAIT_SECONDS = 60.0
@@ -62,6 +67,26 @@ def quota_header(headers: Mapping[str, str]) -> QuotaHeader | None:
         if name.lower().startswith(_QUOTA_HEADER_PREFIX) and (quota := _quota_header(text))
     ]
     return min(found, key=lambda quota: quota.remaining, default=None)
+
+
+def account_limit(headers: Mapping[str, str]) -> QuotaHeader | None:
+    """What is left of the account's ordinary rate limit; of several buckets, the one with the fewest requests left."""
+    own = {name: _whole_number(_value(headers, name)) for name in _ACCOUNT_HEADERS}
+    total, remaining = (
+        next((own[name] for name in names if own[name] is not None), None) for names in (_TOTAL_HEADERS, _REMAINING_HEADERS)
+    )
+    found = [] if remaining is None else [QuotaHeader(remaining, total, own[_RESET_HEADER])]
+    found += [
+        bucket
+        for name, text in headers.items()
+        if name.lower().startswith(_BUCKET_PREFIX) and not name.lower().startswith(_QUOTA_HEADER_PREFIX)
+        if (bucket := _quota_header(text))
+    ]
+    return min(found, key=lambda bucket: bucket.remaining, default=None)
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _quota_header(text: str) -> QuotaHeader | None:

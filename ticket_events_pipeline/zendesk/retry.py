@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import tenacity
@@ -22,14 +23,35 @@ MAX_SECONDS = 15 * 60.0
 
 _LONGEST_BACKOFF_SECONDS = 60.0
 
+RESUMES = (
+    "No stored data was changed. Check https://status.zendesk.com and the network, then run it again: "
+    "it resumes where it stopped."
+)
+"""What to do after a fetch has given up."""
+
 Log = Callable[[str], None]
 Sleep = Callable[[float], None]
 
 _T = TypeVar("_T")
 
 
-def call_with_retries(attempt: Callable[[], _T], *, what: str, sleep: Sleep, log: Log) -> _T:
-    """The result of `attempt`, called again as long as it raises Retryable and the bounds allow.
+@dataclass(frozen=True)
+class Patience:
+    """How long one request is tried: `attempts` at most, and no longer than `seconds`, waits included.
+
+    `remedy` ends the message after the last one.
+    """
+
+    attempts: int = MAX_ATTEMPTS
+    seconds: float = MAX_SECONDS
+    remedy: str = RESUMES
+
+
+OF_A_FETCH = Patience()
+
+
+def call_with_retries(attempt: Callable[[], _T], *, what: str, sleep: Sleep, log: Log, patience: Patience = OF_A_FETCH) -> _T:
+    """The result of `attempt`, called again as long as it raises Retryable and `patience` allows.
 
     Waits what the server asks for, else an exponentially growing time with full jitter. `what` names the request in messages.
 
@@ -47,7 +69,7 @@ def call_with_retries(attempt: Callable[[], _T], *, what: str, sleep: Sleep, log
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Retryable),
         wait=_wait_seconds,
-        stop=_is_exhausted,
+        stop=lambda state: _is_exhausted(state, patience),
         after=record_reason,
         before_sleep=log_wait,
         sleep=sleep,
@@ -56,7 +78,7 @@ def call_with_retries(attempt: Callable[[], _T], *, what: str, sleep: Sleep, log
         return retrying(attempt)
     except tenacity.RetryError as error:
         failure = error.last_attempt.exception()
-        raise TransientError(_exhausted(what, reasons, failure)) from failure
+        raise TransientError(_exhausted(what, reasons, failure, patience.remedy)) from failure
 
 
 def _failure(state: tenacity.RetryCallState) -> Retryable:
@@ -77,18 +99,15 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
     return max(failure.wait_seconds, float(state.attempt_number))
 
 
-def _is_exhausted(state: tenacity.RetryCallState) -> bool:
+def _is_exhausted(state: tenacity.RetryCallState, patience: Patience) -> bool:
     # idle_for too: where sleep is injected, no real time passes.
     spent_seconds = max(state.idle_for, state.seconds_since_start or 0.0)
-    return state.attempt_number >= MAX_ATTEMPTS or spent_seconds + state.upcoming_sleep > MAX_SECONDS
+    return state.attempt_number >= patience.attempts or spent_seconds + state.upcoming_sleep > patience.seconds
 
 
-def _exhausted(what: str, reasons: list[str], failure: BaseException | None) -> str:
+def _exhausted(what: str, reasons: list[str], failure: BaseException | None, remedy: str) -> str:
     responses = "; ".join(f"{count} times {reason}" if count > 1 else reason for reason, count in Counter(reasons).items())
     asked_wait = failure.wait_seconds if isinstance(failure, Retryable) else None
     wish = f" The server asks to wait {asked_wait:.0f} s." if asked_wait else ""
     attempts = f"{len(reasons)} attempt{'' if len(reasons) == 1 else 's'}"
-    return (
-        f"{what}: failed after {attempts}. Responses: {responses}.{wish} No stored data was changed. "
-        f"Check https://status.zendesk.com and the network, then run it again: it resumes where it stopped."
-    )
+    return f"{what}: failed after {attempts}. Responses: {responses}.{wish} {remedy}"

@@ -15,7 +15,8 @@ from ticket_events_pipeline.day import days_between
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_targets
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
-from ticket_events_pipeline.sla.clock_files import CLOCKS, DELETED, FORGOTTEN, REACHES_BACK, read_layer
+from ticket_events_pipeline.sla.clock_files import CLOCK_CHAIN, CLOCKS, DELETED, LAYERED_CLOCKS
+from ticket_events_pipeline.sla.layer_files import FORGOTTEN, REACHES_BACK, read_layer
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS
 from ticket_events_pipeline.sla.rules.clocks import deleted_tickets
 from ticket_events_pipeline.storage.content_hash import content_hash
@@ -147,16 +148,16 @@ def test_every_day_made_alone_equals_that_of_one_range(right, tmp_path):
 
 @pytest.mark.parametrize("for_days", [1, 2])
 def test_the_carry_over_from_files_equals_one_in_memory(right, for_days):
-    known = carry_over_before(FolderStore(right), DAYS[-1].plus(1), for_days=for_days)
+    known = carry_over_before(FolderStore(right), CLOCK_CHAIN, DAYS[-1].plus(1), for_days=for_days)
     carried = clocks_by_day(EVENTS, FIRST, DAYS[-1], audits=AUDITS)[DAYS[-1]]
-    assert sorted(known.carry_over.clocks()["id"].to_pylist()) == sorted(carried["id"].to_pylist())
+    assert sorted(known.carry_over.rows()["id"].to_pylist()) == sorted(carried["id"].to_pylist())
     assert len(known.carry_over.layers) == REACH_DAYS + 1
 
 
 def test_no_ticket_is_in_memory_twice(right):
     named = [
         layer.tickets.tolist()
-        for layer in carry_over_before(FolderStore(right), DAYS[-1].plus(1), for_days=2).carry_over.layers
+        for layer in carry_over_before(FolderStore(right), CLOCK_CHAIN, DAYS[-1].plus(1), for_days=2).carry_over.layers
     ]
     assert sum(map(len, named)) == len({ticket for tickets in named for ticket in tickets})
 
@@ -175,7 +176,7 @@ def test_a_days_file_holds_the_tickets_that_moved_or_are_open_and_no_others(righ
     open_at_end = set(targets["ticket_id"].filter(is_open).to_pylist())
     assert open_at_end - moved
     assert set(clocks["ticket_id"].to_pylist()) == moved | open_at_end
-    remembered = carry_over_before(FolderStore(right), day.plus(1), for_days=1).carry_over.clocks()
+    remembered = carry_over_before(FolderStore(right), CLOCK_CHAIN, day.plus(1), for_days=1).carry_over.rows()
     assert len(set(remembered["ticket_id"].to_pylist())) > len(moved | open_at_end)
 
 
@@ -283,8 +284,8 @@ def assert_history_begins_after(root, right, broken):
     made = make_sla_days(root, NEXT, NEXT)
     assert [day.provenance.history_from for day in made] == [broken.plus(1).date]
     assert [day.provenance.deletions.since for day in made] == [broken.plus(1).date]
-    known, whole = (set(read_layer(FolderStore(place), NEXT).tickets.tolist()) for place in (root, right))
-    remembered = carry_over_before(FolderStore(right), NEXT.plus(1), for_days=1).carry_over.clocks()
+    known, whole = (set(read_layer(FolderStore(place), LAYERED_CLOCKS, NEXT).tickets.tolist()) for place in (root, right))
+    remembered = carry_over_before(FolderStore(right), CLOCK_CHAIN, NEXT.plus(1), for_days=1).carry_over.rows()
     since = {event["ticket_id"] for event in EVENTS if broken.plus(1).start <= event["time"] < NEXT.end}
     assert whole | since <= known < set(remembered["ticket_id"].to_pylist())
     assert {row["ticket_id"] for row in open_targets(root)} == {row["ticket_id"] for row in open_targets(right)}
@@ -312,7 +313,7 @@ def test_without_the_events_of_a_lost_day_the_history_begins_after_it(root, righ
 
 
 def test_a_file_replaced_while_it_is_read_is_an_error(root):
-    layer = read_layer(FolderStore(root), DAYS[MIDDLE])
+    layer = read_layer(FolderStore(root), LAYERED_CLOCKS, DAYS[MIDDLE])
     rewrite(root, CLOCKS, DAYS[MIDDLE], footer=lambda old: {**old, "content_hash": "another"})
     with pytest.raises(DamagedFileError, match=r"was replaced while it was read\. Start the run again"):
         layer.rows(layer.tickets)
@@ -438,7 +439,7 @@ def test_a_ticket_whose_only_event_moved_is_dropped_from_the_files(tmp_path, is_
         make_sla_days(tmp_path, day, day)
     assert footer(tmp_path, days[2])[FORGOTTEN] == "[1]"
     assert tables(tmp_path, days[3], TARGETS)[0]["ticket_id"].to_pylist() == [2]
-    assert carry_over_before(FolderStore(tmp_path), days[3].plus(1), for_days=1).carry_over.clocks()[
+    assert carry_over_before(FolderStore(tmp_path), CLOCK_CHAIN, days[3].plus(1), for_days=1).carry_over.rows()[
         "ticket_id"
     ].to_pylist() == [2]
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.carry_over import CarryOver
+from ticket_events_pipeline.sla.rules.clock_layers import CARRIED_CLOCKS, DayEvents, relevant_changes
 from ticket_events_pipeline.sla.rules.clocks import advance, empty_clocks, in_clock_order
 from ticket_events_pipeline.sla.rules.deletions import metric_rows, own_rows
 from ticket_events_pipeline.sla.rules.events import sla_events
@@ -67,14 +68,14 @@ def with_new(known, rows):
 @given(st.sampled_from(["UTC", "America/New_York"]).flatmap(days_of_events), st.integers(0, len(OFFSETS)))
 def test_layers_hold_the_same_clocks_as_one_table_and_the_oracle(by_day, compacted_on):
     """Across a DST change, with repeated ids; one of the days may compact everything into its layer."""
-    whole, carry_over, known, audits_known = empty_clocks(), CarryOver(), [], []
+    whole, carry_over, known, audits_known = empty_clocks(), CarryOver(CARRIED_CLOCKS), [], []
     for number, (day, (delivered, audits)) in enumerate(by_day.items()):
         events, changes = sla_events(raw_table(delivered)), changes_of(audits)
         whole = advance(whole, events, day, changes)
-        relevant = carry_over.relevant_changes(changes)
-        carry_over, layer = (carry_over.compacted if number == compacted_on else carry_over.advanced)(events, day, relevant)
-        assert in_clock_order(carry_over.clocks()).to_pylist() == whole.to_pylist()
-        assert targets(layer.clocks.table, day=day, as_of=day.end) == targets(whole, day=day, as_of=day.end)
+        new = DayEvents(events, relevant_changes(carry_over, changes))
+        carry_over, layer = (carry_over.compacted if number == compacted_on else carry_over.advanced)(new, day)
+        assert in_clock_order(carry_over.rows()).to_pylist() == whole.to_pylist()
+        assert targets(layer.content.table, day=day, as_of=day.end) == targets(whole, day=day, as_of=day.end)
         known, audits_known = with_new(known, sla_oracle.live_events(delivered)), audits_known + audits
         known, audits_known = sla_oracle.without_forgotten(known, day.end, audits_known)
         assert sorted(metric_rows(whole)["id"].to_pylist()) == sorted(row["id"] for row in known)
@@ -83,15 +84,15 @@ def test_layers_hold_the_same_clocks_as_one_table_and_the_oracle(by_day, compact
 
 def carry_over_after(by_day):
     """The carry-over after the days, and the last layer."""
-    carry_over, layer = CarryOver(), None
+    carry_over, layer = CarryOver(CARRIED_CLOCKS), None
     for day, clocks in sorted(by_day.items()):
         events = [event for clock in clocks for event in clock.events if day.start <= event["time"] < day.end]
-        carry_over, layer = carry_over.advanced(sla_events(raw_table(events)), day)
+        carry_over, layer = carry_over.advanced(DayEvents(sla_events(raw_table(events))), day)
     return carry_over, layer
 
 
 def tickets_in(layer):
-    return sorted(set(layer.clocks.table["ticket_id"].to_pylist()))
+    return sorted(set(layer.content.table["ticket_id"].to_pylist()))
 
 
 def test_a_days_layer_holds_only_changed_and_open_clocks():
@@ -100,8 +101,8 @@ def test_a_days_layer_holds_only_changed_and_open_clocks():
     every = [is_open, is_closed, moves]
     carry_over, layer = carry_over_after({DAY: every, DAY.plus(1): every})
     assert tickets_in(layer) == [1, 3]
-    assert rows_of(layer.clocks.table.select(["id"])) == [{"id": 1}, {"id": 31}, {"id": 32}]  # whole histories
-    assert sorted(set(carry_over.clocks()["ticket_id"].to_pylist())) == [1, 2, 3]
+    assert rows_of(layer.content.table.select(["id"])) == [{"id": 1}, {"id": 31}, {"id": 32}]  # whole histories
+    assert sorted(set(carry_over.rows()["ticket_id"].to_pylist())) == [1, 2, 3]
 
 
 def test_clocks_move_to_a_newer_layer_before_theirs_is_dropped():
@@ -110,16 +111,16 @@ def test_clocks_move_to_a_newer_layer_before_theirs_is_dropped():
     carry_over, layer = carry_over_after(by_day)
     assert tickets_in(layer) == [1]
     assert len(carry_over.layers) == 31
-    assert carry_over.clocks()["id"].to_pylist() == [1]
+    assert carry_over.rows()["id"].to_pylist() == [1]
 
 
 def test_a_ticket_whose_only_event_moved_is_not_found_again():
     moved = Clock(2, first_id=1).add("activate", 33)
     carry_over, layer = carry_over_after({DAY: [Clock(1).add("activate", 9)], DAY.plus(1): [moved]})
     assert layer.forgotten.tolist() == [1]
-    assert carry_over.clocks()["ticket_id"].to_pylist() == [2]
-    again, _ = carry_over.advanced(sla_events(raw_table(Clock(1, first_id=5).add("pause", 60).events)), DAY.plus(2))
-    assert sorted(again.clocks()["id"].to_pylist()) == [1, 5]
+    assert carry_over.rows()["ticket_id"].to_pylist() == [2]
+    again, _ = carry_over.advanced(DayEvents(sla_events(raw_table(Clock(1, first_id=5).add("pause", 60).events))), DAY.plus(2))
+    assert sorted(again.rows()["id"].to_pylist()) == [1, 5]
 
 
 def test_an_id_delivered_again_moves_only_the_tickets_that_have_it_now():
@@ -127,8 +128,8 @@ def test_an_id_delivered_again_moves_only_the_tickets_that_have_it_now():
     others = [Clock(number, first_id=10 * number).add("activate", 9) for number in range(3, 9)]
     moved, once_more = Clock(2, first_id=1).add("activate", 33), Clock(2, first_id=1).add("activate", 57)
     carry_over, _ = carry_over_after({DAY: [Clock(1).add("activate", 9), *others], DAY.plus(1): [moved]})
-    assert 1 in carry_over.layers[0].clocks.table["id"].to_pylist()
-    _, layer = carry_over.advanced(sla_events(raw_table(once_more.events)), DAY.plus(2))
+    assert 1 in carry_over.layers[0].content.table["id"].to_pylist()
+    _, layer = carry_over.advanced(DayEvents(sla_events(raw_table(once_more.events))), DAY.plus(2))
     assert layer.tickets.tolist() == [2]
 
 
@@ -136,5 +137,5 @@ def test_rows_of_newer_layers_are_released_from_older_ones():
     clocks = [Clock(number, first_id=10 * number).add("activate", 9).add("fulfill", 33) for number in range(1, 9)]
     carry_over, _ = carry_over_after({DAY: clocks, DAY.plus(1): clocks[:4]})
     first, second = carry_over.layers
-    assert (first.clocks.table.num_rows, second.clocks.table.num_rows) == (4, 8)
+    assert (first.content.table.num_rows, second.content.table.num_rows) == (4, 8)
     assert first.tickets.tolist() == [5, 6, 7, 8]

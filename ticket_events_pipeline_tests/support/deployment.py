@@ -2,9 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.definitions import account_definitions
-from ticket_events_pipeline.defs.runs import range_tags
+from ticket_events_pipeline.defs.runs import RANGE_END_TAG, RANGE_START_TAG, range_tags
 from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -24,7 +24,19 @@ from ticket_events_pipeline.storage.partition_file import read_metadata, read_pa
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline_tests.support.fetches import Moment
 
-ASSETS = ["ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary"]
+SLA_ASSETS = ["ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets", "daily_sla_breach_summary"]
+"""Those that are tables, with the ticket tables turned off."""
+
+TICKET_ASSETS = [
+    "ticket_field_changes",
+    "ticket_states",
+    "sla_target_dimensions",
+    "daily_sla_breaches_by_dimension",
+    "sla_target_holders",
+    "daily_ticket_durations",
+]
+
+ASSETS = [*SLA_ASSETS, *TICKET_ASSETS]
 """Those that are tables."""
 
 REPORT = "sla_breach_report"
@@ -69,16 +81,25 @@ class Deployment:
     cursor: str | None = None
     message: str = ""
     repository: dg.RepositoryDefinition = REPOSITORY
+    requests: list[dg.RunRequest] = field(default_factory=list)
 
     @property
     def store(self) -> Store:
         return open_store(self.url or str(self.root))
 
-    def run(self, job: str, first: str, last: str | None = None, **tags: str) -> dg.ExecuteInProcessResult:
+    def run(
+        self, job: str, first: str, last: str | None = None, *, assets: Sequence[dg.AssetKey] | None = None, **tags: str
+    ) -> dg.ExecuteInProcessResult:
         span = range_tags(Day.parse(first), Day.parse(last or first))
-        return defs.resolve_job_def(job).execute_in_process(
-            run_config=QUIET, instance=self.instance, tags={**span, **tags}, raise_on_error=False
+        return self.repository.get_job(job).execute_in_process(
+            run_config=QUIET, instance=self.instance, tags={**span, **tags}, raise_on_error=False, asset_selection=assets
         )
+
+    def run_requested(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        """Execute a run as the sensor requested it."""
+        span = request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]
+        assert request.job_name is not None
+        return self.run(request.job_name, *span, assets=request.asset_selection, **request.tags)
 
     def job(self, name: str) -> dg.JobDefinition:
         """A job of the definitions."""
@@ -110,16 +131,21 @@ class Deployment:
         self.repository = account_definitions(account_scope()).get_repository_def()
 
     def settle(self, *, most_ticks: int = 10) -> list[tuple[str, str]]:
-        """Tick and execute the requested runs until none is requested; the requested ranges."""
+        """Tick and execute the requested runs until none is requested; the ranges whose SLA tables were requested.
+
+        All requests are in `requests`.
+        """
         requested = []
+        self.requests = []
         for _ in range(most_ticks):
             requests = self.tick().run_requests or []
             if not requests:
                 return requested
             for request in requests:
-                span = request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
-                requested.append(span)
-                self.run("summarize_sla_breaches", *span, **request.tags)
+                self.requests.append(request)
+                if request.asset_selection is None:
+                    requested.append((request.tags[RANGE_START_TAG], request.tags[RANGE_END_TAG]))
+                self.run_requested(request)
         raise AssertionError(f"the sensor never settles: {requested}")
 
     def table(self, asset: str, day: str) -> pa.Table:

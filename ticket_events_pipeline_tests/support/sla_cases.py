@@ -48,9 +48,9 @@ def held(number):
 
 
 def audit_row(audit):
-    return {**{name: audit[name] for name in ("id", "ticket_id")}, "time": audit["time"] * 1000} | {
-        "child_events": json.dumps(audit["child_events"], separators=(",", ":"))
-    }
+    children = json.dumps(audit["child_events"], separators=(",", ":"))
+    named = {"id": audit["id"], "ticket_id": audit["ticket_id"], "via": audit.get("via")}
+    return {**named, "time": audit["time"] * 1000, "child_events": children}
 
 
 def changes_of(audits):

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.daily_asset import Shown, daily_asset
+from ticket_events_pipeline.defs.daily_asset import LAST, Shown, daily_asset
 from ticket_events_pipeline.defs.descriptions import description
 from ticket_events_pipeline.defs.freshness import SLA_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata
@@ -33,6 +33,8 @@ def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
         REPORT,
         _make_reports,
         deps=[scope.key(asset) for asset in UPSTREAM],
+        # After the ticket tables, whose figures it shows, but not downstream of them: one that fails must not withhold it.
+        priority=LAST,
         freshness=SLA_FRESHNESS,
         shown=Shown(
             group="sla",

@@ -1,4 +1,4 @@
-"""`new_event_partitions_sensor`: requests runs of the SLA tables over days whose raw files have landed or changed.
+"""`new_event_partitions_sensor`: requests runs of the tables over days whose raw files have landed or changed.
 
 It compares the footers of the stored files. Dagster's log is written, for the UI, and never believed. Rejected: `@asset_sensor`
 sees only the newest of many partitions (dagster#32853); an automation condition can't request one range run from the earliest
@@ -8,16 +8,16 @@ stale day on; both believe the log.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
+from typing import Any
 
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.dagster_home import claim_dagster_home, refuse_foreign_home
 from ticket_events_pipeline.defs.event_log import EventLog, log_position
-from ticket_events_pipeline.defs.jobs import SUMMARIZE
 from ticket_events_pipeline.defs.requested_runs import (
     Attempts,
     attempts_of,
@@ -46,26 +46,39 @@ from ticket_events_pipeline.defs.unrecorded_days import (
 )
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.report.files import REPORT
-from ticket_events_pipeline.sla.footer_cache import TABLES, FooterCache
-from ticket_events_pipeline.sla.staleness import SUMMARY, Comparison, StaleRange, compare, range_before_obstacle, stale_ranges
+from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.sla.footer_cache import TABLES, WITHOUT_TICKET_TABLES, FooterCache
+from ticket_events_pipeline.sla.staleness import Comparison, StaleRange, compare, range_before_obstacle, stale_ranges
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
+from ticket_events_pipeline.tickets.staleness import (
+    NOTHING_STALE,
+    TicketComparison,
+    change_ranges,
+    compare_tickets,
+    ticket_range_before_obstacle,
+    ticket_ranges,
+    without_blocked,
+)
 
 DAILY_ASSETS = (*TABLES, REPORT)
 """While a run or backfill over any of them is in progress, no run is requested over its days."""
 
 
-def new_event_partitions_sensor(scope: AccountScope) -> dg.SensorDefinition:
-    """The account's sensor: one range run of the SLA tables for each range of days whose raw files have landed or changed."""
+def new_event_partitions_sensor(scope: AccountScope, jobs: Sequence[Any]) -> dg.SensorDefinition:
+    """The account's sensor: one range run of the tables for each range of days whose raw files have landed or changed.
+
+    `jobs` are the account's: their type has no public name.
+    """
     cache = SensorCache(scope)
 
     @dg.sensor(
         name=scope.named("new_event_partitions_sensor"),
-        job_name=scope.named(SUMMARIZE),
+        jobs=jobs,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
-        description="On as shipped; leave it on: makes the SLA tables and the report of every day that was fetched or changed. "
+        description="On as shipped; leave it on: makes the tables and the report of every day that was fetched or changed. "
         "Also records stored days that are missing in Dagster's log.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -84,15 +97,22 @@ class Observation:
 
     Attributes:
         comparison: of the files.
+        tickets: of the ticket tables.
         recordable: by table, the days whose files can be recorded.
         unrecorded: the files to be recorded in the log.
         unstored: by raw asset, the days that the log shows though they are not stored.
     """
 
     comparison: Comparison
+    tickets: TicketComparison
     recordable: Mapping[str, list[Day]]
     unrecorded: list[AssetDay]
     unstored: Mapping[str, list[Day]]
+
+    @property
+    def has_stale_days(self) -> bool:
+        """Whether anything has to be made again."""
+        return bool(self.comparison.stale or self.tickets.stale or self.tickets.stale_changes)
 
 
 class SensorCache:
@@ -106,7 +126,7 @@ class SensorCache:
 
     def __init__(self, scope: AccountScope) -> None:
         self._scope = scope
-        self._footers = FooterCache()
+        self._footers = FooterCache(TABLES if scope.has_ticket_tables else WITHOUT_TICKET_TABLES)
         self._observation: Observation | None = None
         self._today: Day | None = None
         self.lock = Lock()
@@ -128,7 +148,7 @@ class SensorCache:
             missing += unrecorded_reports(store, self._scope, recordable[SUMMARY], self.log)
             missing = [asset_day for asset_day in missing if asset_day not in self.unreadable]
             unstored = unstored_days(observation.comparison.stored, self.log, self._scope.is_partition)
-            self._observation = Observation(observation.comparison, recordable, missing, unstored)
+            self._observation = replace(observation, unrecorded=missing, unstored=unstored)
         return self._observation
 
     def _compare_files(self, store: Store) -> Observation:
@@ -143,7 +163,9 @@ class SensorCache:
             return first <= day <= today
 
         self._today, self.unreadable = today, set()
-        return Observation(compare(stored, is_partition), {**recordable_days(stored, is_partition), REPORT: []}, [], {})
+        comparison = compare(stored, is_partition)
+        tickets = compare_tickets(comparison, is_partition) if self._scope.has_ticket_tables else NOTHING_STALE
+        return Observation(comparison, tickets, {**recordable_days(stored, is_partition), REPORT: []}, [], {})
 
 
 def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, cache: SensorCache) -> dg.SensorResult:
@@ -153,8 +175,8 @@ def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, cache: S
     ended = ended_runs_without_note(instance, scope)  # before the files are compared, so that those are what the runs left
     observation, busy = cache.observe(instance, store), {}
     if not observation.comparison.stored.unread:
-        note_what_runs_left(instance, scope, ended, observation.comparison)
-    if observation.comparison.stale or observation.unrecorded or observation.unstored:
+        note_what_runs_left(instance, scope, ended, observation.comparison, observation.tickets)
+    if observation.has_stale_days or observation.unrecorded or observation.unstored:
         keys = [scope.key(asset) for asset in DAILY_ASSETS]
         busy = days_in_progress(instance, repository_of(context), keys, timezone=scope.timezone)
         observation = cache.observe(instance, store)  # again: a run may have ended in between
@@ -196,7 +218,7 @@ class _Tick:
             return [], report
         requests: list[dg.RunRequest] = []
         requested, waiting, given_up, settled = [], [], [], []
-        for stale, attempts in map(self._with_attempts, stale_ranges(comparison, self.store.location)):
+        for stale, attempts in map(self._with_attempts, self._stale_ranges()):
             holders = sorted({self.busy[day] for day in stale.days if day in self.busy})
             if holders:
                 waiting.append(ReportedDays(stale.days, f"{stale.reason} {', '.join(holders)} is not over yet."))
@@ -207,19 +229,32 @@ class _Tick:
             else:
                 requests.append(run_request(self.instance, self.scope, stale, attempts.count + 1))
                 requested.append(ReportedDays(stale.days, stale.reason))
-        blocked = grouped_by_reason(comparison.blocked)
+        blocked = grouped_by_reason(dict(sorted({**self.observation.tickets.blocked, **comparison.blocked}.items())))
         return requests, replace(
             report, requested=requested, waiting=waiting, given_up=given_up, settled=settled, blocked=blocked
         )
+
+    def _stale_ranges(self) -> list[StaleRange]:
+        """What has to be made; a range with stale SLA tables makes the ticket tables of its days, too."""
+        comparison, tickets, root = self.observation.comparison, self.observation.tickets, self.store.location
+        ranges = [without_blocked(found, tickets) for found in stale_ranges(comparison, root)]
+        covered = {day for found in ranges for day in found.days}
+        return [*ranges, *ticket_ranges(comparison, tickets, root, covered), *change_ranges(comparison, tickets, root)]
 
     def _with_attempts(self, stale: StaleRange) -> tuple[StaleRange, Attempts]:
         """The range to request and its attempts; where the runs of a range fail, only the days before the obstacle."""
         attempts = attempts_of(self.instance, self.scope, stale)
         if attempts.has_failed:
-            before = range_before_obstacle(self.observation.comparison, stale, self.store.location)
+            before = self._before_obstacle(stale)
             if before is not None:
                 return before, attempts_of(self.instance, self.scope, before)
         return stale, attempts
+
+    def _before_obstacle(self, failing: StaleRange) -> StaleRange | None:
+        comparison, root = self.observation.comparison, self.store.location
+        if failing.days[0] in comparison.stale:
+            return range_before_obstacle(comparison, failing, root)
+        return ticket_range_before_obstacle(comparison, self.observation.tickets, failing, root)
 
     def _unusable(self) -> str:
         footers = self.observation.comparison.stored.footers
@@ -227,7 +262,8 @@ class _Tick:
         return unusable_reason(days, first=self.scope.first_day, last=self.scope.day_containing(wall_clock()))
 
     def _settled(self, stale: StaleRange) -> str:
-        return settled_reason(stale.reason, read=self.store.url(partition_path(SUMMARY, stale.days[0])))
+        table = stale.tables[-1] if stale.tables else SUMMARY
+        return settled_reason(stale.reason, read=self.store.url(partition_path(table, stale.days[0])))
 
     @property
     def to_be_recorded(self) -> list[AssetDay]:

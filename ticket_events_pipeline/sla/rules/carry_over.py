@@ -1,32 +1,62 @@
 """The carry-over: what a day leaves for the next, as layers like those of a log-structured store, one layer per day.
 
-The newest layer that names a ticket has all of its clocks; older layers no longer count for it. A day's layer names the tickets
-that moved on the day, those with an open target, and those whose layer becomes too old. So a day's targets need the day's layer
-alone, the layers of some thirty days are the whole carry-over, and the cost of a day depends on what moves on it.
+The newest layer that names a ticket has all of its rows; older layers no longer count for it. A day's layer names the tickets
+that moved on the day, those that every layer names, and those whose layer becomes too old. So whoever asks what a day moved
+needs the day's layer alone, the layers of some thirty days are the whole carry-over, and the cost of a day depends on what
+moves on it. What the rows are, and when a ticket is forgotten, is up to the table that is carried over: see `Carried`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.sla.rules.clocks import advance, deleted_tickets, empty_clocks, open_tickets, without_forgotten
-from ticket_events_pipeline.sla.rules.deletions import changes_of_deleted
 from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once, ranges, union
 
 REACH_DAYS = 30
 """How many days the carry-over reaches back before its newest layer. An event is remembered for 30 times 24 hours, which may
 start on that day when clocks were changed meanwhile. Whatever is remembered for longer moves to newer layers."""
 
-
 NO_TICKETS: Ints = np.empty(0, np.int64)
+
+New = TypeVar("New", contravariant=True)
+"""What is new on a day."""
+
+
+class Carried(Protocol[New]):
+    """What a table carries over: its rules, as functions of rows that hold whole tickets. Rows are sorted by `ticket_id`."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of its rows."""
+
+    def tickets_of(self, new: New) -> Ints:
+        """The tickets that something new moves, in any order."""
+
+    def event_ids_of(self, new: New) -> Ints:
+        """The ascending ids of events that are known from now on as they are in `new`, whichever ticket had them before."""
+
+    def advance(self, rows: pa.Table, new: New, day: Day) -> pa.Table:
+        """The rows at the end of a day, from those of the day before, at least of the tickets that `new` moves."""
+
+    def remembered(self, rows: pa.Table, day: Day) -> pa.Table:
+        """The rows of a layer that are still remembered at the end of a day."""
+
+    def named_by_every_layer(self, newest: Layer) -> Ints:
+        """Which of the newest layer's tickets the next one names, whether they move or not."""
+
+    def moving_on(self, oldest: Layer, day: Day) -> Ints:
+        """Which tickets of a layer that becomes too old are still remembered at the end of `day`."""
+
+    def marked(self, rows: pa.Table) -> Ints:
+        """The tickets that a layer marks in its footer, so that they are known without reading its rows."""
 
 
 class Layer(Protocol):
@@ -41,11 +71,11 @@ class Layer(Protocol):
         """The tickets that it names. A ticket without rows is forgotten, whatever older layers have."""
 
     @property
-    def deleted_tickets(self) -> Ints:
-        """The tickets that are or were deleted; may include some that it no longer names."""
+    def marked_tickets(self) -> Ints:
+        """See `Carried.marked`; may include some that it no longer names."""
 
     def rows(self, tickets: Ints) -> pa.Table:
-        """All clocks of some of its tickets."""
+        """All rows of some of its tickets."""
 
     def having(self, ids: Ints) -> Ints:
         """The tickets with an event of one of the ascending ids."""
@@ -55,8 +85,8 @@ class Layer(Protocol):
 
 
 @dataclass(frozen=True)
-class SortedClocks:
-    """Clocks sorted by ticket, for lookups by ticket and by event."""
+class SortedRows:
+    """Rows sorted by ticket, for lookups by ticket and by event."""
 
     table: pa.Table
 
@@ -75,7 +105,7 @@ class SortedClocks:
         return np.sort(self.table["id"].to_numpy())
 
     def rows(self, tickets: Ints) -> pa.Table:
-        """All clocks of these tickets."""
+        """All rows of these tickets."""
         if len(tickets) == len(self.tickets):
             return self.table
         starts, ends = (np.searchsorted(self._ticket_of_row, tickets, side=side) for side in ("left", "right"))
@@ -87,13 +117,13 @@ class SortedClocks:
         return tickets_having(self.table, known[among(known, self._ids)])
 
 
-def tickets_having(clocks: pa.Table, ids: Ints) -> Ints:
+def tickets_having(rows: pa.Table, ids: Ints) -> Ints:
     """The tickets with an event of one of the ascending ids, ascending."""
-    known = clocks["id"].to_numpy()
+    known = rows["id"].to_numpy()
     ids = between(ids, known.min(), known.max()) if len(known) else known
     if not len(ids):
         return NO_TICKETS
-    return union(clocks["ticket_id"].filter(pc.is_in(clocks["id"], pa.array(ids))).to_numpy())
+    return union(rows["ticket_id"].filter(pc.is_in(rows["id"], pa.array(ids))).to_numpy())
 
 
 @dataclass(frozen=True)
@@ -102,80 +132,85 @@ class MemoryLayer:
 
     day: Day
     tickets: Ints
-    clocks: SortedClocks
+    content: SortedRows
+    marked_tickets: Ints
 
     @classmethod
-    def of(cls, day: Day, clocks: pa.Table, *, also_naming: Ints = NO_TICKETS) -> MemoryLayer:
-        """The layer of clocks sorted by ticket; it also names the tickets `also_naming`."""
-        content = SortedClocks(clocks)
-        return cls(day, union(content.tickets, also_naming), content)
+    def of(cls, day: Day, rows: pa.Table, *, also_naming: Ints = NO_TICKETS, marked: Ints = NO_TICKETS) -> MemoryLayer:
+        """The layer of rows sorted by ticket; it also names the tickets `also_naming`."""
+        content = SortedRows(rows)
+        return cls(day, union(content.tickets, also_naming), content, marked)
 
     @property
     def forgotten(self) -> Ints:
         """The tickets that it names without rows."""
-        return self.tickets[~among(self.tickets, self.clocks.tickets)]
-
-    @property
-    def deleted_tickets(self) -> Ints:
-        """See `Layer.deleted_tickets`."""
-        return deleted_tickets(self.clocks.table)
+        return self.tickets[~among(self.tickets, self.content.tickets)]
 
     def rows(self, tickets: Ints) -> pa.Table:
         """See `Layer.rows`."""
-        return self.clocks.rows(tickets[among(tickets, self.clocks.tickets)])
+        return self.content.rows(tickets[among(tickets, self.content.tickets)])
 
     def having(self, ids: Ints) -> Ints:
         """See `Layer.having`."""
-        return self.clocks.having(ids)
+        return self.content.having(ids)
 
     def without(self, tickets: Ints) -> MemoryLayer:
         """See `Layer.without`. Memory is released once a quarter of the tickets isn't needed any more."""
         named = self.tickets[~among(self.tickets, tickets)]
-        is_worth_a_copy = len(named) < 3 / 4 * len(self.clocks.tickets)
-        return MemoryLayer(self.day, named, SortedClocks(self.rows(named)) if is_worth_a_copy else self.clocks)
+        if len(named) >= 3 / 4 * len(self.content.tickets):
+            return replace(self, tickets=named)
+        marked = self.marked_tickets[among(self.marked_tickets, named)]
+        return MemoryLayer(self.day, named, SortedRows(self.rows(named)), marked)
 
 
 @dataclass(frozen=True)
-class CarryOver:
+class CarryOver(Generic[New]):
     """The carry-over at the end of the newest layer's day.
 
     Attributes:
+        carried: the rules of what is carried over.
         layers: oldest first.
     """
 
+    carried: Carried[New]
     layers: tuple[Layer, ...] = ()
 
-    def clocks(self) -> pa.Table:
-        """All clocks that are carried over."""
-        return self._clocks(self._found(union(NO_TICKETS, *(layer.tickets for layer in self.layers))))
+    def rows(self) -> pa.Table:
+        """All rows that are carried over."""
+        return self._rows(self._found(union(NO_TICKETS, *(layer.tickets for layer in self.layers))))
 
-    def relevant_changes(self, changes: pa.Table) -> pa.Table:
-        """The status changes that may matter: of tickets that one of them deletes or that were deleted before."""
-        return changes_of_deleted(changes, union(NO_TICKETS, *(layer.deleted_tickets for layer in self.layers)))
+    def marked_tickets(self) -> Ints:
+        """The tickets that any layer marks."""
+        return union(NO_TICKETS, *(layer.marked_tickets for layer in self.layers))
 
-    def advanced(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[CarryOver, MemoryLayer]:
-        """The carry-over at the end of a later day, and its newest layer.
-
-        Args:
-            events: all stored events of the day, see `clocks.advance`.
-            day: the day that ends.
-            changes: of the tickets' status, from `relevant_changes`.
-        """
-        oldest = day.plus(-REACH_DAYS)
-        staying = tuple(layer for layer in self.layers if layer.day >= oldest)
-        of_changes = NO_TICKETS if changes is None else changes["ticket_id"].to_numpy()
-        moved = union(events["ticket_id"].to_numpy(), of_changes, self._having(np.sort(events["id"].to_numpy())))
-        left = [self._only_in(place) for place in range(len(self.layers) - len(staying))]
-        found = self._found(union(moved, self._open(), *left))
-        clocks = advance(self._clocks(found), events, day, changes)
+    def advanced(self, new: New, day: Day) -> tuple[CarryOver[New], MemoryLayer]:
+        """The carry-over at the end of a later day with something new, and its newest layer."""
+        staying, oldest = self._staying(day), _oldest(day)
+        found = self._found(self._moving(new, day))
         known_to_older = union(NO_TICKETS, *(tickets for layer, tickets in found if layer.day >= oldest))
-        here = MemoryLayer.of(day, clocks, also_naming=known_to_older)
-        return CarryOver((*(layer.without(here.tickets) for layer in staying), here)), here
+        here = self._layer(found, new, day, also_naming=known_to_older)
+        return CarryOver(self.carried, (*(layer.without(here.tickets) for layer in staying), here)), here
 
-    def compacted(self, events: pa.Table, day: Day, changes: pa.Table | None = None) -> tuple[CarryOver, MemoryLayer]:
+    def compacted(self, new: New, day: Day) -> tuple[CarryOver[New], MemoryLayer]:
         """As `advanced`, but with everything in one layer, so that no older one is needed."""
-        here = MemoryLayer.of(day, advance(self.clocks(), events, day, changes))
-        return CarryOver((here,)), here
+        found = self._found(union(self._moving(new, day), *(layer.tickets for layer in self._staying(day))))
+        here = self._layer(found, new, day)
+        return CarryOver(self.carried, (here,)), here
+
+    def _layer(self, found: Sequence[tuple[Layer, Ints]], new: New, day: Day, *, also_naming: Ints = NO_TICKETS) -> MemoryLayer:
+        rows = self.carried.advance(self._rows(found), new, day)
+        return MemoryLayer.of(day, rows, also_naming=also_naming, marked=self.carried.marked(rows))
+
+    def _staying(self, day: Day) -> tuple[Layer, ...]:
+        """The layers that aren't too old for the carry-over of `day`."""
+        return tuple(layer for layer in self.layers if layer.day >= _oldest(day))
+
+    def _moving(self, new: New, day: Day) -> Ints:
+        """The tickets that the layer of `day` names."""
+        moved = [self.carried.tickets_of(new), self._having(self.carried.event_ids_of(new))]
+        always = self.carried.named_by_every_layer(self.layers[-1]) if self.layers else NO_TICKETS
+        left = [self._only_in(place) for place in range(len(self.layers) - len(self._staying(day)))]
+        return union(*moved, always, *left)
 
     def _found(self, tickets: Ints) -> list[tuple[Layer, Ints]]:
         """For the tickets that any layer names, the newest layer of each."""
@@ -187,28 +222,28 @@ class CarryOver:
                 tickets = tickets[~is_here]
         return found
 
-    def _clocks(self, found: Sequence[tuple[Layer, Ints]]) -> pa.Table:
-        """The remembered clocks of the tickets that were found."""
+    def _rows(self, found: Sequence[tuple[Layer, Ints]]) -> pa.Table:
+        """The remembered rows of the tickets that were found."""
         if not found:
-            return empty_clocks()
+            return self.carried.schema.empty_table()
         rows = pa.concat_tables([layer.rows(tickets) for layer, tickets in found])
-        return without_forgotten(rows.unify_dictionaries().combine_chunks(), self.layers[-1].day)
+        return self.carried.remembered(rows.unify_dictionaries().combine_chunks(), self.layers[-1].day)
 
     def _having(self, ids: Ints) -> Ints:
         """The tickets that already have an event of one of the ids."""
-        maybe = union(NO_TICKETS, *(layer.having(ids) for layer in self.layers))
-        return tickets_having(self._clocks(self._found(maybe)), ids) if len(maybe) else maybe
-
-    def _open(self) -> Ints:
-        """The tickets with an open target; the newest layer names them all."""
-        if not self.layers:
+        if not len(ids):
             return NO_TICKETS
-        return open_tickets(self.layers[-1].rows(self.layers[-1].tickets))
+        maybe = union(NO_TICKETS, *(layer.having(ids) for layer in self.layers))
+        return tickets_having(self._rows(self._found(maybe)), ids) if len(maybe) else maybe
 
     def _only_in(self, place: int) -> Ints:
         """The tickets that are still remembered and that only the layer at `place`, and none after it, names."""
-        layer = self.layers[place]
-        tickets = once(without_forgotten(layer.rows(layer.tickets), self.layers[-1].day)["ticket_id"].to_numpy())
+        tickets = self.carried.moving_on(self.layers[place], self.layers[-1].day)
         for newer in self.layers[place + 1 :]:
             tickets = tickets[~among(tickets, newer.tickets)]
         return tickets
+
+
+def _oldest(day: Day) -> Day:
+    """The oldest day whose layer belongs to the carry-over at the end of `day`."""
+    return day.plus(-REACH_DAYS)

@@ -49,7 +49,7 @@ def replay(timeline: Timeline) -> States:
     """The states after each event."""
     is_fulfilled = _fulfilled(timeline)
     policy = _policy_in_force(timeline, is_fulfilled)
-    is_deleted = _ticket_deleted(timeline)
+    is_deleted = ticket_deleted(timeline)
     is_counting = _counting_breaches(timeline, is_fulfilled | is_deleted)
     # Rule 5, with B4: a target breaches once, so a breach keeps its clock's target open in later cycles too.
     is_open = ~is_fulfilled & ~is_deleted & ((policy >= 0) | (timeline.clocks.latest(is_counting) >= 0))
@@ -79,8 +79,8 @@ def _policy_in_force(timeline: Timeline, is_fulfilled: Bools) -> Ints:
     return np.where((apply >= 0) & timeline.has_policy[apply], apply, -1)
 
 
-def _ticket_deleted(timeline: Timeline) -> Bools:
-    """Rule 9: from a deletion of the ticket to its restoration."""
+def ticket_deleted(timeline: Timeline) -> Bools:
+    """Rule 9: per event, whether the ticket is deleted after it: from a deletion to the restoration."""
     is_change: Bools = timeline.rank >= DELETE
     if not is_change.any():
         return is_change

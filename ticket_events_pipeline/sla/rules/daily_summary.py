@@ -6,7 +6,7 @@ A count has its rule in COUNTS: what each target of the day's `sla_targets` adds
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,9 @@ from ticket_events_pipeline.tables.table import TIMESTAMP
 
 KEY = list(DAILY_SLA_BREACH_SUMMARY_TABLE.key)
 """Null is a value of its own in it."""
+
+OF_POLICY = ("policy_id", "business_hours")
+"""Those of its columns that say which policy a figure is booked under."""
 
 OWN, AT_ENTRY, AT_BREACH = POLICIES = ("", "entry_", "breach_")
 """A target's policies, as the prefix of their columns: the target's own, those in force at its entry and its first breach."""
@@ -96,60 +99,79 @@ def daily_summary(targets: pa.Table, *, day: Day, as_of: int, events_through: in
         The table's columns, sorted by its key, nulls last; a row only where one of the counts is not 0. The last three
         arguments stand in every row.
     """
-    start = pa.scalar(day.start * 1000, pa.int64()).cast(TIMESTAMP)
-    sums = _sums(_bookings(DayTargets(targets, start)))
-    columns = {name: sums[name] for name in (*KEY, *COUNTS, "breached_tickets")}
+    columns = figures(day_targets(targets, day), KEY, COUNTS)
+    size = columns.num_rows
+    summary = {name: columns[name] for name in columns.column_names}
     if targets["is_contradicted"].null_count:  # made before rules 9 and 10: not counted is not 0
-        columns |= dict.fromkeys(_NOT_IN_VERSION_1, pa.nulls(sums.num_rows, pa.int64()))
-    columns["policy_title"] = _titles(targets, sums["policy_id"])
-    columns["achievement_rate"] = _achievement_rate(sums["achieved"], sums["breaches"])
-    columns |= _overdue(sums["overdue_seconds"])
-    columns["as_of"] = _repeated(as_of * 1000, TIMESTAMP, sums.num_rows)
-    columns["events_through"] = _repeated(events_through and events_through * 1000, TIMESTAMP, sums.num_rows)
-    columns["history_from"] = pa.repeat(pa.scalar(history_from, pa.date32()), sums.num_rows)
+        summary |= dict.fromkeys(_NOT_IN_VERSION_1, pa.nulls(size, pa.int64()))
+    summary["policy_title"] = _titles(targets, columns["policy_id"])
+    summary["as_of"] = _repeated(as_of * 1000, TIMESTAMP, size)
+    summary["events_through"] = _repeated(events_through and events_through * 1000, TIMESTAMP, size)
+    summary["history_from"] = pa.repeat(pa.scalar(history_from, pa.date32()), size)
     schema = DAILY_SLA_BREACH_SUMMARY_TABLE.schema
-    return pa.table([columns[field.name].cast(field.type) for field in schema], schema=schema)
+    return pa.table([summary[field.name].cast(field.type) for field in schema], schema=schema)
+
+
+def day_targets(targets: pa.Table, day: Day) -> DayTargets:
+    """The day's `sla_targets`, to be counted."""
+    return DayTargets(targets, pa.scalar(day.start * 1000, pa.int64()).cast(TIMESTAMP))
+
+
+def figures(targets: DayTargets, key: Sequence[str], counts: Mapping[str, Count]) -> pa.Table:
+    """The figures of the targets per key: the counts, `breached_tickets`, `achievement_rate`, and the overdue figures.
+
+    Args:
+        targets: of a day.
+        key: columns of them. Those of OF_POLICY are taken from the policy that a figure is booked under; null is a value.
+        counts: some of COUNTS, `breaches`, `achieved` and `completed_breached` among them.
+
+    Returns:
+        The key and the figures, sorted by the key, nulls last; a row only where one of the counts is not 0.
+    """
+    sums = _sums(_bookings(targets, key, counts), key, counts)
+    columns = {name: sums[name] for name in (*key, *counts, "breached_tickets")}
+    columns["achievement_rate"] = _achievement_rate(sums["achieved"], sums["breaches"])
+    return pa.table(columns | _overdue(sums["overdue_seconds"]))
 
 
 def breaches_of_day(targets: pa.Table, day: Day) -> pa.Table:
     """Those of the day's `sla_targets` that its `breaches` count."""
-    start = pa.scalar(day.start * 1000, pa.int64()).cast(TIMESTAMP)
-    return targets.filter(DayTargets(targets, start).is_breach())
+    return targets.filter(day_targets(targets, day).is_breach())
 
 
-def _bookings(targets: DayTargets) -> pa.Table:
+def _bookings(targets: DayTargets, key: Sequence[str], counts: Mapping[str, Count]) -> pa.Table:
     """What each target adds to which key, under each of its policies."""
     booked = []
     for policy in POLICIES:
-        key = {"sla_metric": targets["sla_metric"], **{name: targets[policy + name] for name in KEY[1:]}}
-        counts = {name: count.rule(targets).cast(pa.int64()) for name, count in COUNTS.items() if count.booked_under == policy}
+        columns = {name: targets[policy + name if name in OF_POLICY else name] for name in key}
+        added = {name: count.rule(targets).cast(pa.int64()) for name, count in counts.items() if count.booked_under == policy}
         if policy == AT_BREACH:
-            counts["breached_ticket_id"] = pc.if_else(targets.is_breach(), targets["ticket_id"], None)
+            added["breached_ticket_id"] = pc.if_else(targets.is_breach(), targets["ticket_id"], None)
         if policy == OWN:
-            counts["overdue_seconds"] = pc.if_else(targets.has("breached"), targets["overdue_seconds"], None)
-        booked.append(_without_empty(pa.table(key | counts)))
+            added["overdue_seconds"] = pc.if_else(targets.has("breached"), targets["overdue_seconds"], None)
+        booked.append(_without_empty(pa.table(columns | added), counts))
     return pa.concat_tables(booked, promote_options="default")
 
 
-def _without_empty(bookings: pa.Table) -> pa.Table:
+def _without_empty(bookings: pa.Table, counts: Mapping[str, Count]) -> pa.Table:
     """The rows that add something."""
     adds = pa.chunked_array([pa.repeat(False, bookings.num_rows)])
-    for name in COUNTS.keys() & set(bookings.column_names):
+    for name in counts.keys() & set(bookings.column_names):
         adds = pc.or_(adds, pc.fill_null(pc.not_equal(bookings[name], 0), False))
     return bookings.filter(adds)
 
 
-def _sums(bookings: pa.Table) -> pa.Table:
+def _sums(bookings: pa.Table, key: Sequence[str], counts: Mapping[str, Count]) -> pa.Table:
     """One row per key, sorted, nulls last; the overdue seconds as a list."""
-    sums = bookings.group_by(KEY, use_threads=False).aggregate(
+    sums = bookings.group_by(list(key), use_threads=False).aggregate(
         [
-            *((name, "sum", pc.ScalarAggregateOptions(min_count=0)) for name in COUNTS),
+            *((name, "sum", pc.ScalarAggregateOptions(min_count=0)) for name in counts),
             ("breached_ticket_id", "count_distinct", pc.CountOptions(mode="only_valid")),
             ("overdue_seconds", "list"),
         ]
     )
-    names = [*KEY, *COUNTS, "breached_tickets", "overdue_seconds"]
-    return sums.rename_columns(names).sort_by([(name, "ascending") for name in KEY])
+    names = [*key, *counts, "breached_tickets", "overdue_seconds"]
+    return sums.rename_columns(names).sort_by([(name, "ascending") for name in key])
 
 
 def _titles(targets: pa.Table, policy_ids: pa.ChunkedArray) -> pa.Array:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.clock_states import States, Timeline, before_event, replay
-from ticket_events_pipeline.sla.rules.clocks import CLOCK_KEY, alphabetic_codes, timeline_of
+from ticket_events_pipeline.sla.rules.clocks import CLOCK_KEY, alphabetic_codes, grouped_by_clock, timeline_of
 from ticket_events_pipeline.sla.rules.due_dates import due, running
 from ticket_events_pipeline.sla.rules.events import ACTIVATE, APPLY, DELETE, MINUTES_IN_INT64
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
@@ -81,15 +81,7 @@ def _rows_of_interest(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
     is_wanted[numbers[is_before]] = is_open[is_before]  # of several assignments to one index, the last one wins
     is_wanted[numbers[is_open & ~is_before]] = True
     is_past = milliseconds < as_of * 1000
-    return _grouped_by_clock(clocks.filter(pa.array(is_wanted[numbers] & is_past)))
-
-
-def _grouped_by_clock(clocks: pa.Table) -> pa.Table:
-    """Sorted by (clock, time, rank, id)."""
-    numbers = clocks["clock"].to_numpy()
-    if (numbers[1:] >= numbers[:-1]).all():
-        return clocks.combine_chunks()
-    return clocks.combine_chunks().take(pa.array(np.argsort(numbers, kind="stable")))
+    return grouped_by_clock(clocks.filter(pa.array(is_wanted[numbers] & is_past)))
 
 
 def _shown(rows: pa.Table, *, day: Day, as_of: int) -> _Shown:
@@ -118,13 +110,13 @@ def _identity(shown: _Shown) -> Columns:
         "ticket_id": values_at(shown.rows, "ticket_id", heads),
         "metric": metric,
         "instance_id": instance_id,
-        "sla_metric": _sla_metric(metric, instance_id),
+        "sla_metric": sla_metrics(metric, instance_id),
         "as_of": np.full(len(heads), shown.as_of * 1000),
     }
 
 
-def _sla_metric(metric: pa.Array, instance_id: pa.Array) -> pa.Array:
-    """Rule 3."""
+def sla_metrics(metric: pa.Array, instance_id: pa.Array) -> pa.Array:
+    """Rule 3: the names in policies of metrics as events name them."""
     renamed = pc.index_in(metric, pa.array(SLA_METRICS, pa.string()))
     named = pc.coalesce(pa.array(SLA_METRICS.values(), pa.string()).take(renamed), metric)
     reply = pc.if_else(pc.equal(instance_id, 1), "first_reply_time", "next_reply_time")

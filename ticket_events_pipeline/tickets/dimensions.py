@@ -1,0 +1,252 @@
+"""`sla_target_dimensions`: one file a day, made from the day's targets and what is remembered of their tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from ticket_events_pipeline.background_worker import prefetch
+from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.sla.build import TARGETS
+from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among, union
+from ticket_events_pipeline.storage.partition_file import read_partition_and_metadata
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tickets.changes import changes_of
+from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS, UNTOLD_BY_SNAPSHOTS
+from ticket_events_pipeline.tickets.later_changes import LaterChanges
+from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
+from ticket_events_pipeline.tickets.rules.target_dimensions import (
+    TARGET_COLUMNS,
+    ends_of_day,
+    moments_of,
+    rows_before,
+    stored_values,
+    target_dimensions,
+    with_moments,
+)
+from ticket_events_pipeline.tickets.rules.values import (
+    FieldValues,
+    KnownAudits,
+    Moments,
+    merged,
+    unknown_values,
+    values_at,
+)
+from ticket_events_pipeline.tickets.states import StatesDay, read_states
+
+DIMENSIONS = "sla_target_dimensions"
+
+MADE_FROM_STATES = "made_from_states"
+"""Footer key: the content hash of the day's `ticket_states`."""
+
+AUDITS, MISSING = "audits", "missing"
+"""Footer key: whether the day's audits were there; and its value where they were not."""
+
+LOOK_BACK_DAYS = 30
+"""Where neither the day before nor the day's memory tells, a moment is looked up that is at most so many days old, in the
+changes of as many days before it."""
+
+
+class Snapshots(Protocol):
+    """Snapshots of tickets; see `tickets.snapshots`."""
+
+    def stored(self, tickets: Sequence[int], *, since: Day | None = None) -> pa.Table:
+        """The stored ones of some tickets."""
+
+    def ask(self, tickets: Sequence[int], fields: Sequence[str]) -> None:
+        """Ask for new ones, and store them."""
+
+
+def make_dimensions(store: Store, days: list[Day], *, snapshots: Snapshots) -> Iterator[MadeTicketDay]:
+    """Make `sla_target_dimensions` of contiguous, ascending days.
+
+    Values at a moment before a day are those of the day before where that knows them. Only for values that no stored audit
+    tells, snapshots are looked up and asked for.
+
+    Raises:
+        DayNotFetchedError: a day has no `sla_targets` or no `ticket_states` yet.
+        DamagedFileError: a stored file can't be read.
+    """
+    later = LaterChanges(store, days)
+    before = _stored(store, days[0].plus(-1))
+    for day, targets, states in prefetch(_inputs(store, days)):
+        table = _DayOfTargets(store, day, targets.rows, states, before, later, snapshots).table()
+        footer = {**states.provenance.to_metadata(), MADE_FROM_STATES: states.content_hash}
+        yield write_ticket_day(store, DIMENSIONS, day, table, footer, counts={"targets": table.num_rows})
+        before = None if _are_audits_missing(footer) else table
+
+
+def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, StatesDay]]:
+    for day in days:
+        yield day, read_sla_day(store, TARGETS, day, TARGET_COLUMNS), read_states(store, day)
+
+
+def _stored(store: Store, day: Day) -> pa.Table | None:
+    """The table of a day; None where it isn't stored, can't be read, or knows nothing since the day's audits were missing."""
+    try:
+        found = read_partition_and_metadata(store, DIMENSIONS, day)
+    except DamagedFileError:
+        return None
+    return None if found is None or _are_audits_missing(found[1]) else found[0]
+
+
+def _are_audits_missing(footer: Mapping[str, str]) -> bool:
+    return footer.get(AUDITS) == MISSING
+
+
+@dataclass
+class _Wanted:
+    """Values that are wanted, and what is known of them so far.
+
+    Attributes:
+        moments: one for each target.
+        values: by field, as text.
+    """
+
+    moments: Moments
+    values: dict[str, FieldValues]
+
+    def unknown(self, fields: Sequence[str]) -> Bools:
+        """At which moments one of the fields is unknown."""
+        return _any([self.values[field].is_unknown for field in fields if field in self.values])
+
+    def unknown_to_audits(self, fields: Sequence[str]) -> Bools:
+        """The same, but for values that changed since: a snapshot taken now doesn't tell those."""
+        found = [self.values[field] for field in fields if field in self.values]
+        return _any([values.is_unknown & ~values.is_changed_later for values in found])
+
+    def fill_in(self, rows: Ints, found: Mapping[str, FieldValues]) -> None:
+        """Take what was found for some of the moments where nothing is known."""
+        for field, values in found.items():
+            self.values[field] = self.values[field].where_unknown(values.placed(rows, len(self.moments)))
+
+
+def _any(masks: Sequence[Bools]) -> Bools:
+    found: Bools = np.logical_or.reduce(masks)
+    return found
+
+
+class _DayOfTargets:
+    """The making of one day.
+
+    Args:
+        targets: of the day, with TARGET_COLUMNS.
+        states: of the day.
+        before: `sla_target_dimensions` of the day before; None without a usable one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        day: Day,
+        targets: pa.Table,
+        states: StatesDay,
+        before: pa.Table | None,
+        later: LaterChanges,
+        snapshots: Snapshots,
+    ) -> None:
+        self._store, self._day, self._states = store, day, states
+        self._targets = with_moments(targets)
+        self._before, self._later, self._snapshots = before, later, snapshots
+        self._fields = states.provenance.fields
+        self._told = [field for field in self._fields if field not in UNTOLD_BY_SNAPSHOTS]
+        self._known = KnownAudits.of(states.provenance.targets.deletions, day.timezone)
+        self._tracked_since = {field: Day(date, day.timezone).start for field, date in states.tracked_since.items()}
+
+    def table(self) -> pa.Table:
+        """The day's rows."""
+        at, ends = moments_of(self._targets), ends_of_day(self._targets)
+        if self._states.provenance.audits == MISSING:
+            values, at_end = ({field: unknown_values(len(at)) for field in names} for names in (self._fields, HISTORY_FIELDS))
+        else:
+            wanted = [_Wanted(at, self._remembered(at, self._fields)), _Wanted(ends, self._remembered(ends, HISTORY_FIELDS))]
+            self._take_over(wanted[0])
+            self._look_up(wanted[0])
+            self._look_further(wanted)
+            self._ask(wanted)
+            values, at_end = wanted[0].values, wanted[1].values
+        return target_dimensions(self._targets, values, at_end, self._fields)
+
+    def _remembered(self, moments: Moments, fields: Sequence[str]) -> dict[str, FieldValues]:
+        return values_at(
+            self._states.rows,
+            moments,
+            fields,
+            known=self._known,
+            complete_from=self._day.start,
+            tracked_since=self._tracked_since,
+        )
+
+    def _take_over(self, wanted: _Wanted) -> None:
+        """What the day before says of moments before the day: where it knows, and where the memory doesn't reach back."""
+        rows = np.flatnonzero(wanted.moments.at < self._day.start)
+        if self._before is None or not len(rows):
+            return
+        found = rows_before(self._targets.take(pa.array(rows)), self._before)
+        for field, values in stored_values(self._before, self._fields).items():
+            earlier = values.take(found).placed(rows, len(wanted.moments))
+            current = wanted.values[field]
+            is_same = np.zeros(len(wanted.moments), bool)
+            is_same[rows[found >= 0]] = True
+            taken = earlier.chosen(earlier.is_known | (is_same & current.is_undecided), current)
+            wanted.values[field] = replace(taken, is_changed_later=current.is_changed_later)
+
+    def _look_up(self, wanted: _Wanted) -> None:
+        """Values before the day that neither its memory nor the day before tells, from the changes of the days before."""
+        is_recent = wanted.moments.at >= self._day.plus(-LOOK_BACK_DAYS).start
+        undecided = {field: values.is_undecided & is_recent for field, values in wanted.values.items()}
+        rows = np.flatnonzero(_any(list(undecided.values())))
+        if not len(rows):
+            return
+        moments, fields = wanted.moments.take(rows), [field for field, mask in undecided.items() if mask.any()]
+        first = Day.containing(float(moments.at.min()), self._day.timezone).plus(-LOOK_BACK_DAYS)
+        earlier = changes_of(self._store, union(moments.ticket_id), first, self._day.plus(-1), fields)
+        found = values_at(
+            merged(earlier, self._rows_of(moments, since=self._day.start)),
+            moments,
+            fields,
+            known=self._known,
+            complete_from=first.start,
+        )
+        for field, values in found.items():
+            placed = values.placed(rows, len(wanted.moments))
+            wanted.values[field] = placed.chosen(undecided[field], wanted.values[field])
+
+    def _rows_of(self, moments: Moments, *, since: int = 0) -> pa.Table:
+        """What is remembered of the moments' tickets, of changes from an epoch second on."""
+        rows = self._states.rows
+        is_wanted = among(rows["ticket_id"].to_numpy(), union(moments.ticket_id))
+        return rows.filter(pa.array(is_wanted & (rows["changed_at"].cast(pa.int64()).to_numpy() >= since * 1000)))
+
+    def _look_further(self, every: Sequence[_Wanted]) -> None:
+        """Unknown values by the changes after the day, and by snapshots."""
+        for wanted in every:
+            rows = np.flatnonzero(wanted.unknown(self._fields))
+            if len(rows):
+                wanted.fill_in(rows, self._with_all_evidence(wanted.moments.take(rows), list(wanted.values)))
+
+    def _with_all_evidence(self, moments: Moments, fields: Sequence[str]) -> dict[str, FieldValues]:
+        tickets = union(moments.ticket_id)
+        return values_at(
+            merged(self._rows_of(moments), self._later.after(self._day, tickets, self._fields)),
+            moments,
+            fields,
+            known=self._later.known(self._day, self._known, self._fields),
+            complete_from=self._day.start,
+            tracked_since=self._tracked_since,
+            snapshots=self._snapshots.stored(tickets.tolist(), since=self._day.plus(-LOOK_BACK_DAYS)),
+        )
+
+    def _ask(self, every: Sequence[_Wanted]) -> None:
+        """Ask for the tickets of which a value is still unknown, and look again."""
+        found = [wanted.moments.ticket_id[wanted.unknown_to_audits(self._told)] for wanted in every]
+        tickets = union(*found)
+        if len(tickets):
+            self._snapshots.ask(tickets.tolist(), self._told)
+            self._look_further(every)

@@ -1,0 +1,134 @@
+"""Business hours: when a schedule of the account is open, and how many of some seconds were business seconds."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ticket_events_pipeline.sla.rules.row_runs import Ints
+from ticket_events_pipeline.tickets.rules.time_zones import find_zone
+
+DAY, WEEK = dt.timedelta(days=1), dt.timedelta(weeks=1)
+
+Span = tuple[dt.datetime, dt.datetime]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Business hours of the account, as Zendesk defines them.
+
+    Attributes:
+        time_zone: Zendesk's name of the zone, such as "Eastern Time (US & Canada)", or an IANA name.
+        intervals: from and to, in minutes since Sunday 00:00 on the zone's clocks, half-open.
+        holidays: first and last day of each, inclusive.
+    """
+
+    id: int
+    name: str
+    time_zone: str
+    intervals: tuple[tuple[int, int], ...]
+    holidays: tuple[tuple[dt.date, dt.date], ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenHours:
+    """When a schedule is open within a range of time: disjoint stretches, ascending.
+
+    Attributes:
+        opens: when each begins, epoch seconds.
+        closes: when each ends.
+    """
+
+    opens: Ints
+    closes: Ints
+
+    @cached_property
+    def _before(self) -> Ints:
+        """Business seconds before each stretch, and before the end of time."""
+        return np.concatenate([[0], np.cumsum(self.closes - self.opens)])
+
+    def seconds_until(self, times: Ints) -> Ints:
+        """Business seconds from the beginning of the range until each time (epoch seconds)."""
+        if not len(self.opens):
+            return np.zeros(len(times), np.int64)
+        begun = np.searchsorted(self.opens, times, side="right")
+        last = np.maximum(begun - 1, 0)
+        unused = np.where(begun > 0, np.maximum(self.closes[last] - times, 0), 0)
+        until: Ints = self._before[begun] - unused
+        return until
+
+    def seconds_between(self, starts: Ints, ends: Ints) -> Ints:
+        """Business seconds of each [start, end), epoch seconds."""
+        return self.seconds_until(ends) - self.seconds_until(starts)
+
+
+def business_seconds(schedule: Schedule, starts: Ints, ends: Ints) -> Ints | None:
+    """Business seconds of each [start, end), epoch seconds; None if the schedule's zone isn't known."""
+    zone = find_zone(schedule.time_zone)
+    if zone is None:
+        return None
+    if not len(starts):
+        return np.zeros(0, np.int64)
+    return open_hours(schedule, zone, first=int(starts.min()), last=int(ends.max())).seconds_between(starts, ends)
+
+
+def open_hours(schedule: Schedule, zone: ZoneInfo, *, first: int, last: int) -> OpenHours:
+    """When the schedule is open between two times (epoch seconds), and possibly somewhat before and after.
+
+    Clock times are turned into times as Zendesk's library for business hours (zendesk/biz) does it. Where the clocks go back, a
+    clock time that comes twice is the first of the two; where they go forward, one that is left out is as much later. So an
+    interval is one stretch of time, and is longer or shorter by what the clocks are changed within it.
+    """
+    sundays = _sundays(dt.datetime.fromtimestamp(first, zone).date(), dt.datetime.fromtimestamp(last, zone).date())
+    weeks = [(sunday + _minutes(start), sunday + _minutes(end)) for sunday in sundays for start, end in schedule.intervals]
+    after = sundays[-1].date() + 2 * WEEK
+    holidays = [(_midnight(begin), _midnight(min(end, after)) + DAY) for begin, end in schedule.holidays]
+    return _open_and_no_holiday(_seconds(weeks, zone), _seconds(holidays, zone))
+
+
+def _sundays(first: dt.date, last: dt.date) -> list[dt.datetime]:
+    """The Sundays, 00:00 without zone, of the weeks that may reach into the range."""
+    sunday = _midnight(first) - DAY * (first.isoweekday() % 7) - WEEK
+    count = (_midnight(last) - sunday) // WEEK + 1
+    return [sunday + WEEK * number for number in range(count)]
+
+
+def _minutes(minutes: int) -> dt.timedelta:
+    return dt.timedelta(minutes=minutes)
+
+
+def _midnight(date: dt.date) -> dt.datetime:
+    return dt.datetime.combine(date, dt.time())
+
+
+def _seconds(spans: Iterable[Span], zone: ZoneInfo) -> Ints:
+    """Beginnings and ends on the zone's clocks as epoch seconds, one row for each span; those without length are left out."""
+    seconds = [[int(moment.replace(tzinfo=zone).timestamp()) for moment in span] for span in spans]
+    found = np.array(seconds, np.int64).reshape(-1, 2)
+    return found[found[:, 0] < found[:, 1]]
+
+
+def _open_and_no_holiday(spans: Ints, holidays: Ints) -> OpenHours:
+    """The time that lies in any of `spans` and in none of `holidays`."""
+    times, which = np.unique(np.concatenate([spans.T.ravel(), holidays.T.ravel()]), return_inverse=True)
+    change = np.concatenate([_change(spans), np.zeros(holidays.size, np.int64)])
+    off = np.concatenate([np.zeros(spans.size, np.int64), _change(holidays)])
+    is_open = (_running_total(which, change, len(times)) > 0) & (_running_total(which, off, len(times)) == 0)
+    was_open = np.concatenate([[False], is_open[:-1]]) if len(is_open) else is_open
+    return OpenHours(times[is_open & ~was_open], times[was_open & ~is_open])
+
+
+def _change(spans: Ints) -> Ints:
+    """+1 for each beginning, then -1 for each end."""
+    return np.repeat(np.array([1, -1]), len(spans))
+
+
+def _running_total(which: Ints, change: Ints, size: int) -> Ints:
+    """At each of `size` times, the sum of the changes so far; `which` time each belongs to."""
+    total: Ints = np.cumsum(np.bincount(which, change, minlength=size)).astype(np.int64)
+    return total

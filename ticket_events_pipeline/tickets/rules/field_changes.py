@@ -1,0 +1,254 @@
+"""The changes of fields in many audits at once: `ticket_field_changes`.
+
+What a child event sets doesn't depend on its id, and most audits say what others say too. So the child events of a batch are cut
+apart at their ids, each text without its id is read once however often it comes, most of these by a regular expression, and
+the audits get their rows by number. An audit that can't be cut like that is read for itself; the rows are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, ranges
+from ticket_events_pipeline.tables.tickets import TICKET_FIELD_CHANGES_TABLE
+from ticket_events_pipeline.tickets.rules.child_event import (
+    CREATE,
+    CUSTOM_FIELDS,
+    NO_FIELDS,
+    TAGS,
+    FieldChange,
+    children_of,
+    fields_set,
+    json_of,
+)
+
+AUDIT_COLUMNS = ["id", "ticket_id", "time", "updater_id", "via", "child_events"]
+"""The columns that changes are read from."""
+
+SET_COLUMNS = FieldChange._fields
+"""Those that a child event fills."""
+
+SET_SCHEMA = pa.schema([TICKET_FIELD_CHANGES_TABLE.schema.field(name) for name in SET_COLUMNS])
+
+_OPENS, _CUTS, _CLOSES = '[{"id":', '},{"id":', "}]"
+"""How the list of child events begins, where it is cut, and how it ends."""
+
+_TEXT = r'[^"\\\x00-\x1f]*'
+_SCALAR = rf'"{_TEXT}"|-?[1-9][0-9]{{0,17}}|0|true|false|null'
+_HEAD = rf'"via":"{_TEXT}","via_reference_id":(?:[1-9][0-9]{{0,17}}|null)'
+_SETS_ONE = (
+    rf'^{_HEAD},"(?P<field>{_TEXT})":(?P<value>{_SCALAR}),"event_type":"(?P<kind>Create|Change)"'
+    rf'(?P<said>,"previous_value":(?P<previous>{_SCALAR}))?$'
+)
+"""A child event that sets one field to a plain value: nine in ten of those that set something."""
+
+_MAY_SET = r"Create|Change|ScheduleAssignment|\\"
+_PLAIN = rf'^"{_TEXT}":(?:{_SCALAR})(?:,"{_TEXT}":(?:{_SCALAR}))*$'
+"""JSON of names with plain values."""
+
+
+@dataclass(frozen=True)
+class FieldChanges:
+    """What the audits of a day changed.
+
+    Attributes:
+        rows: as in `ticket_field_changes`, sorted by its key.
+        unreadable: how many audits have child events that can't be read.
+    """
+
+    rows: pa.Table
+    unreadable: int
+
+
+def field_changes(audits: Iterable[pa.RecordBatch]) -> FieldChanges:
+    """Every change of a field in the audits.
+
+    Args:
+        audits: rows of raw `ticket_events` with `AUDIT_COLUMNS`, unique by id; rows that are no audits have no child events.
+    """
+    found = [_changes_in(batch) for batch in audits]
+    schema = TICKET_FIELD_CHANGES_TABLE.schema
+    rows = pa.concat_tables([schema.empty_table(), *(changes.rows for changes in found)])
+    return FieldChanges(_in_order(rows), sum(changes.unreadable for changes in found))
+
+
+def _in_order(changes: pa.Table) -> pa.Table:
+    """Sorted by the key; `position` and `field` ascend within each audit already."""
+    key = [changes[name].cast(pa.int64()).to_numpy() for name in ("audit_id", "changed_at", "ticket_id")]
+    return changes.take(pa.array(np.lexsort(key))).combine_chunks()
+
+
+@dataclass(frozen=True)
+class _Children:
+    """Child events of some audits.
+
+    Attributes:
+        audits: the row of each one's audit, ascending.
+        positions: its place in the audit.
+        texts: the number of what it says.
+    """
+
+    audits: Ints
+    positions: Ints
+    texts: Ints
+
+    def where(self, mask: Bools) -> _Children:
+        """Some of them."""
+        return _Children(self.audits[mask], self.positions[mask], self.texts[mask])
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """What different child events set.
+
+    Attributes:
+        rows: in SET_SCHEMA.
+        starts, counts: of each text, where its rows begin and how many it has.
+        is_valid: whether it is the inside of a JSON object.
+    """
+
+    rows: pa.Table
+    starts: Ints
+    counts: Ints
+    is_valid: Bools
+
+
+def _changes_in(audits: pa.RecordBatch) -> FieldChanges:
+    audits = audits.filter(pc.and_(pc.is_valid(audits["child_events"]), pc.is_valid(audits["ticket_id"])))
+    children, texts, is_cut = _cut(audits["child_events"])
+    read = _read(texts)
+    is_cut[children.audits[~read.is_valid[children.texts]]] = False
+    rows = _rows(audits, children.where(is_cut[children.audits]), read)
+    others, unreadable = _one_by_one(audits.filter(pa.array(~is_cut)))
+    return FieldChanges(pa.concat_tables([rows, others]), unreadable)
+
+
+def _cut(audits: pa.StringArray) -> tuple[_Children, pa.StringArray, Bools]:
+    """The child events of the audits, what they say without their ids, and which audits could be cut."""
+    is_cut = pc.and_(pc.starts_with(audits, _OPENS), pc.ends_with(audits, _CLOSES)).to_numpy(zero_copy_only=False).copy()
+    parts = pc.split_pattern(audits.filter(pa.array(is_cut)), _CUTS)
+    counts = parts.value_lengths().to_numpy()
+    lasts = np.cumsum(counts, dtype=np.int64) - 1
+    firsts = lasts - counts + 1
+    rows = np.repeat(np.flatnonzero(is_cut), counts)
+    said, has_id = _without_ids(parts.flatten(), firsts, lasts)
+    is_cut[rows[~has_id]] = False
+    texts = said.dictionary_encode()
+    children = _Children(rows, np.arange(len(rows)) - np.repeat(firsts, counts), texts.indices.to_numpy().astype(np.int64))
+    return children, texts.dictionary, is_cut
+
+
+def _without_ids(parts: pa.StringArray, firsts: Ints, lasts: Ints) -> tuple[pa.StringArray, Bools]:
+    """What stands behind the first comma of each part, and whether a number stands before it.
+
+    The `firsts` and `lasts` parts of the audits still have what opens and closes the list.
+    """
+    offsets = np.frombuffer(parts.buffers()[1], np.int32)[parts.offset : parts.offset + len(parts) + 1]
+    pieces = np.repeat(offsets[:-1], 5).reshape(-1, 5)  # the opening, the id, a comma, what is wanted, the closing
+    pieces[firsts, 1] += len(_OPENS)
+    comma = pieces[:, 0] + pc.find_substring(parts, ",").to_numpy()
+    pieces[:, 2], pieces[:, 3] = np.maximum(comma, pieces[:, 1]), np.maximum(comma + 1, pieces[:, 1])
+    pieces[:, 4] = offsets[1:]
+    pieces[lasts, 4] -= len(_CLOSES)
+    pieces[:, 4] = np.maximum(pieces[:, 4], pieces[:, 3])
+    cut = pa.StringArray.from_buffers(pieces.size, pa.py_buffer(np.append(pieces, offsets[-1:])), parts.buffers()[2])
+    numbers = np.arange(len(parts)) * 5
+    ids = cut.take(pa.array(numbers + 1))
+    return cut.take(pa.array(numbers + 3)), _are_numbers(ids)
+
+
+def _are_numbers(texts: pa.StringArray) -> Bools:
+    return pc.match_substring_regex(texts, "^[1-9][0-9]{0,17}$").to_numpy(zero_copy_only=False)
+
+
+def _read(texts: pa.StringArray) -> _Texts:
+    """What the different texts set."""
+    found = pc.extract_regex(texts, _SETS_ONE)
+    is_other = pc.is_in(pc.struct_field(found, "field"), pa.array([*NO_FIELDS, TAGS, CUSTOM_FIELDS]))
+    sets_one = pc.and_(pc.is_valid(found), pc.invert(is_other)).to_numpy(zero_copy_only=False)
+    rows = [_plain_rows(found.filter(pa.array(sets_one)))]
+    counts, is_valid = sets_one.astype(np.int64), np.ones(len(texts), bool)
+    starts = np.cumsum(counts) - counts
+    changes: list[FieldChange] = []
+    others = np.flatnonzero(~sets_one)
+    others = others[_may_matter(texts.take(pa.array(others)))]
+    for number, text in zip(others.tolist(), texts.take(pa.array(others)).to_pylist(), strict=True):
+        child = json_of(f"{{{text}}}")
+        is_valid[number] = child is not None
+        fields = fields_set(child)
+        starts[number], counts[number] = rows[0].num_rows + len(changes), len(fields)
+        changes.extend(fields)
+    return _Texts(pa.concat_tables([*rows, _table(changes)]), starts, counts, is_valid)
+
+
+def _may_matter(texts: pa.StringArray) -> Bools:
+    """Which texts may set something, or may be no JSON."""
+    is_silent = pc.and_(pc.match_substring_regex(texts, _PLAIN), pc.invert(pc.match_substring_regex(texts, _MAY_SET)))
+    return ~is_silent.to_numpy(zero_copy_only=False)
+
+
+def _plain_rows(found: pa.StructArray) -> pa.Table:
+    """The rows of matches of _SETS_ONE."""
+    field, value, kind, said, previous = found.flatten()
+    size = len(found)
+    columns = {
+        "field": field,
+        "value": _plain_values(value),
+        "had_previous": pc.not_equal(said, ""),
+        "previous_value": _plain_values(previous),
+        "is_create": pc.equal(kind, CREATE),
+    }
+    arrays = [columns.get(item.name, pa.nulls(size, item.type)) for item in SET_SCHEMA]
+    return pa.table(arrays, schema=SET_SCHEMA)
+
+
+def _plain_values(values: pa.StringArray) -> pa.StringArray:
+    """From JSON; NULL for null and for a group that didn't match."""
+    is_null = pc.is_in(values, pa.array(["null", ""]))
+    return pc.if_else(is_null, None, pc.ascii_trim(values, '"'))
+
+
+def _table(changes: Sequence[FieldChange]) -> pa.Table:
+    columns = zip(*changes, strict=True) if changes else ([] for _ in SET_SCHEMA)
+    return pa.table([pa.array(column, item.type) for column, item in zip(columns, SET_SCHEMA, strict=True)], schema=SET_SCHEMA)
+
+
+def _rows(audits: pa.RecordBatch, children: _Children, read: _Texts) -> pa.Table:
+    starts, counts = read.starts[children.texts], read.counts[children.texts]
+    of_text = read.rows.take(pa.array(ranges(starts, starts + counts)))
+    return _of_audits(audits, np.repeat(children.audits, counts), np.repeat(children.positions, counts), of_text)
+
+
+def _one_by_one(audits: pa.RecordBatch) -> tuple[pa.Table, int]:
+    """The changes of audits that are read one by one, and how many can't be read."""
+    rows: list[int] = []
+    positions: list[int] = []
+    changes: list[FieldChange] = []
+    unreadable = 0
+    for row, text in enumerate(audits["child_events"].to_pylist()):
+        children = children_of(text)
+        unreadable += children is None
+        for position, child in enumerate(children or ()):
+            fields = fields_set(child)
+            rows.extend([row] * len(fields))
+            positions.extend([position] * len(fields))
+            changes.extend(fields)
+    return _of_audits(audits, np.array(rows, np.int64), np.array(positions, np.int64), _table(changes)), unreadable
+
+
+def _of_audits(audits: pa.RecordBatch, rows: Ints, positions: Ints, changes: pa.Table) -> pa.Table:
+    """Changes with what their audits say; `rows` are the rows of those."""
+    of_audit = audits.take(pa.array(rows))
+    columns = {
+        **{name: changes[name] for name in SET_COLUMNS},
+        **{name: of_audit[name] for name in ("ticket_id", "updater_id", "via")},
+        "audit_id": of_audit["id"],
+        "changed_at": of_audit["time"],
+        "position": pa.array(positions),
+    }
+    schema = TICKET_FIELD_CHANGES_TABLE.schema
+    return pa.table([columns[item.name].cast(item.type) for item in schema], schema=schema)

@@ -1,0 +1,478 @@
+"""The value of a ticket's field at a moment, and how it is known: TICKETS part 2.
+
+The first of these rules that answers, and between whose evidence and the moment all audits are known, decides:
+
+1. The newest change before the moment; a `Create` counts from the beginning. If it is stored and no change of the field lies
+   before the moment, the value is empty: a `Create` lists all that was set.
+2. The previous value of the oldest change after it, at most 30 days later.
+3. A snapshot of the ticket, if no change of the field lies between the two.
+4. Else it is unknown.
+
+Where audits between are missing, the first rule that answers gives the value, which counts as assumed. Known to be empty and
+unknown are two things: both are NULL, and `known_by` tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ticket_events_pipeline.day import LAST_EPOCH_SECOND, Day
+from ticket_events_pipeline.sla.provenance import AuditsKnown
+from ticket_events_pipeline.sla.rules.clocks import alphabetic_codes
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among, order_of, ranges, union
+from ticket_events_pipeline.tickets.fields import ASSUMED, AUDIT, PREVIOUS_VALUE, SNAPSHOT
+from ticket_events_pipeline.tickets.rules.tags import TAGS, TagLists, tag_lists
+
+Codes = npt.NDArray[np.int8]
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+KNOWN_BY = (AUDIT, PREVIOUS_VALUE, SNAPSHOT, ASSUMED, None)
+"""What the codes of `FieldValues.known_by` mean; None: unknown."""
+
+BY_AUDIT, BY_PREVIOUS_VALUE, BY_SNAPSHOT, IS_ASSUMED, IS_UNKNOWN = range(len(KNOWN_BY))
+
+CONSTANT_FIELDS = ("channel",)
+"""Never change, so missing audits don't matter. Every ticket has a value: NULL means that it couldn't be read."""
+
+LOOK_AHEAD_SECONDS = 30 * 86_400
+"""Rule 2 looks no further ahead: what happens later must not change a day for ever."""
+
+_BITS = LAST_EPOCH_SECOND.bit_length()
+"""A ticket's number among the tickets and a time are packed into one integer, which is searched for."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments in the lives of tickets, in any order.
+
+    Attributes:
+        ticket_id: of each moment.
+        at: epoch seconds.
+        includes_at: whether a change in that very second counts as before it: true for a fulfilment or closing, false for a
+            breach or `as_of`.
+    """
+
+    ticket_id: Ints
+    at: Ints
+    includes_at: Bools
+
+    @cached_property
+    def ends(self) -> Ints:
+        """The changes before these times count, epoch seconds."""
+        return self.at + self.includes_at
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def take(self, rows: Ints | Bools) -> Moments:
+        """Some of them."""
+        return Moments(self.ticket_id[rows], self.at[rows], self.includes_at[rows])
+
+
+class KnownAudits(NamedTuple):
+    """A range of time without gaps in the stored audits, epoch seconds: from `since` up to, not including, `through`."""
+
+    since: int
+    through: int
+
+    @classmethod
+    def of(cls, known: AuditsKnown, timezone: str) -> KnownAudits:
+        """The range that a footer tells."""
+        if known.since is None or known.through is None:
+            return NO_AUDITS
+        return cls(Day(known.since, timezone).start, known.through)
+
+    def cover(self, starts: Ints, ends: Ints) -> Bools:
+        """Whether each time from a start up to its end lies in the range."""
+        covered: Bools = (starts >= self.since) & (ends <= self.through)
+        return covered
+
+
+NO_AUDITS = KnownAudits(LAST_EPOCH_SECOND, 0)
+
+
+@dataclass(frozen=True)
+class FieldValues:
+    """The value of one field at each moment.
+
+    Attributes:
+        values: as text, or after `ids` as int64; NULL where empty or unknown.
+        known_by: a code of KNOWN_BY each.
+        is_undecided: where the history doesn't reach back far enough to say more, see `values_at`; they count as unknown.
+        is_changed_later: where a change after the moment is stored.
+    """
+
+    values: pa.Array
+    known_by: Codes
+    is_undecided: Bools
+    is_changed_later: Bools
+
+    @property
+    def is_known(self) -> Bools:
+        """Where the value is known and no later reading changes it."""
+        known: Bools = self.known_by < IS_ASSUMED
+        return known
+
+    @property
+    def is_unknown(self) -> Bools:
+        """Where nothing is known of the value."""
+        unknown: Bools = self.known_by == IS_UNKNOWN
+        return unknown
+
+    def ids(self) -> FieldValues:
+        """The same with ids as int64. The value is unknown where the text is no whole number: NULL would say none."""
+        is_id = pc.fill_null(pc.match_substring_regex(self.values, r"^[0-9]{0,18}$"), True).to_numpy(zero_copy_only=False)
+        numbers = pc.if_else(pa.array(is_id), pc.if_else(pc.equal(self.values, ""), None, self.values), None).cast(pa.int64())
+        return replace(self, values=numbers, known_by=np.where(is_id, self.known_by, IS_UNKNOWN).astype(np.int8))
+
+    def where_unknown(self, other: FieldValues) -> FieldValues:
+        """These, or where they are unknown, the other's."""
+        return self.chosen(~self.is_unknown, other)
+
+    def chosen(self, mask: Bools, other: FieldValues) -> FieldValues:
+        """These where `mask` holds, else the other's."""
+        return FieldValues(
+            pc.if_else(pa.array(mask), self.values, other.values),
+            np.where(mask, self.known_by, other.known_by).astype(np.int8),
+            np.where(mask, self.is_undecided, other.is_undecided),
+            np.where(mask, self.is_changed_later, other.is_changed_later),
+        )
+
+    def take(self, rows: Ints) -> FieldValues:
+        """Those at some of the moments; unknown for row -1."""
+        is_row = rows >= 0
+        no = np.zeros(len(rows), bool)
+        return FieldValues(
+            _picked(self.values, rows),
+            np.where(is_row, _taken(self.known_by, rows), IS_UNKNOWN).astype(np.int8),
+            np.where(is_row, _taken(self.is_undecided, rows), no),
+            np.where(is_row, _taken(self.is_changed_later, rows), no),
+        )
+
+    def placed(self, rows: Ints, size: int) -> FieldValues:
+        """The same as those of `size` moments, at these rows of them; unknown at the others."""
+        places = np.full(size, -1)
+        places[rows] = np.arange(len(rows))
+        return self.take(places)
+
+
+def unknown_values(size: int, kind: pa.DataType | None = None) -> FieldValues:
+    """Nothing is known."""
+    no = np.zeros(size, bool)
+    return FieldValues(pa.nulls(size, kind or pa.string()), np.full(size, IS_UNKNOWN, np.int8), no, no)
+
+
+def values_at(
+    history: pa.Table,
+    moments: Moments,
+    fields: Sequence[str],
+    *,
+    known: KnownAudits,
+    complete_from: int | Ints = 0,
+    tracked_since: Mapping[str, int] | None = None,
+    snapshots: pa.Table | None = None,
+) -> dict[str, FieldValues]:
+    """The values of the fields at the moments, by field.
+
+    Args:
+        history: changes in the schema of `ticket_states`, sorted by its key, also those after the moments: every change from
+            `complete_from` on and, of each field, some of the newest before. Any row with `is_create` says that the ticket's
+            Create is stored.
+        moments: of any tickets.
+        fields: names of tracked fields.
+        known: the range in which all audits are known.
+        complete_from: epoch seconds, one for all moments or one each. Where a moment before it precedes all that the history
+            has of a field, and the field was changed before `complete_from`, the value is undecided.
+        tracked_since: of some fields, from when on the history has their changes, epoch seconds.
+        snapshots: of tickets, in the long format of `tickets.snapshots`; None for none.
+    """
+    seen = None if snapshots is None or not snapshots.num_rows else snapshots
+    changes, since = _Changes.of(history, union(moments.ticket_id)), tracked_since or {}
+    found = {}
+    for field in fields:
+        tracked = KnownAudits(max(known.since, since.get(field, 0)), known.through)
+        found[field] = _LookUp(changes, moments, tracked, complete_from, since.get(field, 0)).values(field, seen)
+    return found
+
+
+def merged(*parts: pa.Table) -> pa.Table:
+    """Rows in the schema of `ticket_states`, sorted by its key."""
+    rows = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    moment = [rows[name].cast(pa.int64()).to_numpy() for name in ("changed_at", "audit_id", "position")]
+    return rows.take(pa.array(order_of(rows["ticket_id"].to_numpy(), alphabetic_codes(rows["field"]), *moment)))
+
+
+def changes_between(history: pa.Table, ticket_id: Ints, starts: Ints, ends: Ints, fields: Sequence[str]) -> tuple[Ints, Ints]:
+    """When one of the fields was changed in intervals, from each start up to, not including, its end; each start itself too.
+
+    The values that hold from such a time on are those at the moment that `includes_at` it.
+
+    Args:
+        history: as in `values_at`.
+        ticket_id: of each interval.
+        starts: epoch seconds.
+        ends: epoch seconds.
+        fields: names of tracked fields.
+
+    Returns:
+        The number of the interval and the time in epoch seconds, sorted, each once.
+    """
+    intervals = np.arange(len(ticket_id))
+    found_intervals, found_times = [intervals], [starts]
+    changes = _Changes.of(history, union(ticket_id))
+    for field in fields:
+        keys, rows = changes.of_field(field)
+        first = np.searchsorted(keys, changes.keys_of(ticket_id, starts), side="right")
+        last = np.maximum(np.searchsorted(keys, changes.keys_of(ticket_id, np.maximum(ends, starts))), first)
+        found_intervals.append(np.repeat(intervals, last - first))
+        found_times.append(changes.seconds[rows[ranges(first, last)]])
+    pairs = np.unique(np.stack([np.concatenate(found_intervals), np.concatenate(found_times)]), axis=1)
+    return pairs[0], pairs[1]
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """The history of some tickets, to be searched by field, ticket and time.
+
+    Attributes:
+        rows: in the schema of `ticket_states`.
+        tickets: all that may be looked up, ascending.
+        place: of each row, the number of its ticket among them.
+        seconds: when each row happened, epoch seconds.
+        is_create: whether each row is of a Create.
+    """
+
+    rows: pa.Table
+    tickets: Ints
+    place: Ints
+    seconds: Ints
+    is_create: Bools
+
+    @classmethod
+    def of(cls, history: pa.Table, tickets: Ints) -> _Changes:
+        rows = history.filter(pa.array(among(history["ticket_id"].to_numpy(), tickets))).combine_chunks()
+        return cls(
+            rows,
+            tickets,
+            place=np.searchsorted(tickets, rows["ticket_id"].to_numpy()),
+            seconds=rows["changed_at"].cast(pa.int64()).to_numpy() // 1000,
+            is_create=rows["is_create"].to_numpy(),
+        )
+
+    @cached_property
+    def _field_codes(self) -> tuple[Ints, list[str]]:
+        column = self.rows["field"].combine_chunks()
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+
+    @cached_property
+    def created(self) -> Ints:
+        """Of each ticket, when it was created, epoch seconds; -1 where its Create isn't stored."""
+        created = np.full(len(self.tickets), -1, np.int64)
+        rows = np.flatnonzero(self.is_create)[::-1]
+        created[self.place[rows]] = self.seconds[rows]
+        return created
+
+    def of_field(self, field: str) -> tuple[Ints, Ints]:
+        """The rows of a field in the order in which they count, and their keys, ascending."""
+        codes, names = self._field_codes
+        rows = np.flatnonzero(codes == names.index(field)) if field in names else np.empty(0, np.int64)
+        keys = (self.place[rows] << _BITS) | np.where(self.is_create[rows], 0, self.seconds[rows])
+        if (np.diff(keys) < 0).any():  # a Create that isn't the ticket's first audit
+            order = np.argsort(keys, kind="stable")
+            rows, keys = rows[order], keys[order]
+        return keys, rows
+
+    def keys_of(self, ticket_id: Ints, times: Ints) -> Ints:
+        """What to search for, to find the changes of these tickets at these times."""
+        keys: Ints = (np.searchsorted(self.tickets, ticket_id) << _BITS) | np.clip(times, 0, LAST_EPOCH_SECOND)
+        return keys
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What one rule says at each moment: `holds` where the evidence is whole, `answers` where there is any."""
+
+    text: pa.Array
+    answers: Bools
+    holds: Bools
+    code: int
+
+
+@dataclass(frozen=True)
+class _Neighbours:
+    """The changes next to each moment; -1 for none.
+
+    Attributes:
+        before: the row of the newest change that counts.
+        after: the row of the oldest change that doesn't.
+        before_at: when, epoch seconds; -1 for none.
+        after_at: when, epoch seconds; LAST_EPOCH_SECOND for none.
+    """
+
+    before: Ints
+    after: Ints
+    before_at: Ints
+    after_at: Ints
+
+
+@dataclass(frozen=True)
+class _LookUp:
+    """The look-up of one field at some moments; times are epoch seconds."""
+
+    _changes: _Changes
+    _moments: Moments
+    _known: KnownAudits
+    _complete_from: int | Ints
+    _tracked_since: int
+
+    @cached_property
+    def _created(self) -> Ints:
+        return self._changes.created[np.searchsorted(self._changes.tickets, self._moments.ticket_id)]
+
+    @cached_property
+    def _searched(self) -> Ints:
+        return self._changes.keys_of(self._moments.ticket_id, self._moments.ends)
+
+    def values(self, field: str, snapshots: pa.Table | None) -> FieldValues:
+        """The values of one field."""
+        near = self._neighbours(field)
+        is_undecided = (near.before < 0) & (self._moments.at < self._complete_from) & (near.after_at < self._complete_from)
+        lists = tag_lists(self._changes.rows, self._changes.seconds) if field == TAGS else None
+        newest, nothing = self._newest_change(near, lists), self._nothing_set(near, ~is_undecided)
+        is_left = ~(newest.holds | nothing.holds | is_undecided)
+        answers = [newest, nothing, self._previous_value(near, lists, is_left)]
+        if snapshots is not None:
+            answers += self._snapshots(snapshots, near, field, is_undecided)
+        if field in CONSTANT_FIELDS:
+            answers = [_of_constant(answer) for answer in answers if answer is not answers[1]]
+        found = _first_that_answers(answers, len(self._moments))
+        return replace(found, is_undecided=is_undecided & found.is_unknown, is_changed_later=near.after >= 0)
+
+    def _neighbours(self, field: str) -> _Neighbours:
+        keys, rows = self._changes.of_field(field)
+        places = np.searchsorted(keys, self._searched)
+        before, after = (self._row_at(keys, rows, places + step) for step in (-1, 0))
+        seconds = self._changes.seconds
+        return _Neighbours(
+            before,
+            after,
+            before_at=np.where(before >= 0, _taken(seconds, before), -1),
+            after_at=np.where(after >= 0, _taken(seconds, after), LAST_EPOCH_SECOND),
+        )
+
+    def _row_at(self, keys: Ints, rows: Ints, places: Ints) -> Ints:
+        """The rows at these places, if they are of the moments' tickets; else -1."""
+        is_place = (places >= 0) & (places < len(keys))
+        same_ticket = (_taken(keys, np.where(is_place, places, -1)) >> _BITS) == (self._searched >> _BITS)
+        return np.where(is_place & same_ticket, _taken(rows, np.where(is_place, places, -1)), -1)
+
+    def _newest_change(self, near: _Neighbours, lists: TagLists | None) -> _Answer:
+        """Rule 1: the value of the newest change before."""
+        text = _picked(self._changes.rows["value"], near.before) if lists is None else _picked(lists.text, near.before)
+        answers, evidence = near.before >= 0, near.before_at
+        if lists is not None:
+            answers = answers & _taken(lists.is_known, near.before)
+            evidence = np.minimum(evidence, _taken(lists.since, near.before))
+        return _Answer(text, answers, answers & self._is_covered_since(evidence), BY_AUDIT)
+
+    def _is_covered_since(self, evidence: Ints) -> Bools:
+        """Whether all audits between the evidence and the moment are known. Before a ticket was created, there are none."""
+        is_after = evidence >= self._moments.ends
+        return is_after | self._known.cover(evidence, self._moments.ends)
+
+    def _nothing_set(self, near: _Neighbours, is_decided: Bools) -> _Answer:
+        """Rule 1: empty, since the Create set nothing."""
+        answers = (near.before < 0) & (self._created >= self._tracked_since) & is_decided
+        text = pa.nulls(len(self._moments), pa.string())
+        return _Answer(text, answers, answers & self._is_covered_since(self._created), BY_AUDIT)
+
+    def _previous_value(self, near: _Neighbours, lists: TagLists | None, is_left: Bools) -> _Answer:
+        """Rule 2: the value that the next change replaced; only for the moments that are left."""
+        rows = self._changes.rows
+        is_wanted = is_left & (near.after >= 0) & (near.after_at - self._moments.at <= LOOK_AHEAD_SECONDS)
+        if lists is None:
+            text, is_said = rows["previous_value"], rows["had_previous"].to_numpy()
+        else:
+            text, is_said = lists.previous(near.after[is_wanted])
+        answers = is_wanted & _taken(is_said, near.after)
+        holds = answers & self._known.cover(self._moments.ends, near.after_at)
+        return _Answer(_picked(text, near.after), answers, holds, BY_PREVIOUS_VALUE)
+
+    def _snapshots(self, snapshots: pa.Table, near: _Neighbours, field: str, is_undecided: Bools) -> list[_Answer]:
+        """Rule 3: the first snapshot at or after the moment, and the last one before it."""
+        seen = _Snapshots.of(snapshots, field, self._changes)
+        places = np.searchsorted(seen.keys, self._searched)
+        later, earlier = (self._row_at(seen.keys, seen.rows, places + step) for step in (0, -1))
+        later_at, earlier_at = _taken(seen.seconds, later), _taken(seen.seconds, earlier)
+        is_untouched = _taken(seen.updated, later) < self._moments.ends
+        is_unchanged = (later >= 0) & (near.after_at > later_at) & (is_untouched | ~is_undecided)
+        is_covered = self._known.cover(self._moments.ends, later_at + 1)
+        was_unchanged = (earlier >= 0) & (near.before_at < earlier_at) & ~is_undecided
+        was_covered = self._known.cover(earlier_at, self._moments.ends)
+        return [
+            _Answer(_picked(seen.text, later), is_unchanged, is_unchanged & (is_untouched | is_covered), BY_SNAPSHOT),
+            _Answer(_picked(seen.text, earlier), was_unchanged, was_unchanged & was_covered, BY_SNAPSHOT),
+        ]
+
+
+@dataclass(frozen=True)
+class _Snapshots:
+    """The snapshots of one field; `rows` are row numbers in the order of `keys`. Times are epoch seconds."""
+
+    text: pa.ChunkedArray
+    keys: Ints
+    rows: Ints
+    seconds: Ints
+    updated: Ints
+
+    @classmethod
+    def of(cls, snapshots: pa.Table, field: str, changes: _Changes) -> _Snapshots:
+        is_wanted = pc.fill_null(pc.equal(snapshots["field"].cast(pa.string()), field), False)
+        found = snapshots.filter(is_wanted)
+        found = found.filter(pa.array(among(found["ticket_id"].to_numpy(), changes.tickets)))
+        seconds = found["seen_at"].cast(pa.int64()).to_numpy() // 1000
+        # A ticket that doesn't say when it was updated may have been just now.
+        updated = pc.coalesce(found["updated_at"].cast(pa.int64()), found["seen_at"].cast(pa.int64())).to_numpy() // 1000
+        keys = changes.keys_of(found["ticket_id"].to_numpy(), seconds)
+        order = np.argsort(keys, kind="stable")
+        return cls(found["value"], keys[order], order, seconds, updated)
+
+
+def _of_constant(answer: _Answer) -> _Answer:
+    """What a rule says of a field that never changes."""
+    answers = answer.answers & pc.is_valid(answer.text).to_numpy(zero_copy_only=False)
+    return _Answer(answer.text, answers, answers, answer.code)
+
+
+def _first_that_answers(answers: Sequence[_Answer], size: int) -> FieldValues:
+    """At each moment, the first rule that holds; else the first that answers, assumed; else unknown."""
+    found = unknown_values(size)
+    for kind in ("holds", "answers"):
+        for answer in answers:
+            mask = found.is_unknown & getattr(answer, kind)
+            if mask.any():
+                code = answer.code if kind == "holds" else IS_ASSUMED
+                said = replace(found, values=answer.text, known_by=np.full(size, code, np.int8))
+                found = said.chosen(mask, found)
+    return found
+
+
+def _taken(values: npt.NDArray[_Scalar], rows: Ints) -> npt.NDArray[_Scalar]:
+    """The values of the rows; anything for row -1."""
+    return values[rows] if len(values) else np.zeros(len(rows), values.dtype)
+
+
+def _picked(column: pa.ChunkedArray | pa.Array, rows: Ints) -> pa.Array:
+    """The values of the rows; NULL for row -1."""
+    taken = column.take(pa.array(rows, mask=rows < 0))
+    return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken

@@ -1,0 +1,200 @@
+"""A slow and plain second implementation of `sla_target_holders` and `daily_ticket_durations`.
+
+It replays one ticket at a time, from Zendesk's own rows (dicts, times as epoch seconds), and assumes that every audit from the
+first day on is stored. It shares no code with the package.
+"""
+
+from __future__ import annotations
+
+from ticket_events_pipeline_tests.support import business_hours_oracle, sla_oracle
+
+AHEAD = 30 * 86_400
+UNKNOWN = "unknown"
+
+
+def changes_of(audits, ticket_id, name, before):
+    """(time, whether created, value, previous or UNKNOWN) of every change of a field before a time, in order."""
+    found = []
+    for audit in sorted(audits, key=lambda audit: (audit["time"], audit["id"])):
+        for child in audit["child_events"] if audit["ticket_id"] == ticket_id and audit["time"] < before else []:
+            if child["event_type"] == "ScheduleAssignment" and name == "schedule_id":
+                found.append((audit["time"], False, child["new_schedule_id"], child.get("previous_schedule_id", UNKNOWN)))
+            if child["event_type"] in ("Create", "Change") and name in child:
+                is_create = child["event_type"] == "Create"
+                found.append((audit["time"], is_create, child[name], child.get("previous_value", UNKNOWN)))
+    return found
+
+
+def is_created(audits, ticket_id, before):
+    return any(
+        child["event_type"] == "Create"
+        for audit in audits
+        if audit["ticket_id"] == ticket_id and audit["time"] < before
+        for child in audit["child_events"]
+    )
+
+
+def value_at(audits, ticket_id, name, second, *, through, inclusive=True):
+    """The value of a field, or UNKNOWN; changes from `through` on are not yet stored."""
+    changes = changes_of(audits, ticket_id, name, through)
+    earlier = [change for change in changes if change[1] or change[0] < second + inclusive]
+    later = [change for change in changes if not (change[1] or change[0] < second + inclusive)]
+    newest = [change for change in earlier if not change[1]] or earlier
+    if newest:
+        return newest[-1][2]
+    if is_created(audits, ticket_id, through):
+        return None
+    if later and later[0][0] - second <= AHEAD:
+        return later[0][3]
+    return UNKNOWN
+
+
+def running(timeline, end):
+    """Stretches in which a clock ran before `end`."""
+    found, active, deleted, since = [], False, False, None
+    for time, event, deletion in timeline:
+        if time >= end:
+            break
+        if active and not deleted and time > since:
+            found.append((since, time))
+        since = time
+        if deletion is not None:
+            deleted = deletion
+        elif event["type"] in ("activate", "pause", "fulfill"):
+            active = event["type"] == "activate"
+    if active and not deleted and end > since:
+        found.append((since, end))
+    return found
+
+
+def ended(targets, start):
+    """The targets with rows on the day that begins at `start`, how they ended, and when."""
+    for target in targets:
+        if target["breached_at"] is not None:
+            if target["breached_at"] >= start:
+                yield target, "breach", target["breached_at"]
+        elif target["fulfilled_at"] is not None and target["fulfilled_at"] >= start:
+            yield target, "fulfilment", target["fulfilled_at"]
+
+
+def holders(deliveries, audits, *, date, timezone, as_of, schedules, zones):
+    """The rows of `sla_target_holders`; `zones` has the IANA name of each schedule's zone."""
+    start, end_of_day = sla_oracle.window(date, timezone)
+    through = min(end_of_day, as_of)
+    targets = sla_oracle.targets(deliveries, date=date, timezone=timezone, as_of=as_of, audits=audits)
+    clocks = sla_oracle.clocks_of(sla_oracle.live_events(deliveries))
+    statuses = sla_oracle.status_changes(audits)
+    rows = []
+    for target, ended_by, end in ended(targets, start):
+        key = (target["ticket_id"], target["metric"], target["instance_id"])
+        timeline = sla_oracle.timeline(clocks[key], [change for change in statuses if change[3] == key[0]])
+        activations = [time for time, event, _ in timeline if event and event["type"] == "activate" and time < end]
+        if not activations:
+            continue
+        ran = running(timeline, end)
+        number = schedule_of(audits, key[0], end, ended_by, schedules, through)
+        minutes = None
+        if number in schedules and ran:
+            minutes = business_hours_oracle.open_minutes(schedules[number], zones[number], ran[0][0], end)
+        for held_from, held_to, (group, assignee) in stretches(audits, key[0], activations[0], end, through):
+            pieces = [(max(since, held_from), min(until, held_to)) for since, until in ran]
+            seconds = sum(max(until - since, 0) for since, until in pieces)
+            if seconds:
+                rows.append(
+                    {
+                        **{name: target[name] for name in ("ticket_id", "metric", "instance_id", "sla_metric")},
+                        "ended_by": ended_by,
+                        "group_id": None if group == UNKNOWN else group,
+                        "assignee_id": None if assignee == UNKNOWN else assignee,
+                        "is_known": UNKNOWN not in (group, assignee),
+                        "held_from": held_from,
+                        "held_to": held_to,
+                        "calendar_seconds": seconds,
+                        "business_seconds": None if minutes is None else sum(overlap(minutes, *piece) for piece in pieces),
+                    }
+                )
+    return rows
+
+
+def schedule_of(audits, ticket_id, end, ended_by, schedules, through):
+    """The number of the schedule at the end of a target; None where it isn't known."""
+    value = value_at(audits, ticket_id, "schedule_id", end, through=through, inclusive=ended_by == "fulfilment")
+    if value not in (None, UNKNOWN):
+        return value
+    return next(iter(schedules)) if len(schedules) == 1 else None
+
+
+def stretches(audits, ticket_id, first, end, through):
+    """(from, to, (group, assignee)) from the first activation to the end, neighbours of one holder as one."""
+    names = ("group_id", "assignee_id")
+    times = {first}
+    for name in names:
+        for time, *_ in changes_of(audits, ticket_id, name, through):
+            times |= {moment for moment in (time, time - AHEAD) if first < moment < end}
+    found = []
+    for since in sorted(times):
+        holder = tuple(value_at(audits, ticket_id, name, since, through=through) for name in names)
+        if not found or found[-1][1] != holder:
+            found.append((since, holder))
+    untils = [since for since, _ in found[1:]] + [end]
+    return [(since, until, holder) for (since, holder), until in zip(found, untils, strict=True)]
+
+
+def overlap(minutes, since, until):
+    """Seconds of [since, until) in these minutes."""
+    return sum(
+        min(until, minute * 60 + 60) - max(since, minute * 60)
+        for minute in range(since // 60, -(-until // 60))
+        if minute in minutes
+    )
+
+
+def durations(deliveries, audits, *, date, timezone, as_of):
+    """The rows of `daily_ticket_durations`, and how many durations are negative."""
+    start, end_of_day = sla_oracle.window(date, timezone)
+    through = min(end_of_day, as_of)
+    found, negative = {}, 0
+    for (ticket_id, metric, instance), events in sla_oracle.clocks_of(sla_oracle.live_events(deliveries)).items():
+        fulfilled_at, status = None, None
+        for event in events:
+            if event["time"] >= as_of or event["deleted"]:
+                continue
+            if event["type"] == "activate":
+                fulfilled_at = None
+            if event["type"] == "fulfill" and fulfilled_at is None:
+                fulfilled_at, status = event["time"], None
+            if event["type"] == "update_status":
+                status = event
+        if fulfilled_at is None or fulfilled_at < start or status is None:
+            continue
+        said = status.get("status") or {}
+        minutes = {hours: said.get(hours) for hours in ("calendar", "business")}
+        negative += sum(value is not None and value < 0 for value in minutes.values())
+        minutes = {hours: value for hours, value in minutes.items() if value is not None and value >= 0}
+        if minutes:
+            group = value_at(audits, ticket_id, "group_id", fulfilled_at, through=through)
+            name = {"resolution_time": "total_resolution_time"}.get(metric, metric)
+            if metric == "reply_time":
+                name = "first_reply_time" if instance == 1 else "next_reply_time"
+            key = (name, None if group == UNKNOWN else group, group != UNKNOWN)
+            found.setdefault(key, []).append(minutes)
+    order = sorted(found, key=lambda key: (key[0], key[1] is None, key[1] or 0, key[2]))
+    return [duration_row(key, found[key]) for key in order], negative
+
+
+def duration_row(key, clocks):
+    row = dict(zip(("sla_metric", "group_id", "is_known"), key, strict=True)) | {"clocks": len(clocks)}
+    for hours in ("calendar", "business"):
+        values = sorted(clock[hours] for clock in clocks if hours in clock)
+        for name, share in (("p50", 0.5), ("p90", 0.9)):
+            row[f"{hours}_{name}_minutes"] = linear(values, share) if values else None
+        row[f"{hours}_mean_minutes"] = sum(values) / len(values) if values else None
+    return row
+
+
+def linear(values, share):
+    """The linear percentile of ascending values."""
+    place = (len(values) - 1) * share
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (values[high] - values[low]) * (place - low)
