@@ -122,7 +122,7 @@ def changes_of(store: Store, tickets: Ints, first: Day, last: Day, fields: Colle
         DamagedFileError: a raw file can't be read, or holds another day.
     """
     parts = [_changes_on(store, day, tickets) for day in days_between(first, last)] if len(tickets) else []
-    return in_key_order([tracked_rows(part, fields) for part in parts if part is not None])
+    return _in_order([tracked_rows(part, fields) for part in parts if part is not None])
 
 
 def tracked_rows(changes: pa.Table, fields: Collection[str]) -> pa.Table:
@@ -134,10 +134,10 @@ def tracked_rows(changes: pa.Table, fields: Collection[str]) -> pa.Table:
     wanted = pa.array([name for name in fields if name != CHANNEL], pa.string())
     rows = changes.filter(pc.is_in(changes["field"], wanted))
     channels = [_channels(changes)] if CHANNEL in fields else []
-    return in_key_order([_as_states(rows.columns, rows.schema.names), *channels])
+    return _in_order([_as_states(rows.columns, rows.schema.names), *channels])
 
 
-def in_key_order(parts: list[pa.Table]) -> pa.Table:
+def _in_order(parts: list[pa.Table]) -> pa.Table:
     """Rows in the schema of `ticket_states`, sorted by its key."""
     rows = pa.concat_tables([TICKET_STATES_TABLE.schema.empty_table(), *parts])
     plain = rows.set_column(1, "field", rows["field"].cast(pa.string()))

@@ -88,9 +88,9 @@ def known_values(row):
 
 
 def assert_nothing_known_is_wrong(root, day):
-    for row in root.dimensions(day):
+    for row, target in zip(root.dimensions(day), root.targets(day), strict=True):
         life = root.drawn.lives[row["ticket_id"]]
-        target = next(target for target in root.targets(day) if all(target[name] == row[name] for name in KEY))
+        assert [row[name] for name in KEY] == [target[name] for name in KEY]
         assert (row["at"], row["at_kind"]) == ticket_oracle.moment_of(target)
         for column, value in known_values(row).items():
             at, field = (target["as_of"], column[:-4]) if column.endswith("_eod") else (row["at"], column)
@@ -113,7 +113,12 @@ def assert_split_as_the_oracle_does(root, day):
     made = root.by_dimension(day)
     expected = ticket_oracle.by_dimension(root.targets(day), root.dimensions(day), start=day.start, custom=[CUSTOM])
     order = ["dimension", "sla_metric", "business_hours", "value", "is_known"]
-    assert made == sorted(expected, key=lambda row: [(row[name] is None, row[name]) for name in order])
+    expected.sort(key=lambda row: [(row[name] is None, row[name]) for name in order])
+    assert [rounded(row) for row in made] == [rounded(row) for row in expected]
+
+
+def rounded(row):
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def assert_sums_equal_the_summarys(root, day):
@@ -205,15 +210,15 @@ def check(seed, tickets, tmp_path):
 def test_values_are_those_of_the_oracle_in_whatever_order_the_days_are_made(seed, tmp_path):
     whole = check(seed, 40, tmp_path)
     known_by = {how for day in whole.drawn.days for row in whole.dimensions(day) for how in row["known_by"].values()}
-    assert known_by == {*KNOWN, None, "assumed"} - {"assumed"}
+    assert known_by == {*KNOWN, "assumed", None}
     assert whole.snapshots.asked
     assert NOW > whole.drawn.days[-1].end
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 120))
+@pytest.mark.parametrize("seed", range(100, 105))
 def test_values_of_five_thousand_tickets_are_those_of_the_oracle(seed, tmp_path):
-    check(seed, 250, tmp_path)
+    check(seed, 1000, tmp_path)
 
 
 def test_the_stored_json_names_what_is_not_from_audits(tmp_path):

@@ -106,6 +106,7 @@ class Remembered:
         history: changes, as in `values_at`.
         known: the range in which all audits are known.
         complete_from: epoch seconds; earlier changes of tickets with targets that aren't whole may be missing from the history.
+        tracked_since: as in `values_at`.
         snapshots: of tickets, as in `values_at`.
         looked_up: tickets of which the changes before `complete_from` aren't missing either, ascending.
     """
@@ -113,6 +114,7 @@ class Remembered:
     history: pa.Table
     known: KnownAudits
     complete_from: int
+    tracked_since: Mapping[str, int]
     snapshots: pa.Table | None = None
     looked_up: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
@@ -154,6 +156,7 @@ def held(ended: EndedTargets, ran: RunningTime, remembered: Remembered) -> Held:
         HISTORY_FIELDS,
         known=remembered.known,
         complete_from=np.where(is_complete, 0, remembered.complete_from),
+        tracked_since=remembered.tracked_since,
         snapshots=remembered.snapshots,
     )
     group, assignee = (values[name].ids() for name in HISTORY_FIELDS)
@@ -170,6 +173,14 @@ def held(ended: EndedTargets, ran: RunningTime, remembered: Remembered) -> Held:
         undecided=union(moments.ticket_id[is_undecided]),
         unknown=union(moments.ticket_id[~is_known]),
     )
+
+
+def first_activations(ended: EndedTargets, ran: RunningTime, tickets: Ints) -> Ints:
+    """Of each of these ascending tickets, all of which have such a target, the first activation of any; epoch seconds."""
+    starts = np.full(len(tickets), NEVER)
+    is_of = among(ended.tickets, tickets)
+    np.minimum.at(starts, np.searchsorted(tickets, ended.tickets[is_of]), ran.first_activations[is_of])
+    return starts
 
 
 def _boundaries(ended: EndedTargets, targets: Ints, starts: Ints, remembered: Remembered) -> tuple[Ints, Ints]:
@@ -268,7 +279,9 @@ def target_hours(
     if not len(ran.starts):
         return TargetHours([], np.full(len(ended), -1))
     moments = Moments(ended.tickets, ended.ends, ~ended.is_breach)
-    said = values_at(remembered.history, moments, [SCHEDULE_FIELD], known=remembered.known)[SCHEDULE_FIELD].ids()
+    said = values_at(
+        remembered.history, moments, [SCHEDULE_FIELD], known=remembered.known, tracked_since=remembered.tracked_since
+    )[SCHEDULE_FIELD].ids()
     found = {number: find_zone(schedule.time_zone) for number, schedule in schedules.items()}
     first, last = int(ran.starts.min()), int(ran.ends.max())
     hours = {
