@@ -143,12 +143,12 @@ def test_field_changes_alone_are_made_again_where_they_alone_are_missing(made):
 @pytest.mark.slow
 def test_a_failing_ticket_table_fails_its_own_step_and_is_given_up_after_three_runs(deployment):
     deployment.fetch(DAYS[0], DAYS[-1])
-    (deployment.root / "sla_target_dimensions").write_text("in the way")  # a file in the place of a folder
+    (deployment.root / "sla_target_holders").write_text("in the way")  # a file in the place of a folder
     first = deployment.run("summarize_sla_breaches", DAYS[0], DAYS[-1])
     assert not first.success
     failed = {event.step_key for event in first.all_events if event.is_step_failure}
-    assert failed == {"sla_target_dimensions"}
-    for asset in (SUMMARY, REPORT, "sla_target_holders", DURATIONS):
+    assert failed == {"sla_target_holders"}
+    for asset in (SUMMARY, REPORT, "daily_sla_breaches_by_dimension", DURATIONS):
         assert deployment.recorded(asset) == set(DAYS), asset
     attempts = 0
     while requests := deployment.tick().run_requests:
