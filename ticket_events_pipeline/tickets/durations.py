@@ -13,7 +13,7 @@ from ticket_events_pipeline.sla.provenance import read_sla_day
 from ticket_events_pipeline.sla.rules.row_runs import union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
-from ticket_events_pipeline.tickets.evidence import Evidence, StoredSnapshots
+from ticket_events_pipeline.tickets.evidence import EarlierChanges, Evidence, StoredSnapshots
 from ticket_events_pipeline.tickets.holders import MADE_FROM_CLOCKS, MADE_FROM_STATES
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
@@ -46,12 +46,13 @@ def make_durations(store: Store, days: list[Day], *, snapshots: StoredSnapshots 
         DayNotFetchedError: a day has no `sla_clocks` or `ticket_states` yet.
         DamagedFileError: a stored file can't be read.
     """
-    later = LaterChanges(store, days)
+    earlier, later = EarlierChanges(store), LaterChanges(store, days)
     for day in days:
         clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
         measured = measured_clocks(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
         states = read_states(store, day)
-        table = durations(measured, _groups(measured, Evidence(store, day, states, later, snapshots)))
+        table = durations(measured, _groups(measured, Evidence(day, states, earlier, later, snapshots)))
+        earlier.keep(day, states.rows)
         footer = {
             **states.provenance.to_metadata(),
             MADE_FROM_CLOCKS: clocks.content_hash,

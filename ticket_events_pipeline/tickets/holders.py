@@ -13,7 +13,7 @@ from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.provenance import read_sla_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
-from ticket_events_pipeline.tickets.evidence import Evidence, StoredSnapshots
+from ticket_events_pipeline.tickets.evidence import EarlierChanges, Evidence, StoredSnapshots
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
 from ticket_events_pipeline.tickets.rules.business_hours import Schedule
@@ -50,15 +50,16 @@ def make_holders(
         DayNotFetchedError: a day has no `sla_clocks`, `sla_targets` or `ticket_states` yet.
         DamagedFileError: a stored file can't be read.
     """
-    later = LaterChanges(store, days)
+    earlier, later = EarlierChanges(store), LaterChanges(store, days)
     for day in days:
         clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
         ended = EndedTargets.of(read_sla_day(store, TARGETS, day, TARGET_COLUMNS).rows, day)
         states = read_states(store, day)
-        evidence = Evidence(store, day, states, later, snapshots)
+        evidence = Evidence(day, states, earlier, later, snapshots)
         ran = running_time(clocks.rows, ended.rows, ended.ends)
         hours = target_hours(ended, ran, evidence.remembered(), schedules)
         table = holders(ended, ran, _held(evidence, ended, ran), hours)
+        earlier.keep(day, states.rows)
         footer = {MADE_FROM_CLOCKS: clocks.content_hash, MADE_FROM_STATES: states.content_hash}
         yield write_ticket_day(
             store, HOLDERS, day, table, {**states.provenance.to_metadata(), **footer}, counts=_counts(ended, table)

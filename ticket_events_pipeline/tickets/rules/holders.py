@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, order_of, union
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, union
 from ticket_events_pipeline.tables.tickets import SLA_TARGET_HOLDERS_TABLE
 from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS
 from ticket_events_pipeline.tickets.rules.business_hours import OpenHours, Schedule, open_hours
@@ -27,6 +27,7 @@ from ticket_events_pipeline.tickets.rules.values import (
     KnownAudits,
     Moments,
     changes_between,
+    pairs_once,
     values_at,
 )
 
@@ -195,10 +196,8 @@ def _boundaries(ended: EndedTargets, targets: Ints, starts: Ints, remembered: Re
     for bound in remembered.known:
         within = np.flatnonzero((starts < bound) & (bound < ends))
         found.append((within, np.full(len(within), bound)))
-    all_places, all_times = (np.concatenate([pair[side] for pair in found]) for side in (0, 1))
-    order = order_of(all_places, all_times)
-    once = RowRuns.of(all_places[order], all_times[order]).starts
-    return targets[all_places[order][once]], all_times[order][once]
+    places, times = pairs_once(*(np.concatenate([pair[side] for pair in found]) for side in (0, 1)))
+    return targets[places], times
 
 
 def _codes(column: pa.Array) -> Ints:
