@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -64,10 +65,15 @@ def make_durations(store: Store, days: list[Day], *, snapshots: StoredSnapshots 
 
 def _groups(measured: MeasuredClocks, evidence: Evidence) -> FieldValues:
     """The group of each ticket at the fulfilment; where the day's memory doesn't tell, by all that is stored."""
-    remembered = evidence.with_newest(evidence.remembered(), union(measured.moments.ticket_id), GROUP_FIELD)
-    found = groups_at(measured.moments, remembered)
-    tickets = union(measured.moments.ticket_id[~found.is_known])
-    return groups_at(measured.moments, evidence.with_all(remembered, tickets)) if len(tickets) else found
+    moments = measured.moments
+    tickets = union(moments.ticket_id)
+    remembered = evidence.with_newest(evidence.remembered(tickets), tickets, GROUP_FIELD)
+    found = groups_at(moments, remembered)
+    unknown = np.flatnonzero(~found.is_known)
+    if not len(unknown):
+        return found
+    again = evidence.with_all(remembered, union(moments.ticket_id[unknown]))
+    return groups_at(moments.take(unknown), again).placed(unknown, len(moments)).chosen(~found.is_known, found)
 
 
 def _counts(measured: MeasuredClocks, table: pa.Table) -> dict[str, int]:

@@ -82,16 +82,17 @@ class Evidence:
         """Whether the day's audits have not landed. Nothing is known then: what is stored may be outdated."""
         return self.states.provenance.audits == MISSING
 
-    def remembered(self) -> Remembered:
-        """What the day's memory tells."""
+    def remembered(self, tickets: Ints) -> Remembered:
+        """What the day's memory tells of ascending tickets."""
         zone = self.day.timezone
         if self.is_missing:
             return Remembered(self.states.rows.slice(0, 0), NO_AUDITS, complete_from=0, tracked_since={})
         known = KnownAudits.of(self.states.provenance.targets.deletions, zone)
         first = Day(self.states.remembered_since, zone).start
         tracked = {name: Day(date, zone).start for name, date in self.states.tracked_since.items()}
+        rows = self.states.rows
         return Remembered(
-            self.states.rows,
+            rows.filter(pa.array(among(rows["ticket_id"].to_numpy(), tickets))),
             known._replace(since=max(known.since, first)),
             complete_from=self.day.start,
             tracked_since=tracked,
