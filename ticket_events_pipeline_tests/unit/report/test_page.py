@@ -213,7 +213,7 @@ def test_the_work_list_shows_each_late_ticket():
     assert page.one("h3", id="late-older").text == "Breached before Mon 23 Nov: 1 ticket"
     assert page.one("table", id="late-older-table").rows() == [
         [
-            "#35436 My printer is on fire urgent · group 360003311090",
+            "#35436 My printer is on fire urgent · with Second level",
             "2 d 3 h",
             "Next reply time no. 2 paused Bürozeiten (business hours)",
             "target 28 h 30 min",
@@ -287,7 +287,7 @@ def test_a_shortened_list_is_labelled_and_a_long_one_is_folded():
 
 
 def test_paper_has_the_first_lines_of_both_parts_of_the_work_list_together():
-    late = tuple(replace(LATE_TICKET, ticket_id=number) for number in range(1, 9))
+    late = tuple(replace(LATE_TICKET, ticket_id=number) for number in range(1, 6))
     page = page_of(with_late(new=late, older=late))
     for name, shown in (("new", len(late)), ("older", PAPER_LINES - len(late))):
         bodies = page.one("table", id=f"late-{name}-table").all("tbody")
