@@ -48,6 +48,9 @@ MADE_FROM_STATES = "made_from_states"
 AUDITS, MISSING = "audits", "missing"
 """Footer key: whether the day's audits were there; and its value where they were not."""
 
+MARKS_CREATE = "channel"
+"""The field of which every Create has a change."""
+
 LOOK_BACK_DAYS = 30
 """Where neither the day before nor the day's memory tells, a moment is looked up that is at most so many days old, in the
 changes of as many days before it."""
@@ -206,7 +209,7 @@ class _DayOfTargets:
             return
         moments, fields = wanted.moments.take(rows), [field for field, mask in undecided.items() if mask.any()]
         first = Day.containing(float(moments.at.min()), self._day.timezone).plus(-LOOK_BACK_DAYS)
-        earlier = changes_of(self._store, union(moments.ticket_id), first, self._day.plus(-1), fields)
+        earlier = changes_of(self._store, union(moments.ticket_id), first, self._day.plus(-1), {*fields, MARKS_CREATE})
         found = values_at(
             merged(earlier, self._rows_of(moments, since=self._day.start)),
             moments,
