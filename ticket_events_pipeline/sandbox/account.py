@@ -87,6 +87,10 @@ class SimulatedAccount:
         ticket = self._book.ticket(ticket_id)
         return None if ticket is None else ticket.history
 
+    def ticket_ids(self, created: Day) -> Sequence[int]:
+        """The ids of all tickets that are created on that day."""
+        return [ticket.id for ticket in self._book.created_on(created)]
+
     def objects(self, kind: str) -> Sequence[Json]:
         """See `Lookups`."""
         return catalog.objects(kind)

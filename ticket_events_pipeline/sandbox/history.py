@@ -269,7 +269,11 @@ class _Teller:
         tags += ["sla"] if update.policy else []
         tags += [f"area_{area}"] if area else []
         tags += ["escalated"] if escalation else []
-        told: Changes = {"status": "open" if is_taken else update.status, "priority": update.priority, "group_id": update.group_id}
+        told: Changes = {
+            "status": "open" if is_taken else update.status,
+            "priority": update.priority,
+            "group_id": update.group_id,
+        }
         return replace(before, **changes, **told, tags=tuple(sorted(tags)))
 
     def _escalated_by_ai(self, steps: list[Step]) -> tuple[Step, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS
 from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, among, union
 from ticket_events_pipeline.storage.store import Store
@@ -22,9 +22,13 @@ from ticket_events_pipeline.tickets.rules.holders import Remembered
 from ticket_events_pipeline.tickets.rules.values import NO_AUDITS, KnownAudits, merged
 from ticket_events_pipeline.tickets.states import StatesDay
 
-LOOK_BACK_DAYS = HISTORY_DAYS
+LOOK_BACK_DAYS = 7
 """How far back changes are looked up that the memory doesn't have any more: while no target of a ticket was open, it needed
-only the newest. What lies before stays unknown."""
+only the newest. Such a target was re-opened, and its ticket had audits in between. What lies before stays unknown; each of
+these days costs the reading of a file."""
+
+SNAPSHOT_DAYS = HISTORY_DAYS
+"""How many days before the day snapshots are looked up."""
 
 
 class StoredSnapshots(Protocol):
@@ -34,19 +38,42 @@ class StoredSnapshots(Protocol):
         """The stored ones of some tickets."""
 
 
+class EarlierChanges:
+    """The changes of groups and agents on the days before; those of the days that a range has made already are kept."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: dict[Day, pa.Table] = {}
+
+    def keep(self, day: Day, states: pa.Table) -> None:
+        """Keep those of a day, of which `ticket_states` has all."""
+        self._kept = {other: rows for other, rows in self._kept.items() if other >= day.plus(-LOOK_BACK_DAYS)}
+        is_wanted = pc.is_in(states["field"].cast(pa.string()), pa.array([*HISTORY_FIELDS, CHANNEL]))
+        is_on_day = states["changed_at"].cast(pa.int64()).to_numpy() >= day.start * 1000
+        self._kept[day] = states.filter(pc.and_(is_wanted, pa.chunked_array([pa.array(is_on_day)])))
+
+    def of(self, tickets: Ints, day: Day) -> pa.Table:
+        """Those of ascending tickets on a day, in the schema and order of `ticket_states`."""
+        if day not in self._kept:
+            return changes_of(self._store, tickets, day, day, [*HISTORY_FIELDS, CHANNEL])
+        rows = self._kept[day]
+        return rows.filter(pa.array(among(rows["ticket_id"].to_numpy(), tickets)))
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What is stored of tickets, seen from a day.
 
     Attributes:
         states: of the day.
+        earlier: the changes before it.
         later: the changes after it.
         snapshots: None for none.
     """
 
-    store: Store
     day: Day
     states: StatesDay
+    earlier: EarlierChanges
     later: LaterChanges
     snapshots: StoredSnapshots | None
 
@@ -55,16 +82,17 @@ class Evidence:
         """Whether the day's audits have not landed. Nothing is known then: what is stored may be outdated."""
         return self.states.provenance.audits == MISSING
 
-    def remembered(self) -> Remembered:
-        """What the day's memory tells."""
+    def remembered(self, tickets: Ints) -> Remembered:
+        """What the day's memory tells of ascending tickets."""
         zone = self.day.timezone
         if self.is_missing:
             return Remembered(self.states.rows.slice(0, 0), NO_AUDITS, complete_from=0, tracked_since={})
         known = KnownAudits.of(self.states.provenance.targets.deletions, zone)
         first = Day(self.states.remembered_since, zone).start
         tracked = {name: Day(date, zone).start for name, date in self.states.tracked_since.items()}
+        rows = self.states.rows
         return Remembered(
-            self.states.rows,
+            rows.filter(pa.array(among(rows["ticket_id"].to_numpy(), tickets))),
             known._replace(since=max(known.since, first)),
             complete_from=self.day.start,
             tracked_since=tracked,
@@ -78,8 +106,8 @@ class Evidence:
         if not len(tickets):
             return remembered
         first = Day.containing(int(starts.min()), self.day.timezone)
-        earlier = changes_of(self.store, tickets, first, self.day.plus(-1), HISTORY_FIELDS)
-        return replace(remembered, history=_each_once(merged(remembered.history, earlier)), looked_up=tickets)
+        earlier = [self.earlier.of(tickets, day) for day in days_between(first, self.day.plus(-1))]
+        return replace(remembered, history=_each_once(merged(remembered.history, *earlier)), looked_up=tickets)
 
     def with_newest(self, remembered: Remembered, tickets: Ints, field: str) -> Remembered:
         """With the newest change of a field before the day of those ascending tickets that the memory doesn't name.
@@ -91,8 +119,9 @@ class Evidence:
         for day in (self.day.plus(-offset) for offset in range(1, LOOK_BACK_DAYS + 1)):
             if self.is_missing or not len(wanted):
                 break
-            parts.append(changes_of(self.store, wanted, day, day, [field, CHANNEL]))
-            wanted = wanted[~among(wanted, union(parts[-1]["ticket_id"].to_numpy()))]
+            parts.append(self.earlier.of(wanted, day))
+            says_it = pc.is_in(parts[-1]["field"].cast(pa.string()), pa.array([field, CHANNEL]))
+            wanted = wanted[~among(wanted, union(parts[-1]["ticket_id"].filter(says_it).to_numpy()))]
         return replace(remembered, history=merged(*parts)) if len(parts) > 1 else remembered
 
     def with_all(self, remembered: Remembered, tickets: Ints) -> Remembered:
@@ -103,7 +132,7 @@ class Evidence:
         known = self.later.known(self.day, remembered.known, HISTORY_FIELDS)
         stored = None
         if self.snapshots is not None:
-            stored = self.snapshots.stored(tickets.tolist(), since=self.day.plus(-LOOK_BACK_DAYS))
+            stored = self.snapshots.stored(tickets.tolist(), since=self.day.plus(-SNAPSHOT_DAYS))
         return replace(remembered, history=merged(remembered.history, after), known=known, snapshots=stored)
 
 

@@ -316,7 +316,8 @@ def group_part(
     """A group's part of the page, with two agents."""
     figures = GroupFigures(
         group=group,
-        row=dimension_row(str(group.number), group.shown, 31, 1201),
+        breaches=31,
+        decided=1232,
         agents=split_of(AGENT_ROWS, min_targets=20),
         time=TIME,
         used_by=((BILLING, 0.715), (group, 0.2)),
