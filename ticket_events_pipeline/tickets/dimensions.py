@@ -192,11 +192,11 @@ class _DayOfTargets:
         if self._before is None or not len(rows):
             return
         found = rows_before(self._targets.take(pa.array(rows)), self._before)
-        for field, values in stored_values(self._before, self._fields).items():
-            earlier = values.take(found).placed(rows, len(wanted.moments))
-            current = wanted.values[field]
-            is_same = np.zeros(len(wanted.moments), bool)
-            is_same[rows[found >= 0]] = True
+        rows, found = rows[found >= 0], found[found >= 0]
+        is_same = np.zeros(len(wanted.moments), bool)
+        is_same[rows] = True
+        for field, values in stored_values(self._before.take(pa.array(found)), self._fields).items():
+            earlier, current = values.placed(rows, len(wanted.moments)), wanted.values[field]
             taken = earlier.chosen(earlier.is_known | (is_same & current.is_undecided), current)
             wanted.values[field] = replace(taken, is_changed_later=current.is_changed_later)
 
