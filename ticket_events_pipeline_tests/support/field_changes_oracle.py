@@ -54,6 +54,8 @@ def changes_of(child):
     if child.get("event_type") != "Create" and child.get("event_type") != "Change":
         return {}
     found = {}
+    if "tags" not in child and (names(child.get("added_tags")) or names(child.get("removed_tags"))):
+        child = dict(child, tags=None)  # it says only what changed
     for name, value in child.items():
         before = child.get("previous_value")
         if name == "type" and (value is None or value in ["question", "incident", "problem", "task", ""]):
