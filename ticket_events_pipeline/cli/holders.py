@@ -17,7 +17,7 @@ FIELD_WORDS = {"group_id": "group", "assignee_id": "agent", "schedule_id": "sche
 _HOW_KNOWN = {
     PREVIOUS_VALUE: "as the next change says",
     SNAPSHOT: "as looked up later",
-    ASSUMED: "assumed: a day between isn't stored",
+    ASSUMED: "assumed: audits in between aren't stored, or weren't read yet",
 }
 
 _MOMENT = {

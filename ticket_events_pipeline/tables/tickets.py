@@ -139,7 +139,7 @@ SLA_TARGET_DIMENSIONS_TABLE = Table(
             "known_by",
             STRING,
             "JSON object of the fields whose value isn't from an audit before: previous_value, snapshot, assumed (a day "
-            "between isn't stored), or null for unknown.",
+            "between isn't stored, or not read yet), or null for unknown.",
         ),
         Column("group_id_eod", INT64, "Group at as_of; NULL if none or unknown."),
         Column("assignee_id_eod", INT64, "Agent at as_of; NULL if nobody or unknown."),

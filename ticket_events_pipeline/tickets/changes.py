@@ -22,7 +22,7 @@ from ticket_events_pipeline.storage.partition_file import Layout, opened_partiti
 from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
-from ticket_events_pipeline.tables.streams import AUDITS
+from ticket_events_pipeline.tables.streams import AUDITS, STREAMS
 from ticket_events_pipeline.tables.ticket_metric_events import METRIC_SHAPE, metric_shaped
 from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
 from ticket_events_pipeline.tickets.fields import CHANNELS
@@ -58,7 +58,8 @@ class DayChanges:
         rows: as in `ticket_field_changes`.
         tickets: every ticket with an audit on the day, ascending.
         state: of the raw file, as in SLA footers.
-        read_up_to: up to when the day's audits were read, epoch seconds.
+        read_up_to: up to when the day's audits are known, epoch seconds; of an open day, without the minutes before its
+            reading: their audits may come later.
         unreadable: how many audits have child events that can't be read.
     """
 
@@ -114,7 +115,7 @@ def read_changes(store: Store, day: Day) -> DayChanges | None:
         state = _state_of(footer)
         changes = _stored(store, day, state.content_hash) or _changes_in(file)
         tickets = _tickets_of(file)
-    return DayChanges(day, changes.rows, tickets, state_text(state), state.read_up_to(day), changes.unreadable)
+    return DayChanges(day, changes.rows, tickets, state_text(state), _known_up_to(state, day), changes.unreadable)
 
 
 def changes_of(store: Store, tickets: Ints, first: Day, last: Day, fields: Collection[str]) -> pa.Table:
@@ -190,11 +191,16 @@ def _state_of(footer: RawFooter) -> RawState:
     return RawState(footer.content_hash, footer.complete, footer.fetched_at, footer.metric_rows or 0)
 
 
+def _known_up_to(state: RawState, day: Day) -> int:
+    through = state.read_up_to(day)
+    return through if state.complete else max(day.start, through - STREAMS[AUDITS].lag_seconds)
+
+
 def _footer(day: Day, state: RawState, changes: FieldChanges) -> dict[str, str]:
     return {
         MADE_FROM_AUDITS: state_text(state),
         COMPLETE: str(state.complete).lower(),
-        READ_UP_TO: str(state.read_up_to(day)),
+        READ_UP_TO: str(_known_up_to(state, day)),
         CHANGES_RULES_VERSION: str(RULES_VERSION),
         UNREADABLE_AUDITS: str(changes.unreadable),
     }

@@ -159,7 +159,7 @@ class _DayOfTargets:
         self._before, self._later, self._snapshots = before, later, snapshots
         self._fields = states.provenance.fields
         self._told = [field for field in self._fields if field not in UNTOLD_BY_SNAPSHOTS]
-        self._known = KnownAudits.of(states.provenance.targets.deletions, day.timezone)
+        self._known = KnownAudits.of(states.provenance.known_audits, day.timezone)
         self._tracked_since = {field: Day(date, day.timezone).start for field, date in states.tracked_since.items()}
 
     def table(self) -> pa.Table:

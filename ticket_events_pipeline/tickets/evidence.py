@@ -87,7 +87,7 @@ class Evidence:
         zone = self.day.timezone
         if self.is_missing:
             return Remembered(self.states.rows.slice(0, 0), NO_AUDITS, complete_from=0, tracked_since={})
-        known = KnownAudits.of(self.states.provenance.targets.deletions, zone)
+        known = KnownAudits.of(self.states.provenance.known_audits, zone)
         first = Day(self.states.remembered_since, zone).start
         tracked = {name: Day(date, zone).start for name, date in self.states.tracked_since.items()}
         rows = self.states.rows

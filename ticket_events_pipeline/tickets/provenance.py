@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.inputs import NOT_LANDED
-from ticket_events_pipeline.sla.provenance import Provenance, SlaDay
+from ticket_events_pipeline.sla.provenance import AuditsKnown, Provenance, SlaDay
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import Layout, partition_path, write_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
+from ticket_events_pipeline.tables.streams import AUDITS, STREAMS
 
 RULES_VERSION = 1
 """Goes up when the same changes and targets produce different ticket tables."""
@@ -48,6 +49,14 @@ class TicketProvenance:
         """Whether the day's audits were there: `complete`, `open` or `missing`."""
         state = self.targets.inputs.raw_files[0]
         return "missing" if state == NOT_LANDED else state.rpartition(" ")[2]
+
+    @property
+    def known_audits(self) -> AuditsKnown:
+        """The range of known audits; of an open day, without the minutes before its reading: their audits may come later."""
+        known = self.targets.deletions
+        if self.audits != "open" or known.through is None:
+            return known
+        return replace(known, through=known.through - STREAMS[AUDITS].lag_seconds)
 
     def to_metadata(self) -> dict[str, str]:
         """As stored in footers and materialisations."""

@@ -425,8 +425,8 @@ class _LookUp:
         later_at, earlier_at = _taken(seen.seconds, later), _taken(seen.seconds, earlier)
         is_untouched = _taken(seen.updated, later) < self._moments.ends
         is_unchanged = (later >= 0) & (near.after_at > later_at) & (is_untouched | ~is_undecided)
-        # After its last update a ticket had none: the audits are needed up to there only. A snapshot is taken some seconds after
-        # the audits were read, and so would never be more than assumed.
+        # After its last update a ticket has no audit: they are needed up to there only. A snapshot is taken after the audits
+        # were read, and would never be more than assumed.
         is_covered = self._known.cover(self._moments.ends, np.minimum(_taken(seen.updated, later), later_at) + 1)
         was_unchanged = (earlier >= 0) & (near.before_at < earlier_at) & ~is_undecided
         was_covered = self._known.cover(earlier_at, self._moments.ends)
