@@ -7,10 +7,12 @@ import dagster as dg
 import pytest
 
 from ticket_events_pipeline.cli import backfill
+from ticket_events_pipeline.component import ZendeskTicketEvents
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.runs import RANGE_END_TAG, RANGE_START_TAG
 from ticket_events_pipeline.defs.scope import account_scope
+from ticket_events_pipeline.settings import root_settings
 from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, SLA_TABLES, TICKET_TABLES
 from ticket_events_pipeline_tests.support.deployment import REPORT, deployed
 from ticket_events_pipeline_tests.support.events import audit, event
@@ -246,3 +248,13 @@ def test_the_ticket_tables_can_not_be_backfilled_where_they_are_turned_off(deplo
         backfill.run_backfill([], assets=(), only_missing=False, only_tickets=True)
     with pytest.raises(click.UsageError, match="there is no such asset"):
         backfill.run_backfill(["yesterday"], assets=["ticket_states"], only_missing=False)
+
+
+def test_an_account_of_several_has_switches_of_its_own():
+    account = ZendeskTicketEvents(subdomain="acme", ticket_tables=False, names=[], dimensions=["custom_field:1"])
+    graph = account_definitions(account.scope()).get_repository_def().asset_graph
+    assert {key.path[-1] for key in graph.get_all_asset_keys()}.isdisjoint(TICKET_TABLES)
+    assert account.environment()["ZENDESK_NAMES"] == "none"
+    assert account.scope().read(root_settings).dimensions == ("custom_field:1",)
+    other = account_definitions(ZendeskTicketEvents(subdomain="initech").scope()).get_repository_def().asset_graph
+    assert {key.path[-1] for key in other.get_all_asset_keys()} >= set(TICKET_TABLES)

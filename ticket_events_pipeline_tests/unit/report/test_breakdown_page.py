@@ -170,12 +170,14 @@ def test_a_group_without_late_tickets_says_so():
 
 
 def late_line(then, now):
-    """What the work list says of a ticket's holders: under the subject, and beside the moment of the breach."""
+    """What the work list says of a ticket's holders: under the subject, and below the policy."""
     ticket = replace(LATE_TICKET, now_with=now, targets=(replace(LATE, breached_with=then),))
     page = page_of(with_late(older=(ticket,)))
     row = page.one("table", id="late-older-table").one("tbody").one("tr")
-    ticket_cell, when = row.one("th"), row.one("td", class_="when")
-    return ticket_cell.one("span", class_="second").text, [found.text for found in when.all("span", class_="second")]
+    ticket_cell, what = row.one("th"), row.one("td", class_="what")
+    policy, *beside = [found.text for found in what.all("span", class_="second")]
+    assert policy == "Bürozeiten (business hours)"
+    return ticket_cell.one("span", class_="second").text, beside
 
 
 NO_GROUP = replace(UNKNOWN_PARTY, is_known=True)
@@ -254,9 +256,12 @@ def test_an_ordinary_day_has_no_fact_about_its_audits():
 
 
 def test_how_long_it_took_stands_by_metric_and_group_beside_the_days_before():
-    table = page_of(with_breakdown()).one("table", id="durations-table")
-    assert table.rows() == [
-        ["First reply time", "312", "–", "–", "1 h 1 min", "1 h 15 min", "–", "–", "31 min", "–"],
+    page = page_of(with_breakdown())
+    assert page.one("table", id="durations-table").rows() == [
+        ["First reply time", "312", "1 h 1 min", "1 h 15 min", "31 min", "–"]
+    ]
+    assert page.one("table", id="durations-by-group-table").rows() == [
+        ["First reply time"],
         ["Second level", "301", "20 min", "2 h 20 min", "1 h 2 min", "1 h 16 min", "11 min", "1 h 30 min", "32 min", "41 min"],
         ["unknown", "11", "1 min", "2 min", "1 min", "–", "–", "–", "–", "–"],
         ["2 more groups"],
