@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.clock_files import CLOCKS
-from ticket_events_pipeline.sla.provenance import read_sla_day
+from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
 from ticket_events_pipeline.sla.rules.row_runs import union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
-from ticket_events_pipeline.tickets.evidence import Evidence, StoredSnapshots
+from ticket_events_pipeline.tickets.evidence import EarlierChanges, Evidence, StoredSnapshots
 from ticket_events_pipeline.tickets.holders import MADE_FROM_CLOCKS, MADE_FROM_STATES
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
@@ -26,7 +28,7 @@ from ticket_events_pipeline.tickets.rules.durations import (
     measured_clocks,
 )
 from ticket_events_pipeline.tickets.rules.values import FieldValues
-from ticket_events_pipeline.tickets.states import read_states
+from ticket_events_pipeline.tickets.states import StatesDay, read_states
 
 DURATIONS = "daily_ticket_durations"
 
@@ -46,12 +48,11 @@ def make_durations(store: Store, days: list[Day], *, snapshots: StoredSnapshots 
         DayNotFetchedError: a day has no `sla_clocks` or `ticket_states` yet.
         DamagedFileError: a stored file can't be read.
     """
-    later = LaterChanges(store, days)
-    for day in days:
-        clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
+    earlier, later = EarlierChanges(store), LaterChanges(store, days)
+    for day, clocks, states in prefetch(_inputs(store, days)):
         measured = measured_clocks(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
-        states = read_states(store, day)
-        table = durations(measured, _groups(measured, Evidence(store, day, states, later, snapshots)))
+        table = durations(measured, _groups(measured, Evidence(day, states, earlier, later, snapshots)))
+        earlier.keep(day, states.rows)
         footer = {
             **states.provenance.to_metadata(),
             MADE_FROM_CLOCKS: clocks.content_hash,
@@ -61,12 +62,22 @@ def make_durations(store: Store, days: list[Day], *, snapshots: StoredSnapshots 
         yield write_ticket_day(store, DURATIONS, day, table, footer, counts=_counts(measured, table))
 
 
+def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, StatesDay]]:
+    for day in days:
+        yield day, read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE), read_states(store, day)
+
+
 def _groups(measured: MeasuredClocks, evidence: Evidence) -> FieldValues:
     """The group of each ticket at the fulfilment; where the day's memory doesn't tell, by all that is stored."""
-    remembered = evidence.with_newest(evidence.remembered(), union(measured.moments.ticket_id), GROUP_FIELD)
-    found = groups_at(measured.moments, remembered)
-    tickets = union(measured.moments.ticket_id[~found.is_known])
-    return groups_at(measured.moments, evidence.with_all(remembered, tickets)) if len(tickets) else found
+    moments = measured.moments
+    tickets = union(moments.ticket_id)
+    remembered = evidence.with_newest(evidence.remembered(tickets), tickets, GROUP_FIELD)
+    found = groups_at(moments, remembered)
+    unknown = np.flatnonzero(~found.is_known)
+    if not len(unknown):
+        return found
+    again = evidence.with_all(remembered, union(moments.ticket_id[unknown]))
+    return groups_at(moments.take(unknown), again).placed(unknown, len(moments)).chosen(~found.is_known, found)
 
 
 def _counts(measured: MeasuredClocks, table: pa.Table) -> dict[str, int]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.build import TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
-from ticket_events_pipeline.sla.provenance import read_sla_day
+from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
+from ticket_events_pipeline.sla.rules.row_runs import union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
-from ticket_events_pipeline.tickets.evidence import Evidence, StoredSnapshots
+from ticket_events_pipeline.tickets.evidence import EarlierChanges, Evidence, StoredSnapshots
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
 from ticket_events_pipeline.tickets.rules.business_hours import Schedule
@@ -21,13 +24,14 @@ from ticket_events_pipeline.tickets.rules.holders import (
     TARGET_COLUMNS,
     EndedTargets,
     Held,
+    Remembered,
     first_activations,
     held,
     holders,
     target_hours,
 )
 from ticket_events_pipeline.tickets.rules.running_time import CLOCK_COLUMNS, RunningTime, running_time
-from ticket_events_pipeline.tickets.states import read_states
+from ticket_events_pipeline.tickets.states import StatesDay, read_states
 
 HOLDERS = "sla_target_holders"
 
@@ -50,29 +54,40 @@ def make_holders(
         DayNotFetchedError: a day has no `sla_clocks`, `sla_targets` or `ticket_states` yet.
         DamagedFileError: a stored file can't be read.
     """
-    later = LaterChanges(store, days)
-    for day in days:
-        clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
-        ended = EndedTargets.of(read_sla_day(store, TARGETS, day, TARGET_COLUMNS).rows, day)
-        states = read_states(store, day)
-        evidence = Evidence(store, day, states, later, snapshots)
+    earlier, later = EarlierChanges(store), LaterChanges(store, days)
+    for day, clocks, targets, states in prefetch(_inputs(store, days)):
+        ended = EndedTargets.of(targets.rows, day)
+        evidence = Evidence(day, states, earlier, later, snapshots)
         ran = running_time(clocks.rows, ended.rows, ended.ends)
-        hours = target_hours(ended, ran, evidence.remembered(), schedules)
-        table = holders(ended, ran, _held(evidence, ended, ran), hours)
+        remembered = evidence.remembered(union(ended.tickets))
+        hours = target_hours(ended, ran, remembered, schedules)
+        table = holders(ended, ran, _held(evidence, remembered, ended, ran), hours)
+        earlier.keep(day, states.rows)
         footer = {MADE_FROM_CLOCKS: clocks.content_hash, MADE_FROM_STATES: states.content_hash}
         yield write_ticket_day(
             store, HOLDERS, day, table, {**states.provenance.to_metadata(), **footer}, counts=_counts(ended, table)
         )
 
 
-def _held(evidence: Evidence, ended: EndedTargets, ran: RunningTime) -> Held:
+def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, SlaDay, StatesDay]]:
+    for day in days:
+        clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
+        yield day, clocks, read_sla_day(store, TARGETS, day, TARGET_COLUMNS), read_states(store, day)
+
+
+def _held(evidence: Evidence, remembered: Remembered, ended: EndedTargets, ran: RunningTime) -> Held:
     """Who held the tickets; where the day's memory doesn't tell, by all that is stored."""
-    remembered = evidence.remembered()
-    found = held(ended, ran, remembered)
-    if len(found.undecided):
-        remembered = evidence.with_earlier_changes(remembered, found.undecided, first_activations(ended, ran, found.undecided))
-        found = held(ended, ran, remembered)
-    return held(ended, ran, evidence.with_all(remembered, found.unknown)) if len(found.unknown) else found
+    found = held(ended, ran, remembered, np.arange(len(ended)))
+    undecided = found.targets_where(found.is_undecided)
+    if len(undecided):
+        tickets = union(ended.tickets[undecided])
+        remembered = evidence.with_earlier_changes(remembered, tickets, first_activations(ended, ran, tickets))
+        found = found.replaced(held(ended, ran, remembered, undecided))
+    unknown = found.targets_where(~found.is_known)
+    if len(unknown):
+        remembered = evidence.with_all(remembered, union(ended.tickets[unknown]))
+        found = found.replaced(held(ended, ran, remembered, unknown))
+    return found
 
 
 def _counts(ended: EndedTargets, table: pa.Table) -> dict[str, int]:

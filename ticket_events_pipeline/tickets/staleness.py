@@ -15,6 +15,7 @@ from itertools import takewhile
 
 from ticket_events_pipeline.day import Day, day_ranges, days_between
 from ticket_events_pipeline.sla.build import TARGETS
+from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, SLA_TABLES, Footer, StoredFooters, state_of
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, history_of, state_text
 from ticket_events_pipeline.sla.provenance import Provenance
@@ -24,7 +25,7 @@ from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.tickets.by_dimension import MADE_FROM_DIMENSIONS
 from ticket_events_pipeline.tickets.changes import CHANGES, MADE_FROM_AUDITS
 from ticket_events_pipeline.tickets.dimensions import DIMENSIONS, MADE_FROM_STATES
-from ticket_events_pipeline.tickets.holders import CLOCKS, MADE_FROM_CLOCKS
+from ticket_events_pipeline.tickets.holders import MADE_FROM_CLOCKS
 from ticket_events_pipeline.tickets.provenance import MADE_FROM_STATES as MADE_FROM_PREVIOUS_STATES
 from ticket_events_pipeline.tickets.provenance import MADE_FROM_TARGETS
 from ticket_events_pipeline.tickets.states import STATES
@@ -126,7 +127,7 @@ def ticket_day_problem(stored: StoredFooters, day: Day) -> str | None:
             return f"{table} has not been made."
         if not _has_provenance(footer, targets):
             return f"{table} was made from another file of {TARGETS} than is stored now."
-        if footer.get(MADE_FROM_PREVIOUS_STATES) not in _previous_states(stored, day):
+        if not _follows_the_stored_days(stored, day, footer):
             return f"{table} was made from another file of {STATES} of the day before than is stored now."
         for key, source in MADE_FROM.items():
             if key in footer and footer[key] != stored.footers[source].get(day, {}).get("content_hash"):
@@ -142,6 +143,11 @@ def _has_provenance(footer: Footer, targets: Footer) -> bool:
         return Provenance.from_metadata(footer) == Provenance.from_metadata(targets)
     except (KeyError, ValueError):
         return False
+
+
+def _follows_the_stored_days(stored: StoredFooters, day: Day, footer: Footer) -> bool:
+    made_from = footer.get(MADE_FROM_PREVIOUS_STATES)
+    return any(made_from == expected for expected in _previous_states(stored, day))
 
 
 def _previous_states(stored: StoredFooters, day: Day) -> Iterator[str]:
@@ -223,8 +229,8 @@ def ticket_range_before_obstacle(
 ) -> StaleRange | None:
     """The days of a failing range before the one at which its runs stop; None if they stop at the first one.
 
-    `ticket_states` of those days is made, but a failing run makes no other table. Days of `ticket_field_changes` don't depend on
-    each other: None.
+    `ticket_states` of those days is made, but a failing run makes no other table. Days of `ticket_field_changes` are made alone:
+    None.
     """
     if failing.tables != MADE_AFTER_SUMMARY:
         return None
@@ -240,7 +246,7 @@ def _are_states_made(stored: StoredFooters, day: Day) -> bool:
     footer, targets = stored.footers[STATES].get(day), stored.footers[TARGETS][day]
     if footer is None or footer.get(MADE_FROM_TARGETS) != targets.get("content_hash"):
         return False
-    return footer.get(MADE_FROM_PREVIOUS_STATES) in _previous_states(stored, day)
+    return _follows_the_stored_days(stored, day, footer)
 
 
 def change_ranges(comparison: Comparison, tickets: TicketComparison, root: str) -> list[StaleRange]:

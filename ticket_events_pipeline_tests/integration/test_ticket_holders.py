@@ -80,6 +80,16 @@ def test_each_holder_has_the_time_that_the_clock_ran_until_the_breach(tmp_path):
     assert all(row["is_known"] for row in rows)
 
 
+def test_the_example_of_the_documentation(tmp_path):
+    ticket = Ticket().create(8, group_id=BILLING).running().change(9.8, group_id=SECOND_LEVEL).change(10, assignee_id=ANNA)
+    ticket.add("breach", 10).change(11, group_id=30, assignee_id=BEN).add("fulfill", 11)
+    rows = ticket.made(tmp_path)
+    assert [(row["group_id"], row["assignee_id"], row["calendar_seconds"] / 60) for row in rows] == [
+        (BILLING, None, 108),
+        (SECOND_LEVEL, None, 12),
+    ]
+
+
 def test_a_met_target_has_its_rows_on_the_day_of_its_fulfilment(tmp_path):
     rows = Ticket().create(8, group_id=BILLING).running().add("fulfill", 9).made(tmp_path)
     assert hours(rows) == [(BILLING, None, 8, 9, 1)]
