@@ -37,7 +37,7 @@ def schedules(draw):
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(schedule=schedules(), drawn=st.lists(spans(), min_size=1, max_size=3))
 def test_business_seconds_equal_those_counted_second_by_second(schedule, drawn):
     starts, ends = (np.array([span[side] for span in drawn]) for side in (0, 1))
