@@ -100,19 +100,22 @@ def refresh_names(
 
     Raises:
         AuthenticationError: the credentials are refused.
-        TicketEventsError: not a single kind could be fetched; the error of the first one.
+        TicketEventsError: not a single request was answered; the error of the first one.
     """
     counts: dict[str, int] = {}
     failed: dict[str, TicketEventsError] = {}
+    is_answered = False
     for kind in kinds:
+        requests_before = api.requests_made
         try:
             counts[kind] = _refresh(store, api, kind, timezone=timezone, now=int(clock()), log=log)
+            is_answered |= api.requests_made > requests_before
         except AuthenticationError:
             raise
         except TicketEventsError as error:
             failed[kind] = error
             log(f"Names of {kind} were not fetched; those that are stored stay. {error}")
-    if failed and not counts:
+    if failed and not is_answered:
         raise next(iter(failed.values()))
     return RefreshedNames(counts, {kind: str(error) for kind, error in failed.items()})
 
