@@ -174,7 +174,8 @@ def next_step(status: Status) -> str:
 
 def _lines(status: Status) -> list[str]:
     lines = [f"{status.account or 'No account is set'}: files below {status.location}, days of {status.timezone}", "Stored:"]
-    lines += [f"  {asset:<25}{_days_text(days)}" for asset, days in status.days.items()]
+    width = 2 + max(map(len, status.days))
+    lines += [f"  {asset:<{width}}{_days_text(days)}" for asset, days in status.days.items()]
     if missing := without_ticket_tables(status):
         lines.append(
             f"  {plural(len(missing), 'day')} with SLA tables and without ticket tables: {program()} backfill --tickets"

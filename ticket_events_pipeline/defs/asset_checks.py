@@ -25,13 +25,19 @@ from ticket_events_pipeline.quality.sla_tables import (
     outcomes_match_durations,
 )
 from ticket_events_pipeline.quality.snapshots import snapshots_answered
+from ticket_events_pipeline.quality.ticket_tables import (
+    dimension_sums_match_summary,
+    dimensions_are_known,
+    dimensions_cover_every_target,
+)
 from ticket_events_pipeline.quality.traffic import row_count_in_usual_range, sla_policies_applied
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import SLA_STREAMS, STREAMS
-from ticket_events_pipeline.tables.tickets import SLA_TARGET_DIMENSIONS_TABLE
 from ticket_events_pipeline.text import markdown_code, plural
+from ticket_events_pipeline.tickets.by_dimension import BY_DIMENSION
 from ticket_events_pipeline.tickets.changes import CHANGES
+from ticket_events_pipeline.tickets.dimensions import DIMENSIONS
 
 WHOLE, APPLIED, USUAL = "no_missing_or_duplicate_events", "sla_policies_applied", "row_count_in_usual_range"
 PLACED, TYPES, KNOWN = "no_rejected_rows", "field_types_match_schema", "no_unknown_fields_or_values"
@@ -118,13 +124,37 @@ TICKET_DAY_CHECKS = {
             remembered_days=REMEMBERED_DAYS,
         ),
     ],
-    SLA_TARGET_DIMENSIONS_TABLE.name: [
+    DIMENSIONS: [
+        DayCheck(
+            "dimensions_cover_every_target",
+            "Every target of the day has a row of dimensions, and no row is of another target.",
+            dg.AssetCheckSeverity.ERROR,
+            lambda pipeline, days: dimensions_cover_every_target(pipeline.store, days),
+            green="every target is covered.",
+        ),
+        DayCheck(
+            "dimensions_are_known",
+            "Of hardly any target the group, agent or another dimension is unknown.",
+            dg.AssetCheckSeverity.WARN,
+            lambda pipeline, days: dimensions_are_known(pipeline.store, days),
+            green="nearly all values are known.",
+            remembered_days=REMEMBERED_DAYS,
+        ),
         DayCheck(
             "snapshots_answered",
             "When Zendesk was last asked for what no stored audit tells of tickets, it answered.",
             dg.AssetCheckSeverity.WARN,
             lambda pipeline, days: snapshots_answered(pipeline.store, days, is_asking=pipeline.asks_for_snapshots),
             green="Zendesk answered.",
+        ),
+    ],
+    BY_DIMENSION: [
+        DayCheck(
+            "dimension_sums_match_summary",
+            "For every dimension but tags, the figures of all its values add up to those of the day's summary.",
+            dg.AssetCheckSeverity.ERROR,
+            lambda pipeline, days: dimension_sums_match_summary(pipeline.store, days),
+            green="all sums match the summary.",
         ),
     ],
 }

@@ -9,12 +9,13 @@ from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.quality.findings import CheckedDay, Finding, materialize_again
 from ticket_events_pipeline.storage.partition_file import read_metadata
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.text import one_line, plural
 from ticket_events_pipeline.tickets.changes import CHANGES, UNREADABLE_AUDITS
 
 REMEDY = (
-    "What they changed is missing in the ticket tables; the audits are stored as they came. Check `child_events` in "
-    "`ticket_events` of that day."
+    f"What they changed is missing in the ticket tables; the audits are stored as they came. Check `child_events` in {AUDITS} of "
+    "that day."
 )
 
 

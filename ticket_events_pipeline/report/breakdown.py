@@ -81,14 +81,15 @@ class GroupFigures:
 
     Attributes:
         group: which.
-        row: its figures over all metrics.
+        breaches, decided: over all metrics.
         agents: those with a breach or an achieved target of the group.
         time: who used the time of its breaches up; None where that isn't measured.
         used_by: the groups that used most of it, and their shares, the largest first.
     """
 
     group: Party
-    row: DimensionRow
+    breaches: int
+    decided: int
     agents: Split
     time: TimeUsed | None
     used_by: tuple[tuple[Party, float], ...]
@@ -124,6 +125,7 @@ class BreakdownSource:
         names: for the ids.
         min_targets: see `Breakdown`.
         custom_fields: dimensions of the account.
+        late_now: how many late and open targets each group holds at the end of the day.
     """
 
     day: Day
@@ -132,6 +134,7 @@ class BreakdownSource:
     names: KnownNames
     min_targets: int
     custom_fields: tuple[str, ...] = ()
+    late_now: Mapping[int, int] = field(default_factory=dict)
 
 
 def breakdown_of(source: BreakdownSource) -> Breakdown | None:
@@ -206,22 +209,33 @@ def _known(source: BreakdownSource, breached: pa.Table | None) -> Known | None:
 
 def _groups(source: BreakdownSource, table: pa.Table, breached: pa.Table | None) -> tuple[GroupFigures, ...]:
     """The groups with a section of their own: those with the most breaches and late targets; by name."""
-    rows = [row for row in dimension_rows(table, source.names, "group") if row.value is not None]
-    chosen = sorted(rows, key=lambda row: (-(row.breaches + row.late), row.shown.casefold(), row.value))[:MOST_GROUPS]
+    rows = {int(row.value): row for row in dimension_rows(table, source.names, "group") if row.value is not None}
+    weights = {number: source.late_now.get(number, 0) for number in {*rows, *source.late_now}}
+    for number, row in rows.items():
+        weights[number] += row.breaches + row.late
+    chosen = sorted(weights, key=lambda number: (-weights[number], number))[:MOST_GROUPS]
     agents = _agents_by_group(source)
-    figures = []
-    for row in sorted(chosen, key=lambda row: (row.shown.casefold(), row.value)):
-        number = int(row.value or 0)
-        time = None if breached is None else _time(source, breached.filter(pc.equal(breached["group_id"], number)))
-        found = GroupFigures(
-            group=Party(number, True, row.shown, row.is_deleted),
-            row=row,
-            agents=split_of(agents.get(number, []), min_targets=source.min_targets),
-            time=time,
-            used_by=() if time is None else _used_by(time, source.names),
-        )
-        figures.append(found)
-    return tuple(figures)
+    found = [_group(source, number, rows.get(number), breached, agents.get(number, [])) for number in chosen]
+    return tuple(sorted(found, key=lambda group: (group.group.shown.casefold(), group.group.number)))
+
+
+def _group(
+    source: BreakdownSource,
+    number: int,
+    row: DimensionRow | None,
+    breached: pa.Table | None,
+    agents: Sequence[DimensionRow],
+) -> GroupFigures:
+    """One group; without a row of its own it only holds late targets of others now."""
+    time = None if breached is None else _time(source, breached.filter(pc.equal(breached["group_id"], number)))
+    return GroupFigures(
+        group=Party.of(source.names, "group", number, is_known=True),
+        breaches=0 if row is None else row.breaches,
+        decided=0 if row is None else row.decided,
+        agents=split_of(agents, min_targets=source.min_targets),
+        time=time,
+        used_by=() if time is None else _used_by(time, source.names),
+    )
 
 
 def _used_by(time: TimeUsed, names: KnownNames) -> tuple[tuple[Party, float], ...]:

@@ -19,7 +19,6 @@ from ticket_events_pipeline.report.model import (
     TicketFacts,
     TicketTableState,
 )
-from ticket_events_pipeline.report.names import read_shown_names
 from ticket_events_pipeline.report.stored import SummaryHistory
 from ticket_events_pipeline.report.targets import DayTargets, read_targets
 from ticket_events_pipeline.report.ticket_tables import TicketTables, read_ticket_tables
@@ -28,6 +27,8 @@ from ticket_events_pipeline.report.work_list import OpenTargets
 from ticket_events_pipeline.settings import DEFAULT_GOAL_PERCENT, DEFAULT_MIN_TARGETS, RootSettings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
+from ticket_events_pipeline.tickets.fields import NAMES_OF
+from ticket_events_pipeline.tickets.names import fetched_at, read_names
 
 DAYS_AHEAD = 30
 """Days whose lists are read ahead: their tickets are searched together, and memory doesn't grow with the range."""
@@ -50,6 +51,12 @@ def read_day_report(
         DamagedFileError: one of their files can't be read.
     """
     return ReportReader(store, account=account, tickets_url=tickets_url, goal_percent=goal_percent).read(day)
+
+
+def names_at(store: Store) -> int | None:
+    """When the names of groups were fetched last, or those of another kind if they weren't: epoch seconds; None without any."""
+    times = (fetched_at(store, kind) for kind in NAMES_OF.values())
+    return next((time for time in times if time is not None), None)
 
 
 def report_reader(store: Store, settings: RootSettings, days: Sequence[Day]) -> ReportReader:
@@ -96,20 +103,23 @@ class ReportReader:
         self._min_targets = min_targets
         self._custom_fields = custom_fields
         self._durations = DurationHistory(store)
-        self._names = read_shown_names(store)
+        self._names = read_names(store, kinds=tuple(NAMES_OF.values()))
+        self._names_at = names_at(store)
 
     def read(self, day: Day, *, with_tickets: bool = True) -> DayReport:
         """The day's report, see `read_day_report`.
 
-        `with_tickets=False` reads no facts of the tickets: the work list is in the order of the time overdue.
+        `with_tickets=False` reads no facts of the tickets and none of the ticket tables, which are made later than the summary:
+        the work list is in the order of the time overdue.
         """
         summary = self._history.of(day)
         chart_days = [day.plus(-offset) for offset in range(CHART_DAYS - 1, -1, -1)]
         compared = Compared.of(summary, self._history.before(day), chart_days=chart_days)
-        targets, tables = self._targets(day), read_ticket_tables(self._store, day)
+        targets = self._targets(day)
+        tables = read_ticket_tables(self._store, day) if with_tickets else TicketTables()
         facts = self._facts(day, targets) if with_tickets else {}
         held = targets.open.held(tables.dimensions, self._names)
-        breakdown = self._breakdown(day, targets, tables)
+        breakdown = self._breakdown(day, targets, tables, held)
         raw = event_counts(self._store, day, as_of=summary.provenance.inputs.as_of)
         usual, breaches_change, chart = all_metrics(compared)
         return DayReport(
@@ -130,10 +140,10 @@ class ReportReader:
             breakdown=breakdown,
             groups=_groups(breakdown, held, facts),
             durations=self._metric_durations(day, tables),
-            ticket_tables=_state(tables, targets, names_at=self._names.fetched_at),
+            ticket_tables=_state(tables, targets, names_at=self._names_at),
         )
 
-    def _breakdown(self, day: Day, targets: DayTargets, tables: TicketTables) -> Breakdown | None:
+    def _breakdown(self, day: Day, targets: DayTargets, tables: TicketTables, held: OpenTargets) -> Breakdown | None:
         source = BreakdownSource(
             day=day,
             tables=tables,
@@ -141,6 +151,7 @@ class ReportReader:
             names=self._names,
             min_targets=self._min_targets,
             custom_fields=self._custom_fields,
+            late_now=held.late_by_group(),
         )
         return breakdown_of(source)
 

@@ -122,6 +122,11 @@ class OpenTargets:
         )
         return WorkList(new, older, long_late)
 
+    def late_by_group(self) -> dict[int, int]:
+        """How many late targets each group holds now."""
+        counts = self.late["group_id_eod"].drop_null().value_counts().to_pylist()
+        return {row["values"]: row["counts"] for row in counts}
+
     def late_of_group(self, group_id: int, facts: Facts) -> tuple[LateTickets, LateTickets]:
         """The late tickets that the group holds now, and those that breached with it and are elsewhere now."""
         now, then = (pc.fill_null(pc.equal(self.late[name], group_id), False) for name in ("group_id_eod", "group_id"))

@@ -17,7 +17,7 @@ from ticket_events_pipeline.errors import (
     RequestRefusedError,
     TransientError,
 )
-from ticket_events_pipeline.zendesk.account_api import AGENTS, GROUPS, SLA_POLICIES, TICKET_FORMS
+from ticket_events_pipeline.zendesk.account_endpoints import AGENTS, GROUPS, SLA_POLICIES, TICKET_FORMS
 from ticket_events_pipeline.zendesk.account_pace import AccountPace
 from ticket_events_pipeline_tests.support.account_bench import account_bench, answer
 from ticket_events_pipeline_tests.support.client_bench import NOW, SECRET

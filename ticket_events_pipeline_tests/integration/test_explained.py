@@ -30,6 +30,8 @@ from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
+from ticket_events_pipeline.tables.tickets import TICKET_TABLES
+from ticket_events_pipeline.tickets.names import ZENDESK_NAMES
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.damages import rewrite, without_estimates
 from ticket_events_pipeline_tests.support.drawn_histories import audits, histories
@@ -473,6 +475,9 @@ def test_every_name_in_the_page_is_one_of_the_files_or_settings():
         *SLA_TARGETS_TABLE.schema.names,
         *STREAMS,
         "sla_targets",
+        *(table.name for table in TICKET_TABLES),
+        ZENDESK_NAMES,
+        "TICKET_EVENTS_ALERT_MIN_TARGETS",
         "TICKET_EVENTS_GOAL_PERCENT",
         "TICKET_EVENTS_TIMEZONE",
     }

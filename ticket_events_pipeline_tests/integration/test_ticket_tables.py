@@ -2,13 +2,17 @@
 
 import shutil
 
+import click
 import dagster as dg
 import pytest
 
+from ticket_events_pipeline.cli import backfill
+from ticket_events_pipeline.component import ZendeskTicketEvents
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.runs import RANGE_END_TAG, RANGE_START_TAG
 from ticket_events_pipeline.defs.scope import account_scope
+from ticket_events_pipeline.settings import root_settings
 from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, SLA_TABLES, TICKET_TABLES
 from ticket_events_pipeline_tests.support.deployment import REPORT, deployed
 from ticket_events_pipeline_tests.support.events import audit, event
@@ -133,9 +137,9 @@ def test_field_changes_alone_are_made_again_where_they_alone_are_missing(made):
     removed(made, [CHANGES], DAYS[1:2])
     (request,) = made.tick().run_requests
     assert (request.job_name, span(request), selected(request)) == ("fetch_ticket_events", (DAYS[1], DAYS[1]), {CHANGES})
-    requested = made.server.requests_made if hasattr(made.server, "requests_made") else None
+    requests = len(made.server.requests)
     assert made.run_requested(request).success
-    assert requested is None or made.server.requests_made == requested
+    assert len(made.server.requests) == requests
     assert days_of(made, CHANGES) == DAYS
     assert made.tick().run_requests == []
 
@@ -143,12 +147,12 @@ def test_field_changes_alone_are_made_again_where_they_alone_are_missing(made):
 @pytest.mark.slow
 def test_a_failing_ticket_table_fails_its_own_step_and_is_given_up_after_three_runs(deployment):
     deployment.fetch(DAYS[0], DAYS[-1])
-    (deployment.root / "sla_target_dimensions").write_text("in the way")  # a file in the place of a folder
+    (deployment.root / "sla_target_holders").write_text("in the way")  # a file in the place of a folder
     first = deployment.run("summarize_sla_breaches", DAYS[0], DAYS[-1])
     assert not first.success
     failed = {event.step_key for event in first.all_events if event.is_step_failure}
-    assert failed == {"sla_target_dimensions"}
-    for asset in (SUMMARY, REPORT, "sla_target_holders", DURATIONS):
+    assert failed == {"sla_target_holders"}
+    for asset in (SUMMARY, REPORT, "daily_sla_breaches_by_dimension", DURATIONS):
         assert deployment.recorded(asset) == set(DAYS), asset
     attempts = 0
     while requests := deployment.tick().run_requests:
@@ -204,3 +208,53 @@ def test_with_a_malformed_switch_the_definitions_load_and_a_run_says_what_is_wro
             event.step_failure_data.user_failure_data.description for event in result.all_events if event.is_step_failure
         ]
         assert "TICKET_EVENTS_TICKET_TABLES: 'perhaps' is neither 1 nor 0" in failures[0]
+
+
+@pytest.mark.slow
+def test_ticket_tables_of_past_days_are_made_backwards_and_without_a_fetch(tmp_path, monkeypatch, capsys):
+    home = tmp_path / "home"
+    home.mkdir()
+    with deployed(tmp_path / "root", now=LATER, home=home) as deployment:
+        deliver(deployment)
+        deployment.fetch(DAYS[0], DAYS[-1])
+        deployment.settle()
+        removed(deployment, TICKET_TABLES, DAYS)
+        requests = len(deployment.server.requests)
+        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        monkeypatch.setattr(backfill, "DAYS_PER_RUN", 2)
+        backfill.run_backfill([], assets=(), only_missing=False, only_tickets=True)
+        assert len(deployment.server.requests) == requests
+        assert [days_of(deployment, table) for table in TICKET_TABLES] == [DAYS] * len(TICKET_TABLES)
+        previous = [deployment.footer(DURATIONS, day)["made_from_previous_states"] for day in DAYS]
+        assert [text.partition(" ")[0] == "history" for text in previous] == [False, True, False]  # newest days first
+        assert deployment.tick().run_requests == []
+        backfill.run_backfill([], assets=(), only_missing=False, only_tickets=True)
+    shown = capsys.readouterr().out
+    assert f"make ticket_field_changes of {DAYS[1]} to {DAYS[2]}; then make ticket_states" in " ".join(shown.split())
+    assert "Nothing is missing: every day with SLA tables has its ticket tables." in " ".join(shown.split())
+
+
+@pytest.mark.slow
+def test_a_backfill_of_what_is_missing_makes_the_ticket_tables_too(made, monkeypatch, tmp_path_factory):
+    removed(made, TICKET_TABLES, DAYS[:2])
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path_factory.mktemp("home")))
+    backfill.run_backfill([f"{DAYS[0]}..{DAYS[-1]}"], assets=(), only_missing=True)
+    assert [days_of(made, table) for table in TICKET_TABLES] == [DAYS] * len(TICKET_TABLES)
+
+
+def test_the_ticket_tables_can_not_be_backfilled_where_they_are_turned_off(deployment, monkeypatch):
+    monkeypatch.setenv("TICKET_EVENTS_TICKET_TABLES", "0")
+    with pytest.raises(click.UsageError, match="TICKET_EVENTS_TICKET_TABLES"):
+        backfill.run_backfill([], assets=(), only_missing=False, only_tickets=True)
+    with pytest.raises(click.UsageError, match="there is no such asset"):
+        backfill.run_backfill(["yesterday"], assets=["ticket_states"], only_missing=False)
+
+
+def test_an_account_of_several_has_switches_of_its_own():
+    account = ZendeskTicketEvents(subdomain="acme", ticket_tables=False, names=[], dimensions=["custom_field:1"])
+    graph = account_definitions(account.scope()).get_repository_def().asset_graph
+    assert {key.path[-1] for key in graph.get_all_asset_keys()}.isdisjoint(TICKET_TABLES)
+    assert account.environment()["ZENDESK_NAMES"] == "none"
+    assert account.scope().read(root_settings).dimensions == ("custom_field:1",)
+    other = account_definitions(ZendeskTicketEvents(subdomain="initech").scope()).get_repository_def().asset_graph
+    assert {key.path[-1] for key in other.get_all_asset_keys()} >= set(TICKET_TABLES)

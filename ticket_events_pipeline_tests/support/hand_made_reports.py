@@ -7,6 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.report.breakdown import Breakdown, DimensionSplit, GroupFigures, Known
+from ticket_events_pipeline.report.dimension_table import Decided, DimensionRow, split_of
+from ticket_events_pipeline.report.durations import Duration, GroupDuration, MetricDurations
+from ticket_events_pipeline.report.holders import Holder, Party
 from ticket_events_pipeline.report.model import (
     CHART_DAYS,
     Change,
@@ -18,6 +22,7 @@ from ticket_events_pipeline.report.model import (
     Elapsed,
     Flow,
     Forecast,
+    GroupPart,
     LateTickets,
     MetricFigures,
     OpenTarget,
@@ -26,9 +31,11 @@ from ticket_events_pipeline.report.model import (
     PolicyFigures,
     Spread,
     TicketFacts,
+    TicketTableState,
     Usual,
     WorkList,
 )
+from ticket_events_pipeline.report.time_used import TimeUsed
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 
 BERLIN = "Europe/Berlin"
@@ -133,7 +140,12 @@ DUE = OpenTarget(
     overdue_seconds=None,
     due_at=DAY.end + 40 * MINUTE,
 )
-LATE_TICKET = OpenTicket(LATE.ticket_id, TicketFacts("My printer is on fire", "urgent", "360003311090"), (LATE,))
+SECOND_LEVEL, BILLING = Party(360002, True, "Second level"), Party(360001, True, "Billing")
+ANNA, BEN, NOBODY = Party(9001, True, "Anna Schmidt"), Party(9002, True, "Ben Okafor"), Party(None, True, "nobody")
+UNKNOWN_PARTY = Party(None, False, "unknown")
+LATE_TICKET = OpenTicket(
+    LATE.ticket_id, TicketFacts("My printer is on fire", "urgent", "360002"), (LATE,), Holder(SECOND_LEVEL, UNKNOWN_PARTY)
+)
 DUE_TICKET = OpenTicket(DUE.ticket_id, TicketFacts(), (DUE,))
 NO_TICKETS = LateTickets((), 0, 0)
 DATA_QUALITY = DataQuality(
@@ -215,10 +227,127 @@ def with_late(new: tuple[OpenTicket, ...] = (), older: tuple[OpenTicket, ...] = 
     return day_report(work_list=WorkList(late_tickets(*new), late_tickets(*older), NO_TICKETS), **changes)
 
 
+def dimension_row(value: str | None, shown: str, breaches: int, achieved: int, **more: Any) -> DimensionRow:
+    """The figures of a value, all of the first reply time."""
+    row = DimensionRow(
+        value=value,
+        is_known=True,
+        shown=shown,
+        is_deleted=False,
+        breaches=breaches,
+        achieved=achieved,
+        completed_breached=0,
+        breached_tickets=None,
+        open=0,
+        late=0,
+        by_metric={"first_reply_time": Decided(breaches, achieved)} if breaches + achieved else {},
+    )
+    return replace(row, **more)
+
+
+GROUP_ROWS = (
+    dimension_row("360002", "Second level", 31, 1201, open=44, late=9),
+    dimension_row("360001", "Billing", 4, 13, open=5, late=2, is_deleted=True),
+    dimension_row("360003", "Archive", 1, 2),
+    dimension_row(None, "none", 3, 17, open=6, late=1),
+    dimension_row(None, "unknown", 2, 11, is_known=False),
+)
+AGENT_ROWS = (dimension_row("9002", "Ben Okafor", 5, 15), dimension_row(None, "nobody", 7, 8))
+TIME = TimeUsed(
+    targets=38,
+    unmeasured=3,
+    groups={("360001", True): 0.715, ("360002", True): 0.2, (None, False): 0.085},
+    agents={("9002", True): 0.6, (None, True): 0.4},
+    by_others=22,
+)
+BREAKDOWN = Breakdown(
+    splits=(
+        DimensionSplit("group", split_of(GROUP_ROWS, min_targets=20), {"360002": 6}, TIME.groups),
+        DimensionSplit("assignee", split_of(AGENT_ROWS, min_targets=20), {}, TIME.agents),
+        DimensionSplit("channel", split_of([dimension_row("email", "email", 40, 900)], min_targets=20)),
+        DimensionSplit("custom_field:36", split_of([dimension_row("gold", "gold", 40, 900)], min_targets=20)),
+    ),
+    time=TIME,
+    groups=(),
+    known=Known({"audit": 30, "snapshot": 4, "assumed": 3, "unknown": 1}, targets=615, unknown_targets=5),
+    min_targets=20,
+)
+DURATIONS = (
+    MetricDurations(
+        sla_metric="first_reply_time",
+        all=Duration(
+            312,
+            {"calendar": None, "business": None},
+            {"calendar": None, "business": None},
+            {"calendar": 61.0, "business": 31.0},
+        ),
+        mean_before={"calendar": 75.0, "business": None},
+        groups=(
+            GroupDuration(
+                SECOND_LEVEL,
+                Duration(
+                    301,
+                    {"calendar": 20.0, "business": 11.0},
+                    {"calendar": 140.0, "business": 90.0},
+                    {"calendar": 62.0, "business": 32.0},
+                ),
+                {"calendar": 76.0, "business": 41.0},
+            ),
+            GroupDuration(
+                UNKNOWN_PARTY,
+                Duration(
+                    11,
+                    {"calendar": 1.0, "business": None},
+                    {"calendar": 2.0, "business": None},
+                    {"calendar": 1.5, "business": None},
+                ),
+                {"calendar": None, "business": None},
+            ),
+        ),
+        more=2,
+        days_before=7,
+    ),
+)
+
+
+def group_part(
+    group: Party = SECOND_LEVEL, *, late: tuple[OpenTicket, ...] = (), elsewhere: tuple[OpenTicket, ...] = ()
+) -> GroupPart:
+    """A group's part of the page, with two agents."""
+    figures = GroupFigures(
+        group=group,
+        breaches=31,
+        decided=1232,
+        agents=split_of(AGENT_ROWS, min_targets=20),
+        time=TIME,
+        used_by=((BILLING, 0.715), (group, 0.2)),
+    )
+    return GroupPart(figures, late_tickets(*late), late_tickets(*elsewhere))
+
+
+def with_breakdown(*, groups: tuple[GroupPart, ...] = (), breakdown: Breakdown = BREAKDOWN, **changes: Any) -> DayReport:
+    """An ordinary day whose ticket tables are made."""
+    made = {"ticket_tables": TicketTableState(audits="complete", names_at=DAY.end + 4 * HOUR), "durations": DURATIONS}
+    return day_report(**{"breakdown": breakdown, "groups": groups, **made, **changes})
+
+
+def _breakdown_of(text: str) -> Breakdown:
+    """Every name is `text`."""
+    row = dimension_row("360002", text, 31, 1201, by_metric={text: Decided(31, 1201)})
+    few = dimension_row(text, text, 1, 2, is_deleted=True)
+    names = ("group", "assignee", "priority", f"custom_field:{text}")
+    return replace(
+        BREAKDOWN, splits=tuple(DimensionSplit(name, split_of([row, few], min_targets=20), {}, TIME.groups) for name in names)
+    )
+
+
 def with_texts(text: str) -> DayReport:
     """Every text that comes from the account is `text`."""
     facts = TicketFacts(text, text, text)
-    late = replace(LATE_TICKET, facts=facts, targets=(replace(LATE, sla_metric=text, policy_id=text, policy_title=text),))
+    party = Party(360002, True, text)
+    then = Holder(Party(360001, True, text, is_deleted=True), Party(9001, True, text))
+    target = replace(LATE, sla_metric=text, policy_id=text, policy_title=text, breached_with=then)
+    late = replace(LATE_TICKET, facts=facts, targets=(target,), now_with=Holder(party, party))
     due = replace(DUE_TICKET, facts=facts, targets=(replace(DUE, sla_metric=text, policy_title=text),))
     worse = Counted(breaches=9, achieved=1, completed_breached=0)
     return with_late(
@@ -232,4 +361,8 @@ def with_texts(text: str) -> DayReport:
         ),
         policies=(replace(STANDARD, sla_metric=text, policy_id=text, policy_title=text),),
         forecast=replace(FORECAST, tickets=(due,)),
+        breakdown=_breakdown_of(text),
+        groups=(group_part(party, late=(late,), elsewhere=(late,)),),
+        durations=(replace(DURATIONS[0], sla_metric=text, groups=(replace(DURATIONS[0].groups[0], group=party),)),),
+        ticket_tables=TicketTableState(audits=text, unreadable=(text,), names_at=DAY.end),
     )

@@ -213,7 +213,7 @@ def test_the_work_list_shows_each_late_ticket():
     assert page.one("h3", id="late-older").text == "Breached before Mon 23 Nov: 1 ticket"
     assert page.one("table", id="late-older-table").rows() == [
         [
-            "#35436 My printer is on fire urgent · group 360003311090",
+            "#35436 My printer is on fire urgent · with Second level",
             "2 d 3 h",
             "Next reply time no. 2 paused Bürozeiten (business hours)",
             "target 28 h 30 min",
@@ -263,7 +263,7 @@ def test_new_tickets_come_first_and_long_late_ones_are_folded_with_their_count()
 
 def test_a_ticket_of_which_nothing_is_known_is_its_number_alone():
     bare = replace(LATE, policy_title=None, policy_id=None, business_hours=None, target_seconds=None, is_paused=False)
-    ticket = replace(LATE_TICKET, facts=TicketFacts(), targets=(replace(bare, instance_id=1),))
+    ticket = replace(LATE_TICKET, facts=TicketFacts(), targets=(replace(bare, instance_id=1),), now_with=None)
     page = page_of(with_late(older=(ticket,), tickets_url=None))
     assert page.one("table", id="late-older-table").rows() == [
         ["#35436", "2 d 3 h", "Next reply time no known policy (hours unknown)", f"target {UNKNOWN}", "Sat 21 Nov, 21:00"]
@@ -287,13 +287,13 @@ def test_a_shortened_list_is_labelled_and_a_long_one_is_folded():
 
 
 def test_paper_has_the_first_lines_of_both_parts_of_the_work_list_together():
-    late = tuple(replace(LATE_TICKET, ticket_id=number) for number in range(1, 9))
+    late = tuple(replace(LATE_TICKET, ticket_id=number) for number in range(1, 6))
     page = page_of(with_late(new=late, older=late))
     for name, shown in (("new", len(late)), ("older", PAPER_LINES - len(late))):
         bodies = page.one("table", id=f"late-{name}-table").all("tbody")
         assert len([body for body in bodies if body.attributes.get("class") != "not-on-paper"]) == shown
     assert [line.text for line in page.one("section", class_="late").all("p", class_="on-paper")] == [
-        "6 more on the page itself."
+        f"{2 * len(late) - PAPER_LINES} more on the page itself."
     ]
 
 
