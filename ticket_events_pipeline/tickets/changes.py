@@ -39,11 +39,16 @@ CHANGES_RULES_VERSION, UNREADABLE_AUDITS = "changes_rules_version", "unreadable_
 """Footer keys: the state of the raw file as in SLA footers; whether the day was read past its end; up to when it was read,
 epoch seconds; the version of the rules; and how many audits have child events that can't be read."""
 
-LAYOUT = Layout(rows_per_group=16 * 1024)
+LAYOUT = Layout(
+    rows_per_group=16 * 1024,
+    dictionary_columns=("field", "value", "had_previous", "previous_value", "position", "updater_id", "via", "is_create"),
+    statistics_columns=("ticket_id", "field", "changed_at"),
+)
 """A reader of some tickets reads only their row groups."""
 
-AUDITS_PER_BATCH = 16384
-"""Read at once: many say the same, and each with the text of its comments may take tens of KB."""
+AUDITS_PER_BATCH, BATCH_BYTES = 16 * 1024, 8 * 1024 * 1024
+"""The most that is read at once, in rows and in bytes of child events: many audits say the same, and one with the text of its
+comments may take tens of KB."""
 
 DICTIONARY_COLUMNS = ("field", "via")
 
@@ -97,7 +102,13 @@ def _computed(store: Store, days: list[Day]) -> Iterator[tuple[Day, RawState, Fi
 
 
 def _changes_in(raw: StoredFile) -> FieldChanges:
-    return field_changes(prefetch(raw.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH)))
+    return field_changes(raw.batches(AUDIT_COLUMNS, batch_rows=_batch_rows(raw)))
+
+
+def _batch_rows(raw: StoredFile) -> int:
+    place = raw.own_schema.get_field_index("child_events")
+    size = sum(int(raw.row_group(number).column(place).total_uncompressed_size) for number in range(raw.num_row_groups))
+    return max(1, min(AUDITS_PER_BATCH, BATCH_BYTES * raw.num_rows // max(1, size)))
 
 
 def read_changes(store: Store, day: Day) -> DayChanges | None:

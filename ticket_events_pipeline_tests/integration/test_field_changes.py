@@ -145,6 +145,15 @@ def test_tracked_fields_come_with_the_channel_of_the_audit_that_created_the_tick
     assert rows.filter(pa.array([False, True, False]))["is_create"].to_pylist() == [True]
 
 
+def test_a_day_of_several_row_groups_is_read_as_one(tmp_path, store):
+    put(tmp_path, [audit(number, number, created(number, status="new")) for number in range(1, 20_000)])
+    [made] = make_changes(store, [DAY])
+    tracked = read_changes(store, DAY).tracked(("status", "channel"))
+    assert tracked.num_rows == 2 * made.table.num_rows
+    assert tracked["ticket_id"].to_pylist() == sorted(2 * made.table["ticket_id"].to_pylist())
+    assert facts(changes_of(store, np.array([19_000]), DAY, DAY, ["status"])) == [(19_000, "status", "new")]
+
+
 def test_a_channel_without_a_known_word_stays_and_one_that_is_no_text_is_unknown(tmp_path, store):
     put(tmp_path, [audit(1, 5, created(1, status="new"), via="Pigeon"), audit(2, 6, created(2, status="new"), via=None)])
     assert facts(read_changes(store, DAY).tracked(("channel",))) == [(5, "channel", "Pigeon"), (6, "channel", None)]

@@ -192,20 +192,20 @@ def check_other_orders(whole, tmp_path):
             assert_sums_equal_the_summarys(root, day)
 
 
-def check_gap(whole, missing, tmp_path):
-    """Without the audits of a day, nothing that is known is wrong; once they land, all is as if they always had been there."""
+def check_gaps(whole, missing, tmp_path):
+    """Without the audits of some days, nothing known is wrong; once they land, all is as if they always had been there."""
     drawn, days = whole.drawn, whole.drawn.days
-    root = Root(tmp_path / f"gap {missing}", drawn)
+    root = Root(tmp_path / "gaps", drawn)
     for place, day in enumerate(days):
-        root.land([day], with_audits=place != missing)
+        root.land([day], with_audits=place not in missing)
         root.make([day])
-        if place == missing:
+        if place in missing:
             assert all(set(row["known_by"].values()) == {None} for row in root.dimensions(day))
     for day in days:
         assert_nothing_known_is_wrong(root, day)
         assert_equal_where_both_know(root.dimensions(day), oracle_of(root, day))
-    root.land([days[missing]])
-    root.make(days[missing:])
+    root.land([days[place] for place in missing])
+    root.make(days[min(missing) :])
     for day in days:
         assert_nothing_known_is_wrong(root, day)
         assert_equal_where_both_know(root.dimensions(day), whole.dimensions(day))
@@ -215,7 +215,7 @@ def check_gap(whole, missing, tmp_path):
 def check(seed, tickets, tmp_path):
     whole = check_range(seed, tickets, tmp_path)
     check_other_orders(whole, tmp_path)
-    check_gap(whole, seed % len(whole.drawn.days), tmp_path)
+    check_gaps(whole, [seed % 5] if seed % 2 else [1, 2, 3], tmp_path)
     return whole
 
 

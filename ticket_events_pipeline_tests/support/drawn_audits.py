@@ -68,6 +68,8 @@ def tags(draw):
     for name in ("added_tags", "removed_tags"):
         if draw(st.booleans()):
             child[name] = draw(lists)
+    if draw(st.booleans()):
+        del child["tags"]
     return with_previous(draw, child, lists)
 
 

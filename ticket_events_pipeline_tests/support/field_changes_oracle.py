@@ -53,23 +53,32 @@ def changes_of(child):
         return {"schedule_id": change(child, child.get("new_schedule_id"), child.get("previous_schedule_id"))}
     if child.get("event_type") != "Create" and child.get("event_type") != "Change":
         return {}
+    if "tags" not in child and (names(child.get("added_tags")) or names(child.get("removed_tags"))):
+        child = dict(child, tags=None)  # it says only what changed
     found = {}
     for name, value in child.items():
-        before = child.get("previous_value")
-        if name == "type" and (value is None or value in ["question", "incident", "problem", "task", ""]):
-            found["type"] = change(child, value, before)
-        elif name in NO_FIELDS:
-            continue
-        elif name == "custom_ticket_fields" and isinstance(value, dict):
-            for number, single in value.items():
-                before_it = before.get(number) if isinstance(before, dict) else before
-                found[whole("custom_field:" + number)] = change(child, single, before_it)
-        elif name == "tags":
-            tags = {"tags_added": names(child.get("added_tags")), "tags_removed": names(child.get("removed_tags"))}
-            found["tags"] = {**change(child, in_order(value), in_order(before)), **tags}
-        else:
-            found[whole(name)] = change(child, value, before)
+        if is_field(name, value):
+            found.update(changes_of_field(name, value, child))
     return found
+
+
+def is_field(name, value):
+    """Ticket types are values of a field, kinds of events are not."""
+    if name == "type":
+        return value is None or value in ["question", "incident", "problem", "task", ""]
+    return name not in NO_FIELDS
+
+
+def changes_of_field(name, value, child):
+    """The same of one key of it."""
+    before = child.get("previous_value")
+    if name == "custom_ticket_fields" and isinstance(value, dict):
+        olds = {number: before.get(number) if isinstance(before, dict) else before for number in value}
+        return {whole("custom_field:" + number): change(child, value[number], olds[number]) for number in value}
+    if name == "tags":
+        tags = {"tags_added": names(child.get("added_tags")), "tags_removed": names(child.get("removed_tags"))}
+        return {"tags": {**change(child, in_order(value), in_order(before)), **tags}}
+    return {whole(name): change(child, value, before)}
 
 
 def change(child, value, before):

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.background_worker import map_ahead
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, ranges
 from ticket_events_pipeline.tables.tickets import TICKET_FIELD_CHANGES_TABLE
 from ticket_events_pipeline.tickets.rules.child_event import (
@@ -76,7 +77,7 @@ def field_changes(audits: Iterable[pa.RecordBatch]) -> FieldChanges:
     Args:
         audits: rows of raw `ticket_events` with `AUDIT_COLUMNS`, unique by id; rows that are no audits have no child events.
     """
-    found = [_changes_in(batch) for batch in audits]
+    found = list(map_ahead(_changes_in, audits))
     schema = TICKET_FIELD_CHANGES_TABLE.schema
     rows = pa.concat_tables([schema.empty_table(), *(changes.rows for changes in found)])
     return FieldChanges(_in_order(rows), sum(changes.unreadable for changes in found))

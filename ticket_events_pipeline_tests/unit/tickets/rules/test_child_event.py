@@ -67,6 +67,10 @@ def test_tags_are_sorted_and_keep_what_was_added_and_removed():
     assert fields_set(child) == [FieldChange("tags", '["B","a","b"]', False, None, ["b"], ["z", "c"])]
 
 
+def test_a_change_that_only_says_which_tags_came_and_went_is_one_of_tags():
+    assert fields_set({"added_tags": ["b"], "event_type": "Change"}) == [FieldChange("tags", None, False, None, ["b"], None)]
+
+
 def test_a_schedule_assignment_sets_the_schedule():
     child = {**HEAD, "event_type": "ScheduleAssignment", "previous_schedule_id": None, "new_schedule_id": 360}
     assert fields_set(child) == [FieldChange("schedule_id", "360", True, None)]
