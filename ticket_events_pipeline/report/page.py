@@ -94,6 +94,7 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
             flow=total_flow([metric.flow for metric in report.metrics]),
             notices=notices(report),
             no_tables=no_tables_text(report),
+            min_targets=None if report.breakdown is None else report.breakdown.min_targets,
             quality_facts=quality_facts(report),
             moment=partial(text.moment_text, day=day),
             iso=lambda seconds: text.local_time(seconds, day.timezone).isoformat(),

@@ -93,6 +93,13 @@ def read_ticket_tables(store: Store, day: Day) -> TicketTables:
     )
 
 
+def read_target_dimensions(store: Store, day: Day) -> pa.Table | None:
+    """The day's `sla_target_dimensions` alone; None where it isn't stored or can't be read."""
+    reading = _Reading()
+    _read(store, DIMENSIONS_OF_TARGETS, day, _COLUMNS[DIMENSIONS_OF_TARGETS], reading)
+    return reading.tables.get(DIMENSIONS_OF_TARGETS)
+
+
 def _read(store: Store, name: str, day: Day, columns: Sequence[str] | None, reading: _Reading) -> None:
     try:
         found = read_partition_and_metadata(store, name, day, None if columns is None else list(columns))

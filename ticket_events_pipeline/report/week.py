@@ -17,6 +17,7 @@ from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.quality.raw_day import owner_of
 from ticket_events_pipeline.report.aggregates import reading_order
+from ticket_events_pipeline.report.dimension_table import KnownNames, Split, dimension_rows, split_of
 from ticket_events_pipeline.report.model import UNKNOWN_ACCOUNT, Counted, LateTickets
 from ticket_events_pipeline.report.stored import (
     DaySummary,
@@ -26,14 +27,17 @@ from ticket_events_pipeline.report.stored import (
     refuse_foreign_timezone,
     total,
 )
+from ticket_events_pipeline.report.ticket_tables import BY_DIMENSION, BY_DIMENSION_COLUMNS, read_target_dimensions
 from ticket_events_pipeline.report.tickets import TicketFactsReader
 from ticket_events_pipeline.report.work_list import OPEN_TARGET_COLUMNS, OpenTargets
-from ticket_events_pipeline.settings import RootSettings
+from ticket_events_pipeline.settings import DEFAULT_MIN_TARGETS, RootSettings
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.provenance import find_sla_day
-from ticket_events_pipeline.storage.partition_file import stored_days
+from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
+from ticket_events_pipeline.tickets.fields import NAMES_OF
+from ticket_events_pipeline.tickets.names import read_names
 
 DAYS_OF_A_WEEK = 7
 
@@ -130,6 +134,9 @@ class WeekReport:
         late: tickets with targets that breached in the week and were open at `late_at`; None where those of `late_on` are gone.
         late_on: the last day with a summary.
         late_at: epoch seconds.
+        groups: the week's breaches by group; None where no day's ticket tables are made.
+        days_without_groups: days with a summary whose ticket tables aren't made, or can't be read.
+        min_targets: decided targets without which nothing is compared with others.
     """
 
     week: Week
@@ -143,6 +150,9 @@ class WeekReport:
     late: LateTickets | None
     late_on: Day
     late_at: int
+    groups: Split | None = None
+    days_without_groups: tuple[Day, ...] = ()
+    min_targets: int = DEFAULT_MIN_TARGETS
 
     @property
     def is_compared(self) -> bool:
@@ -184,6 +194,9 @@ def read_week(store: Store, settings: RootSettings, week: Week) -> WeekReport:
     owner = owner_of(
         store, METRIC_EVENTS, [last], account=settings.account, former=settings.former_accounts, timezone=settings.timezone
     )
+    names = read_names(store, kinds=tuple(NAMES_OF.values()))
+    by_group = {day: table for day in days if (table := _breaches_by_group(store, day)) is not None}
+    rows = dimension_rows(pa.concat_tables(by_group.values()), names, "group") if by_group else []
     return WeekReport(
         week=week,
         account=owner.account or UNKNOWN_ACCOUNT,
@@ -193,10 +206,22 @@ def read_week(store: Store, settings: RootSettings, week: Week) -> WeekReport:
         policies=_policies(days.values(), compared.values()),
         days=tuple(_week_day(day, days.get(day)) for day in week.days),
         days_before=days_before,
-        late=_late(store, week, last),
+        late=_late(store, week, last, names),
         late_on=last,
         late_at=days[last].provenance.inputs.as_of,
+        groups=split_of(rows, min_targets=settings.min_targets) if by_group else None,
+        days_without_groups=tuple(day for day in days if day not in by_group),
+        min_targets=settings.min_targets,
     )
+
+
+def _breaches_by_group(store: Store, day: Day) -> pa.Table | None:
+    """The day's rows by group; None where they aren't stored or can't be read."""
+    try:
+        table = read_partition(store, BY_DIMENSION, day, BY_DIMENSION_COLUMNS)
+    except DamagedFileError:
+        return None
+    return None if table is None else table.filter(pc.equal(table["dimension"], "group"))
 
 
 def _summaries(store: Store, days: Sequence[Day]) -> dict[Day, DaySummary]:
@@ -272,7 +297,7 @@ def _sum_before(summaries: Sequence[DaySummary], wanted: _Wanted) -> Counted | N
     return _sum(summaries, wanted) if summaries else None
 
 
-def _late(store: Store, week: Week, last: Day) -> LateTickets | None:
+def _late(store: Store, week: Week, last: Day, names: KnownNames) -> LateTickets | None:
     """The tickets with targets that breached since Monday and are still open on the last day."""
     try:
         found = find_sla_day(store, TARGETS, last, [*OPEN_TARGET_COLUMNS, "outcome"])
@@ -284,5 +309,6 @@ def _late(store: Store, week: Week, last: Day) -> LateTickets | None:
     in_week = pc.fill_null(pc.greater_equal(found.rows["breached_at"].cast(pa.int64()), monday), False)
     # To a work list, what breached on its day is new: here the day is the week.
     targets = OpenTargets.of(found.rows.filter(in_week), day=week.monday, as_of=found.provenance.inputs.as_of)
+    targets = targets.held(read_target_dimensions(store, last), names)
     facts = TicketFactsReader(store).facts(last, targets.ticket_ids)
     return targets.work_list(facts).new

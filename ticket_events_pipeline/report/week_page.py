@@ -91,6 +91,7 @@ def week_page(
             policies=[(name, list(rows)) for name, rows in groupby(shown, key=lambda row: row.sla_metric)],
             idle_policies=len(report.policies) - len(shown),
             from_goal=from_goal,
+            min_targets=report.min_targets,
             moment=partial(text.moment_text, day=report.late_on),
             iso=lambda seconds: text.local_time(seconds, report.late_on.timezone).isoformat(),
         )

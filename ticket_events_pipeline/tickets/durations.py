@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.clock_files import CLOCKS
-from ticket_events_pipeline.sla.provenance import read_sla_day
+from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
 from ticket_events_pipeline.sla.rules.row_runs import union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
@@ -27,7 +28,7 @@ from ticket_events_pipeline.tickets.rules.durations import (
     measured_clocks,
 )
 from ticket_events_pipeline.tickets.rules.values import FieldValues
-from ticket_events_pipeline.tickets.states import read_states
+from ticket_events_pipeline.tickets.states import StatesDay, read_states
 
 DURATIONS = "daily_ticket_durations"
 
@@ -48,10 +49,8 @@ def make_durations(store: Store, days: list[Day], *, snapshots: StoredSnapshots 
         DamagedFileError: a stored file can't be read.
     """
     earlier, later = EarlierChanges(store), LaterChanges(store, days)
-    for day in days:
-        clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
+    for day, clocks, states in prefetch(_inputs(store, days)):
         measured = measured_clocks(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
-        states = read_states(store, day)
         table = durations(measured, _groups(measured, Evidence(day, states, earlier, later, snapshots)))
         earlier.keep(day, states.rows)
         footer = {
@@ -61,6 +60,11 @@ def make_durations(store: Store, days: list[Day], *, snapshots: StoredSnapshots 
             NEGATIVE_DURATIONS: str(measured.negative),
         }
         yield write_ticket_day(store, DURATIONS, day, table, footer, counts=_counts(measured, table))
+
+
+def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, StatesDay]]:
+    for day in days:
+        yield day, read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE), read_states(store, day)
 
 
 def _groups(measured: MeasuredClocks, evidence: Evidence) -> FieldValues:

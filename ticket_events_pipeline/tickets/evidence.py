@@ -18,7 +18,7 @@ from ticket_events_pipeline.tickets.changes import CHANNEL, changes_of
 from ticket_events_pipeline.tickets.dimensions import MISSING
 from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
-from ticket_events_pipeline.tickets.rules.holders import Remembered
+from ticket_events_pipeline.tickets.rules.holders import SCHEDULE_FIELD, Remembered
 from ticket_events_pipeline.tickets.rules.values import NO_AUDITS, KnownAudits, merged
 from ticket_events_pipeline.tickets.states import StatesDay
 
@@ -29,6 +29,12 @@ these days costs the reading of a file."""
 
 SNAPSHOT_DAYS = HISTORY_DAYS
 """How many days before the day snapshots are looked up."""
+
+
+EARLIER_FIELDS = (*HISTORY_FIELDS, CHANNEL)
+
+ASKED_FIELDS = (*EARLIER_FIELDS, SCHEDULE_FIELD)
+"""The channel says that a ticket's Create is stored."""
 
 
 class StoredSnapshots(Protocol):
@@ -48,16 +54,14 @@ class EarlierChanges:
     def keep(self, day: Day, states: pa.Table) -> None:
         """Keep those of a day, of which `ticket_states` has all."""
         self._kept = {other: rows for other, rows in self._kept.items() if other >= day.plus(-LOOK_BACK_DAYS)}
-        is_wanted = pc.is_in(states["field"].cast(pa.string()), pa.array([*HISTORY_FIELDS, CHANNEL]))
         is_on_day = states["changed_at"].cast(pa.int64()).to_numpy() >= day.start * 1000
-        self._kept[day] = states.filter(pc.and_(is_wanted, pa.chunked_array([pa.array(is_on_day)])))
+        self._kept[day] = _of_fields(states.filter(pa.array(is_on_day)), EARLIER_FIELDS)
 
     def of(self, tickets: Ints, day: Day) -> pa.Table:
         """Those of ascending tickets on a day, in the schema and order of `ticket_states`."""
         if day not in self._kept:
-            return changes_of(self._store, tickets, day, day, [*HISTORY_FIELDS, CHANNEL])
-        rows = self._kept[day]
-        return rows.filter(pa.array(among(rows["ticket_id"].to_numpy(), tickets)))
+            return changes_of(self._store, tickets, day, day, EARLIER_FIELDS)
+        return _of_tickets(self._kept[day], tickets)
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,8 @@ class Evidence:
         known = KnownAudits.of(self.states.provenance.targets.deletions, zone)
         first = Day(self.states.remembered_since, zone).start
         tracked = {name: Day(date, zone).start for name, date in self.states.tracked_since.items()}
-        rows = self.states.rows
         return Remembered(
-            rows.filter(pa.array(among(rows["ticket_id"].to_numpy(), tickets))),
+            _of_fields(_of_tickets(self.states.rows, tickets), ASKED_FIELDS),
             known._replace(since=max(known.since, first)),
             complete_from=self.day.start,
             tracked_since=tracked,
@@ -120,12 +123,12 @@ class Evidence:
             if self.is_missing or not len(wanted):
                 break
             parts.append(self.earlier.of(wanted, day))
-            says_it = pc.is_in(parts[-1]["field"].cast(pa.string()), pa.array([field, CHANNEL]))
-            wanted = wanted[~among(wanted, union(parts[-1]["ticket_id"].filter(says_it).to_numpy()))]
+            telling = _of_fields(parts[-1], [field, CHANNEL])
+            wanted = wanted[~among(wanted, union(telling["ticket_id"].to_numpy()))]
         return replace(remembered, history=merged(*parts)) if len(parts) > 1 else remembered
 
     def with_all(self, remembered: Remembered, tickets: Ints) -> Remembered:
-        """With the changes of some ascending tickets after the day, and their snapshots."""
+        """Of some ascending tickets alone, with the changes after the day and the snapshots."""
         if self.is_missing:
             return remembered
         after = self.later.after(self.day, tickets, HISTORY_FIELDS)
@@ -133,13 +136,21 @@ class Evidence:
         stored = None
         if self.snapshots is not None:
             stored = self.snapshots.stored(tickets.tolist(), since=self.day.plus(-SNAPSHOT_DAYS))
-        return replace(remembered, history=merged(remembered.history, after), known=known, snapshots=stored)
+        history = merged(_of_tickets(remembered.history, tickets), after)
+        return replace(remembered, history=history, known=known, snapshots=stored)
+
+
+def _of_tickets(rows: pa.Table, tickets: Ints) -> pa.Table:
+    return rows.filter(pa.array(among(rows["ticket_id"].to_numpy(), tickets)))
+
+
+def _of_fields(rows: pa.Table, fields: Sequence[str]) -> pa.Table:
+    return rows.filter(pc.is_in(rows["field"].cast(pa.string()), pa.array(fields)))
 
 
 def _since_creation(history: pa.Table, tickets: Ints, starts: Ints) -> Ints:
     """Per ticket, when it was created, where that is stored; else its start."""
-    created = history.filter(pc.equal(history["field"].cast(pa.string()), CHANNEL)).combine_chunks()
-    created = created.filter(pa.array(among(created["ticket_id"].to_numpy(), tickets)))
+    created = _of_fields(_of_tickets(history, tickets), [CHANNEL])
     since = starts.copy()
     places = np.searchsorted(tickets, created["ticket_id"].to_numpy())
     np.minimum.at(since, places, created["changed_at"].cast(pa.int64()).to_numpy() // 1000)

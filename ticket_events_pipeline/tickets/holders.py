@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.build import TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
-from ticket_events_pipeline.sla.provenance import read_sla_day
+from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
 from ticket_events_pipeline.sla.rules.row_runs import union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
@@ -30,7 +31,7 @@ from ticket_events_pipeline.tickets.rules.holders import (
     target_hours,
 )
 from ticket_events_pipeline.tickets.rules.running_time import CLOCK_COLUMNS, RunningTime, running_time
-from ticket_events_pipeline.tickets.states import read_states
+from ticket_events_pipeline.tickets.states import StatesDay, read_states
 
 HOLDERS = "sla_target_holders"
 
@@ -54,10 +55,8 @@ def make_holders(
         DamagedFileError: a stored file can't be read.
     """
     earlier, later = EarlierChanges(store), LaterChanges(store, days)
-    for day in days:
-        clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
-        ended = EndedTargets.of(read_sla_day(store, TARGETS, day, TARGET_COLUMNS).rows, day)
-        states = read_states(store, day)
+    for day, clocks, targets, states in prefetch(_inputs(store, days)):
+        ended = EndedTargets.of(targets.rows, day)
         evidence = Evidence(day, states, earlier, later, snapshots)
         ran = running_time(clocks.rows, ended.rows, ended.ends)
         remembered = evidence.remembered(union(ended.tickets))
@@ -68,6 +67,12 @@ def make_holders(
         yield write_ticket_day(
             store, HOLDERS, day, table, {**states.provenance.to_metadata(), **footer}, counts=_counts(ended, table)
         )
+
+
+def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, SlaDay, StatesDay]]:
+    for day in days:
+        clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
+        yield day, clocks, read_sla_day(store, TARGETS, day, TARGET_COLUMNS), read_states(store, day)
 
 
 def _held(evidence: Evidence, remembered: Remembered, ended: EndedTargets, ran: RunningTime) -> Held:

@@ -19,7 +19,7 @@ from ticket_events_pipeline.errors import DataError, TicketEventsError, Transien
 from ticket_events_pipeline.zendesk.account_endpoints import SOME_TICKETS, Endpoint, Record
 from ticket_events_pipeline.zendesk.account_pace import AccountPace, Timer
 from ticket_events_pipeline.zendesk.answers import Asked, Unreadable, error_with_200, instead_of_json, refusal
-from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
+from ticket_events_pipeline.zendesk.auth import AccessToken, auth_for, expiry_hint, hide_in_location, variables_of
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, account_session, network_failure, read_body
 from ticket_events_pipeline.zendesk.headers import server_time
 from ticket_events_pipeline.zendesk.json_body import UnreadableJsonError, holds_more_values, parse_json
@@ -54,6 +54,7 @@ class Answer:
 class AccountApi:
     """Reads lists of one account. Close it, or use it in a `with`; it serves one thread.
 
+    `pace` and `token` may be those of the connection before: each token that is fetched may end the others of the OAuth client.
     `log` gets a line for every wait of a second or more. All requests together, waits included, take `total_seconds` at most
     and one exchange with the server.
     """
@@ -64,6 +65,7 @@ class AccountApi:
         credentials: Credentials,
         *,
         pace: AccountPace,
+        token: AccessToken | None = None,
         total_seconds: float,
         timeout_seconds: float = READ_SECONDS,
         sleep: Sleep = time.sleep,
@@ -75,7 +77,7 @@ class AccountApi:
         self._host = urlsplit(base_url).hostname or ""
         read_seconds = min(READ_SECONDS, float(timeout_seconds))
         self._session = account_session(base_url, read_seconds=read_seconds, exchange_seconds=2 * read_seconds)
-        self._auth = auth_for(self._base_url, credentials, session=self._session, clock=clock)
+        self._auth = auth_for(self._base_url, credentials, session=self._session, clock=clock, token=token)
         self._asked = Asked(
             "", self._host, variables_of(credentials), expiry_hint(credentials), hide=self._auth.hide, is_export=False
         )

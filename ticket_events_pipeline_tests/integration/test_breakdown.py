@@ -8,6 +8,9 @@ import pytest
 
 from ticket_events_pipeline.report.builder import ReportReader
 from ticket_events_pipeline.report.page import report_page
+from ticket_events_pipeline.report.week import Week, read_week
+from ticket_events_pipeline.report.week_page import week_page
+from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline_tests.support.dimension_cases import ANNA, BEN, BILLING, SALES, SECOND_LEVEL
@@ -181,3 +184,25 @@ def test_how_long_it_took_is_compared_with_the_days_before_that_are_stored(root)
 def test_reports_of_a_range_of_days_show_the_same_as_those_of_each(root):
     reader = ReportReader(FolderStore(root), account="acme", tickets_url=None, days=[DAY, NEXT])
     assert [reader.read(day) for day in (DAY, NEXT)] == [report_of(root, day) for day in (DAY, NEXT)]
+
+
+def test_a_weeks_breaches_are_summed_by_group_and_days_without_ticket_tables_are_named(root):
+    """Monday's breaches are Billing's; a later day of the week has no ticket tables, another one's can't be read."""
+    sla_root(root, all_events(*CLOCKS), DAY, DAY.plus(3), audits=MOVES)
+    make_ticket_days(root, DAY, DAY.plus(2))
+    (root / partition_path("daily_sla_breaches_by_dimension", DAY.plus(2))).write_bytes(b"PAR1 no more")
+    settings = RootSettings(root=str(root), timezone="UTC", account="acme", tickets_url=None, min_targets=1)
+    week = read_week(FolderStore(root), settings, Week.of(DAY))
+    assert [(row.shown, row.breaches, row.decided) for row in week.groups.rows] == [("Billing", 2, 2)]
+    assert week.days_without_groups == (DAY.plus(2), DAY.plus(3))
+    page = parsed(week_page(week))
+    assert page.one("table", id="groups-table").rows() == [["Billing", "2", "0", "2"]]
+    assert "Without 4 to 5 Mar: the ticket tables" in page.one("section", aria_labelledby="groups").text
+
+
+def test_a_week_without_ticket_tables_has_no_part_about_groups(tmp_path):
+    sla_root(tmp_path, all_events(*CLOCKS), DAY, DAY, audits=MOVES)
+    settings = RootSettings(root=str(tmp_path), timezone="UTC", account="acme", tickets_url=None)
+    week = read_week(FolderStore(tmp_path), settings, Week.of(DAY))
+    assert week.groups is None
+    assert parsed(week_page(week)).all("table", id="groups-table") == []

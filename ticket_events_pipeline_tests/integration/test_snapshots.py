@@ -1,6 +1,7 @@
 """A Dagster run of a day whose breach is of a ticket that no stored audit tells of: with a snapshot, and without."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import dagster as dg
 import pytest
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.tickets.snapshots import read_status
 from ticket_events_pipeline_tests.support.account_bench import whole_account
 from ticket_events_pipeline_tests.support.deployment import Deployment, deployed
@@ -152,6 +154,17 @@ def test_once_zendesk_answers_the_check_is_green_again(tmp_path: Path) -> None:
         run = case.summarize()
         assert check_of(run).passed
         assert case.values()["group_id"] == 501
+
+
+@pytest.mark.slow
+def test_another_account_is_not_asked_for_these_tickets(tmp_path: Path) -> None:
+    """Its tickets have the same numbers, and other groups."""
+    with fetched_day(tmp_path) as case:
+        case.environment.setenv("ZENDESK_SUBDOMAIN", "elsewhere")
+        snapshots = pipeline_of(os.environ).snapshots(print)
+        snapshots.ask([OLD], ["group_id"])
+        assert "its files have acme, this fetch has elsewhere" in snapshots.problems[0]
+        assert case.server.requests == []
 
 
 @pytest.mark.slow

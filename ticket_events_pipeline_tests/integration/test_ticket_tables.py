@@ -23,6 +23,9 @@ SUMMARY, AUDITS, METRIC_EVENTS = "daily_sla_breach_summary", "ticket_events", "t
 CHANGES, DURATIONS = "ticket_field_changes", "daily_ticket_durations"
 
 
+pytestmark = pytest.mark.timeout(300)  # each makes eleven tables of three days, some several times
+
+
 @pytest.fixture
 def deployment(tmp_path):
     with deployed(tmp_path, now=LATER) as running:
@@ -214,6 +217,7 @@ def test_with_a_malformed_switch_the_definitions_load_and_a_run_says_what_is_wro
 def test_ticket_tables_of_past_days_are_made_backwards_and_without_a_fetch(tmp_path, monkeypatch, capsys):
     home = tmp_path / "home"
     home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
     with deployed(tmp_path / "root", now=LATER, home=home) as deployment:
         deliver(deployment)
         deployment.fetch(DAYS[0], DAYS[-1])

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +25,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import LAST_EPOCH_SECOND, Day
-from ticket_events_pipeline.sla.provenance import AuditsKnown
 from ticket_events_pipeline.sla.rules.clocks import alphabetic_codes
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, order_of, ranges, union
 from ticket_events_pipeline.tickets.fields import ASSUMED, AUDIT, PREVIOUS_VALUE, SNAPSHOT
 from ticket_events_pipeline.tickets.rules.tags import TAGS, TagLists, tag_lists
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.sla.provenance import AuditsKnown
 
 Codes = npt.NDArray[np.int8]
 
