@@ -50,6 +50,8 @@ BENCHMARKS = [
     Benchmark("small_account", "A year of a small account in one run", "≤ 60 requests; wall ≤ 3 times the same rows as a day"),
     Benchmark("sla_scale", "SLA of 10,000,000 events", "≤ 4 times DuckDB's time to read and sort the same rows; ≤ 1.5 GB"),
     Benchmark("sla_history", "One more SLA day after a long history", "after 365 days ≤ 1.3 times what it costs after 3"),
+    Benchmark("ticket_tables", "The ticket tables of 10,000,000 events", "≤ 1.5 times DuckDB's read and sort; ≤ 1.2 GB"),
+    Benchmark("ticket_history", "One more day of the ticket tables", "after 365 days ≤ 1.3 times what it costs after 3"),
     Benchmark(
         "dagster_costs",
         "What Dagster costs",

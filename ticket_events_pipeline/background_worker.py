@@ -74,6 +74,21 @@ def prefetch(items: Iterable[Item]) -> Iterator[Item]:
             yield item  # type: ignore[misc]  # what is not the end is an item
 
 
+def map_ahead(make: Callable[[Item], Result], items: Iterable[Item], *, threads: int = 2) -> Iterator[Result]:
+    """`make` of each item, in their order; up to `threads` are made at a time, and as many wait to be used.
+
+    An exception is raised in the place of what it kept from being made.
+    """
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            pending.append(pool.submit(make, item))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
 def map_concurrently(make: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """`make` of each item, in their order, several at a time. Raises the exception of the first item that fails."""
     with ThreadPoolExecutor(_CONCURRENT_CALLS) as threads:

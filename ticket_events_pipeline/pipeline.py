@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import AuthenticationError, SettingsError
-from ticket_events_pipeline.ingest.ownership import Ownership
+from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.settings import RootSettings, Settings, load_settings, root_settings
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
-from ticket_events_pipeline.tables.streams import Stream
+from ticket_events_pipeline.tables.streams import STREAMS, Stream
 from ticket_events_pipeline.tickets.snapshots import Snapshots
 from ticket_events_pipeline.zendesk.account_pace import AccountPace
 from ticket_events_pipeline.zendesk.rate_limit import NOTHING_KNOWN, QuotaState
@@ -31,6 +31,7 @@ from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, read_state
 if TYPE_CHECKING:
     from ticket_events_pipeline.sandbox.server import SandboxServer
     from ticket_events_pipeline.zendesk.account_api import AccountApi
+    from ticket_events_pipeline.zendesk.auth import AccessToken
     from ticket_events_pipeline.zendesk.client import ZendeskClient
 
 _T = TypeVar("_T")
@@ -73,6 +74,8 @@ class Pipeline:
         self._has_warned = False
         self._has_asked_token_end = False
         self._account_pace = AccountPace()
+        self._is_own_root = False
+        self._account_token: AccessToken | None = None
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -175,15 +178,20 @@ class Pipeline:
 
         Raises:
             SettingsError, AuthenticationError: see `client`.
+            ForeignRootError: the root's files are of another account, whose tickets have the same numbers.
         """
         from ticket_events_pipeline.zendesk.account_api import AccountApi
+        from ticket_events_pipeline.zendesk.auth import AccessToken
 
         with self._remembered_refusal():
             settings = self.reachable_settings
+            self._refuse_foreign_root(log)
+            self._account_token = self._account_token or AccessToken()
             with AccountApi(
                 settings.base_url,
                 settings.credentials,
                 pace=self._account_pace,
+                token=self._account_token,
                 total_seconds=total_seconds,
                 timeout_seconds=settings.timeout_seconds,
                 log=log,
@@ -206,6 +214,12 @@ class Pipeline:
             return self.settings.has_snapshots
         except SettingsError:
             return False
+
+    def _refuse_foreign_root(self, log: Log) -> None:
+        if not self._is_own_root:
+            stream = next(stream for stream in STREAMS.values() if not stream.takes_choices)
+            refuse_foreign_files(self.store, stream.name, [], self.ownership(stream), log)
+        self._is_own_root = True
 
     @contextmanager
     def _remembered_refusal(self) -> Iterator[None]:

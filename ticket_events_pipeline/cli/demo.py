@@ -14,16 +14,15 @@ from ticket_events_pipeline.cli.breach_table import print_breaches
 from ticket_events_pipeline.cli.env_file import template
 from ticket_events_pipeline.cli.progress import day_files_bar
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.in_process import Progress, deployment_instance, run_range
+from ticket_events_pipeline.defs.in_process import Progress, deployment_instance, run_job, run_range
 from ticket_events_pipeline.errors import ForeignHomeError, TicketEventsError, UsageError
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.files import report_path
 from ticket_events_pipeline.settings import SANDBOX_DAYS
-from ticket_events_pipeline.sla.footer_cache import SLA_TABLES
+from ticket_events_pipeline.sla.footer_cache import TABLES, WITHOUT_TICKET_TABLES
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.store import Store
-from ticket_events_pipeline.tables.streams import STREAMS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -47,7 +46,7 @@ def run_demo() -> None:
     _use_the_sandbox()
     # Not before: the definitions read the environment when they load.
     from ticket_events_pipeline.definitions import SCOPE, defs
-    from ticket_events_pipeline.defs.jobs import FETCH, SUMMARIZE
+    from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES, SUMMARIZE
 
     store = pipeline_of(os.environ).store
     today = SCOPE.day_containing(wall_clock())
@@ -59,15 +58,19 @@ def run_demo() -> None:
     days = days_between(first, today)
     console = Console()
     console.print(f"A simulated Zendesk account, {first} to {today}, through Dagster into {store.location}", soft_wrap=True)
+    tables = TABLES if SCOPE.has_ticket_tables else WITHOUT_TICKET_TABLES
     home = _demo_home(SCOPE, names_account=names_account)
     with (
         _opened(home) as instance,
-        day_files_bar(console, total=(len(STREAMS) + len(SLA_TABLES) + 1) * len(days)) as made,
+        day_files_bar(console, total=(len(tables) + 1) * len(days)) as made,
     ):
+        run_job(instance, defs.resolve_job_def(FETCH_NAMES), progress=Progress(lambda: None))
         for name in (FETCH, SUMMARIZE):
             run_range(instance, defs.resolve_job_def(name), first, today, progress=Progress(made))
     _show_breaches(console, store, today.plus(-1))
     console.print("breaches: targets first breached that day; open late: those breached and still open at its end")
+    if SCOPE.has_ticket_tables:
+        console.print(f"Whose breaches they were, by group, agent or tag: {program()} summary --by group", soft_wrap=True)
     console.print(f"\nThe files: {store.location}/<asset>/date=YYYY-MM-DD/<asset>.parquet", soft_wrap=True)
     report = store.url(report_path(today.plus(-1)))
     console.print(f"Yesterday's report, to open in a browser: [bold]{report}[/bold]", soft_wrap=True)

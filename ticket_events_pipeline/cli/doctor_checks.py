@@ -15,12 +15,13 @@ from pathlib import Path
 
 from ticket_events_pipeline.alerts.settings import WEBHOOK, alert_settings
 from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml
-from ticket_events_pipeline.cli.old_files import old_files
+from ticket_events_pipeline.cli.old_files import days_without_ticket_tables, old_files
 from ticket_events_pipeline.cli.variables import unknown_variables
 from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import AuthenticationError, BlockedError, SettingsError, TicketEventsError
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
+from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import Log, Pipeline, pipeline_of
 from ticket_events_pipeline.quality.traffic import APPLY_TYPES, day_traffic
 from ticket_events_pipeline.storage.partition_file import stored_days
@@ -212,11 +213,23 @@ def check_root(deployment: Deployment) -> Iterator[Finding]:
             if stream.takes_choices:  # the newest file of every stream, as the first fetch will
                 refuse_foreign_files(pipeline.store, stream.name, [], pipeline.ownership(stream), notes.append)
         notes += old_files(pipeline.store, pipeline.settings.timezone)
+        notes += _ticket_tables(pipeline)
     except TicketEventsError as error:
         yield Finding.failed("root", str(error))
         return
     yield from (Finding("root", Status.NOTE, *split_advice(note)) for note in notes)
     yield Finding("root", Status.OK, f"root: {pipeline.store.location} can be written")
+
+
+def _ticket_tables(pipeline: Pipeline) -> Iterator[str]:
+    if not pipeline.settings.has_ticket_tables:
+        return
+    days = days_without_ticket_tables(pipeline.store, pipeline.settings.timezone)
+    if days:
+        yield (
+            f"{plural(len(days), 'day')} from {days[0]} to {days[-1]} {'has' if len(days) == 1 else 'have'} SLA tables and no "
+            f"ticket tables, which say whose breaches they were. Make them: {program()} backfill --tickets"
+        )
 
 
 def check_dagster_home(deployment: Deployment) -> Iterator[Finding]:

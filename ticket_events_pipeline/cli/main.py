@@ -191,10 +191,13 @@ def plan(days: tuple[str, ...], is_json: bool) -> None:
 
 
 @commands.command(epilog=DAYS_HELP)
-@click.argument("days", metavar=DAYS[1:-1], nargs=-1, required=True)
+@click.argument("days", metavar=DAYS[1:-1], nargs=-1)
 @click.option("--asset", "assets", multiple=True, metavar="NAME", help="Only this one; all by default. Repeatable.")
 @click.option("--missing", is_flag=True, help="Only what is not stored, not complete or not up to date.")
-def backfill(days: tuple[str, ...], assets: tuple[str, ...], missing: bool) -> None:
+@click.option(
+    "--tickets", is_flag=True, help="Only the ticket tables, from stored files. Without DAYS: of all days without any."
+)
+def backfill(days: tuple[str, ...], assets: tuple[str, ...], missing: bool, tickets: bool) -> None:
     """Fetch and make everything of DAYS through Dagster, in this process, with a progress bar.
 
     Needs DAGSTER_HOME, so that the UI shows the days. Ctrl-C stops it; the same command resumes. A code location of several
@@ -202,7 +205,7 @@ def backfill(days: tuple[str, ...], assets: tuple[str, ...], missing: bool) -> N
     """
     from ticket_events_pipeline.cli.backfill import run_backfill
 
-    run_backfill(days, assets=assets, only_missing=missing)
+    run_backfill(days, assets=assets, only_missing=missing, only_tickets=tickets)
 
 
 @commands.command(epilog=DAY_HELP)

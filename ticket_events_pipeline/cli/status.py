@@ -19,7 +19,7 @@ from ticket_events_pipeline.installation import dagster_home_hint, program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.report.files import REPORT, report_days
 from ticket_events_pipeline.sla.build import SUMMARY
-from ticket_events_pipeline.sla.footer_cache import TABLES
+from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, TABLES, WITHOUT_TICKET_TABLES
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.store import Store
@@ -93,7 +93,8 @@ def run_status(*, as_json: bool) -> None:
 
 def _status(pipeline: Pipeline) -> Status:
     root, store, now = pipeline.root_settings, pipeline.store, wall_clock()
-    days = {table: stored_days(store, table, root.timezone) for table in TABLES}
+    tables = TABLES if root.has_ticket_tables else WITHOUT_TICKET_TABLES
+    days = {table: stored_days(store, table, root.timezone) for table in tables}
     days[REPORT] = report_days(store, root.timezone)
     readings = {stream: found for stream in STREAMS if (found := _reading(store, stream, days[stream])) is not None}
     home, problem = _home(root.timezone)
@@ -134,6 +135,12 @@ def _home(timezone: str) -> tuple[HomeState | None, str]:
         return None, f"DAGSTER_HOME can't be read ({type(error).__name__}), so runs, schedules and sensors are not known"
 
 
+def without_ticket_tables(status: Status) -> list[Day]:
+    """The summarised days that lack a ticket table; none where these are turned off."""
+    made = [set(status.days[table]) for table in MADE_AFTER_SUMMARY if table in status.days]
+    return [day for day in status.days[SUMMARY] if not all(day in days for days in made)]
+
+
 def _gaps(days: list[Day]) -> list[tuple[Day, Day]]:
     held = set(days)
     return day_ranges(day for day in days_between(days[0], days[-1]) if day not in held) if days else []
@@ -160,12 +167,19 @@ def next_step(status: Status) -> str:
     missing = [day for day in days_between(raw[0], raw[-1]) if day not in summaries or day not in set(raw)]
     if missing:
         return f"Fetch and make what is missing: {program()} backfill {missing[0]}..{missing[-1]} --missing"
+    if without_ticket_tables(status):
+        return f"If you want to know whose breaches they were on earlier days, too: {program()} backfill --tickets"
     return "Nothing: everything that is stored is summarised, and the schedules are on"
 
 
 def _lines(status: Status) -> list[str]:
     lines = [f"{status.account or 'No account is set'}: files below {status.location}, days of {status.timezone}", "Stored:"]
-    lines += [f"  {asset:<25}{_days_text(days)}" for asset, days in status.days.items()]
+    width = 2 + max(map(len, status.days))
+    lines += [f"  {asset:<{width}}{_days_text(days)}" for asset, days in status.days.items()]
+    if missing := without_ticket_tables(status):
+        lines.append(
+            f"  {plural(len(missing), 'day')} with SLA tables and without ticket tables: {program()} backfill --tickets"
+        )
     lines.append("Last read:")
     lines += [f"  {stream:<25}{_reading_text(status, stream)}" for stream in STREAMS]
     lines.append(f"Quota: {_quota_text(status)}")
@@ -246,6 +260,7 @@ def _as_json(status: Status) -> dict[str, Any]:
             }
             for asset, days in status.days.items()
         },
+        "days_without_ticket_tables": len(without_ticket_tables(status)),
         "read": {
             stream: {
                 "at": utc_text(reading.read_at),

@@ -1,4 +1,4 @@
-"""The asset checks of an account: of both raw assets, of `sla_targets` and of `daily_sla_breach_summary`.
+"""The asset checks of an account: of the raw assets, of SLA tables and of ticket tables.
 
 They run with the asset, in runs of one day and of a range alike, and never block downstream assets.
 """
@@ -13,6 +13,7 @@ from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.day_check import DayCheck, checks_of_asset, markdown_list, with_docs
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.pipeline import Pipeline
+from ticket_events_pipeline.quality.field_changes import audits_readable
 from ticket_events_pipeline.quality.findings import CheckedDay
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, rejected_folder_url, rejected_row_count, verify_days
@@ -24,12 +25,19 @@ from ticket_events_pipeline.quality.sla_tables import (
     outcomes_match_durations,
 )
 from ticket_events_pipeline.quality.snapshots import snapshots_answered
+from ticket_events_pipeline.quality.ticket_tables import (
+    dimension_sums_match_summary,
+    dimensions_are_known,
+    dimensions_cover_every_target,
+)
 from ticket_events_pipeline.quality.traffic import row_count_in_usual_range, sla_policies_applied
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import SLA_STREAMS, STREAMS
-from ticket_events_pipeline.tables.tickets import SLA_TARGET_DIMENSIONS_TABLE
 from ticket_events_pipeline.text import markdown_code, plural
+from ticket_events_pipeline.tickets.by_dimension import BY_DIMENSION
+from ticket_events_pipeline.tickets.changes import CHANGES
+from ticket_events_pipeline.tickets.dimensions import DIMENSIONS
 
 WHOLE, APPLIED, USUAL = "no_missing_or_duplicate_events", "sla_policies_applied", "row_count_in_usual_range"
 PLACED, TYPES, KNOWN = "no_rejected_rows", "field_types_match_schema", "no_unknown_fields_or_values"
@@ -106,13 +114,47 @@ SLA_DAY_CHECKS = {
 
 
 TICKET_DAY_CHECKS = {
-    SLA_TARGET_DIMENSIONS_TABLE.name: [
+    CHANGES: [
+        DayCheck(
+            "audits_readable",
+            "What every audit of the day changed could be read.",
+            dg.AssetCheckSeverity.WARN,
+            lambda pipeline, days: audits_readable(pipeline.store, days),
+            green="all audits can be read.",
+            remembered_days=REMEMBERED_DAYS,
+        ),
+    ],
+    DIMENSIONS: [
+        DayCheck(
+            "dimensions_cover_every_target",
+            "Every target of the day has a row of dimensions, and no row is of another target.",
+            dg.AssetCheckSeverity.ERROR,
+            lambda pipeline, days: dimensions_cover_every_target(pipeline.store, days),
+            green="every target is covered.",
+        ),
+        DayCheck(
+            "dimensions_are_known",
+            "Of hardly any target the group, agent or another dimension is unknown.",
+            dg.AssetCheckSeverity.WARN,
+            lambda pipeline, days: dimensions_are_known(pipeline.store, days),
+            green="nearly all values are known.",
+            remembered_days=REMEMBERED_DAYS,
+        ),
         DayCheck(
             "snapshots_answered",
             "When Zendesk was last asked for what no stored audit tells of tickets, it answered.",
             dg.AssetCheckSeverity.WARN,
             lambda pipeline, days: snapshots_answered(pipeline.store, days, is_asking=pipeline.asks_for_snapshots),
             green="Zendesk answered.",
+        ),
+    ],
+    BY_DIMENSION: [
+        DayCheck(
+            "dimension_sums_match_summary",
+            "For every dimension but tags, the figures of all its values add up to those of the day's summary.",
+            dg.AssetCheckSeverity.ERROR,
+            lambda pipeline, days: dimension_sums_match_summary(pipeline.store, days),
+            green="all sums match the summary.",
         ),
     ],
 }

@@ -19,8 +19,8 @@ from ticket_events_pipeline.pipeline import Pipeline
 MakeDays = Callable[[dg.AssetExecutionContext, Pipeline, list[Day]], Iterator[DayMetadata]]
 """Makes the days in order, and yields each with its metadata as soon as its file is stored."""
 
-AFTER_THE_SUMMARY, LAST = -1, -2
-"""Priorities: the executor of this process runs the ready steps in their order. Everything else has 0."""
+LAST = -100
+"""The lowest priority; without any, a step has 0. Of the ready steps, the executor runs those of the highest first."""
 
 
 @dataclass(frozen=True)

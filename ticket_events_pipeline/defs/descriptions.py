@@ -109,7 +109,7 @@ GROUP BY ticket_id ORDER BY groups DESC LIMIT 20;
 -- Breaches by the group that held the ticket then
 SELECT date, group_id, count(*) AS breaches
 FROM read_parquet('data/sla_target_dimensions/*/*.parquet', hive_partitioning = true)
-WHERE at_kind = 'breach' AND at::DATE = date
+WHERE at_kind = 'breach' AND "at"::DATE = date
 GROUP BY ALL ORDER BY date DESC, breaches DESC;
 """,
     ),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import dagster as dg
 
@@ -13,6 +14,8 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.errors import TicketEventsError, UsageError
 from ticket_events_pipeline.installation import dagster_home_hint
+
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -58,7 +61,19 @@ def run_range(
     progress: Progress,
     assets: Sequence[dg.AssetKey] | None = None,
 ) -> None:
-    """One run of the job over the days from `first` through `last`, of all its assets or of some.
+    """One run of the job over the days from `first` through `last`, of all its assets or of some; see `run_job`."""
+    run_job(instance, job, progress=progress, tags=range_tags(first, last), assets=assets)
+
+
+def run_job(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    *,
+    progress: Progress,
+    tags: Mapping[str, str] = NO_TAGS,
+    assets: Sequence[dg.AssetKey] | None = None,
+) -> None:
+    """One run of the job, of all its assets or of some.
 
     Raises:
         TicketEventsError: the run failed; the message has the reasons of its steps.
@@ -76,7 +91,7 @@ def run_range(
     result = job.execute_in_process(
         run_config=_QUIET,
         instance=instance,
-        tags=range_tags(first, last),
+        tags=dict(tags),
         raise_on_error=False,
         run_id=run_id,
         asset_selection=None if assets is None else list(assets),

@@ -14,8 +14,8 @@ FETCH, SUMMARIZE, FETCH_NAMES = "fetch_ticket_events", "summarize_sla_breaches",
 
 DESCRIPTIONS = {
     FETCH: f"Fetch {' and '.join(STREAMS)} of the selected days.",
-    SUMMARIZE: "Make the SLA tables, the ticket tables and the report of the selected days from the stored files. Events are not "
-    "requested again.",
+    SUMMARIZE: "Make the SLA tables, the ticket tables and the report of the selected days from the stored files, without "
+    "fetching events again.",
     FETCH_NAMES: "Fetch the names of groups, agents and all else that the tables hold as ids.",
 }
 

@@ -109,12 +109,14 @@ class ReportReader:
     def read(self, day: Day, *, with_tickets: bool = True) -> DayReport:
         """The day's report, see `read_day_report`.
 
-        `with_tickets=False` reads no facts of the tickets: the work list is in the order of the time overdue.
+        `with_tickets=False` reads no facts of the tickets and none of the ticket tables, which are made later than the summary:
+        the work list is in the order of the time overdue.
         """
         summary = self._history.of(day)
         chart_days = [day.plus(-offset) for offset in range(CHART_DAYS - 1, -1, -1)]
         compared = Compared.of(summary, self._history.before(day), chart_days=chart_days)
-        targets, tables = self._targets(day), read_ticket_tables(self._store, day)
+        targets = self._targets(day)
+        tables = read_ticket_tables(self._store, day) if with_tickets else TicketTables()
         facts = self._facts(day, targets) if with_tickets else {}
         held = targets.open.held(tables.dimensions, self._names)
         breakdown = self._breakdown(day, targets, tables, held)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.report.holders import FIELDS_SHOWN, TARGET_KEY
 from ticket_events_pipeline.report.time_used import HOLDER_TIME_COLUMNS
 from ticket_events_pipeline.storage.partition_file import read_partition_and_metadata
@@ -103,7 +103,7 @@ def read_target_dimensions(store: Store, day: Day) -> pa.Table | None:
 def _read(store: Store, name: str, day: Day, columns: Sequence[str] | None, reading: _Reading) -> None:
     try:
         found = read_partition_and_metadata(store, name, day, None if columns is None else list(columns))
-    except DamagedFileError:
+    except TicketEventsError:
         reading.unreadable.append(name)  # `verify` names the file and says what to do
         return
     if found is not None:

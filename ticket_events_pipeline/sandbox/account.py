@@ -4,7 +4,7 @@ Deterministic by its seed: each day and each ticket has its own random generator
 range nor on the current time; the current time only decides which rows are visible. Days are in UTC.
 One of 25 tickets is deleted on the day it was created. Each week, if suitable tickets exist, one is deleted while its first
 reply is late, one is deleted and restored, and one is raised to urgent in its reply, so that outcome and duration disagree.
-Each day, one of 25 lies for weeks before its requester answers, and is late then; and one of 30 is late in one group, stands
+Each day, one of 22 lies for weeks before its requester answers, and is late then; and one of 30 is late in one group, stands
 with a second at the day's end, and goes on to a third. An AI agent solves a few alone, and hands others over.
 """
 
@@ -86,6 +86,10 @@ class SimulatedAccount:
         """What the ticket was at every moment: the truth, independent of the rows that tell it."""
         ticket = self._book.ticket(ticket_id)
         return None if ticket is None else ticket.history
+
+    def ticket_ids(self, created: Day) -> Sequence[int]:
+        """The ids of all tickets that are created on that day."""
+        return [ticket.id for ticket in self._book.created_on(created)]
 
     def objects(self, kind: str) -> Sequence[Json]:
         """See `Lookups`."""

@@ -225,7 +225,7 @@ class _Teller:
     def tell(self) -> History:
         """The history."""
         first = self._told[0][0]
-        self._values = self._derived(self._values, first)
+        self._values = self._after(first, {})
         steps = [Step(first, self._values, self._cast.requester_id)]
         for update, changes in self._told[1:]:
             steps.append(self._step(update, changes))
@@ -234,13 +234,12 @@ class _Teller:
     def _step(self, update: Update, changes: Changes) -> Step:
         before = self._values
         assignee_id, updater_id = self._people(update, changes)
-        plain = {name: value for name, value in changes.items() if name != "assignee_id"}
-        if plain.get("schedule_id", before.schedule_id) != before.schedule_id:
-            self._hours = SwitchedHours(self._hours, SCHEDULE_HOURS[plain["schedule_id"]], update.time)
-        values = replace(before, assignee_id=assignee_id, **plain)
+        changes = {**changes, "assignee_id": assignee_id}
+        if changes.get("schedule_id", before.schedule_id) != before.schedule_id:
+            self._hours = SwitchedHours(self._hours, SCHEDULE_HOURS[changes["schedule_id"]], update.time)
         if update.group_id != before.group_id and SECOND_LEVEL in (update.group_id, before.group_id):
-            values = replace(values, escalation="escalated" if update.group_id == SECOND_LEVEL else "returned")
-        self._values = self._derived(values, update)
+            changes["escalation"] = "escalated" if update.group_id == SECOND_LEVEL else "returned"
+        self._values = self._after(update, changes)
         return Step(update, self._values, updater_id)
 
     def _people(self, update: Update, changes: Changes) -> tuple[int | None, int]:
@@ -261,20 +260,21 @@ class _Teller:
         is_work = update.comment is not None or update.group_id != before.group_id
         return agent if is_work and update.status != "deleted" else before.assignee_id, agent
 
-    def _derived(self, values: Values, update: Update) -> Values:
-        """With what the life says, and the tags that follow."""
-        is_taken = update.status == "new" and values.assignee_id is not None
-        kept = {tag for tag in values.tags if tag in ("sandbox", "vip")}
-        added = {"sla"} if update.policy else set()
-        added |= {f"area_{values.area}"} if values.area else set()
-        added |= {"escalated"} if values.escalation else set()
-        return replace(
-            values,
-            status="open" if is_taken else update.status,
-            priority=update.priority,
-            group_id=update.group_id,
-            tags=tuple(sorted(kept | added)),
-        )
+    def _after(self, update: Update, changes: Changes) -> Values:
+        """The values with the changes, what the life says, and the tags that follow."""
+        before = self._values
+        is_taken = update.status == "new" and changes.get("assignee_id", before.assignee_id) is not None
+        area, escalation = changes.get("area", before.area), changes.get("escalation", before.escalation)
+        tags = [tag for tag in before.tags if tag in ("sandbox", "vip")]
+        tags += ["sla"] if update.policy else []
+        tags += [f"area_{area}"] if area else []
+        tags += ["escalated"] if escalation else []
+        told: Changes = {
+            "status": "open" if is_taken else update.status,
+            "priority": update.priority,
+            "group_id": update.group_id,
+        }
+        return replace(before, **changes, **told, tags=tuple(sorted(tags)))
 
     def _escalated_by_ai(self, steps: list[Step]) -> tuple[Step, ...]:
         """One chat in four was answered by an AI agent first, which handed it over after a minute or so."""

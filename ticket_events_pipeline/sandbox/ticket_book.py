@@ -42,7 +42,7 @@ _HOUR_WEIGHTS = (2, 1, 1, 1, 1, 2, 4, 8, 13, 16, 17, 16, 13, 14, 16, 16, 14, 12,
 _TICKETS_PER_SPAM = 25
 """One of so many tickets of a day is deleted on it; on days of fewer none is."""
 
-_TICKETS_PER_WAITING = 25
+_TICKETS_PER_WAITING = 22
 _TICKETS_PER_HANDED_ON = 30
 _TICKETS_PER_AI = 20
 """For one of so many tickets, one more that an AI agent solves alone."""
@@ -88,8 +88,9 @@ class TicketBook:
         # Twice the reach of a cohort: both streams may be read at different places at the same time.
         self._drawn = lru_cache(maxsize=2 * COHORT_DAYS)(self._draw_tickets)
         self._incidents = lru_cache(maxsize=COHORT_DAYS)(self._draw_incidents)
-        self.created_on = lru_cache(maxsize=2 * COHORT_DAYS)(self._book)
-        self.lying_long = lru_cache(maxsize=3 * LONG_COHORT_DAYS)(self._lying_long)
+        self._lives = lru_cache(maxsize=LONG_COHORT_DAYS)(self._change_lives)
+        self.created_on = lru_cache(maxsize=2 * COHORT_DAYS)(self._tell_all)
+        self.lying_long = lru_cache(maxsize=2 * LONG_COHORT_DAYS)(self._tell_lying_long)
 
     def ticket(self, ticket_id: int) -> BookedTicket | None:
         """The ticket with that id."""
@@ -98,11 +99,19 @@ class TicketBook:
             return None
         return next((ticket for ticket in self.created_on(FOUNDED.plus(days)) if ticket.id == ticket_id), None)
 
-    def _lying_long(self, created: Day) -> Sequence[BookedTicket]:
-        """Those of `created_on` that lie long."""
-        return [ticket for ticket in self.created_on(created) if ticket.lies_long]
+    def _tell_all(self, created: Day) -> Sequence[BookedTicket]:
+        """The tickets created on that day."""
+        changed, waiting = self._lives(created)
+        booked = [self._told(ticket, changed, waiting) for ticket in self._drawn(created)]
+        return [*booked, *self._solved_by_ai(created, len(booked) // _TICKETS_PER_AI)]
 
-    def _book(self, created: Day) -> Sequence[BookedTicket]:
+    def _tell_lying_long(self, created: Day) -> Sequence[BookedTicket]:
+        """Of those, the ones that lie for weeks; the others' histories aren't needed for it."""
+        changed, waiting = self._lives(created)
+        return [self._told(ticket, changed, waiting) for ticket in self._drawn(created) if ticket.id in waiting]
+
+    def _change_lives(self, created: Day) -> tuple[Mapping[int, Life], Mapping[int, Life]]:
+        """By ticket id, the lives that an incident changed; and apart from them those of tickets that lie for weeks."""
         drawn = self._drawn(created)
         changed = dict(self._incidents(created.plus(-created.date.weekday())))
         rng = random.Random(f"{self._seed}:{created}:holders")
@@ -110,12 +119,11 @@ class TicketBook:
         waiting = _waiting_lives(rng, free, len(drawn) // _TICKETS_PER_WAITING)
         free = [ticket for ticket in free if ticket.id not in waiting]
         _add_incidents(rng, free, (handed_on,) * (len(drawn) // _TICKETS_PER_HANDED_ON), changed)
-        lives = {**changed, **waiting}
-        booked = [self._told(replace(ticket, updates=lives.get(ticket.id, ticket.updates)), waiting) for ticket in drawn]
-        return [*booked, *self._solved_by_ai(created, len(drawn) // _TICKETS_PER_AI)]
+        return changed, waiting
 
-    def _told(self, ticket: Drawn, waiting: Mapping[int, Life]) -> BookedTicket:
-        history = history_of(self._own_generator(ticket.id), ticket.cast, ticket.updates)
+    def _told(self, ticket: Drawn, changed: Mapping[int, Life], waiting: Mapping[int, Life]) -> BookedTicket:
+        life = waiting.get(ticket.id) or changed.get(ticket.id) or ticket.updates
+        history = history_of(self._own_generator(ticket.id), ticket.cast, life)
         return BookedTicket(ticket.id, ticket.first_row_id, ticket.cast, history, lies_long=ticket.id in waiting)
 
     def _solved_by_ai(self, created: Day, count: int) -> Sequence[BookedTicket]:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.sla.inputs import RawState, state_text
@@ -38,11 +39,16 @@ CHANGES_RULES_VERSION, UNREADABLE_AUDITS = "changes_rules_version", "unreadable_
 """Footer keys: the state of the raw file as in SLA footers; whether the day was read past its end; up to when it was read,
 epoch seconds; the version of the rules; and how many audits have child events that can't be read."""
 
-LAYOUT = Layout(rows_per_group=16 * 1024)
+LAYOUT = Layout(
+    rows_per_group=16 * 1024,
+    dictionary_columns=("field", "value", "had_previous", "previous_value", "position", "updater_id", "via", "is_create"),
+    statistics_columns=("ticket_id", "field", "changed_at"),
+)
 """A reader of some tickets reads only their row groups."""
 
-AUDITS_PER_BATCH = 8192
-"""Read at once: many say the same, and each with the text of its comments may take tens of KB."""
+AUDITS_PER_BATCH, BATCH_BYTES = 16 * 1024, 8 * 1024 * 1024
+"""The most that is read at once, in rows and in bytes of child events: many audits say the same, and one with the text of its
+comments may take tens of KB."""
 
 DICTIONARY_COLUMNS = ("field", "via")
 
@@ -80,15 +86,29 @@ def make_changes(store: Store, days: list[Day]) -> Iterator[MadeTicketDay]:
         DayNotFetchedError: a day's audits have not landed.
         DamagedFileError: a stored file can't be read, or holds another day.
     """
+    for day, state, changes in prefetch(_computed(store, days)):
+        made_from = _footer(day, state, changes)
+        yield write_ticket_day(store, CHANGES, day, changes.rows, made_from, counts=_counts(changes), layout=LAYOUT)
+
+
+def _computed(store: Store, days: list[Day]) -> Iterator[tuple[Day, RawState, FieldChanges]]:
     for day in days:
         with opened_raw_day(store, AUDITS, day) as opened:
             if opened is None:
                 raise DayNotFetchedError(f"{AUDITS} of {day} has not landed. Materialize {AUDITS} of {day} first.")
             file, footer = opened
             require_own_day(store, AUDITS, day, footer)
-            changes = field_changes(file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH))
-        made_from = _footer(day, _state_of(footer), changes)
-        yield write_ticket_day(store, CHANGES, day, changes.rows, made_from, counts=_counts(changes), layout=LAYOUT)
+            yield day, _state_of(footer), _changes_in(file)
+
+
+def _changes_in(raw: StoredFile) -> FieldChanges:
+    return field_changes(raw.batches(AUDIT_COLUMNS, batch_rows=_batch_rows(raw)))
+
+
+def _batch_rows(raw: StoredFile) -> int:
+    place = raw.own_schema.get_field_index("child_events")
+    size = sum(int(raw.row_group(number).column(place).total_uncompressed_size) for number in range(raw.num_row_groups))
+    return max(1, min(AUDITS_PER_BATCH, BATCH_BYTES * raw.num_rows // max(1, size)))
 
 
 def read_changes(store: Store, day: Day) -> DayChanges | None:
@@ -103,9 +123,7 @@ def read_changes(store: Store, day: Day) -> DayChanges | None:
         file, footer = opened
         require_own_day(store, AUDITS, day, footer)
         state = _state_of(footer)
-        changes = _stored(store, day, state.content_hash) or field_changes(
-            file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH)
-        )
+        changes = _stored(store, day, state.content_hash) or _changes_in(file)
         tickets = _tickets_of(file)
     return DayChanges(day, changes.rows, tickets, state_text(state), state.read_up_to(day), changes.unreadable)
 
@@ -124,7 +142,7 @@ def changes_of(store: Store, tickets: Ints, first: Day, last: Day, fields: Colle
         DamagedFileError: a raw file can't be read, or holds another day.
     """
     parts = [_changes_on(store, day, tickets) for day in days_between(first, last)] if len(tickets) else []
-    return in_key_order([tracked_rows(part, fields) for part in parts if part is not None])
+    return _in_order([tracked_rows(part, fields) for part in parts if part is not None])
 
 
 def tracked_rows(changes: pa.Table, fields: Collection[str]) -> pa.Table:
@@ -136,10 +154,10 @@ def tracked_rows(changes: pa.Table, fields: Collection[str]) -> pa.Table:
     wanted = pa.array([name for name in fields if name != CHANNEL], pa.string())
     rows = changes.filter(pc.is_in(changes["field"], wanted))
     channels = [_channels(changes)] if CHANNEL in fields else []
-    return in_key_order([_as_states(rows.columns, rows.schema.names), *channels])
+    return _in_order([_as_states(rows.columns, rows.schema.names), *channels])
 
 
-def in_key_order(parts: list[pa.Table]) -> pa.Table:
+def _in_order(parts: list[pa.Table]) -> pa.Table:
     """Rows in the schema of `ticket_states`, sorted by its key."""
     rows = pa.concat_tables([TICKET_STATES_TABLE.schema.empty_table(), *parts])
     plain = rows.set_column(1, "field", rows["field"].cast(pa.string()))

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.sla.inputs import HISTORY_DAYS
-from ticket_events_pipeline.sla.provenance import read_sla_day
+from ticket_events_pipeline.sla.clock_files import CLOCKS
+from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
+from ticket_events_pipeline.sla.rules.row_runs import union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
-from ticket_events_pipeline.tickets.holders import CLOCKS, MADE_FROM_CLOCKS, MADE_FROM_STATES
+from ticket_events_pipeline.tickets.evidence import EarlierChanges, Evidence, StoredSnapshots
+from ticket_events_pipeline.tickets.holders import MADE_FROM_CLOCKS, MADE_FROM_STATES
+from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
 from ticket_events_pipeline.tickets.rules.durations import (
     CLOCK_COLUMNS,
     GROUP_FIELD,
     MeasuredClocks,
     durations,
+    groups_at,
     measured_clocks,
 )
-from ticket_events_pipeline.tickets.rules.values import FieldValues, KnownAudits, values_at
-from ticket_events_pipeline.tickets.snapshots import Snapshots
+from ticket_events_pipeline.tickets.rules.values import FieldValues
 from ticket_events_pipeline.tickets.states import StatesDay, read_states
 
 DURATIONS = "daily_ticket_durations"
@@ -31,23 +36,23 @@ NEGATIVE_DURATIONS = "negative_durations"
 """Footer key: how many durations were left out because Zendesk sent a negative one."""
 
 
-def make_durations(store: Store, days: list[Day], *, snapshots: Snapshots | None = None) -> Iterator[MadeTicketDay]:
-    """Make `daily_ticket_durations` of the days.
+def make_durations(store: Store, days: list[Day], *, snapshots: StoredSnapshots | None = None) -> Iterator[MadeTicketDay]:
+    """Make `daily_ticket_durations` of contiguous, ascending days.
 
     Args:
         store: where the files are.
-        days: in any order.
-        snapshots: of tickets; only those that are stored already are used.
+        days: the days.
+        snapshots: of tickets; none are asked for.
 
     Raises:
         DayNotFetchedError: a day has no `sla_clocks` or `ticket_states` yet.
         DamagedFileError: a stored file can't be read.
     """
-    for day in days:
-        clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
+    earlier, later = EarlierChanges(store), LaterChanges(store, days)
+    for day, clocks, states in prefetch(_inputs(store, days)):
         measured = measured_clocks(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
-        states = read_states(store, day)
-        table = durations(measured, _groups(day, measured, states, snapshots))
+        table = durations(measured, _groups(measured, Evidence(day, states, earlier, later, snapshots)))
+        earlier.keep(day, states.rows)
         footer = {
             **states.provenance.to_metadata(),
             MADE_FROM_CLOCKS: clocks.content_hash,
@@ -57,15 +62,22 @@ def make_durations(store: Store, days: list[Day], *, snapshots: Snapshots | None
         yield write_ticket_day(store, DURATIONS, day, table, footer, counts=_counts(measured, table))
 
 
-def _groups(day: Day, measured: MeasuredClocks, states: StatesDay, snapshots: Snapshots | None) -> FieldValues:
-    """The group of each ticket at the fulfilment."""
-    known, moments = KnownAudits.of(states.provenance.targets.deletions, day.timezone), measured.moments
-    found = values_at(states.rows, moments, [GROUP_FIELD], known=known)[GROUP_FIELD].ids()
-    tickets = moments.ticket_id[~found.is_known]
-    if snapshots is None or not len(tickets):
+def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, StatesDay]]:
+    for day in days:
+        yield day, read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE), read_states(store, day)
+
+
+def _groups(measured: MeasuredClocks, evidence: Evidence) -> FieldValues:
+    """The group of each ticket at the fulfilment; where the day's memory doesn't tell, by all that is stored."""
+    moments = measured.moments
+    tickets = union(moments.ticket_id)
+    remembered = evidence.with_newest(evidence.remembered(tickets), tickets, GROUP_FIELD)
+    found = groups_at(moments, remembered)
+    unknown = np.flatnonzero(~found.is_known)
+    if not len(unknown):
         return found
-    stored = snapshots.stored(tickets.tolist(), since=day.plus(-HISTORY_DAYS))
-    return values_at(states.rows, moments, [GROUP_FIELD], known=known, snapshots=stored)[GROUP_FIELD].ids()
+    again = evidence.with_all(remembered, union(moments.ticket_id[unknown]))
+    return groups_at(moments.take(unknown), again).placed(unknown, len(moments)).chosen(~found.is_known, found)
 
 
 def _counts(measured: MeasuredClocks, table: pa.Table) -> dict[str, int]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +20,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.tickets import SLA_TARGET_DIMENSIONS_TABLE, SLA_TARGET_HOLDERS_TABLE
 from ticket_events_pipeline.text import valid_unicode
 from ticket_events_pipeline.tickets.names import SCHEDULES, TEXT_ID_KINDS, Log, names_schema, read_kind, write_kind
-from ticket_events_pipeline.zendesk.account_api import (
+from ticket_events_pipeline.zendesk.account_endpoints import (
     AGENTS,
     BRANDS,
     GROUP_SLA_POLICIES,
@@ -30,12 +30,14 @@ from ticket_events_pipeline.zendesk.account_api import (
     SOME_ORGANIZATIONS,
     SOME_USERS,
     TICKET_FORMS,
-    AccountApi,
     Endpoint,
     Record,
     holidays_of,
 )
-from ticket_events_pipeline.zendesk.account_api import SCHEDULES as SCHEDULE_LIST
+from ticket_events_pipeline.zendesk.account_endpoints import SCHEDULES as SCHEDULE_LIST
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.zendesk.account_api import AccountApi
 
 APPEARING_DAYS = 31
 """Newest stored days whose organizations and assignees get a name: the report shows 30."""
@@ -100,19 +102,22 @@ def refresh_names(
 
     Raises:
         AuthenticationError: the credentials are refused.
-        TicketEventsError: not a single kind could be fetched; the error of the first one.
+        TicketEventsError: not a single request was answered; the error of the first one.
     """
     counts: dict[str, int] = {}
     failed: dict[str, TicketEventsError] = {}
+    is_answered = False
     for kind in kinds:
+        requests_before = api.requests_made
         try:
             counts[kind] = _refresh(store, api, kind, timezone=timezone, now=int(clock()), log=log)
+            is_answered |= api.requests_made > requests_before
         except AuthenticationError:
             raise
         except TicketEventsError as error:
             failed[kind] = error
             log(f"Names of {kind} were not fetched; those that are stored stay. {error}")
-    if failed and not counts:
+    if failed and not is_answered:
         raise next(iter(failed.values()))
     return RefreshedNames(counts, {kind: str(error) for kind, error in failed.items()})
 

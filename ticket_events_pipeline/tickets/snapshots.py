@@ -29,7 +29,6 @@ from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD
 from ticket_events_pipeline.text import plural, utc_text, valid_unicode
 from ticket_events_pipeline.tickets.fields import UNTOLD_BY_SNAPSHOTS
 from ticket_events_pipeline.tickets.rules.child_event import tags_text, value_text
-from ticket_events_pipeline.zendesk.retry import Log
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.zendesk.account_api import AccountApi
@@ -59,6 +58,8 @@ _LISTINGS = 5
 
 _ADVICE = "Remove the file: its tickets are asked for again where they still matter."
 _LAYOUT = Layout(rows_per_group=16 * 1024)  # a reader of some tickets skips the rest
+
+Log = Callable[[str], None]
 
 OpenApi = Callable[[], AbstractContextManager["AccountApi"]]
 """Opens the account's API; raises TicketEventsError where it can't be asked."""

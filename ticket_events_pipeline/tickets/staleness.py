@@ -15,6 +15,7 @@ from itertools import takewhile
 
 from ticket_events_pipeline.day import Day, day_ranges, days_between
 from ticket_events_pipeline.sla.build import TARGETS
+from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, SLA_TABLES, Footer, StoredFooters, state_of
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, history_of, state_text
 from ticket_events_pipeline.sla.provenance import Provenance
@@ -24,7 +25,7 @@ from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.tickets.by_dimension import MADE_FROM_DIMENSIONS
 from ticket_events_pipeline.tickets.changes import CHANGES, MADE_FROM_AUDITS
 from ticket_events_pipeline.tickets.dimensions import DIMENSIONS, MADE_FROM_STATES
-from ticket_events_pipeline.tickets.holders import CLOCKS, MADE_FROM_CLOCKS
+from ticket_events_pipeline.tickets.holders import MADE_FROM_CLOCKS
 from ticket_events_pipeline.tickets.provenance import MADE_FROM_STATES as MADE_FROM_PREVIOUS_STATES
 from ticket_events_pipeline.tickets.provenance import MADE_FROM_TARGETS
 from ticket_events_pipeline.tickets.states import STATES
@@ -117,7 +118,7 @@ def _held_up(stored: StoredFooters, stale: Iterable[Day]) -> dict[Day, str]:
 
 def ticket_day_problem(stored: StoredFooters, day: Day) -> str | None:
     """Why the tables of a day with SLA tables have to be made again, as a sentence; None if they are up to date."""
-    targets, previous = stored.footers[TARGETS][day], set(_previous_states(stored, day))
+    targets = stored.footers[TARGETS][day]
     for table in MADE_AFTER_SUMMARY:
         if day in stored.unreadable[table]:
             return stored.unreadable[table][day].reason
@@ -126,7 +127,7 @@ def ticket_day_problem(stored: StoredFooters, day: Day) -> str | None:
             return f"{table} has not been made."
         if not _has_provenance(footer, targets):
             return f"{table} was made from another file of {TARGETS} than is stored now."
-        if footer.get(MADE_FROM_PREVIOUS_STATES) not in previous:
+        if not _follows_the_stored_days(stored, day, footer):
             return f"{table} was made from another file of {STATES} of the day before than is stored now."
         for key, source in MADE_FROM.items():
             if key in footer and footer[key] != stored.footers[source].get(day, {}).get("content_hash"):
@@ -142,6 +143,11 @@ def _has_provenance(footer: Footer, targets: Footer) -> bool:
         return Provenance.from_metadata(footer) == Provenance.from_metadata(targets)
     except (KeyError, ValueError):
         return False
+
+
+def _follows_the_stored_days(stored: StoredFooters, day: Day, footer: Footer) -> bool:
+    made_from = footer.get(MADE_FROM_PREVIOUS_STATES)
+    return any(made_from == expected for expected in _previous_states(stored, day))
 
 
 def _previous_states(stored: StoredFooters, day: Day) -> Iterator[str]:
@@ -166,16 +172,24 @@ def _audits_state(stored: StoredFooters, day: Day) -> str | None:
 
 def _stale_changes(stored: StoredFooters, first: Day) -> Iterator[tuple[Day, str]]:
     for day in sorted(stored.footers[AUDITS]):
-        unreadable = stored.unreadable[CHANGES].get(day)
-        if day < first or (unreadable is not None and not unreadable.may_be_replaced):
-            continue
-        footer = stored.footers[CHANGES].get(day)
-        if unreadable is not None:
-            yield day, unreadable.reason
-        elif footer is None:
-            yield day, f"{CHANGES} has not been made."
-        elif footer.get(MADE_FROM_AUDITS) != _audits_state(stored, day):
-            yield day, f"{CHANGES} was made from another file of {AUDITS} than is stored now."
+        problem = changes_problem(stored, day) if day >= first else None
+        if problem is not None:
+            yield day, problem
+
+
+def changes_problem(stored: StoredFooters, day: Day) -> str | None:
+    """Why `ticket_field_changes` of a day whose audits have landed has to be made again, as a sentence.
+
+    None if it is up to date, or if its file can't be replaced: nothing else depends on it.
+    """
+    unreadable, footer = stored.unreadable[CHANGES].get(day), stored.footers[CHANGES].get(day)
+    if unreadable is not None:
+        return unreadable.reason if unreadable.may_be_replaced else None
+    if footer is None:
+        return f"{CHANGES} has not been made."
+    if footer.get(MADE_FROM_AUDITS) != _audits_state(stored, day):
+        return f"{CHANGES} was made from another file of {AUDITS} than is stored now."
+    return None
 
 
 def without_blocked(stale: StaleRange, tickets: TicketComparison) -> StaleRange:
@@ -215,8 +229,11 @@ def ticket_range_before_obstacle(
 ) -> StaleRange | None:
     """The days of a failing range before the one at which its runs stop; None if they stop at the first one.
 
-    `ticket_states` of those days is made, but a failing run makes no other table.
+    `ticket_states` of those days is made, but a failing run makes no other table. Days of `ticket_field_changes` are made alone:
+    None.
     """
+    if failing.tables != MADE_AFTER_SUMMARY:
+        return None
     stored = comparison.stored
     made = list(takewhile(lambda day: _are_states_made(stored, day), failing.days))
     if not made or made == failing.days or made[0] not in tickets.stale:
@@ -229,7 +246,7 @@ def _are_states_made(stored: StoredFooters, day: Day) -> bool:
     footer, targets = stored.footers[STATES].get(day), stored.footers[TARGETS][day]
     if footer is None or footer.get(MADE_FROM_TARGETS) != targets.get("content_hash"):
         return False
-    return footer.get(MADE_FROM_PREVIOUS_STATES) in set(_previous_states(stored, day))
+    return _follows_the_stored_days(stored, day, footer)
 
 
 def change_ranges(comparison: Comparison, tickets: TicketComparison, root: str) -> list[StaleRange]:

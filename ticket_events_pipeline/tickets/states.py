@@ -9,7 +9,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError, NewerFileError
 from ticket_events_pipeline.sla.build import TARGETS
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
-from ticket_events_pipeline.sla.inputs import NOT_LANDED, history_of, state_text
+from ticket_events_pipeline.sla.inputs import HISTORY_DAYS, NOT_LANDED, history_of, state_text
 from ticket_events_pipeline.sla.layer_files import LayeredTable, NewLayer, StoredLayer
 from ticket_events_pipeline.sla.provenance import SlaDay, find_sla_day, read_sla_day
 from ticket_events_pipeline.sla.rules.carry_over import CarryOver
@@ -48,9 +48,9 @@ STATES = "ticket_states"
 STATES_VERSION = 1
 """Goes up when the same changes and targets produce different states: it is part of every hash."""
 
-TRACKED_SINCE, AUDITS_READ = "tracked_since", "made_from_audits"
-"""Footer keys in addition to those of every ticket table and layer: see `StatesDay.tracked_since`, a JSON object; and the raw
-file of audits that was read, in the words of SLA footers."""
+TRACKED_SINCE, REMEMBERED_SINCE, AUDITS_READ = "tracked_since", "remembered_since", "made_from_audits"
+"""Footer keys in addition to those of every ticket table and layer: see `StatesDay.tracked_since`, a JSON object, and
+`StatesDay.remembered_since`; and the raw file of audits that was read, in the words of SLA footers."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,13 @@ class StatesMade:
         provenance: as in all ticket tables.
         audits: hash of the raw file of audits and `complete` or `open`; NOT_LANDED without one.
         tracked_since: see `StatesDay`.
+        remembered_since: see `StatesDay`.
     """
 
     provenance: TicketProvenance
     audits: str
     tracked_since: Mapping[str, dt.date]
+    remembered_since: dt.date
 
     def to_metadata(self) -> dict[str, str]:
         """As stored in the footer."""
@@ -74,6 +76,7 @@ class StatesMade:
             **self.provenance.to_metadata(),
             AUDITS_READ: self.audits,
             TRACKED_SINCE: json.dumps(since, sort_keys=True),
+            REMEMBERED_SINCE: self.remembered_since.isoformat(),
         }
 
     @classmethod
@@ -85,7 +88,8 @@ class StatesMade:
         """
         since = json.loads(metadata[TRACKED_SINCE]).items()
         dates = {name: dt.date.fromisoformat(text) for name, text in since}
-        return cls(TicketProvenance.from_metadata(metadata), metadata[AUDITS_READ], dates)
+        first = dt.date.fromisoformat(metadata[REMEMBERED_SINCE])
+        return cls(TicketProvenance.from_metadata(metadata), metadata[AUDITS_READ], dates, first)
 
 
 LAYERED_STATES = LayeredTable(
@@ -136,16 +140,18 @@ class FieldsKnown:
     Attributes:
         fields: those of the newest day; None before the first one.
         since: see `StatesDay.tracked_since`.
+        first: see `StatesDay.remembered_since`.
     """
 
     fields: tuple[str, ...] | None
     since: Mapping[str, dt.date]
+    first: dt.date
 
     def followed_by(self, day: Day, fields: tuple[str, ...]) -> FieldsKnown:
         """After a day with these fields."""
         added = {} if self.fields is None else {name: day.date for name in fields if name not in self.fields}
         kept = {name: date for name, date in self.since.items() if name in fields}
-        return FieldsKnown(fields, {**kept, **added})
+        return FieldsKnown(fields, {**kept, **added}, self.first)
 
 
 @dataclass(frozen=True)
@@ -214,19 +220,19 @@ class StatesChain:
 
     def known_at_first(self, day: Day) -> FieldsKnown:
         """No ticket is remembered from before a field was tracked."""
-        return FieldsKnown(None, {})
+        return FieldsKnown(None, {}, day.plus(-HISTORY_DAYS).date)
 
     def known_from(self, layer: StoredLayer[StatesMade]) -> FieldsKnown:
         """What the footer says."""
-        return FieldsKnown(layer.made.provenance.fields, layer.made.tracked_since)
+        return FieldsKnown(layer.made.provenance.fields, layer.made.tracked_since, layer.made.remembered_since)
 
     def known_after(self, known: FieldsKnown, day: Day, new: StatesInput) -> FieldsKnown:
         """With the fields of the day."""
         return known.followed_by(day, new.fields)
 
     def known_since(self, known: FieldsKnown, first: dt.date) -> FieldsKnown:
-        """The same."""
-        return known
+        """The same, remembered for a shorter time."""
+        return replace(known, first=max(known.first, first))
 
 
 @dataclass(frozen=True)
@@ -239,12 +245,15 @@ class StatesDay:
         content_hash: identifies them by all that they were made from, day by day.
         tracked_since: of fields that are tracked for a shorter time than tickets are remembered, the first day (a date) on
             which they were. A Create of an earlier day doesn't say that such a field was empty.
+        remembered_since: the first day (a date) whose changes are remembered. While a target is open, its ticket is; what was
+            before that day may be missing also of such a ticket.
     """
 
     rows: pa.Table
     provenance: TicketProvenance
     content_hash: str
     tracked_since: Mapping[str, dt.date]
+    remembered_since: dt.date
 
 
 def make_states(store: Store, days: list[Day], *, fields: Sequence[str]) -> Iterator[MadeTicketDay]:
@@ -274,7 +283,7 @@ def _layers(store: Store, days: list[Day], chain: StatesChain) -> Iterator[tuple
     for day, (new, targets) in zip(days, prefetch(_read(store, day, chain) for day in days), strict=True):
         provenance = TicketProvenance.of(targets, previous_states=state.previous, fields=chain.fields)
         state, made = state.followed_by(chain, day, new)
-        yield made, StatesMade(provenance, new.audits, state.known.since)
+        yield made, StatesMade(provenance, new.audits, state.known.since, state.known.first)
 
 
 def _read(store: Store, day: Day, chain: StatesChain) -> tuple[StatesInput, SlaDay]:
@@ -295,6 +304,6 @@ def read_states(store: Store, day: Day) -> StatesDay:
     rows, metadata = found
     try:
         made = StatesMade.from_metadata(metadata)
-        return StatesDay(rows, made.provenance, metadata["content_hash"], made.tracked_since)
+        return StatesDay(rows, made.provenance, metadata["content_hash"], made.tracked_since, made.remembered_since)
     except (KeyError, ValueError) as error:
         raise no_footer_error(store, STATES, day, error) from error

@@ -10,31 +10,26 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 from ticket_events_pipeline.credentials import Credentials
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.errors import DataError, TicketEventsError, TransientError
+from ticket_events_pipeline.zendesk.account_endpoints import SOME_TICKETS, Endpoint, Record
 from ticket_events_pipeline.zendesk.account_pace import AccountPace, Timer
 from ticket_events_pipeline.zendesk.answers import Asked, Unreadable, error_with_200, instead_of_json, refusal
-from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
+from ticket_events_pipeline.zendesk.auth import AccessToken, auth_for, expiry_hint, hide_in_location, variables_of
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, account_session, network_failure, read_body
 from ticket_events_pipeline.zendesk.headers import server_time
 from ticket_events_pipeline.zendesk.json_body import UnreadableJsonError, holds_more_values, parse_json
 from ticket_events_pipeline.zendesk.retry import Log, Patience, Sleep, call_with_retries
-
-PAGE_LIMIT = 100
-"""Objects a page, and ids a request: as many as the API takes."""
 
 MAX_PAGES = 1000
 """Of one list: a hundred thousand objects."""
 
 READ_SECONDS = 30.0
 """A list of a hundred objects that takes longer won't come."""
-
-Record = dict[str, Any]
-"""One object as it was sent."""
 
 _ATTEMPTS = 4
 _REMEDY = "Nothing stored was changed. Check https://status.zendesk.com and the network; a later run asks again."
@@ -45,41 +40,6 @@ _LOGGED_WAIT_SECONDS = 1.0
 _PAGE_NUMBER = re.compile(r"[?&]page=([0-9]{1,6})(?![0-9])", re.ASCII)
 
 _Params = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """An endpoint that answers with a list.
-
-    Attributes:
-        path: below the base URL.
-        member: of the answer, which holds the list.
-        params: that every request for the list has.
-    """
-
-    path: str
-    member: str
-    params: _Params = ()
-
-
-_BY_CURSOR = ("page[size]", str(PAGE_LIMIT))  # only where it is documented: elsewhere it may be an error
-
-GROUPS = Endpoint("/api/v2/groups", "groups", (_BY_CURSOR,))
-AGENTS = Endpoint("/api/v2/users", "users", (("role[]", "agent"), ("role[]", "admin"), _BY_CURSOR))
-BRANDS = Endpoint("/api/v2/brands", "brands", (_BY_CURSOR,))
-TICKET_FORMS = Endpoint("/api/v2/ticket_forms", "ticket_forms")
-SLA_POLICIES = Endpoint("/api/v2/slas/policies", "sla_policies")
-GROUP_SLA_POLICIES = Endpoint("/api/v2/group_slas/policies", "group_sla_policies")
-SCHEDULES = Endpoint("/api/v2/business_hours/schedules", "schedules")
-
-SOME_TICKETS = Endpoint("/api/v2/tickets/show_many", "tickets")
-SOME_USERS = Endpoint("/api/v2/users/show_many", "users")
-SOME_ORGANIZATIONS = Endpoint("/api/v2/organizations/show_many", "organizations")
-
-
-def holidays_of(schedule_id: int) -> Endpoint:
-    """The holidays of a schedule."""
-    return Endpoint(f"/api/v2/business_hours/schedules/{schedule_id}/holidays", "holidays")
 
 
 @dataclass(frozen=True)
@@ -94,6 +54,7 @@ class Answer:
 class AccountApi:
     """Reads lists of one account. Close it, or use it in a `with`; it serves one thread.
 
+    `pace` and `token` may be those of the connection before: each token that is fetched may end the others of the OAuth client.
     `log` gets a line for every wait of a second or more. All requests together, waits included, take `total_seconds` at most
     and one exchange with the server.
     """
@@ -104,6 +65,7 @@ class AccountApi:
         credentials: Credentials,
         *,
         pace: AccountPace,
+        token: AccessToken | None = None,
         total_seconds: float,
         timeout_seconds: float = READ_SECONDS,
         sleep: Sleep = time.sleep,
@@ -115,7 +77,7 @@ class AccountApi:
         self._host = urlsplit(base_url).hostname or ""
         read_seconds = min(READ_SECONDS, float(timeout_seconds))
         self._session = account_session(base_url, read_seconds=read_seconds, exchange_seconds=2 * read_seconds)
-        self._auth = auth_for(self._base_url, credentials, session=self._session, clock=clock)
+        self._auth = auth_for(self._base_url, credentials, session=self._session, clock=clock, token=token)
         self._asked = Asked(
             "", self._host, variables_of(credentials), expiry_hint(credentials), hide=self._auth.hide, is_export=False
         )

@@ -14,6 +14,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -114,21 +115,43 @@ class HeaderAuth(AuthBase):
         return _without(self._secrets, body)
 
 
+@dataclass
+class AccessToken:
+    """The access token of an OAuth client, which connections that follow each other share.
+
+    Attributes:
+        text: None before the first one, and once it was refused.
+        renew_at: epoch seconds.
+        refused_at: when the last ones were refused before their end.
+    """
+
+    text: str | None = field(default=None, repr=False)
+    renew_at: float = 0.0
+    refused_at: deque[float] = field(default_factory=lambda: deque(maxlen=EARLY_RENEWALS))
+
+
 class ClientCredentialsAuth(AuthBase):
     """Fetches an access token, keeps it until shortly before it ends, and sends it.
 
-    It serves one client, which serves one thread: no token is shared, so no process waits for another's renewal.
+    It serves one client, which serves one thread: no token is shared between threads or processes, so none waits for another's
+    renewal.
     """
 
-    def __init__(self, base_url: str, credentials: ClientCredentials, *, session: OneHostSession, clock: Clock) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        credentials: ClientCredentials,
+        *,
+        session: OneHostSession,
+        clock: Clock,
+        token: AccessToken | None = None,
+    ) -> None:
         self._url = base_url + _TOKEN_PATH
         self._host = urlsplit(base_url).hostname or ""
         self._credentials = credentials
         self._session = session
         self._clock = clock
-        self._token: str | None = None
-        self._renew_at = 0.0
-        self._refused_at: deque[float] = deque(maxlen=EARLY_RENEWALS)
+        self._token = token or AccessToken()
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Put the token on `request`, fetching one if there is none or it is about to end.
@@ -137,9 +160,9 @@ class ClientCredentialsAuth(AuthBase):
             AuthenticationError: the grant is refused.
             Retryable: the token can't be fetched just now.
         """
-        if self._token is None or self._clock() >= self._renew_at:
+        if self._token.text is None or self._clock() >= self._token.renew_at:
             self._fetch_token()
-        request.headers["Authorization"] = f"Bearer {self._token}"
+        request.headers["Authorization"] = f"Bearer {self._token.text}"
         return request
 
     def renew(self) -> bool:
@@ -149,30 +172,31 @@ class ClientCredentialsAuth(AuthBase):
             AuthenticationError: EARLY_RENEWALS tokens were refused within one lifetime.
         """
         now = self._clock()
-        since = now - self._refused_at[0] if len(self._refused_at) == EARLY_RENEWALS else ASKED_LIFETIME_SECONDS
+        refused_at = self._token.refused_at
+        since = now - refused_at[0] if len(refused_at) == EARLY_RENEWALS else ASKED_LIFETIME_SECONDS
         if since < ASKED_LIFETIME_SECONDS:
             raise AuthenticationError(
                 f"{self._host} refused {EARLY_RENEWALS + 1} access tokens within {since:.0f} s, each before its end. Retrying "
                 f"cannot clear this. Check whether another program uses the same OAuth client, or its tokens are revoked; "
                 f"give this pipeline a client of its own: {CLIENT_CREDENTIALS}."
             )
-        self._refused_at.append(now)
-        self._token = None
+        refused_at.append(now)
+        self._token.text = None
         return True
 
     def hide(self, body: bytes) -> bytes:
         """`body` without the secret and the token."""
-        return _without(_spellings(self._credentials.client_secret, self._token or ""), body)
+        return _without(_spellings(self._credentials.client_secret, self._token.text or ""), body)
 
     def _fetch_token(self) -> None:
         asked_at = self._clock()
         content = self._granted(*self._posted())
         lifetime_seconds = _lifetime_seconds(content.get("expires_in"))
-        self._token = _token_in(content)
-        if self._token is None:
+        self._token.text = _token_in(content)
+        if self._token.text is None:
             del content
             raise Unreadable(f"an answer from {_TOKEN_PATH} that holds no usable access_token")
-        self._renew_at = asked_at + lifetime_seconds - min(_RENEWAL_MARGIN_SECONDS, lifetime_seconds / 2)
+        self._token.renew_at = asked_at + lifetime_seconds - min(_RENEWAL_MARGIN_SECONDS, lifetime_seconds / 2)
 
     def _posted(self) -> tuple[int, Mapping[str, str], bytes]:
         """The answer to a request for a token: status, headers, body."""
@@ -235,8 +259,10 @@ class ClientCredentialsAuth(AuthBase):
 Auth = HeaderAuth | ClientCredentialsAuth
 
 
-def auth_for(base_url: str, credentials: Credentials, *, session: OneHostSession, clock: Clock) -> Auth:
-    """The requests auth for these credentials; `session` sends the token requests of an OAuth client.
+def auth_for(
+    base_url: str, credentials: Credentials, *, session: OneHostSession, clock: Clock, token: AccessToken | None = None
+) -> Auth:
+    """The requests auth for these credentials; `session` sends the token requests of an OAuth client, `token` keeps its token.
 
     Raises:
         UsageError: the credentials would travel in the open, or can't travel at all.
@@ -245,7 +271,7 @@ def auth_for(base_url: str, credentials: Credentials, *, session: OneHostSession
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
         raise UsageError("ZENDESK_BASE_URL must begin with https://, or credentials would travel in the open")
     if isinstance(credentials, ClientCredentials):
-        return ClientCredentialsAuth(base_url, credentials, session=session, clock=clock)
+        return ClientCredentialsAuth(base_url, credentials, session=session, clock=clock, token=token)
     if isinstance(credentials, BearerToken):
         if not _VISIBLE_ASCII.fullmatch(credentials.token):  # the HTTP library's complaint would quote it
             raise UsageError("ZENDESK_OAUTH_TOKEN holds a character that no token has (a space, a line end, non-ASCII)")

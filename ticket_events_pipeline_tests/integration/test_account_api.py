@@ -17,8 +17,9 @@ from ticket_events_pipeline.errors import (
     RequestRefusedError,
     TransientError,
 )
-from ticket_events_pipeline.zendesk.account_api import AGENTS, GROUPS, SLA_POLICIES, TICKET_FORMS
+from ticket_events_pipeline.zendesk.account_endpoints import AGENTS, GROUPS, SLA_POLICIES, TICKET_FORMS
 from ticket_events_pipeline.zendesk.account_pace import AccountPace
+from ticket_events_pipeline.zendesk.auth import AccessToken
 from ticket_events_pipeline_tests.support.account_bench import account_bench, answer
 from ticket_events_pipeline_tests.support.client_bench import NOW, SECRET
 from ticket_events_pipeline_tests.support.scripted_server import Item, cut, garbage, hang, trickle
@@ -246,6 +247,19 @@ def test_a_refused_token_of_an_oauth_client_is_renewed_once() -> None:
             "Bearer first",
             "Bearer second",
         ]
+
+
+def test_connections_of_a_run_share_an_oauth_clients_token() -> None:
+    """Each that is fetched may end another's, such as that of a backfill that is in progress."""
+    token, credentials = AccessToken(), ClientCredentials("me", SECRET)
+    granted = (200, {}, {"access_token": "first", "expires_in": 1800})
+    with account_bench(granted, page(1), credentials=credentials, token=token) as b:
+        list(b.api.all(GROUPS))
+        assert len(b.server.requests) == 2
+    with account_bench(page(1), credentials=credentials, token=token) as b:
+        list(b.api.all(GROUPS))
+        assert [request.headers["authorization"] for request in b.server.requests] == ["Bearer first"]
+    assert "first" not in repr(token)
 
 
 def test_no_message_repeats_a_secret() -> None:

@@ -167,4 +167,9 @@ def test_the_queries_of_the_docs_and_of_the_catalog_run_unchanged(tmp_path, monk
         "ticket_metric_events": [("2026-03-02", "reply_time", "breach", "1")],
         "sla_targets": [("7", "first_reply_time", "None", "2026-03-02 09:00:00+00:00", "140400")],
         "daily_sla_breach_summary": [("2026-03-02", "first_reply_time", "1", "0.0")],
+        "ticket_field_changes": [],
+        "sla_target_dimensions": [("2026-03-02", "None", "1")],
+        "daily_sla_breaches_by_dimension": [("None", "False", "1", "0.0")],
+        "sla_target_holders": [],
+        "daily_ticket_durations": [],
     }

@@ -218,7 +218,7 @@ def test_a_kind_that_is_refused_leaves_the_others(tmp_path: Path) -> None:
 def test_if_no_kind_can_be_fetched_the_run_fails(tmp_path: Path) -> None:
     """Green would mean that there are names."""
     with office(tmp_path, groups=(403, {}, "no"), users=(403, {}, "no")) as o, pytest.raises(ForbiddenError):
-        o.refresh("groups", "agents")
+        o.refresh("groups", "agents", "organizations")
 
 
 def test_wrong_credentials_are_tried_once(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_the_demo_prints_a_breach_table_and_works_twice(tmp_path):
         assert ended.code == 0, ended.output
         assert "SLA breaches of" in ended.output
         assert "first_reply_time" in ended.output
-        assert "180/180" in ended.output
+        assert "360/360" in ended.output
         assert str(place.root / "sandbox") in ended.output
         root = f"TICKET_EVENTS_ROOT={place.root} DAGSTER_HOME={place.home}"
         command = ended.output.rstrip().splitlines()[-1].strip()

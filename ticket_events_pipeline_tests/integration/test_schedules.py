@@ -209,10 +209,11 @@ def test_without_settings_a_schedule_says_what_to_set(deployment, monkeypatch, s
     assert "ZENDESK_OAUTH_TOKEN" in message
 
 
-def test_both_run_the_fetch_job_and_are_off_until_turned_on():
+def test_each_runs_its_job_and_is_off_until_turned_on():
     assert {schedule.name: schedule.job_name for schedule in REPOSITORY.schedule_defs} == {
         "hourly_fetch": "fetch_ticket_events",
         "daily_restatement": "fetch_ticket_events",
+        "refresh_names": "fetch_zendesk_names",
     }
     assert {schedule.default_status for schedule in REPOSITORY.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
 

@@ -343,3 +343,16 @@ def test_the_root_must_be_valid(tmp_path: Path) -> None:
     """What nothing can be read of is an error."""
     with pytest.raises(SettingsError):
         pipeline_of({"TICKET_EVENTS_ROOT": "ftp://x"}).snapshots(print)
+
+
+@pytest.mark.slow
+def test_snapshots_lie_in_a_bucket_too(s3_root: str) -> None:
+    """The askings of a day end in one object there."""
+    with ScriptedServer([whole_account({id_: ticket(id_) for id_ in range(4)})] * 9) as server:
+        variables = {"TICKET_EVENTS_ROOT": s3_root, "ZENDESK_BASE_URL": server.url, "ZENDESK_OAUTH_TOKEN": SECRET}
+        for id_ in range(4):
+            pipeline = pipeline_of(variables)
+            pipeline.snapshots(print).ask([id_], ["status"])
+        assert len([path for path in pipeline.store.paths(TICKET_SNAPSHOTS) if path.endswith(".parquet")]) == 1
+        assert len(pipeline.snapshots(print).stored(range(4))) == 4
+        assert read_status(pipeline.store).answered == 1  # type: ignore[union-attr]

@@ -183,6 +183,7 @@ def test_history_from_the_thirty_days_before_starts_a_root_in_the_middle(right, 
         assert rows(tmp_path / "late", day) == expected
     assert footer(tmp_path / "late", DAYS[MIDDLE])["made_from_previous_states"].startswith("history ")
     assert footer(tmp_path / "late", DAYS[MIDDLE])[REACHES_BACK] == "0"
+    assert read_states(FolderStore(tmp_path / "late"), DAYS[-1]).remembered_since == DAYS[MIDDLE].plus(-30).date
 
 
 def test_the_footer_states_how_it_was_made(right):
@@ -195,6 +196,7 @@ def test_the_footer_states_how_it_was_made(right):
         assert states.provenance.audits == ("missing" if day == MISSING else "complete")
         assert states.provenance.fields == FIELDS
         assert states.tracked_since == {}
+        assert states.remembered_since == FIRST.plus(-30).date
 
 
 def test_a_day_without_audits_still_names_the_tickets_with_a_target(right):
@@ -285,6 +287,7 @@ def test_without_the_inputs_of_a_lost_day_the_history_begins_after_it(root, righ
         row for row in rows(right, NEXT) if row["ticket_id"] in moved
     ]
     assert footer(root, NEXT)["made_from_previous_states"] == footer(root, DAYS[MADE - 1])["content_hash"]
+    assert read_states(FolderStore(root), NEXT).remembered_since == DAYS[MIDDLE + 1].date
     assert footer(root, NEXT)[REACHES_BACK] == "0"
 
 

@@ -24,7 +24,7 @@ from ticket_events_pipeline_tests.support.state_cases import FIELDS, drawn_ticke
 from ticket_events_pipeline_tests.support.states_oracle import StatesOracle, key_order
 
 HISTORIES = int(os.environ.get("SLA_EXAMPLES", "80")) // 8
-DAYS = 80
+DAYS = 70
 
 
 def targets(opened):
@@ -49,8 +49,9 @@ def open_targets(rng, tickets, days):
     """By day, the tickets with an open target and its first activation; some close and open again."""
     by_day = {day: {} for day in days}
     for ticket in tickets:
-        start, stretches = rng.randrange(len(days)), rng.randrange(3)
-        first = days[start].start - rng.choice([0, 3600, 3 * 86_400]) + rng.randrange(86_400)
+        audit = rng.choice(ticket.audits)["time"] if ticket.audits else days[0].start
+        first = audit + rng.choice([-3 * 86_400, -3600, 0, 1, 3600])
+        start, stretches = (Day.containing(audit).date - days[0].date).days + rng.choice([0, 0, 1]), rng.randrange(3)
         for _ in range(stretches):
             end = start + rng.choice([1, 2, 10, 40])
             for day in days[start:end]:
@@ -65,7 +66,7 @@ def test_layers_hold_what_the_definition_asks_for(seed, zone):
     """Days whose audits are missing, and a day that compacts everything into its layer, are among them."""
     rng = Random(f"{seed} {zone}")  # noqa: S311
     days = days_between(Day(Clock.DAY.date, zone), Day(Clock.DAY.date, zone).plus(DAYS - 1))
-    tickets = [drawn_ticket(rng, number, days=DAYS) for number in range(1, 13)]
+    tickets = [drawn_ticket(rng, number, days=DAYS) for number in range(1, 31)]
     opened_by_day = open_targets(rng, tickets, days)
     compacted_on, missing, history = rng.choice(days), set(rng.sample(days, 5)), rng.choice([0, 30])
     carry_over, oracle = CarryOver(CARRIED_STATES), StatesOracle()

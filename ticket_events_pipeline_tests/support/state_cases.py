@@ -90,7 +90,7 @@ def text_of(value: Any) -> str | None:
 
 def child(rng: Random, kind: str) -> dict[str, Any]:
     """A child event that sets one field, or none."""
-    name = rng.choice([*VALUES, "tags", "group_id", "assignee_id", "comment"])
+    name = rng.choice([*VALUES, "tags", "tags", "group_id", "group_id", "assignee_id", "comment"])
     if name == "comment":
         return {"event_type": "Comment"}
     if name == "tags":
@@ -112,11 +112,12 @@ def tags(rng: Random, kind: str) -> dict[str, Any]:
 
 
 def drawn_ticket(rng: Random, ticket_id: int, *, days: int) -> Ticket:
-    """With a Create or without; some of its audits come after more than a month, two may share a second."""
+    """A Create may be missing or come late; audits may come after more than a month, in one second, or at midnight."""
     ticket, time = Ticket(ticket_id), Clock.DAY.start + rng.randrange(days * 86_400)
-    if rng.random() < 0.7:
-        ticket.audit(time, [child(rng, "Create") for _ in range(rng.randrange(1, 5))])
-    for _ in range(rng.randrange(8)):
-        time += rng.choice([0, 60, 7200, 86_400, 86_400, 5 * 86_400, 30 * 86_400, 32 * 86_400])
-        ticket.audit(time, [child(rng, "Change") for _ in range(rng.randrange(1, 4))])
+    created_at = rng.choice([0, 0, 0, 0, 1, None])
+    for number in range(rng.randrange(10)):
+        kind = "Create" if number == created_at else "Change"
+        ticket.audit(time, [child(rng, kind) for _ in range(rng.randrange(1, 5))])
+        to_midnight = 86_400 - time % 86_400
+        time += rng.choice([0, 60, 7200, to_midnight, to_midnight, 86_400, 86_400, 5 * 86_400, 30 * 86_400, 32 * 86_400])
     return ticket

@@ -1,10 +1,12 @@
 """A slow and plain second implementation of `sla_target_holders` and `daily_ticket_durations`.
 
-It replays one ticket at a time, from Zendesk's own rows (dicts, times as epoch seconds), and assumes that every audit from the
-first day on is stored. It shares no code with the package.
+It replays one ticket at a time, from Zendesk's own rows (dicts, times as epoch seconds): `audits` are all that are stored, also
+those of later days. No day in between is missing. It shares no code with the package.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 from ticket_events_pipeline_tests.support import business_hours_oracle, sla_oracle
 
@@ -12,11 +14,11 @@ AHEAD = 30 * 86_400
 UNKNOWN = "unknown"
 
 
-def changes_of(audits, ticket_id, name, before):
-    """(time, whether created, value, previous or UNKNOWN) of every change of a field before a time, in order."""
+def changes_of(audits, ticket_id, name):
+    """(time, whether created, value, previous or UNKNOWN) of every change of a field, in order."""
     found = []
     for audit in sorted(audits, key=lambda audit: (audit["time"], audit["id"])):
-        for child in audit["child_events"] if audit["ticket_id"] == ticket_id and audit["time"] < before else []:
+        for child in audit["child_events"] if audit["ticket_id"] == ticket_id else []:
             if child["event_type"] == "ScheduleAssignment" and name == "schedule_id":
                 found.append((audit["time"], False, child["new_schedule_id"], child.get("previous_schedule_id", UNKNOWN)))
             if child["event_type"] in ("Create", "Change") and name in child:
@@ -25,24 +27,24 @@ def changes_of(audits, ticket_id, name, before):
     return found
 
 
-def is_created(audits, ticket_id, before):
+def is_created(audits, ticket_id):
     return any(
         child["event_type"] == "Create"
         for audit in audits
-        if audit["ticket_id"] == ticket_id and audit["time"] < before
+        if audit["ticket_id"] == ticket_id
         for child in audit["child_events"]
     )
 
 
-def value_at(audits, ticket_id, name, second, *, through, inclusive=True):
-    """The value of a field, or UNKNOWN; changes from `through` on are not yet stored."""
-    changes = changes_of(audits, ticket_id, name, through)
+def value_at(audits, ticket_id, name, second, *, inclusive=True):
+    """The value of a field, or UNKNOWN; a change in that very second counts if `inclusive`."""
+    changes = changes_of(audits, ticket_id, name)
     earlier = [change for change in changes if change[1] or change[0] < second + inclusive]
     later = [change for change in changes if not (change[1] or change[0] < second + inclusive)]
     newest = [change for change in earlier if not change[1]] or earlier
     if newest:
         return newest[-1][2]
-    if is_created(audits, ticket_id, through):
+    if is_created(audits, ticket_id):
         return None
     if later and later[0][0] - second <= AHEAD:
         return later[0][3]
@@ -79,8 +81,7 @@ def ended(targets, start):
 
 def holders(deliveries, audits, *, date, timezone, as_of, schedules, zones):
     """The rows of `sla_target_holders`; `zones` has the IANA name of each schedule's zone."""
-    start, end_of_day = sla_oracle.window(date, timezone)
-    through = min(end_of_day, as_of)
+    start, _ = sla_oracle.window(date, timezone)
     targets = sla_oracle.targets(deliveries, date=date, timezone=timezone, as_of=as_of, audits=audits)
     clocks = sla_oracle.clocks_of(sla_oracle.live_events(deliveries))
     statuses = sla_oracle.status_changes(audits)
@@ -92,11 +93,9 @@ def holders(deliveries, audits, *, date, timezone, as_of, schedules, zones):
         if not activations:
             continue
         ran = running(timeline, end)
-        number = schedule_of(audits, key[0], end, ended_by, schedules, through)
-        minutes = None
-        if number in schedules and ran:
-            minutes = business_hours_oracle.open_minutes(schedules[number], zones[number], ran[0][0], end)
-        for held_from, held_to, (group, assignee) in stretches(audits, key[0], activations[0], end, through):
+        number = schedule_of(audits, key[0], end, ended_by, schedules)
+        minutes = opened(schedules[number], zones[number], start - 5 * 86_400, as_of) if number in schedules else None
+        for held_from, held_to, (group, assignee) in stretches(audits, key[0], activations[0], end):
             pieces = [(max(since, held_from), min(until, held_to)) for since, until in ran]
             seconds = sum(max(until - since, 0) for since, until in pieces)
             if seconds:
@@ -116,24 +115,30 @@ def holders(deliveries, audits, *, date, timezone, as_of, schedules, zones):
     return rows
 
 
-def schedule_of(audits, ticket_id, end, ended_by, schedules, through):
+@cache
+def opened(schedule, zone, first, last):
+    """The minutes in which a schedule is open, for clocks that began at most a week before `first`."""
+    return business_hours_oracle.open_minutes(schedule, zone, first, last)
+
+
+def schedule_of(audits, ticket_id, end, ended_by, schedules):
     """The number of the schedule at the end of a target; None where it isn't known."""
-    value = value_at(audits, ticket_id, "schedule_id", end, through=through, inclusive=ended_by == "fulfilment")
+    value = value_at(audits, ticket_id, "schedule_id", end, inclusive=ended_by == "fulfilment")
     if value not in (None, UNKNOWN):
         return value
     return next(iter(schedules)) if len(schedules) == 1 else None
 
 
-def stretches(audits, ticket_id, first, end, through):
+def stretches(audits, ticket_id, first, end):
     """(from, to, (group, assignee)) from the first activation to the end, neighbours of one holder as one."""
     names = ("group_id", "assignee_id")
     times = {first}
     for name in names:
-        for time, *_ in changes_of(audits, ticket_id, name, through):
+        for time, *_ in changes_of(audits, ticket_id, name):
             times |= {moment for moment in (time, time - AHEAD) if first < moment < end}
     found = []
     for since in sorted(times):
-        holder = tuple(value_at(audits, ticket_id, name, since, through=through) for name in names)
+        holder = tuple(value_at(audits, ticket_id, name, since) for name in names)
         if not found or found[-1][1] != holder:
             found.append((since, holder))
     untils = [since for since, _ in found[1:]] + [end]
@@ -151,8 +156,7 @@ def overlap(minutes, since, until):
 
 def durations(deliveries, audits, *, date, timezone, as_of):
     """The rows of `daily_ticket_durations`, and how many durations are negative."""
-    start, end_of_day = sla_oracle.window(date, timezone)
-    through = min(end_of_day, as_of)
+    start, _ = sla_oracle.window(date, timezone)
     found, negative = {}, 0
     for (ticket_id, metric, instance), events in sla_oracle.clocks_of(sla_oracle.live_events(deliveries)).items():
         fulfilled_at, status = None, None
@@ -172,7 +176,7 @@ def durations(deliveries, audits, *, date, timezone, as_of):
         negative += sum(value is not None and value < 0 for value in minutes.values())
         minutes = {hours: value for hours, value in minutes.items() if value is not None and value >= 0}
         if minutes:
-            group = value_at(audits, ticket_id, "group_id", fulfilled_at, through=through)
+            group = value_at(audits, ticket_id, "group_id", fulfilled_at)
             name = {"resolution_time": "total_resolution_time"}.get(metric, metric)
             if metric == "reply_time":
                 name = "first_reply_time" if instance == 1 else "next_reply_time"

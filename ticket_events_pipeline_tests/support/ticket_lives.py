@@ -31,6 +31,12 @@ class Life:
         """The value of a field from that second on."""
         return [value for since, value in self.truth[name] if since <= second][-1]
 
+    def holders(self, start, end):
+        """Every (group, agent) that held the ticket at some moment of [start, end)."""
+        changes = {since for name in ("group_id", "assignee_id") for since, _ in self.truth[name]}
+        moments = {start, *(second for second in changes if start < second < end)}
+        return {(self.true_value("group_id", second), self.true_value("assignee_id", second)) for second in moments}
+
 
 class _Writer:
     """Writes the events and audits of one ticket, with ids that no other ticket has."""
@@ -46,7 +52,7 @@ class _Writer:
 
     def _moment(self):
         second = self.rng.randrange(self.start, self.end)
-        return second if self.rng.random() < 0.7 else second // 86_400 * 86_400
+        return second if self.rng.random() < 0.7 else max(self.start, second // 86_400 * 86_400)
 
     def audit(self, second, *children):
         self.life.audits.append(
@@ -82,7 +88,8 @@ class _Writer:
 
     def clock(self, metric, instance):
         """The events of one clock, most often as a clock would send them."""
-        rng, moments = self.rng, sorted(rng.choices(self.moments, k=rng.randint(2, 9)))
+        rng = self.rng
+        moments = sorted(rng.choices(self.moments, k=rng.randint(2, 9)))
         self.event(moments[0], "activate", metric, instance)
         policy = {"target": rng.choice([30, 600]), "business_hours": rng.random() < 0.5, "policy": {"id": 11, "title": "A"}}
         applied_at = moments[0] if rng.random() < 0.7 else rng.choice(moments)
@@ -107,7 +114,7 @@ class _Writer:
 
 def lives(seed, first: Day, days: int, *, tickets: int) -> list[Life]:
     """As many tickets, whose lives happen on these days."""
-    rng, found = random.Random(seed), []
+    rng, found = random.Random(seed), []  # noqa: S311 - the same lives every time
     for ticket_id in range(1, tickets + 1):
         writer = _Writer(rng, ticket_id, first.start, first.plus(days).start)
         if rng.random() < 0.6:  # else it was created before the first day

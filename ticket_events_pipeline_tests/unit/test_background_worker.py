@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from ticket_events_pipeline.background_worker import BackgroundWorker, prefetch
+from ticket_events_pipeline.background_worker import BackgroundWorker, map_ahead, prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
@@ -141,6 +141,32 @@ class Source:
     def pages(self, stream, start_time):
         page = EventPage(stream, start_time, self.rows, 1, start_time + 60, False, None, DAY.end + 9999)
         yield WalkedPage(page, watermark=start_time + 60, at_end=False, requests=1)
+
+
+def test_map_ahead_yields_the_results_in_order_however_long_each_takes():
+    may_end = threading.Event()
+
+    def later_ones_first(number):
+        assert number or may_end.wait(10)
+        may_end.set()
+        return number * 10
+
+    assert list(map_ahead(later_ones_first, range(5))) == [0, 10, 20, 30, 40]
+
+
+def test_map_ahead_takes_no_more_items_than_it_can_hold():
+    taken = []
+    results = map_ahead(lambda number: number, (taken.append(number) or number for number in range(100)), threads=2)
+    assert next(results) == 0
+    assert len(taken) == 3
+    results.close()
+
+
+def test_map_ahead_raises_an_error_after_the_results_before_it():
+    results = map_ahead(lambda number: 6 // number, [2, 0, 1])
+    assert next(results) == 3
+    with pytest.raises(ZeroDivisionError):
+        next(results)
 
 
 def test_a_last_page_that_cannot_be_decoded_fails_the_fetch(tmp_path):

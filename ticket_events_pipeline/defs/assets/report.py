@@ -33,7 +33,7 @@ def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
         REPORT,
         _make_reports,
         deps=[scope.key(asset) for asset in UPSTREAM],
-        # After the ticket tables, whose figures it shows, but not downstream of them: one that fails must not withhold the report.
+        # After the ticket tables, whose figures it shows, but not downstream of them: one that fails must not withhold it.
         priority=LAST,
         freshness=SLA_FRESHNESS,
         shown=Shown(

@@ -14,7 +14,7 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.columns import column_lineage, column_schema
-from ticket_events_pipeline.defs.daily_asset import AFTER_THE_SUMMARY, MakeDays, Shown, daily_asset
+from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
 from ticket_events_pipeline.defs.descriptions import description
 from ticket_events_pipeline.defs.freshness import RAW_FRESHNESS, SLA_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata
@@ -24,13 +24,14 @@ from ticket_events_pipeline.pipeline import Log, Pipeline
 from ticket_events_pipeline.report.dimension_table import dimension_markdown
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
+from ticket_events_pipeline.sla.footer_cache import TICKET_TABLES
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.tickets.by_dimension import BY_DIMENSION, make_breaches_by_dimension
 from ticket_events_pipeline.tickets.changes import CHANGES, make_changes
 from ticket_events_pipeline.tickets.dimensions import DIMENSIONS, make_dimensions
 from ticket_events_pipeline.tickets.durations import DURATIONS, make_durations
-from ticket_events_pipeline.tickets.fields import tracked_fields
+from ticket_events_pipeline.tickets.fields import NAMES_OF, tracked_fields
 from ticket_events_pipeline.tickets.holders import HOLDERS, make_holders
 from ticket_events_pipeline.tickets.names import read_names, read_schedules
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay
@@ -49,8 +50,8 @@ SHOWN_AS_TEXT = ("ticket_rules_version", "deletions_from")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 Make = Callable[[Pipeline, list[Day], Log], Iterator[MadeTicketDay]]
-Shows = Callable[[dg.AssetExecutionContext, Pipeline, MadeTicketDay], None]
-"""What a made day adds to what the UI shows of other assets."""
+Shows = Callable[[dg.AssetExecutionContext, Pipeline], Callable[[MadeTicketDay], None]]
+"""What the made days of a run add to what the UI shows of other assets."""
 
 
 def ticket_field_changes(scope: AccountScope) -> dg.AssetsDefinition:
@@ -113,8 +114,8 @@ def _ticket_asset(
         _maker(make, shows),
         deps=[dep if isinstance(dep, dg.AssetDep) else scope.key(dep) for dep in deps],
         freshness=RAW_FRESHNESS if name == CHANGES else SLA_FRESHNESS,
-        # The changes come with the fetch, where nothing waits for them but tables of this group.
-        priority=AFTER_THE_SUMMARY,
+        # After everything that doesn't need them, the SLA tables and their checks, and in their order.
+        priority=-1 - TICKET_TABLES.index(name),
         shown=Shown(
             group="tickets",
             description=description(name),
@@ -132,9 +133,9 @@ def _ticket_asset(
 
 def _maker(make: Make, shows: Shows | None) -> MakeDays:
     def make_days(context: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
+        show = (lambda _: None) if shows is None else shows(context, pipeline)
         for made in make(pipeline, days, context.log.info):
-            if shows is not None:
-                shows(context, pipeline, made)
+            show(made)
             yield str(made.day), made_ticket_metadata(made)
 
     return make_days
@@ -180,12 +181,17 @@ def ticket_metadata(
 def _tables_of_the_summary(scope: AccountScope) -> Shows:
     """Tables by group and by agent, as an observation of the summary's day: the summary is made before its dimensions."""
 
-    def show(context: dg.AssetExecutionContext, pipeline: Pipeline, made: MadeTicketDay) -> None:
-        names, least = read_names(pipeline.store, log=context.log.info), pipeline.root_settings.min_targets
-        tables = {
-            key: dg.MetadataValue.md(dimension_markdown(made.table, names, dimension, min_targets=least))
-            for key, dimension in SHOWN_BY.items()
-        }
-        context.log_event(dg.AssetObservation(scope.key(SUMMARY), partition=str(made.day), metadata=tables))
+    def shows(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Callable[[MadeTicketDay], None]:
+        kinds = [NAMES_OF[dimension] for dimension in SHOWN_BY.values()]
+        names, least = read_names(pipeline.store, kinds=kinds, log=context.log.info), pipeline.root_settings.min_targets
 
-    return show
+        def show(made: MadeTicketDay) -> None:
+            tables = {
+                key: dg.MetadataValue.md(dimension_markdown(made.table, names, dimension, min_targets=least))
+                for key, dimension in SHOWN_BY.items()
+            }
+            context.log_event(dg.AssetObservation(scope.key(SUMMARY), partition=str(made.day), metadata=tables))
+
+        return show
+
+    return shows

@@ -74,7 +74,7 @@ def fields_set(child: Any) -> list[FieldChange]:
         return [FieldChange(SCHEDULE, value_text(new), "previous_schedule_id" in child, value_text(previous))]
     if kind not in (CREATE, CHANGE):
         return []
-    if TAGS not in child and any(_texts(child.get(key)) is not None for key in TAG_CHANGES):
+    if TAGS not in child and any(_texts(child.get(key)) for key in TAG_CHANGES):
         child = {**child, TAGS: None}  # says only what changed
     changes = [change for name, value in child.items() if _is_field(name, value) for change in _changes_of(name, value, child)]
     # A custom field's entry could have the name of another key.
@@ -82,7 +82,7 @@ def fields_set(child: Any) -> list[FieldChange]:
 
 
 def value_text(value: Any) -> str | None:
-    """A field's value as the tables hold it, from decoded JSON: text as it is, numbers in decimal, lists and objects as JSON."""
+    """A field's value as the tables hold it, from decoded JSON: text as it is, numbers in decimal, all else as JSON."""
     if value is None:
         return None
     if isinstance(value, str):

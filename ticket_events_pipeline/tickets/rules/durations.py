@@ -21,8 +21,9 @@ from ticket_events_pipeline.sla.rules.events import FULFILL, UPDATE_STATUS
 from ticket_events_pipeline.sla.rules.row_runs import Ints
 from ticket_events_pipeline.sla.rules.targets import sla_metrics
 from ticket_events_pipeline.tables.tickets import DAILY_TICKET_DURATIONS_TABLE
+from ticket_events_pipeline.tickets.rules.holders import Remembered
 from ticket_events_pipeline.tickets.rules.running_time import CLOCK_COLUMNS as RUNNING_COLUMNS
-from ticket_events_pipeline.tickets.rules.values import FieldValues, Moments
+from ticket_events_pipeline.tickets.rules.values import FieldValues, Moments, values_at
 
 MINUTES = {"calendar": "status_calendar_minutes", "business": "status_business_minutes"}
 """The columns of `sla_clocks` with the minutes in each kind of hours."""
@@ -99,6 +100,19 @@ def _of_fulfilled(clocks: pa.Table, *, day: Day, as_of: int) -> pa.Table:
 
 def _at(values: Ints, rows: Ints) -> Ints:
     return values[rows] if len(values) else np.zeros(len(rows), np.int64)
+
+
+def groups_at(moments: Moments, remembered: Remembered) -> FieldValues:
+    """The group of each ticket at its moment, an id; all moments are of the day."""
+    found = values_at(
+        remembered.history,
+        moments,
+        [GROUP_FIELD],
+        known=remembered.known,
+        tracked_since=remembered.tracked_since,
+        snapshots=remembered.snapshots,
+    )
+    return found[GROUP_FIELD].ids()
 
 
 def durations(measured: MeasuredClocks, groups: FieldValues) -> pa.Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from ticket_events_pipeline.tickets.rules.values import (
     KnownAudits,
     Moments,
     changes_between,
+    pairs_once,
     values_at,
 )
 
@@ -106,6 +108,7 @@ class Remembered:
         history: changes, as in `values_at`.
         known: the range in which all audits are known.
         complete_from: epoch seconds; earlier changes of tickets with targets that aren't whole may be missing from the history.
+        tracked_since: as in `values_at`.
         snapshots: of tickets, as in `values_at`.
         looked_up: tickets of which the changes before `complete_from` aren't missing either, ascending.
     """
@@ -113,6 +116,7 @@ class Remembered:
     history: pa.Table
     known: KnownAudits
     complete_from: int
+    tracked_since: Mapping[str, int]
     snapshots: pa.Table | None = None
     looked_up: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
@@ -128,8 +132,7 @@ class Held:
         group: ids; NULL for none and for unknown.
         assignee: likewise.
         is_known: whether both are known.
-        undecided: the tickets of which the history doesn't reach back far enough, ascending.
-        unknown: the tickets of which something is unknown, ascending.
+        is_undecided: whether the history doesn't reach back far enough to know both.
     """
 
     target: Ints
@@ -138,13 +141,38 @@ class Held:
     group: pa.Array
     assignee: pa.Array
     is_known: Bools
-    undecided: Ints
-    unknown: Ints
+    is_undecided: Bools
+
+    def targets_where(self, mask: Bools) -> Ints:
+        """The numbers of the targets with such a stretch, ascending."""
+        return union(self.target[mask])
+
+    def replaced(self, other: Held) -> Held:
+        """The same, with the other's stretches for the targets that it has."""
+        own = np.flatnonzero(~among(self.target, union(other.target)))
+        target, starts = (np.concatenate([mine[own], theirs]) for mine, theirs in _pairs(self, other, "target", "starts"))
+        order = order_of(target, starts)
+        ends, is_known, is_undecided = (
+            np.concatenate([mine[own], theirs])[order]
+            for mine, theirs in _pairs(self, other, "ends", "is_known", "is_undecided")
+        )
+        group, assignee = (
+            pa.concat_arrays([mine.take(pa.array(own)), theirs]).take(pa.array(order))
+            for mine, theirs in _pairs(self, other, "group", "assignee")
+        )
+        return Held(target[order], starts[order], ends, group, assignee, is_known, is_undecided)
 
 
-def held(ended: EndedTargets, ran: RunningTime, remembered: Remembered) -> Held:
-    """Who held the ticket of each target from its first activation to its end. A change counts from its very second on."""
-    targets = np.flatnonzero(ran.first_activations < ended.ends)
+def _pairs(one: Held, other: Held, *names: str) -> list[tuple[Any, Any]]:
+    return [(getattr(one, name), getattr(other, name)) for name in names]
+
+
+def held(ended: EndedTargets, ran: RunningTime, remembered: Remembered, targets: Ints) -> Held:
+    """Who held the tickets of these targets (numbers, ascending) from their first activation to their end.
+
+    A change counts from its very second on.
+    """
+    targets = targets[ran.first_activations[targets] < ended.ends[targets]]
     target, starts = _boundaries(ended, targets, ran.first_activations[targets], remembered)
     moments = Moments(ended.tickets[target], starts, np.ones(len(target), bool))
     is_complete = ended.is_whole[target] | among(moments.ticket_id, remembered.looked_up)
@@ -154,12 +182,13 @@ def held(ended: EndedTargets, ran: RunningTime, remembered: Remembered) -> Held:
         HISTORY_FIELDS,
         known=remembered.known,
         complete_from=np.where(is_complete, 0, remembered.complete_from),
+        tracked_since=remembered.tracked_since,
         snapshots=remembered.snapshots,
     )
     group, assignee = (values[name].ids() for name in HISTORY_FIELDS)
     is_known = group.is_known & assignee.is_known
     is_undecided = group.is_undecided | assignee.is_undecided
-    first = RowRuns.of(target, _codes(group.values), _codes(assignee.values), is_known).starts
+    first = RowRuns.of(target, _codes(group.values), _codes(assignee.values), is_known, is_undecided).starts
     return Held(
         target=target[first],
         starts=starts[first],
@@ -167,9 +196,16 @@ def held(ended: EndedTargets, ran: RunningTime, remembered: Remembered) -> Held:
         group=group.values.take(pa.array(first)),
         assignee=assignee.values.take(pa.array(first)),
         is_known=is_known[first],
-        undecided=union(moments.ticket_id[is_undecided]),
-        unknown=union(moments.ticket_id[~is_known]),
+        is_undecided=is_undecided[first],
     )
+
+
+def first_activations(ended: EndedTargets, ran: RunningTime, tickets: Ints) -> Ints:
+    """Of each of these ascending tickets, all of which have such a target, the first activation of any; epoch seconds."""
+    starts = np.full(len(tickets), NEVER)
+    is_of = among(ended.tickets, tickets)
+    np.minimum.at(starts, np.searchsorted(tickets, ended.tickets[is_of]), ran.first_activations[is_of])
+    return starts
 
 
 def _boundaries(ended: EndedTargets, targets: Ints, starts: Ints, remembered: Remembered) -> tuple[Ints, Ints]:
@@ -184,10 +220,8 @@ def _boundaries(ended: EndedTargets, targets: Ints, starts: Ints, remembered: Re
     for bound in remembered.known:
         within = np.flatnonzero((starts < bound) & (bound < ends))
         found.append((within, np.full(len(within), bound)))
-    all_places, all_times = (np.concatenate([pair[side] for pair in found]) for side in (0, 1))
-    order = order_of(all_places, all_times)
-    once = RowRuns.of(all_places[order], all_times[order]).starts
-    return targets[all_places[order][once]], all_times[order][once]
+    places, times = pairs_once(*(np.concatenate([pair[side] for pair in found]) for side in (0, 1)))
+    return targets[places], times
 
 
 def _codes(column: pa.Array) -> Ints:
@@ -268,7 +302,9 @@ def target_hours(
     if not len(ran.starts):
         return TargetHours([], np.full(len(ended), -1))
     moments = Moments(ended.tickets, ended.ends, ~ended.is_breach)
-    said = values_at(remembered.history, moments, [SCHEDULE_FIELD], known=remembered.known)[SCHEDULE_FIELD].ids()
+    said = values_at(
+        remembered.history, moments, [SCHEDULE_FIELD], known=remembered.known, tracked_since=remembered.tracked_since
+    )[SCHEDULE_FIELD].ids()
     found = {number: find_zone(schedule.time_zone) for number, schedule in schedules.items()}
     first, last = int(ran.starts.min()), int(ran.ends.max())
     hours = {

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +25,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import LAST_EPOCH_SECOND, Day
-from ticket_events_pipeline.sla.provenance import AuditsKnown
 from ticket_events_pipeline.sla.rules.clocks import alphabetic_codes
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among, order_of, ranges, union
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, order_of, ranges, union
 from ticket_events_pipeline.tickets.fields import ASSUMED, AUDIT, PREVIOUS_VALUE, SNAPSHOT
 from ticket_events_pipeline.tickets.rules.tags import TAGS, TagLists, tag_lists
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.sla.provenance import AuditsKnown
 
 Codes = npt.NDArray[np.int8]
 
@@ -235,8 +237,15 @@ def changes_between(history: pa.Table, ticket_id: Ints, starts: Ints, ends: Ints
         last = np.maximum(np.searchsorted(keys, changes.keys_of(ticket_id, np.maximum(ends, starts))), first)
         found_intervals.append(np.repeat(intervals, last - first))
         found_times.append(changes.seconds[rows[ranges(first, last)]])
-    pairs = np.unique(np.stack([np.concatenate(found_intervals), np.concatenate(found_times)]), axis=1)
-    return pairs[0], pairs[1]
+    return pairs_once(np.concatenate(found_intervals), np.concatenate(found_times))
+
+
+def pairs_once(first: Ints, second: Ints) -> tuple[Ints, Ints]:
+    """Pairs of numbers, sorted, each once."""
+    order = order_of(first, second)
+    first, second = first[order], second[order]
+    once = RowRuns.of(first, second).starts
+    return first[once], second[once]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,95 @@
+"""The ticket tables of ten million metric events and two million audits, against DuckDB reading and sorting the same rows.
+
+    python benchmarks/ticket_tables.py [--rounds N] [--events N] [--days N]
+
+Ours goes from the raw files and the SLA tables to the files of all six tables, each in a process of its own, as the assets make
+them. DuckDB reads all columns of both raw tables, sorts them by ticket and time, and keeps them in memory. Both have two cores.
+The raw files are `sla_account`'s and `ticket_account`'s: written first, once, and not measured, as the SLA tables are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from measuring import ROUNDS, Measured, cpu, measured, median, peak, side_by_side, table, wall
+from ticket_making import AUDITS, SLA, STREAM, TICKET_TABLES, link, made, make, rows_of, write_raw
+
+from ticket_events_pipeline.day import Day, days_between
+
+FIRST = Day.parse("2026-01-01")
+CORES = 2
+DUCKDB = "DuckDB: read and sort"
+
+
+def sort(root: Path) -> None:
+    """Read the rows and sort them, with DuckDB."""
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": CORES, "preserve_insertion_order": False})
+    for stream in (STREAM, AUDITS):
+        files = f"read_parquet('{root}/{stream}/*/*.parquet')"
+        connection.execute(f"CREATE TEMP TABLE {stream} AS SELECT * FROM {files} ORDER BY ticket_id, time")  # noqa: S608
+        print("rows", *connection.execute(f"SELECT count(*) FROM {stream}").fetchone())  # noqa: S608
+
+
+class _Ours:
+    """The six tables one after the other in one folder, as contenders of their own."""
+
+    def __init__(self, files: Path, days: list[Day], scratch: Path) -> None:
+        self._files, self._days, self._scratch = files, days, scratch
+        self._root = files
+
+    def contender(self, name: str, folder: Path) -> Measured:
+        """Make a table; the first one of a round begins a new folder."""
+        if name == next(iter(TICKET_TABLES)):
+            self._root = Path(tempfile.mkdtemp(dir=self._scratch))
+            link(self._files, self._root)
+        return made(name, self._root, self._days[0], self._days[-1])
+
+
+def main(*, rounds: int, events: int, days: int) -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as scratch:
+        files, range_of_days = Path(scratch, "files"), days_between(FIRST, FIRST.plus(days - 1))
+        write_raw(files, range_of_days, events=events)
+        make(SLA, files, range_of_days)
+        ours = _Ours(files, range_of_days, Path(scratch))
+        contenders = {DUCKDB: lambda _: measured([sys.executable, __file__, "--sort", str(files)])}
+        contenders |= {name: lambda folder, name=name: ours.contender(name, folder) for name in TICKET_TABLES}
+        print_table(side_by_side(contenders, rounds=rounds))
+
+
+def print_table(runs: dict[str, list[Measured]]) -> None:
+    """A row for each, and one for all of ours."""
+    rows = [(name, *_cells(runs, [name]), _rows(name, of[0])) for name, of in runs.items()]
+    rows.append(("all six", *_cells(runs, list(TICKET_TABLES)), ""))
+    print(table(["", "wall, s", "ratio", "CPU, s", "ratio", "peak, MB", "rows"], rows))
+
+
+def _cells(runs: dict[str, list[Measured]], names: list[str]) -> list[str]:
+    """What they take together, and the highest of their peaks."""
+    cells = []
+    for of in (wall, cpu):
+        total = sum(median(runs[name], of) for name in names)
+        cells += [f"{total:.1f}", f"{total / median(runs[DUCKDB], of):.2f}"]
+    return [*cells, f"{max(median(runs[name], peak) for name in names):.0f}"]
+
+
+def _rows(name: str, run: Measured) -> str:
+    return " + ".join(f"{int(count):,}" for count in run.output.split()[1::2]) if name == DUCKDB else f"{rows_of(run):,}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--sort", type=Path, metavar="ROOT", help="sort the rows of a root, and nothing else")
+    asked = parser.parse_args()
+    if asked.sort:
+        sort(asked.sort)
+    else:
+        main(rounds=asked.rounds, events=asked.events, days=asked.days)
