@@ -61,8 +61,10 @@ def tickets_per_day(events_per_day: int) -> int:
 
 
 def by_day(days: list[Day], events_of: Callable[[Day, int], Events]) -> Iterator[tuple[Day, Events]]:
-    """The events of each day, sorted by (time, id), where `events_of` gives those of the tickets that come on a day, by its
-    number. Tickets are made a day at a time, so that years fit into memory."""
+    """The events of each day, sorted by (time, id); `events_of` gives those of the tickets that come on a day, by its number.
+
+    Tickets are made a day at a time, so that years fit into memory.
+    """
     pending: list[Events] = []
     for number, day in enumerate(days_between(days[0].plus(-BEFORE_DAYS), days[-1])):
         pending.append(events_of(day, number))
@@ -80,8 +82,13 @@ def _at(events: Events, places: Ints) -> Events:
 
 @dataclass(frozen=True)
 class Lives:
-    """When the tickets of a day came (`created`), how long they lasted, after how long they were first replied to, in seconds, and
-    when they were re-opened; 0 if they weren't. One entry a ticket."""
+    """The lives of tickets that come on a day, an entry a ticket.
+
+    Attributes:
+        created: when it came, epoch seconds.
+        lasts, replies: after how many seconds it is solved, and first replied to.
+        reopened: when it is re-opened, epoch seconds; 0 if it isn't.
+    """
 
     created: Ints
     lasts: Ints

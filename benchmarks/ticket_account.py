@@ -1,4 +1,4 @@
-"""The audits of `sla_account`'s tickets, in any number, written as the pipeline's own raw files: what the ticket benchmarks read.
+"""The audits of `sla_account`'s tickets, written as the pipeline's own raw files: what the ticket benchmarks read.
 
 Every ticket is created, assigned, replied to, waits for its requester and is solved when its clocks are fulfilled; four days
 later a rule closes it. One in four moves to another group in between, one in three gets a tag, all get a note. An audit
@@ -132,7 +132,9 @@ def _comment(*, is_public: bool) -> str:
 
 
 def _notice(ticket: _Ticket) -> str:
-    return f'"event_type":"Notification","recipients":[{381_000_000_000 + ticket.one_of(90_000, 1)}],"subject":"Re: your request"'
+    return (
+        f'"event_type":"Notification","recipients":[{381_000_000_000 + ticket.one_of(90_000, 1)}],"subject":"Re: your request"'
+    )
 
 
 def _moved(ticket: _Ticket) -> list[str]:

@@ -228,7 +228,7 @@ def _ticket_tables(pipeline: Pipeline) -> Iterator[str]:
     if days:
         yield (
             f"{plural(len(days), 'day')} from {days[0]} to {days[-1]} {'has' if len(days) == 1 else 'have'} SLA tables and no "
-            f"ticket tables, which say whose breaches they were. Make them from the stored files: {program()} backfill --tickets"
+            f"ticket tables, which say whose breaches they were. Make them: {program()} backfill --tickets"
         )
 
 

@@ -1,4 +1,4 @@
-"""The asset checks of an account: of both raw assets, of `sla_targets` and of `daily_sla_breach_summary`.
+"""The asset checks of an account: of the raw assets, of SLA tables and of ticket tables.
 
 They run with the asset, in runs of one day and of a range alike, and never block downstream assets.
 """
@@ -13,6 +13,7 @@ from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.day_check import DayCheck, checks_of_asset, markdown_list, with_docs
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.pipeline import Pipeline
+from ticket_events_pipeline.quality.field_changes import audits_readable
 from ticket_events_pipeline.quality.findings import CheckedDay
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, rejected_folder_url, rejected_row_count, verify_days
@@ -30,6 +31,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import SLA_STREAMS, STREAMS
 from ticket_events_pipeline.tables.tickets import SLA_TARGET_DIMENSIONS_TABLE
 from ticket_events_pipeline.text import markdown_code, plural
+from ticket_events_pipeline.tickets.changes import CHANGES
 
 WHOLE, APPLIED, USUAL = "no_missing_or_duplicate_events", "sla_policies_applied", "row_count_in_usual_range"
 PLACED, TYPES, KNOWN = "no_rejected_rows", "field_types_match_schema", "no_unknown_fields_or_values"
@@ -106,6 +108,16 @@ SLA_DAY_CHECKS = {
 
 
 TICKET_DAY_CHECKS = {
+    CHANGES: [
+        DayCheck(
+            "audits_readable",
+            "What every audit of the day changed could be read.",
+            dg.AssetCheckSeverity.WARN,
+            lambda pipeline, days: audits_readable(pipeline.store, days),
+            green="all audits can be read.",
+            remembered_days=REMEMBERED_DAYS,
+        ),
+    ],
     SLA_TARGET_DIMENSIONS_TABLE.name: [
         DayCheck(
             "snapshots_answered",

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.sla.inputs import RawState, state_text
@@ -41,7 +42,7 @@ epoch seconds; the version of the rules; and how many audits have child events t
 LAYOUT = Layout(rows_per_group=16 * 1024)
 """A reader of some tickets reads only their row groups."""
 
-AUDITS_PER_BATCH = 8192
+AUDITS_PER_BATCH = 16384
 """Read at once: many say the same, and each with the text of its comments may take tens of KB."""
 
 DICTIONARY_COLUMNS = ("field", "via")
@@ -80,15 +81,23 @@ def make_changes(store: Store, days: list[Day]) -> Iterator[MadeTicketDay]:
         DayNotFetchedError: a day's audits have not landed.
         DamagedFileError: a stored file can't be read, or holds another day.
     """
+    for day, state, changes in prefetch(_computed(store, days)):
+        made_from = _footer(day, state, changes)
+        yield write_ticket_day(store, CHANGES, day, changes.rows, made_from, counts=_counts(changes), layout=LAYOUT)
+
+
+def _computed(store: Store, days: list[Day]) -> Iterator[tuple[Day, RawState, FieldChanges]]:
     for day in days:
         with opened_raw_day(store, AUDITS, day) as opened:
             if opened is None:
                 raise DayNotFetchedError(f"{AUDITS} of {day} has not landed. Materialize {AUDITS} of {day} first.")
             file, footer = opened
             require_own_day(store, AUDITS, day, footer)
-            changes = field_changes(file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH))
-        made_from = _footer(day, _state_of(footer), changes)
-        yield write_ticket_day(store, CHANGES, day, changes.rows, made_from, counts=_counts(changes), layout=LAYOUT)
+            yield day, _state_of(footer), _changes_in(file)
+
+
+def _changes_in(raw: StoredFile) -> FieldChanges:
+    return field_changes(prefetch(raw.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH)))
 
 
 def read_changes(store: Store, day: Day) -> DayChanges | None:
@@ -103,7 +112,7 @@ def read_changes(store: Store, day: Day) -> DayChanges | None:
         file, footer = opened
         require_own_day(store, AUDITS, day, footer)
         state = _state_of(footer)
-        changes = _stored(store, day, state.content_hash) or field_changes(file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH))
+        changes = _stored(store, day, state.content_hash) or _changes_in(file)
         tickets = _tickets_of(file)
     return DayChanges(day, changes.rows, tickets, state_text(state), state.read_up_to(day), changes.unreadable)
 
@@ -244,5 +253,8 @@ def _changes_on(store: Store, day: Day, tickets: Ints) -> pa.Table | None:
         if stored is not None:
             return stored.rows
         wanted = pa.array(tickets)
-        batches = (batch.filter(pc.is_in(batch["ticket_id"], wanted)) for batch in file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH))
+        batches = (
+            batch.filter(pc.is_in(batch["ticket_id"], wanted))
+            for batch in file.batches(AUDIT_COLUMNS, batch_rows=AUDITS_PER_BATCH)
+        )
         return field_changes(batches).rows

@@ -48,6 +48,9 @@ MADE_FROM_STATES = "made_from_states"
 AUDITS, MISSING = "audits", "missing"
 """Footer key: whether the day's audits were there; and its value where they were not."""
 
+MARKS_CREATE = "channel"
+"""The field of which every Create has a change."""
+
 LOOK_BACK_DAYS = 30
 """Where neither the day before nor the day's memory tells, a moment is looked up that is at most so many days old, in the
 changes of as many days before it."""
@@ -189,11 +192,11 @@ class _DayOfTargets:
         if self._before is None or not len(rows):
             return
         found = rows_before(self._targets.take(pa.array(rows)), self._before)
-        for field, values in stored_values(self._before, self._fields).items():
-            earlier = values.take(found).placed(rows, len(wanted.moments))
-            current = wanted.values[field]
-            is_same = np.zeros(len(wanted.moments), bool)
-            is_same[rows[found >= 0]] = True
+        rows, found = rows[found >= 0], found[found >= 0]
+        is_same = np.zeros(len(wanted.moments), bool)
+        is_same[rows] = True
+        for field, values in stored_values(self._before.take(pa.array(found)), self._fields).items():
+            earlier, current = values.placed(rows, len(wanted.moments)), wanted.values[field]
             taken = earlier.chosen(earlier.is_known | (is_same & current.is_undecided), current)
             wanted.values[field] = replace(taken, is_changed_later=current.is_changed_later)
 
@@ -206,7 +209,7 @@ class _DayOfTargets:
             return
         moments, fields = wanted.moments.take(rows), [field for field, mask in undecided.items() if mask.any()]
         first = Day.containing(float(moments.at.min()), self._day.timezone).plus(-LOOK_BACK_DAYS)
-        earlier = changes_of(self._store, union(moments.ticket_id), first, self._day.plus(-1), fields)
+        earlier = changes_of(self._store, union(moments.ticket_id), first, self._day.plus(-1), {*fields, MARKS_CREATE})
         found = values_at(
             merged(earlier, self._rows_of(moments, since=self._day.start)),
             moments,
@@ -224,10 +227,13 @@ class _DayOfTargets:
         is_wanted = among(rows["ticket_id"].to_numpy(), union(moments.ticket_id))
         return rows.filter(pa.array(is_wanted & (rows["changed_at"].cast(pa.int64()).to_numpy() >= since * 1000)))
 
-    def _look_further(self, every: Sequence[_Wanted]) -> None:
-        """Unknown values by the changes after the day, and by snapshots."""
+    def _look_further(self, every: Sequence[_Wanted], tickets: Ints | None = None) -> None:
+        """Unknown values by the changes after the day, and by snapshots; of all tickets or some."""
         for wanted in every:
-            rows = np.flatnonzero(wanted.unknown(self._fields))
+            is_wanted = wanted.unknown(self._fields)
+            if tickets is not None:
+                is_wanted &= among(wanted.moments.ticket_id, tickets)
+            rows = np.flatnonzero(is_wanted)
             if len(rows):
                 wanted.fill_in(rows, self._with_all_evidence(wanted.moments.take(rows), list(wanted.values)))
 
@@ -240,13 +246,16 @@ class _DayOfTargets:
             known=self._later.known(self._day, self._known, self._fields),
             complete_from=self._day.start,
             tracked_since=self._tracked_since,
-            snapshots=self._snapshots.stored(tickets.tolist(), since=self._day.plus(-LOOK_BACK_DAYS)),
+            snapshots=self._stored_snapshots(tickets),
         )
 
     def _ask(self, every: Sequence[_Wanted]) -> None:
-        """Ask for the tickets of which a value is still unknown, and look again."""
+        """Ask for the tickets of which a value is still unknown, and look again at those that came."""
         found = [wanted.moments.ticket_id[wanted.unknown_to_audits(self._told)] for wanted in every]
         tickets = union(*found)
         if len(tickets):
             self._snapshots.ask(tickets.tolist(), self._told)
-            self._look_further(every)
+            self._look_further(every, union(self._stored_snapshots(tickets)["ticket_id"].to_numpy()))
+
+    def _stored_snapshots(self, tickets: Ints) -> pa.Table:
+        return self._snapshots.stored(tickets.tolist(), since=self._day.plus(-LOOK_BACK_DAYS))

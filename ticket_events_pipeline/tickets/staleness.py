@@ -117,7 +117,7 @@ def _held_up(stored: StoredFooters, stale: Iterable[Day]) -> dict[Day, str]:
 
 def ticket_day_problem(stored: StoredFooters, day: Day) -> str | None:
     """Why the tables of a day with SLA tables have to be made again, as a sentence; None if they are up to date."""
-    targets, previous = stored.footers[TARGETS][day], set(_previous_states(stored, day))
+    targets = stored.footers[TARGETS][day]
     for table in MADE_AFTER_SUMMARY:
         if day in stored.unreadable[table]:
             return stored.unreadable[table][day].reason
@@ -126,7 +126,7 @@ def ticket_day_problem(stored: StoredFooters, day: Day) -> str | None:
             return f"{table} has not been made."
         if not _has_provenance(footer, targets):
             return f"{table} was made from another file of {TARGETS} than is stored now."
-        if footer.get(MADE_FROM_PREVIOUS_STATES) not in previous:
+        if footer.get(MADE_FROM_PREVIOUS_STATES) not in _previous_states(stored, day):
             return f"{table} was made from another file of {STATES} of the day before than is stored now."
         for key, source in MADE_FROM.items():
             if key in footer and footer[key] != stored.footers[source].get(day, {}).get("content_hash"):
@@ -223,8 +223,11 @@ def ticket_range_before_obstacle(
 ) -> StaleRange | None:
     """The days of a failing range before the one at which its runs stop; None if they stop at the first one.
 
-    `ticket_states` of those days is made, but a failing run makes no other table.
+    `ticket_states` of those days is made, but a failing run makes no other table. Days of `ticket_field_changes` don't depend on
+    each other: None.
     """
+    if failing.tables != MADE_AFTER_SUMMARY:
+        return None
     stored = comparison.stored
     made = list(takewhile(lambda day: _are_states_made(stored, day), failing.days))
     if not made or made == failing.days or made[0] not in tickets.stale:
@@ -237,7 +240,7 @@ def _are_states_made(stored: StoredFooters, day: Day) -> bool:
     footer, targets = stored.footers[STATES].get(day), stored.footers[TARGETS][day]
     if footer is None or footer.get(MADE_FROM_TARGETS) != targets.get("content_hash"):
         return False
-    return footer.get(MADE_FROM_PREVIOUS_STATES) in set(_previous_states(stored, day))
+    return footer.get(MADE_FROM_PREVIOUS_STATES) in _previous_states(stored, day)
 
 
 def change_ranges(comparison: Comparison, tickets: TicketComparison, root: str) -> list[StaleRange]:

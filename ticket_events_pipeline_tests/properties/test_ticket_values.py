@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
@@ -17,7 +18,6 @@ from ticket_events_pipeline.tickets.dimensions import DIMENSIONS, make_dimension
 from ticket_events_pipeline.tickets.states import make_states
 from ticket_events_pipeline_tests.support import ticket_oracle
 from ticket_events_pipeline_tests.support.drawn_tickets import CUSTOM, NOW, TRACKED, DrawnSnapshots, DrawnTickets
-from ticket_events_pipeline_tests.support.sla_cases import rows_of
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days
 
 KEY = ("ticket_id", "metric", "instance_id")
@@ -30,7 +30,7 @@ class Root:
 
     def __init__(self, path, drawn):
         self.path, self.drawn, self.snapshots = path, drawn, DrawnSnapshots(drawn)
-        self.store, self.without_audits = FolderStore(path), set()
+        self.store, self.without_audits, self.read = FolderStore(path), set(), {}
 
     def land(self, days, *, with_audits=True, read_to=None):
         for day in days:
@@ -42,26 +42,40 @@ class Root:
                 self.without_audits.add(day)
 
     def make(self, days):
+        self.read.clear()
         make_sla_days(self.path, days[0], days[-1])
         list(make_states(self.store, days, fields=TRACKED))
         list(make_dimensions(self.store, days, snapshots=self.snapshots))
         list(make_breaches_by_dimension(self.store, days))
 
+    def rows(self, asset, day):
+        if (asset, day) not in self.read:
+            self.read[asset, day] = plain_rows(read_partition(self.store, asset, day))
+        return self.read[asset, day]
+
     def targets(self, day):
-        return rows_of(read_partition(self.store, TARGETS, day))
+        return self.rows(TARGETS, day)
 
     def dimensions(self, day):
-        rows = rows_of(read_partition(self.store, DIMENSIONS, day))
-        return [row | {"known_by": ticket_oracle.stored_known_by(row, COLUMNS)} for row in rows]
+        return [row | {"known_by": ticket_oracle.stored_known_by(row, COLUMNS)} for row in self.rows(DIMENSIONS, day)]
 
     def by_dimension(self, day):
-        return rows_of(read_partition(self.store, BY_DIMENSION, day))
+        return self.rows(BY_DIMENSION, day)
 
     def is_known_between(self, first, last):
         """Whether the audits of every day between are stored, all of which were read past their end."""
         return not any(day.start < last and first < day.end for day in self.without_audits) and (
             first >= self.drawn.days[0].start and last <= self.drawn.days[-1].end
         )
+
+
+def plain_rows(table):
+    """The table's rows, times as epoch seconds."""
+    for place, column in enumerate(table.schema):
+        if pa.types.is_timestamp(column.type):
+            seconds = pc.divide(table[column.name].cast(pa.int64()), 1000)
+            table = table.set_column(place, column.name, seconds)
+    return table.to_pylist()
 
 
 def by_ticket(rows):
@@ -131,7 +145,7 @@ def assert_sums_equal_the_summarys(root, day):
 
     for dimension in [*ticket_oracle.DIMENSIONS, CUSTOM]:
         if dimension != "tag":
-            rows = split.filter(pa.compute.equal(split["dimension"], dimension))
+            rows = split.filter(pc.equal(split["dimension"], dimension))
             assert sums(rows) == sums(summary)
 
 
@@ -161,9 +175,10 @@ def check_other_orders(whole, tmp_path):
     drawn, days = whole.drawn, whole.drawn.days
     in_order, later_first = Root(tmp_path / "in order", drawn), Root(tmp_path / "later first", drawn)
     for day in days:
-        in_order.land([day], read_to=day.start + 5000)
-        in_order.make([day])
-        assert_nothing_known_is_wrong(in_order, day)
+        if day in days[1::2]:
+            in_order.land([day], read_to=day.start + 5000)
+            in_order.make([day])
+            assert_nothing_known_is_wrong(in_order, day)
         in_order.land([day])
         in_order.make([day])
     later_first.land(days[3:])
@@ -174,25 +189,23 @@ def check_other_orders(whole, tmp_path):
         for root in (in_order, later_first):
             assert_nothing_known_is_wrong(root, day)
             assert_equal_where_both_know(root.dimensions(day), whole.dimensions(day))
-            assert_split_as_the_oracle_does(root, day)
             assert_sums_equal_the_summarys(root, day)
 
 
-def check_gap(whole, missing, tmp_path):
-    """Without the audits of a day, nothing that is known is wrong; once they land, all is as if they always had been there."""
+def check_gaps(whole, missing, tmp_path):
+    """Without the audits of some days, nothing known is wrong; once they land, all is as if they always had been there."""
     drawn, days = whole.drawn, whole.drawn.days
-    root = Root(tmp_path / f"gap {missing}", drawn)
+    root = Root(tmp_path / "gaps", drawn)
     for place, day in enumerate(days):
-        root.land([day], with_audits=place != missing)
+        root.land([day], with_audits=place not in missing)
         root.make([day])
-        if place == missing:
+        if place in missing:
             assert all(set(row["known_by"].values()) == {None} for row in root.dimensions(day))
     for day in days:
         assert_nothing_known_is_wrong(root, day)
         assert_equal_where_both_know(root.dimensions(day), oracle_of(root, day))
-        assert_split_as_the_oracle_does(root, day)
-    root.land([days[missing]])
-    root.make(days[missing:])
+    root.land([days[place] for place in missing])
+    root.make(days[min(missing) :])
     for day in days:
         assert_nothing_known_is_wrong(root, day)
         assert_equal_where_both_know(root.dimensions(day), whole.dimensions(day))
@@ -202,22 +215,21 @@ def check_gap(whole, missing, tmp_path):
 def check(seed, tickets, tmp_path):
     whole = check_range(seed, tickets, tmp_path)
     check_other_orders(whole, tmp_path)
-    check_gap(whole, seed % len(whole.drawn.days), tmp_path)
+    check_gaps(whole, [seed % 5] if seed % 2 else [1, 2, 3], tmp_path)
     return whole
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_values_are_those_of_the_oracle_in_whatever_order_the_days_are_made(seed, tmp_path):
-    whole = check(seed, 40, tmp_path)
+def test_values_are_those_of_the_oracle(tmp_path):
+    whole = check_range(3, 40, tmp_path)
     known_by = {how for day in whole.drawn.days for row in whole.dimensions(day) for how in row["known_by"].values()}
     assert known_by == {*KNOWN, "assumed", None}
     assert whole.snapshots.asked
-    assert NOW > whole.drawn.days[-1].end
+    assert whole.drawn.days[-1].end < NOW
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 105))
-def test_values_of_five_thousand_tickets_are_those_of_the_oracle(seed, tmp_path):
+def test_values_of_five_thousand_tickets_are_those_of_the_oracle_in_whatever_order_the_days_are_made(seed, tmp_path):
     check(seed, 1000, tmp_path)
 
 

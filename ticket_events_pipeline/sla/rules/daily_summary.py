@@ -197,9 +197,26 @@ def overdue_figures(seconds: Ints) -> dict[str, float | int | None]:
 
 def _overdue(seconds: pa.ChunkedArray) -> dict[str, pa.Array]:
     """The figures per row; null where no target was completed late."""
-    per_row = [overdue_figures(values.values.drop_null().to_numpy()) for values in seconds]
-    kinds = {**dict.fromkeys(PERCENTILES, pa.float64()), "overdue_max_seconds": pa.int64()}
-    return {name: pa.array([figures[name] for figures in per_row], kind) for name, kind in kinds.items()}
+    lists = seconds.combine_chunks()
+    rows, values = pc.list_parent_indices(lists).to_numpy(), pc.list_flatten(lists)
+    is_late = pc.is_valid(values).to_numpy(zero_copy_only=False)
+    rows, late = rows[is_late], values.drop_null().to_numpy()
+    ordered = late[np.lexsort([late, rows])]
+    counts = np.bincount(rows, minlength=len(lists))
+    firsts = np.cumsum(counts) - counts
+    figures = {name: _percentiles(ordered, firsts, counts, percent) for name, percent in PERCENTILES.items()}
+    return {**figures, "overdue_max_seconds": _percentiles(ordered, firsts, counts, 100).cast(pa.int64())}
+
+
+def _percentiles(ordered: Ints, firsts: Ints, counts: Ints, percent: int) -> pa.Array:
+    """`percentile` of each of several runs of ascending numbers; null for a run of none."""
+    places, rests = np.divmod((counts - 1) * percent, 100)
+    has_any = counts > 0
+    low = ordered[(firsts + places)[has_any]]
+    high = ordered[(firsts + np.minimum(places + 1, counts - 1))[has_any]]
+    found = np.zeros(len(counts))
+    found[has_any] = low + (high - low) * rests[has_any] / 100
+    return pa.array(found, mask=~has_any)
 
 
 def percentile(ordered: Ints, percent: int) -> float | None:

@@ -82,7 +82,7 @@ def fields_set(child: Any) -> list[FieldChange]:
 
 
 def value_text(value: Any) -> str | None:
-    """A field's value as the tables hold it, from decoded JSON: text as it is, numbers in decimal, lists and objects as JSON."""
+    """A field's value as the tables hold it, from decoded JSON: text as it is, numbers in decimal, all else as JSON."""
     if value is None:
         return None
     if isinstance(value, str):
