@@ -145,9 +145,8 @@ def value_at(ticket, field, at, *, includes_at, is_known_between, snapshots=(), 
         first, last = (end, seen_at) if seen_at >= end else (seen_at, end - 1)
         if not any(first <= change.at <= last and not change.is_create for change in changes):
             is_untouched = seen_at >= end and updated_at < end
-            if seen_at >= end:  # after its last update, the ticket had none
-                last = min(last, updated_at)
-            found.append((values[field], "snapshot", is_untouched or is_known_between(first, last + 1)))
+            audits_end = min(last, updated_at) if seen_at >= end else last  # each audit of a ticket updates it
+            found.append((values[field], "snapshot", is_untouched or is_known_between(first, audits_end + 1)))
     for value, known_by, holds in found:
         if holds or field == "channel":
             return value, known_by
