@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, wall_clock
-from ticket_events_pipeline.defs.day_check import DayCheck, checks_of_asset, markdown_list, with_docs
+from ticket_events_pipeline.defs.day_check import DAY_SECONDS, DayCheck, checks_of_asset, markdown_list, with_docs
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.quality.field_changes import audits_readable
@@ -144,7 +144,7 @@ TICKET_DAY_CHECKS = {
             "snapshots_answered",
             "When Zendesk was last asked for what no stored audit tells of tickets, it answered.",
             dg.AssetCheckSeverity.WARN,
-            lambda pipeline, days: snapshots_answered(pipeline.store, days, is_asking=pipeline.asks_for_snapshots),
+            lambda pipeline, days: _answered_snapshots(pipeline, days),
             green="Zendesk answered.",
         ),
     ],
@@ -228,6 +228,11 @@ def _sla_checks(scope: AccountScope, asset: str, day_checks: list[DayCheck]) -> 
         yield from (check.evaluate(instance, scope, key, pipeline, days) for check in day_checks if check.name in selected)
 
     return checks_of_asset(scope, asset, [check.spec(key) for check in day_checks], evaluate)
+
+
+def _answered_snapshots(pipeline: Pipeline, days: list[Day]) -> Iterable[CheckedDay]:
+    since = wall_clock() - REMEMBERED_DAYS * DAY_SECONDS
+    return snapshots_answered(pipeline.store, days, is_asking=pipeline.asks_for_snapshots, since=since)
 
 
 def _verified_days(scope: AccountScope, pipeline: Pipeline, stream: str, days: list[Day]) -> Iterable[CheckedDay]:

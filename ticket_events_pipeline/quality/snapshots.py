@@ -16,14 +16,18 @@ REMEDY = (
 )
 
 
-def snapshots_answered(store: Store, days: list[Day], *, is_asking: bool) -> Iterator[CheckedDay]:
+def snapshots_answered(store: Store, days: list[Day], *, is_asking: bool, since: float) -> Iterator[CheckedDay]:
     """How the newest asking went, as a finding of the last of the ascending `days`: it concerns them all.
 
-    `is_asking` is whether tickets are asked for at all.
+    Args:
+        store: where the files are.
+        days: that are checked.
+        is_asking: whether tickets are asked for at all.
+        since: epoch seconds; an asking before says nothing any more: there may have been nothing to ask for since.
     """
     status = read_status(store) if is_asking else None
     for day in days:
-        if status is None:
+        if status is None or status.asked_at < since:
             yield CheckedDay(day, skipped_reason="nothing was asked for." if is_asking else "no tickets are asked for.")
         elif status.problem is None or day != days[-1]:
             yield CheckedDay(day)

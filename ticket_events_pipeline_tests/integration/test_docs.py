@@ -1,19 +1,24 @@
 """The README and the pages in docs/ match the code: variables, commands, names, messages, links and queries."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
 
 import dagster as dg
 import duckdb
+import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tickets.changes import make_changes
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, REPOSITORY, deployed
+from ticket_events_pipeline_tests.support.raw_files import put_raw_table
 
 PACKAGE = CHECKOUT / "ticket_events_pipeline"
 ENV_EXAMPLE = PACKAGE / "cli" / "templates" / "env.example"
@@ -27,8 +32,8 @@ def page(name):
     return (CHECKOUT / "docs" / f"{name}.md").read_text()
 
 
-def block(name, language):
-    (found,) = re.findall(rf"```{language}\n(.*?)```", page(name), re.DOTALL)
+def block(name, language, *, mentions=""):
+    (found,) = (text for text in re.findall(rf"```{language}\n(.*?)```", page(name), re.DOTALL) if mentions in text)
     return found
 
 
@@ -115,6 +120,26 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert "sla_policy_title" in (tmp_path / "reference" / "tables" / "index.html").read_text()
 
 
+def test_the_query_of_field_changes_counts_moves_between_groups(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    day = Day.parse("2026-03-02")
+    moves = [("3", "4"), ("3", "4"), (None, "3")]
+    audits = [
+        {
+            **dict.fromkeys(TABLES["ticket_events"].schema.names),
+            "id": number,
+            "ticket_id": number % 2,
+            "time": day.start * 1000,
+            "child_events": json.dumps([{"group_id": to, "event_type": "Change", "previous_value": before}]),
+        }
+        for number, (before, to) in enumerate(moves)
+    ]
+    put_raw_table(tmp_path / "data", pa.Table.from_pylist(audits, schema=TABLES["ticket_events"].schema), "ticket_events", day)
+    list(make_changes(FolderStore(tmp_path / "data"), [day]))
+    query = block("how-to/query-the-files", "sql", mentions="ticket_field_changes")
+    assert duckdb.sql(query).fetchall() == [("3", "4", 2, 2)]
+
+
 def test_every_check_names_its_section_of_the_docs():
     graph = REPOSITORY.asset_graph
     for key in graph.asset_check_keys:
@@ -155,7 +180,7 @@ def test_the_queries_of_the_docs_and_of_the_catalog_run_unchanged(tmp_path, monk
         deployment.account.deliver("ticket_events", [audit])
         deployment.fetch("2026-03-02", "2026-03-03")
         deployment.settle()
-    week = duckdb.sql(block("how-to/query-the-files", "sql")).fetchall()
+    week = duckdb.sql(block("how-to/query-the-files", "sql", mentions="daily_sla_breach_summary")).fetchall()
     assert [(str(row[0]), *row[1:4]) for row in week] == [
         ("2026-03-03", "first_reply_time", 0, 0),
         ("2026-03-02", "first_reply_time", 1, 0),
