@@ -14,8 +14,8 @@ from ticket_events_pipeline.text import one_line, plural
 from ticket_events_pipeline.tickets.changes import CHANGES, UNREADABLE_AUDITS
 
 REMEDY = (
-    f"What they changed is missing in the ticket tables; the audits are stored as they came. Check `child_events` in {AUDITS} of "
-    "that day."
+    f"What they changed is missing in the ticket tables; the audits are stored as they came. Check `child_events` in {AUDITS} "
+    "of that day."
 )
 
 

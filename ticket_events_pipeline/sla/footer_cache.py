@@ -129,7 +129,7 @@ class FooterCache:
     def __init__(
         self, tables: Sequence[str] = TABLES, *, seconds: float = READ_SECONDS, hangs_seconds: float = HANGS_SECONDS
     ) -> None:
-        """Of these `tables`. `seconds` is how long one `read` may take, `hangs_seconds` how long one file may take to answer."""
+        """Of these `tables`. `seconds` is how long one `read` may take, `hangs_seconds` how long a file may take to answer."""
         self._tables, self._seconds, self._hangs_seconds = tables, seconds, hangs_seconds
         self._roots: dict[str, _Root] = {}
 

@@ -229,8 +229,8 @@ def ticket_range_before_obstacle(
 ) -> StaleRange | None:
     """The days of a failing range before the one at which its runs stop; None if they stop at the first one.
 
-    `ticket_states` of those days is made, but a failing run makes no other table. None for days of `ticket_field_changes`,
-    which are made alone.
+    `ticket_states` of those days is made, but a failing run makes no other table. Days of `ticket_field_changes` are made
+    alone, so there is nothing before the obstacle.
     """
     if failing.tables != MADE_AFTER_SUMMARY:
         return None

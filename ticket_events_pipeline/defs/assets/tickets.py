@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.defs.columns import column_lineage, column_schema
@@ -141,6 +142,18 @@ def _maker(make: Make, shows: Shows | None) -> MakeDays:
     return make_days
 
 
+def unknown_percent(by_dimension: pa.Table) -> dict[str, float]:
+    """Of a day's breaches, by dimension that the summary shows, the percentage whose value isn't known; none without any."""
+    counts = by_dimension.group_by(["dimension", "is_known"], use_threads=False).aggregate([("breaches", "sum")])
+    breaches = {(row["dimension"], row["is_known"]): row["breaches_sum"] for row in counts.to_pylist()}
+    found = {}
+    for dimension in SHOWN_BY.values():
+        known, unknown = breaches.get((dimension, True), 0), breaches.get((dimension, False), 0)
+        if known + unknown:
+            found[f"unknown_percent_{dimension}"] = round(100 * unknown / (known + unknown), 1)
+    return found
+
+
 def made_ticket_metadata(made: MadeTicketDay) -> dict[str, Any]:
     """What the UI shows of a day that was just made."""
     return ticket_metadata(
@@ -149,7 +162,7 @@ def made_ticket_metadata(made: MadeTicketDay) -> dict[str, Any]:
         url=made.url,
         size_bytes=made.size_bytes,
         content_hash=made.content_hash,
-        counts=made.counts,
+        counts={**made.counts, **(unknown_percent(made.table) if "dimension" in made.table.column_names else {})},
     )
 
 
@@ -160,7 +173,7 @@ def ticket_metadata(
     url: str,
     size_bytes: int,
     content_hash: str,
-    counts: Mapping[str, int] = NOTHING,
+    counts: Mapping[str, float] = NOTHING,
 ) -> dict[str, Any]:
     """What the UI shows of every day of a ticket table, all but the `counts` from the footer of its file."""
     details: dict[str, Any] = {"size_bytes": size_bytes}
