@@ -9,7 +9,6 @@ from typing import Any
 
 from ticket_events_pipeline.sandbox.catalog import AREA_FIELD, ESCALATION_FIELD
 from ticket_events_pipeline.sandbox.stored_row import iso_text
-from ticket_events_pipeline.sandbox.texts import VIA_CHANNEL
 from ticket_events_pipeline.sandbox.ticket_book import BookedTicket
 
 
@@ -33,7 +32,7 @@ def current_ticket(ticket: BookedTicket, *, now: float) -> dict[str, Any] | None
         "assignee_id": values.assignee_id,
         "brand_id": values.brand_id,
         "ticket_form_id": values.ticket_form_id,
-        "via": {"channel": VIA_CHANNEL[ticket.cast.channel], "source": {"from": {}, "to": {}, "rel": None}},
+        "via": {"channel": values.channel, "source": {"from": {}, "to": {}, "rel": None}},
         "tags": list(values.tags),
         "custom_fields": [
             {"id": AREA_FIELD, "value": values.area},

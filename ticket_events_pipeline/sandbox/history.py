@@ -31,6 +31,7 @@ from ticket_events_pipeline.sandbox.texts import (
     LOGISTICS,
     LOGISTICS_SUBJECTS,
     SECOND_LEVEL,
+    VIA_CHANNEL,
     Cast,
     agent_ids,
     draw_agent,
@@ -48,7 +49,7 @@ _ROOM_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """A ticket's fields at one moment; None is empty (nobody, none)."""
+    """A ticket's fields at one moment; None is empty (nobody, none). `channel` never changes: the word of the tickets API."""
 
     status: str
     priority: str
@@ -58,6 +59,7 @@ class Values:
     organization_id: int | None
     brand_id: int
     ticket_form_id: int
+    channel: str
     schedule_id: int | None
     area: str | None
     escalation: str | None
@@ -117,6 +119,7 @@ def ai_history(rng: random.Random, cast: Cast, life: Sequence[Update]) -> Histor
         organization_id=cast.organization_id,
         brand_id=rng.choices(BRANDS, BRAND_WEIGHTS)[0],
         ticket_form_id=FORMS[0],
+        channel=VIA_CHANNEL[cast.channel],
         schedule_id=None,
         area=None,
         escalation=None,
@@ -215,6 +218,7 @@ class _Teller:
             organization_id=cast.organization_id,
             brand_id=brand_id,
             ticket_form_id=rng.choices(FORMS, FORM_WEIGHTS)[0],
+            channel=VIA_CHANNEL[cast.channel],
             schedule_id=schedule_id,
             area=rng.choice(AREAS) if rng.random() < 0.4 else None,
             escalation=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from dataclasses import dataclass
 
@@ -104,6 +105,7 @@ def organization_ids() -> range:
     return range(FIRST_ORGANIZATION_ID, FIRST_ORGANIZATION_ID + 13 * ORGANIZATIONS, 13)
 
 
+@functools.cache
 def agent_ids(group_id: int | None = None) -> range:
     """The user ids of the group's agents, or of all."""
     sizes = list(AGENTS_BY_GROUP.values())

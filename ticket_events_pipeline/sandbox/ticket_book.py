@@ -86,9 +86,9 @@ class TicketBook:
         self._seed = seed
         self._tickets_per_day = tickets_per_day
         # Twice the reach of a cohort: both streams may be read at different places at the same time.
-        self._drawn = lru_cache(maxsize=2 * COHORT_DAYS)(self._draw_tickets)
+        self._drawn = lru_cache(maxsize=2 * LONG_COHORT_DAYS)(self._draw_tickets)
         self._incidents = lru_cache(maxsize=COHORT_DAYS)(self._draw_incidents)
-        self._lives = lru_cache(maxsize=LONG_COHORT_DAYS)(self._change_lives)
+        self._lives = lru_cache(maxsize=2 * LONG_COHORT_DAYS)(self._change_lives)
         self.created_on = lru_cache(maxsize=2 * COHORT_DAYS)(self._tell_all)
         self.lying_long = lru_cache(maxsize=2 * LONG_COHORT_DAYS)(self._tell_lying_long)
 
@@ -97,7 +97,12 @@ class TicketBook:
         days, _ = divmod(ticket_id - 1, self._ids_per_day)
         if not 0 <= days < (dt.date.max - FOUNDED.date).days:
             return None
-        return next((ticket for ticket in self.created_on(FOUNDED.plus(days)) if ticket.id == ticket_id), None)
+        created = FOUNDED.plus(days)
+        drawn = self._drawn(created)
+        if ticket_id <= drawn[-1].id:
+            return self._told(drawn[ticket_id - drawn[0].id], *self._lives(created))
+        by_ai = self._solved_by_ai(created, len(drawn) // _TICKETS_PER_AI)
+        return next((ticket for ticket in by_ai if ticket.id == ticket_id), None)
 
     def _tell_all(self, created: Day) -> Sequence[BookedTicket]:
         """The tickets created on that day."""

@@ -26,7 +26,7 @@ from ticket_events_pipeline.storage.partition_file import Layout, opened_parquet
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.table import DICTIONARY_STRING, INT64, STRING, TIMESTAMP
 from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD
-from ticket_events_pipeline.text import plural, utc_text, valid_unicode
+from ticket_events_pipeline.text import plural, valid_unicode
 from ticket_events_pipeline.tickets.fields import UNTOLD_BY_SNAPSHOTS
 from ticket_events_pipeline.tickets.rules.child_event import tags_text, value_text
 
@@ -182,7 +182,7 @@ class Snapshots:
 
     def _rows(self, listed: Callable[[], list[str]], tickets: pa.Array | None = None) -> list[pa.Table]:
         """The rows of all listed files; listed again if one is gone, since another run has included it in a newer one."""
-        for _ in range(_LISTINGS - 1):
+        for _ in range(_LISTINGS):
             with suppress(FileNotFoundError):
                 return [part for path in listed() if (part := self._read(path, tickets)) is not None]
         raise TransientError(
@@ -237,12 +237,6 @@ def read_status(store: Store) -> SnapshotStatus | None:
             return SnapshotStatus(**json.loads(file.read()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-
-
-def status_text(status: SnapshotStatus) -> str:
-    """How an asking went, as a sentence."""
-    text = f"{utc_text(status.asked_at)}: {status.answered:,} of {plural(status.tickets, 'ticket')} answered."
-    return text if status.problem is None else f"{text} {status.problem}"
 
 
 def snapshot_rows(ticket: Mapping[str, Any], fields: Sequence[str]) -> Iterator[tuple[str, str | None]]:

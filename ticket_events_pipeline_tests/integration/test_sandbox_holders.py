@@ -120,7 +120,7 @@ def test_breaches_lie_with_several_groups_and_with_nobody(account, breaches):
 
 
 def test_late_tickets_of_billing_go_on_to_two_other_groups(account, breaches):
-    """Every week: Billing at the breach, first level at the end of its day, second level later; some leave in that very second."""
+    """Every week: Billing at the breach, first level at the day's end, second level later; some leave in that second."""
     leaves_then, weeks = set(), set()
     for ticket_id, time in breaches:
         history, day = account.history(ticket_id), Day.containing(time)

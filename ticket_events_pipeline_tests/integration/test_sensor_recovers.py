@@ -81,7 +81,7 @@ def heal(deployment):
         for request in requests:
             span = request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
             requested.append(span)
-            assert deployment.run("summarize_sla_breaches", *span, **request.tags).success
+            assert deployment.run_requested(request).success
     assert deployment.tick().run_requests == []
     assert len(deployment.server.requests) == before
     return sorted(requested), messages, deployment.message

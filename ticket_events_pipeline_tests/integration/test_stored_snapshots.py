@@ -23,7 +23,6 @@ from ticket_events_pipeline.tickets.snapshots import (
     Snapshots,
     read_status,
     snapshot_rows,
-    status_text,
 )
 from ticket_events_pipeline.zendesk.account_api import AccountApi
 from ticket_events_pipeline.zendesk.account_pace import AccountPace
@@ -190,7 +189,7 @@ def test_a_refusal_leaves_the_values_unknown_and_is_told(tmp_path: Path, item: I
         status = read_status(d.store)
         assert status is not None
         assert (status.asked_at, status.tickets, status.answered) == (int(NOW), 1, 0)
-        assert words in status_text(status)
+        assert words in str(status.problem)
 
 
 def test_what_came_before_a_refusal_is_stored(tmp_path: Path) -> None:

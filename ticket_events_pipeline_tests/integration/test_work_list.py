@@ -70,7 +70,8 @@ LATE_TICKETS = f"""
 
 
 def values(target: OpenTarget) -> tuple:
-    return tuple(vars(target).values())
+    assert target.breached_with is None  # no ticket tables are made here
+    return tuple(vars(target).values())[:-1]
 
 
 def test_late_tickets_are_by_priority_then_overdue_with_what_audits_hold_of_them(lake, reports):

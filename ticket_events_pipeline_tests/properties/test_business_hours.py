@@ -15,7 +15,7 @@ from ticket_events_pipeline_tests.support import business_hours_oracle
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"]
 # The clocks change within a few days of each, in one of the zones.
 NEAR = [dt.date(2026, 3, 8), dt.date(2026, 3, 29), dt.date(2026, 4, 5), dt.date(2026, 10, 4), dt.date(2026, 10, 25)]
-QUARTERS = st.integers(0, 7 * 96).map(lambda quarter: quarter * 15)
+QUARTERS = st.integers(0, 7 * 96 - 1).map(lambda quarter: quarter * 15)
 
 
 @st.composite
@@ -37,7 +37,7 @@ def schedules(draw):
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(schedule=schedules(), drawn=st.lists(spans(), min_size=1, max_size=3))
 def test_business_seconds_equal_those_counted_second_by_second(schedule, drawn):
     starts, ends = (np.array([span[side] for span in drawn]) for side in (0, 1))

@@ -31,6 +31,7 @@ class Root:
     def __init__(self, path, drawn):
         self.path, self.drawn, self.snapshots = path, drawn, DrawnSnapshots(drawn)
         self.store, self.without_audits, self.read = FolderStore(path), set(), {}
+        self.first, self.last = drawn.days[0].start, drawn.days[-1].end
 
     def land(self, days, *, with_audits=True, read_to=None):
         for day in days:
@@ -64,9 +65,8 @@ class Root:
 
     def is_known_between(self, first, last):
         """Whether the audits of every day between are stored, all of which were read past their end."""
-        return not any(day.start < last and first < day.end for day in self.without_audits) and (
-            first >= self.drawn.days[0].start and last <= self.drawn.days[-1].end
-        )
+        has_gap = any(day.start < last and first < day.end for day in self.without_audits)
+        return not has_gap and first >= self.first and last <= self.last
 
 
 def plain_rows(table):
@@ -222,15 +222,15 @@ def check(seed, tickets, tmp_path):
 def test_values_are_those_of_the_oracle(tmp_path):
     whole = check_range(3, 40, tmp_path)
     known_by = {how for day in whole.drawn.days for row in whole.dimensions(day) for how in row["known_by"].values()}
-    assert known_by == {*KNOWN, "assumed", None}
+    assert known_by == {*KNOWN, None}
     assert whole.snapshots.asked
     assert whole.drawn.days[-1].end < NOW
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 105))
+@pytest.mark.parametrize("seed", range(100, 110))
 def test_values_of_five_thousand_tickets_are_those_of_the_oracle_in_whatever_order_the_days_are_made(seed, tmp_path):
-    check(seed, 1000, tmp_path)
+    check(seed, 500, tmp_path)
 
 
 def test_the_stored_json_names_what_is_not_from_audits(tmp_path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import cache
 from zoneinfo import ZoneInfo
 
 MINUTE = dt.timedelta(minutes=1)
+MONTH = 30 * 86_400
 
 
 def clock_of(second, zone):
@@ -28,10 +30,16 @@ class Clocks:
         return self.shown[moment] + passed
 
 
+@cache
+def clocks_of(zone, first, last):
+    """The clocks from one number of months to another, since 1970."""
+    return Clocks(zone, first * MONTH, last * MONTH)
+
+
 def open_minutes(schedule, zone, first, last):
     """The minutes (epoch seconds // 60) from a week before `first` to a week after `last` in which the schedule is open."""
     week = 8 * 86_400
-    clocks = Clocks(zone, first - 2 * week, last + 2 * week)
+    clocks = clocks_of(zone, (first - 2 * week) // MONTH, (last + 2 * week) // MONTH + 1)
     found, day = set(), clock_of(first - week, zone).date()
     while day <= clock_of(last + week, zone).date():
         for start, end in schedule.intervals:

@@ -26,7 +26,7 @@ from ticket_events_pipeline_tests.support.sla_cases import Clock
 
 
 def make_ticket_days(root: Path, first: Day, last: Day) -> None:
-    """Make all ticket tables of the days, in the order of a run; the changes of days whose audits landed. Nothing is asked for."""
+    """Make all ticket tables of the days, in the order of a run; changes where the audits landed. Nothing is asked for."""
     store, days = FolderStore(root), days_between(first, last)
     snapshots = Snapshots(store, first.timezone)
     list(make_changes(store, [day for day in days if (root / partition_path(AUDITS, day)).exists()]))

@@ -101,11 +101,24 @@ def with_lists(changes, audits):
     return changes
 
 
-def value_at(audits, field, at, *, includes_at, is_known_between, snapshots=(), days_ahead=30):
+class Ticket:
+    """The stored audits of a ticket, and what they say of each field."""
+
+    def __init__(self, audits):
+        self.audits, self.read = audits, {}
+        self.created = [audit["time"] for audit in audits if creates(audit)]
+
+    def changes(self, field):
+        if field not in self.read:
+            self.read[field] = changes_of(self.audits, field)
+        return self.read[field]
+
+
+def value_at(ticket, field, at, *, includes_at, is_known_between, snapshots=(), days_ahead=30):
     """The value of a field of one ticket and how it is known; the value is None for empty and unknown.
 
     Args:
-        audits: all stored ones of the ticket.
+        ticket: with all its stored audits.
         field: its name.
         at: epoch seconds.
         includes_at: whether a change at that very second counts as before.
@@ -113,7 +126,7 @@ def value_at(audits, field, at, *, includes_at, is_known_between, snapshots=(), 
         snapshots: of the ticket, each (seen_at, updated_at, {field: value}).
         days_ahead: of the changes that a previous value is taken from.
     """
-    changes = changes_of(audits, field)
+    changes = ticket.changes(field)
     end = at + includes_at
     before = [change for change in changes if change.is_create or change.at < end]
     after = [change for change in changes if change not in before]
@@ -121,9 +134,9 @@ def value_at(audits, field, at, *, includes_at, is_known_between, snapshots=(), 
     if before and before[-1].has_value:
         since = before[-1].since
         found.append((before[-1].value, "audit", since >= end or is_known_between(since, end)))
-    created = [audit["time"] for audit in audits if creates(audit)]
-    if not before and created and field != "channel":
-        found.append((None, "audit", min(created) >= end or is_known_between(min(created), end)))
+    if not before and ticket.created and field != "channel":
+        created = min(ticket.created)
+        found.append((None, "audit", created >= end or is_known_between(created, end)))
     if after and after[0].previous and after[0].at <= at + days_ahead * DAY_SECONDS:
         found.append((after[0].previous[0], "previous_value", is_known_between(end, after[0].at)))
     for seen_at, updated_at, values in sorted(snapshots, key=lambda snapshot: (snapshot[0] < end, abs(snapshot[0] - end))):
@@ -132,7 +145,8 @@ def value_at(audits, field, at, *, includes_at, is_known_between, snapshots=(), 
         first, last = (end, seen_at) if seen_at >= end else (seen_at, end - 1)
         if not any(first <= change.at <= last and not change.is_create for change in changes):
             is_untouched = seen_at >= end and updated_at < end
-            found.append((values[field], "snapshot", is_untouched or is_known_between(first, last + 1)))
+            audits_end = min(last, updated_at) if seen_at >= end else last  # each audit of a ticket updates it
+            found.append((values[field], "snapshot", is_untouched or is_known_between(first, audits_end + 1)))
     for value, known_by, holds in found:
         if holds or field == "channel":
             return value, known_by
@@ -166,18 +180,18 @@ def as_stored(field, value, known_by):
 
 def dimensions(targets, audits_by_ticket, *, fields=FIELDS, is_known_between, snapshots_by_ticket):
     """`sla_target_dimensions` as dicts; `known_by` is a dict of every field."""
-    rows = []
+    rows, tickets = [], {number: Ticket(audits) for number, audits in audits_by_ticket.items()}
     for target in targets:
         at, kind = moment_of(target)
         row = {name: target[name] for name in ("ticket_id", "metric", "instance_id", "sla_metric")}
         row |= {"at": at, "at_kind": kind, "known_by": {}}
-        audits = audits_by_ticket.get(target["ticket_id"], [])
+        ticket = tickets.get(target["ticket_id"]) or Ticket([])
         snapshots = snapshots_by_ticket.get(target["ticket_id"], [])
         wanted = [(field, field, at, kind in ("fulfilment", "closing")) for field in fields]
         wanted += [(f"{field}_eod", field, target["as_of"], False) for field in ("group_id", "assignee_id")]
         for column, field, moment, includes_at in wanted:
             found = value_at(
-                audits, field, moment, includes_at=includes_at, is_known_between=is_known_between, snapshots=snapshots
+                ticket, field, moment, includes_at=includes_at, is_known_between=is_known_between, snapshots=snapshots
             )
             row[column], row["known_by"][column] = as_stored(field, *found)
         rows.append(row)

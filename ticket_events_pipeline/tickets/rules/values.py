@@ -423,9 +423,11 @@ class _LookUp:
         places = np.searchsorted(seen.keys, self._searched)
         later, earlier = (self._row_at(seen.keys, seen.rows, places + step) for step in (0, -1))
         later_at, earlier_at = _taken(seen.seconds, later), _taken(seen.seconds, earlier)
-        is_untouched = _taken(seen.updated, later) < self._moments.ends
+        updated = _taken(seen.updated, later)
+        is_untouched = updated < self._moments.ends
         is_unchanged = (later >= 0) & (near.after_at > later_at) & (is_untouched | ~is_undecided)
-        is_covered = self._known.cover(self._moments.ends, later_at + 1)
+        # Every audit of a ticket updates it: there is none between its last update and the snapshot.
+        is_covered = self._known.cover(self._moments.ends, np.minimum(later_at, updated) + 1)
         was_unchanged = (earlier >= 0) & (near.before_at < earlier_at) & ~is_undecided
         was_covered = self._known.cover(earlier_at, self._moments.ends)
         return [
