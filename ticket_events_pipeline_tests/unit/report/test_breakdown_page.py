@@ -85,7 +85,8 @@ def test_values_beyond_the_largest_are_one_row_with_their_time_and_assumed_breac
         time={("11", True): 0.25, ("13", True): 0.25, ("2", True): 0.5},
     )
     shown = split(page_of(with_breakdown(breakdown=replace(BREAKDOWN, splits=(found,)))), "group").rows()
-    assert len(shown) == 11
+    assert len(shown) == 12
+    assert shown[10] == ["5 of them only on the page itself"]
     assert shown[0] == ["Group 01", "39 5 assumed", "139", "0%", "0", "0"]
     assert shown[-1] == ["3 more", "84 3 assumed", "384", "50.0%", "0", "0"]
 
