@@ -38,8 +38,9 @@ def print_next_steps(folder: Path, home: Path, values: Mapping[str, str]) -> Non
     click.echo("\nNext:")
     for step in steps:
         click.echo(f"  {step}")
-    schedules = "hourly_fetch, daily_restatement and refresh_names"
-    click.echo(f"Then open http://127.0.0.1:3000, and turn on {schedules} under Automation.")
+    click.echo(
+        "Then open http://127.0.0.1:3000, and turn on hourly_fetch, daily_restatement and refresh_names under Automation."
+    )
     if not simulated and (first := values.get("TICKET_EVENTS_START_DATE")):
         click.echo("Fetch the days until yesterday, in a second terminal in that folder (`plan` says first what it takes):")
         click.echo(f"  {ticket_events} backfill {first}..yesterday")

@@ -6,7 +6,11 @@ import click
 
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
+from ticket_events_pipeline.sandbox.lookups import LookupWorld
 from ticket_events_pipeline.sandbox.server import SandboxServer
+
+ACCOUNT_REQUESTS_PER_MINUTE = 400
+"""What Zendesk grants on a usual plan for everything but the exports."""
 
 
 def serve(*, port: int, requests_per_minute: int, seed: int, tickets_per_day: int) -> None:
@@ -16,7 +20,8 @@ def serve(*, port: int, requests_per_minute: int, seed: int, tickets_per_day: in
         UsageError: the port is taken.
     """
     account = SimulatedAccount(seed=seed, tickets_per_day=tickets_per_day)
-    server = SandboxServer(account, port=port, requests_per_minute=requests_per_minute)
+    world = LookupWorld(requests_per_minute=ACCOUNT_REQUESTS_PER_MINUTE)
+    server = SandboxServer(account, port=port, requests_per_minute=requests_per_minute, lookup_world=world)
     try:
         server.run(announce=_announce)
     except OSError as error:

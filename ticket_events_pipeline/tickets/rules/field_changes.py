@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -160,17 +161,20 @@ def _without_ids(parts: pa.StringArray, firsts: Ints, lasts: Ints) -> tuple[pa.S
     The `firsts` and `lasts` parts of the audits still have what opens and closes the list.
     """
     offsets = np.frombuffer(parts.buffers()[1], np.int32)[parts.offset : parts.offset + len(parts) + 1]
-    pieces = np.repeat(offsets[:-1], 5).reshape(-1, 5)  # the opening, the id, a comma, what is wanted, the closing
-    pieces[firsts, 1] += len(_OPENS)
-    comma = pieces[:, 0] + pc.find_substring(parts, ",").to_numpy()
-    pieces[:, 2], pieces[:, 3] = np.maximum(comma, pieces[:, 1]), np.maximum(comma + 1, pieces[:, 1])
-    pieces[:, 4] = offsets[1:]
-    pieces[lasts, 4] -= len(_CLOSES)
-    pieces[:, 4] = np.maximum(pieces[:, 4], pieces[:, 3])
-    cut = pa.StringArray.from_buffers(pieces.size, pa.py_buffer(np.append(pieces, offsets[-1:])), parts.buffers()[2])
-    numbers = np.arange(len(parts)) * 5
-    has_id = pc.ascii_is_decimal(cut.take(pa.array(numbers + 1))).to_numpy(zero_copy_only=False)
-    return cut.take(pa.array(numbers + 3)), has_id
+    ids, ends = offsets[:-1].copy(), offsets[1:].copy()
+    ids[firsts] += len(_OPENS)
+    ends[lasts] -= len(_CLOSES)
+    commas = np.maximum(offsets[:-1] + pc.find_substring(parts, ",").to_numpy(), ids).astype(np.int32)
+    has_id = pc.ascii_is_decimal(_between(parts, ids, commas)).to_numpy(zero_copy_only=False)
+    starts = np.minimum(commas + 1, ends)
+    return _between(parts, starts, ends), has_id
+
+
+def _between(parts: pa.StringArray, starts: npt.NDArray[np.int32], ends: npt.NDArray[np.int32]) -> pa.StringArray:
+    """A piece of each part, by its place in their text."""
+    offsets = np.append(np.stack([starts, ends], axis=1), ends[-1:])  # every second piece lies between two that are wanted
+    pieces = pa.StringArray.from_buffers(2 * len(parts), pa.py_buffer(offsets), parts.buffers()[2])
+    return pieces.take(pa.array(np.arange(len(parts)) * 2))
 
 
 def _read(texts: pa.StringArray) -> _Texts:
