@@ -127,9 +127,20 @@ def _print_table(tables: Tables, dimension: str, names: Names) -> None:
         console.print(_table(shown, tables, dimension))
         if dimension == "tag":
             console.print("A target counts once under each of its tags.", highlight=False)
+    _note_assumed(console, tables)
     if len(shown) < len(rows):
         count = plural(len(rows) - len(shown), "row")
         console.print(f"Left out: {count} without breaches, completions or open late targets.", highlight=False)
+
+
+def _note_assumed(console: Console, tables: Tables) -> None:
+    """How many of the breaches count under a value that isn't known for certain."""
+    every = pa.concat_tables(tables.values())
+    is_assumed = pc.and_(pc.is_valid(every["value"]), pc.invert(every["is_known"]))
+    assumed = pc.sum(every["breaches"].filter(is_assumed)).as_py() or 0
+    if assumed:
+        text = "assumed: the audits in between aren't stored, or weren't read yet"
+        console.print(f"Of {plural(assumed, 'breach', 'breaches')} the value is {text}.", highlight=False)
 
 
 def _summed(tables: Tables, dimension: str, names: Names) -> list[tuple[str, DimensionRow]]:

@@ -39,18 +39,18 @@ class DimensionSplit:
     Attributes:
         dimension: as in `daily_sla_breaches_by_dimension`.
         split: its values as they are shown.
-        assumed: breaches whose value is assumed, by value; None is known to be none.
+        assumed: breaches whose value is assumed, by value.
         time: the share of the time of the day's breached targets that each value used up; None where that isn't measured.
     """
 
     dimension: str
     split: Split
-    assumed: Mapping[str | None, int] = field(default_factory=dict)
+    assumed: Mapping[str, int] = field(default_factory=dict)
     time: Mapping[ValueKey, float] | None = None
 
     def assumed_of(self, row: DimensionRow) -> int:
         """How many of the row's breaches have their value assumed."""
-        return sum(self.assumed.get(one.value, 0) for one in self._values(row) if one.is_known)
+        return sum(self.assumed.get(one.value or "", 0) for one in self._values(row))
 
     def time_of(self, row: DimensionRow) -> float | None:
         """The row's share of the time; None where it isn't measured."""
@@ -187,12 +187,12 @@ def _split(
     )
 
 
-def _assumed(breached: pa.Table | None, name: str) -> dict[str | None, int]:
-    """The breaches whose value of the field is assumed, by value as text."""
+def _assumed(breached: pa.Table | None, name: str) -> dict[str, int]:
+    """The breaches whose value of the field is assumed, by value as text; none that is assumed counts as unknown."""
     if breached is None or name not in breached.column_names:
         return {}
     counts = breached.filter(known_by(breached, name, ASSUMED))[name].cast(pa.string()).value_counts()
-    return {row["values"]: row["counts"] for row in counts.to_pylist()}
+    return {row["values"]: row["counts"] for row in counts.to_pylist() if row["values"] is not None}
 
 
 def _known(source: BreakdownSource, breached: pa.Table | None) -> Known | None:

@@ -77,7 +77,7 @@ class DimensionRow:
 
     Attributes:
         value: as stored, ids as text; None for none or unknown.
-        is_known: with the value None: true for none (nobody), false for unknown. True with a value.
+        is_known: with the value None: true for none (nobody), false for unknown. True with a value, assumed ones included.
         shown: the name of the value, the value itself where it has no name, or a word for none and unknown. Plain text.
         is_deleted: whether its name is that of something that Zendesk no longer lists.
         breaches, achieved, completed_breached: targets first breached, met, and fulfilled late on the day.
@@ -129,12 +129,18 @@ def dimension_rows(table: pa.Table, names: KnownNames, dimension: str, metrics: 
         wanted = pc.and_(wanted, pc.is_in(table["sla_metric"], pa.array(sorted(metrics), pa.string())))
     key = [*_KEY, "sla_metric"]
     sums = [(name, "sum") for name in (*_COUNTS, "breached_tickets")]
-    added = table.filter(wanted).group_by(key, use_threads=False).aggregate([*sums, ([], "count_all")])
+    added = _assumed_with_known(table.filter(wanted)).group_by(key, use_threads=False).aggregate([*sums, ([], "count_all")])
     per_value: dict[tuple[str | None, bool], list[dict[str, Any]]] = {}
     for row in added.to_pylist():
         per_value.setdefault((row["value"], row["is_known"]), []).append(row)
     rows = (_row(value, found, names, dimension, is_known=is_known) for (value, is_known), found in per_value.items())
     return sorted(rows, key=_most_breaches_first)
+
+
+def _assumed_with_known(rows: pa.Table) -> pa.Table:
+    """A value that is assumed counts with the same value where it is known: the report says how many are assumed."""
+    is_known = pc.or_(rows["is_known"], pc.is_valid(rows["value"]))
+    return rows.set_column(rows.column_names.index("is_known"), "is_known", is_known)
 
 
 def _row(

@@ -162,7 +162,9 @@ DAILY_SLA_BREACHES_BY_DIMENSION_TABLE = Table(
             "custom_field:<id>.",
         ),
         Column("value", STRING, "The value, ids as text; NULL for none or unknown, see is_known."),
-        Column("is_known", BOOL, "With a NULL value: true for none (nobody), false for unknown; true with a value."),
+        Column(
+            "is_known", BOOL, "With a NULL value: true for none (nobody), false for unknown. With a value: false if assumed."
+        ),
         Column("sla_metric", STRING, "The metric's name in SLA policies.", made_from=("sla_metric",)),
         Column("business_hours", BOOL, "Hours of the policy: true for business, false for calendar hours; NULL if unknown."),
         Column("breaches", INT64, "Targets that first breached on the day and aren't superseded at as_of."),

@@ -50,6 +50,7 @@ def place(tmp_path):
             row("group", "20", first, breaches=1, achieved=9, breached_open_eod=5, active_eod=8),
             row("group", "21", first, breaches=3, achieved=1),
             row("group", "21", second, breaches=2),
+            row("group", "21", first, is_known=False, breaches=2),
             row("group", None, first, breaches=1),
             row("group", None, first, is_known=False, achieved=2),
             row("group", "22", second, active_eod=4),
@@ -80,13 +81,14 @@ def test_the_values_with_the_most_breaches_come_first_by_name_with_none_and_unkn
     ended = summary(place, str(DAY), "--by", "group")
     assert ended.exit_code == 0
     assert cells(ended.stdout) == [
-        ["21", "first_reply_time", "3", "1", "25.0%", "0"],
+        ["21", "first_reply_time", "5", "1", "16.7%", "0"],
         ["21", "next_reply_time", "2", "0", "0%", "0"],
         ["\\x1b[2J[red]Billing", "first_reply_time", "1", "9", "90.0%", "5"],
         ["none", "first_reply_time", "1", "0", "0%", "0"],
         ["unknown", "first_reply_time", "0", "2", "100%", "0"],
     ]
     assert "Left out: 1 row without" in ended.stdout
+    assert "Of 2 breaches the value is assumed" in ended.stdout
 
 
 def test_days_add_up_and_what_is_late_is_that_of_the_last_day(place):

@@ -219,7 +219,7 @@ def by_dimension(targets, dimension_rows, *, start, custom=()):
     books = {}
     for dimension, field in [*DIMENSIONS.items(), *((name, name) for name in custom)]:
         for target, row in zip(targets, dimension_rows, strict=True):
-            is_known = row["known_by"][field] is not None
+            is_known = row["known_by"][field] not in (None, "assumed")
             values = [row[field]] if field != "tags" else (row[field] or [None])
             for value in values:
                 book(books, (dimension, None if value is None else str(value), is_known), target, start)

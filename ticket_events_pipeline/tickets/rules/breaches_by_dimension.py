@@ -14,7 +14,7 @@ from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD, DAILY_SLA_BREACH
 from ticket_events_pipeline.tickets.fields import DIMENSIONS, field_of
 from ticket_events_pipeline.tickets.rules.known_by import codes_in
 from ticket_events_pipeline.tickets.rules.tags import TAGS
-from ticket_events_pipeline.tickets.rules.values import IS_UNKNOWN
+from ticket_events_pipeline.tickets.rules.values import IS_ASSUMED
 
 TARGET_COLUMNS = [
     "ticket_id",
@@ -61,7 +61,7 @@ def splits(dimensions: pa.Table, names: Sequence[str]) -> Mapping[str, pa.Table]
         field = field_of(name)
         column = dimensions[field].combine_chunks()
         rows, values = _each_tag(column) if field == TAGS else (np.arange(len(column)), column.cast(pa.string()))
-        is_known = codes[field][rows] != IS_UNKNOWN
+        is_known = codes[field][rows] < IS_ASSUMED
         found[name] = pa.table({"row": rows, "value": values, "is_known": is_known})
     return found
 

@@ -64,6 +64,18 @@ def test_nobody_none_and_unknown_are_apart_and_last():
     assert [row.shown for row in dimension_rows(agents, NAMES, "assignee")] == ["nobody", "unknown"]
 
 
+def test_a_value_that_is_assumed_counts_with_the_same_value_that_is_known_and_none_that_is_assumed_is_unknown():
+    rows = groups(
+        dimension_row("group", BILLING, 2, 3),
+        dimension_row("group", BILLING, 1, 1, is_known=False),
+        dimension_row("group", None, 4, is_known=False),
+    )
+    assert [(row.shown, row.breaches, row.decided, row.is_known) for row in rows] == [
+        ("Billing", 3, 7, True),
+        ("unknown", 4, 4, False),
+    ]
+
+
 def test_an_id_without_a_name_is_shown_and_a_deleted_group_is_marked():
     rows = groups(dimension_row("group", 77, 2), dimension_row("group", SALES, 1))
     assert [(row.shown, row.is_deleted) for row in rows] == [("77", False), ("Sales", True)]
