@@ -66,7 +66,7 @@ def changed_share(reports) -> float:
 def test_mondays_and_sundays_are_within_usual(reports):
     """The mean of the seven days before called nearly all of them more, or fewer."""
     ours = [report for day, report in reports.items() if day.date.weekday() in (MONDAY, SUNDAY)]
-    assert [report.breaches_change in CHANGED for report in ours].count(True) <= 1
+    assert [report.breaches_change in CHANGED for report in ours].count(True) <= 2
     assert changed_share(ours) <= 0.025
 
 
