@@ -223,7 +223,7 @@ def fact(report, name):
 def test_the_trust_strip_says_how_many_groups_are_known_assumed_unknown_and_from_snapshots():
     assert fact(with_breakdown(), "group_known") == (
         "⚠ 34 (89.5%) of 38 breaches",
-        "known from snapshots: 4 (10.5%); assumed over days that aren't stored: 3 (7.9%); "
+        "known from snapshots: 4 (10.5%); assumed, since audits in between are missing: 3 (7.9%); "
         "of all targets of the day, 5 (0.8%) have an unknown group",
     )
     known = replace(BREAKDOWN, known=Known({"audit": 39, "unknown": 1}, targets=2, unknown_targets=1))
