@@ -360,7 +360,8 @@ def _known_facts(known: Known | None) -> list[QualityFact]:
     of_breaches = f" of {plural(total, 'breach')}"
     share = (unknown + assumed) / total if total else 0
     meaning = (
-        f"known from snapshots: {_share(snapshots, total)}; assumed, since audits in between are missing: {_share(assumed, total)}; "
+        f"known from snapshots: {_share(snapshots, total)}; assumed, since audits in between are missing: "
+        f"{_share(assumed, total)}; "
         f"of all targets of the day, {_share(known.unknown_targets, known.targets)} have an unknown group"
     )
     value = f"{_share(total - unknown - assumed, total)}{of_breaches}" if total else "no breach"
