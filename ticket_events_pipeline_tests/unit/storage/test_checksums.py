@@ -16,9 +16,15 @@ from ticket_events_pipeline.storage.partition_file import opened_parquet
 from ticket_events_pipeline.storage.stored_file import metadata_of
 from ticket_events_pipeline_tests.support.damages import flipped
 
-RNG = random.Random(7)  # noqa: S311 - the same bits every time
+
+def draws():
+    """The same ones for each test, in whatever order tests run."""
+    return random.Random(7)  # noqa: S311
+
+
 TINY = pa.table({"id": [1, 2, 3], "text": ["a", None, "b"]})
-LARGE = pa.table({"id": range(40_000), "text": [RNG.randbytes(8).hex() for _ in range(40_000)], "same": ["x"] * 40_000})
+TEXTS = draws()
+LARGE = pa.table({"id": range(40_000), "text": [TEXTS.randbytes(8).hex() for _ in range(40_000)], "same": ["x"] * 40_000})
 ROWS_PER_GROUP = 9_000
 
 
@@ -50,9 +56,9 @@ def test_a_checksummed_file_is_read_by_us_and_by_plain_parquet_readers():
 
 
 def test_every_byte_of_a_tiny_file_is_covered():
-    content = written(TINY, {"rows": "3"})
+    content, rng = written(TINY, {"rows": "3"}), draws()
     for place in range(len(content)):
-        with pytest.raises(ChecksumError), open_checked(io.BytesIO(flipped(content, 8 * place + RNG.randrange(8)))) as file:
+        with pytest.raises(ChecksumError), open_checked(io.BytesIO(flipped(content, 8 * place + rng.randrange(8)))) as file:
             file.read()
 
 
@@ -66,14 +72,14 @@ def test_a_damaged_checksum_key_does_not_turn_verification_off(key):
 
 def test_parts_outside_a_damaged_block_are_read_and_damaged_ones_are_not(tmp_path):
     """A reader of some row groups and columns needs only their bytes, and the blocks around them, to be intact."""
-    content, read, refused = written(LARGE, {}), 0, []
+    content, rng, read, refused = written(LARGE, {}), draws(), 0, []
     for _ in range(150):
-        (tmp_path / "file").write_bytes(flipped(content, RNG.randrange(8 * len(content))))
-        group, columns = RNG.randrange(5), RNG.choice([["id"], ["text"], ["same"], ["id", "text", "same"]])
+        (tmp_path / "file").write_bytes(flipped(content, rng.randrange(8 * len(content))))
+        group, columns = rng.randrange(5), rng.choice([["id"], ["text"], ["same"], ["id", "text", "same"]])
         expected = LARGE.slice(group * ROWS_PER_GROUP, ROWS_PER_GROUP).select(columns)
         try:
             with opened_parquet(FolderStore(tmp_path), "file", advice="Make it again.") as file:
-                rows = file.read_row_group(group, columns=columns) if RNG.random() < 0.5 else batches(file, group, columns)
+                rows = file.read_row_group(group, columns=columns) if rng.random() < 0.5 else batches(file, group, columns)
                 assert rows == expected
                 read += 1
         except DamagedFileError as error:
