@@ -36,6 +36,9 @@ PLACE = ("TICKET_EVENTS_ROOT", "TICKET_EVENTS_TIMEZONE", "TICKET_EVENTS_START_DA
 """Variables that the UI needs as the demo had them, to show the same days."""
 
 
+FETCHED_OF_PEOPLE = ("ZENDESK_NAMES", "ZENDESK_SNAPSHOTS")
+
+
 def run_demo() -> None:
     """Materialize all assets of the last 30 days, and print yesterday's breaches.
 
@@ -70,7 +73,8 @@ def run_demo() -> None:
     _show_breaches(console, store, today.plus(-1))
     console.print("breaches: targets first breached that day; open late: those breached and still open at its end")
     if SCOPE.has_ticket_tables:
-        console.print(f"Whose breaches they were, by group, agent or tag: {program()} summary --by group", soft_wrap=True)
+        console.print("Whose breaches they were, by group, agent or tag:", soft_wrap=True)
+        console.print(f"  {_command('summary --by group')}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"\nThe files: {store.location}/<asset>/date=YYYY-MM-DD/<asset>.parquet", soft_wrap=True)
     report = store.url(report_path(today.plus(-1)))
     console.print(f"Yesterday's report, to open in a browser: [bold]{report}[/bold]", soft_wrap=True)
@@ -79,8 +83,8 @@ def run_demo() -> None:
 
 
 def _use_the_sandbox() -> None:
-    """Whatever account is set: a demo never asks a real one."""
-    for name in [name for name in os.environ if name.startswith("ZENDESK_")]:
+    """Whatever account is set: a demo never asks a real one. What it fetches of people stays as set."""
+    for name in [name for name in os.environ if name.startswith("ZENDESK_") and name not in FETCHED_OF_PEOPLE]:
         del os.environ[name]
     os.environ["ZENDESK_SANDBOX"] = "1"
 
@@ -112,6 +116,13 @@ def _opened(home: Path) -> dg.DagsterInstance:
     """The instance whose UI shows the demo's runs."""
     os.environ["DAGSTER_HOME"] = str(home)
     return deployment_instance()
+
+
+def _command(words: str) -> str:
+    """A command of this program about the demo's days, as it is typed in the working folder."""
+    place = {name: value for name in PLACE if (value := os.environ.get(name, "").strip())}
+    variables = {"ZENDESK_SANDBOX": "1", **place}
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), f"{program()} {words}"])
 
 
 def _ui_command(home: Path) -> str:

@@ -253,7 +253,7 @@ def report(day: str | None, date: str | None, is_week: bool, is_to_open: bool, o
     "--by",
     "dimension",
     metavar="DIMENSION",
-    help="Whose breaches: group, assignee, priority, type, brand, form, organization, channel, tag, or custom_field:ID.",
+    help="Whose breaches: group, agent, priority, type, brand, form, organization, channel, tag, or custom_field:ID.",
 )
 @click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
 def summary(

@@ -77,7 +77,7 @@ def run_summary(words: Sequence[str], *, wanted: Filter, output: str) -> bool:
     pipeline = pipeline_of(os.environ)
     store, timezone = pipeline.store, pipeline.root_settings.timezone
     today = Day.containing(wall_clock(), timezone)
-    newest = newest_summary(store, timezone) or _complain(store)
+    newest = newest_summary(store, timezone) or complain_of_no_summary(store)
     days = _days(words, stored_days(store, SUMMARY, timezone)[-1], today) if words else [newest]
     read = {day: read_partition(store, SUMMARY, day) for day in days}
     summaries = {day: table for day, table in read.items() if table is not None}
@@ -128,7 +128,12 @@ def _as_words(days: Sequence[Day]) -> str:
     return str(days[0]) if len(days) == 1 else f"{days[0]}..{days[-1]}"
 
 
-def _complain(store: Store) -> NoReturn:
+def complain_of_no_summary(store: Store) -> NoReturn:
+    """Say where no summary is stored, and how to make some.
+
+    Raises:
+        UsageError: always.
+    """
     hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{SUMMARY}") else ""
     raise UsageError(f"No summary is stored below {store.location}. To make some: {program()} backfill last-7-days{hint}")
 

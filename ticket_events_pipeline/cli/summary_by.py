@@ -17,13 +17,14 @@ from rich.text import Text
 
 from ticket_events_pipeline.cli.dates import parse_days
 from ticket_events_pipeline.cli.row_formats import dated_rows, print_csv, print_json
+from ticket_events_pipeline.cli.summary import complain_of_no_summary
 from ticket_events_pipeline.day import Day, day_ranges, wall_clock
-from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.aggregates import reading_order
 from ticket_events_pipeline.report.dimension_table import DimensionRow, dimension_rows
 from ticket_events_pipeline.report.stored import newest_summary
+from ticket_events_pipeline.settings import has_ticket_tables
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD, DAILY_SLA_BREACHES_BY_DIMENSION_TABLE
 from ticket_events_pipeline.text import plural, ranges_text, rate_text, terminal_text
@@ -44,6 +45,8 @@ def parse_dimension(text: str) -> str:
     Raises:
         click.UsageError: it names none.
     """
+    if text == "agent":  # as the report and the UI call it
+        return "assignee"
     if text in DIMENSIONS or text.startswith(CUSTOM_FIELD):
         return text
     raise click.UsageError(f"--by {text}: there is no such dimension. Give one of {', '.join(DIMENSIONS)}, {CUSTOM_FIELD}ID.")
@@ -67,7 +70,7 @@ def run_summary_by(words: Sequence[str], dimension: str, *, metrics: Sequence[st
     store, timezone = pipeline.store, pipeline.root_settings.timezone
     newest = newest_summary(store, timezone)
     if newest is None:
-        raise UsageError(f"No summary is stored below {store.location}. To make some: {program()} backfill last-7-days")
+        complain_of_no_summary(store)
     days = parse_days(words, Day.containing(wall_clock(), timezone)) if words else [newest]
     read = {day: read_partition(store, BY_DIMENSION, day) for day in days}
     tables = {day: _chosen(table, dimension, metrics) for day, table in read.items() if table is not None}
@@ -81,13 +84,16 @@ def run_summary_by(words: Sequence[str], dimension: str, *, metrics: Sequence[st
     _note_empty(tables, dimension, metrics)
     missing = [day for day in days if day not in tables]
     if missing:
-        word = str(missing[0]) if len(missing) == 1 else f"{missing[0]}..{missing[-1]}"
-        click.echo(
-            f"No ticket tables are stored of {ranges_text(day_ranges(missing))}. "
-            f"To make them: {program()} backfill --tickets {word}",
-            err=True,
-        )
+        click.echo(f"No ticket tables are stored of {ranges_text(day_ranges(missing))}. {_how_to_make(missing)}", err=True)
     return not missing
+
+
+def _how_to_make(days: Sequence[Day]) -> str:
+    word = str(days[0]) if len(days) == 1 else f"{days[0]}..{days[-1]}"
+    command = f"{program()} backfill --tickets {word}"
+    if not has_ticket_tables(os.environ):
+        return f"TICKET_EVENTS_TICKET_TABLES turns them off. To have them, unset it, restart Dagster, and run {command}"
+    return f"To make them: {command}"
 
 
 def _chosen(table: pa.Table, dimension: str, metrics: Sequence[str]) -> pa.Table:
@@ -102,7 +108,8 @@ def _note_empty(tables: Tables, dimension: str, metrics: Sequence[str]) -> None:
     without = [day for day, table in tables.items() if not table.num_rows]
     if without:
         named = f" and {' or '.join(metrics)}" if metrics else ""
-        click.echo(f"No row of {terminal_text(dimension + named)}: {ranges_text(day_ranges(without))}", err=True)
+        hint = ". Custom fields are tracked once TICKET_EVENTS_DIMENSIONS names them" if ":" in dimension else ""
+        click.echo(f"No row of {terminal_text(dimension + named)}: {ranges_text(day_ranges(without))}{hint}", err=True)
 
 
 def _named_rows(tables: Tables, dimension: str, names: Names) -> Iterator[dict[str, Any]]:

@@ -210,6 +210,10 @@ class Split:
         """All of them, as they are shown."""
         return (*self.compared, *self.others, *([self.rest_row] if self.rest_row else []), *self.without)
 
+    def leading(self, count: int) -> frozenset[str | None]:
+        """Of the values that are shown one by one, those with the most breaches: on paper there is no room for more."""
+        return frozenset(row.value for row in sorted((*self.compared, *self.others), key=_most_breaches_first)[:count])
+
 
 def split_of(rows: Sequence[DimensionRow], *, min_targets: int, largest: int = LARGEST) -> Split:
     """The largest values one by one and the rest in one row.

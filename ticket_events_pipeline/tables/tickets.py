@@ -45,7 +45,7 @@ TICKET_FIELD_CHANGES_TABLE = Table(
         Column(
             "field",
             STRING,
-            "What changed, by Zendesk's name; custom_field:<id> for a custom field, schedule_id for the ticket's schedule.",
+            "What changed, by Zendesk's name; custom_field:ID for a custom field, schedule_id for the ticket's schedule.",
             made_from=("child_events",),
         ),
         Column(
@@ -159,7 +159,7 @@ DAILY_SLA_BREACHES_BY_DIMENSION_TABLE = Table(
             "dimension",
             STRING,
             "What the figures are split by: group, assignee, priority, type, brand, form, organization, channel, tag, or "
-            "custom_field:<id>.",
+            "custom_field:ID.",
         ),
         Column("value", STRING, "The value, ids as text; NULL for none or unknown, see is_known."),
         Column(
@@ -189,7 +189,7 @@ SLA_TARGET_HOLDERS_TABLE = Table(
         Column("ended_by", STRING, "What ended the time: breach (the first that counts) or fulfilment."),
         Column("group_id", INT64, "Group that held the ticket; NULL if none or unknown, see is_known."),
         Column("assignee_id", INT64, "Agent who held it; NULL if nobody or unknown, see is_known."),
-        Column("is_known", BOOL, "Whether both are known; false also where one is assumed, over a day that isn't stored."),
+        Column("is_known", BOOL, "Whether both are known; false also where one is assumed."),
         Column("held_from", TIMESTAMP, "When the stretch began (UTC)."),
         Column("held_to", TIMESTAMP, "When it ended (UTC)."),
         Column("calendar_seconds", INT64, "Seconds of the stretch in which the clock ran."),

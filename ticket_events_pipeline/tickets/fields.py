@@ -52,7 +52,7 @@ NAMES_OF = {
 
 AUDIT, PREVIOUS_VALUE, SNAPSHOT, ASSUMED = "audit", "previous_value", "snapshot", "assumed"
 """How the value of a field at a moment is known: from the newest change before it; from the previous value of the next change;
-from a snapshot of the ticket; or from one of these over days that aren't stored, which may turn out wrong."""
+from a snapshot of the ticket; or from one of these where audits in between are missing, which may turn out wrong."""
 
 CHANNELS = {
     "Web form": "web",

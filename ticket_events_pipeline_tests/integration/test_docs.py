@@ -1,6 +1,7 @@
 """The README and the pages in docs/ match the code: variables, commands, names, messages, links and queries."""
 
 import ast
+import datetime as dt
 import json
 import re
 import subprocess
@@ -15,7 +16,10 @@ from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.tables.tickets import DAILY_SLA_BREACHES_BY_DIMENSION_TABLE
 from ticket_events_pipeline.tickets.changes import make_changes
+from ticket_events_pipeline.tickets.names import names_schema, write_kind
+from ticket_events_pipeline.tickets.provenance import write_ticket_day
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPORT, REPOSITORY, deployed
 from ticket_events_pipeline_tests.support.raw_files import put_raw_table
@@ -138,6 +142,20 @@ def test_the_query_of_field_changes_counts_moves_between_groups(tmp_path, monkey
     list(make_changes(FolderStore(tmp_path / "data"), [day]))
     query = block("how-to/query-the-files", "sql", mentions="ticket_field_changes")
     assert duckdb.sql(query).fetchall() == [("3", "4", 2, 2)]
+
+
+def test_the_query_for_agents_joins_their_newest_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    day, store, schema = Day.parse("2026-03-02"), FolderStore(tmp_path / "data"), DAILY_SLA_BREACHES_BY_DIMENSION_TABLE.schema
+    rows = [("9", True, 3, 1), ("8", True, 1, 9), (None, True, 2, 0), (None, False, 1, 0)]
+    columns = ("value", "is_known", "breaches", "achieved")
+    table = [{"dimension": "assignee", **dict(zip(columns, row, strict=True))} for row in rows]
+    write_ticket_day(store, "daily_sla_breaches_by_dimension", day, pa.Table.from_pylist(table, schema=schema), {})
+    names = [(9, "Anna before", 1), (9, "Anna", 2)]
+    seen = [{"id": id_, "name": name, "seen_to": dt.datetime.fromtimestamp(time, dt.UTC)} for id_, name, time in names]
+    write_kind(store, "agents", pa.Table.from_pylist(seen, schema=names_schema("agents")), fetched_at=2)
+    query = block("how-to/query-the-files", "sql", mentions="zendesk_names")
+    assert duckdb.sql(query).fetchall() == [("Anna", 3, 4), ("nobody", 2, 2), ("8", 1, 10), ("unknown", 1, 1)]
 
 
 def test_every_check_names_its_section_of_the_docs():

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from ticket_events_pipeline.cli.main import commands
+from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.tickets import DAILY_SLA_BREACHES_BY_DIMENSION_TABLE
 from ticket_events_pipeline.tickets.names import names_schema, write_kind
@@ -65,9 +66,11 @@ def place(tmp_path):
     return found
 
 
-def summary(place, *arguments):
-    everything = {**dict.fromkeys(os.environ), **place.env(), "COLUMNS": "120"}
+def summary(place, *arguments, **variables):
+    everything = {**dict.fromkeys(os.environ), **place.env(**variables), "COLUMNS": "120"}
     ended = CliRunner().invoke(commands, ["summary", *arguments], env=everything)
+    if isinstance(ended.exception, UsageError):
+        raise ended.exception
     assert ended.exception is None or isinstance(ended.exception, SystemExit), ended.exception
     return ended
 
@@ -98,6 +101,23 @@ def test_days_add_up_and_what_is_late_is_that_of_the_last_day(place):
 
 def test_an_agent_who_is_nobody_is_called_so(place):
     assert ["nobody", "first_reply_time", "1", "0", "0%", "0"] in cells(summary(place, str(DAY), "--by", "assignee").stdout)
+
+
+def test_agent_is_another_word_for_assignee(place):
+    assert summary(place, str(DAY), "--by", "agent").stdout == summary(place, str(DAY), "--by", "assignee").stdout
+
+
+def test_where_the_tables_are_turned_off_it_is_said_what_turns_them_on(place):
+    ended = summary(place, str(DAY.plus(2)), "--by", "group", TICKET_EVENTS_TICKET_TABLES="0")
+    assert "TICKET_EVENTS_TICKET_TABLES turns them off. To have them, unset it" in ended.stderr
+
+
+def test_a_root_without_summaries_names_the_sandbox_if_that_has_some(place):
+    rows = {path.name: path for path in place.root.iterdir()}
+    (place.root / "sandbox").mkdir()
+    rows["daily_sla_breach_summary"].rename(place.root / "sandbox" / "daily_sla_breach_summary")
+    with pytest.raises(UsageError, match="Set ZENDESK_SANDBOX=1 to see those of the sandbox"):
+        summary(place, "--by", "group")
 
 
 def test_json_and_csv_have_every_column_with_the_name_beside_the_id(place):

@@ -76,6 +76,11 @@ def test_a_value_that_is_assumed_counts_with_the_same_value_that_is_known_and_no
     ]
 
 
+def test_on_paper_stand_the_values_with_the_most_breaches_also_of_those_with_too_few_targets_for_an_order():
+    rows = groups(*(dimension_row("group", 100 + number, number, 0) for number in range(8)))
+    assert split_of(rows, min_targets=20).leading(3) == {"107", "106", "105"}
+
+
 def test_an_id_without_a_name_is_shown_and_a_deleted_group_is_marked():
     rows = groups(dimension_row("group", 77, 2), dimension_row("group", SALES, 1))
     assert [(row.shown, row.is_deleted) for row in rows] == [("77", False), ("Sales", True)]
