@@ -163,7 +163,9 @@ DAILY_SLA_BREACHES_BY_DIMENSION_TABLE = Table(
         ),
         Column("value", STRING, "The value, ids as text; NULL for none or unknown, see is_known."),
         Column(
-            "is_known", BOOL, "With a NULL value: true for none (nobody), false for unknown. With a value: false if assumed."
+            "is_known",
+            BOOL,
+            "True if the value, or that there is none (nobody), is known; false for unknown and for assumed values.",
         ),
         Column("sla_metric", STRING, "The metric's name in SLA policies.", made_from=("sla_metric",)),
         Column("business_hours", BOOL, "Hours of the policy: true for business, false for calendar hours; NULL if unknown."),
@@ -204,7 +206,9 @@ DAILY_TICKET_DURATIONS_TABLE = Table(
     columns=(
         Column("sla_metric", STRING, "The metric's name in SLA policies.", made_from=("metric", "instance_id")),
         Column("group_id", INT64, "Group that held the ticket at the fulfilment; NULL if none or unknown, see is_known."),
-        Column("is_known", BOOL, "With a NULL group: true for none, false for unknown. With a group: false if assumed."),
+        Column(
+            "is_known", BOOL, "True if the group, or that there is none, is known; false for unknown and for assumed groups."
+        ),
         Column("clocks", INT64, "Clocks fulfilled on the day with a measured duration, with an SLA or without."),
         *(
             Column(f"{hours}_{statistic}_minutes", FLOAT64, f"{text} of their minutes in {hours} hours; NULL if not measured.")

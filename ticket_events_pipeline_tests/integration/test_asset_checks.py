@@ -85,12 +85,14 @@ def test_the_checks_run_with_their_assets_and_are_green_on_what_is_whole(deploym
     assert run.success
     found = results(run)
     assert {key: passed for key, (passed, _, _) in found.items()} == {
-        (stream, name): True for stream in STREAMS for name in NAMES
+        **{(stream, name): True for stream in STREAMS for name in NAMES},
+        ("ticket_field_changes", "audits_readable"): True,
     }
     days = {1: 1, 2: 3}[len(span)]
     assert found[METRIC, WHOLE][2] == f"{days} day{'' if days == 1 else 's'} checked, {GREEN}"
     steps = [event.step_key for event in run.all_events if event.event_type_value == "STEP_SUCCESS"]
-    assert steps == [EVENTS, METRIC, f"{EVENTS}_checks", f"{METRIC}_checks"]
+    assert steps[:4] == [EVENTS, METRIC, f"{EVENTS}_checks", f"{METRIC}_checks"]
+    assert steps[4:] == ["ticket_field_changes", "ticket_field_changes_checks"]
 
 
 @pytest.mark.slow

@@ -115,7 +115,9 @@ def test_assets_jobs_and_sensors_of_an_account_have_its_name(location):
     assert {dg.AssetKey([account, "zendesk_api"]) for account in named} <= graph.get_all_asset_keys()
     pools = {pool for key in graph.get_all_asset_keys() for pool in graph.get(key).pools or ()}
     assert pools == {f"{ACME}_zendesk_api", f"{GLOBEX}_zendesk_api"}
-    zones = {key.path[0]: graph.get(key).partitions_def.timezone for key in graph.materializable_asset_keys}
+    partitions = {key: graph.get(key).partitions_def for key in graph.materializable_asset_keys}
+    assert {key.path[-1] for key, days in partitions.items() if days is None} == {"zendesk_names"}
+    zones = {key.path[0]: days.timezone for key, days in partitions.items() if days is not None}
     assert zones == {ACME: "Europe/Berlin", GLOBEX: "UTC"}
 
 

@@ -99,7 +99,7 @@ def test_over_missing_audits_a_value_is_assumed():
     assert value(change("7", 80), known=KnownAudits(90, 200)) == ("7", "assumed")
     assert value(change("7", 80), known=KnownAudits(0, 99)) == ("7", "assumed")
     assert value(created(80), known=KnownAudits(90, 200)) == (None, "assumed")
-    assert value(snapshots=[snapshot("7", 150, updated_at=120)], known=KnownAudits(0, 140)) == ("7", "assumed")
+    assert value(snapshots=[snapshot("7", 150, updated_at=145)], known=KnownAudits(0, 140)) == ("7", "assumed")
 
 
 def test_a_later_rule_over_stored_days_beats_one_over_missing_days():
@@ -109,6 +109,10 @@ def test_a_later_rule_over_stored_days_beats_one_over_missing_days():
 
 def test_a_ticket_untouched_since_the_moment_needs_no_audits_up_to_the_snapshot():
     assert value(snapshots=[snapshot("7", 150, updated_at=99)], known=KnownAudits(0, 110)) == ("7", "snapshot")
+
+
+def test_a_snapshot_needs_the_audits_only_up_to_the_last_update_of_the_ticket():
+    assert value(snapshots=[snapshot("7", 150, updated_at=120)], known=KnownAudits(0, 140)) == ("7", "snapshot")
 
 
 def test_the_channel_never_changes_so_missing_audits_do_not_matter():
