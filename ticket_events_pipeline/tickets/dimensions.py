@@ -21,6 +21,7 @@ from ticket_events_pipeline.tickets.changes import changes_of
 from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS, UNTOLD_BY_SNAPSHOTS
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
+from ticket_events_pipeline.tickets.rules.change_rows import merged, of_tickets
 from ticket_events_pipeline.tickets.rules.target_dimensions import (
     TARGET_COLUMNS,
     ends_of_day,
@@ -34,7 +35,6 @@ from ticket_events_pipeline.tickets.rules.values import (
     FieldValues,
     KnownAudits,
     Moments,
-    merged,
     unknown_values,
     values_at,
 )
@@ -223,9 +223,8 @@ class _DayOfTargets:
 
     def _rows_of(self, moments: Moments, *, since: int = 0) -> pa.Table:
         """What is remembered of the moments' tickets, of changes from an epoch second on."""
-        rows = self._states.rows
-        is_wanted = among(rows["ticket_id"].to_numpy(), union(moments.ticket_id))
-        return rows.filter(pa.array(is_wanted & (rows["changed_at"].cast(pa.int64()).to_numpy() >= since * 1000)))
+        rows = of_tickets(self._states.rows, union(moments.ticket_id))
+        return rows.filter(pa.array(rows["changed_at"].cast(pa.int64()).to_numpy() >= since * 1000)) if since else rows
 
     def _look_further(self, every: Sequence[_Wanted], tickets: Ints | None = None) -> None:
         """Unknown values by the changes after the day, and by snapshots; of all tickets or some."""
