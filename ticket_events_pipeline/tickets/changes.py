@@ -28,7 +28,7 @@ from ticket_events_pipeline.tables.ticket_metric_events import METRIC_SHAPE, met
 from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
 from ticket_events_pipeline.tickets.fields import CHANNELS
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
-from ticket_events_pipeline.tickets.rules.change_rows import has_field, merged, of_tickets
+from ticket_events_pipeline.tickets.rules.change_rows import as_states, has_field, merged, of_tickets
 from ticket_events_pipeline.tickets.rules.field_changes import AUDIT_COLUMNS, FieldChanges, field_changes
 
 CHANGES = "ticket_field_changes"
@@ -188,15 +188,7 @@ def tracked_rows(changes: pa.Table, fields: Collection[str]) -> pa.Table:
     is_tracked = has_field(changes["field"], [name for name in fields if name != CHANNEL])
     rows = changes.filter(pa.array(is_tracked))
     channels = [_channels(changes)] if CHANNEL in fields else []
-    return merged(_as_states(rows.columns, rows.schema.names), *channels)
-
-
-def _as_states(columns: Sequence[pa.ChunkedArray], names: Sequence[str]) -> pa.Table:
-    """Those of the columns that `ticket_states` has, in its schema; the others of its columns are NULL."""
-    schema, size = TICKET_STATES_TABLE.schema, len(columns[0])
-    found = dict(zip(names, columns, strict=True))
-    arrays = [found[item.name].cast(item.type) if item.name in found else pa.nulls(size, item.type) for item in schema]
-    return pa.table(arrays, schema=schema)
+    return merged(as_states(rows), *channels)
 
 
 def _channels(changes: pa.Table) -> pa.Table:
@@ -212,7 +204,7 @@ def _channels(changes: pa.Table) -> pa.Table:
         "had_previous": pa.repeat(False, size),
         "is_create": pa.repeat(True, size),
     }
-    return _as_states(list(columns.values()), list(columns))
+    return as_states(pa.table(columns))
 
 
 def _channel_words(via: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -22,6 +22,7 @@ from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS, UNTOLD_BY_SNAP
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
 from ticket_events_pipeline.tickets.rules.change_rows import merged, of_tickets
+from ticket_events_pipeline.tickets.rules.history import History
 from ticket_events_pipeline.tickets.rules.target_dimensions import (
     TARGET_COLUMNS,
     ends_of_day,
@@ -76,12 +77,17 @@ def make_dimensions(store: Store, days: list[Day], *, snapshots: Snapshots) -> I
         DayNotFetchedError: a day has no `sla_targets` or no `ticket_states` yet.
         DamagedFileError: a stored file can't be read.
     """
+    for day, table, footer in prefetch(_tables(store, days, snapshots)):
+        yield write_ticket_day(store, DIMENSIONS, day, table, footer, counts={"targets": table.num_rows})
+
+
+def _tables(store: Store, days: list[Day], snapshots: Snapshots) -> Iterator[tuple[Day, pa.Table, dict[str, str]]]:
     later = LaterChanges(store, days)
     before = _stored(store, days[0].plus(-1))
     for day, targets, states in prefetch(_inputs(store, days)):
         table = _DayOfTargets(store, day, targets.rows, states, before, later, snapshots).table()
         footer = {**states.provenance.to_metadata(), MADE_FROM_STATES: states.content_hash}
-        yield write_ticket_day(store, DIMENSIONS, day, table, footer, counts={"targets": table.num_rows})
+        yield day, table, footer
         before = None if _are_audits_missing(footer) else table
 
 
@@ -168,7 +174,9 @@ class _DayOfTargets:
         if self._states.provenance.audits == MISSING:
             values, at_end = ({field: unknown_values(len(at)) for field in names} for names in (self._fields, HISTORY_FIELDS))
         else:
-            wanted = [_Wanted(at, self._remembered(at, self._fields)), _Wanted(ends, self._remembered(ends, HISTORY_FIELDS))]
+            history = History.of(self._states.rows, union(at.ticket_id))
+            asked = ((at, self._fields), (ends, HISTORY_FIELDS))
+            wanted = [_Wanted(moments, self._remembered(history, moments, fields)) for moments, fields in asked]
             self._take_over(wanted[0])
             self._look_up(wanted[0])
             self._look_further(wanted)
@@ -176,9 +184,9 @@ class _DayOfTargets:
             values, at_end = wanted[0].values, wanted[1].values
         return target_dimensions(self._targets, values, at_end, self._fields)
 
-    def _remembered(self, moments: Moments, fields: Sequence[str]) -> dict[str, FieldValues]:
+    def _remembered(self, history: History, moments: Moments, fields: Sequence[str]) -> dict[str, FieldValues]:
         return values_at(
-            self._states.rows,
+            history,
             moments,
             fields,
             known=self._known,

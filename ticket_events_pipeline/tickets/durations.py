@@ -15,7 +15,7 @@ from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
 from ticket_events_pipeline.sla.rules.row_runs import union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
-from ticket_events_pipeline.tickets.evidence import EarlierChanges, Evidence, StoredSnapshots
+from ticket_events_pipeline.tickets.evidence import ASKED_FIELDS, EarlierChanges, Evidence, StoredSnapshots
 from ticket_events_pipeline.tickets.holders import MADE_FROM_CLOCKS, MADE_FROM_STATES
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
@@ -64,7 +64,11 @@ def make_durations(store: Store, days: list[Day], *, snapshots: StoredSnapshots 
 
 def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, StatesDay]]:
     for day in days:
-        yield day, read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE), read_states(store, day)
+        yield (
+            day,
+            read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE),
+            read_states(store, day, ASKED_FIELDS),
+        )
 
 
 def _groups(measured: MeasuredClocks, evidence: Evidence) -> FieldValues:

@@ -95,7 +95,7 @@ class Evidence:
         first = Day(self.states.remembered_since, zone).start
         tracked = {name: Day(date, zone).start for name, date in self.states.tracked_since.items()}
         return Remembered(
-            of_fields(of_tickets(self.states.rows, tickets), ASKED_FIELDS),
+            of_tickets(of_fields(self.states.rows, ASKED_FIELDS), tickets),
             known._replace(since=max(known.since, first)),
             complete_from=self.day.start,
             tracked_since=tracked,

@@ -10,6 +10,17 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.sla.rules.clocks import alphabetic_codes
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, order_of
+from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
+
+
+def as_states(rows: pa.Table) -> pa.Table:
+    """Those of the columns that `ticket_states` has, in its schema; the others of its columns are NULL."""
+    schema, size = TICKET_STATES_TABLE.schema, rows.num_rows
+    whole = rows.unify_dictionaries().combine_chunks()  # each row group has a dictionary of its own
+    arrays = [
+        whole[item.name].cast(item.type) if item.name in whole.column_names else pa.nulls(size, item.type) for item in schema
+    ]
+    return pa.table(arrays, schema=schema)
 
 
 def merged(*parts: pa.Table) -> pa.Table:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import LAST_EPOCH_SECOND
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among
-from ticket_events_pipeline.tickets.rules.change_rows import field_codes, of_tickets
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among
+from ticket_events_pipeline.tickets.rules.change_rows import field_codes
 
 TIME_BITS = LAST_EPOCH_SECOND.bit_length()
 """A ticket's number among the tickets and a time are packed into one integer, which is searched for."""
@@ -22,49 +22,53 @@ class History:
     """The history of some tickets, to be searched by field, ticket and time.
 
     Attributes:
-        rows: in the schema of `ticket_states`.
+        rows: in the schema of `ticket_states`, of other tickets too: leaving those out would cost more than they do.
         tickets: all that may be looked up, ascending.
-        place: of each row, the number of its ticket among them.
+        place: of each row, the number of its ticket among them; -1 for another ticket.
         seconds: when each row happened, epoch seconds.
-        is_create: whether each row is of a Create.
     """
 
     rows: pa.Table
     tickets: Ints
     place: Ints
     seconds: Ints
-    is_create: Bools
 
     @classmethod
     def of(cls, changes: pa.Table, tickets: Ints) -> History:
         """Of changes in the schema of `ticket_states`, sorted by its key."""
-        rows = of_tickets(changes, tickets).combine_chunks()
-        return cls(
-            rows,
-            tickets,
-            place=np.searchsorted(tickets, rows["ticket_id"].to_numpy()),
-            seconds=rows["changed_at"].cast(pa.int64()).to_numpy() // 1000,
-            is_create=rows["is_create"].to_numpy(),
-        )
+        rows = changes.combine_chunks()
+        ticket_of_row = rows["ticket_id"].to_numpy()
+        runs = RowRuns.of(ticket_of_row)
+        named = ticket_of_row[runs.starts]
+        place = np.where(among(named, tickets), np.searchsorted(tickets, named), -1)
+        seconds = rows["changed_at"].cast(pa.int64()).to_numpy() // 1000
+        return cls(rows, tickets, np.repeat(place, runs.lengths), seconds)
 
     @cached_property
     def _field_codes(self) -> tuple[Ints, list[str]]:
         return field_codes(self.rows["field"])
 
     @cached_property
+    def _is_create(self) -> Bools:
+        is_create: Bools = self.rows["is_create"].to_numpy()
+        return is_create
+
+    @cached_property
     def created(self) -> Ints:
         """Of each ticket, when it was created, epoch seconds; -1 where its Create isn't stored."""
         created = np.full(len(self.tickets), -1, np.int64)
-        rows = np.flatnonzero(self.is_create)[::-1]
+        rows = np.flatnonzero(self._is_create & (self.place >= 0))[::-1]
         created[self.place[rows]] = self.seconds[rows]
         return created
 
     def of_field(self, field: str) -> tuple[Ints, Ints]:
         """The rows of a field in the order in which they count, and their keys, ascending."""
         codes, names = self._field_codes
-        rows = np.flatnonzero(codes == names.index(field)) if field in names else np.empty(0, np.int64)
-        keys = (self.place[rows] << TIME_BITS) | np.where(self.is_create[rows], 0, self.seconds[rows])
-        if (np.diff(keys) < 0).any():  # a Create that isn't the ticket's first audit
+        if field not in names:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        rows = np.flatnonzero((codes == names.index(field)) & (self.place >= 0))
+        keys = (self.place[rows] << TIME_BITS) | np.where(self._is_create[rows], 0, self.seconds[rows])
+        if (keys[1:] < keys[:-1]).any():  # a Create that isn't the ticket's first audit
             order = np.argsort(keys, kind="stable")
             rows, keys = rows[order], keys[order]
         return keys, rows

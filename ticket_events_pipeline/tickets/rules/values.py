@@ -45,6 +45,9 @@ BY_AUDIT, BY_PREVIOUS_VALUE, BY_SNAPSHOT, IS_ASSUMED, IS_UNKNOWN = range(len(KNO
 CONSTANT_FIELDS = ("channel",)
 """Never change, so missing audits don't matter. Every ticket has a value: NULL means that it couldn't be read."""
 
+ID_DIGITS = 18
+"""No id has more digits."""
+
 LOOK_AHEAD_SECONDS = 30 * 86_400
 """Rule 2 looks no further ahead: what happens later must not change a day for ever."""
 
@@ -129,8 +132,10 @@ class FieldValues:
 
     def ids(self) -> FieldValues:
         """The same with ids as int64. The value is unknown where the text is no whole number: NULL would say none."""
-        is_id = pc.fill_null(pc.match_substring_regex(self.values, r"^[0-9]{0,18}$"), True).to_numpy(zero_copy_only=False)
-        numbers = pc.if_else(pa.array(is_id), pc.if_else(pc.equal(self.values, ""), None, self.values), None).cast(pa.int64())
+        is_empty = pc.fill_null(pc.equal(self.values, ""), True)
+        is_number = pc.and_(pc.ascii_is_decimal(self.values), pc.less_equal(pc.binary_length(self.values), ID_DIGITS))
+        numbers = pc.if_else(pc.and_not(is_number, is_empty), self.values, None).cast(pa.int64())
+        is_id = pc.or_kleene(is_empty, is_number).to_numpy(zero_copy_only=False)
         return replace(self, values=numbers, known_by=np.where(is_id, self.known_by, IS_UNKNOWN).astype(np.int8))
 
     def where_unknown(self, other: FieldValues) -> FieldValues:
@@ -171,7 +176,7 @@ def unknown_values(size: int, kind: pa.DataType | None = None) -> FieldValues:
 
 
 def values_at(
-    history: pa.Table,
+    history: pa.Table | History,
     moments: Moments,
     fields: Sequence[str],
     *,
@@ -185,8 +190,8 @@ def values_at(
     Args:
         history: changes in the schema of `ticket_states`, sorted by its key, also those after the moments: every change from
             `complete_from` on and, of each field, some of the newest before. Any row with `is_create` says that the ticket's
-            Create is stored.
-        moments: of any tickets.
+            Create is stored. Or what `History.of` makes of it, for several calls.
+        moments: of any tickets; of those of the history, where that is one.
         fields: names of tracked fields.
         known: the range in which all audits are known.
         complete_from: epoch seconds, one for all moments or one each. Where a moment before it precedes all that the history
@@ -195,7 +200,8 @@ def values_at(
         snapshots: of tickets, in the long format of `tickets.snapshots`; None for none.
     """
     seen = None if snapshots is None or not snapshots.num_rows else snapshots
-    searched, since = _Searched(History.of(history, union(moments.ticket_id)), moments), tracked_since or {}
+    whole = history if isinstance(history, History) else History.of(history, union(moments.ticket_id))
+    searched, since = _Searched(whole, moments), tracked_since or {}
     found = {}
     for field in fields:
         tracked = KnownAudits(max(known.since, since.get(field, 0)), known.through)
@@ -366,6 +372,8 @@ class _LookUp:
         """Rule 2: the value that the next change replaced; only for the moments that are left."""
         rows = self._history.rows
         is_wanted = is_left & (near.after >= 0) & (near.after_at - self._moments.at <= LOOK_AHEAD_SECONDS)
+        if not is_wanted.any():
+            return _Answer(pa.nulls(len(is_wanted), pa.string()), is_wanted, is_wanted, BY_PREVIOUS_VALUE)
         if lists is None:
             text, is_said = rows["previous_value"], rows["had_previous"].to_numpy()
         else:
