@@ -82,7 +82,7 @@ class DayChanges:
 
     def tracked(self, fields: Sequence[str]) -> pa.Table:
         """The changes of these fields in the schema of `ticket_states`, sorted by its key; see `tracked_rows`."""
-        return tracked_rows(self.rows, fields)
+        return merged(tracked_rows(self.rows, fields))
 
 
 def make_changes(store: Store, days: list[Day]) -> Iterator[MadeTicketDay]:
@@ -175,7 +175,7 @@ def changes_of(store: Store, tickets: Ints, first: Day, last: Day, fields: Colle
 
 
 def tracked_rows(changes: pa.Table, fields: Collection[str]) -> pa.Table:
-    """The changes of the tracked fields in the schema of `ticket_states`, sorted by its key.
+    """The changes of the tracked fields in the schema of `ticket_states`, in any order.
 
     Every audit that creates a ticket has a row of the field `channel` more: its value is the audit's `via` in the words of
     Zendesk's API, NULL where it isn't text.
@@ -188,7 +188,7 @@ def tracked_rows(changes: pa.Table, fields: Collection[str]) -> pa.Table:
     is_tracked = has_field(changes["field"], [name for name in fields if name != CHANNEL])
     rows = changes.filter(pa.array(is_tracked))
     channels = [_channels(changes)] if CHANNEL in fields else []
-    return merged(as_states(rows), *channels)
+    return pa.concat_tables([as_states(rows), *channels])
 
 
 def _channels(changes: pa.Table) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.sla.build import TARGETS
-from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
+from ticket_events_pipeline.sla.provenance import read_sla_day
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among, union
 from ticket_events_pipeline.storage.partition_file import read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
@@ -84,16 +85,18 @@ def make_dimensions(store: Store, days: list[Day], *, snapshots: Snapshots) -> I
 def _tables(store: Store, days: list[Day], snapshots: Snapshots) -> Iterator[tuple[Day, pa.Table, dict[str, str]]]:
     later = LaterChanges(store, days)
     before = _stored(store, days[0].plus(-1))
-    for day, targets, states in prefetch(_inputs(store, days)):
-        table = _DayOfTargets(store, day, targets.rows, states, before, later, snapshots).table()
+    # Only what comes after the memory needs the day before: meanwhile, the next day's memory is searched.
+    for remembered in prefetch(starmap(_remembered, prefetch(_inputs(store, days)))):
+        states = remembered.states
+        table = _DayOfTargets(store, remembered, before, later, snapshots).table()
         footer = {**states.provenance.to_metadata(), MADE_FROM_STATES: states.content_hash}
-        yield day, table, footer
+        yield remembered.day, table, footer
         before = None if _are_audits_missing(footer) else table
 
 
-def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, StatesDay]]:
+def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, pa.Table, StatesDay]]:
     for day in days:
-        yield day, read_sla_day(store, TARGETS, day, TARGET_COLUMNS), read_states(store, day)
+        yield day, read_sla_day(store, TARGETS, day, TARGET_COLUMNS).rows, read_states(store, day)
 
 
 def _stored(store: Store, day: Day) -> pa.Table | None:
@@ -141,58 +144,81 @@ def _any(masks: Sequence[Bools]) -> Bools:
     return found
 
 
+@dataclass(frozen=True)
+class _Remembered:
+    """A day's targets, and what its memory alone tells of their tickets.
+
+    Attributes:
+        targets: with TARGET_COLUMNS, `at` and `at_kind`.
+        states: of the day.
+        known: the range in which all audits are known.
+        tracked_since: see `values_at`.
+        at: the values at the moments of the targets.
+        ends: those of HISTORY_FIELDS at the end of the day.
+    """
+
+    day: Day
+    targets: pa.Table
+    states: StatesDay
+    known: KnownAudits
+    tracked_since: Mapping[str, int]
+    at: _Wanted
+    ends: _Wanted
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the day's audits were missing. Nothing is known then."""
+        return self.states.provenance.audits == MISSING
+
+
+def _remembered(day: Day, rows: pa.Table, states: StatesDay) -> _Remembered:
+    targets = with_moments(rows)
+    at, ends = moments_of(targets), ends_of_day(targets)
+    known = KnownAudits.of(states.provenance.known_audits, day.timezone)
+    tracked_since = {field: Day(date, day.timezone).start for field, date in states.tracked_since.items()}
+    history = History.of(states.rows, union(at.ticket_id))
+    wanted = []
+    for moments, fields in ((at, states.provenance.fields), (ends, HISTORY_FIELDS)):
+        if states.provenance.audits == MISSING:
+            values = {field: unknown_values(len(moments)) for field in fields}
+        else:
+            values = values_at(history, moments, fields, known=known, complete_from=day.start, tracked_since=tracked_since)
+        wanted.append(_Wanted(moments, values))
+    return _Remembered(day, targets, states, known, tracked_since, *wanted)
+
+
 class _DayOfTargets:
     """The making of one day.
 
     Args:
-        targets: of the day, with TARGET_COLUMNS.
-        states: of the day.
+        remembered: what the day's memory tells.
         before: `sla_target_dimensions` of the day before; None without a usable one.
     """
 
     def __init__(
         self,
         store: Store,
-        day: Day,
-        targets: pa.Table,
-        states: StatesDay,
+        remembered: _Remembered,
         before: pa.Table | None,
         later: LaterChanges,
         snapshots: Snapshots,
     ) -> None:
-        self._store, self._day, self._states = store, day, states
-        self._targets = with_moments(targets)
+        self._store, self._remembered, self._day = store, remembered, remembered.day
+        self._states, self._targets, self._known = remembered.states, remembered.targets, remembered.known
+        self._tracked_since = remembered.tracked_since
         self._before, self._later, self._snapshots = before, later, snapshots
-        self._fields = states.provenance.fields
+        self._fields = self._states.provenance.fields
         self._told = [field for field in self._fields if field not in UNTOLD_BY_SNAPSHOTS]
-        self._known = KnownAudits.of(states.provenance.known_audits, day.timezone)
-        self._tracked_since = {field: Day(date, day.timezone).start for field, date in states.tracked_since.items()}
 
     def table(self) -> pa.Table:
         """The day's rows."""
-        at, ends = moments_of(self._targets), ends_of_day(self._targets)
-        if self._states.provenance.audits == MISSING:
-            values, at_end = ({field: unknown_values(len(at)) for field in names} for names in (self._fields, HISTORY_FIELDS))
-        else:
-            history = History.of(self._states.rows, union(at.ticket_id))
-            asked = ((at, self._fields), (ends, HISTORY_FIELDS))
-            wanted = [_Wanted(moments, self._remembered(history, moments, fields)) for moments, fields in asked]
-            self._take_over(wanted[0])
-            self._look_up(wanted[0])
-            self._look_further(wanted)
-            self._ask(wanted)
-            values, at_end = wanted[0].values, wanted[1].values
-        return target_dimensions(self._targets, values, at_end, self._fields)
-
-    def _remembered(self, history: History, moments: Moments, fields: Sequence[str]) -> dict[str, FieldValues]:
-        return values_at(
-            history,
-            moments,
-            fields,
-            known=self._known,
-            complete_from=self._day.start,
-            tracked_since=self._tracked_since,
-        )
+        at, ends = self._remembered.at, self._remembered.ends
+        if not self._remembered.is_missing:
+            self._take_over(at)
+            self._look_up(at)
+            self._look_further([at, ends])
+            self._ask([at, ends])
+        return target_dimensions(self._targets, at.values, ends.values, self._fields)
 
     def _take_over(self, wanted: _Wanted) -> None:
         """What the day before says of moments before the day: where it knows, and where the memory doesn't reach back."""

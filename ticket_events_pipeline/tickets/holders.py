@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import starmap
 
 import numpy as np
 import pyarrow as pa
@@ -62,15 +63,12 @@ def _tables(
     store: Store, days: list[Day], schedules: Mapping[int, Schedule], snapshots: StoredSnapshots | None
 ) -> Iterator[tuple[Day, EndedTargets, pa.Table, dict[str, str]]]:
     earlier, later = EarlierChanges(store), LaterChanges(store, days)
-    for day, clocks, targets, states in prefetch(_inputs(store, days)):
-        ended = EndedTargets.of(targets.rows, day)
+    for day, ended, ran, states, made_from in prefetch(starmap(_ended, prefetch(_inputs(store, days)))):
         evidence = Evidence(day, states, earlier, later, snapshots)
-        ran = running_time(clocks.rows, ended.rows, ended.ends)
         remembered = evidence.remembered(union(ended.tickets))
         hours = target_hours(ended, ran, remembered, schedules)
         table = holders(ended, ran, _held(evidence, remembered, ended, ran), hours)
         earlier.keep(day, states.rows)
-        made_from = {MADE_FROM_CLOCKS: clocks.content_hash, MADE_FROM_STATES: states.content_hash}
         yield day, ended, table, {**states.provenance.to_metadata(), **made_from}
 
 
@@ -78,6 +76,14 @@ def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, SlaDay
     for day in days:
         clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
         yield day, clocks, read_sla_day(store, TARGETS, day, TARGET_COLUMNS), read_states(store, day, ASKED_FIELDS)
+
+
+def _ended(
+    day: Day, clocks: SlaDay, targets: SlaDay, states: StatesDay
+) -> tuple[Day, EndedTargets, RunningTime, StatesDay, dict[str, str]]:
+    ended = EndedTargets.of(targets.rows, day)
+    made_from = {MADE_FROM_CLOCKS: clocks.content_hash, MADE_FROM_STATES: states.content_hash}
+    return day, ended, running_time(clocks.rows, ended.rows, ended.ends), states, made_from
 
 
 def _held(evidence: Evidence, remembered: Remembered, ended: EndedTargets, ran: RunningTime) -> Held:

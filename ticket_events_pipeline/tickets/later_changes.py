@@ -61,7 +61,7 @@ class LaterChanges:
             created.append(_created_in(None if found is None else found[0], fields))
             if found is not None:
                 rows, read_up_to = found
-                older = tracked_rows(without_tickets(rows, union(*created)), fields)
+                older = merged(tracked_rows(without_tickets(rows, union(*created)), fields))
                 read[day] = _LaterDay(_first_of_each_field(older), read_up_to)
         return read
 

@@ -34,7 +34,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
 from ticket_events_pipeline.tickets.changes import RULES_VERSION as CHANGES_VERSION
-from ticket_events_pipeline.tickets.changes import DayChanges, read_changes
+from ticket_events_pipeline.tickets.changes import DayChanges, read_changes, tracked_rows
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, TicketProvenance, write_ticket_day
 from ticket_events_pipeline.tickets.rules.change_rows import as_states, of_fields
 from ticket_events_pipeline.tickets.rules.states import (
@@ -102,7 +102,7 @@ LAYERED_STATES = LayeredTable(
     TICKET_STATES_TABLE,
     CARRIED_STATES,
     Layout(
-        rows_per_group=16 * 1024,
+        rows_per_group=64 * 1024,
         dictionary_columns=("field", *REPETITIVE_COLUMNS),
         statistics_columns=("ticket_id",),
     ),
@@ -130,7 +130,7 @@ class StatesInput(DayOfTickets):
         found = [] if changes is None else [changes.tickets]
         found += [] if opened is None else [opened.tickets]
         return cls(
-            no_rows if changes is None else changes.tracked(fields),
+            no_rows if changes is None else tracked_rows(changes.rows, fields),
             union(*found),
             opened,
             fields,

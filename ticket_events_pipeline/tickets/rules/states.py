@@ -69,7 +69,7 @@ class DayOfTickets:
     """What moves tickets on a day.
 
     Attributes:
-        changes: of the tracked fields, all of the day, in the schema of `TICKET_STATES_TABLE`.
+        changes: of the tracked fields, all of the day, in the schema of `TICKET_STATES_TABLE`; in any order.
         tickets: those with an audit on the day or a target that was open on it; in any order.
         opened: of those targets; None where they aren't known, and every change of a group or agent may be asked for.
         fields: those that are tracked.
