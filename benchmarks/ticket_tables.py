@@ -3,9 +3,9 @@
     python benchmarks/ticket_tables.py [--rounds N] [--events N] [--days N]
 
 Ours goes from the raw files and the SLA tables to the files of all six tables, in two processes, as the runs make them: the
-changes with the fetch, the five others one after the other after the summary. DuckDB reads all columns of both raw tables, sorts
-them by ticket and time, and keeps them in memory. Both have two cores. The raw files are `sla_account`'s and `ticket_account`'s:
-written first, once, and not measured, as the SLA tables are.
+changes with the fetch, the five others one after the other after the summary. DuckDB reads all columns of both raw tables,
+sorts them by ticket and time, and keeps them in memory. Both have two cores. The raw files are those of `sla_account` and
+`ticket_account`: written first, once, and not measured, as the SLA tables are.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.sla.inputs import RawState, state_text
-from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, between, once
+from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, among, between, once
 from ticket_events_pipeline.sla.sources import require_own_day
 from ticket_events_pipeline.storage.partition_file import Layout, opened_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
@@ -264,7 +264,14 @@ def _is_made_from(metadata: Mapping[str, str], raw_hash: str) -> bool:
 
 def _rows_of(file: StoredFile, tickets: Ints) -> pa.Table:
     groups = [number for number in range(file.num_row_groups) if _may_hold(file, number, tickets)]
+    groups = [number for number in groups if _holds(file, number, tickets)]
     return of_tickets(file.read_row_groups(groups) if groups else file.schema.empty_table(), tickets)
+
+
+def _holds(file: StoredFile, group: int, tickets: Ints) -> bool:
+    """Whether a row group has one of the ascending tickets; of few tickets, most groups between their first and last have none."""
+    found = file.read_row_groups([group], ["ticket_id"], use_threads=False)["ticket_id"].to_numpy()
+    return bool(among(tickets, once(found)).any())
 
 
 def _may_hold(file: StoredFile, group: int, tickets: Ints) -> bool:

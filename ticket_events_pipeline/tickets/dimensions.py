@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import Protocol
@@ -243,9 +243,9 @@ class _DayOfTargets:
             return
         moments, fields = wanted.moments.take(rows), [field for field, mask in undecided.items() if mask.any()]
         first = Day.containing(float(moments.at.min()), self._day.timezone).plus(-LOOK_BACK_DAYS)
-        earlier = changes_of(self._store, union(moments.ticket_id), first, self._day.plus(-1), {*fields, MARKS_CREATE})
+        earlier = self._changes_before(union(moments.ticket_id), first, {*fields, MARKS_CREATE})
         found = values_at(
-            merged(earlier, self._rows_of(moments, since=self._day.start)),
+            merged(*earlier, self._rows_of(moments, since=self._day.start)),
             moments,
             fields,
             known=self._known,
@@ -254,6 +254,20 @@ class _DayOfTargets:
         for field, values in found.items():
             placed = values.placed(rows, len(wanted.moments))
             wanted.values[field] = placed.chosen(undecided[field], wanted.values[field])
+
+    def _changes_before(self, tickets: Ints, first: Day, fields: Collection[str]) -> list[pa.Table]:
+        """The changes of ascending tickets before the day: since they were created, where that is remembered, else `first`."""
+        created = History.of(of_tickets(self._states.rows, tickets), tickets).created
+        is_stored, parts = created >= 0, []
+        for some, since in ((tickets[~is_stored], first), (tickets[is_stored], self._day_before(created[is_stored], first))):
+            parts.append(changes_of(self._store, some, since, self._day.plus(-1), fields))
+        return parts
+
+    def _day_before(self, seconds: Ints, first: Day) -> Day:
+        """The day before the first of these times, but not before `first`: a Create may have been stamped a moment too late."""
+        if not len(seconds):
+            return first
+        return max(first, Day.containing(int(seconds.min()), self._day.timezone).plus(-1))
 
     def _rows_of(self, moments: Moments, *, since: int = 0) -> pa.Table:
         """What is remembered of the moments' tickets, of changes from an epoch second on."""
