@@ -269,7 +269,7 @@ def _rows_of(file: StoredFile, tickets: Ints) -> pa.Table:
 
 
 def _holds(file: StoredFile, group: int, tickets: Ints) -> bool:
-    """Whether a row group has one of the ascending tickets; of few tickets, most groups between their first and last have none."""
+    """Whether a row group has one of the ascending tickets: most groups between the first and the last of a few have none."""
     found = file.read_row_groups([group], ["ticket_id"], use_threads=False)["ticket_id"].to_numpy()
     return bool(among(tickets, once(found)).any())
 
