@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import LAST_EPOCH_SECOND
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, order_of, ranges, union
 from ticket_events_pipeline.tickets.rules.change_rows import field_codes
 
 TIME_BITS = LAST_EPOCH_SECOND.bit_length()
@@ -109,3 +110,39 @@ class SnapshotsOfField:
         keys = history.keys_of(found["ticket_id"].to_numpy(), seconds)
         order = np.argsort(keys, kind="stable")
         return cls(found["value"], keys[order], order, seconds, updated)
+
+
+def changes_between(history: pa.Table, ticket_id: Ints, starts: Ints, ends: Ints, fields: Sequence[str]) -> tuple[Ints, Ints]:
+    """When one of the fields was changed in intervals, from each start up to, not including, its end; each start itself too.
+
+    The values that hold from such a time on are those at the moment that `includes_at` it.
+
+    Args:
+        history: as in `values_at`.
+        ticket_id: of each interval.
+        starts: epoch seconds.
+        ends: epoch seconds.
+        fields: names of tracked fields.
+
+    Returns:
+        The number of the interval and the time in epoch seconds, sorted, each once.
+    """
+    intervals = np.arange(len(ticket_id))
+    found_intervals, found_times = [intervals], [starts]
+    searched = History.of(history, union(ticket_id))
+    after_start, before_end = (searched.keys_of(ticket_id, times) for times in (starts, np.maximum(ends, starts)))
+    for field in fields:
+        keys, rows = searched.of_field(field)
+        first = np.searchsorted(keys, after_start, side="right")
+        last = np.maximum(np.searchsorted(keys, before_end), first)
+        found_intervals.append(np.repeat(intervals, last - first))
+        found_times.append(searched.seconds[rows[ranges(first, last)]])
+    return pairs_once(np.concatenate(found_intervals), np.concatenate(found_times))
+
+
+def pairs_once(first: Ints, second: Ints) -> tuple[Ints, Ints]:
+    """Pairs of numbers, sorted, each once."""
+    order = order_of(first, second)
+    first, second = first[order], second[order]
+    once = RowRuns.of(first, second).starts
+    return first[once], second[once]

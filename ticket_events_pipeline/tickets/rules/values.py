@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import LAST_EPOCH_SECOND, Day
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, order_of, ranges, union
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, union
 from ticket_events_pipeline.tickets.fields import ASSUMED, AUDIT, PREVIOUS_VALUE, SNAPSHOT
 from ticket_events_pipeline.tickets.rules.history import TIME_BITS, History, SnapshotsOfField
 from ticket_events_pipeline.tickets.rules.tags import TAGS, TagLists, tag_lists
@@ -207,42 +207,6 @@ def values_at(
         tracked = KnownAudits(max(known.since, since.get(field, 0)), known.through)
         found[field] = _LookUp(searched, tracked, complete_from, since.get(field, 0)).values(field, seen)
     return found
-
-
-def changes_between(history: pa.Table, ticket_id: Ints, starts: Ints, ends: Ints, fields: Sequence[str]) -> tuple[Ints, Ints]:
-    """When one of the fields was changed in intervals, from each start up to, not including, its end; each start itself too.
-
-    The values that hold from such a time on are those at the moment that `includes_at` it.
-
-    Args:
-        history: as in `values_at`.
-        ticket_id: of each interval.
-        starts: epoch seconds.
-        ends: epoch seconds.
-        fields: names of tracked fields.
-
-    Returns:
-        The number of the interval and the time in epoch seconds, sorted, each once.
-    """
-    intervals = np.arange(len(ticket_id))
-    found_intervals, found_times = [intervals], [starts]
-    searched = History.of(history, union(ticket_id))
-    after_start, before_end = (searched.keys_of(ticket_id, times) for times in (starts, np.maximum(ends, starts)))
-    for field in fields:
-        keys, rows = searched.of_field(field)
-        first = np.searchsorted(keys, after_start, side="right")
-        last = np.maximum(np.searchsorted(keys, before_end), first)
-        found_intervals.append(np.repeat(intervals, last - first))
-        found_times.append(searched.seconds[rows[ranges(first, last)]])
-    return pairs_once(np.concatenate(found_intervals), np.concatenate(found_times))
-
-
-def pairs_once(first: Ints, second: Ints) -> tuple[Ints, Ints]:
-    """Pairs of numbers, sorted, each once."""
-    order = order_of(first, second)
-    first, second = first[order], second[order]
-    once = RowRuns.of(first, second).starts
-    return first[once], second[once]
 
 
 @dataclass(frozen=True)
