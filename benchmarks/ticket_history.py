@@ -39,7 +39,7 @@ def with_history(raw: Path, root: Path, history: int) -> None:
 def one_more_day(name: str, root: Path) -> Measured:
     """Make a table of the last day anew."""
     shutil.rmtree(root / name / f"date={LAST}", ignore_errors=True)
-    return made(name, root, LAST, LAST)
+    return made([name], root, LAST, LAST)
 
 
 def main(*, rounds: int, events_per_day: int) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pyarrow as pa
 
+from ticket_events_pipeline.background_worker import map_ahead
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.sla.build import TARGETS
@@ -32,18 +34,22 @@ def make_breaches_by_dimension(store: Store, days: list[Day]) -> Iterator[MadeTi
         DayNotFetchedError: one of them has not been made yet, or the second not from the first.
         DamagedFileError: a stored file can't be read.
     """
-    for day in days:
-        found = read_partition_and_metadata(store, DIMENSIONS, day)
-        if found is None:
-            raise DayNotFetchedError(f"{DIMENSIONS} of {day} has not been made. Materialize {DIMENSIONS} of {day} first.")
-        dimensions, metadata = found
-        try:
-            provenance, digest = TicketProvenance.from_metadata(metadata), metadata["content_hash"]
-        except (KeyError, ValueError) as error:
-            raise no_footer_error(store, DIMENSIONS, day, error) from error
-        table = breaches_by_dimension(_targets(store, day, dimensions), dimensions, day)
-        footer = {**provenance.to_metadata(), MADE_FROM_DIMENSIONS: digest}
+    for day, (table, footer) in zip(days, map_ahead(partial(_computed, store), days), strict=True):
         yield write_ticket_day(store, BY_DIMENSION, day, table, footer, counts={"rows": table.num_rows})
+
+
+def _computed(store: Store, day: Day) -> tuple[pa.Table, dict[str, str]]:
+    """The day's rows and what its footer says."""
+    found = read_partition_and_metadata(store, DIMENSIONS, day)
+    if found is None:
+        raise DayNotFetchedError(f"{DIMENSIONS} of {day} has not been made. Materialize {DIMENSIONS} of {day} first.")
+    dimensions, metadata = found
+    try:
+        provenance, digest = TicketProvenance.from_metadata(metadata), metadata["content_hash"]
+    except (KeyError, ValueError) as error:
+        raise no_footer_error(store, DIMENSIONS, day, error) from error
+    table = breaches_by_dimension(_targets(store, day, dimensions), dimensions, day)
+    return table, {**provenance.to_metadata(), MADE_FROM_DIMENSIONS: digest}
 
 
 def _targets(store: Store, day: Day, dimensions: pa.Table) -> pa.Table:

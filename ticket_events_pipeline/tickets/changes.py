@@ -6,6 +6,7 @@ Where the stored file wasn't made from the stored audits, the changes are comput
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.sla.inputs import RawState, state_text
-from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once
+from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, among, between, once
 from ticket_events_pipeline.sla.sources import require_own_day
 from ticket_events_pipeline.storage.partition_file import Layout, opened_partition
 from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
@@ -27,6 +28,7 @@ from ticket_events_pipeline.tables.ticket_metric_events import METRIC_SHAPE, met
 from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
 from ticket_events_pipeline.tickets.fields import CHANNELS
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
+from ticket_events_pipeline.tickets.rules.change_rows import as_states, has_field, merged, of_tickets
 from ticket_events_pipeline.tickets.rules.field_changes import AUDIT_COLUMNS, FieldChanges, field_changes
 
 CHANGES = "ticket_field_changes"
@@ -54,6 +56,9 @@ DICTIONARY_COLUMNS = ("field", "via")
 
 CHANNEL = "channel"
 
+TRACKED_COLUMNS = [*TICKET_STATES_TABLE.schema.names, "via"]
+"""The columns that `tracked_rows` takes."""
+
 
 @dataclass(frozen=True)
 class DayChanges:
@@ -77,7 +82,7 @@ class DayChanges:
 
     def tracked(self, fields: Sequence[str]) -> pa.Table:
         """The changes of these fields in the schema of `ticket_states`, sorted by its key; see `tracked_rows`."""
-        return tracked_rows(self.rows, fields)
+        return merged(tracked_rows(self.rows, fields))
 
 
 def make_changes(store: Store, days: list[Day]) -> Iterator[MadeTicketDay]:
@@ -94,12 +99,11 @@ def make_changes(store: Store, days: list[Day]) -> Iterator[MadeTicketDay]:
 
 def _computed(store: Store, days: list[Day]) -> Iterator[tuple[Day, RawState, FieldChanges]]:
     for day in days:
-        with opened_raw_day(store, AUDITS, day) as opened:
+        with _opened_audits(store, day) as opened:
             if opened is None:
                 raise DayNotFetchedError(f"{AUDITS} of {day} has not landed. Materialize {AUDITS} of {day} first.")
-            file, footer = opened
-            require_own_day(store, AUDITS, day, footer)
-            yield day, _state_of(footer), _changes_in(file)
+            file, state = opened
+            yield day, state, _changes_in(file)
 
 
 def _changes_in(raw: StoredFile) -> FieldChanges:
@@ -118,15 +122,38 @@ def read_changes(store: Store, day: Day) -> DayChanges | None:
     Raises:
         DamagedFileError: the raw file can't be read, or holds another day.
     """
-    with opened_raw_day(store, AUDITS, day) as opened:
+    with _opened_audits(store, day) as opened:
         if opened is None:
             return None
-        file, footer = opened
-        require_own_day(store, AUDITS, day, footer)
-        state = _state_of(footer)
+        file, state = opened
         changes = _stored(store, day, state.content_hash) or _changes_in(file)
         tickets = _tickets_of(file)
     return DayChanges(day, changes.rows, tickets, state_text(state), _known_up_to(state, day), changes.unreadable)
+
+
+def read_rows(store: Store, day: Day) -> tuple[pa.Table, int] | None:
+    """What `tracked_rows` takes of a day, and up to when its audits are known, see `DayChanges`; None where they aren't.
+
+    Raises:
+        DamagedFileError: the raw file can't be read, or holds another day.
+    """
+    with _opened_audits(store, day) as opened:
+        if opened is None:
+            return None
+        file, state = opened
+        changes = _stored(store, day, state.content_hash, columns=TRACKED_COLUMNS) or _changes_in(file)
+    return changes.rows.select(TRACKED_COLUMNS), _known_up_to(state, day)
+
+
+@contextmanager
+def _opened_audits(store: Store, day: Day) -> Iterator[tuple[StoredFile, RawState] | None]:
+    with opened_raw_day(store, AUDITS, day) as opened:
+        if opened is None:
+            yield None
+        else:
+            file, footer = opened
+            require_own_day(store, AUDITS, day, footer)
+            yield file, _state_of(footer)
 
 
 def changes_of(store: Store, tickets: Ints, first: Day, last: Day, fields: Collection[str]) -> pa.Table:
@@ -143,53 +170,41 @@ def changes_of(store: Store, tickets: Ints, first: Day, last: Day, fields: Colle
         DamagedFileError: a raw file can't be read, or holds another day.
     """
     parts = [_changes_on(store, day, tickets) for day in days_between(first, last)] if len(tickets) else []
-    return _in_order([tracked_rows(part, fields) for part in parts if part is not None])
+    tracked = [tracked_rows(part, fields) for part in parts if part is not None]
+    return merged(TICKET_STATES_TABLE.schema.empty_table(), *tracked)
 
 
 def tracked_rows(changes: pa.Table, fields: Collection[str]) -> pa.Table:
-    """The changes of the tracked fields in the schema of `ticket_states`, sorted by its key.
+    """The changes of the tracked fields in the schema of `ticket_states`, in any order.
 
     Every audit that creates a ticket has a row of the field `channel` more: its value is the audit's `via` in the words of
     Zendesk's API, NULL where it isn't text.
+
+    Args:
+        changes: as in `ticket_field_changes`, sorted by its key.
+        fields: the tracked ones.
     """
-    wanted = pa.array([name for name in fields if name != CHANNEL], pa.string())
-    rows = changes.filter(pc.is_in(changes["field"], wanted))
+    changes = changes.unify_dictionaries().combine_chunks()  # each row group has a dictionary of its own
+    is_tracked = has_field(changes["field"], [name for name in fields if name != CHANNEL])
+    rows = changes.filter(pa.array(is_tracked))
     channels = [_channels(changes)] if CHANNEL in fields else []
-    return _in_order([_as_states(rows.columns, rows.schema.names), *channels])
-
-
-def _in_order(parts: list[pa.Table]) -> pa.Table:
-    """Rows in the schema of `ticket_states`, sorted by its key."""
-    rows = pa.concat_tables([TICKET_STATES_TABLE.schema.empty_table(), *parts])
-    plain = rows.set_column(1, "field", rows["field"].cast(pa.string()))
-    keys = [(name, "ascending") for name in TICKET_STATES_TABLE.key]
-    return rows.take(pc.sort_indices(plain.select(TICKET_STATES_TABLE.key), keys)).unify_dictionaries().combine_chunks()
-
-
-def _as_states(columns: Sequence[pa.ChunkedArray], names: Sequence[str]) -> pa.Table:
-    """Those of the columns that `ticket_states` has, in its schema; the others of its columns are NULL."""
-    schema, size = TICKET_STATES_TABLE.schema, len(columns[0])
-    found = dict(zip(names, columns, strict=True))
-    arrays = [found[item.name].cast(item.type) if item.name in found else pa.nulls(size, item.type) for item in schema]
-    return pa.table(arrays, schema=schema)
+    return pa.concat_tables([as_states(rows), *channels])
 
 
 def _channels(changes: pa.Table) -> pa.Table:
     """A row of the field `channel` for each audit that creates a ticket, in the place of the first field that it sets."""
-    keys = ["ticket_id", "changed_at", "audit_id", "via"]
-    # Each row group has a dictionary of its own, which a group can't span.
-    created = changes.filter(changes["is_create"]).select([*keys, "position"]).unify_dictionaries()
-    audits = created.group_by(keys, use_threads=False).aggregate([("position", "min")])
+    keys = ["ticket_id", "changed_at", "audit_id"]
+    created = changes.select([*keys, "position", "via"]).filter(changes["is_create"])
+    audits = created.take(pa.array(RowRuns.of(*(created[name].cast(pa.int64()).to_numpy() for name in keys)).starts))
     size = audits.num_rows
     columns = {
-        **{name: audits[name] for name in ("ticket_id", "changed_at", "audit_id")},
-        "position": audits["position_min"],
+        **{name: audits[name] for name in (*keys, "position")},
         "field": pa.repeat(CHANNEL, size),
         "value": _channel_words(audits["via"]),
         "had_previous": pa.repeat(False, size),
         "is_create": pa.repeat(True, size),
     }
-    return _as_states(list(columns.values()), list(columns))
+    return as_states(pa.table(columns))
 
 
 def _channel_words(via: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -228,13 +243,15 @@ def _tickets_of(raw: StoredFile) -> Ints:
     return once(np.sort(audits["ticket_id"].drop_null().to_numpy()))
 
 
-def _stored(store: Store, day: Day, raw_hash: str, tickets: Ints | None = None) -> FieldChanges | None:
+def _stored(
+    store: Store, day: Day, raw_hash: str, tickets: Ints | None = None, *, columns: list[str] | None = None
+) -> FieldChanges | None:
     """The stored changes, of all tickets or some; None unless they were made from the raw file with that hash."""
     try:
         with opened_partition(store, CHANGES, day, dictionary_columns=DICTIONARY_COLUMNS) as file:
             if file is None or not _is_made_from(file.metadata, raw_hash):
                 return None
-            rows = file.read() if tickets is None else _rows_of(file, tickets)
+            rows = file.read(columns) if tickets is None else _rows_of(file, tickets)
             return FieldChanges(rows, int(file.metadata[UNREADABLE_AUDITS]))
     except DamagedFileError:
         return None
@@ -247,7 +264,14 @@ def _is_made_from(metadata: Mapping[str, str], raw_hash: str) -> bool:
 
 def _rows_of(file: StoredFile, tickets: Ints) -> pa.Table:
     groups = [number for number in range(file.num_row_groups) if _may_hold(file, number, tickets)]
-    return _of_tickets(file.read_row_groups(groups) if groups else file.schema.empty_table(), tickets)
+    groups = [number for number in groups if _holds(file, number, tickets)]
+    return of_tickets(file.read_row_groups(groups) if groups else file.schema.empty_table(), tickets)
+
+
+def _holds(file: StoredFile, group: int, tickets: Ints) -> bool:
+    """Whether a row group has one of the ascending tickets: most groups between the first and the last of a few have none."""
+    found = file.read_row_groups([group], ["ticket_id"], use_threads=False)["ticket_id"].to_numpy()
+    return bool(among(tickets, once(found)).any())
 
 
 def _may_hold(file: StoredFile, group: int, tickets: Ints) -> bool:
@@ -255,18 +279,13 @@ def _may_hold(file: StoredFile, group: int, tickets: Ints) -> bool:
     return statistics is None or not statistics.has_min_max or len(between(tickets, statistics.min, statistics.max)) > 0
 
 
-def _of_tickets(rows: pa.Table, tickets: Ints) -> pa.Table:
-    return rows.filter(pa.array(among(rows["ticket_id"].to_numpy(), tickets)))
-
-
 def _changes_on(store: Store, day: Day, tickets: Ints) -> pa.Table | None:
     """The changes of some tickets on a day; None where its audits have not landed."""
-    with opened_raw_day(store, AUDITS, day) as opened:
+    with _opened_audits(store, day) as opened:
         if opened is None:
             return None
-        file, footer = opened
-        require_own_day(store, AUDITS, day, footer)
-        stored = _stored(store, day, footer.content_hash, tickets)
+        file, state = opened
+        stored = _stored(store, day, state.content_hash, tickets)
         if stored is not None:
             return stored.rows
         wanted = pa.array(tickets)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.sla.build import TARGETS
-from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
+from ticket_events_pipeline.sla.provenance import read_sla_day
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among, union
 from ticket_events_pipeline.storage.partition_file import read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
@@ -21,6 +22,8 @@ from ticket_events_pipeline.tickets.changes import changes_of
 from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS, UNTOLD_BY_SNAPSHOTS
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
+from ticket_events_pipeline.tickets.rules.change_rows import merged, of_tickets
+from ticket_events_pipeline.tickets.rules.history import History
 from ticket_events_pipeline.tickets.rules.target_dimensions import (
     TARGET_COLUMNS,
     ends_of_day,
@@ -34,7 +37,6 @@ from ticket_events_pipeline.tickets.rules.values import (
     FieldValues,
     KnownAudits,
     Moments,
-    merged,
     unknown_values,
     values_at,
 )
@@ -76,18 +78,25 @@ def make_dimensions(store: Store, days: list[Day], *, snapshots: Snapshots) -> I
         DayNotFetchedError: a day has no `sla_targets` or no `ticket_states` yet.
         DamagedFileError: a stored file can't be read.
     """
+    for day, table, footer in prefetch(_tables(store, days, snapshots)):
+        yield write_ticket_day(store, DIMENSIONS, day, table, footer, counts={"targets": table.num_rows})
+
+
+def _tables(store: Store, days: list[Day], snapshots: Snapshots) -> Iterator[tuple[Day, pa.Table, dict[str, str]]]:
     later = LaterChanges(store, days)
     before = _stored(store, days[0].plus(-1))
-    for day, targets, states in prefetch(_inputs(store, days)):
-        table = _DayOfTargets(store, day, targets.rows, states, before, later, snapshots).table()
+    # Only what comes after the memory needs the day before: meanwhile, the next day's memory is searched.
+    for remembered in prefetch(starmap(_remembered, prefetch(_inputs(store, days)))):
+        states = remembered.states
+        table = _DayOfTargets(store, remembered, before, later, snapshots).table()
         footer = {**states.provenance.to_metadata(), MADE_FROM_STATES: states.content_hash}
-        yield write_ticket_day(store, DIMENSIONS, day, table, footer, counts={"targets": table.num_rows})
+        yield remembered.day, table, footer
         before = None if _are_audits_missing(footer) else table
 
 
-def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, StatesDay]]:
+def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, pa.Table, StatesDay]]:
     for day in days:
-        yield day, read_sla_day(store, TARGETS, day, TARGET_COLUMNS), read_states(store, day)
+        yield day, read_sla_day(store, TARGETS, day, TARGET_COLUMNS).rows, read_states(store, day)
 
 
 def _stored(store: Store, day: Day) -> pa.Table | None:
@@ -135,56 +144,81 @@ def _any(masks: Sequence[Bools]) -> Bools:
     return found
 
 
+@dataclass(frozen=True)
+class _Remembered:
+    """A day's targets, and what its memory alone tells of their tickets.
+
+    Attributes:
+        targets: with TARGET_COLUMNS, `at` and `at_kind`.
+        states: of the day.
+        known: the range in which all audits are known.
+        tracked_since: see `values_at`.
+        at: the values at the moments of the targets.
+        ends: those of HISTORY_FIELDS at the end of the day.
+    """
+
+    day: Day
+    targets: pa.Table
+    states: StatesDay
+    known: KnownAudits
+    tracked_since: Mapping[str, int]
+    at: _Wanted
+    ends: _Wanted
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the day's audits were missing. Nothing is known then."""
+        return self.states.provenance.audits == MISSING
+
+
+def _remembered(day: Day, rows: pa.Table, states: StatesDay) -> _Remembered:
+    targets = with_moments(rows)
+    at, ends = moments_of(targets), ends_of_day(targets)
+    known = KnownAudits.of(states.provenance.known_audits, day.timezone)
+    tracked_since = {field: Day(date, day.timezone).start for field, date in states.tracked_since.items()}
+    history = History.of(states.rows, union(at.ticket_id))
+    wanted = []
+    for moments, fields in ((at, states.provenance.fields), (ends, HISTORY_FIELDS)):
+        if states.provenance.audits == MISSING:
+            values = {field: unknown_values(len(moments)) for field in fields}
+        else:
+            values = values_at(history, moments, fields, known=known, complete_from=day.start, tracked_since=tracked_since)
+        wanted.append(_Wanted(moments, values))
+    return _Remembered(day, targets, states, known, tracked_since, *wanted)
+
+
 class _DayOfTargets:
     """The making of one day.
 
     Args:
-        targets: of the day, with TARGET_COLUMNS.
-        states: of the day.
+        remembered: what the day's memory tells.
         before: `sla_target_dimensions` of the day before; None without a usable one.
     """
 
     def __init__(
         self,
         store: Store,
-        day: Day,
-        targets: pa.Table,
-        states: StatesDay,
+        remembered: _Remembered,
         before: pa.Table | None,
         later: LaterChanges,
         snapshots: Snapshots,
     ) -> None:
-        self._store, self._day, self._states = store, day, states
-        self._targets = with_moments(targets)
+        self._store, self._remembered, self._day = store, remembered, remembered.day
+        self._states, self._targets, self._known = remembered.states, remembered.targets, remembered.known
+        self._tracked_since = remembered.tracked_since
         self._before, self._later, self._snapshots = before, later, snapshots
-        self._fields = states.provenance.fields
+        self._fields = self._states.provenance.fields
         self._told = [field for field in self._fields if field not in UNTOLD_BY_SNAPSHOTS]
-        self._known = KnownAudits.of(states.provenance.known_audits, day.timezone)
-        self._tracked_since = {field: Day(date, day.timezone).start for field, date in states.tracked_since.items()}
 
     def table(self) -> pa.Table:
         """The day's rows."""
-        at, ends = moments_of(self._targets), ends_of_day(self._targets)
-        if self._states.provenance.audits == MISSING:
-            values, at_end = ({field: unknown_values(len(at)) for field in names} for names in (self._fields, HISTORY_FIELDS))
-        else:
-            wanted = [_Wanted(at, self._remembered(at, self._fields)), _Wanted(ends, self._remembered(ends, HISTORY_FIELDS))]
-            self._take_over(wanted[0])
-            self._look_up(wanted[0])
-            self._look_further(wanted)
-            self._ask(wanted)
-            values, at_end = wanted[0].values, wanted[1].values
-        return target_dimensions(self._targets, values, at_end, self._fields)
-
-    def _remembered(self, moments: Moments, fields: Sequence[str]) -> dict[str, FieldValues]:
-        return values_at(
-            self._states.rows,
-            moments,
-            fields,
-            known=self._known,
-            complete_from=self._day.start,
-            tracked_since=self._tracked_since,
-        )
+        at, ends = self._remembered.at, self._remembered.ends
+        if not self._remembered.is_missing:
+            self._take_over(at)
+            self._look_up(at)
+            self._look_further([at, ends])
+            self._ask([at, ends])
+        return target_dimensions(self._targets, at.values, ends.values, self._fields)
 
     def _take_over(self, wanted: _Wanted) -> None:
         """What the day before says of moments before the day: where it knows, and where the memory doesn't reach back."""
@@ -209,9 +243,9 @@ class _DayOfTargets:
             return
         moments, fields = wanted.moments.take(rows), [field for field, mask in undecided.items() if mask.any()]
         first = Day.containing(float(moments.at.min()), self._day.timezone).plus(-LOOK_BACK_DAYS)
-        earlier = changes_of(self._store, union(moments.ticket_id), first, self._day.plus(-1), {*fields, MARKS_CREATE})
+        earlier = self._changes_before(union(moments.ticket_id), first, {*fields, MARKS_CREATE})
         found = values_at(
-            merged(earlier, self._rows_of(moments, since=self._day.start)),
+            merged(*earlier, self._rows_of(moments, since=self._day.start)),
             moments,
             fields,
             known=self._known,
@@ -221,11 +255,24 @@ class _DayOfTargets:
             placed = values.placed(rows, len(wanted.moments))
             wanted.values[field] = placed.chosen(undecided[field], wanted.values[field])
 
+    def _changes_before(self, tickets: Ints, first: Day, fields: Collection[str]) -> list[pa.Table]:
+        """The changes of ascending tickets before the day: since they were created, where that is remembered, else `first`."""
+        created = History.of(of_tickets(self._states.rows, tickets), tickets).created
+        is_stored, parts = created >= 0, []
+        for some, since in ((tickets[~is_stored], first), (tickets[is_stored], self._day_before(created[is_stored], first))):
+            parts.append(changes_of(self._store, some, since, self._day.plus(-1), fields))
+        return parts
+
+    def _day_before(self, seconds: Ints, first: Day) -> Day:
+        """The day before the first of these times, but not before `first`: a Create may have been stamped a moment too late."""
+        if not len(seconds):
+            return first
+        return max(first, Day.containing(int(seconds.min()), self._day.timezone).plus(-1))
+
     def _rows_of(self, moments: Moments, *, since: int = 0) -> pa.Table:
         """What is remembered of the moments' tickets, of changes from an epoch second on."""
-        rows = self._states.rows
-        is_wanted = among(rows["ticket_id"].to_numpy(), union(moments.ticket_id))
-        return rows.filter(pa.array(is_wanted & (rows["changed_at"].cast(pa.int64()).to_numpy() >= since * 1000)))
+        rows = of_tickets(self._states.rows, union(moments.ticket_id))
+        return rows.filter(pa.array(rows["changed_at"].cast(pa.int64()).to_numpy() >= since * 1000)) if since else rows
 
     def _look_further(self, every: Sequence[_Wanted], tickets: Ints | None = None) -> None:
         """Unknown values by the changes after the day, and by snapshots; of all tickets or some."""

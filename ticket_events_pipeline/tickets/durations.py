@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ticket_events_pipeline.background_worker import prefetch
+from ticket_events_pipeline.background_worker import map_ahead
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.clock_files import CLOCKS
-from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
+from ticket_events_pipeline.sla.provenance import read_sla_day
 from ticket_events_pipeline.sla.rules.row_runs import union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
-from ticket_events_pipeline.tickets.evidence import EarlierChanges, Evidence, StoredSnapshots
+from ticket_events_pipeline.tickets.evidence import ASKED_FIELDS, EarlierChanges, Evidence, StoredSnapshots
 from ticket_events_pipeline.tickets.holders import MADE_FROM_CLOCKS, MADE_FROM_STATES
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
@@ -49,22 +50,23 @@ def make_durations(store: Store, days: list[Day], *, snapshots: StoredSnapshots 
         DamagedFileError: a stored file can't be read.
     """
     earlier, later = EarlierChanges(store), LaterChanges(store, days)
-    for day, clocks, states in prefetch(_inputs(store, days)):
-        measured = measured_clocks(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
+    for day, measured, states, made_from in map_ahead(partial(_measured, store), days):
         table = durations(measured, _groups(measured, Evidence(day, states, earlier, later, snapshots)))
         earlier.keep(day, states.rows)
-        footer = {
-            **states.provenance.to_metadata(),
-            MADE_FROM_CLOCKS: clocks.content_hash,
-            MADE_FROM_STATES: states.content_hash,
-            NEGATIVE_DURATIONS: str(measured.negative),
-        }
+        footer = {**states.provenance.to_metadata(), **made_from}
         yield write_ticket_day(store, DURATIONS, day, table, footer, counts=_counts(measured, table))
 
 
-def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, StatesDay]]:
-    for day in days:
-        yield day, read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE), read_states(store, day)
+def _measured(store: Store, day: Day) -> tuple[Day, MeasuredClocks, StatesDay, dict[str, str]]:
+    clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
+    states = read_states(store, day, ASKED_FIELDS)
+    measured = measured_clocks(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
+    made_from = {
+        MADE_FROM_CLOCKS: clocks.content_hash,
+        MADE_FROM_STATES: states.content_hash,
+        NEGATIVE_DURATIONS: str(measured.negative),
+    }
+    return day, measured, states, made_from
 
 
 def _groups(measured: MeasuredClocks, evidence: Evidence) -> FieldValues:

@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS
@@ -18,8 +17,9 @@ from ticket_events_pipeline.tickets.changes import CHANNEL, changes_of
 from ticket_events_pipeline.tickets.dimensions import MISSING
 from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
+from ticket_events_pipeline.tickets.rules.change_rows import merged, of_fields, of_tickets
 from ticket_events_pipeline.tickets.rules.holders import SCHEDULE_FIELD, Remembered
-from ticket_events_pipeline.tickets.rules.values import NO_AUDITS, KnownAudits, merged
+from ticket_events_pipeline.tickets.rules.values import NO_AUDITS, KnownAudits
 from ticket_events_pipeline.tickets.states import StatesDay
 
 LOOK_BACK_DAYS = 7
@@ -55,13 +55,13 @@ class EarlierChanges:
         """Keep those of a day, of which `ticket_states` has all."""
         self._kept = {other: rows for other, rows in self._kept.items() if other >= day.plus(-LOOK_BACK_DAYS)}
         is_on_day = states["changed_at"].cast(pa.int64()).to_numpy() >= day.start * 1000
-        self._kept[day] = _of_fields(states.filter(pa.array(is_on_day)), EARLIER_FIELDS)
+        self._kept[day] = of_fields(states.filter(pa.array(is_on_day)), EARLIER_FIELDS)
 
     def of(self, tickets: Ints, day: Day) -> pa.Table:
         """Those of ascending tickets on a day, in the schema and order of `ticket_states`."""
         if day not in self._kept:
             return changes_of(self._store, tickets, day, day, EARLIER_FIELDS)
-        return _of_tickets(self._kept[day], tickets)
+        return of_tickets(self._kept[day], tickets)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Evidence:
         first = Day(self.states.remembered_since, zone).start
         tracked = {name: Day(date, zone).start for name, date in self.states.tracked_since.items()}
         return Remembered(
-            _of_fields(_of_tickets(self.states.rows, tickets), ASKED_FIELDS),
+            of_tickets(of_fields(self.states.rows, ASKED_FIELDS), tickets),
             known._replace(since=max(known.since, first)),
             complete_from=self.day.start,
             tracked_since=tracked,
@@ -123,7 +123,7 @@ class Evidence:
             if self.is_missing or not len(wanted):
                 break
             parts.append(self.earlier.of(wanted, day))
-            telling = _of_fields(parts[-1], [field, CHANNEL])
+            telling = of_fields(parts[-1], [field, CHANNEL])
             wanted = wanted[~among(wanted, union(telling["ticket_id"].to_numpy()))]
         return replace(remembered, history=merged(*parts)) if len(parts) > 1 else remembered
 
@@ -136,21 +136,13 @@ class Evidence:
         stored = None
         if self.snapshots is not None:
             stored = self.snapshots.stored(tickets.tolist(), since=self.day.plus(-SNAPSHOT_DAYS))
-        history = merged(_of_tickets(remembered.history, tickets), after)
+        history = merged(of_tickets(remembered.history, tickets), after)
         return replace(remembered, history=history, known=known, snapshots=stored)
-
-
-def _of_tickets(rows: pa.Table, tickets: Ints) -> pa.Table:
-    return rows.filter(pa.array(among(rows["ticket_id"].to_numpy(), tickets)))
-
-
-def _of_fields(rows: pa.Table, fields: Sequence[str]) -> pa.Table:
-    return rows.filter(pc.is_in(rows["field"].cast(pa.string()), pa.array(fields)))
 
 
 def _since_creation(history: pa.Table, tickets: Ints, starts: Ints) -> Ints:
     """Per ticket, when it was created, where that is stored; else its start."""
-    created = _of_fields(_of_tickets(history, tickets), [CHANNEL])
+    created = of_fields(of_tickets(history, tickets), [CHANNEL])
     since = starts.copy()
     places = np.searchsorted(tickets, created["ticket_id"].to_numpy())
     np.minimum.at(since, places, created["changed_at"].cast(pa.int64()).to_numpy() // 1000)

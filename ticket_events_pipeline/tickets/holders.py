@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import starmap
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
 from ticket_events_pipeline.sla.rules.row_runs import union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
-from ticket_events_pipeline.tickets.evidence import EarlierChanges, Evidence, StoredSnapshots
+from ticket_events_pipeline.tickets.evidence import ASKED_FIELDS, EarlierChanges, Evidence, StoredSnapshots
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
 from ticket_events_pipeline.tickets.rules.business_hours import Schedule
@@ -54,25 +55,35 @@ def make_holders(
         DayNotFetchedError: a day has no `sla_clocks`, `sla_targets` or `ticket_states` yet.
         DamagedFileError: a stored file can't be read.
     """
+    for day, ended, table, footer in prefetch(_tables(store, days, schedules, snapshots)):
+        yield write_ticket_day(store, HOLDERS, day, table, footer, counts=_counts(ended, table))
+
+
+def _tables(
+    store: Store, days: list[Day], schedules: Mapping[int, Schedule], snapshots: StoredSnapshots | None
+) -> Iterator[tuple[Day, EndedTargets, pa.Table, dict[str, str]]]:
     earlier, later = EarlierChanges(store), LaterChanges(store, days)
-    for day, clocks, targets, states in prefetch(_inputs(store, days)):
-        ended = EndedTargets.of(targets.rows, day)
+    for day, ended, ran, states, made_from in prefetch(starmap(_ended, prefetch(_inputs(store, days)))):
         evidence = Evidence(day, states, earlier, later, snapshots)
-        ran = running_time(clocks.rows, ended.rows, ended.ends)
         remembered = evidence.remembered(union(ended.tickets))
         hours = target_hours(ended, ran, remembered, schedules)
         table = holders(ended, ran, _held(evidence, remembered, ended, ran), hours)
         earlier.keep(day, states.rows)
-        footer = {MADE_FROM_CLOCKS: clocks.content_hash, MADE_FROM_STATES: states.content_hash}
-        yield write_ticket_day(
-            store, HOLDERS, day, table, {**states.provenance.to_metadata(), **footer}, counts=_counts(ended, table)
-        )
+        yield day, ended, table, {**states.provenance.to_metadata(), **made_from}
 
 
 def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, SlaDay, SlaDay, StatesDay]]:
     for day in days:
         clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE)
-        yield day, clocks, read_sla_day(store, TARGETS, day, TARGET_COLUMNS), read_states(store, day)
+        yield day, clocks, read_sla_day(store, TARGETS, day, TARGET_COLUMNS), read_states(store, day, ASKED_FIELDS)
+
+
+def _ended(
+    day: Day, clocks: SlaDay, targets: SlaDay, states: StatesDay
+) -> tuple[Day, EndedTargets, RunningTime, StatesDay, dict[str, str]]:
+    ended = EndedTargets.of(targets.rows, day)
+    made_from = {MADE_FROM_CLOCKS: clocks.content_hash, MADE_FROM_STATES: states.content_hash}
+    return day, ended, running_time(clocks.rows, ended.rows, ended.ends), states, made_from
 
 
 def _held(evidence: Evidence, remembered: Remembered, ended: EndedTargets, ran: RunningTime) -> Held:

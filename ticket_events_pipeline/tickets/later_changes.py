@@ -8,19 +8,22 @@ range of days.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 
+from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, among, union
+from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
-from ticket_events_pipeline.tickets.changes import DayChanges, read_changes
-from ticket_events_pipeline.tickets.rules.values import LOOK_AHEAD_SECONDS, KnownAudits, merged
+from ticket_events_pipeline.tickets.changes import CHANNEL, read_rows, tracked_rows
+from ticket_events_pipeline.tickets.rules.change_rows import merged, of_fields, of_tickets, without_tickets
+from ticket_events_pipeline.tickets.rules.values import LOOK_AHEAD_SECONDS, KnownAudits
 
 LOOK_AHEAD_DAYS = LOOK_AHEAD_SECONDS // 86_400
 
@@ -36,7 +39,7 @@ class LaterChanges:
     def after(self, day: Day, tickets: Ints, fields: Sequence[str]) -> pa.Table:
         """Changes of the fields after the day, of some ascending tickets; in the schema and order of `ticket_states`."""
         read = self._read(tuple(fields))
-        parts = [_of(read[later].rows, tickets) for later in _next(day) if later in read]
+        parts = [of_tickets(read[later].rows, tickets) for later in _next(day) if later in read]
         return merged(TICKET_STATES_TABLE.schema.empty_table(), *parts)
 
     def known(self, day: Day, known: KnownAudits, fields: Sequence[str]) -> KnownAudits:
@@ -54,19 +57,27 @@ class LaterChanges:
         """The days that have landed; one whose file can't be read counts as missing."""
         read: dict[Day, _LaterDay] = {}
         created: deque[Ints] = deque(maxlen=LOOK_AHEAD_DAYS)
-        for day in self._days:
-            found = self._changes_on(day)
-            rows = TICKET_STATES_TABLE.schema.empty_table() if found is None else found.tracked(fields)
-            created.append(union(rows["ticket_id"].filter(rows["is_create"]).to_numpy()))
+        for day, found in zip(self._days, prefetch(map(self._rows_on, self._days)), strict=True):
+            created.append(_created_in(None if found is None else found[0], fields))
             if found is not None:
-                read[day] = _LaterDay(_first_of_each_field(_without(rows, union(*created))), found.read_up_to)
+                rows, read_up_to = found
+                older = merged(tracked_rows(without_tickets(rows, union(*created)), fields))
+                read[day] = _LaterDay(_first_of_each_field(older), read_up_to)
         return read
 
-    def _changes_on(self, day: Day) -> DayChanges | None:
+    def _rows_on(self, day: Day) -> tuple[pa.Table, int] | None:
         try:
-            return read_changes(self._store, day)
+            return read_rows(self._store, day)
         except DamagedFileError:
             return None
+
+
+def _created_in(rows: pa.Table | None, fields: Collection[str]) -> Ints:
+    """The tickets that were created with one of the fields, ascending."""
+    if rows is None:
+        return np.empty(0, np.int64)
+    created = rows.select(["ticket_id", "field"]).filter(rows["is_create"])
+    return union((created if CHANNEL in fields else of_fields(created, fields))["ticket_id"].to_numpy())
 
 
 @dataclass(frozen=True)
@@ -87,11 +98,3 @@ def _first_of_each_field(rows: pa.Table) -> pa.Table:
         return rows
     runs = RowRuns.of(rows["ticket_id"].to_numpy(), rows["field"].combine_chunks().indices.to_numpy())
     return rows.take(pa.array(runs.starts))
-
-
-def _of(rows: pa.Table, tickets: Ints) -> pa.Table:
-    return rows.filter(pa.array(among(rows["ticket_id"].to_numpy(), tickets)))
-
-
-def _without(rows: pa.Table, tickets: Ints) -> pa.Table:
-    return rows.filter(pa.array(~among(rows["ticket_id"].to_numpy(), tickets)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -34,8 +34,9 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
 from ticket_events_pipeline.tickets.changes import RULES_VERSION as CHANGES_VERSION
-from ticket_events_pipeline.tickets.changes import DayChanges, read_changes
+from ticket_events_pipeline.tickets.changes import DayChanges, read_changes, tracked_rows
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay, TicketProvenance, write_ticket_day
+from ticket_events_pipeline.tickets.rules.change_rows import as_states, of_fields
 from ticket_events_pipeline.tickets.rules.states import (
     CARRIED_STATES,
     TARGET_COLUMNS,
@@ -47,6 +48,11 @@ STATES = "ticket_states"
 
 STATES_VERSION = 1
 """Goes up when the same changes and targets produce different states: it is part of every hash."""
+
+TAG_COLUMNS = ("tags_added", "tags_removed")
+
+REPETITIVE_COLUMNS = ("value", "previous_value")
+"""Columns of text with few values."""
 
 TRACKED_SINCE, REMEMBERED_SINCE, AUDITS_READ = "tracked_since", "remembered_since", "made_from_audits"
 """Footer keys in addition to those of every ticket table and layer: see `StatesDay.tracked_since`, a JSON object, and
@@ -96,8 +102,8 @@ LAYERED_STATES = LayeredTable(
     TICKET_STATES_TABLE,
     CARRIED_STATES,
     Layout(
-        rows_per_group=16 * 1024,
-        dictionary_columns=("field", "value", "previous_value"),
+        rows_per_group=64 * 1024,
+        dictionary_columns=("field", *REPETITIVE_COLUMNS),
         statistics_columns=("ticket_id",),
     ),
     StatesMade.from_metadata,
@@ -124,7 +130,7 @@ class StatesInput(DayOfTickets):
         found = [] if changes is None else [changes.tickets]
         found += [] if opened is None else [opened.tickets]
         return cls(
-            no_rows if changes is None else changes.tracked(fields),
+            no_rows if changes is None else tracked_rows(changes.rows, fields),
             union(*found),
             opened,
             fields,
@@ -291,19 +297,21 @@ def _read(store: Store, day: Day, chain: StatesChain) -> tuple[StatesInput, SlaD
     return StatesInput.of(read_changes(store, day), targets, chain.fields), targets
 
 
-def read_states(store: Store, day: Day) -> StatesDay:
-    """The day of `ticket_states`.
+def read_states(store: Store, day: Day, fields: Collection[str] | None = None) -> StatesDay:
+    """The day of `ticket_states`; of all fields, or of some other than the tags.
 
     Raises:
         DayNotFetchedError: the day has not been made.
         DamagedFileError: its file can't be read, or this pipeline didn't write it.
     """
-    found = read_partition_and_metadata(store, STATES, day)
+    columns = None if fields is None else [name for name in TICKET_STATES_TABLE.schema.names if name not in TAG_COLUMNS]
+    found = read_partition_and_metadata(store, STATES, day, columns, dictionary_columns=REPETITIVE_COLUMNS)
     if found is None:
         raise DayNotFetchedError(f"{STATES} of {day} has not been made. Materialize {STATES} of {day} first.")
     rows, metadata = found
+    whole = as_states(rows if fields is None else of_fields(rows, fields))
     try:
         made = StatesMade.from_metadata(metadata)
-        return StatesDay(rows, made.provenance, metadata["content_hash"], made.tracked_since, made.remembered_since)
+        return StatesDay(whole, made.provenance, metadata["content_hash"], made.tracked_since, made.remembered_since)
     except (KeyError, ValueError) as error:
         raise no_footer_error(store, STATES, day, error) from error

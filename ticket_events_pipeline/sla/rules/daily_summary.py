@@ -128,7 +128,12 @@ def figures(targets: DayTargets, key: Sequence[str], counts: Mapping[str, Count]
     Returns:
         The key and the figures, sorted by the key, nulls last; a row only where one of the counts is not 0.
     """
-    sums = _sums(_bookings(targets, key, counts), key, counts)
+    return summed(bookings(targets, key, counts), key, counts)
+
+
+def summed(booked: pa.Table, key: Sequence[str], counts: Mapping[str, Count]) -> pa.Table:
+    """The figures of `bookings`, with any columns as the key; see `figures`."""
+    sums = _sums(booked, key, counts)
     columns = {name: sums[name] for name in (*key, *counts, "breached_tickets")}
     columns["achievement_rate"] = _achievement_rate(sums["achieved"], sums["breaches"])
     return pa.table(columns | _overdue(sums["overdue_seconds"]))
@@ -139,8 +144,8 @@ def breaches_of_day(targets: pa.Table, day: Day) -> pa.Table:
     return targets.filter(day_targets(targets, day).is_breach())
 
 
-def _bookings(targets: DayTargets, key: Sequence[str], counts: Mapping[str, Count]) -> pa.Table:
-    """What each target adds to which key, under each of its policies."""
+def bookings(targets: DayTargets, key: Sequence[str], counts: Mapping[str, Count]) -> pa.Table:
+    """What each target adds to which key, under each of its policies; the arguments are those of `figures`."""
     booked = []
     for policy in POLICIES:
         columns = {name: targets[policy + name if name in OF_POLICY else name] for name in key}
@@ -153,17 +158,17 @@ def _bookings(targets: DayTargets, key: Sequence[str], counts: Mapping[str, Coun
     return pa.concat_tables(booked, promote_options="default")
 
 
-def _without_empty(bookings: pa.Table, counts: Mapping[str, Count]) -> pa.Table:
+def _without_empty(booked: pa.Table, counts: Mapping[str, Count]) -> pa.Table:
     """The rows that add something."""
-    adds = pa.chunked_array([pa.repeat(False, bookings.num_rows)])
-    for name in counts.keys() & set(bookings.column_names):
-        adds = pc.or_(adds, pc.fill_null(pc.not_equal(bookings[name], 0), False))
-    return bookings.filter(adds)
+    adds = pa.chunked_array([pa.repeat(False, booked.num_rows)])
+    for name in counts.keys() & set(booked.column_names):
+        adds = pc.or_(adds, pc.fill_null(pc.not_equal(booked[name], 0), False))
+    return booked.filter(adds)
 
 
-def _sums(bookings: pa.Table, key: Sequence[str], counts: Mapping[str, Count]) -> pa.Table:
+def _sums(booked: pa.Table, key: Sequence[str], counts: Mapping[str, Count]) -> pa.Table:
     """One row per key, sorted, nulls last; the overdue seconds as a list."""
-    sums = bookings.group_by(list(key), use_threads=False).aggregate(
+    sums = booked.group_by(list(key), use_threads=False).aggregate(
         [
             *((name, "sum", pc.ScalarAggregateOptions(min_count=0)) for name in counts),
             ("breached_ticket_id", "count_distinct", pc.CountOptions(mode="only_valid")),

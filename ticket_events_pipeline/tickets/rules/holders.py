@@ -21,14 +21,13 @@ from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, amon
 from ticket_events_pipeline.tables.tickets import SLA_TARGET_HOLDERS_TABLE
 from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS
 from ticket_events_pipeline.tickets.rules.business_hours import OpenHours, Schedule, open_hours
+from ticket_events_pipeline.tickets.rules.history import changes_between, pairs_once
 from ticket_events_pipeline.tickets.rules.running_time import NEVER, RunningTime
 from ticket_events_pipeline.tickets.rules.time_zones import find_zone
 from ticket_events_pipeline.tickets.rules.values import (
     LOOK_AHEAD_SECONDS,
     KnownAudits,
     Moments,
-    changes_between,
-    pairs_once,
     values_at,
 )
 

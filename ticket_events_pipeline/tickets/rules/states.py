@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.carry_over import NO_TICKETS, Layer
-from ticket_events_pipeline.sla.rules.clocks import alphabetic_codes
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, order_of
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, order_of
 from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
 from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS
+from ticket_events_pipeline.tickets.rules.change_rows import field_codes, has_field, merged, of_fields
 
 TARGET_COLUMNS = ["ticket_id", "activated_at", "applied_at", "entered_at"]
 """The columns of `sla_targets` that are read."""
@@ -69,7 +69,7 @@ class DayOfTickets:
     """What moves tickets on a day.
 
     Attributes:
-        changes: of the tracked fields, all of the day, in the schema of `TICKET_STATES_TABLE`.
+        changes: of the tracked fields, all of the day, in the schema of `TICKET_STATES_TABLE`; in any order.
         tickets: those with an audit on the day or a target that was open on it; in any order.
         opened: of those targets; None where they aren't known, and every change of a group or agent may be asked for.
         fields: those that are tracked.
@@ -128,51 +128,31 @@ def advance(rows: pa.Table, changes: pa.Table, day: Day, *, opened: FirstActivat
         opened: of the targets that were open on the day; None keeps every change of a group or agent.
         fields: those that are tracked; rows of others are dropped.
     """
-    found = _in_order(_of_fields(pa.concat_tables([rows, changes]), fields))
+    found = merged(of_fields(rows, fields), of_fields(changes, fields))
     if not found.num_rows:
         return found
     is_kept = _is_kept(found, day, opened)
     return found if is_kept.all() else found.filter(pa.array(is_kept))
 
 
-def _of_fields(rows: pa.Table, fields: Sequence[str]) -> pa.Table:
-    rows = rows.unify_dictionaries().combine_chunks()
-    is_tracked = _has_field(rows["field"].combine_chunks(), fields)
-    return rows if is_tracked.all() else rows.filter(pa.array(is_tracked))
-
-
-def _has_field(column: pa.DictionaryArray, fields: Sequence[str]) -> Bools:
-    """Per row of the column `field`, whether it is one of them."""
-    wanted = pc.index_in(pa.array(list(fields), pa.string()), column.dictionary).drop_null()
-    return among(column.indices.to_numpy().astype(np.int64), np.sort(wanted.to_numpy().astype(np.int64)))
-
-
-def _in_order(rows: pa.Table) -> pa.Table:
-    rows = rows.combine_chunks()
-    if not rows.num_rows:
-        return rows
-    moment = [rows[name].cast(pa.int64()).to_numpy() for name in ("changed_at", "audit_id", "position")]
-    return rows.take(pa.array(order_of(rows["ticket_id"].to_numpy(), alphabetic_codes(rows["field"]), *moment)))
-
-
 def _is_kept(rows: pa.Table, day: Day, opened: FirstActivations | None) -> Bools:
     """Per row in the order of the key: it is not before what the day asks for, or it is what was in force then."""
-    field, tickets = rows["field"].combine_chunks(), rows["ticket_id"].to_numpy()
-    runs = RowRuns.of(tickets, field.indices.to_numpy())
+    tickets = rows["ticket_id"].to_numpy()
+    runs = RowRuns.of(tickets, field_codes(rows["field"])[0])
     start = day.start * 1000
     opened_from = NEVER if opened is None else opened.of(tickets, otherwise=start)
-    asked_from = np.where(_has_field(field, HISTORY_FIELDS), opened_from, start)
+    asked_from = np.where(has_field(rows["field"], HISTORY_FIELDS), opened_from, start)
     is_before: Bools = rows["changed_at"].cast(pa.int64()).to_numpy() < asked_from
     is_create = rows["is_create"].to_numpy()
     is_change = is_before & ~is_create
-    last_whole = runs.last(is_change & ~_needs_the_tags_before(rows, field))
+    last_whole = runs.last(is_change & ~_needs_the_tags_before(rows))
     is_kept: Bools = ~is_before | (is_change & (np.arange(runs.size) >= last_whole[runs.run_of_row]))
     last_create = runs.last(is_before & is_create)
     is_kept[last_create[(last_whole < 0) & (last_create >= 0)]] = True
     return is_kept
 
 
-def _needs_the_tags_before(rows: pa.Table, field: pa.DictionaryArray) -> Bools:
+def _needs_the_tags_before(rows: pa.Table) -> Bools:
     says_difference = pc.or_(pc.is_valid(rows["tags_added"]), pc.is_valid(rows["tags_removed"]))
     has_no_list: Bools = pc.and_(pc.is_null(rows["value"]), says_difference).to_numpy()
-    return has_no_list & _has_field(field, ["tags"])
+    return has_no_list & has_field(rows["field"], ["tags"])

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.decoding.json_values import compact_json
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
 from ticket_events_pipeline.tables.tickets import STRINGS
+from ticket_events_pipeline.tickets.rules.change_rows import has_field
 
 TAGS = "tags"
 
@@ -83,7 +84,7 @@ def tag_lists(rows: pa.Table, seconds: Ints) -> TagLists:
         rows: in the schema of `ticket_states`, sorted by its key. No change is missing between a list and those after it.
         seconds: when each happened, epoch seconds.
     """
-    is_tags = pc.equal(rows["field"].cast(pa.string()), TAGS).to_numpy()
+    is_tags = has_field(rows["field"], [TAGS])
     says_changes = pc.or_(pc.is_valid(rows["tags_added"]), pc.is_valid(rows["tags_removed"])).to_numpy()
     only_changes = is_tags & says_changes & pc.is_null(rows["value"]).to_numpy()
     lists = TagLists(rows, rows["value"].combine_chunks(), is_tags, seconds)

@@ -25,9 +25,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import LAST_EPOCH_SECOND, Day
-from ticket_events_pipeline.sla.rules.clocks import alphabetic_codes
-from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, order_of, ranges, union
+from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, union
 from ticket_events_pipeline.tickets.fields import ASSUMED, AUDIT, PREVIOUS_VALUE, SNAPSHOT
+from ticket_events_pipeline.tickets.rules.history import TIME_BITS, History, SnapshotsOfField
 from ticket_events_pipeline.tickets.rules.tags import TAGS, TagLists, tag_lists
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ BY_AUDIT, BY_PREVIOUS_VALUE, BY_SNAPSHOT, IS_ASSUMED, IS_UNKNOWN = range(len(KNO
 CONSTANT_FIELDS = ("channel",)
 """Never change, so missing audits don't matter. Every ticket has a value: NULL means that it couldn't be read."""
 
+ID_DIGITS = 18
+"""No id has more digits."""
+
 LOOK_AHEAD_SECONDS = 30 * 86_400
 """Rule 2 looks no further ahead: what happens later must not change a day for ever."""
-
-_BITS = LAST_EPOCH_SECOND.bit_length()
-"""A ticket's number among the tickets and a time are packed into one integer, which is searched for."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,10 @@ class FieldValues:
 
     def ids(self) -> FieldValues:
         """The same with ids as int64. The value is unknown where the text is no whole number: NULL would say none."""
-        is_id = pc.fill_null(pc.match_substring_regex(self.values, r"^[0-9]{0,18}$"), True).to_numpy(zero_copy_only=False)
-        numbers = pc.if_else(pa.array(is_id), pc.if_else(pc.equal(self.values, ""), None, self.values), None).cast(pa.int64())
+        is_empty = pc.fill_null(pc.equal(self.values, ""), True)
+        is_number = pc.and_(pc.ascii_is_decimal(self.values), pc.less_equal(pc.binary_length(self.values), ID_DIGITS))
+        numbers = pc.if_else(pc.and_not(is_number, is_empty), self.values, None).cast(pa.int64())
+        is_id = pc.or_kleene(is_empty, is_number).to_numpy(zero_copy_only=False)
         return replace(self, values=numbers, known_by=np.where(is_id, self.known_by, IS_UNKNOWN).astype(np.int8))
 
     def where_unknown(self, other: FieldValues) -> FieldValues:
@@ -174,7 +176,7 @@ def unknown_values(size: int, kind: pa.DataType | None = None) -> FieldValues:
 
 
 def values_at(
-    history: pa.Table,
+    history: pa.Table | History,
     moments: Moments,
     fields: Sequence[str],
     *,
@@ -188,8 +190,8 @@ def values_at(
     Args:
         history: changes in the schema of `ticket_states`, sorted by its key, also those after the moments: every change from
             `complete_from` on and, of each field, some of the newest before. Any row with `is_create` says that the ticket's
-            Create is stored.
-        moments: of any tickets.
+            Create is stored. Or what `History.of` makes of it, for several calls.
+        moments: of any tickets; of those of the history, where that is one.
         fields: names of tracked fields.
         known: the range in which all audits are known.
         complete_from: epoch seconds, one for all moments or one each. Where a moment before it precedes all that the history
@@ -198,113 +200,13 @@ def values_at(
         snapshots: of tickets, in the long format of `tickets.snapshots`; None for none.
     """
     seen = None if snapshots is None or not snapshots.num_rows else snapshots
-    changes, since = _Changes.of(history, union(moments.ticket_id)), tracked_since or {}
+    whole = history if isinstance(history, History) else History.of(history, union(moments.ticket_id))
+    searched, since = _Searched(whole, moments), tracked_since or {}
     found = {}
     for field in fields:
         tracked = KnownAudits(max(known.since, since.get(field, 0)), known.through)
-        found[field] = _LookUp(changes, moments, tracked, complete_from, since.get(field, 0)).values(field, seen)
+        found[field] = _LookUp(searched, tracked, complete_from, since.get(field, 0)).values(field, seen)
     return found
-
-
-def merged(*parts: pa.Table) -> pa.Table:
-    """Rows in the schema of `ticket_states`, sorted by its key."""
-    rows = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
-    moment = [rows[name].cast(pa.int64()).to_numpy() for name in ("changed_at", "audit_id", "position")]
-    return rows.take(pa.array(order_of(rows["ticket_id"].to_numpy(), alphabetic_codes(rows["field"]), *moment)))
-
-
-def changes_between(history: pa.Table, ticket_id: Ints, starts: Ints, ends: Ints, fields: Sequence[str]) -> tuple[Ints, Ints]:
-    """When one of the fields was changed in intervals, from each start up to, not including, its end; each start itself too.
-
-    The values that hold from such a time on are those at the moment that `includes_at` it.
-
-    Args:
-        history: as in `values_at`.
-        ticket_id: of each interval.
-        starts: epoch seconds.
-        ends: epoch seconds.
-        fields: names of tracked fields.
-
-    Returns:
-        The number of the interval and the time in epoch seconds, sorted, each once.
-    """
-    intervals = np.arange(len(ticket_id))
-    found_intervals, found_times = [intervals], [starts]
-    changes = _Changes.of(history, union(ticket_id))
-    for field in fields:
-        keys, rows = changes.of_field(field)
-        first = np.searchsorted(keys, changes.keys_of(ticket_id, starts), side="right")
-        last = np.maximum(np.searchsorted(keys, changes.keys_of(ticket_id, np.maximum(ends, starts))), first)
-        found_intervals.append(np.repeat(intervals, last - first))
-        found_times.append(changes.seconds[rows[ranges(first, last)]])
-    return pairs_once(np.concatenate(found_intervals), np.concatenate(found_times))
-
-
-def pairs_once(first: Ints, second: Ints) -> tuple[Ints, Ints]:
-    """Pairs of numbers, sorted, each once."""
-    order = order_of(first, second)
-    first, second = first[order], second[order]
-    once = RowRuns.of(first, second).starts
-    return first[once], second[once]
-
-
-@dataclass(frozen=True)
-class _Changes:
-    """The history of some tickets, to be searched by field, ticket and time.
-
-    Attributes:
-        rows: in the schema of `ticket_states`.
-        tickets: all that may be looked up, ascending.
-        place: of each row, the number of its ticket among them.
-        seconds: when each row happened, epoch seconds.
-        is_create: whether each row is of a Create.
-    """
-
-    rows: pa.Table
-    tickets: Ints
-    place: Ints
-    seconds: Ints
-    is_create: Bools
-
-    @classmethod
-    def of(cls, history: pa.Table, tickets: Ints) -> _Changes:
-        rows = history.filter(pa.array(among(history["ticket_id"].to_numpy(), tickets))).combine_chunks()
-        return cls(
-            rows,
-            tickets,
-            place=np.searchsorted(tickets, rows["ticket_id"].to_numpy()),
-            seconds=rows["changed_at"].cast(pa.int64()).to_numpy() // 1000,
-            is_create=rows["is_create"].to_numpy(),
-        )
-
-    @cached_property
-    def _field_codes(self) -> tuple[Ints, list[str]]:
-        column = self.rows["field"].combine_chunks()
-        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
-
-    @cached_property
-    def created(self) -> Ints:
-        """Of each ticket, when it was created, epoch seconds; -1 where its Create isn't stored."""
-        created = np.full(len(self.tickets), -1, np.int64)
-        rows = np.flatnonzero(self.is_create)[::-1]
-        created[self.place[rows]] = self.seconds[rows]
-        return created
-
-    def of_field(self, field: str) -> tuple[Ints, Ints]:
-        """The rows of a field in the order in which they count, and their keys, ascending."""
-        codes, names = self._field_codes
-        rows = np.flatnonzero(codes == names.index(field)) if field in names else np.empty(0, np.int64)
-        keys = (self.place[rows] << _BITS) | np.where(self.is_create[rows], 0, self.seconds[rows])
-        if (np.diff(keys) < 0).any():  # a Create that isn't the ticket's first audit
-            order = np.argsort(keys, kind="stable")
-            rows, keys = rows[order], keys[order]
-        return keys, rows
-
-    def keys_of(self, ticket_id: Ints, times: Ints) -> Ints:
-        """What to search for, to find the changes of these tickets at these times."""
-        keys: Ints = (np.searchsorted(self.tickets, ticket_id) << _BITS) | np.clip(times, 0, LAST_EPOCH_SECOND)
-        return keys
 
 
 @dataclass(frozen=True)
@@ -335,28 +237,59 @@ class _Neighbours:
 
 
 @dataclass(frozen=True)
+class _Searched:
+    """A history, and the moments that are searched for in it."""
+
+    history: History
+    moments: Moments
+
+    @cached_property
+    def created(self) -> Ints:
+        """When each moment's ticket was created, epoch seconds; -1 where its Create isn't stored."""
+        created: Ints = self.history.created[np.searchsorted(self.history.tickets, self.moments.ticket_id)]
+        return created
+
+    @cached_property
+    def keys(self) -> Ints:
+        """See `History.keys_of`."""
+        return self.history.keys_of(self.moments.ticket_id, self.moments.ends)
+
+    @cached_property
+    def _tickets(self) -> Ints:
+        tickets: Ints = self.keys >> TIME_BITS
+        return tickets
+
+    def row_at(self, keys: Ints, rows: Ints, places: Ints) -> Ints:
+        """The rows at these places, if they are of the moments' tickets; else -1."""
+        if not len(keys):
+            return np.full(len(places), -1)
+        inside = np.clip(places, 0, len(keys) - 1)
+        is_found = (inside == places) & (keys[inside] >> TIME_BITS == self._tickets)
+        return np.where(is_found, rows[inside], -1)
+
+
+@dataclass(frozen=True)
 class _LookUp:
     """The look-up of one field at some moments; times are epoch seconds."""
 
-    _changes: _Changes
-    _moments: Moments
+    _searched: _Searched
     _known: KnownAudits
     _complete_from: int | Ints
     _tracked_since: int
 
-    @cached_property
-    def _created(self) -> Ints:
-        return self._changes.created[np.searchsorted(self._changes.tickets, self._moments.ticket_id)]
+    @property
+    def _history(self) -> History:
+        return self._searched.history
 
-    @cached_property
-    def _searched(self) -> Ints:
-        return self._changes.keys_of(self._moments.ticket_id, self._moments.ends)
+    @property
+    def _moments(self) -> Moments:
+        return self._searched.moments
 
     def values(self, field: str, snapshots: pa.Table | None) -> FieldValues:
         """The values of one field."""
         near = self._neighbours(field)
         is_undecided = (near.before < 0) & (self._moments.at < self._complete_from) & (near.after_at < self._complete_from)
-        lists = tag_lists(self._changes.rows, self._changes.seconds) if field == TAGS else None
+        lists = tag_lists(self._history.rows, self._history.seconds) if field == TAGS else None
         newest, nothing = self._newest_change(near, lists), self._nothing_set(near, ~is_undecided)
         is_left = ~(newest.holds | nothing.holds | is_undecided)
         answers = [newest, nothing, self._previous_value(near, lists, is_left)]
@@ -368,10 +301,10 @@ class _LookUp:
         return replace(found, is_undecided=is_undecided & found.is_unknown, is_changed_later=near.after >= 0)
 
     def _neighbours(self, field: str) -> _Neighbours:
-        keys, rows = self._changes.of_field(field)
-        places = np.searchsorted(keys, self._searched)
-        before, after = (self._row_at(keys, rows, places + step) for step in (-1, 0))
-        seconds = self._changes.seconds
+        keys, rows = self._history.of_field(field)
+        places = np.searchsorted(keys, self._searched.keys)
+        before, after = (self._searched.row_at(keys, rows, places + step) for step in (-1, 0))
+        seconds = self._history.seconds
         return _Neighbours(
             before,
             after,
@@ -379,15 +312,9 @@ class _LookUp:
             after_at=np.where(after >= 0, _taken(seconds, after), LAST_EPOCH_SECOND),
         )
 
-    def _row_at(self, keys: Ints, rows: Ints, places: Ints) -> Ints:
-        """The rows at these places, if they are of the moments' tickets; else -1."""
-        is_place = (places >= 0) & (places < len(keys))
-        same_ticket = (_taken(keys, np.where(is_place, places, -1)) >> _BITS) == (self._searched >> _BITS)
-        return np.where(is_place & same_ticket, _taken(rows, np.where(is_place, places, -1)), -1)
-
     def _newest_change(self, near: _Neighbours, lists: TagLists | None) -> _Answer:
         """Rule 1: the value of the newest change before."""
-        text = _picked(self._changes.rows["value"], near.before) if lists is None else _picked(lists.text, near.before)
+        text = _picked(self._history.rows["value"], near.before) if lists is None else _picked(lists.text, near.before)
         answers, evidence = near.before >= 0, near.before_at
         if lists is not None:
             answers = answers & _taken(lists.is_known, near.before)
@@ -401,14 +328,16 @@ class _LookUp:
 
     def _nothing_set(self, near: _Neighbours, is_decided: Bools) -> _Answer:
         """Rule 1: empty, since the Create set nothing."""
-        answers = (near.before < 0) & (self._created >= self._tracked_since) & is_decided
+        answers = (near.before < 0) & (self._searched.created >= self._tracked_since) & is_decided
         text = pa.nulls(len(self._moments), pa.string())
-        return _Answer(text, answers, answers & self._is_covered_since(self._created), BY_AUDIT)
+        return _Answer(text, answers, answers & self._is_covered_since(self._searched.created), BY_AUDIT)
 
     def _previous_value(self, near: _Neighbours, lists: TagLists | None, is_left: Bools) -> _Answer:
         """Rule 2: the value that the next change replaced; only for the moments that are left."""
-        rows = self._changes.rows
+        rows = self._history.rows
         is_wanted = is_left & (near.after >= 0) & (near.after_at - self._moments.at <= LOOK_AHEAD_SECONDS)
+        if not is_wanted.any():
+            return _Answer(pa.nulls(len(is_wanted), pa.string()), is_wanted, is_wanted, BY_PREVIOUS_VALUE)
         if lists is None:
             text, is_said = rows["previous_value"], rows["had_previous"].to_numpy()
         else:
@@ -419,9 +348,9 @@ class _LookUp:
 
     def _snapshots(self, snapshots: pa.Table, near: _Neighbours, field: str, is_undecided: Bools) -> list[_Answer]:
         """Rule 3: the first snapshot at or after the moment, and the last one before it."""
-        seen = _Snapshots.of(snapshots, field, self._changes)
-        places = np.searchsorted(seen.keys, self._searched)
-        later, earlier = (self._row_at(seen.keys, seen.rows, places + step) for step in (0, -1))
+        seen = SnapshotsOfField.of(snapshots, field, self._history)
+        places = np.searchsorted(seen.keys, self._searched.keys)
+        later, earlier = (self._searched.row_at(seen.keys, seen.rows, places + step) for step in (0, -1))
         later_at, earlier_at = _taken(seen.seconds, later), _taken(seen.seconds, earlier)
         updated = _taken(seen.updated, later)
         is_untouched = updated < self._moments.ends
@@ -434,29 +363,6 @@ class _LookUp:
             _Answer(_picked(seen.text, later), is_unchanged, is_unchanged & (is_untouched | is_covered), BY_SNAPSHOT),
             _Answer(_picked(seen.text, earlier), was_unchanged, was_unchanged & was_covered, BY_SNAPSHOT),
         ]
-
-
-@dataclass(frozen=True)
-class _Snapshots:
-    """The snapshots of one field; `rows` are row numbers in the order of `keys`. Times are epoch seconds."""
-
-    text: pa.ChunkedArray
-    keys: Ints
-    rows: Ints
-    seconds: Ints
-    updated: Ints
-
-    @classmethod
-    def of(cls, snapshots: pa.Table, field: str, changes: _Changes) -> _Snapshots:
-        is_wanted = pc.fill_null(pc.equal(snapshots["field"].cast(pa.string()), field), False)
-        found = snapshots.filter(is_wanted)
-        found = found.filter(pa.array(among(found["ticket_id"].to_numpy(), changes.tickets)))
-        seconds = found["seen_at"].cast(pa.int64()).to_numpy() // 1000
-        # A ticket that doesn't say when it was updated may have been just now.
-        updated = pc.coalesce(found["updated_at"].cast(pa.int64()), found["seen_at"].cast(pa.int64())).to_numpy() // 1000
-        keys = changes.keys_of(found["ticket_id"].to_numpy(), seconds)
-        order = np.argsort(keys, kind="stable")
-        return cls(found["value"], keys[order], order, seconds, updated)
 
 
 def _of_constant(answer: _Answer) -> _Answer:

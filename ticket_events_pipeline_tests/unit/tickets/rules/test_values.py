@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
+from ticket_events_pipeline.tickets.rules.change_rows import merged
+from ticket_events_pipeline.tickets.rules.history import changes_between
 from ticket_events_pipeline.tickets.rules.target_dimensions import target_dimensions, with_moments
 from ticket_events_pipeline.tickets.rules.values import (
     KNOWN_BY,
     KnownAudits,
     Moments,
-    changes_between,
-    merged,
     unknown_values,
     values_at,
 )
