@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.decoding.json_values import compact_json
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
 from ticket_events_pipeline.tables.tickets import STRINGS
+from ticket_events_pipeline.text import valid_unicode
 
 TAGS = "tags"
 
@@ -110,10 +111,15 @@ def _with_applied(lists: TagLists, only_changes: Bools) -> TagLists:
 
 
 def tags_of(texts: pa.Array) -> pa.Array:
-    """Lists of tags as `list<string>`; NULL where the text is NULL or no list of texts."""
+    """Lists of tags as `list<string>`, each tag once; NULL where the text is NULL or no list of texts."""
     encoded = texts.dictionary_encode()
-    lists = pa.array([_parsed(text) for text in encoded.dictionary.to_pylist()], STRINGS)
+    lists = pa.array([_valid(_parsed(text)) for text in encoded.dictionary.to_pylist()], STRINGS)
     return lists.take(encoded.indices)
+
+
+def _valid(tags: list[str] | None) -> list[str] | None:
+    """Each tag once: a target counts once under each of its tags."""
+    return None if tags is None else sorted({valid_unicode(tag) for tag in tags})
 
 
 def _parsed(text: str | None) -> list[str] | None:
