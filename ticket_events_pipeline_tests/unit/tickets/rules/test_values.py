@@ -99,7 +99,8 @@ def test_over_missing_audits_a_value_is_assumed():
     assert value(change("7", 80), known=KnownAudits(90, 200)) == ("7", "assumed")
     assert value(change("7", 80), known=KnownAudits(0, 99)) == ("7", "assumed")
     assert value(created(80), known=KnownAudits(90, 200)) == (None, "assumed")
-    assert value(snapshots=[snapshot("7", 150, updated_at=120)], known=KnownAudits(0, 140)) == ("7", "assumed")
+    assert value(snapshots=[snapshot("7", 150, updated_at=145)], known=KnownAudits(0, 140)) == ("7", "assumed")
+    assert value(snapshots=[snapshot("7", 150, updated_at=120)], known=KnownAudits(0, 140)) == ("7", "snapshot")
 
 
 def test_a_later_rule_over_stored_days_beats_one_over_missing_days():
