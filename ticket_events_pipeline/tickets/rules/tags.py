@@ -95,12 +95,17 @@ def _with_applied(lists: TagLists, only_changes: Bools) -> TagLists:
     """The lists with each of the `only_changes` applied to the list before it. Hardly any change comes without its list."""
     rows, tickets = lists.rows, lists.rows["ticket_id"].to_numpy()
     text, is_known, since = lists.text.to_pylist(), lists.is_known.copy(), lists.since.copy()
-    created = {int(tickets[row]): int(since[row]) for row in np.flatnonzero(rows["is_create"].to_numpy())}
-    for row in np.flatnonzero(only_changes).tolist():
-        change, before = lists._change(row), row - 1
+    is_create = rows["is_create"].to_numpy()
+    created = {int(tickets[row]): int(since[row]) for row in np.flatnonzero(is_create)}
+    of_tags = np.flatnonzero(lists.is_known)
+    in_order = of_tags[np.lexsort([~is_create[of_tags], tickets[of_tags]])].tolist()  # a Create counts from the beginning
+    for before, row in zip([-1, *in_order], in_order, strict=False):
+        if not only_changes[row]:
+            continue
+        change = lists._change(row)
         if change.had_previous:
             base: str | None = change.previous_value
-        elif before >= 0 and tickets[before] == tickets[row] and lists.is_known[before]:  # is_known: a row of tags
+        elif before >= 0 and tickets[before] == tickets[row]:
             base, is_known[row], since[row] = text[before], is_known[before], min(since[before], since[row])
         else:  # the ticket's first known change of tags
             base, is_known[row] = None, int(tickets[row]) in created
