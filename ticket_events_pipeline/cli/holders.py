@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from ticket_events_pipeline.text import duration_text, terminal_text
-from ticket_events_pipeline.tickets.fields import ASSUMED, PREVIOUS_VALUE, SNAPSHOT
+from ticket_events_pipeline.tickets.fields import ASSUMED, AUDIT, PREVIOUS_VALUE, SNAPSHOT
 from ticket_events_pipeline.tickets.names import Names
 from ticket_events_pipeline.tickets.story import FieldChange, Held, Stretch
 
@@ -34,9 +34,12 @@ def held_lines(held: Held, names: Names, *, business_hours: bool | None) -> Iter
     yield f"{_MOMENT.get(held.at_kind, held.at_kind)} with {then}{_how_known(held.known_by)}"
     moved = (held.group_id, held.assignee_id) != (held.group_id_eod, held.assignee_id_eod)
     if moved and held.at_kind != "as_of":
-        yield f"at the end with {holder(names, held.group_id_eod, held.assignee_id_eod)}"
+        at_the_end = {field: held.known_by.get(f"{field}_eod", AUDIT) for field in ("group_id", "assignee_id")}
+        yield f"at the end with {holder(names, held.group_id_eod, held.assignee_id_eod, known_by=at_the_end)}"
     if len(held.stretches) > 1:
-        yield f"time used: {', '.join(_shares(held.stretches, names, business_hours=business_hours))}"
+        is_other_kind = business_hours is True and any(stretch.business_seconds is None for stretch in held.stretches)
+        hours = ", in calendar hours: its business hours aren't known" if is_other_kind else ""
+        yield f"time used: {', '.join(_shares(held.stretches, names, business_hours=business_hours))}{hours}"
 
 
 def holder(

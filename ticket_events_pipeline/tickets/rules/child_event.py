@@ -94,7 +94,8 @@ def value_text(value: Any) -> str | None:
 
 def tags_text(tags: Any) -> str | None:
     """A value of `tags` as the tables hold it: a list of texts sorted by code point; anything else like other fields."""
-    return compact_json(sorted(tags)) if _is_texts(tags) else value_text(tags)
+    texts = _texts(tags)
+    return value_text(tags) if texts is None else compact_json(sorted(texts))
 
 
 def _decimal(number: float) -> str:

@@ -17,6 +17,7 @@ from ticket_events_pipeline.decoding.json_values import compact_json
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
 from ticket_events_pipeline.tables.tickets import STRINGS
 from ticket_events_pipeline.tickets.rules.change_rows import has_field
+from ticket_events_pipeline.text import valid_unicode
 
 TAGS = "tags"
 
@@ -95,12 +96,17 @@ def _with_applied(lists: TagLists, only_changes: Bools) -> TagLists:
     """The lists with each of the `only_changes` applied to the list before it. Hardly any change comes without its list."""
     rows, tickets = lists.rows, lists.rows["ticket_id"].to_numpy()
     text, is_known, since = lists.text.to_pylist(), lists.is_known.copy(), lists.since.copy()
-    created = {int(tickets[row]): int(since[row]) for row in np.flatnonzero(rows["is_create"].to_numpy())}
-    for row in np.flatnonzero(only_changes).tolist():
-        change, before = lists._change(row), row - 1
+    is_create = rows["is_create"].to_numpy()
+    created = {int(tickets[row]): int(since[row]) for row in np.flatnonzero(is_create)}
+    of_tags = np.flatnonzero(lists.is_known)
+    in_order = of_tags[np.lexsort([~is_create[of_tags], tickets[of_tags]])].tolist()  # a Create counts from the beginning
+    for before, row in zip([-1, *in_order], in_order, strict=False):
+        if not only_changes[row]:
+            continue
+        change = lists._change(row)
         if change.had_previous:
             base: str | None = change.previous_value
-        elif before >= 0 and tickets[before] == tickets[row] and lists.is_known[before]:  # is_known: a row of tags
+        elif before >= 0 and tickets[before] == tickets[row]:
             base, is_known[row], since[row] = text[before], is_known[before], min(since[before], since[row])
         else:  # the ticket's first known change of tags
             base, is_known[row] = None, int(tickets[row]) in created
@@ -111,10 +117,15 @@ def _with_applied(lists: TagLists, only_changes: Bools) -> TagLists:
 
 
 def tags_of(texts: pa.Array) -> pa.Array:
-    """Lists of tags as `list<string>`; NULL where the text is NULL or no list of texts."""
+    """Lists of tags as `list<string>`, each tag once; NULL where the text is NULL or no list of texts."""
     encoded = texts.dictionary_encode()
-    lists = pa.array([_parsed(text) for text in encoded.dictionary.to_pylist()], STRINGS)
+    lists = pa.array([_valid(_parsed(text)) for text in encoded.dictionary.to_pylist()], STRINGS)
     return lists.take(encoded.indices)
+
+
+def _valid(tags: list[str] | None) -> list[str] | None:
+    """Each tag once: a target counts once under each of its tags."""
+    return None if tags is None else sorted({valid_unicode(tag) for tag in tags})
 
 
 def _parsed(text: str | None) -> list[str] | None:

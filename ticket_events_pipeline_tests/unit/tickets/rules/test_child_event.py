@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ticket_events_pipeline.tickets.rules.child_event import FieldChange, fields_set, tags_text, value_text
@@ -104,6 +106,12 @@ def test_values_are_text(value, text):
 
 def test_tags_are_sorted_by_code_point_and_odd_ones_kept_as_they_are():
     assert tags_text(["\U0001f600", "\uffee", "z"]) == '["z","\\uffee","\\ud83d\\ude00"]'
+
+
+def test_a_tag_that_is_no_unicode_is_the_same_tag_in_the_list_and_where_it_is_removed():
+    child = {"id": 1, "event_type": "Change", "tags": ["\ud83d"], "removed_tags": ["\ud83d"]}
+    (change,) = fields_set(child)
+    assert json.loads(change.value) == change.tags_removed == ["\ufffd"]
     assert tags_text(["b", 1, "a"]) == '["b",1,"a"]'
     assert tags_text("a b") == "a b"
     assert tags_text([]) == "[]"
