@@ -69,6 +69,8 @@ def change_in(audit, position, child, field):
         if previous and isinstance(previous[0], dict):
             previous = (previous[0][number],)
         return Change(audit, position, custom[number], previous=previous, is_create=kind == "Create")
+    if field == "tags" and "tags" not in child and not (child.get("added_tags") or child.get("removed_tags")):
+        return None  # it added and removed nothing
     if field == "tags" and ("added_tags" in child or "removed_tags" in child):
         added, removed = set(child.get("added_tags", [])), set(child.get("removed_tags", []))
         if "tags" in child:

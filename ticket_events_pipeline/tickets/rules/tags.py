@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.decoding.json_values import compact_json
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints
 from ticket_events_pipeline.tables.tickets import STRINGS
-from ticket_events_pipeline.tickets.rules.change_rows import has_field
 from ticket_events_pipeline.text import valid_unicode
+from ticket_events_pipeline.tickets.rules.change_rows import has_field
 
 TAGS = "tags"
 
