@@ -49,6 +49,7 @@ from ticket_events_pipeline_tests.support.fetches import Moment, fetching
 from ticket_events_pipeline_tests.support.quality_cases import verified
 from ticket_events_pipeline_tests.support.released import in_released_columns
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days
+from ticket_events_pipeline_tests.support.ticket_days import make_ticket_days
 
 FIRST, OPEN = Day.parse("2026-03-01"), Day.parse("2026-03-31")
 DAYS = days_between(FIRST, OPEN)
@@ -406,5 +407,6 @@ def test_every_file_that_is_written_says_its_schema_version(root, server):
     for stream in STREAMS:
         finish(server, root, stream)
     make_sla_days(root, OPEN, OPEN)
+    make_ticket_days(root, OPEN, OPEN)
     versions = {read_metadata(FolderStore(root), asset, OPEN)["schema_version"] for asset in ASSETS}
     assert versions == {str(SCHEMA_VERSION)}
