@@ -18,8 +18,10 @@ AT_BREACH = {"group": "group_id", "assignee": "assignee_id"}
 AT_THE_END = {"group": "group_id_eod", "assignee": "assignee_id_eod"}
 """The columns of `sla_target_dimensions` that say who held the ticket, by dimension."""
 
-HOLDER_COLUMNS = ["group_id", "assignee_id", "group_id_eod", "assignee_id_eod", "knows_group_id", "knows_assignee_id"]
-"""What `with_holders` adds to targets: ids, and whether those of the moment of the breach are known."""
+_IDS = [*AT_BREACH.values(), *AT_THE_END.values()]
+
+HOLDER_COLUMNS = [*_IDS, *(f"knows_{field}" for field in _IDS)]
+"""What `with_holders` adds to targets: ids, and whether each is known."""
 
 _NULL = r'"{field}":\s*null'
 
@@ -87,8 +89,8 @@ def with_holders(targets: pa.Table, dimensions: pa.Table | None) -> pa.Table:
     if dimensions is None:
         return _without_holders(targets)
     ours = dimensions.filter(pc.is_in(dimensions["ticket_id"], targets["ticket_id"].combine_chunks()))
-    added = ours.select([*TARGET_KEY, *HOLDER_COLUMNS[:4]])
-    for field in AT_BREACH.values():
+    added = ours.select([*TARGET_KEY, *_IDS])
+    for field in _IDS:
         added = added.append_column(f"knows_{field}", knows(ours, field))
     return targets.join(added, TARGET_KEY, join_type="left outer", use_threads=False)
 
@@ -108,19 +110,20 @@ def knows(dimensions: pa.Table, field: str) -> pa.ChunkedArray:
 
 def at_breach(row: Mapping[str, Any], names: KnownNames) -> Holder | None:
     """Who held the ticket at the moment of the breach; None where no ticket table tells of it."""
-    if row["knows_group_id"] is None:
-        return None
-    group, assignee = (
-        Party.of(names, dimension, row[field], is_known=row[f"knows_{field}"]) for dimension, field in AT_BREACH.items()
-    )
-    return Holder(group, assignee)
+    return _holder(row, names, AT_BREACH)
 
 
 def at_the_end(row: Mapping[str, Any], names: KnownNames) -> Holder | None:
-    """Who holds the ticket at the end; None where no ticket table tells of it. There, NULL may mean none or unknown."""
+    """Who holds the ticket at the end; None where no ticket table tells of it."""
+    return _holder(row, names, AT_THE_END)
+
+
+def _holder(row: Mapping[str, Any], names: KnownNames, fields: Mapping[str, str]) -> Holder | None:
     if row["knows_group_id"] is None:
         return None
-    group, assignee = (Party.of(names, dimension, row[field], is_known=False) for dimension, field in AT_THE_END.items())
+    group, assignee = (
+        Party.of(names, dimension, row[field], is_known=row[f"knows_{field}"]) for dimension, field in fields.items()
+    )
     return Holder(group, assignee)
 
 

@@ -121,7 +121,7 @@ def test_the_page_says_both_with_names_and_shows_an_id_where_there_is_none(root)
     what = "Requester wait time Standard (calendar hours) breached with Billing, Anna Schmidt"
     assert [row[2] for row in rows] == [what, what]
     later = page_of(root, NEXT).one("table", id="late-older-table").rows()
-    assert later[0][0] == "#1 Two charges high · with Sales deleted"
+    assert later[0][0] == "#1 Two charges high · with Sales deleted, nobody"
     assert later[0][2] == what
 
 

@@ -161,7 +161,7 @@ def test_a_link_leads_to_one_group_alone_with_its_agents_tickets_and_who_used_it
     assert [line.text for line in section.all("li")] == [
         "#35436 My printer is on fire late for 2 d 3 h: Next reply time · urgent · Ben Okafor",
         "#35442 My printer is on fire late for 2 d 3 h: Next reply time · urgent · now with Billing",
-        "#35443 My printer is on fire late for 2 d 3 h: Next reply time · urgent · now with a group that isn't known, or none",
+        "#35443 My printer is on fire late for 2 d 3 h: Next reply time · urgent · now with a group that isn't known",
     ]
 
 
