@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -47,7 +48,7 @@ def parse_dimension(text: str) -> str:
     """
     if text == "agent":  # as the report and the UI call it
         return "assignee"
-    if text in DIMENSIONS or text.startswith(CUSTOM_FIELD):
+    if text in DIMENSIONS or re.fullmatch(rf"{CUSTOM_FIELD}[0-9]{{1,19}}", text, re.ASCII):
         return text
     raise click.UsageError(f"--by {text}: there is no such dimension. Give one of {', '.join(DIMENSIONS)}, {CUSTOM_FIELD}ID.")
 
@@ -74,7 +75,7 @@ def run_summary_by(words: Sequence[str], dimension: str, *, metrics: Sequence[st
     days = parse_days(words, Day.containing(wall_clock(), timezone)) if words else [newest]
     read = {day: read_partition(store, BY_DIMENSION, day) for day in days}
     tables = {day: _chosen(table, dimension, metrics) for day, table in read.items() if table is not None}
-    names = read_names(store)
+    names = read_names(store, log=lambda sentence: click.echo(sentence, err=True))
     if output == "table":
         _print_table(tables, dimension, names)
     elif output == "csv":

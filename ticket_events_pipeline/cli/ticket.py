@@ -52,7 +52,7 @@ def run_ticket(ticket_id: int, date: str | None, *, is_json: bool) -> bool:
     day = (newest_targets_day(store, settings.timezone) or today) if date is None else parse_day(date, today)
     story = read_story(store, ticket_id, day)
     holders = read_holders(store, story)
-    for sentence in (*story.unreadable, *holders.unreadable):
+    for sentence in dict.fromkeys((*story.unreadable, *holders.unreadable)):
         click.echo(sentence, err=True)
     if story.is_empty:
         click.echo(_not_found(story, store), err=True)
@@ -62,8 +62,12 @@ def run_ticket(ticket_id: int, date: str | None, *, is_json: bool) -> bool:
         document = _document(story, holders, facts, settings)
         click.echo(json.dumps(document, indent=1))  # ASCII: nothing in it acts on a terminal
     else:
-        click.echo("\n".join(_lines(story, holders, facts, settings, names=read_names(store))))
+        click.echo("\n".join(_lines(story, holders, facts, settings, names=read_names(store, log=_say))))
     return True
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def _facts(store: Store, story: TicketStory) -> TicketFacts:
@@ -205,7 +209,7 @@ def _document(story: TicketStory, holders: HolderStory, facts: TicketFacts, sett
         "group_id": facts.group_id,
         "through": str(story.day),
         "searched": [{"first": str(first), "last": str(last)} for first, last in day_ranges(story.searched)],
-        "unreadable": [*story.unreadable, *holders.unreadable],
+        "unreadable": list(dict.fromkeys((*story.unreadable, *holders.unreadable))),
         "targets": [_plain(asdict(target)) | {"held": _held(target, holders)} for target in story.targets],
         "events": [_plain(asdict(event)) for event in story.events],
         "changes": [_plain(asdict(change)) for change in holders.changes],

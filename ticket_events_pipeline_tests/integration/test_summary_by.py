@@ -141,12 +141,20 @@ def test_a_day_without_ticket_tables_is_named_with_the_command_that_makes_them(p
     ("arguments", "said"),
     [
         (["--by", "groups"], "--by groups: there is no such dimension. Give one of group, assignee"),
+        (["--by", "custom_field:abc"], "--by custom_field:abc: there is no such dimension."),
         (["--by", "group", "--policy", "VIP"], "--by and --policy"),
     ],
 )
 def test_wrong_words_are_refused_with_the_right_ones(place, arguments, said):
     ended = summary(place, str(DAY), *arguments)
     assert (ended.exit_code, said in ended.stderr) == (2, True)
+
+
+def test_names_that_cant_be_read_are_said_and_ids_are_shown(place):
+    (place.root / "zendesk_names" / "groups.parquet").write_bytes(b"damaged")
+    ended = summary(place, str(DAY), "--by", "group")
+    assert "zendesk_names/groups.parquet" in ended.stderr
+    assert ["20", "first_reply_time", "1", "9", "90.0%", "5"] in cells(ended.stdout)
 
 
 def test_a_metric_without_a_row_is_said(place):
