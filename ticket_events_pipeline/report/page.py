@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LINES = 25
 """Lines of a list that are shown at once; the rest is folded, or the page's end would be out of reach."""
 
-PAPER_LINES = 7
+PAPER_LINES = 6
 """Of a list, on paper: a day has to fit on two pages."""
 
 PAPER_ROWS = 5

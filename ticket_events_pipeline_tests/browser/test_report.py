@@ -162,7 +162,8 @@ def test_a_long_work_list_prints_its_first_lines_and_how_many_are_left(tmp_path)
         shown = [body.is_visible() for body in page.locator(".late tbody").all()]
         assert shown.count(True) == PAPER_LINES
         assert page.locator(".late .on-paper:visible").all_inner_texts() == [
-            f"{len(late) - PAPER_LINES} more on the page itself."
+            f"{len(late) - PAPER_LINES} more on the page itself.",
+            f"Breached before Mon 23 Nov: {len(late)} tickets, on the page itself.",
         ]
 
 
