@@ -125,7 +125,7 @@ def test_the_demo_fills_a_bucket_and_its_progress_bar(server, tmp_path):
     place = new_place(tmp_path, **server.env, TICKET_EVENTS_ROOT=server.root("demo"))
     ended = place.ticket_events("demo")
     assert ended.code == 0, ended.output
-    assert "180/180" in ended.output
+    assert "360/360" in ended.output
     assert f"The files: {server.root('demo')}/sandbox/<asset>" in ended.output
 
 
