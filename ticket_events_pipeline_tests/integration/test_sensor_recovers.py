@@ -126,8 +126,8 @@ def delete_runs(instance):
 
 
 ACCIDENTS_OF_THE_LOG = {
-    "runs deleted or pruned": (delete_runs, 30),
-    "dagster run wipe": (lambda instance: instance.wipe(), 30),
+    "runs deleted or pruned": (delete_runs, 60),
+    "dagster run wipe": (lambda instance: instance.wipe(), 60),
     "the summary wiped in the UI": (lambda instance: instance.wipe_assets([dg.AssetKey(SUMMARY)]), 5),
 }
 
