@@ -114,7 +114,7 @@ def test_a_lost_dagster_home_is_filled_again_from_the_files(world):
         truth = figures(deployment)
         requested, messages, in_the_end = heal(deployment)
         assert requested == []
-        assert messages == [f"{ALL_MADE} 30 files {MISSING} were recorded in it.", ALL_MADE]
+        assert messages == [f"{ALL_MADE} 60 files {MISSING} were recorded in it.", ALL_MADE]
         assert in_the_end == ALL_MADE
         assert is_recorded(deployment)
         assert figures(deployment) == truth
@@ -172,7 +172,7 @@ def test_days_that_a_killed_command_line_left_unrecorded_are_summarised_and_reco
         requested, messages, in_the_end = heal(deployment)
         assert requested == [(day, day)]
         assert messages[0] == (
-            f"{day}: sla_clocks has not been made. A run is requested. 2 files {MISSING} were recorded in it."
+            f"{day}: sla_clocks has not been made. A run is requested. 3 files {MISSING} were recorded in it."
         )
         assert in_the_end == ALL_MADE
         assert is_recorded(deployment, [*DAYS, day])
@@ -186,7 +186,7 @@ def test_raw_days_reported_by_hand_have_not_landed(deployment):
     requested, messages, in_the_end = heal(deployment)
     assert requested == []
     green = f"{ALL_MADE} {not_stored('2026-03-09')}"
-    assert messages == [f"{green} 5 files {MISSING} were recorded in it.", green]
+    assert messages == [f"{green} 11 files {MISSING} were recorded in it.", green]
     assert in_the_end == green
     assert is_recorded(deployment)
 
