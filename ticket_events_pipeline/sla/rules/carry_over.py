@@ -1,7 +1,7 @@
 """The carry-over: what a day leaves for the next, as layers like those of a log-structured store, one layer per day.
 
 The newest layer that names a ticket has all of its rows; older layers no longer count for it. A day's layer names the tickets
-that moved on the day, those that every layer names, and those whose layer becomes too old. So a reader who asks what a day moved
+that moved on the day, those that every layer names, and those whose layer becomes too old. So a reader of what a day moved
 needs the day's layer alone, the layers of some thirty days are the whole carry-over, and the cost of a day depends on what
 moves on it. What the rows are, and when a ticket is forgotten, is up to the table that is carried over: see `Carried`.
 """
