@@ -16,7 +16,8 @@ from pydantic import AfterValidator, Field
 from ticket_events_pipeline.alerts.settings import WEBHOOK
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
-from ticket_events_pipeline.settings import DEFAULT_START_DATE, NONE
+from ticket_events_pipeline.settings import DEFAULT_START_DATE
+from ticket_events_pipeline.variables import NONE
 
 
 def _variable_name(text: str) -> str:

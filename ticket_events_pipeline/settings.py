@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
@@ -15,26 +15,20 @@ from ticket_events_pipeline.credentials import (
     HOW_TO_SET_CREDENTIALS,
     SANDBOX_ACCOUNT,
     BearerToken,
-    CredentialFindings,
     Credentials,
     Server,
     account_of,
-    find_credentials,
     parse_base_url,
     parse_former_subdomains,
     parse_subdomain,
     parse_support_type_scope,
-    split_url,
 )
 from ticket_events_pipeline.day import Day, wall_clock, zone
-from ticket_events_pipeline.errors import SettingsError, UsageError
+from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.root import is_object_store, oldest_day_folder, parse_root, sandbox_root
+from ticket_events_pipeline.variables import NONE, ON, VariableReader, listed, parse_link_base, percent, whole_number
 
-_WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
-_ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _FIRST_START_DATE, _LAST_START_DATE = dt.date(1970, 1, 2), dt.date(2199, 12, 31)  # epoch seconds ≥ 0 in every zone
-
-_LINKABLE = re.compile(r"[A-Za-z0-9:/.\-_~%\[\]]+")  # it is put between the brackets of a message's link
 
 DEFAULT_START_DATE = "2025-01-01"
 """The first partition of an account."""
@@ -48,6 +42,9 @@ DEFAULT_GOAL_PERCENT = 95.0
 DEFAULT_MIN_TARGETS = 20
 """Decided targets without which a rate says little."""
 
+FETCH_EVERY_MINUTES, SHORTEST_INTERVAL, LONGEST_INTERVAL = 10, 5, 30
+"""How often `frequent_fetch` runs, in minutes: the default, and what can be set."""
+
 NAME_KINDS = (
     "groups",
     "agents",
@@ -59,9 +56,6 @@ NAME_KINDS = (
     "schedules",
 )
 """What `zendesk_names` can hold: the names behind the ids in the tables."""
-
-NONE = "none"
-"""Turns a list off: a blank variable counts as unset."""
 
 _CUSTOM_FIELD = re.compile(r"custom_field:[0-9]{1,19}", re.ASCII)
 
@@ -89,6 +83,7 @@ class RootSettings(NamedTuple):
         dimensions: custom fields that the ticket tables track, as `custom_field:<id>`.
         min_targets: decided targets that a rate needs before it is compared with others.
         has_ticket_tables: whether the ticket tables are made.
+        fetch_every_minutes: how often `frequent_fetch` reads the open day, once it is turned on.
     """
 
     root: str
@@ -101,6 +96,7 @@ class RootSettings(NamedTuple):
     dimensions: tuple[str, ...] = ()
     min_targets: int = DEFAULT_MIN_TARGETS
     has_ticket_tables: bool = True
+    fetch_every_minutes: int = FETCH_EVERY_MINUTES
 
 
 @dataclass(frozen=True)
@@ -116,6 +112,7 @@ class Settings:
         dimensions, min_targets, has_ticket_tables: as in `RootSettings`.
         has_snapshots: whether tickets are asked for what no stored audit tells.
         names: which of `NAME_KINDS` are fetched.
+        fetch_every_minutes: as in `RootSettings`.
     """
 
     server: Server | None
@@ -138,6 +135,7 @@ class Settings:
     has_ticket_tables: bool = True
     has_snapshots: bool = True
     names: tuple[str, ...] = NAME_KINDS
+    fetch_every_minutes: int = FETCH_EVERY_MINUTES
 
     @property
     def account(self) -> str:
@@ -161,6 +159,7 @@ class Settings:
             dimensions=self.dimensions,
             min_targets=self.min_targets,
             has_ticket_tables=self.has_ticket_tables,
+            fetch_every_minutes=self.fetch_every_minutes,
         )
 
     @property
@@ -226,13 +225,14 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         support_type_scope=reader.parsed("ZENDESK_SUPPORT_TYPE_SCOPE", "", parse=parse_support_type_scope),
         warnings=tuple(reader.warnings),
         former_accounts=_former_accounts(reader, is_sandbox=is_sandbox),
-        goal_percent=reader.parsed("TICKET_EVENTS_GOAL_PERCENT", f"{DEFAULT_GOAL_PERCENT:g}", parse=_percent),
+        goal_percent=reader.parsed("TICKET_EVENTS_GOAL_PERCENT", f"{DEFAULT_GOAL_PERCENT:g}", parse=percent),
         report_url=reader.parsed("TICKET_EVENTS_REPORT_URL", "", parse=parse_link_base) or None,
         dimensions=_dimensions(reader),
         min_targets=_min_targets(reader),
         has_ticket_tables=_has_ticket_tables(reader),
         has_snapshots=reader.flag("ZENDESK_SNAPSHOTS", default="1"),
         names=reader.parsed("ZENDESK_NAMES", ",".join(NAME_KINDS), parse=_names),
+        fetch_every_minutes=_fetch_every_minutes(reader),
     )
     reader.raise_problems()
     return settings
@@ -262,6 +262,18 @@ def has_ticket_tables(env: Mapping[str, str]) -> bool:
     return is_on
 
 
+def fetch_every_minutes(env: Mapping[str, str]) -> int:
+    """How often `frequent_fetch` runs; other variables may be missing or wrong.
+
+    Raises:
+        SettingsError: TICKET_EVENTS_FETCH_EVERY_MINUTES is malformed.
+    """
+    reader = VariableReader(env)
+    minutes = _fetch_every_minutes(reader)
+    reader.raise_problems()
+    return minutes
+
+
 def root_settings(env: Mapping[str, str]) -> RootSettings:
     """Where the files are stored and whose they are; credentials may be missing or wrong.
 
@@ -279,75 +291,15 @@ def root_settings(env: Mapping[str, str]) -> RootSettings:
         account=account,
         tickets_url=None if is_sandbox else _tickets_url(subdomain, base_url),
         former_accounts=_former_accounts(reader, is_sandbox=is_sandbox),
-        goal_percent=reader.parsed("TICKET_EVENTS_GOAL_PERCENT", f"{DEFAULT_GOAL_PERCENT:g}", parse=_percent),
+        goal_percent=reader.parsed("TICKET_EVENTS_GOAL_PERCENT", f"{DEFAULT_GOAL_PERCENT:g}", parse=percent),
         report_url=reader.parsed("TICKET_EVENTS_REPORT_URL", "", parse=parse_link_base) or None,
         dimensions=_dimensions(reader),
         min_targets=_min_targets(reader),
         has_ticket_tables=_has_ticket_tables(reader),
+        fetch_every_minutes=_fetch_every_minutes(reader),
     )
     reader.raise_problems()
     return found
-
-
-class VariableReader:
-    """Reads variables and collects problems; an empty or blank variable counts as unset."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
-
-    def text(self, name: str) -> str:
-        """The variable without surrounding blanks."""
-        return self._env.get(name, "").strip()
-
-    def parsed(self, name: str, default: str, *, parse: Callable[[str], _T]) -> _T:
-        """The parsed variable; the parsed default if there is a problem."""
-        try:
-            return parse(self.text(name) or default)
-        except ValueError as error:
-            self.problems.append(f"{name}: {error}")
-            return parse(default)
-
-    def whole_number(self, name: str, default: int) -> int:
-        """A number from 1 to 999999."""
-        return self.parsed(name, str(default), parse=_whole_number)
-
-    def flag(self, name: str, *, default: str = "0") -> bool:
-        """Whether it is on."""
-        return self.parsed(name, default, parse=_flag)
-
-    def credentials(self) -> CredentialFindings:
-        """The credentials that are set."""
-        return find_credentials({name: self.text(name) for name in self._env})
-
-    def raise_problems(self) -> None:
-        """Raise the problems, if there are any.
-
-        Raises:
-            SettingsError: with every problem found.
-        """
-        if self.problems:
-            raise SettingsError(self.problems)
-
-
-def _whole_number(text: str) -> int:
-    if not _WHOLE_NUMBER.fullmatch(text) or int(text) == 0:
-        raise ValueError(f"{text!r} is not a whole number from 1 to 999999")
-    return int(text)
-
-
-def _flag(text: str) -> bool:
-    if text.lower() not in _ON + _OFF:
-        raise ValueError(f"{text!r} is neither 1 nor 0")
-    return text.lower() in _ON
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    """The parts of a comma-separated list, each once, in order; `none` is an empty list."""
-    if text.lower() == NONE:
-        return ()
-    return tuple(dict.fromkeys(part for part in (part.strip() for part in text.split(",")) if part))
 
 
 def _dimensions(reader: VariableReader) -> tuple[str, ...]:
@@ -355,47 +307,35 @@ def _dimensions(reader: VariableReader) -> tuple[str, ...]:
 
 
 def _custom_fields(text: str) -> tuple[str, ...]:
-    listed = _listed(text)
-    for name in listed:
+    found = listed(text)
+    for name in found:
         if not _CUSTOM_FIELD.fullmatch(name):
             raise ValueError(f"{name!r} is not a custom field, as in custom_field:360041597112")
-    return listed
+    return found
 
 
 def _names(text: str) -> tuple[str, ...]:
-    listed = _listed(text)
-    for name in listed:
+    found = listed(text)
+    for name in found:
         if name not in NAME_KINDS:
             raise ValueError(f"{name!r} is none of {', '.join(NAME_KINDS)}; to turn names off: none")
-    return listed
+    return found
 
 
 def _has_ticket_tables(reader: VariableReader) -> bool:
     return reader.flag("TICKET_EVENTS_TICKET_TABLES", default="1")
 
 
+def _fetch_every_minutes(reader: VariableReader) -> int:
+    return reader.parsed("TICKET_EVENTS_FETCH_EVERY_MINUTES", str(FETCH_EVERY_MINUTES), parse=_minutes)
+
+
+def _minutes(text: str) -> int:
+    return whole_number(text, SHORTEST_INTERVAL, LONGEST_INTERVAL)
+
+
 def _min_targets(reader: VariableReader) -> int:
     return reader.whole_number("TICKET_EVENTS_ALERT_MIN_TARGETS", DEFAULT_MIN_TARGETS)
-
-
-def _percent(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,2})?", text, re.ASCII) or not 0 < float(text) <= 100:
-        raise ValueError(f"{text!r} is not a percentage above 0 and up to 100, as in 95 or 97.5")
-    return float(text)
-
-
-def parse_link_base(text: str) -> str:
-    """An address that links are made of, without a trailing slash; empty text stays empty.
-
-    Raises:
-        ValueError: it is no address of a page, or holds what would end a link. The text is not quoted: it may hold a secret.
-    """
-    if not text:
-        return ""
-    url = split_url(text)
-    if url.scheme not in ("http", "https") or url.username is not None or not _LINKABLE.fullmatch(text):
-        raise ValueError("give http or https, host and path only, as in http://127.0.0.1:3000")
-    return text.rstrip("/")
 
 
 def _start_date(text: str) -> dt.date:
@@ -408,7 +348,7 @@ def _start_date(text: str) -> dt.date:
 def _partitions(reader: VariableReader) -> PartitionSettings:
     timezone = reader.parsed("TICKET_EVENTS_TIMEZONE", "UTC", parse=lambda text: zone(text).key)
     default = DEFAULT_START_DATE
-    if not reader.text("TICKET_EVENTS_START_DATE") and reader.text("ZENDESK_SANDBOX").lower() in _ON:
+    if not reader.text("TICKET_EVENTS_START_DATE") and reader.text("ZENDESK_SANDBOX").lower() in ON:
         default = _sandbox_start_date(reader, timezone)
     return PartitionSettings(reader.parsed("TICKET_EVENTS_START_DATE", default, parse=_start_date), timezone)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ticket_events_pipeline.credentials import is_loopback, split_url
-from ticket_events_pipeline.settings import VariableReader, parse_link_base
+from ticket_events_pipeline.variables import VariableReader, parse_link_base
 
 WEBHOOK = "TICKET_EVENTS_ALERT_WEBHOOK"
 

@@ -12,7 +12,7 @@ import click
 
 from ticket_events_pipeline.cli.systemd import DAEMON, WEBSERVER
 from ticket_events_pipeline.installation import program
-from ticket_events_pipeline.settings import VariableReader
+from ticket_events_pipeline.variables import VariableReader
 
 
 def is_sandbox(values: Mapping[str, str]) -> bool:
