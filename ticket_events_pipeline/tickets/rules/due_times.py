@@ -1,6 +1,6 @@
 """When an open target in business hours will breach if nothing happens: an estimate, as that of `due_dates` for calendar hours.
 
-Zendesk measures in the business hours of the ticket's schedule, and tells no date. So what the clock has run is counted in those
+Zendesk measures in the business hours of the ticket's schedule, and tells no date. So the time that has run is counted in those
 hours, and what is left of the target is laid along them. The date doesn't depend on as_of: it stays the same until the clock is
 switched, or the policy, the ticket's schedule or the hours of that schedule change.
 """
