@@ -12,7 +12,7 @@ from ticket_events_pipeline.report.ticket_tables import DIMENSIONS_OF_TARGETS
 from ticket_events_pipeline.storage.partition_file import read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tickets.provenance import MADE_FROM_TARGETS
-from ticket_events_pipeline.tickets.rules.target_dimensions import CALENDAR
+from ticket_events_pipeline.tickets.rules.due_times import CALENDAR
 
 _ESTIMATE = ["due_at", "due_by"]
 
