@@ -134,7 +134,8 @@ def _as_of(found: DueTargets, settings: RootSettings, *, now: float) -> tuple[st
     """What the list is as of, and whether that is too long ago to trust it."""
     age = max(now - found.as_of, 0)
     account = settings.account or "an unknown account"
-    said = f"Open targets of {account} as of {zoned_text(found.as_of, settings.timezone)}, {duration_text(age)} ago."
+    as_of = f"{zoned_text(found.as_of, settings.timezone)}, {duration_text(age)} ago"
+    said = f"Open targets of {account} as of {as_of}. Due times are estimates."
     if age <= 2 * settings.fetch_every_minutes * 60:
         return said, False
     today = Day.containing(now, settings.timezone)

@@ -104,7 +104,7 @@ class Unforecast:
     Attributes:
         paused: its clock is paused.
         unknown_length: Zendesk never sent how long it is.
-        business_hours: in business hours, and the schedule isn't known, or the ticket tables aren't made.
+        business_hours: in business hours, and its schedule or beginning isn't known, or the ticket tables aren't made.
         begun_before: its clock began before the stored history.
     """
 

@@ -52,7 +52,7 @@ def headline(report: DayReport) -> Statement:
     return Statement(f"{said}, {about}as on other {weekdays} ({spread})")
 
 
-NO_SCHEDULE = "in business hours whose schedule isn't known"
+NO_SCHEDULE = "in business hours whose schedule or beginning isn't known"
 
 
 def without_estimate(targets: Unforecast, *, business_hours: str = NO_SCHEDULE) -> str:
