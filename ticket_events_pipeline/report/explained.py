@@ -34,8 +34,16 @@ def explained_page() -> str:
 
 def trace_query() -> str:
     """The DuckDB script of the page: its variables, and the query that finds the events behind a figure."""
-    (query,) = [token.content for token in _reader().parse(_markdown()) if token.type == "fence" and token.info == "sql"]
-    return query
+    return _queries()[0]
+
+
+def due_query() -> str:
+    """The DuckDB script of the page that lists what breaches next."""
+    return _queries()[1]
+
+
+def _queries() -> list[str]:
+    return [token.content for token in _reader().parse(_markdown()) if token.type == "fence" and token.info == "sql"]
 
 
 @lru_cache(maxsize=1)
