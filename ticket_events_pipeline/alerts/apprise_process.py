@@ -1,7 +1,7 @@
 """A process of its own for Apprise: `python -m ticket_events_pipeline.alerts.apprise_process`, one request on its stdin.
 
-The library's logs, warnings and errors quote URLs, its services may use threads, and their time is not bounded. Here all of that
-ends with the process: what it writes is thrown away, but for one answer on stdout.
+The library's logs, warnings and errors quote URLs, its services may use threads, and nothing bounds their time. Here all
+of that ends with the process: what it writes is thrown away, but for one answer on stdout.
 https://appriseit.com
 """
 
