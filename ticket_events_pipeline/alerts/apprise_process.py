@@ -57,7 +57,7 @@ def _described(service: NotifyBase) -> dict[str, Any]:
 def _is_clear_text(service: NotifyBase) -> bool:
     """Whether it would speak without TLS to another machine, though the service also speaks TLS."""
     host = getattr(service, "smtp_host", None) or getattr(service, "host", None) or ""
-    has_both = bool(service.protocol and service.secure_protocol)
+    has_both = all(getattr(service, name) for name in ("protocol", "secure_protocol"))
     return has_both and not service.secure and not is_loopback(host)
 
 
