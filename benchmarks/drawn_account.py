@@ -1,8 +1,8 @@
 """An account that is drawn: schedules, tickets and clocks, and the breaches that follow, found second by second.
 
 Shares nothing with the pipeline, and nothing with the schedules of the sandbox's account. For every clock, each second of its
-life is looked at: does it run, is the ticket's schedule open, which target is in force. It breaches at the first second at which
-it runs and has run for its target. Business seconds are counted in the schedule that the ticket has in that second.
+life is looked at: does it run, is the schedule of the ticket open, which target is in force. It breaches at the first second at
+which it runs and has run for its target. Business seconds are counted in the schedule that the ticket has in that second.
 
 Clock times of a schedule become seconds as its zone's clocks show them: the first of the two where a clock time comes twice, as
 much later where it is left out. The same numbers always give the same account.
