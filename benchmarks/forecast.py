@@ -63,7 +63,7 @@ class Run:
         clock.now = ends.plus(AFTERWARDS_DAYS).start
         scores = no_scores()
         with SandboxServer(self.account, clock=clock) as server, tempfile.TemporaryDirectory() as folder:
-            truth = read_truth(server.base_url, self.first.start)
+            truth = read_truth(server.base_url, self.first.start, int(clock.now) - HOUR)
             root = FollowedRoot(Path(folder), server, clock, self.first)
             # Not on the full hour: the moments come all over the minutes of an hour.
             for number, moment in enumerate(range(begins.start, ends.start, self.every_seconds)):

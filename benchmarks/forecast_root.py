@@ -97,7 +97,8 @@ class FollowedRoot:
         self._clock.now = now
         today = Day.containing(now)
         first = self._open
-        if self._nightly != today and now >= today.start + NIGHTLY_SECONDS:
+        is_night_over = self._nightly != today and now >= today.start + NIGHTLY_SECONDS
+        if self._nightly is None or is_night_over:
             self._nightly = today
             self._refresh_names()
             first = max(self._first, min(first, today.plus(-RESTATED_DAYS)))

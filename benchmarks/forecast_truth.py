@@ -114,10 +114,10 @@ class Truth:
         self._by_key = {key: time for time, key in self.breaches}
 
 
-def read_truth(base_url: str, start: int) -> Truth:
-    """Read both streams from `start` (epoch seconds) to their end, as they are delivered now."""
+def read_truth(base_url: str, start: int, end: int) -> Truth:
+    """Read both streams from `start` to `end` or somewhat later (epoch seconds), as they are delivered now."""
     clocks: dict[Key, TrueClock] = defaultdict(TrueClock)
-    for row in _rows(base_url, "ticket_metric_events", start):
+    for row in _rows(base_url, "ticket_metric_events", start, end):
         clock, kind, time = clocks[row["ticket_id"], row["metric"], row["instance_id"]], row["type"], _epoch(row["time"])
         if row["deleted"]:
             clock.withdrawn += [time] if kind == "breach" else []
@@ -126,7 +126,7 @@ def read_truth(base_url: str, start: int) -> Truth:
     for clock in clocks.values():
         clock.events.sort(key=lambda event: (event.time, RANKS.get(event.kind, 1)))
     tickets: dict[int, TrueTicket] = defaultdict(TrueTicket)
-    for row in _rows(base_url, "ticket_events", start):
+    for row in _rows(base_url, "ticket_events", start, end):
         _read_audit(tickets[row["ticket_id"]], row)
     breaches = [(time, key) for key, clock in clocks.items() if (time := _breach(clock, tickets[key[0]])) is not None]
     return Truth(clocks, tickets, sorted(breaches))
@@ -168,10 +168,10 @@ def _read_audit(ticket: TrueTicket, row: Json) -> None:
                 ticket.restorations.append(time)
 
 
-def _rows(base_url: str, stream: str, start: int) -> Iterator[Json]:
+def _rows(base_url: str, stream: str, start: int, end: int) -> Iterator[Json]:
     """Every row once, page by page."""
     seen: set[int] = set()
-    while True:
+    while start < end:
         url = f"{base_url}/api/v2/incremental/{stream}.json?start_time={start}"
         with urlopen(Request(url, headers={"Authorization": "Bearer sandbox"})) as answer:  # noqa: S310 - on this machine
             page = json.load(answer)
