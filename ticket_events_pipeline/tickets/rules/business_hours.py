@@ -125,6 +125,7 @@ def open_hours(schedule: Schedule, zone: ZoneInfo, *, first: int, last: int) -> 
     interval is one stretch of time, and is longer or shorter by what the clocks are changed within it.
     """
     begin, end = (_midnight(dt.datetime.fromtimestamp(moment, zone).date(), zone) for moment in (first, last))
+    end += DAY  # which has begun already where clocks went back over midnight
     sunday = begin - DAY * (begin.isoweekday() % 7) - WEEK
     sundays = [sunday + WEEK * number for number in range((end - sunday) // WEEK + 1)]
     intervals = [(dt.timedelta(minutes=opens), dt.timedelta(minutes=closes)) for opens, closes in schedule.intervals]
