@@ -314,6 +314,24 @@ def ticket(ticket_id: int, date: str | None, is_json: bool) -> None:
         sys.exit(FAILED)
 
 
+@commands.command()
+@click.argument("date", default="yesterday")
+@click.option("--send", "sends", is_flag=True, help="Also send it to the destinations of the alerts.")
+def digest(date: str, sends: bool) -> None:
+    """Show the morning digest: what the report of yesterday says first, and the groups with the most breaches.
+
+    Needs no credentials. Exit code 1 if it is to be sent and a destination doesn't accept it.
+
+    \b
+    ticket-events digest
+    ticket-events digest 2026-11-30 --send
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.digest import run_digest
+
+    if not run_digest(date, sends=sends):
+        sys.exit(FAILED)
+
+
 @commands.group()
 def alerts() -> None:
     """The alerts that sla_breach_alert_sensor posts to TICKET_EVENTS_ALERT_WEBHOOK and TICKET_EVENTS_NOTIFY_URLS."""
