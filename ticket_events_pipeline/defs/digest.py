@@ -3,7 +3,7 @@
 The job has one op, so that a failed delivery is a failed run. A retried run would send the digest again to those that have it.
 """
 
-from __future__ import annotations
+# No deferred annotations here: Dagster reads that of the op's context as it stands.
 
 import time
 from collections.abc import Callable
