@@ -14,8 +14,6 @@ from ticket_events_pipeline.cli.dates import parse_day
 from ticket_events_pipeline.cli.holders import FIELD_WORDS, change_text, held_lines
 from ticket_events_pipeline.day import Day, day_ranges, wall_clock
 from ticket_events_pipeline.pipeline import pipeline_of
-from ticket_events_pipeline.report.model import TicketFacts
-from ticket_events_pipeline.report.tickets import TicketFactsReader
 from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.sla.ticket_story import StoryEvent, StoryTarget, TicketStory, newest_targets_day, read_story
 from ticket_events_pipeline.storage.store import Store
@@ -34,6 +32,7 @@ from ticket_events_pipeline.text import (
 )
 from ticket_events_pipeline.tickets.names import Names, read_names
 from ticket_events_pipeline.tickets.story import FieldChange, Held, HolderStory, read_holders
+from ticket_events_pipeline.tickets.ticket_facts import TicketFacts, TicketFactsReader
 
 _INDENT = " " * 21
 

@@ -16,19 +16,18 @@ from ticket_events_pipeline.report.model import (
     UNKNOWN_ACCOUNT,
     DayReport,
     GroupPart,
-    TicketFacts,
     TicketTableState,
 )
 from ticket_events_pipeline.report.stored import SummaryHistory
 from ticket_events_pipeline.report.targets import DayTargets, read_targets
 from ticket_events_pipeline.report.ticket_tables import TicketTables, read_ticket_tables
-from ticket_events_pipeline.report.tickets import TicketFactsReader
 from ticket_events_pipeline.report.work_list import OpenTargets
 from ticket_events_pipeline.settings import DEFAULT_GOAL_PERCENT, DEFAULT_MIN_TARGETS, RootSettings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 from ticket_events_pipeline.tickets.fields import NAMES_OF
 from ticket_events_pipeline.tickets.names import fetched_at, read_names
+from ticket_events_pipeline.tickets.ticket_facts import TicketFacts, TicketFactsReader
 
 DAYS_AHEAD = 30
 """Days whose lists are read ahead: their tickets are searched together, and memory doesn't grow with the range."""

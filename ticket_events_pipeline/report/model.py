@@ -14,6 +14,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.breakdown import Breakdown, GroupFigures
 from ticket_events_pipeline.report.durations import MetricDurations
 from ticket_events_pipeline.report.holders import Holder
+from ticket_events_pipeline.tickets.ticket_facts import TicketFacts
 
 USUAL_WEEKS = 8
 """A day is compared with the same weekday of so many weeks before: enough to outvote a holiday, few enough to follow growth."""
@@ -232,15 +233,6 @@ class ChartDay:
     day: Day
     counted: Counted | None
     is_complete: bool = False
-
-
-@dataclass(frozen=True)
-class TicketFacts:
-    """What stored audits hold of a ticket as of the end of the day; None where they don't."""
-
-    subject: str | None = None
-    priority: str | None = None
-    group_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from ticket_events_pipeline.report.stored import (
     total,
 )
 from ticket_events_pipeline.report.ticket_tables import BY_DIMENSION, BY_DIMENSION_COLUMNS, read_target_dimensions
-from ticket_events_pipeline.report.tickets import TicketFactsReader
 from ticket_events_pipeline.report.work_list import OPEN_TARGET_COLUMNS, OpenTargets
 from ticket_events_pipeline.settings import DEFAULT_MIN_TARGETS, RootSettings
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
@@ -38,6 +37,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 from ticket_events_pipeline.tickets.fields import NAMES_OF
 from ticket_events_pipeline.tickets.names import read_names
+from ticket_events_pipeline.tickets.ticket_facts import TicketFactsReader
 
 DAYS_OF_A_WEEK = 7
 

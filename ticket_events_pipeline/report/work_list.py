@@ -32,9 +32,9 @@ from ticket_events_pipeline.report.model import (
     LateTickets,
     OpenTarget,
     OpenTicket,
-    TicketFacts,
     WorkList,
 )
+from ticket_events_pipeline.tickets.ticket_facts import TicketFacts
 
 LONGEST_NEW, LONGEST_OLDER, LONGEST_LONG_LATE, LONGEST_NEXT = 100, 100, 20, 50
 """Tickets of each list: a longer page is not read to its end."""

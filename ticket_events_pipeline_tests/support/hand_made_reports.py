@@ -30,13 +30,13 @@ from ticket_events_pipeline.report.model import (
     Overdue,
     PolicyFigures,
     Spread,
-    TicketFacts,
     TicketTableState,
     Usual,
     WorkList,
 )
 from ticket_events_pipeline.report.time_used import TimeUsed
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
+from ticket_events_pipeline.tickets.ticket_facts import TicketFacts
 
 BERLIN = "Europe/Berlin"
 DAY = Day.parse("2026-11-23", BERLIN)

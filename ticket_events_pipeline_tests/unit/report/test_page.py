@@ -18,11 +18,11 @@ from ticket_events_pipeline.report.model import (
     LateTickets,
     Overdue,
     Spread,
-    TicketFacts,
     Usual,
     WorkList,
 )
 from ticket_events_pipeline.report.page import LINES, PAPER_LINES, UNKNOWN, report_page
+from ticket_events_pipeline.tickets.ticket_facts import TicketFacts
 from ticket_events_pipeline_tests.support.hand_made_reports import (
     CHART,
     DATA_QUALITY,
