@@ -39,7 +39,7 @@ LONGEST_RETRY_SECONDS = 3600
 LONGEST_ASKED_SECONDS = 6 * 3600
 """The longest wait that is granted to a server."""
 
-_GREATEST_NUMBER = 10**11
+GREATEST_NUMBER = 10**11
 """Epoch seconds that still are a date."""
 
 _V = TypeVar("_V", bound="DataclassInstance")
@@ -71,9 +71,9 @@ class Outage:
     reason: str
     webhook_mark: str
 
-    def is_backing_off(self, settings: AlertSettings, now: int) -> bool:
-        """Whether the next attempt is still to come."""
-        is_same = self.webhook_mark == settings.webhook_mark
+    def is_backing_off(self, mark: str, now: int) -> bool:
+        """Whether the next attempt at the webhook of that mark is still to come."""
+        is_same = self.webhook_mark == mark
         # Further off than any wait: the clock was put back.
         return is_same and now < self.next_at <= now + LONGEST_ASKED_SECONDS
 
@@ -119,10 +119,10 @@ class AlertState:
         """The inverse of `to_cursor`; a new state where there is no cursor, or an unreadable one."""
         try:
             read = json.loads(cursor or "")
-            posted = {subject: _checked(Posted(level, at)) for subject, (level, at) in _posted_entries(read).items()}
-            outage = None if read["outage"] is None else _checked(Outage(**read["outage"]))
+            posted = {subject: checked(Posted(level, at)) for subject, (level, at) in _posted_entries(read).items()}
+            outage = None if read["outage"] is None else checked(Outage(**read["outage"]))
             waiting, missed = _waiting_entries(read)
-            return _checked(cls(posted, outage, waiting=waiting, missed=missed))
+            return checked(cls(posted, outage, waiting=waiting, missed=missed))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return cls(is_new=True)
 
@@ -162,7 +162,7 @@ class AlertState:
         now_pending = {fact.subject for fact in pending}
         kept = sorted(now_pending)[:MOST_REMEMBERED]
         gone = self.waiting - now_pending
-        return replace(self, outage=outage, waiting=frozenset(kept), missed=min(self.missed + len(gone), _GREATEST_NUMBER))
+        return replace(self, outage=outage, waiting=frozenset(kept), missed=min(self.missed + len(gone), GREATEST_NUMBER))
 
     def delivered(self, facts: Iterable[Fact], now: int) -> AlertState:
         """The state after the webhook has accepted these facts."""
@@ -186,7 +186,7 @@ def tick(state: AlertState, observed: Observed, settings: AlertSettings, *, post
     missed = state.missed + len(state.waiting - {fact.subject for fact in pending})
     if not pending and not missed:
         return Ticked("Nothing new to post.", state)
-    if outage is not None and outage.is_backing_off(settings, now):
+    if outage is not None and outage.is_backing_off(settings.webhook_mark, now):
         return Ticked(_outage_summary(len(pending) + missed, outage, observed.timezone), state.undelivered(pending, outage))
     answer = post(News(pending, None if outage is None else outage.since, missed))
     if answer.is_accepted:
@@ -195,14 +195,16 @@ def tick(state: AlertState, observed: Observed, settings: AlertSettings, *, post
     return Ticked(_outage_summary(len(pending) + missed, failed, observed.timezone), state.undelivered(pending, failed))
 
 
-def outage_after(answer: Answer, before: Outage | None, *, mark: str, now: int) -> Outage:
-    """The outage after one more message was not accepted."""
+def outage_after(
+    answer: Answer, before: Outage | None, *, mark: str, now: int, longest_seconds: int = LONGEST_RETRY_SECONDS
+) -> Outage:
+    """The outage after one more message was not accepted; a retry that may succeed is made within `longest_seconds`."""
     since, failures = (now, 0) if before is None else (before.since, before.failures)
     if before is not None and before.webhook_mark != mark:
         failures = 0
     wait = LONGEST_RETRY_SECONDS
     if not answer.is_final:
-        wait = min(FIRST_RETRY_SECONDS * 2 ** min(failures, 16), LONGEST_RETRY_SECONDS)
+        wait = min(FIRST_RETRY_SECONDS * 2 ** min(failures, 16), longest_seconds)
     asked = min(answer.wait_seconds or 0, LONGEST_ASKED_SECONDS)
     reason = answer.reason
     if answer.is_final:
@@ -247,7 +249,7 @@ def _newest(posted: dict[str, Posted], now: int) -> dict[str, Posted]:
     return dict(sorted(kept, key=lambda item: item[1].at)[-MOST_REMEMBERED:])
 
 
-def _checked(made: _V) -> _V:
+def checked(made: _V) -> _V:
     """The value, if its numbers are in range and its texts are texts.
 
     Raises:
@@ -255,7 +257,7 @@ def _checked(made: _V) -> _V:
     """
     for item in dataclasses.fields(made):
         value = getattr(made, item.name)
-        if item.type == "int" and not (type(value) is int and 0 <= value <= _GREATEST_NUMBER):
+        if item.type == "int" and not (type(value) is int and 0 <= value <= GREATEST_NUMBER):
             raise ValueError(f"{item.name} is out of range")
         if item.type == "str" and not isinstance(value, str):
             raise ValueError(f"{item.name} is no text")
