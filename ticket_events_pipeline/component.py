@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import dagster as dg
 from pydantic import AfterValidator, Field
 
-from ticket_events_pipeline.alerts.settings import WEBHOOK
+from ticket_events_pipeline.alerts.destinations import WEBHOOK
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
 from ticket_events_pipeline.settings import DEFAULT_START_DATE

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ticket_events_pipeline.alerts.observe import Observed
 from ticket_events_pipeline.alerts.rules import Fact, present_facts, stall_of
-from ticket_events_pipeline.alerts.settings import WEBHOOK, AlertSettings
+from ticket_events_pipeline.alerts.destinations import WEBHOOK
+from ticket_events_pipeline.alerts.settings import AlertSettings
 from ticket_events_pipeline.text import plural, zoned_text
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from ticket_events_pipeline.alerts.chats import chat_of
 from ticket_events_pipeline.alerts.message import Context, payload
 from ticket_events_pipeline.alerts.observe import BreachedTicketsReader, DayState, MetricState, summarised_day
 from ticket_events_pipeline.alerts.rules import Fact, NewBreaches
-from ticket_events_pipeline.alerts.settings import WEBHOOK, AlertSettings, alert_settings
+from ticket_events_pipeline.alerts.destinations import WEBHOOK
+from ticket_events_pipeline.alerts.settings import AlertSettings, alert_settings
 from ticket_events_pipeline.alerts.state import News
 from ticket_events_pipeline.alerts.webhook import Answer, post
 from ticket_events_pipeline.day import Day, wall_clock

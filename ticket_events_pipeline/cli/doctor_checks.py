@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from ticket_events_pipeline.alerts.settings import WEBHOOK, alert_settings
+from ticket_events_pipeline.alerts.destinations import WEBHOOK
+from ticket_events_pipeline.alerts.settings import alert_settings
 from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml
 from ticket_events_pipeline.cli.old_files import days_without_ticket_tables, old_files
 from ticket_events_pipeline.cli.variables import unknown_variables

@@ -1,0 +1,51 @@
+"""Delivers messages: each destination gets them in its own form, all at once and in bounded time.
+
+Nothing here raises, and no answer holds anything of a URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from ticket_events_pipeline.alerts import other_services
+from ticket_events_pipeline.alerts.destinations import Destination, Kind
+from ticket_events_pipeline.alerts.rich_text import Message
+from ticket_events_pipeline.alerts.settings import AlertSettings
+from ticket_events_pipeline.alerts.slack import slack_payload
+from ticket_events_pipeline.alerts.teams import teams_payload
+from ticket_events_pipeline.alerts.webhook import TOTAL_SECONDS, Answer, post
+
+
+def destinations(settings: AlertSettings) -> tuple[Destination, ...]:
+    """Where messages go, each once; the webhook of TICKET_EVENTS_ALERT_WEBHOOK first."""
+    return settings.destinations
+
+
+def deliver(destination: Destination, message: Message, *, total_seconds: float = TOTAL_SECONDS) -> Answer:
+    """Send the message once; never raises. After a timeout, it may still have arrived."""
+    try:
+        match destination.kind:
+            case Kind.OTHER:
+                return other_services.send(destination.url, message, total_seconds=total_seconds)
+            case Kind.TEAMS:
+                payload = teams_payload(message)
+            case _:
+                payload = slack_payload(message, has_blocks=destination.kind == Kind.SLACK)
+        return post(destination.url, payload, total_seconds=total_seconds)
+    except Exception as error:  # its text may quote the URL
+        return Answer(is_accepted=False, reason=f"can't be sent ({type(error).__name__})")
+
+
+def deliver_all(destinations: Iterable[Destination], message: Message) -> dict[str, Answer]:
+    """Send one message to all destinations side by side; the answer of each by its mark."""
+    return deliver_each({destination: message for destination in destinations})
+
+
+def deliver_each(messages: Mapping[Destination, Message]) -> dict[str, Answer]:
+    """Send each destination its own message, side by side; the answer of each by its mark."""
+    if not messages:
+        return {}
+    with ThreadPoolExecutor(len(messages)) as threads:
+        answers = threads.map(deliver, messages.keys(), messages.values())
+        return {destination.mark: answer for destination, answer in zip(messages, answers, strict=True)}
