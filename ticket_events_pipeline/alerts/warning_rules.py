@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.alerts.warning_settings import WarningSettings
+from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.tickets.due_targets import DueTargets
 
 OVERDUE_SECONDS = 3 * 3600
@@ -106,6 +107,11 @@ class Freshness:
         """Older than two intervals: silence would mean nothing."""
         return self.age_seconds is None or self.age_seconds > INTERVALS_UNTIL_STALE * self.interval_seconds
 
+    @property
+    def is_read(self) -> bool:
+        """Whether events were read lately, so that old tables are not the fault of the fetch."""
+        return self.read_at is not None and self.now - self.read_at <= INTERVALS_UNTIL_STALE * self.interval_seconds
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -113,23 +119,23 @@ class Outlook:
 
     Attributes:
         freshness: how old that knowledge is.
-        timezone: IANA zone of the account's days.
+        today: the account's day now.
         due: the open, unpaused, unbreached targets whose due time is near, or has passed a moment ago; the first one first.
         breached: the late and open targets that breached within BREACHED_SECONDS, the newest breach first.
     """
 
     freshness: Freshness
-    timezone: str
+    today: Day
     due: tuple[UrgentTarget, ...] = ()
     breached: tuple[UrgentTarget, ...] = ()
 
 
-def outlook(found: DueTargets | None, settings: WarningSettings, *, now: int, interval_seconds: int, timezone: str) -> Outlook:
+def outlook(found: DueTargets | None, settings: WarningSettings, *, now: int, today: Day, interval_seconds: int) -> Outlook:
     """What the tables that were found tell; None: neither today nor yesterday has any."""
     if found is None:
-        return Outlook(Freshness(now, interval_seconds), timezone)
+        return Outlook(Freshness(now, interval_seconds), today)
     freshness = Freshness(now, interval_seconds, found.as_of, found.read_at)
-    return Outlook(freshness, timezone, _due_soon(found, settings, now), _breached(found, now))
+    return Outlook(freshness, today, _due_soon(found, settings, now), _breached(found, now))
 
 
 def _due_soon(found: DueTargets, settings: WarningSettings, now: int) -> tuple[UrgentTarget, ...]:

@@ -244,9 +244,9 @@ def _summary(seen: Outlook, accepted: Sequence[WarningNews], recipients: Iterabl
     """What a tick did, for the UI; no name of a destination."""
     done = _accepted_text(accepted) if accepted else "Nothing new to tell."
     down = [
-        f"A destination has accepted nothing since {zoned_text(outage.since, seen.timezone)} (attempts: "
+        f"A destination has accepted nothing since {zoned_text(outage.since, seen.today.timezone)} (attempts: "
         f"{outage.failures}); its last answer: {outage.reason}. The next attempt is at "
-        f"{zoned_text(outage.next_at, seen.timezone)}."
+        f"{zoned_text(outage.next_at, seen.today.timezone)}."
         for outage in (recipient.outage for recipient in recipients)
         if outage is not None
     ]
@@ -266,7 +266,7 @@ def _data_text(seen: Outlook) -> str:
     as_of, age = seen.freshness.as_of, seen.freshness.age_seconds
     if as_of is None or age is None:
         return "There is no SLA table of today or yesterday."
-    return f"The data is as of {zoned_text(as_of, seen.timezone)}, {duration_text(age)} old."
+    return f"The data is as of {zoned_text(as_of, seen.today.timezone)}, {duration_text(age)} old."
 
 
 def _recipient(read: dict[str, Any]) -> Recipient:

@@ -18,6 +18,7 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.sensors.alerts import sla_breach_alert_sensor
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs_sensor
 from ticket_events_pipeline.defs.sensors.new_event_partitions import new_event_partitions_sensor
+from ticket_events_pipeline.defs.sensors.warnings import sla_warning_sensor
 
 
 def account_definitions(scope: AccountScope) -> dg.Definitions:
@@ -35,6 +36,7 @@ def account_definitions(scope: AccountScope) -> dg.Definitions:
             new_event_partitions_sensor(scope, [summarize, fetch]),
             dead_runs_sensor(scope),
             sla_breach_alert_sensor(scope),
+            sla_warning_sensor(scope),
         ],
         resources={scope.named(PIPELINE): pipeline_resource(scope)},
     )

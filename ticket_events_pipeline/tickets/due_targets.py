@@ -139,7 +139,9 @@ def _open_targets(rows: pa.Table, *, breached_since: int) -> pa.Table:
     for name in ("breached_at", "due_at", "last_event_at"):
         rows = _in_seconds(rows, name)
     outcome = rows["outcome"]
-    is_new = pc.and_(pc.equal(outcome, "breached_open"), pc.fill_null(pc.greater_equal(rows["breached_at"], breached_since), False))
+    is_new = pc.and_(
+        pc.equal(outcome, "breached_open"), pc.fill_null(pc.greater_equal(rows["breached_at"], breached_since), False)
+    )
     return rows.filter(pc.or_(pc.equal(outcome, "active"), is_new))
 
 
