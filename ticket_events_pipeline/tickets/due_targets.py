@@ -23,7 +23,7 @@ from ticket_events_pipeline.tickets.dimensions import DIMENSIONS
 from ticket_events_pipeline.tickets.provenance import MADE_FROM_TARGETS
 from ticket_events_pipeline.tickets.rules.known_by import codes_in
 from ticket_events_pipeline.tickets.rules.target_dimensions import CALENDAR
-from ticket_events_pipeline.tickets.rules.values import IS_ASSUMED
+from ticket_events_pipeline.tickets.rules.values import IS_UNKNOWN
 
 SCHEDULES_FETCHED_AT = "schedules_fetched_at"
 """Footer key of `sla_target_dimensions`: when the schedules were fetched that its estimates stand on, epoch seconds."""
@@ -72,7 +72,8 @@ class DueTargets:
             breached on the day and is open, sorted by (due_at, ticket_id, metric, instance_id), those without `due_at` last.
             `breached_at` and `due_at` are epoch seconds. `due_at` is an estimate, NULL without one, and `due_by` its hours:
             `calendar` or `business_hours`. `group_id` and `assignee_id` hold the ticket at as_of; NULL and known is nobody,
-            NULL and not known is unknown, a value that is not known is assumed.
+            NULL and not known is unknown. Assumed holders count as known: on an open day nearly all are, since audits of
+            its last minutes may still come.
         has_holders: whether the ticket tables of the day are there.
         unreadable: a sentence for each file that can't be read and was done without.
     """
@@ -187,7 +188,7 @@ def _holders_and_estimates(dimensions: pa.Table, targets: pa.Table) -> pa.Table:
     codes = codes_in(ours["known_by"], list(_HOLDERS.values()))
     for name, at_the_end in _HOLDERS.items():
         columns[name] = ours[at_the_end]
-        columns[f"{name.removesuffix('_id')}_is_known"] = pa.array(codes[at_the_end] < IS_ASSUMED)
+        columns[f"{name.removesuffix('_id')}_is_known"] = pa.array(codes[at_the_end] != IS_UNKNOWN)
     columns["estimate"] = _in_seconds(ours, "due_at")["due_at"]
     columns["due_by"] = ours["due_by"]
     return pa.table(columns)
