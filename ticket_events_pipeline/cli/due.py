@@ -20,7 +20,7 @@ from ticket_events_pipeline.cli.due_rows import (
     as_record,
     due_rows,
     print_due,
-    unforecast_lines,
+    without_estimate_line,
 )
 from ticket_events_pipeline.cli.row_formats import print_csv, print_json
 from ticket_events_pipeline.day import Day, wall_clock
@@ -213,7 +213,8 @@ def _notes(targets: pa.Table, found: DueTargets, settings: RootSettings, *, now:
         notes.append(f"{plural(passed, 'more target')} passed {estimate} more than a day ago {because}.")
     if late := _count(pc.equal(targets["outcome"], "breached_open")):
         notes.append(f"{plural(late, 'more target')} breached on {found.day} and {_is(late)} still open.")
-    return [*notes, *unforecast_lines(targets, has_holders=found.has_holders, is_off=not settings.has_ticket_tables)]
+    without = without_estimate_line(targets, has_holders=found.has_holders, is_off=not settings.has_ticket_tables)
+    return notes if without is None else [*notes, without]
 
 
 def _is(number: int) -> str:

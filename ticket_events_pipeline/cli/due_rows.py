@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ticket_events_pipeline.report.holders import Party
+from ticket_events_pipeline.report.open_tickets import unforecast
+from ticket_events_pipeline.report.statements import without_estimate
 from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.text import (
     due_text,
@@ -58,7 +59,6 @@ COLUMNS = [
 MOST_SHOWN = 100
 """Lines of a terminal; csv and json have all."""
 
-_BEGUN_BEFORE = "begun before the stored history"
 _DAY_SECONDS = 24 * 3600
 
 
@@ -160,28 +160,19 @@ def _holder(row: DueRow) -> Text:
     return Text("\n".join(terminal_text(party.shown) for party in (row.group, row.agent)))
 
 
-def unforecast_lines(targets: pa.Table, *, has_holders: bool, is_off: bool) -> list[str]:
-    """How many open targets have no estimate, and why.
+def without_estimate_line(targets: pa.Table, *, has_holders: bool, is_off: bool) -> str | None:
+    """How many open targets have no estimate, and why; None where all have one.
 
     Args:
         targets: of `DueTargets`.
         has_holders: whether the ticket tables of the day are there.
         is_off: whether they are turned off.
     """
-    without = targets.filter(pc.and_(pc.equal(targets["outcome"], "active"), pc.is_null(targets["due_at"])))
-    if not without.num_rows:
-        return []
-    is_business = pc.fill_null(without["business_hours"], False)
-    has_length = pc.is_valid(without["target_seconds"])
-    business = "in business hours, whose schedule is not known"
-    if not has_holders:
-        business = "in business hours, which need the ticket tables: " + (
-            "TICKET_EVENTS_TICKET_TABLES turns them off" if is_off else "they are not made yet"
-        )
-    rows = zip(*(column.to_pylist() for column in (without["is_paused"], has_length, is_business)), strict=True)
-    counts = Counter(
-        "paused" if is_paused else "of unknown length" if not is_long else business if in_hours else _BEGUN_BEFORE
-        for is_paused, is_long, in_hours in rows
-    )
-    told = "; ".join(f"{count:,} {reason}" for reason, count in counts.items())
-    return [f"No estimate for {plural(without.num_rows, 'open target')}, which may breach at any time: {told}."]
+    without = unforecast(targets.filter(pc.equal(targets["outcome"], "active")))
+    if not without.count:
+        return None
+    if has_holders:
+        return f"{without.count:,} {without_estimate(without)}"
+    why = "TICKET_EVENTS_TICKET_TABLES turns them off" if is_off else "they are not made yet"
+    business_hours = f"in business hours, which need the ticket tables ({why})"
+    return f"{without.count:,} {without_estimate(without, business_hours=business_hours)}"

@@ -19,14 +19,11 @@ from ticket_events_pipeline.storage.partition_file import read_partition_and_met
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS, STREAMS
-from ticket_events_pipeline.tickets.dimensions import DIMENSIONS
+from ticket_events_pipeline.tickets.dimensions import DIMENSIONS, SCHEDULES_FETCHED_AT
 from ticket_events_pipeline.tickets.provenance import MADE_FROM_TARGETS
+from ticket_events_pipeline.tickets.rules.due_times import CALENDAR
 from ticket_events_pipeline.tickets.rules.known_by import codes_in
-from ticket_events_pipeline.tickets.rules.target_dimensions import CALENDAR
 from ticket_events_pipeline.tickets.rules.values import IS_UNKNOWN
-
-SCHEDULES_FETCHED_AT = "schedules_fetched_at"
-"""Footer key of `sla_target_dimensions`: when the schedules were fetched that its estimates stand on, epoch seconds."""
 
 _KEY = ["ticket_id", "metric", "instance_id"]
 

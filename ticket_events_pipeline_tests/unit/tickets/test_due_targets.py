@@ -12,10 +12,9 @@ from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.sla.build import TARGETS
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition
-from ticket_events_pipeline.tickets.dimensions import DIMENSIONS
+from ticket_events_pipeline.tickets.dimensions import DIMENSIONS, SCHEDULES_FETCHED_AT
 from ticket_events_pipeline.tickets.due_targets import (
     DUE_TARGET_COLUMNS,
-    SCHEDULES_FETCHED_AT,
     DueTargets,
     read_due_targets,
 )
