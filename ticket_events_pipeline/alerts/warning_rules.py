@@ -73,7 +73,7 @@ class UrgentTarget:
     def mark(self) -> str:
         """Identifies the target in 64 bits: a metric may have any name of any length."""
         key = f"{self.ticket_id} {self.instance_id} {self.metric}"
-        return blake2s(key.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        return blake2s(key.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)

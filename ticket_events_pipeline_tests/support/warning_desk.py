@@ -1,4 +1,4 @@
-"""Ticks of the warnings without Dagster: tables as a test writes them, a cursor, destinations that a test turns off, the news."""
+"""Ticks of the warnings without Dagster: tables as a test writes them, a cursor, and destinations that a test turns off."""
 
 from __future__ import annotations
 
