@@ -36,7 +36,7 @@ _INSIDE_AN_ADDRESS = re.compile(r"(?<=\S)(?=[:/@]\S|\.)")  # `www.` alone is one
 _BREAK = "<!-- -->"
 _ADDRESS_BEGINS = re.compile(r":(?=//)|www(?=\.)|mailto(?=:)", re.IGNORECASE)
 # An underscore inside a word does nothing, and neither does `<` before a number; `{{` begins a date that the client formats.
-_ACTS_IN_A_CARD = re.compile(r"[*`\[\]\\~@]|(?<!\w)_|_(?!\w)|\{(?=\{)|<(?=[A-Za-z/!?])|&(?=#?\w+;)")
+_ACTS_IN_A_CARD = re.compile(r"[*`\[\]\\~@]|(?<![^\W_])_|_(?![^\W_])|\{(?=\{)|<(?=[A-Za-z/!?])|&(?=#?\w+;)")
 _TO_WIDE = 0xFF01 - 0x21
 # Control characters but tab and line feed, surrogates, and what is no character at all.
 _NOT_IN_HTML = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")

@@ -1,7 +1,7 @@
 """A process of its own for Apprise: `python -m ticket_events_pipeline.alerts.apprise_process`, one request on its stdin.
 
-The library's logs, warnings and errors quote URLs, its services may use threads, and their time is not bounded. Here all of that
-ends with the process: what it writes is thrown away, but for one answer on stdout.
+The library's logs, warnings and errors quote URLs, its services may use threads, and nothing bounds their time. Here all
+of that ends with the process: what it writes is thrown away, but for one answer on stdout.
 https://appriseit.com
 """
 
@@ -57,7 +57,7 @@ def _described(service: NotifyBase) -> dict[str, Any]:
 def _is_clear_text(service: NotifyBase) -> bool:
     """Whether it would speak without TLS to another machine, though the service also speaks TLS."""
     host = getattr(service, "smtp_host", None) or getattr(service, "host", None) or ""
-    has_both = bool(service.protocol and service.secure_protocol)
+    has_both = all(getattr(service, name) for name in ("protocol", "secure_protocol"))
     return has_both and not service.secure and not is_loopback(host)
 
 

@@ -39,7 +39,7 @@ def deliver(destination: Destination, message: Message, *, total_seconds: float 
 
 def deliver_all(destinations: Iterable[Destination], message: Message) -> dict[str, Answer]:
     """Send one message to all destinations side by side; the answer of each by its mark."""
-    return deliver_each({destination: message for destination in destinations})
+    return deliver_each(dict.fromkeys(destinations, message))
 
 
 def deliver_each(messages: Mapping[Destination, Message]) -> dict[str, Answer]:

@@ -114,7 +114,7 @@ def parse_notify_urls(text: str) -> tuple[str, ...]:
 
 def destinations_of(webhook: str, notify_urls: tuple[str, ...]) -> Iterator[Destination]:
     """The destinations, each once, the webhook first."""
-    variables = {url: NOTIFY_URLS for url in notify_urls}
+    variables = dict.fromkeys(notify_urls, NOTIFY_URLS)
     variables = {webhook: WEBHOOK, **{url: WEBHOOK if url == webhook else name for url, name in variables.items()}}
     for number, (url, variable) in enumerate(((url, name) for url, name in variables.items() if url), 1):
         yield Destination(_kind(url), url, number, variable, urlsplit(url).scheme)

@@ -116,22 +116,26 @@ def fitted(message: Message, *, limit: int, size: Callable[[Line], int]) -> Mess
     """
     left = limit - sum(map(size, (message.title, *message.footer, _more(10**9))))
     sections: list[Section] = []
-    number, shown = sum(len(section.lines) for section in message.sections), 0
     for section in message.sections:
+        left -= size(section.heading) if section.heading else 0
         lines: list[Line] = []
         for line in section.lines:
-            takes = size(line) + (size(section.heading) if section.heading and not lines else 0)
-            if takes > left:
+            left -= size(line)
+            if left < 0:
                 break
-            left -= takes
             lines.append(line)
-        shown += len(lines)
-        if lines or not section.lines:
+        if lines or (left >= 0 and not section.lines):
             sections.append(replace(section, lines=tuple(lines)))
-        if len(lines) < len(section.lines):
+        if left < 0:
             break
-    footer = message.footer if shown == number else (_more(number - shown), *message.footer)
+    left_out = _number_of_lines(message.sections) - _number_of_lines(sections)
+    footer = (_more(left_out), *message.footer) if left_out else message.footer
     return Message(message.title, tuple(sections), footer)
+
+
+def _number_of_lines(sections: Sequence[Section]) -> int:
+    """A heading without lines counts as one."""
+    return sum(len(section.lines) or 1 for section in sections)
 
 
 def _more(number: int) -> Line:

@@ -42,16 +42,6 @@ class AlertSettings:
     stale_hours: int
     dagster_url: str | None = None
 
-    @property
-    def webhook(self) -> str:
-        """The first URL."""
-        return self.destinations[0].url
-
-    @property
-    def webhook_mark(self) -> str:
-        """Its mark."""
-        return self.destinations[0].mark
-
 
 def alert_settings(env: Mapping[str, str]) -> AlertSettings:
     """The alert variables of `env`; no other variable is read.

@@ -18,6 +18,7 @@ LONGEST_PAYLOAD = 24_000
 """Bytes. Teams refuses messages of more than 28 KB, with what it adds itself."""
 
 _BULLET = "• "
+_NOTHING = "\N{ZERO WIDTH SPACE}"
 _BLOCK_BYTES = 200
 """More than the JSON around a line."""
 
@@ -37,16 +38,21 @@ def teams_payload(message: Message) -> dict[str, Any]:
 
 
 def _body(message: Message) -> Iterator[dict[str, Any]]:
-    yield _block(_line(message.title), size="Medium")
+    yield _block(_opening(message.title), size="Medium")
     for section in message.sections:
         if section.heading is not None:
-            yield _block(_line(section.heading), separator=True)
+            yield _block(_opening(section.heading), separator=True)
         yield from (_block(_BULLET + _line(line), spacing="Small") for line in section.lines)
     yield from (_block(_line(line), size="Small", isSubtle=True) for line in message.footer)
 
 
 def _block(text: str, **more: object) -> dict[str, Any]:
     return {"type": "TextBlock", "text": text, "wrap": True, **more}
+
+
+def _opening(line: Line) -> str:
+    """A line without a bullet: what it begins with, text of the account maybe, is no mark of a heading or an item."""
+    return f"{_NOTHING}{_line(line)}" if line and line[0].is_code else _line(line)
 
 
 def _line(line: Line) -> str:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from ticket_events_pipeline.alerts.state import GREATEST_NUMBER, Outage, checked, outage_after
+from ticket_events_pipeline.alerts.cursor import checked
+from ticket_events_pipeline.alerts.state import GREATEST_NUMBER, Outage
 from ticket_events_pipeline.alerts.warning_rules import (
     INTERVALS_UNTIL_STALE,
     OVERDUE_SECONDS,
@@ -22,10 +23,6 @@ from ticket_events_pipeline.alerts.warning_rules import (
     Outlook,
     UrgentTarget,
 )
-from ticket_events_pipeline.text import duration_text, plural, zoned_text
-
-if TYPE_CHECKING:
-    from ticket_events_pipeline.alerts.webhook import Answer
 
 VERSION = 1
 
@@ -43,9 +40,6 @@ LATE_EVENTS_SECONDS = 300
 
 PAUSE_SECONDS = 300
 """No tick for so long: the daemon was down, or the sensor off."""
-
-LONGEST_RETRY_SECONDS = 600
-"""A warning that waits an hour for a webhook that works again is no warning."""
 
 STALE_AGAIN_SECONDS = 6 * 3600
 """Stale data is not told again within it: with a fetch an hour, it would be told every hour."""
@@ -75,10 +69,6 @@ class WarningNews:
     def number(self) -> int:
         """How many things it tells; 0 needs no message."""
         return len(self.due) + len(self.breached) + self.is_stale
-
-
-Send = Callable[[Mapping[str, WarningNews]], Mapping[str, "Answer"]]
-"""Delivers to each destination, by its mark, its message; returns their answers."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +123,10 @@ class Recipient:
             return False
         return not self.stale_told_at <= freshness.now < self.stale_told_at + STALE_AGAIN_SECONDS
 
+    def elsewhere(self) -> Recipient:
+        """The state of a destination that has another URL now."""
+        return replace(self, outage=None if self.outage is None else self.outage.elsewhere())
+
     def looked(self, freshness: Freshness) -> Recipient:
         """After a look at the data: a stale time that it was told of may be over."""
         is_over = self.stale == _TOLD and not freshness.is_stale
@@ -166,7 +160,7 @@ class WarningState:
     """Everything that one tick leaves to the next.
 
     Attributes:
-        recipients: by the destination's mark.
+        recipients: the state of each destination, by its mark.
         ticked_at: when the last tick was, epoch seconds; 0 if there was none.
         resumed_at: when the ticks went on after a pause, epoch seconds; 0 if they never paused.
     """
@@ -176,21 +170,32 @@ class WarningState:
     resumed_at: int = 0
 
     @classmethod
-    def parse(cls, cursor: str | None) -> Self:
-        """The inverse of `to_cursor`; a new state where there is no cursor, or an unreadable one."""
+    def parse(cls, cursor: str | None, marks: Iterable[str]) -> Self:
+        """The state of the destinations of these marks.
+
+        One that the cursor doesn't know takes over the state of one that is gone, as the alerts do, else it is new; all are
+        where there is no cursor, or an unreadable one.
+        """
         try:
-            read = json.loads(cursor or "")
-            if read.pop("version") != VERSION:
-                raise ValueError("unknown version")
-            recipients = {str(mark): _recipient(item) for mark, item in read.pop("recipients").items()}
-            return checked(cls(recipients, **read))
+            known = cls._read(json.loads(cursor or ""))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return cls()
+            known = cls()
+        wanted = list(marks)
+        gone = [recipient.elsewhere() for mark, recipient in known.recipients.items() if mark not in wanted]
+        new = [*gone, *(Recipient() for _ in wanted)]
+        recipients = {mark: known.recipients[mark] if mark in known.recipients else new.pop(0) for mark in wanted}
+        return replace(known, recipients=recipients)
+
+    @classmethod
+    def _read(cls, read: dict[str, Any]) -> Self:
+        if read.pop("version") != VERSION:
+            raise ValueError("unknown version")
+        recipients = {str(mark): _recipient(item) for mark, item in read.pop("recipients").items()}
+        return checked(cls(recipients, **read))
 
     def to_cursor(self) -> str:
-        """The state as JSON."""
-        read = {"version": VERSION, **dataclasses.asdict(self)}
-        return json.dumps(read, separators=(",", ":"))
+        """The inverse of `parse`."""
+        return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, separators=(",", ":"))
 
     def ticked(self, now: int) -> WarningState:
         """The state at a tick."""
@@ -201,72 +206,6 @@ class WarningState:
         """Whether the first fetch after a pause is still to come: until then nobody knows what was met during the pause."""
         waits = INTERVALS_UNTIL_STALE * freshness.interval_seconds
         return freshness.is_old and self.resumed_at <= freshness.now < self.resumed_at + waits
-
-
-@dataclass(frozen=True)
-class Ticked:
-    """The result of a tick: a summary for the UI, and the next state."""
-
-    summary: str
-    state: WarningState
-
-
-def tick(state: WarningState, seen: Outlook, marks: Sequence[str], *, send: Send) -> Ticked:
-    """Tell every destination what it has not been told, in one message each, unless it is in back-off."""
-    now, freshness = seen.freshness.now, seen.freshness
-    state = state.ticked(now)
-    known = {mark: state.recipients.get(mark, Recipient()).looked(freshness) for mark in marks}
-    if state.awaits_fetch(freshness):
-        summary = f"Nothing is told before the first fetch after a pause. {_data_text(seen)}"
-        return Ticked(summary, replace(state, recipients=known))
-    news = {mark: recipient.news(seen) for mark, recipient in known.items()}
-    to_send = {mark: item for mark, item in news.items() if item.number and not _is_backing_off(known[mark], mark, now)}
-    answers = send(to_send) if to_send else {}
-    after: dict[str, Recipient] = {}
-    for mark, recipient in known.items():
-        answer = answers.get(mark)
-        if not news[mark].number or (answer is not None and answer.is_accepted):
-            after[mark] = recipient.delivered(news[mark], freshness)
-        elif answer is not None:
-            outage = outage_after(answer, recipient.outage, mark=mark, now=now, longest_seconds=LONGEST_RETRY_SECONDS)
-            after[mark] = replace(recipient, outage=outage)
-        else:
-            after[mark] = recipient
-    accepted = [news[mark] for mark, answer in answers.items() if answer.is_accepted]
-    return Ticked(_summary(seen, accepted, after.values()), replace(state, recipients=after))
-
-
-def _is_backing_off(recipient: Recipient, mark: str, now: int) -> bool:
-    return recipient.outage is not None and recipient.outage.is_backing_off(mark, now)
-
-
-def _summary(seen: Outlook, accepted: Sequence[WarningNews], recipients: Iterable[Recipient]) -> str:
-    """What a tick did, for the UI; no name of a destination."""
-    done = _accepted_text(accepted) if accepted else "Nothing new to tell."
-    down = [
-        f"A destination has accepted nothing since {zoned_text(outage.since, seen.today.timezone)} (attempts: "
-        f"{outage.failures}); its last answer: {outage.reason}. The next attempt is at "
-        f"{zoned_text(outage.next_at, seen.today.timezone)}."
-        for outage in (recipient.outage for recipient in recipients)
-        if outage is not None
-    ]
-    return " ".join([done, *down, _data_text(seen)])
-
-
-def _accepted_text(accepted: Sequence[WarningNews]) -> str:
-    due, breached = max(len(news.due) for news in accepted), max(len(news.breached) for news in accepted)
-    told = [plural(due, "target due soon", "targets due soon")] if due else []
-    told += [plural(breached, "breach without a warning", "breaches without a warning")] if breached else []
-    told += ["stale data"] if any(news.is_stale for news in accepted) else []
-    to = "" if len(accepted) == 1 else f" to {len(accepted)} destinations"
-    return f"Told{to}: {', '.join(told)}."
-
-
-def _data_text(seen: Outlook) -> str:
-    as_of, age = seen.freshness.as_of, seen.freshness.age_seconds
-    if as_of is None or age is None:
-        return "There is no SLA table of today or yesterday."
-    return f"The data is as of {zoned_text(as_of, seen.today.timezone)}, {duration_text(age)} old."
 
 
 def _recipient(read: dict[str, Any]) -> Recipient:

@@ -98,7 +98,7 @@ def demo() -> None:
 
 
 @commands.command()
-@click.option("--webhook", is_flag=True, help="Also post a test message to TICKET_EVENTS_ALERT_WEBHOOK.")
+@click.option("--webhook", is_flag=True, help="Also post a test message to every destination of the alerts.")
 @click.option(
     "--adopt-dagster-home", "adopts_home", is_flag=True, help="The files were moved to this root: keep the DAGSTER_HOME for it."
 )
@@ -338,14 +338,14 @@ def due(within: str, groups: tuple[str, ...], agents: tuple[str, ...], metrics: 
 
 @commands.group()
 def alerts() -> None:
-    """The alerts that sla_breach_alert_sensor posts to a webhook."""
+    """The alerts that sla_breach_alert_sensor posts to TICKET_EVENTS_ALERT_WEBHOOK and TICKET_EVENTS_NOTIFY_URLS."""
 
 
 @alerts.command("test")
 def alerts_test() -> None:
-    """Post one example to TICKET_EVENTS_ALERT_WEBHOOK, with figures of the newest stored day if there are any.
+    """Post one example to every destination, with figures of the newest stored day if there are any.
 
-    The message says that it is a test. Nothing counts as posted afterwards. Exit code 1 if the webhook doesn't accept it.
+    The message says that it is a test. Nothing counts as posted afterwards. Exit code 1 if a destination doesn't accept it.
     """
     from ticket_events_pipeline.cli.alerts import run_alerts_test
 

@@ -5,12 +5,8 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 
-from ticket_events_pipeline.alerts.warning_state import (
-    LATE_EVENTS_SECONDS,
-    LONGEST_RETRY_SECONDS,
-    PAUSE_SECONDS,
-    SAME_BREACH_SECONDS,
-)
+from ticket_events_pipeline.alerts.warning_state import LATE_EVENTS_SECONDS, PAUSE_SECONDS, SAME_BREACH_SECONDS
+from ticket_events_pipeline.alerts.warning_tick import LONGEST_RETRY_SECONDS
 from ticket_events_pipeline_tests.support.warning_desk import HOUR
 from ticket_events_pipeline_tests.support.warning_world import END, START, TICK, World, worlds
 

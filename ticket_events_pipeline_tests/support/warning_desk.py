@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from ticket_events_pipeline.alerts.destinations import Destination, Kind
 from ticket_events_pipeline.alerts.warning_rules import outlook
 from ticket_events_pipeline.alerts.warning_settings import WarningSettings
-from ticket_events_pipeline.alerts.warning_state import WarningNews, WarningState, tick
+from ticket_events_pipeline.alerts.warning_state import WarningNews, WarningState
+from ticket_events_pipeline.alerts.warning_tick import tick
 from ticket_events_pipeline.alerts.webhook import Answer
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.tickets.due_targets import DUE_TARGET_COLUMNS, DueTargets
@@ -68,8 +70,8 @@ class Desk:
     """Ticks as Dagster makes them, with the cursor as text.
 
     Attributes:
-        answers: of each destination, by its mark.
-        sent: of every attempt the mark, the news and whether it was accepted.
+        answers: of each destination, by its name.
+        sent: of every attempt the name, the news and whether it was accepted.
         summary: of the last tick.
     """
 
@@ -84,11 +86,25 @@ class Desk:
         """What was accepted at this tick: by destination, its news."""
         seen = outlook(tables, self.settings, now=now, today=Day.containing(now), interval_seconds=self.interval_seconds)
         before = len(self.sent)
-        ticked = tick(WarningState.parse(self.cursor), seen, list(self.answers), send=self._send)
+        ticked = tick(self.state, seen, list(self._destinations.values()), send=self._send)
         self.summary = ticked.summary
         if keep:
             self.cursor = ticked.state.to_cursor()
-        return {mark: news for mark, news, is_accepted in self.sent[before:] if is_accepted}
+        return {name: news for name, news, is_accepted in self.sent[before:] if is_accepted}
+
+    @property
+    def state(self):
+        """What the cursor says."""
+        return WarningState.parse(self.cursor, [destination.mark for destination in self._destinations.values()])
+
+    def recipient(self, name="chat"):
+        """The state of a destination."""
+        return self.state.recipients[self._destinations[name].mark]
+
+    @property
+    def _destinations(self):
+        names = enumerate(self.answers, 1)
+        return {name: Destination(Kind.WEBHOOK, f"https://hooks.example/{name}", number) for number, name in names}
 
     def told(self, now, *rows, as_of=None, **more):
         """The tickets that the only destination is told: due ones as they are, breached ones with a minus."""
@@ -97,8 +113,9 @@ class Desk:
         return [*(target.ticket_id for target in news.due), *(-target.ticket_id for target in news.breached)]
 
     def _send(self, news):
-        self.sent += [(mark, item, self.answers[mark].is_accepted) for mark, item in news.items()]
-        return {mark: self.answers[mark] for mark in news}
+        names = {destination: name for name, destination in self._destinations.items()}
+        self.sent += [(names[to], item, self.answers[names[to]].is_accepted) for to, item in news.items()]
+        return {to.mark: self.answers[names[to]] for to in news}
 
 
 def ticking_desk(**more):

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from ticket_events_pipeline.alerts.destinations import Destination
 from ticket_events_pipeline.alerts.rich_text import Message
 from ticket_events_pipeline.alerts.settings import AlertSettings, alert_settings
 from ticket_events_pipeline.alerts.warning_data import LatestTargets
 from ticket_events_pipeline.alerts.warning_message import Account, warning_message
 from ticket_events_pipeline.alerts.warning_rules import outlook
 from ticket_events_pipeline.alerts.warning_settings import WarningSettings, warning_settings
-from ticket_events_pipeline.alerts.warning_state import WarningNews, WarningState, tick
+from ticket_events_pipeline.alerts.warning_state import WarningNews, WarningState
+from ticket_events_pipeline.alerts.warning_tick import tick
 from ticket_events_pipeline.day import Clock, Day, wall_clock
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
@@ -69,10 +71,10 @@ def sla_warning_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -> dg.
         seen = outlook(found, settings.warnings, now=now, today=today, interval_seconds=interval)
         account = partial(_account, scope, pipeline, settings, today)
         ticked = tick(
-            WarningState.parse(context.cursor),
+            WarningState.parse(context.cursor, [destination.mark for destination in settings.alerts.destinations]),
             seen,
-            [destination.mark for destination in settings.alerts.destinations],
-            send=lambda news: _send(news, settings.alerts, lambda item: warning_message(item, seen.freshness, account())),
+            settings.alerts.destinations,
+            send=lambda news: _send(news, lambda item: warning_message(item, seen.freshness, account())),
         )
         summary = "\n".join([ticked.summary, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
         return dg.SensorResult(skip_reason=summary, cursor=ticked.state.to_cursor())
@@ -80,14 +82,12 @@ def sla_warning_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -> dg.
     return sensor
 
 
-def _send(
-    news: Mapping[str, WarningNews], settings: AlertSettings, message: Callable[[WarningNews], Message]
-) -> Mapping[str, Answer]:
-    """Deliver to each destination, by its mark, its news; most have the same."""
-    from ticket_events_pipeline.alerts.delivery import deliver_each  # an HTTP client, which no other sensor needs
+def _send(news: Mapping[Destination, WarningNews], message: Callable[[WarningNews], Message]) -> Mapping[str, Answer]:
+    """Deliver its news to each destination; most have the same."""
+    from ticket_events_pipeline.alerts.delivery import deliver_each  # an HTTP client, which few sensors need
 
     messages = {item: message(item) for item in set(news.values())}
-    return deliver_each({to: messages[news[to.mark]] for to in settings.destinations if to.mark in news})
+    return deliver_each({destination: messages[item] for destination, item in news.items()})
 
 
 def _account(scope: AccountScope, pipeline: Pipeline, settings: _Settings, today: Day) -> Account:
