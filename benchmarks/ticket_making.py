@@ -29,19 +29,25 @@ from ticket_events_pipeline.tickets.durations import make_durations
 from ticket_events_pipeline.tickets.fields import tracked_fields
 from ticket_events_pipeline.tickets.holders import make_holders
 from ticket_events_pipeline.tickets.provenance import MadeTicketDay
+from ticket_events_pipeline.tickets.rules.business_hours import Schedule
 from ticket_events_pipeline.tickets.snapshots import Snapshots
 from ticket_events_pipeline.tickets.states import make_states
 
 Make = Callable[[Store, list[Day]], Iterator[MadeDay] | Iterator[MadeTicketDay]]
+
+OFFICE_HOURS = tuple((day * 1440 + 540, day * 1440 + 1020) for day in range(1, 6))
+SCHEDULES = {1: Schedule(1, "Office hours", "Berlin", OFFICE_HOURS)}
 
 SLA = "sla"
 SLA_TABLES: tuple[Make, ...] = (make_clocks, make_targets, make_summaries)
 TICKET_TABLES: dict[str, Make] = {
     "ticket_field_changes": make_changes,
     "ticket_states": lambda store, days: make_states(store, days, fields=tracked_fields()),
-    "sla_target_dimensions": lambda store, days: make_dimensions(store, days, snapshots=Snapshots(store, days[0].timezone)),
+    "sla_target_dimensions": lambda store, days: make_dimensions(
+        store, days, snapshots=Snapshots(store, days[0].timezone), schedules=SCHEDULES
+    ),
     "daily_sla_breaches_by_dimension": make_breaches_by_dimension,
-    "sla_target_holders": lambda store, days: make_holders(store, days, schedules={}),
+    "sla_target_holders": lambda store, days: make_holders(store, days, schedules=SCHEDULES),
     "daily_ticket_durations": make_durations,
 }
 """In the order in which they are made."""

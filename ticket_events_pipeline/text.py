@@ -214,6 +214,11 @@ def estimated_duration_text(seconds: float) -> str:
     return duration_text(round(seconds / unit) * unit)
 
 
+def due_text(seconds: int) -> str:
+    """How far ahead a due time is: 2520 → `in 42 min`; -180 → `3 min ago`."""
+    return f"in {duration_text(seconds)}" if seconds > 0 else f"{duration_text(-seconds)} ago"
+
+
 def hours_text(seconds: int) -> str:
     """A policy's target to the second, in hours as `clock_text`."""
     hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60

@@ -332,6 +332,28 @@ def digest(date: str, sends: bool) -> None:
         sys.exit(FAILED)
 
 
+@commands.command()
+@click.option("--within", default="24h", show_default=True, metavar="TIME", help="How far ahead: 30m, 2h or 1d.")
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="Only what this group holds, by name or id. Repeatable.")
+@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only what this agent holds; nobody for unassigned.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this SLA metric, as in first_reply_time.")
+@click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+def due(within: str, groups: tuple[str, ...], agents: tuple[str, ...], metrics: tuple[str, ...], output: str) -> None:
+    """List the open targets that will breach next, the soonest first.
+
+    By the estimates of the stored tables, which are as of the last fetch; the first line says when that was. Targets whose
+    estimate has passed without a breach from Zendesk come first. Needs no credentials, and sends no request to Zendesk.
+
+    \b
+    ticket-events due
+    ticket-events due --within 2h --group Billing
+    ticket-events due --agent nobody --format csv
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.due import Wanted, parse_within, run_due
+
+    run_due(within_seconds=parse_within(within), wanted=Wanted(groups, agents, metrics), output=output)
+
+
 @commands.group()
 def alerts() -> None:
     """The alerts that sla_breach_alert_sensor posts to TICKET_EVENTS_ALERT_WEBHOOK and TICKET_EVENTS_NOTIFY_URLS."""

@@ -1,4 +1,7 @@
-"""Builds one day's report, or those of a range of days, from the stored files alone, each read once."""
+"""Builds one day's report, or those of a range of days, from the stored files alone, each read once.
+
+Only `sla_target_dimensions` is read twice: its due times are needed earlier than the rest, and are a small part of it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.quality.raw_day import owner_of
 from ticket_events_pipeline.report.aggregates import Compared, all_metrics, metric_figures, policy_figures, reading_order
-from ticket_events_pipeline.report.breakdown import Breakdown, BreakdownSource, breakdown_of
+from ticket_events_pipeline.report.breakdown import Breakdown, BreakdownSource, GroupFigures, breakdown_of
 from ticket_events_pipeline.report.data_quality import data_quality_of, event_counts
 from ticket_events_pipeline.report.durations import DurationHistory, MetricDurations, metric_durations
 from ticket_events_pipeline.report.model import (
@@ -16,19 +19,18 @@ from ticket_events_pipeline.report.model import (
     UNKNOWN_ACCOUNT,
     DayReport,
     GroupPart,
-    TicketFacts,
     TicketTableState,
 )
 from ticket_events_pipeline.report.stored import SummaryHistory
 from ticket_events_pipeline.report.targets import DayTargets, read_targets
 from ticket_events_pipeline.report.ticket_tables import TicketTables, read_ticket_tables
-from ticket_events_pipeline.report.tickets import TicketFactsReader
 from ticket_events_pipeline.report.work_list import OpenTargets
 from ticket_events_pipeline.settings import DEFAULT_GOAL_PERCENT, DEFAULT_MIN_TARGETS, RootSettings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 from ticket_events_pipeline.tickets.fields import NAMES_OF
 from ticket_events_pipeline.tickets.names import fetched_at, read_names
+from ticket_events_pipeline.tickets.ticket_facts import TicketFacts, TicketFactsReader
 
 DAYS_AHEAD = 30
 """Days whose lists are read ahead: their tickets are searched together, and memory doesn't grow with the range."""
@@ -115,7 +117,7 @@ class ReportReader:
         summary = self._history.of(day)
         chart_days = [day.plus(-offset) for offset in range(CHART_DAYS - 1, -1, -1)]
         compared = Compared.of(summary, self._history.before(day), chart_days=chart_days)
-        targets = self._targets(day)
+        targets = self._targets(day, with_tickets=with_tickets)
         tables = read_ticket_tables(self._store, day) if with_tickets else TicketTables()
         facts = self._facts(day, targets) if with_tickets else {}
         held = targets.open.held(tables.dimensions, self._names)
@@ -161,12 +163,12 @@ class ReportReader:
         found = metric_durations(tables.durations, self._durations.before(day), self._names)
         return tuple(sorted(found, key=lambda metric: reading_order(metric.sla_metric)))
 
-    def _targets(self, day: Day) -> DayTargets:
+    def _targets(self, day: Day, *, with_tickets: bool) -> DayTargets:
         if day not in self._ahead:
-            self._ahead = {day: read_targets(self._store, day)}
+            self._ahead = {day: read_targets(self._store, day, with_estimates=with_tickets)}
             for ahead in [known for known in self._days if known > day][: DAYS_AHEAD - 1]:
                 try:
-                    self._ahead[ahead] = read_targets(self._store, ahead)
+                    self._ahead[ahead] = read_targets(self._store, ahead, with_estimates=with_tickets)
                 except (DayNotFetchedError, DamagedFileError):
                     break  # raised when its turn comes
         return self._ahead.pop(day)
@@ -178,7 +180,13 @@ class ReportReader:
 
 def _groups(breakdown: Breakdown | None, held: OpenTargets, facts: dict[int, TicketFacts]) -> tuple[GroupPart, ...]:
     groups = () if breakdown is None else breakdown.groups
-    return tuple(GroupPart(group, *held.late_of_group(group.group.number or 0, facts)) for group in groups)
+    return tuple(_group_part(group, held, facts) for group in groups)
+
+
+def _group_part(figures: GroupFigures, held: OpenTargets, facts: dict[int, TicketFacts]) -> GroupPart:
+    group_id = figures.group.number or 0
+    late, elsewhere = held.late_of_group(group_id, facts)
+    return GroupPart(figures, late, elsewhere, held.next_of_group(group_id, facts))
 
 
 def _state(tables: TicketTables, targets: DayTargets, *, names_at: int | None) -> TicketTableState:

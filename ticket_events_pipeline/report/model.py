@@ -13,7 +13,7 @@ from enum import Enum
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.breakdown import Breakdown, GroupFigures
 from ticket_events_pipeline.report.durations import MetricDurations
-from ticket_events_pipeline.report.holders import Holder
+from ticket_events_pipeline.report.open_tickets import Forecast, LateTickets, WorkList
 
 USUAL_WEEKS = 8
 """A day is compared with the same weekday of so many weeks before: enough to outvote a holiday, few enough to follow growth."""
@@ -32,11 +32,6 @@ UNKNOWN_ACCOUNT = "an unknown account"
 
 CHART_DAYS = 30
 """Days of the chart, the report's own being the last."""
-
-LONG_LATE_DAYS = 30
-"""A target that is late for longer is folded away: Zendesk closes a solved ticket for good within 28 days."""
-
-FORECAST_HOURS = 24
 
 METRIC_ORDER = (
     "first_reply_time",
@@ -235,94 +230,6 @@ class ChartDay:
 
 
 @dataclass(frozen=True)
-class TicketFacts:
-    """What stored audits hold of a ticket as of the end of the day; None where they don't."""
-
-    subject: str | None = None
-    priority: str | None = None
-    group_id: str | None = None
-
-
-@dataclass(frozen=True)
-class OpenTarget:
-    """An open target in the work list, or in what breaches next. Times are epoch seconds.
-
-    Attributes:
-        target_seconds: what the policy allows; None where Zendesk never sent it.
-        breached_at, overdue_seconds: of a late one; None otherwise. Overdue is the time late while open, up to as_of.
-        due_at: when an open, unpaused target in calendar hours will breach if nothing happens: an estimate; None otherwise.
-        breached_with: who held the ticket at the breach of a late one; None where no ticket table tells.
-    """
-
-    ticket_id: int
-    sla_metric: str
-    instance_id: int
-    policy_id: str | None
-    policy_title: str | None
-    business_hours: bool | None
-    target_seconds: int | None
-    is_paused: bool
-    breached_at: int | None
-    overdue_seconds: int | None
-    due_at: int | None
-    breached_with: Holder | None = None
-
-
-@dataclass(frozen=True)
-class OpenTicket:
-    """A line of the work list, or of what breaches next: a ticket with its targets.
-
-    Attributes:
-        targets: late ones, the newest breach first; or those to breach next, soonest first.
-        now_with: who holds it at as_of; None where no ticket table tells.
-    """
-
-    ticket_id: int
-    facts: TicketFacts
-    targets: tuple[OpenTarget, ...]
-    now_with: Holder | None = None
-
-    @property
-    def overdue_seconds(self) -> int:
-        """Of the target that is late for longest."""
-        return max((target.overdue_seconds or 0 for target in self.targets), default=0)
-
-
-@dataclass(frozen=True)
-class LateTickets:
-    """A part of the work list.
-
-    Attributes:
-        tickets: the most urgent first (priority, then overdue); cut to its longest length.
-        ticket_count, target_count: of all.
-    """
-
-    tickets: tuple[OpenTicket, ...]
-    ticket_count: int
-    target_count: int
-
-
-@dataclass(frozen=True)
-class WorkList:
-    """Tickets with late and open targets. A ticket is in the first part that one of its targets belongs to.
-
-    Attributes:
-        new: a target breached on the day.
-        older: on an earlier one, at most `LONG_LATE_DAYS` ago.
-        long_late: all longer ago. Often nobody will close them any more.
-    """
-
-    new: LateTickets
-    older: LateTickets
-    long_late: LateTickets
-
-    @property
-    def target_count(self) -> int:
-        """Late and open targets in all."""
-        return self.new.target_count + self.older.target_count + self.long_late.target_count
-
-
-@dataclass(frozen=True)
 class GroupPart:
     """What the page shows of one group.
 
@@ -331,11 +238,13 @@ class GroupPart:
         late: tickets with late and open targets that it holds now.
         elsewhere: tickets with targets that breached with it and are late and open now with another group, or with one that
             isn't known.
+        forecast: what it holds now and will breach next.
     """
 
     figures: GroupFigures
     late: LateTickets
     elsewhere: LateTickets
+    forecast: Forecast
 
 
 @dataclass(frozen=True)
@@ -353,26 +262,6 @@ class TicketTableState:
     is_current: bool = True
     unreadable: tuple[str, ...] = ()
     names_at: int | None = None
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Open targets in time, by their estimated breach (`due_at`); counts are of targets.
-
-    Attributes:
-        tickets: those to breach within `FORECAST_HOURS` after as_of, soonest first, cut to its longest length.
-        ticket_count, target_count: of those within `FORECAST_HOURS`.
-        later: due after that.
-        overdue_estimates: due before as_of, without a breach from Zendesk: left-over clocks, mostly.
-        unforecast: without an estimate: in business hours, paused, or without a target.
-    """
-
-    tickets: tuple[OpenTicket, ...]
-    ticket_count: int
-    target_count: int
-    later: int
-    overdue_estimates: int
-    unforecast: int
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,8 @@ from ticket_events_pipeline.report.aggregates import reading_order, total_flow
 from ticket_events_pipeline.report.data_quality import no_tables_text, notices, quality_facts
 from ticket_events_pipeline.report.dimension_table import Split, dimension_title
 from ticket_events_pipeline.report.durations import DAYS_BEFORE
-from ticket_events_pipeline.report.model import (
-    FORECAST_HOURS,
-    LONG_LATE_DAYS,
-    DayReport,
-    LateTickets,
-    MetricFigures,
-)
+from ticket_events_pipeline.report.model import DayReport, MetricFigures
+from ticket_events_pipeline.report.open_tickets import FORECAST_HOURS, LONG_LATE_DAYS, LateTickets
 from ticket_events_pipeline.report.trend_line import trend_line_svg
 
 if TYPE_CHECKING:
@@ -98,7 +93,7 @@ def report_page(report: DayReport, *, previous: Day | None = None, following: Da
             quality_facts=quality_facts(report),
             moment=partial(text.moment_text, day=day),
             iso=lambda seconds: text.local_time(seconds, day.timezone).isoformat(),
-            time_left=partial(_time_left, as_of=report.data_quality.as_of),
+            due_in=lambda due_at: text.due_text(due_at - report.data_quality.as_of),
         )
     )
     return text.html_characters(page)
@@ -176,6 +171,7 @@ def environment() -> Environment:
         "plural": text.plural,
         "rate_change": statements.rate_change,
         "shown_of": _shown_of,
+        "without_estimate": statements.without_estimate,
     }
     return environment
 
@@ -189,11 +185,6 @@ def _shown_of(shown: Sequence[object], count: int) -> str:
     """How many tickets there are, and how many of them are shown where the list is cut: `200 of 1,234 tickets`."""
     tickets = text.plural(count, "ticket")
     return f"{len(shown):,} of {tickets}" if len(shown) < count else tickets
-
-
-def _time_left(due_at: int, *, as_of: int) -> str:
-    """The time until an open target breaches."""
-    return text.duration_text(max(due_at - as_of, 0))
 
 
 def _metrics_of(split: Split) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ticket_events_pipeline.report.model import Change, DayReport, MetricFigures, Spread
+from ticket_events_pipeline.report.open_tickets import Unforecast
 from ticket_events_pipeline.text import count_text, percent_text, weekday_text
 
 
@@ -49,6 +50,25 @@ def headline(report: DayReport) -> Statement:
         return Statement(f"{said}; whole {weekdays} had {spread}")
     about = "" if usual.breaches.least <= breaches <= usual.breaches.greatest else "about "
     return Statement(f"{said}, {about}as on other {weekdays} ({spread})")
+
+
+NO_SCHEDULE = "in business hours whose schedule isn't known"
+
+
+def without_estimate(targets: Unforecast, *, business_hours: str = NO_SCHEDULE) -> str:
+    """That these targets have no due time, and why, but for the number that the text follows.
+
+    `business_hours` is what is said of those in business hours.
+    """
+    reasons = (
+        (targets.paused, "paused"),
+        (targets.business_hours, business_hours),
+        (targets.unknown_length, "of unknown length"),
+        (targets.begun_before, "begun before the stored history"),
+    )
+    why = "; ".join(f"{number:,} {reason}" for number, reason in reasons if number)
+    said = "open target has" if targets.count == 1 else "open targets have"
+    return f"{said} no estimate and may breach at any time: {why}."
 
 
 def below_goal(report: DayReport) -> list[MetricFigures]:

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.report.due_times import read_estimates, with_due_times
 from ticket_events_pipeline.report.holders import TARGET_KEY
 from ticket_events_pipeline.report.model import ContradictedTarget, DeletedTicket, Elapsed, Overdue
 from ticket_events_pipeline.report.stored import PolicyKey, not_made
-from ticket_events_pipeline.report.work_list import OPEN_TARGET_COLUMNS, OpenTargets
+from ticket_events_pipeline.report.work_list import STORED_COLUMNS, OpenTargets
 from ticket_events_pipeline.sla.build import TARGETS
 from ticket_events_pipeline.sla.provenance import SlaDay, find_sla_day
 from ticket_events_pipeline.sla.rules.daily_summary import overdue_figures, percentile
@@ -26,7 +27,7 @@ LONGEST_DELETED, LONGEST_CONTRADICTED = 20, 5
 
 ELAPSED = "elapsed_seconds"
 
-_COLUMNS = [*OPEN_TARGET_COLUMNS, "outcome", "applied_at", "is_contradicted", ELAPSED]
+_COLUMNS = [*STORED_COLUMNS, "outcome", "applied_at", "is_contradicted", ELAPSED]
 _POLICY_KEY = ["sla_metric", "policy_id", "business_hours"]
 
 
@@ -62,8 +63,8 @@ class DayTargets:
     content_hash: str
 
 
-def read_targets(store: Store, day: Day) -> DayTargets:
-    """The day's targets.
+def read_targets(store: Store, day: Day, *, with_estimates: bool = True) -> DayTargets:
+    """The day's targets; without `with_estimates`, those in business hours have no due time.
 
     Raises:
         DayNotFetchedError: `sla_targets` of the day has not been made.
@@ -72,11 +73,12 @@ def read_targets(store: Store, day: Day) -> DayTargets:
     found = find_sla_day(store, TARGETS, day, _COLUMNS)
     if found is None:
         raise not_made(TARGETS, day)
-    return _day_targets(found, day)
+    estimates = read_estimates(store, day, made_from=found.content_hash) if with_estimates else None
+    return _day_targets(found, day, with_due_times(found.rows, estimates))
 
 
-def _day_targets(found: SlaDay, day: Day) -> DayTargets:
-    table, outcome = found.rows, found.rows["outcome"]
+def _day_targets(found: SlaDay, day: Day, table: pa.Table) -> DayTargets:
+    outcome = table["outcome"]
     deleted = _deleted(table.filter(pc.equal(outcome, "deleted")))
     completed = table.filter(pc.is_in(outcome, pa.array(["achieved", "breached"])))
     return DayTargets(

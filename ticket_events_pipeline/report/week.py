@@ -18,7 +18,9 @@ from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.quality.raw_day import owner_of
 from ticket_events_pipeline.report.aggregates import reading_order
 from ticket_events_pipeline.report.dimension_table import KnownNames, Split, dimension_rows, split_of
-from ticket_events_pipeline.report.model import UNKNOWN_ACCOUNT, Counted, LateTickets
+from ticket_events_pipeline.report.due_times import with_due_times
+from ticket_events_pipeline.report.model import UNKNOWN_ACCOUNT, Counted
+from ticket_events_pipeline.report.open_tickets import LateTickets
 from ticket_events_pipeline.report.stored import (
     DaySummary,
     PolicyKey,
@@ -28,8 +30,7 @@ from ticket_events_pipeline.report.stored import (
     total,
 )
 from ticket_events_pipeline.report.ticket_tables import BY_DIMENSION, BY_DIMENSION_COLUMNS, read_target_dimensions
-from ticket_events_pipeline.report.tickets import TicketFactsReader
-from ticket_events_pipeline.report.work_list import OPEN_TARGET_COLUMNS, OpenTargets
+from ticket_events_pipeline.report.work_list import STORED_COLUMNS, OpenTargets
 from ticket_events_pipeline.settings import DEFAULT_MIN_TARGETS, RootSettings
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.provenance import find_sla_day
@@ -38,6 +39,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 from ticket_events_pipeline.tickets.fields import NAMES_OF
 from ticket_events_pipeline.tickets.names import read_names
+from ticket_events_pipeline.tickets.ticket_facts import TicketFactsReader
 
 DAYS_OF_A_WEEK = 7
 
@@ -300,7 +302,7 @@ def _sum_before(summaries: Sequence[DaySummary], wanted: _Wanted) -> Counted | N
 def _late(store: Store, week: Week, last: Day, names: KnownNames) -> LateTickets | None:
     """The tickets with targets that breached since Monday and are still open on the last day."""
     try:
-        found = find_sla_day(store, TARGETS, last, [*OPEN_TARGET_COLUMNS, "outcome"])
+        found = find_sla_day(store, TARGETS, last, [*STORED_COLUMNS, "outcome"])
     except DamagedFileError:
         return None
     if found is None:
@@ -308,7 +310,9 @@ def _late(store: Store, week: Week, last: Day, names: KnownNames) -> LateTickets
     monday = pa.scalar(week.monday.start * 1000)
     in_week = pc.fill_null(pc.greater_equal(found.rows["breached_at"].cast(pa.int64()), monday), False)
     # To a work list, what breached on its day is new: here the day is the week.
-    targets = OpenTargets.of(found.rows.filter(in_week), day=week.monday, as_of=found.provenance.inputs.as_of)
+    targets = OpenTargets.of(
+        with_due_times(found.rows.filter(in_week), None), day=week.monday, as_of=found.provenance.inputs.as_of
+    )
     targets = targets.held(read_target_dimensions(store, last), names)
     facts = TicketFactsReader(store).facts(last, targets.ticket_ids)
     return targets.work_list(facts).new

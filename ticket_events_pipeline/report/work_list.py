@@ -25,16 +25,17 @@ from ticket_events_pipeline.report.holders import (
     at_the_end,
     with_holders,
 )
-from ticket_events_pipeline.report.model import (
+from ticket_events_pipeline.report.open_tickets import (
     FORECAST_HOURS,
     LONG_LATE_DAYS,
     Forecast,
     LateTickets,
     OpenTarget,
     OpenTicket,
-    TicketFacts,
     WorkList,
+    unforecast,
 )
+from ticket_events_pipeline.tickets.ticket_facts import TicketFacts
 
 LONGEST_NEW, LONGEST_OLDER, LONGEST_LONG_LATE, LONGEST_NEXT = 100, 100, 20, 50
 """Tickets of each list: a longer page is not read to its end."""
@@ -43,8 +44,9 @@ LONGEST_OF_GROUP = 25
 """Tickets of each list of a group."""
 
 MAX_ASKED = 1_000
-"""So many tickets of each part of the work list, the longest overdue first, are asked for their priority. Beyond, only the time
-overdue decides the order: reading more would cost more than their place in a list of a thousand is worth."""
+"""So many tickets of each part of the work list, the longest overdue first, are asked for their priority, and so many of the
+forecast, the soonest first. Beyond, only the time overdue decides the order: reading more would cost more than their place in a
+list of a thousand is worth."""
 
 PRIORITIES = ("urgent", "high", "normal", "low")
 
@@ -60,7 +62,12 @@ OPEN_TARGET_COLUMNS = [
     "breached_at",
     "overdue_seconds",
     "due_at",
+    "due_by",
 ]
+"""Of `OpenTargets`, and of `with_estimates`."""
+
+STORED_COLUMNS = OPEN_TARGET_COLUMNS[:-1]
+"""Those of `sla_targets`."""
 
 _NEW, _OLDER, _LONG_LATE = range(3)
 _LONGEST = (LONGEST_NEW, LONGEST_OLDER, LONGEST_LONG_LATE)
@@ -97,7 +104,10 @@ class OpenTargets:
 
     @classmethod
     def of(cls, targets: pa.Table, *, day: Day, as_of: int) -> OpenTargets:
-        """Those among the day's `sla_targets`, which have `OPEN_TARGET_COLUMNS` and `outcome`; times become epoch seconds."""
+        """Those among the day's `sla_targets`, which have `OPEN_TARGET_COLUMNS` (see `estimates`) and `outcome`.
+
+        Times become epoch seconds.
+        """
         late, active = (
             with_holders(_in_seconds(targets.filter(pc.equal(targets["outcome"], outcome)).select(OPEN_TARGET_COLUMNS)), None)
             for outcome in ("breached_open", "active")
@@ -113,7 +123,7 @@ class OpenTargets:
     def ticket_ids(self) -> frozenset[int]:
         """The tickets whose facts the lists need."""
         parts = [sorted(part, key=_longest_overdue_first)[:MAX_ASKED] for part in self._parts()]
-        return frozenset({ticket.ticket_id for part in parts for ticket in part} | set(self._next_ticket_ids()))
+        return frozenset({ticket.ticket_id for part in parts for ticket in part} | set(self._next_ticket_ids(MAX_ASKED)))
 
     def work_list(self, facts: Facts) -> WorkList:
         """What is late and open, with these facts of the tickets."""
@@ -137,17 +147,22 @@ class OpenTargets:
         ours = replace(self, late=late)
         return ours._late_tickets([ticket for part in ours._parts() for ticket in part], facts, longest=LONGEST_OF_GROUP)
 
-    def forecast(self, facts: Facts) -> Forecast:
+    def next_of_group(self, group_id: int, facts: Facts) -> Forecast:
+        """What the group holds now and will breach next."""
+        is_ours = pc.fill_null(pc.equal(self.active["group_id_eod"], group_id), False)
+        return replace(self, active=self.active.filter(is_ours)).forecast(facts, longest=LONGEST_OF_GROUP)
+
+    def forecast(self, facts: Facts, *, longest: int = LONGEST_NEXT) -> Forecast:
         """What will breach next, with these facts of the tickets."""
         due_at, next_due = self.active["due_at"], self._next_due()
-        shown = _targets_of(next_due, self._next_ticket_ids(), order=[("due_at", "ascending")])
+        shown = _targets_of(next_due, self._next_ticket_ids(longest), order=[("due_at", "ascending")])
         return Forecast(
             tickets=tuple(_open_ticket(ticket_id, rows, facts, self.names) for ticket_id, rows in shown.items()),
             ticket_count=pc.count_distinct(next_due["ticket_id"]).as_py(),
             target_count=next_due.num_rows,
             later=_count(pc.greater(due_at, self._horizon)),
             overdue_estimates=_count(pc.less_equal(due_at, self.as_of)),
-            unforecast=due_at.null_count,
+            without=unforecast(self.active),
         )
 
     def _parts(self) -> tuple[list[_LateTicket], ...]:
@@ -185,11 +200,11 @@ class OpenTargets:
         is_next = pc.and_(pc.greater(due_at, self.as_of), pc.less_equal(due_at, self._horizon))
         return self.active.filter(pc.fill_null(is_next, False))
 
-    def _next_ticket_ids(self) -> list[int]:
-        """The tickets of the forecast that are shown, soonest first; of one moment, the older ticket first."""
+    def _next_ticket_ids(self, longest: int) -> list[int]:
+        """The tickets of the forecast, soonest first, cut to so many; of one moment, the older ticket first."""
         soonest = self._next_due().group_by("ticket_id", use_threads=False).aggregate([("due_at", "min")])
         ordered = soonest.sort_by([("due_at_min", "ascending"), ("ticket_id", "ascending")])
-        ids: list[int] = ordered["ticket_id"].slice(0, LONGEST_NEXT).to_pylist()
+        ids: list[int] = ordered["ticket_id"].slice(0, longest).to_pylist()
         return ids
 
 

@@ -14,16 +14,29 @@ from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
 from ticket_events_pipeline.sla.build import TARGETS
-from ticket_events_pipeline.sla.provenance import read_sla_day
+from ticket_events_pipeline.sla.clock_files import CLOCKS
+from ticket_events_pipeline.sla.provenance import SlaDay, read_sla_day
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, among, union
 from ticket_events_pipeline.storage.partition_file import read_partition_and_metadata
 from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 from ticket_events_pipeline.tickets.changes import changes_of
-from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS, UNTOLD_BY_SNAPSHOTS
+from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS, SCHEDULE_FIELD, UNTOLD_BY_SNAPSHOTS
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
-from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
+from ticket_events_pipeline.tickets.names import SCHEDULES, fetched_at
+from ticket_events_pipeline.tickets.provenance import MADE_FROM_CLOCKS, MadeTicketDay, write_ticket_day
+from ticket_events_pipeline.tickets.rules.business_hours import Schedule
 from ticket_events_pipeline.tickets.rules.change_rows import merged, of_tickets
+from ticket_events_pipeline.tickets.rules.due_times import (
+    DUE_COLUMNS,
+    RunningTargets,
+    due_times,
+    rows_without_date,
+    schedules_of,
+    with_due_times,
+)
 from ticket_events_pipeline.tickets.rules.history import History
+from ticket_events_pipeline.tickets.rules.running_time import CLOCK_COLUMNS
 from ticket_events_pipeline.tickets.rules.target_dimensions import (
     TARGET_COLUMNS,
     ends_of_day,
@@ -47,6 +60,9 @@ DIMENSIONS = "sla_target_dimensions"
 MADE_FROM_STATES = "made_from_states"
 """Footer key: the content hash of the day's `ticket_states`."""
 
+SCHEDULES_FETCHED_AT = "schedules_fetched_at"
+"""Footer key: when the account's schedules were fetched, by which due times are estimated, epoch seconds; missing if never."""
+
 AUDITS, MISSING = "audits", "missing"
 """Footer key: whether the day's audits were there; and its value where they were not."""
 
@@ -68,35 +84,50 @@ class Snapshots(Protocol):
         """Ask for new ones, and store them."""
 
 
-def make_dimensions(store: Store, days: list[Day], *, snapshots: Snapshots) -> Iterator[MadeTicketDay]:
+def make_dimensions(
+    store: Store, days: list[Day], *, snapshots: Snapshots, schedules: Mapping[int, Schedule]
+) -> Iterator[MadeTicketDay]:
     """Make `sla_target_dimensions` of contiguous, ascending days.
 
     Values at a moment before a day are those of the day before where that knows them. Only for values that no stored audit
     tells, snapshots are looked up and asked for.
 
+    Args:
+        store: where the files are.
+        days: the days.
+        snapshots: of tickets.
+        schedules: of the account, by id, for due times in business hours.
+
     Raises:
-        DayNotFetchedError: a day has no `sla_targets` or no `ticket_states` yet.
+        DayNotFetchedError: a day has no `sla_targets` or no `ticket_states` yet, or no `sla_clocks` where it needs them.
         DamagedFileError: a stored file can't be read.
     """
-    for day, table, footer in prefetch(_tables(store, days, snapshots)):
+    for day, table, footer in prefetch(_tables(store, days, snapshots, schedules)):
         yield write_ticket_day(store, DIMENSIONS, day, table, footer, counts={"targets": table.num_rows})
 
 
-def _tables(store: Store, days: list[Day], snapshots: Snapshots) -> Iterator[tuple[Day, pa.Table, dict[str, str]]]:
-    later = LaterChanges(store, days)
+def _tables(
+    store: Store, days: list[Day], snapshots: Snapshots, schedules: Mapping[int, Schedule]
+) -> Iterator[tuple[Day, pa.Table, dict[str, str]]]:
+    later, fetched = LaterChanges(store, days), fetched_at(store, SCHEDULES)
     before = _stored(store, days[0].plus(-1))
     # Only what comes after the memory needs the day before: meanwhile, the next day's memory is searched.
-    for remembered in prefetch(starmap(_remembered, prefetch(_inputs(store, days)))):
-        states = remembered.states
-        table = _DayOfTargets(store, remembered, before, later, snapshots).table()
-        footer = {**states.provenance.to_metadata(), MADE_FROM_STATES: states.content_hash}
+    for remembered in prefetch(starmap(_remembered, prefetch(_inputs(store, days, has_schedules=bool(schedules))))):
+        table = _DayOfTargets(store, remembered, before, later, snapshots, schedules).table()
+        footer = remembered.footer() | ({} if fetched is None else {SCHEDULES_FETCHED_AT: str(fetched)})
         yield remembered.day, table, footer
-        before = None if _are_audits_missing(footer) else table
+        before = None if remembered.is_missing else table
 
 
-def _inputs(store: Store, days: list[Day]) -> Iterator[tuple[Day, pa.Table, StatesDay]]:
+def _inputs(
+    store: Store, days: list[Day], *, has_schedules: bool
+) -> Iterator[tuple[Day, pa.Table, StatesDay, Ints, SlaDay | None]]:
+    """Of each day its targets, states, and which targets want a date; and its clocks, if any does."""
     for day in days:
-        yield day, read_sla_day(store, TARGETS, day, TARGET_COLUMNS).rows, read_states(store, day)
+        targets = read_sla_day(store, TARGETS, day, [*TARGET_COLUMNS, *DUE_COLUMNS]).rows
+        rows = rows_without_date(targets) if has_schedules else np.empty(0, np.int64)
+        clocks = read_sla_day(store, CLOCKS, day, CLOCK_COLUMNS, table=SLA_CLOCKS_TABLE) if len(rows) else None
+        yield day, targets, read_states(store, day), rows, clocks
 
 
 def _stored(store: Store, day: Day) -> pa.Table | None:
@@ -155,6 +186,8 @@ class _Remembered:
         tracked_since: see `values_at`.
         at: the values at the moments of the targets.
         ends: those of HISTORY_FIELDS at the end of the day.
+        running: the targets that want a due time in business hours; None without any.
+        clocks_hash: identifies the clocks that they were read from; None for none.
     """
 
     day: Day
@@ -164,27 +197,37 @@ class _Remembered:
     tracked_since: Mapping[str, int]
     at: _Wanted
     ends: _Wanted
+    running: RunningTargets | None
+    clocks_hash: str | None
 
     @property
     def is_missing(self) -> bool:
         """Whether the day's audits were missing. Nothing is known then."""
         return self.states.provenance.audits == MISSING
 
+    def footer(self) -> dict[str, str]:
+        """What the table's footer says of how it was made."""
+        clocks = {} if self.clocks_hash is None else {MADE_FROM_CLOCKS: self.clocks_hash}
+        return {**self.states.provenance.to_metadata(), MADE_FROM_STATES: self.states.content_hash, **clocks}
 
-def _remembered(day: Day, rows: pa.Table, states: StatesDay) -> _Remembered:
+
+def _remembered(day: Day, rows: pa.Table, states: StatesDay, undated: Ints, clocks: SlaDay | None) -> _Remembered:
     targets = with_moments(rows)
-    at, ends = moments_of(targets), ends_of_day(targets)
+    at_moments, at_ends = moments_of(targets), ends_of_day(targets)
     known = KnownAudits.of(states.provenance.known_audits, day.timezone)
     tracked_since = {field: Day(date, day.timezone).start for field, date in states.tracked_since.items()}
-    history = History.of(states.rows, union(at.ticket_id))
+    history = History.of(states.rows, union(at_moments.ticket_id))
     wanted = []
-    for moments, fields in ((at, states.provenance.fields), (ends, HISTORY_FIELDS)):
+    for moments, fields in ((at_moments, states.provenance.fields), (at_ends, HISTORY_FIELDS)):
         if states.provenance.audits == MISSING:
             values = {field: unknown_values(len(moments)) for field in fields}
         else:
             values = values_at(history, moments, fields, known=known, complete_from=day.start, tracked_since=tracked_since)
         wanted.append(_Wanted(moments, values))
-    return _Remembered(day, targets, states, known, tracked_since, *wanted)
+    at, ends = wanted
+    running = None if clocks is None else RunningTargets.of(targets, undated, clocks.rows)
+    clocks_hash = None if clocks is None else clocks.content_hash
+    return _Remembered(day, targets, states, known, tracked_since, at, ends, running, clocks_hash)
 
 
 class _DayOfTargets:
@@ -193,6 +236,7 @@ class _DayOfTargets:
     Args:
         remembered: what the day's memory tells.
         before: `sla_target_dimensions` of the day before; None without a usable one.
+        schedules: of the account, by id.
     """
 
     def __init__(
@@ -202,11 +246,12 @@ class _DayOfTargets:
         before: pa.Table | None,
         later: LaterChanges,
         snapshots: Snapshots,
+        schedules: Mapping[int, Schedule],
     ) -> None:
         self._store, self._remembered, self._day = store, remembered, remembered.day
         self._states, self._targets, self._known = remembered.states, remembered.targets, remembered.known
         self._tracked_since = remembered.tracked_since
-        self._before, self._later, self._snapshots = before, later, snapshots
+        self._before, self._later, self._snapshots, self._schedules = before, later, snapshots, schedules
         self._fields = self._states.provenance.fields
         self._told = [field for field in self._fields if field not in UNTOLD_BY_SNAPSHOTS]
 
@@ -218,7 +263,16 @@ class _DayOfTargets:
             self._look_up(at)
             self._look_further([at, ends])
             self._ask([at, ends])
-        return target_dimensions(self._targets, at.values, ends.values, self._fields)
+        return target_dimensions(self._with_due_times(), at.values, ends.values, self._fields)
+
+    def _with_due_times(self) -> pa.Table:
+        """The targets with `due_by`, and with due times in business hours. The moment of a running target is as_of."""
+        running = self._remembered.running
+        if running is None:
+            return with_due_times(self._targets, np.empty(0, np.int64), np.empty(0, np.int64))
+        said = self._remembered.at.values[SCHEDULE_FIELD].take(running.rows).ids()
+        due = due_times(running, schedules_of(said, self._schedules), self._schedules)
+        return with_due_times(self._targets, running.rows, due)
 
     def _take_over(self, wanted: _Wanted) -> None:
         """What the day before says of moments before the day: where it knows, and where the memory doesn't reach back."""

@@ -17,9 +17,9 @@ from ticket_events_pipeline.sla.rules.row_runs import union
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 from ticket_events_pipeline.tickets.evidence import ASKED_FIELDS, EarlierChanges, Evidence, StoredSnapshots
-from ticket_events_pipeline.tickets.holders import MADE_FROM_CLOCKS, MADE_FROM_STATES
+from ticket_events_pipeline.tickets.holders import MADE_FROM_STATES
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
-from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
+from ticket_events_pipeline.tickets.provenance import MADE_FROM_CLOCKS, MadeTicketDay, write_ticket_day
 from ticket_events_pipeline.tickets.rules.durations import (
     CLOCK_COLUMNS,
     GROUP_FIELD,

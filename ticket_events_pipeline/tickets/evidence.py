@@ -15,10 +15,10 @@ from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, among, unio
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tickets.changes import CHANNEL, changes_of
 from ticket_events_pipeline.tickets.dimensions import MISSING
-from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS
+from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS, SCHEDULE_FIELD
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
 from ticket_events_pipeline.tickets.rules.change_rows import merged, of_fields, of_tickets
-from ticket_events_pipeline.tickets.rules.holders import SCHEDULE_FIELD, Remembered
+from ticket_events_pipeline.tickets.rules.holders import Remembered
 from ticket_events_pipeline.tickets.rules.values import NO_AUDITS, KnownAudits
 from ticket_events_pipeline.tickets.states import StatesDay
 

@@ -26,7 +26,9 @@ ID_FIELDS = ("group_id", "assignee_id", "organization_id", "brand_id", "ticket_f
 HISTORY_FIELDS = ("group_id", "assignee_id")
 """Of these, `ticket_states` keeps every change since the first activation of an open target."""
 
-UNTOLD_BY_SNAPSHOTS = ("schedule_id",)
+SCHEDULE_FIELD = "schedule_id"
+
+UNTOLD_BY_SNAPSHOTS = (SCHEDULE_FIELD,)
 
 DIMENSIONS = {
     "group": "group_id",

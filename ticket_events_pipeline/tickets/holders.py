@@ -19,7 +19,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 from ticket_events_pipeline.tickets.evidence import ASKED_FIELDS, EarlierChanges, Evidence, StoredSnapshots
 from ticket_events_pipeline.tickets.later_changes import LaterChanges
-from ticket_events_pipeline.tickets.provenance import MadeTicketDay, write_ticket_day
+from ticket_events_pipeline.tickets.provenance import MADE_FROM_CLOCKS, MadeTicketDay, write_ticket_day
 from ticket_events_pipeline.tickets.rules.business_hours import Schedule
 from ticket_events_pipeline.tickets.rules.holders import (
     TARGET_COLUMNS,
@@ -36,8 +36,8 @@ from ticket_events_pipeline.tickets.states import StatesDay, read_states
 
 HOLDERS = "sla_target_holders"
 
-MADE_FROM_CLOCKS, MADE_FROM_STATES = "made_from_clocks", "made_from_states"
-"""Footer keys in addition to those of every ticket table: the content hashes of the day's `sla_clocks` and `ticket_states`."""
+MADE_FROM_STATES = "made_from_states"
+"""Footer key in addition to those of every ticket table: the content hash of the day's `ticket_states`."""
 
 
 def make_holders(

@@ -79,6 +79,10 @@ class Names:
         found = self._by_kind.get(kind, {}).get(str(id_))
         return None if found is None else found.text
 
+    def all_of(self, kind: str) -> Mapping[str, str]:
+        """The newest name of each of the kind, by id as text, without deleted ones."""
+        return {id_: name.text for id_, name in self._by_kind.get(kind, {}).items() if not name.is_deleted}
+
     def is_deleted(self, kind: str, id_: int | str | None) -> bool:
         """Whether it has a name, and Zendesk no longer lists it."""
         found = self._by_kind.get(kind, {}).get(str(id_))

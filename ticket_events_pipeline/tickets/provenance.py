@@ -17,11 +17,14 @@ from ticket_events_pipeline.storage.stored_file import VERSION_KEY
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 from ticket_events_pipeline.tables.streams import AUDITS, STREAMS
 
-RULES_VERSION = 1
-"""Goes up when the same changes and targets produce different ticket tables."""
+RULES_VERSION = 2
+"""Goes up when the same changes and targets produce different ticket tables. Version 1 had no due times in business hours."""
 
 MADE_FROM_TARGETS, MADE_FROM_STATES = "made_from_targets", "made_from_previous_states"
 """Footer keys: the content hash of the day's `sla_targets`, and of `ticket_states` of the day before."""
+
+MADE_FROM_CLOCKS = "made_from_clocks"
+"""Footer key of the tables that read them: the content hash of the day's `sla_clocks`."""
 
 LAYOUT = Layout()
 

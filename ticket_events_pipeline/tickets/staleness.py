@@ -25,9 +25,8 @@ from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.tickets.by_dimension import MADE_FROM_DIMENSIONS
 from ticket_events_pipeline.tickets.changes import CHANGES, MADE_FROM_AUDITS
 from ticket_events_pipeline.tickets.dimensions import DIMENSIONS, MADE_FROM_STATES
-from ticket_events_pipeline.tickets.holders import MADE_FROM_CLOCKS
+from ticket_events_pipeline.tickets.provenance import MADE_FROM_CLOCKS, MADE_FROM_TARGETS
 from ticket_events_pipeline.tickets.provenance import MADE_FROM_STATES as MADE_FROM_PREVIOUS_STATES
-from ticket_events_pipeline.tickets.provenance import MADE_FROM_TARGETS
 from ticket_events_pipeline.tickets.states import STATES
 
 MADE_FROM = {

@@ -27,7 +27,6 @@ from ticket_events_pipeline.report.model import (
     Elapsed,
     Overdue,
     Spread,
-    TicketFacts,
     Usual,
 )
 from ticket_events_pipeline.report.page import report_page
@@ -39,6 +38,7 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_metadata, write_partition
 from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
 from ticket_events_pipeline.tables.sla_targets import SLA_TARGETS_TABLE
+from ticket_events_pipeline.tickets.ticket_facts import TicketFacts
 from ticket_events_pipeline_tests.support.damages import rewrite, without_estimates
 from ticket_events_pipeline_tests.support.fetches import Moment, fetch
 from ticket_events_pipeline_tests.support.file_contents import CountingStore

@@ -117,7 +117,7 @@ class Tables:
 
 
 def tables_of(month: Month, store: FolderStore, *, asks: bool) -> Tables:
-    list(make_dimensions(store, DAYS, snapshots=month.snapshots(store, asks=asks)))
+    list(make_dimensions(store, DAYS, snapshots=month.snapshots(store, asks=asks), schedules={}))
     list(make_breaches_by_dimension(store, DAYS))
     return Tables(store, {day: rows_of(store, TABLE, day) for day in DAYS})
 

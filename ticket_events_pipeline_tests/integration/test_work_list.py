@@ -8,7 +8,7 @@ import pytest
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.report.builder import ReportReader
-from ticket_events_pipeline.report.model import FORECAST_HOURS, LONG_LATE_DAYS, OpenTarget
+from ticket_events_pipeline.report.open_tickets import FORECAST_HOURS, LONG_LATE_DAYS, OpenTarget
 from ticket_events_pipeline.report.work_list import LONGEST_LONG_LATE, LONGEST_NEW, LONGEST_NEXT, LONGEST_OLDER, MAX_ASKED
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -48,7 +48,7 @@ def reports(root):
 
 TARGET = (
     "ticket_id, sla_metric, instance_id, policy_id, policy_title, business_hours, target_seconds, is_paused,"
-    " epoch(breached_at)::BIGINT, overdue_seconds, epoch(due_at)::BIGINT"
+    " epoch(breached_at)::BIGINT, overdue_seconds, epoch(due_at)::BIGINT, CASE WHEN due_at IS NOT NULL THEN 'calendar' END"
 )
 FACTS = """
     SELECT ticket_id, arg_max(child ->> '$.priority', (time, id)) FILTER (child ->> '$.priority' IS NOT NULL) AS priority,

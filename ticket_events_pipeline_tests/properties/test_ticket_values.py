@@ -46,7 +46,7 @@ class Root:
         self.read.clear()
         make_sla_days(self.path, days[0], days[-1])
         list(make_states(self.store, days, fields=TRACKED))
-        list(make_dimensions(self.store, days, snapshots=self.snapshots))
+        list(make_dimensions(self.store, days, snapshots=self.snapshots, schedules={}))
         list(make_breaches_by_dimension(self.store, days))
 
     def rows(self, asset, day):

@@ -21,22 +21,18 @@ from ticket_events_pipeline.report.model import (
     DeletedTicket,
     Elapsed,
     Flow,
-    Forecast,
     GroupPart,
-    LateTickets,
     MetricFigures,
-    OpenTarget,
-    OpenTicket,
     Overdue,
     PolicyFigures,
     Spread,
-    TicketFacts,
     TicketTableState,
     Usual,
-    WorkList,
 )
+from ticket_events_pipeline.report.open_tickets import Forecast, LateTickets, OpenTarget, OpenTicket, Unforecast, WorkList
 from ticket_events_pipeline.report.time_used import TimeUsed
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
+from ticket_events_pipeline.tickets.ticket_facts import TicketFacts
 
 BERLIN = "Europe/Berlin"
 DAY = Day.parse("2026-11-23", BERLIN)
@@ -126,6 +122,7 @@ LATE = OpenTarget(
     breached_at=DAY.end - 51 * HOUR,
     overdue_seconds=51 * HOUR,
     due_at=None,
+    due_by=None,
 )
 DUE = OpenTarget(
     ticket_id=35437,
@@ -139,6 +136,7 @@ DUE = OpenTarget(
     breached_at=None,
     overdue_seconds=None,
     due_at=DAY.end + 40 * MINUTE,
+    due_by="calendar",
 )
 SECOND_LEVEL, BILLING = Party(360002, True, "Second level"), Party(360001, True, "Billing")
 ANNA, BEN, NOBODY = Party(9001, True, "Anna Schmidt"), Party(9002, True, "Ben Okafor"), Party(None, True, "nobody")
@@ -179,8 +177,10 @@ def late_tickets(*tickets: OpenTicket) -> LateTickets:
 
 WORK_LIST = WorkList(new=NO_TICKETS, older=late_tickets(LATE_TICKET), long_late=NO_TICKETS)
 NOTHING_LATE = WorkList(NO_TICKETS, NO_TICKETS, NO_TICKETS)
-FORECAST = Forecast((DUE_TICKET,), ticket_count=1, target_count=1, later=39, overdue_estimates=586, unforecast=33)
-NOTHING_FORESEEN = Forecast((), 0, 0, 0, 0, 0)
+FORECAST = Forecast(
+    (DUE_TICKET,), ticket_count=1, target_count=1, later=39, overdue_estimates=586, without=Unforecast(20, 4, 7, 2)
+)
+NOTHING_FORESEEN = Forecast((), 0, 0, 0, 0, Unforecast())
 
 
 def day_report(**changes: Any) -> DayReport:
@@ -311,7 +311,11 @@ DURATIONS = (
 
 
 def group_part(
-    group: Party = SECOND_LEVEL, *, late: tuple[OpenTicket, ...] = (), elsewhere: tuple[OpenTicket, ...] = ()
+    group: Party = SECOND_LEVEL,
+    *,
+    late: tuple[OpenTicket, ...] = (),
+    elsewhere: tuple[OpenTicket, ...] = (),
+    forecast: Forecast = NOTHING_FORESEEN,
 ) -> GroupPart:
     """A group's part of the page, with two agents."""
     figures = GroupFigures(
@@ -322,7 +326,7 @@ def group_part(
         time=TIME,
         used_by=((BILLING, 0.715), (group, 0.2)),
     )
-    return GroupPart(figures, late_tickets(*late), late_tickets(*elsewhere))
+    return GroupPart(figures, late_tickets(*late), late_tickets(*elsewhere), forecast)
 
 
 def with_breakdown(*, groups: tuple[GroupPart, ...] = (), breakdown: Breakdown = BREAKDOWN, **changes: Any) -> DayReport:

@@ -19,7 +19,7 @@ from ticket_events_pipeline.tickets.dimensions import make_dimensions
 from ticket_events_pipeline.tickets.durations import make_durations
 from ticket_events_pipeline.tickets.fields import TRACKED_FIELDS
 from ticket_events_pipeline.tickets.holders import make_holders
-from ticket_events_pipeline.tickets.names import names_schema, write_kind
+from ticket_events_pipeline.tickets.names import names_schema, read_schedules, write_kind
 from ticket_events_pipeline.tickets.snapshots import Snapshots
 from ticket_events_pipeline.tickets.states import make_states
 from ticket_events_pipeline_tests.support.sla_cases import Clock
@@ -31,7 +31,7 @@ def make_ticket_days(root: Path, first: Day, last: Day) -> None:
     snapshots = Snapshots(store, first.timezone)
     list(make_changes(store, [day for day in days if (root / partition_path(AUDITS, day)).exists()]))
     list(make_states(store, days, fields=TRACKED_FIELDS))
-    list(make_dimensions(store, days, snapshots=snapshots))
+    list(make_dimensions(store, days, snapshots=snapshots, schedules=read_schedules(store)))
     list(make_breaches_by_dimension(store, days))
     list(make_holders(store, days, schedules={}))
     list(make_durations(store, days))

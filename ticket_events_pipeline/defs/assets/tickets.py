@@ -69,7 +69,7 @@ def ticket_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
 
     return [
         _ticket_asset(scope, STATES, _states, make_states, [TARGETS, CHANGES, own_previous_day(STATES)]),
-        _ticket_asset(scope, DIMENSIONS, _dimensions, make_dimensions, [TARGETS, STATES, own_previous_day(DIMENSIONS)]),
+        _ticket_asset(scope, DIMENSIONS, _dimensions, make_dimensions, [CLOCKS, TARGETS, STATES, own_previous_day(DIMENSIONS)]),
         _ticket_asset(
             scope,
             BY_DIMENSION,
@@ -88,7 +88,8 @@ def _states(pipeline: Pipeline, days: list[Day], _: Log) -> Iterator[MadeTicketD
 
 
 def _dimensions(pipeline: Pipeline, days: list[Day], log: Log) -> Iterator[MadeTicketDay]:
-    return make_dimensions(pipeline.store, days, snapshots=pipeline.snapshots(log))
+    schedules = read_schedules(pipeline.store, log=log)
+    return make_dimensions(pipeline.store, days, snapshots=pipeline.snapshots(log), schedules=schedules)
 
 
 def _holders(pipeline: Pipeline, days: list[Day], log: Log) -> Iterator[MadeTicketDay]:

@@ -11,9 +11,16 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from ticket_events_pipeline.sla.rules.row_runs import Ints
+from ticket_events_pipeline.tickets.rules.running_time import NEVER
 from ticket_events_pipeline.tickets.rules.time_zones import find_zone
 
 DAY, WEEK = dt.timedelta(days=1), dt.timedelta(weeks=1)
+
+LOOK_AHEAD_SECONDS = 3 * 366 * 86_400
+"""Business hours are laid out over at most three years: a schedule may have hardly any, or holidays for years."""
+
+STEPS_SECONDS = (28 * 86_400, 365 * 86_400, LOOK_AHEAD_SECONDS)
+"""How far ahead, the first time and when that wasn't enough: nearly all targets end within weeks."""
 
 Span = tuple[dt.datetime, dt.datetime]
 
@@ -66,6 +73,23 @@ class OpenHours:
         """Business seconds of each [start, end), epoch seconds."""
         return self.seconds_until(ends) - self.seconds_until(starts)
 
+    def time_of(self, seconds: Ints) -> Ints:
+        """The inverse of `seconds_until`: the first time (epoch seconds) until which so many business seconds have passed.
+
+        So a time at which a schedule closes is that, and not when it opens again.
+
+        Args:
+            seconds: at least 1 each.
+
+        Returns:
+            NEVER where the range has fewer business seconds.
+        """
+        ended = np.searchsorted(self._before, seconds, side="left")
+        is_reached = ended < len(self._before)
+        ended = np.where(is_reached, ended, 0)
+        ends = np.concatenate([[NEVER], self.closes])[ended]
+        return np.where(is_reached, ends - (self._before[ended] - np.where(is_reached, seconds, 0)), NEVER)
+
 
 def business_seconds(schedule: Schedule, starts: Ints, ends: Ints) -> Ints | None:
     """Business seconds of each [start, end), epoch seconds; None if the schedule's zone isn't known."""
@@ -75,6 +99,22 @@ def business_seconds(schedule: Schedule, starts: Ints, ends: Ints) -> Ints | Non
     if not len(starts):
         return np.zeros(0, np.int64)
     return open_hours(schedule, zone, first=int(starts.min()), last=int(ends.max())).seconds_between(starts, ends)
+
+
+def times_after(schedule: Schedule, zone: ZoneInfo, starts: Ints, seconds: Ints) -> Ints:
+    """The first time at which so many business seconds, at least 1, have passed since each start; epoch seconds.
+
+    NEVER where that isn't within LOOK_AHEAD_SECONDS.
+    """
+    if not len(starts):
+        return starts
+    first, last, found = int(starts.min()), int(starts.max()), starts
+    for ahead in STEPS_SECONDS:
+        hours = open_hours(schedule, zone, first=first, last=last + ahead)
+        found = hours.time_of(hours.seconds_until(starts) + np.minimum(seconds, LOOK_AHEAD_SECONDS + 1))
+        if (found <= last + ahead).all():
+            break
+    return np.where(found - LOOK_AHEAD_SECONDS <= starts, found, NEVER)
 
 
 def open_hours(schedule: Schedule, zone: ZoneInfo, *, first: int, last: int) -> OpenHours:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, order_of, union
 from ticket_events_pipeline.tables.tickets import SLA_TARGET_HOLDERS_TABLE
-from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS
+from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS, SCHEDULE_FIELD
 from ticket_events_pipeline.tickets.rules.business_hours import OpenHours, Schedule, open_hours
 from ticket_events_pipeline.tickets.rules.history import changes_between, pairs_once
 from ticket_events_pipeline.tickets.rules.running_time import NEVER, RunningTime
@@ -38,8 +38,6 @@ TARGET_COLUMNS = [
 """The columns of `sla_targets` that are read."""
 
 BREACH, FULFILMENT = "breach", "fulfilment"
-
-SCHEDULE_FIELD = "schedule_id"
 
 
 @dataclass(frozen=True)

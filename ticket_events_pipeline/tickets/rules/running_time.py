@@ -1,4 +1,4 @@
-"""When the clocks of targets ran: from `activate` to `pause` or `fulfill`, in every cycle, not while a ticket is deleted."""
+"""When the clocks of targets ran: from `activate` to `pause` or `fulfill`, in every cycle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLOCK_COLUMNS = [*CLOCK_KEY, "rank", "time", "deleted", "has_policy", "clock"]
 """The columns of `sla_clocks` that are read."""
 
 NEVER = np.iinfo(np.int64).max
-"""The first activation of a clock of which no `activate` is known."""
+"""A time that doesn't come, or isn't known."""
 
 Measure = Callable[[Ints, Ints], Ints]
 """Of targets (by number) and times, how many seconds of some hours lie before each time; only differences count."""
@@ -34,12 +34,14 @@ class RunningTime:
         starts: epoch seconds.
         ends: epoch seconds.
         first_activations: of each target, epoch seconds; NEVER where none is known.
+        from_beginning: whether nothing switched the clock of each target before that; else it may have run earlier, too.
     """
 
     target: Ints
     starts: Ints
     ends: Ints
     first_activations: Ints
+    from_beginning: Bools
 
     def seconds_between(self, targets: Ints, starts: Ints, ends: Ints, *, measure: Measure | None = None) -> Ints:
         """How many seconds the clock of each target (by number) ran in [start, end); by `measure`, in the hours it measures."""
@@ -80,13 +82,14 @@ def _calendar(_: Ints, times: Ints) -> Ints:
     return times
 
 
-def running_time(clocks: pa.Table, targets: pa.Table, ends: Ints) -> RunningTime:
+def running_time(clocks: pa.Table, targets: pa.Table, ends: Ints, *, runs_while_deleted: bool = False) -> RunningTime:
     """When the clocks of some targets ran before `ends`, epoch seconds.
 
     Args:
         clocks: `sla_clocks` of the day, with CLOCK_COLUMNS.
         targets: with the columns `ticket_id, metric, instance_id`; each once.
         ends: of each target, not after what `clocks` tell of.
+        runs_while_deleted: whether a clock runs on while its ticket is deleted.
     """
     rows = grouped_by_clock(clocks)
     runs = RowRuns.of(rows["clock"].to_numpy())
@@ -96,12 +99,14 @@ def running_time(clocks: pa.Table, targets: pa.Table, ends: Ints) -> RunningTime
     wanted = wanted[np.argsort(target_of_row[wanted], kind="stable")]  # already in order, but for files of earlier versions
     rows, target = rows.take(pa.array(wanted)), target_of_row[wanted]
     timeline, seconds = timeline_of(rows), rows["time"].cast(pa.int64()).to_numpy() // 1000
-    first = timeline.clocks.first(timeline.rank == ACTIVATE)
-    first_activations = np.full(targets.num_rows, NEVER)
-    first_activations[target[timeline.clocks.starts]] = np.where(first >= 0, _at(seconds, first), NEVER)
+    of_clock, first = target[timeline.clocks.starts], timeline.clocks.first(timeline.rank == ACTIVATE)
+    first_activations, from_beginning = np.full(targets.num_rows, NEVER), np.zeros(targets.num_rows, bool)
+    first_activations[of_clock] = np.where(first >= 0, _at(seconds, first), NEVER)
+    from_beginning[of_clock] = (first >= 0) & (first == timeline.clocks.first(_is_switch(timeline)))
     until = np.minimum(_until_next(timeline, seconds), ends[target])
-    ran = np.flatnonzero(_running(timeline) & (until > seconds))
-    return RunningTime(target[ran], seconds[ran], until[ran], first_activations)
+    is_running = _running(timeline) if runs_while_deleted else _running(timeline) & ~ticket_deleted(timeline)
+    ran = np.flatnonzero(is_running & (until > seconds))
+    return RunningTime(target[ran], seconds[ran], until[ran], first_activations, from_beginning)
 
 
 def _at(values: Ints, rows: Ints) -> Ints:
@@ -118,8 +123,12 @@ def _until_next(timeline: Timeline, seconds: Ints) -> Ints:
 def _running(timeline: Timeline) -> Bools:
     """Per event, whether its clock runs after it."""
     is_activate: Bools = timeline.rank == ACTIVATE
-    latest = timeline.clocks.latest(np.isin(timeline.rank, [ACTIVATE, PAUSE, FULFILL]))
-    return (latest >= 0) & is_activate[latest] & ~ticket_deleted(timeline)
+    latest = timeline.clocks.latest(_is_switch(timeline))
+    return (latest >= 0) & is_activate[latest]
+
+
+def _is_switch(timeline: Timeline) -> Bools:
+    return np.isin(timeline.rank, [ACTIVATE, PAUSE, FULFILL])
 
 
 def _targets_of(heads: pa.Table, targets: pa.Table) -> Ints:

@@ -30,14 +30,12 @@ TARGET_COLUMNS = [
     "as_of",
     "due_at",
 ]
-"""The columns of `sla_targets` that are read."""
+"""The columns of `sla_targets` that are read for them."""
 
 BREACH, FULFILMENT, CLOSING, AS_OF = "breach", "fulfilment", "closing", "as_of"
 
 END_OF_DAY = "{}_eod"
 """The columns of HISTORY_FIELDS at as_of."""
-
-CALENDAR = "calendar"
 
 
 def with_moments(targets: pa.Table) -> pa.Table:
@@ -105,7 +103,7 @@ def target_dimensions(
     """The table of a day, sorted by its key.
 
     Args:
-        targets: from `with_moments`, sorted by the same key.
+        targets: from `with_moments` and `with_due_times`, sorted by the same key.
         values: of each tracked field, as text, at `moments_of` the targets.
         ends: of each of HISTORY_FIELDS at `ends_of_day`.
         fields: all tracked fields; the custom ones get a column of their own.
@@ -114,7 +112,6 @@ def target_dimensions(
     typed |= {END_OF_DAY.format(field): _typed(field, ends[field]) for field in HISTORY_FIELDS}
     columns = {name: found.values for name, found in typed.items()}
     columns["known_by"] = known_by_texts({name: found.known_by for name, found in typed.items()})
-    columns["due_by"] = pc.if_else(pc.is_valid(targets["due_at"]), CALENDAR, pa.scalar(None, pa.string()))
     schema = pa.schema(
         [
             *SLA_TARGET_DIMENSIONS_TABLE.schema,

@@ -31,7 +31,7 @@ def made(tmp_path_factory):
     store = FolderStore(root)
     make_sla_days(root, FIRST, FIRST)
     list(make_states(store, [FIRST], fields=TRACKED))
-    list(make_dimensions(store, [FIRST], snapshots=DrawnSnapshots(drawn)))
+    list(make_dimensions(store, [FIRST], snapshots=DrawnSnapshots(drawn), schedules={}))
     list(make_breaches_by_dimension(store, [FIRST]))
     return store
 

@@ -8,6 +8,7 @@ import pytest
 
 from ticket_events_pipeline.tables.tickets import TICKET_STATES_TABLE
 from ticket_events_pipeline.tickets.rules.change_rows import merged
+from ticket_events_pipeline.tickets.rules.due_times import with_due_times
 from ticket_events_pipeline.tickets.rules.history import changes_between
 from ticket_events_pipeline.tickets.rules.target_dimensions import target_dimensions, with_moments
 from ticket_events_pipeline.tickets.rules.values import (
@@ -162,7 +163,8 @@ def dimensions_row(**texts):
     values = {field: unknown_values(1) for field in fields}
     for field, text in texts.items():
         values[field] = type(values[field])(pa.array([text], pa.string()), np.array([0], np.int8), *[np.array([False])] * 2)
-    return target_dimensions(with_moments(table), values, values, fields).to_pylist()[0]
+    targets = with_due_times(with_moments(table), np.empty(0, np.int64), np.empty(0, np.int64))
+    return target_dimensions(targets, values, values, fields).to_pylist()[0]
 
 
 def test_an_id_that_is_no_whole_number_is_unknown_and_an_empty_text_is_none():

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.decoding.decode import decode_rows
-from ticket_events_pipeline.report.model import TicketFacts
-from ticket_events_pipeline.report.tickets import LOOK_BACK_DAYS, TicketFactsReader
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
+from ticket_events_pipeline.tickets.ticket_facts import LOOK_BACK_DAYS, TicketFacts, TicketFactsReader
 from ticket_events_pipeline_tests.support.file_contents import CountingStore
 
 DAY = Day.parse("2026-03-20")

@@ -1,7 +1,7 @@
 """Subject, priority and group of some tickets at the end of a day, as far as stored audits hold them.
 
 An audit holds what it set: the ticket's first one everything, later ones what they changed. Only the requested tickets are
-read, and only some days back; what can't be found or read is blank, and no error: the report is about SLAs.
+read, and only some days back; what can't be found or read is blank, and no error: reports and alerts are about SLAs.
 https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/#incremental-ticket-event-export
 """
 
@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.decoding.json_values import as_text
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.report.model import TicketFacts
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
@@ -34,6 +33,15 @@ _SETTING = ("Create", "Change")  # a Notification has a subject too, which is an
 _SETS_A_FIELD = "|".join(f'"{name}"' for name in _FIELDS)
 
 _Moment = tuple[int, int]  # epoch milliseconds and id: an audit's place in the order of events
+
+
+@dataclass(frozen=True)
+class TicketFacts:
+    """What stored audits hold of a ticket as of the end of the day; None where they don't."""
+
+    subject: str | None = None
+    priority: str | None = None
+    group_id: str | None = None
 
 
 @dataclass
