@@ -87,10 +87,10 @@ def _states(read: dict[str, Any]) -> dict[str, DestinationState]:
 
 
 def _state(entry: dict[str, Any], posted: dict[str, list[int]], *, version: int = VERSION) -> DestinationState:
-    outage = None if entry["outage"] is None else _checked(Outage(**entry["outage"]))
+    outage = None if entry["outage"] is None else checked(Outage(**entry["outage"]))
     waiting, missed = _waiting(entry, version)
-    items = {subject: _checked(Posted(level, at)) for subject, (level, at) in posted.items()}
-    return _checked(DestinationState(items, outage, waiting=waiting, missed=missed))
+    items = {subject: checked(Posted(level, at)) for subject, (level, at) in posted.items()}
+    return checked(DestinationState(items, outage, waiting=waiting, missed=missed))
 
 
 def _waiting(entry: dict[str, Any], version: int) -> tuple[frozenset[str], int]:
@@ -106,7 +106,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _checked(made: _V) -> _V:
+def checked(made: _V) -> _V:
     """The value, if its numbers are in range and its texts are texts.
 
     Raises:

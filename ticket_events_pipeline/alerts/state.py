@@ -69,12 +69,19 @@ class Outage:
         return replace(self, failures=0, next_at=0)
 
 
-def outage_after(answer: Answer, before: Outage | None, *, destination: Destination, now: int) -> Outage:
-    """The outage after one more message was not accepted."""
+def outage_after(
+    answer: Answer,
+    before: Outage | None,
+    *,
+    destination: Destination,
+    now: int,
+    longest_seconds: int = LONGEST_RETRY_SECONDS,
+) -> Outage:
+    """The outage after one more message was not accepted; a retry that may succeed is made within `longest_seconds`."""
     since, failures = (now, 0) if before is None else (before.since, before.failures)
     wait = LONGEST_RETRY_SECONDS
     if not answer.is_final:
-        wait = min(FIRST_RETRY_SECONDS * 2 ** min(failures, 16), LONGEST_RETRY_SECONDS)
+        wait = min(FIRST_RETRY_SECONDS * 2 ** min(failures, 16), longest_seconds)
     asked = min(answer.wait_seconds or 0, LONGEST_ASKED_SECONDS)
     reason = answer.reason
     if answer.is_final:
