@@ -8,6 +8,7 @@ from ticket_events_pipeline.report.breakdown import Known
 from ticket_events_pipeline.report.dimension_table import Decided, split_of
 from ticket_events_pipeline.report.holders import Holder
 from ticket_events_pipeline.report.model import TicketTableState
+from ticket_events_pipeline.report.open_tickets import Unforecast
 from ticket_events_pipeline.report.page import report_page
 from ticket_events_pipeline.text import html_characters
 from ticket_events_pipeline_tests.support.hand_made_reports import (
@@ -16,9 +17,12 @@ from ticket_events_pipeline_tests.support.hand_made_reports import (
     BEN,
     BILLING,
     BREAKDOWN,
+    DUE,
+    DUE_TICKET,
     LATE,
     LATE_TICKET,
     NOBODY,
+    NOTHING_FORESEEN,
     SECOND_LEVEL,
     UNKNOWN_PARTY,
     day_report,
@@ -163,6 +167,18 @@ def test_a_link_leads_to_one_group_alone_with_its_agents_tickets_and_who_used_it
         "#35442 My printer is on fire late for 2 d 3 h: Next reply time · urgent · now with Billing",
         "#35443 My printer is on fire late for 2 d 3 h: Next reply time · urgent · now with a group that isn't known",
     ]
+
+
+def test_a_groups_section_says_what_it_holds_and_will_breach_next():
+    soon = replace(DUE, due_by="business_hours")
+    ticket = replace(DUE_TICKET, targets=(soon, replace(DUE, instance_id=2)), now_with=Holder(SECOND_LEVEL, BEN))
+    forecast = replace(NOTHING_FORESEEN, tickets=(ticket,), ticket_count=30, target_count=31, without=Unforecast(paused=2))
+    section = page_of(with_breakdown(groups=(group_part(forecast=forecast),))).one("section", class_="group")
+    assert "With it now, may breach in the next 24 hours: 1 of 30 tickets" in [title.text for title in section.all("h4")]
+    assert [line.text for line in section.all("li")] == [
+        "#35437 Total resolution time in 40 min (business hours), Total resolution time in 40 min · Ben Okafor"
+    ]
+    assert "2 open targets have no estimate and may breach at any time: 2 paused." in section.text
 
 
 def test_a_group_without_late_tickets_says_so():
