@@ -82,7 +82,8 @@ def added(found: Sequence[Scores]) -> Scores:
 
 def figures(found: Mapping[str, Scores]) -> str:
     """The table of recall and precision."""
-    head = ["account", "hours", "within", "breaches", "foretold", "recall", "announced", "unchanged", "came", "precision"]
+    head = ["account", "hours", "within", "breaches", "foretold", "recall", "could be known", "foretold", "recall"]
+    head += ["announced", "unchanged", "came", "precision"]
     rows = [
         [account, hours, horizon, *_cells(scores[hours, horizon])]
         for account, scores in found.items()
@@ -94,7 +95,8 @@ def figures(found: Mapping[str, Scores]) -> str:
 
 def _cells(one: Score) -> list[str]:
     unchanged = one.announced - one.changed
-    recall = f"{one.breaches:,}", f"{one.foretold:,}", f"{100 * one.recall:.1f} %"
+    recall = [f"{one.breaches:,}", f"{one.foretold:,}", f"{100 * one.recall:.1f} %"]
+    recall += [f"{one.knowable:,}", f"{one.known:,}", f"{100 * one.recall_of_knowable:.1f} %"]
     return [*recall, f"{one.announced:,}", f"{unchanged:,}", f"{one.came:,}", f"{100 * one.precision:.1f} %"]
 
 

@@ -3,7 +3,7 @@
 Recall: of the breaches within a horizon after the moment whose target was open at it, how many were foretold within 5 minutes
 of their time. Precision: of the targets with a due time within the horizon that nothing happened to until then but the breach,
 how many breached within 5 minutes of it. "Nothing" is: no event of the clock but a breach, no deletion of the ticket, no other
-schedule of it.
+schedule of it. A breach could be known if its clock ran at the moment and nothing happened to it until then, either.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ MINUTE, HOUR = 60, 3600
 HORIZONS = {"15 min": 15 * MINUTE, "1 h": HOUR, "4 h": 4 * HOUR, "24 h": 24 * HOUR}
 TOLERANCE_SECONDS = 5 * MINUTE
 
+LATEST_DELIVERY_SECONDS = 5 * MINUTE
+"""No event of the accounts is delivered later than that."""
+
 CALENDAR, BUSINESS = "calendar", "business"
 
 
@@ -31,6 +34,8 @@ class Score:
         breaches: that came within the horizon, their targets being open at the moment.
         foretold: of those.
         missed: the others, by cause.
+        knowable: of the breaches, those that could be known.
+        known: of those, the ones that were foretold.
         announced: targets whose due time lies within the horizon.
         changed: of those, the ones that something happened to.
         came: of the rest, those that breached when they were due.
@@ -40,6 +45,8 @@ class Score:
     breaches: int = 0
     foretold: int = 0
     missed: Counter[str] = field(default_factory=Counter)
+    knowable: int = 0
+    known: int = 0
     announced: int = 0
     changed: int = 0
     came: int = 0
@@ -49,6 +56,11 @@ class Score:
     def recall(self) -> float:
         """Share of the breaches that was foretold."""
         return self.foretold / self.breaches if self.breaches else 1.0
+
+    @property
+    def recall_of_knowable(self) -> float:
+        """Share of the breaches that could be known that was foretold."""
+        return self.known / self.knowable if self.knowable else 1.0
 
     @property
     def precision(self) -> float:
@@ -61,6 +73,8 @@ class Score:
             self.breaches + other.breaches,
             self.foretold + other.foretold,
             self.missed + other.missed,
+            self.knowable + other.knowable,
+            self.known + other.known,
             self.announced + other.announced,
             self.changed + other.changed,
             self.came + other.came,
@@ -88,9 +102,12 @@ def score(forecast: Forecast, truth: Truth, scores: Scores) -> None:
         told = forecast.targets.get(key)
         is_hit = told is not None and told.due_at is not None and abs(told.due_at - at) <= TOLERANCE_SECONDS
         cause = None if is_hit else _cause_of_miss(told, state, clock, ticket, (as_of, at))
+        is_knowable = not state.is_paused and not _is_changed(clock, ticket, as_of, at)
         for one in _scores_of(scores, state.target[1], at - as_of):
             one.breaches += 1
             one.foretold += is_hit
+            one.knowable += is_knowable
+            one.known += is_knowable and is_hit
             if cause is not None:
                 one.missed[cause] += 1
     for key, told in forecast.targets.items():
@@ -101,8 +118,7 @@ def score(forecast: Forecast, truth: Truth, scores: Scores) -> None:
 def _score_announcement(key: Key, told: Foretold, truth: Truth, as_of: int, scores: Scores) -> None:
     due = told.due_at or 0
     clock, ticket = truth.clocks[key], truth.tickets[key[0]]
-    is_changed = any(as_of <= event.time <= due for event in clock.changes)
-    is_changed |= ticket.is_deleted_between(as_of, due) or bool(ticket.schedule_changes(as_of, due))
+    is_changed = _is_changed(clock, ticket, as_of, due)
     breached_at = truth.breached_at(key)
     has_come = breached_at is not None and abs(breached_at - due) <= TOLERANCE_SECONDS
     for one in _scores_of(scores, bool(told.business_hours), due - as_of):
@@ -113,6 +129,12 @@ def _score_announcement(key: Key, told: Foretold, truth: Truth, as_of: int, scor
             one.came += 1
         else:
             one.wrong[_cause_of_error(told, clock, ticket, as_of, breached_at)] += 1
+
+
+def _is_changed(clock: TrueClock, ticket: TrueTicket, start: int, end: int) -> bool:
+    """Whether something happened to the target in [start, end] that isn't its breach."""
+    is_switched = any(start <= event.time <= end for event in clock.changes)
+    return is_switched or ticket.is_deleted_between(start, end) or ticket.schedule_changes(start, end) > 0
 
 
 def _breaches(truth: Truth, as_of: int) -> Iterator[tuple[int, Key]]:
@@ -140,6 +162,8 @@ def _cause_of_miss(told: Foretold | None, state: State, clock: TrueClock, ticket
         return "paused and resumed in between"
     if "apply" in between:
         return "target changed in between"
+    if ticket.is_deleted_between(as_of, at):
+        return "ticket deleted and restored in between"
     if is_business and ticket.schedule_changes(as_of, at):
         return "schedule changed in between"
     if told is None or told.outcome != "active" or told.is_paused:
@@ -148,10 +172,14 @@ def _cause_of_miss(told: Foretold | None, state: State, clock: TrueClock, ticket
         return _cause_of_silence(is_business, clock, ticket, as_of)
     if is_business and ticket.schedule_changes(0, as_of):
         return "schedule changed before"
+    if ticket.is_deleted_between(0, as_of):
+        return "ticket deleted and restored before"
     return "other: early" if told.due_at < at else "other: late"
 
 
 def _cause_of_silence(is_business: bool, clock: TrueClock, ticket: TrueTicket, as_of: int) -> str:
+    if as_of - clock.changes[0].time < LATEST_DELIVERY_SECONDS:
+        return "events of before not yet delivered"
     if clock.changes[0].kind != "activate":
         return "running time unknown: history begins later"
     if is_business and ticket.schedule(as_of) is None:
@@ -169,6 +197,8 @@ def _cause_of_error(told: Foretold, clock: TrueClock, ticket: TrueTicket, as_of:
         return "breach of before not yet delivered"
     if told.business_hours and ticket.schedule_changes(0, as_of):
         return "schedule changed before"
+    if ticket.is_deleted_between(0, as_of):
+        return "ticket deleted and restored before"
     if breached_at is None:
         return "other: no breach"
     return "other: early" if due < breached_at else "other: late"
