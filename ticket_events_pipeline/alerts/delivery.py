@@ -5,7 +5,8 @@ Nothing here raises, and no answer holds anything of a URL.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ticket_events_pipeline.alerts import other_services
@@ -15,6 +16,12 @@ from ticket_events_pipeline.alerts.settings import AlertSettings
 from ticket_events_pipeline.alerts.slack import slack_payload
 from ticket_events_pipeline.alerts.teams import teams_payload
 from ticket_events_pipeline.alerts.webhook import TOTAL_SECONDS, Answer, post
+
+RETRY_WAITS = (5.0, 30.0)
+"""Seconds before the second and the third attempt."""
+
+LONGEST_WAIT_SECONDS = 120.0
+"""Granted to a server that asks for a wait."""
 
 
 def destinations(settings: AlertSettings) -> tuple[Destination, ...]:
@@ -49,3 +56,23 @@ def deliver_each(messages: Mapping[Destination, Message]) -> dict[str, Answer]:
     with ThreadPoolExecutor(len(messages)) as threads:
         answers = threads.map(deliver, messages.keys(), messages.values())
         return {destination.mark: answer for destination, answer in zip(messages, answers, strict=True)}
+
+
+def deliver_patiently(
+    destinations: Sequence[Destination], message: Message, *, sleep: Callable[[float], None] = time.sleep
+) -> dict[Destination, Answer]:
+    """Send one message to all destinations, again to those that accept it later than at once; the last answer of each.
+
+    None that has accepted it gets it again. An answer that a retry cannot change ends the attempts.
+    """
+    answers: dict[Destination, Answer] = {}
+    left = list(destinations)
+    for wait in (*RETRY_WAITS, None):
+        found = deliver_all(left, message)
+        answers |= {destination: found[destination.mark] for destination in left}
+        left = [destination for destination in left if not (answers[destination].is_accepted or answers[destination].is_final)]
+        if wait is None or not left:
+            break
+        asked = max(answers[destination].wait_seconds or 0 for destination in left)
+        sleep(max(wait, min(asked, LONGEST_WAIT_SECONDS)))
+    return {destination: answers[destination] for destination in destinations}

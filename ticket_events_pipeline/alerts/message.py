@@ -6,7 +6,6 @@ is code, unless it is made of letters and underscores only.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -14,16 +13,14 @@ from urllib.parse import quote
 
 from ticket_events_pipeline.alerts.observe import NO_TICKETS, BreachedTickets, DayState, FailedRun, MetricState
 from ticket_events_pipeline.alerts.rich_text import Line, Message, Section, Span, bold, code, joined, link, text
+from ticket_events_pipeline.alerts.rich_text import metric as sla_metric
 from ticket_events_pipeline.alerts.rules import Content, Fact, LowRate, NewBreaches, ResumedStream, StalledStream
 from ticket_events_pipeline.alerts.state import News
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.text import duration_text, hours_name, metric_name, percent_text, plural, rate_text, zoned_text
+from ticket_events_pipeline.text import duration_text, hours_name, percent_text, plural, rate_text, zoned_text
 
 LONGEST_REASON = 300
 """Characters of an error: enough to act on. The chat is another company's service."""
-
-_PLAIN_NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
-_LONGEST_PLAIN_NAME = 40
 
 
 def _no_tickets(_: Day, __: str) -> BreachedTickets:
@@ -160,7 +157,8 @@ def _line(entry: _Entry, context: Context) -> Line:
 def _metric_line(entry: _Entry, content: NewBreaches | LowRate, context: Context) -> Line:
     """`First reply time: 5 breaches, 75.0% met (goal 95%) - 3 under Silver, business hours - #123 #456 and 3 more`."""
     metric = content.metric
-    name, breaches, rate = _name(metric), plural(metric.breaches, "breach", "breaches"), _rate(metric)
+    name = sla_metric(metric.sla_metric, is_bold=True)
+    breaches, rate = plural(metric.breaches, "breach", "breaches"), _rate(metric)
     goal = "" if context.goal_percent is None else f" (goal {percent_text(context.goal_percent)})"
     if entry.breaches is not None and entry.rate is not None:
         figures: Line = (name, bold(f": {breaches}, {rate}"), text(goal))
@@ -169,12 +167,6 @@ def _metric_line(entry: _Entry, content: NewBreaches | LowRate, context: Context
     else:
         figures = (name, bold(f": {rate}"), text(f"{goal}, {breaches}"))
     return joined([figures, _worst_policy(metric), _tickets(content.day.day, metric, context)])
-
-
-def _name(metric: MetricState) -> Span:
-    name = metric.sla_metric
-    is_plain = len(name) <= _LONGEST_PLAIN_NAME and _PLAIN_NAME.fullmatch(name)
-    return bold(metric_name(name)) if is_plain else code(name, is_bold=True)
 
 
 def _rate(metric: MetricState) -> str:

@@ -6,17 +6,21 @@ kind of receiver.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from ticket_events_pipeline.text import LONGEST_NAME, one_line
+from ticket_events_pipeline.text import LONGEST_NAME, metric_name, one_line
 
 DASH = " \N{EN DASH} "
 """Between the parts of a line."""
 
 LONGEST_SPAN = 300
 """Characters that are shown of a text of the account, whatever the message was made of."""
+
+_PLAIN_NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
+_LONGEST_PLAIN_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,13 @@ def bold(words: str) -> Span:
 def code(name: str, *, limit: int = LONGEST_NAME, is_bold: bool = False) -> Span:
     """Text of the account, or a name of ours: on one line, cut to `limit` characters."""
     return Span(one_line(name, limit=limit), is_bold=is_bold, is_code=True)
+
+
+def metric(sla_metric: str, *, is_bold: bool = False) -> Span:
+    """The name of an SLA metric in words; code unless it looks like one, since it may be any text."""
+    if len(sla_metric) <= _LONGEST_PLAIN_NAME and _PLAIN_NAME.fullmatch(sla_metric):
+        return Span(metric_name(sla_metric), is_bold=is_bold)
+    return code(sla_metric, is_bold=is_bold)
 
 
 def link(words: str, url: str | None) -> Span:

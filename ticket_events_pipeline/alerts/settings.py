@@ -63,10 +63,26 @@ def alert_settings(env: Mapping[str, str]) -> AlertSettings:
         achievement_percent=reader.parsed("TICKET_EVENTS_ALERT_ACHIEVEMENT_PERCENT", "80", parse=_number_up_to(100)),
         min_targets=reader.parsed("TICKET_EVENTS_ALERT_MIN_TARGETS", "20", parse=_number_up_to(999_999)),
         stale_hours=reader.parsed("TICKET_EVENTS_ALERT_STALE_HOURS", "3", parse=_number_up_to(999_999)),
-        dagster_url=reader.parsed("TICKET_EVENTS_DAGSTER_URL", "", parse=parse_link_base) or None,
+        dagster_url=_dagster_url(reader),
     )
     reader.raise_problems()
     return settings
+
+
+def dagster_url(env: Mapping[str, str]) -> str | None:
+    """The address of Dagster's UI, without a trailing slash; None if it is not set.
+
+    Raises:
+        SettingsError: it is malformed.
+    """
+    reader = VariableReader(env)
+    url = _dagster_url(reader)
+    reader.raise_problems()
+    return url
+
+
+def _dagster_url(reader: VariableReader) -> str | None:
+    return reader.parsed("TICKET_EVENTS_DAGSTER_URL", "", parse=parse_link_base) or None
 
 
 def _number_up_to(greatest: int) -> Callable[[str], int]:

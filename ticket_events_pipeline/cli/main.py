@@ -315,6 +315,24 @@ def ticket(ticket_id: int, date: str | None, is_json: bool) -> None:
 
 
 @commands.command()
+@click.argument("date", default="yesterday")
+@click.option("--send", "sends", is_flag=True, help="Also send it to the destinations of the alerts.")
+def digest(date: str, sends: bool) -> None:
+    """Show the morning digest: what the report of yesterday says first, and the groups with the most breaches.
+
+    Needs no credentials. Exit code 1 if it is to be sent and a destination doesn't accept it.
+
+    \b
+    ticket-events digest
+    ticket-events digest 2026-11-30 --send
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.digest import run_digest
+
+    if not run_digest(date, sends=sends):
+        sys.exit(FAILED)
+
+
+@commands.command()
 @click.option("--within", default="24h", show_default=True, metavar="TIME", help="How far ahead: 30m, 2h or 1d.")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only what this group holds, by name or id. Repeatable.")
 @click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only what this agent holds; nobody for unassigned.")

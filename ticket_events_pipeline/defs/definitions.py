@@ -11,6 +11,7 @@ from ticket_events_pipeline.defs.assets.report import sla_breach_report
 from ticket_events_pipeline.defs.assets.sla import sla_assets
 from ticket_events_pipeline.defs.assets.source import zendesk_api
 from ticket_events_pipeline.defs.assets.tickets import ticket_assets, ticket_field_changes
+from ticket_events_pipeline.defs.digest import morning_digest, send_morning_digest
 from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES, REFRESH, SUMMARIZE, asset_job
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_resource
 from ticket_events_pipeline.defs.schedules import daily_restatement, frequent_fetch, hourly_fetch, refresh_names
@@ -31,8 +32,14 @@ def account_definitions(scope: AccountScope) -> dg.Definitions:
     return dg.Definitions(
         assets=[zendesk_api(scope), names, *raw, *changes, *made],
         asset_checks=asset_checks(scope),
-        jobs=[fetch, summarize, refresh, asset_job(scope, FETCH_NAMES, [names])],
-        schedules=[hourly_fetch(scope), daily_restatement(scope), refresh_names(scope), frequent_fetch(scope)],
+        jobs=[fetch, summarize, refresh, asset_job(scope, FETCH_NAMES, [names]), send_morning_digest(scope)],
+        schedules=[
+            hourly_fetch(scope),
+            daily_restatement(scope),
+            refresh_names(scope),
+            frequent_fetch(scope),
+            morning_digest(scope),
+        ],
         sensors=[
             new_event_partitions_sensor(scope, [summarize, fetch]),
             dead_runs_sensor(scope),

@@ -42,7 +42,7 @@ class _Conversation(socketserver.StreamRequestHandler):
             if word == b"DATA":
                 self._say("354 go on")
                 lines = iter(self.rfile.readline, b".\r\n")
-                content = b"".join(lines)
+                content = b"".join(line.removeprefix(b".") for line in lines)
                 self.server.mails.append(email.message_from_bytes(content, policy=email.policy.default))
                 self._say("250 kept")
             elif word == b"MAIL" and self.server.refuses:
