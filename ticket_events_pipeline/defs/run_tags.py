@@ -16,6 +16,9 @@ STATE_TAG = f"{_HIDDEN}state"
 ATTEMPT_TAG = f"{_HIDDEN}attempt"
 LEFT_TAG = f"{_HIDDEN}left"
 
+MOST_REQUESTS_TAG = f"{_HIDDEN}most_requests"
+"""How many requests the run makes for each stream at most; without it, a stream is read to its end."""
+
 NOTE_TAG = f"{_VISIBLE}note"
 """A schedule's note on the range that it requests; the run logs it. People read it, so it isn't hidden."""
 
@@ -23,6 +26,12 @@ NOTE_TAG = f"{_VISIBLE}note"
 def tag_of(run: dg.DagsterRun, tag: str) -> str | None:
     """The value of one of the hidden tags, also of a run of an earlier version; None without it."""
     return run.tags.get(tag, run.tags.get(_former(tag)))
+
+
+def most_requests(run: dg.DagsterRun) -> int | None:
+    """How many requests the run may make for each stream; None if its tag says none, or no number."""
+    text = run.tags.get(MOST_REQUESTS_TAG, "")
+    return int(text) if text.isascii() and text.isdigit() and int(text) else None
 
 
 def newest_runs(
