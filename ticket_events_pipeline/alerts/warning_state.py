@@ -41,6 +41,9 @@ LATE_EVENTS_SECONDS = 300
 PAUSE_SECONDS = 300
 """No tick for so long: the daemon was down, or the sensor off."""
 
+INTERVALS_UNTIL_GAP = 1.5
+"""Data that is so much newer than the last has left a fetch out."""
+
 STALE_AGAIN_SECONDS = 6 * 3600
 """Stale data is not told again within it: with a fetch an hour, it would be told every hour."""
 
@@ -112,11 +115,11 @@ class Recipient:
         return all(abs(target.at - told) > SAME_BREACH_SECONDS for told in self.told.get(target.mark, ()))
 
     def _has_gap(self, freshness: Freshness) -> bool:
-        """Whether this data follows on what it was told of without a break."""
+        """Whether it missed something since the data that it was told of: a message, or a fetch."""
         if not self.seen_through or freshness.as_of is None:
             return False
         step = freshness.as_of - self.seen_through
-        return self.outage is not None or step > INTERVALS_UNTIL_STALE * freshness.interval_seconds
+        return self.outage is not None or step > INTERVALS_UNTIL_GAP * freshness.interval_seconds
 
     def _misses_stale(self, freshness: Freshness) -> bool:
         if not freshness.is_stale or self.stale == _TOLD:
