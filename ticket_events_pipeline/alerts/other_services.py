@@ -97,7 +97,7 @@ def _ask(request: dict[str, Any], *, seconds: float) -> Any:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without our variables; no other credentials are looked for, and no proxy for this machine."""
+    """The environment without our variables; no other credentials are looked for, and no proxy is asked for this machine."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     without_proxy = {
         name: ",".join(filter(None, [inherited.get(name), "localhost,127.0.0.1,::1"])) for name in ("NO_PROXY", "no_proxy")
