@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ticket_events_pipeline.alerts.destinations import NOTIFY_URLS, WEBHOOK
 from ticket_events_pipeline.alerts.settings import alert_settings
+from ticket_events_pipeline.alerts.warning_settings import warning_settings
 from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml
 from ticket_events_pipeline.cli.old_files import days_without_ticket_tables, old_files
 from ticket_events_pipeline.cli.variables import unknown_variables
@@ -199,6 +200,14 @@ def check_alerts(deployment: Deployment) -> Iterator[Finding]:
             yield Finding("alerts", Status.OK, f"alerts: none, neither {WEBHOOK} nor {NOTIFY_URLS} is set")
         return
     yield Finding("alerts", Status.OK, f"alerts: {found}, their variables are valid; --webhook posts a test message")
+
+
+def check_warnings(deployment: Deployment) -> Iterator[Finding]:
+    """The variable of the warnings."""
+    try:
+        warning_settings(deployment.variables)
+    except SettingsError as error:
+        yield from (Finding.failed("warnings", problem) for problem in error.problems)
 
 
 def check_root(deployment: Deployment) -> Iterator[Finding]:
@@ -386,6 +395,7 @@ CHECKS: tuple[Check, ...] = (
     check_variables,
     check_names,
     check_alerts,
+    check_warnings,
     check_dagster_home,
     check_root,
     check_credentials,

@@ -53,10 +53,11 @@ class Ui:
 
 
 class Dev:
-    """`dagster dev` of the checkout with the home of a place, on a port of its own."""
+    """`dagster dev` of the checkout, or of another workspace, with the home of a place, on a port of its own."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, workspace: Path = CHECKOUT / "workspace.yaml") -> None:
         self._place = place
+        self._workspace = workspace
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Ui:
@@ -64,7 +65,7 @@ class Dev:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(CHECKOUT / "workspace.yaml"), "--port", str(port)]
+        command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(self._workspace), "--port", str(port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
