@@ -146,7 +146,7 @@ SLA_TARGET_DIMENSIONS_TABLE = Table(
         Column(
             "due_at",
             TIMESTAMP,
-            "Estimate (UTC) of when an open target breaches if nothing happens to it; it may be before as_of; NULL without one.",
+            "Estimate (UTC) of when an open target breaches if nothing happens to it, maybe before as_of; NULL without one.",
             made_from=("due_at", "target_seconds", "rank", "time"),
         ),
         Column(
