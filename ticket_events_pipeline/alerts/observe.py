@@ -219,7 +219,7 @@ def _read_at(store: Store, stream: str, today: Day) -> int | None:
     for day in (today, today.plus(-1)):
         footer = read_raw_footer(store, stream, day)
         if footer is not None:
-            return footer.fetched_at
+            return footer.read_up_to
     older = [day for day in stored_days(store, stream, today.timezone) if day < today]
     footer = read_raw_footer(store, stream, older[-1]) if older else None
-    return None if footer is None else footer.fetched_at
+    return None if footer is None else footer.read_up_to

@@ -110,7 +110,7 @@ def _reading(store: Store, stream: str, stored: list[Day]) -> Reading | None:
             continue
         if footer is None:
             continue
-        read_at = footer.fetched_at if read_at is None else read_at
+        read_at = footer.read_up_to if read_at is None else read_at
         if footer.complete:
             complete = day
             break

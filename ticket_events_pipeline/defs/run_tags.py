@@ -28,6 +28,12 @@ def tag_of(run: dg.DagsterRun, tag: str) -> str | None:
     return run.tags.get(tag, run.tags.get(_former(tag)))
 
 
+def most_requests(run: dg.DagsterRun) -> int | None:
+    """How many requests the run may make for each stream; None if its tag says none, or no number."""
+    text = run.tags.get(MOST_REQUESTS_TAG, "")
+    return int(text) if text.isascii() and text.isdigit() and int(text) else None
+
+
 def newest_runs(
     instance: dg.DagsterInstance, tag: str, value: str, filters: dg.RunsFilter, *, limit: int
 ) -> list[dg.DagsterRun]:

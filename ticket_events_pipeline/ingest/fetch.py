@@ -24,7 +24,7 @@ from ticket_events_pipeline.ingest.lease import Lease, Sleep, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.ingest.plan import estimate_from_stored
 from ticket_events_pipeline.ingest.progress_log import Progress
-from ticket_events_pipeline.ingest.resume import Resume, StartingPoint, remove_late_journal_files
+from ticket_events_pipeline.ingest.resume import Resume, StartingPoint, complete_beginning, remove_late_journal_files
 from ticket_events_pipeline.ingest.written_day import ReplacedDay, WrittenDay, write_day
 from ticket_events_pipeline.storage.file_lock import Log
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
@@ -52,8 +52,8 @@ PREFETCHED_PAGES = 3
 class PageSource(Protocol):
     """What a fetch needs of a client."""
 
-    def pages(self, stream: Stream, start_time: int) -> Iterator[WalkedPage]:
-        """The stream's pages from `start_time` (epoch seconds, inclusive) on."""
+    def pages(self, stream: Stream, start_time: int, *, most_requests: int | None = None) -> Iterator[WalkedPage]:
+        """The stream's pages from `start_time` (epoch seconds, inclusive) on, as far as `most_requests` lead."""
 
 
 def fetch_days(
@@ -68,6 +68,7 @@ def fetch_days(
     label: str = "",
     requests_per_minute: int | None = None,
     sleep: Sleep | None = None,
+    most_requests: int | None = None,
 ) -> Iterator[WrittenDay]:
     """Read `stream` once over the contiguous, ascending `days` and yield each day when its file is written.
 
@@ -75,6 +76,10 @@ def fetch_days(
     of these days stopped less than a day ago, this one resumes it, and first yields the days that it had written. A yielded day
     stays written if a later one fails. `label` names this fetch to others; `requests_per_minute`, the quota, is for the log's
     estimate; `sleep` waits for another fetch.
+
+    With `most_requests`, the reading is bounded: first days that are complete are yielded as they are, and after so many
+    requests, failed ones included, the day being read is written as far as it was read. Later days aren't touched. The next
+    fetch goes on there.
 
     Raises:
         ForeignRootError: the root holds files of another account, timezone, sideload or support type scope.
@@ -84,6 +89,12 @@ def fetch_days(
         AccountError, TransientError, DataError: from the source; the failing page has changed no file.
     """
     refuse_foreign_files(store, stream.name, days, ownership, log)
+    if most_requests is not None:
+        stored = complete_beginning(store, stream.name, days)
+        yield from stored
+        days = days[len(stored) :]
+        if not days:
+            return
     lease, is_finished = hold_days(store, stream.name, days, label=label, log=log, sleep=sleep), False
     try:
         store.sweep()
@@ -95,7 +106,7 @@ def fetch_days(
             fetch = _Fetch(
                 fenced, begun, stream=stream, ownership=ownership, lease=lease, progress=progress, clock=clock, log=log
             )
-            yield from fetch.run(source)
+            yield from fetch.run(source, most_requests)
         begun.journal.remove()
         is_finished = True
     except LockHeldError:  # checking the lease would wait for the same lock
@@ -162,15 +173,16 @@ class _Fetch:
     def _unfinished(self) -> dict[Day, DayInProgress]:
         return self._state.days
 
-    def run(self, source: PageSource) -> Iterator[WrittenDay]:
+    def run(self, source: PageSource, most_requests: int | None) -> Iterator[WrittenDay]:
         """Read to the end of the days; after a failure, the journal holds what was read of unfinished days.
 
         A page in the middle of a day is processed in the background while the next ones are requested.
         """
         walked = None
+        pages = source.pages if most_requests is None else partial(source.pages, most_requests=most_requests)
         with BackgroundWorker(limit=PREFETCHED_PAGES) as worker:
             try:
-                for walked in source.pages(self._stream, self._state.next_start_time):
+                for walked in pages(self._stream, self._state.next_start_time):
                     self._lease.check()
                     if self._is_within_a_day(walked):
                         worker.submit(partial(self._process_and_save, walked))
@@ -182,6 +194,9 @@ class _Fetch:
                         return
                     self._save_if_due()
                 worker.finish()
+                if walked is not None and most_requests is not None:
+                    yield from self._commit_what_was_read(walked)
+                    self._log_standstill(walked, most_requests)
             except OverfullSecondError:
                 worker.finish()
                 if walked is not None:
@@ -276,14 +291,29 @@ class _Fetch:
                 self._log("\n".join(lines))  # together: an entry of Dagster's log costs as much as a small day
 
     def _commit_what_was_read(self, walked: WalkedPage) -> Iterator[WrittenDay]:
-        """Write the day that can't be read to its end as an open one, unless a complete one is stored already."""
-        day, stored = next(iter(self._unfinished)), None
+        """Write the day that isn't read to its end as an open one, unless the stored file holds more of it."""
+        day, read_up_to = next(iter(self._unfinished)), self._read_up_to(walked)
+        if day.start <= read_up_to and not self._holds_more(day, read_up_to):
+            committed = self._commit(day, walked, complete=False)
+            self._log(f"{committed.log_line}, read up to {utc_text(read_up_to)}")
+            yield committed
+
+    def _log_standstill(self, walked: WalkedPage, most_requests: int) -> None:
+        if self._read_up_to(walked) <= self._state.start_time:
+            self._log(
+                f"{self._stream.name}: {plural(most_requests, 'request')} didn't lead past {utc_text(self._state.start_time)}. "
+                "A fetch without such a bound reads on: hourly_fetch, for example."
+            )
+
+    def _holds_more(self, day: Day, read_up_to: int) -> bool:
+        """Whether the day's stored file holds more than what was read."""
+        stored = None
         with suppress(DamagedFileError):  # an unreadable file is worth less than what was read
             stored = read_raw_footer(self._store, self._stream.name, day)
-        if day.start <= walked.page.start_time and not (stored and stored.complete):
-            committed = self._commit(day, walked, complete=False)
-            self._log(committed.log_line)
-            yield committed
+        if stored is None or not stored.is_of(self._stream.name, day):
+            return False
+        is_continued = self._unfinished[day].stored is not None
+        return stored.complete or (not is_continued and stored.read_up_to > read_up_to)
 
     def _commit(self, day: Day, walked: WalkedPage, *, complete: bool) -> WrittenDay:
         progress = self._unfinished[day]
@@ -329,6 +359,7 @@ class _Fetch:
             pass_id=self._journal.fetch_id,
             support_type_scope=self._ownership.support_type_scope,
             begun_at=progress.begun_at,
+            stopped_at=None if complete or walked.at_end else self._read_up_to(walked),
         )
 
     def _read_at(self, walked: WalkedPage) -> int:

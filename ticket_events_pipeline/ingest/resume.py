@@ -156,7 +156,19 @@ class Resume:
         progress.ledger.extend(footer.pages)
         progress.requests, progress.duplicates = footer.requests, footer.duplicates
         progress.begun_at = footer.begun_at
-        return max(day.start, footer.next_start_time - self._stream.lag_seconds)
+        return max(day.start, self._read_again_from(footer))
+
+    def _read_again_from(self, footer: RawFooter) -> int:
+        """Where to go on: rows may come late by the lag, so that time is read again.
+
+        Where the reading had stopped far from the end of the stream, nothing could come late any more. Without that, a bounded
+        reading of a busy account might read the same minutes again and again.
+        """
+        lag = self._stream.lag_seconds
+        with_overlap = footer.next_start_time - lag
+        if footer.stopped_at is None:
+            return with_overlap
+        return max(with_overlap, min(footer.next_start_time, footer.fetched_at - 2 * lag))
 
     def _stored(self, day: Day, content_hash: str) -> Run | None:
         """The rows of the day's file; None if they don't have that hash."""
@@ -174,6 +186,21 @@ class Resume:
         except DamagedFileError as error:
             self._log(f"{error} The day is read from its start.")
             return None
+
+
+def complete_beginning(store: Store, stream: str, days: list[Day]) -> list[WrittenDay]:
+    """The first of `days`, as far as they are stored complete.
+
+    Raises:
+        DamagedFileError: the file of one of them can't be read.
+    """
+    found = []
+    for day in days:
+        footer = read_raw_footer(store, stream, day)
+        if footer is None or not footer.is_of(stream, day) or not footer.complete:
+            break
+        found.append(read_day(store, stream, day, footer))
+    return found
 
 
 def remove_late_journal_files(store: Store, stream: str) -> None:

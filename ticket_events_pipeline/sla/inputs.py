@@ -31,7 +31,7 @@ class RawState:
     Attributes:
         content_hash: of its rows.
         complete: whether the day was read past its end.
-        fetched_at: server time of its last page, epoch seconds.
+        fetched_at: server time of its last page, or how far the stream was read if not to its end; epoch seconds.
         metric_rows: how many rows have the metric-event shape.
     """
 

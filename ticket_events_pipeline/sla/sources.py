@@ -111,7 +111,7 @@ def raw_state(store: Store, stream: str, day: Day) -> RawState | None:
         metric_rows = footer.metric_rows
         if metric_rows is None:
             metric_rows = int(any(_group_has_metric_events(file, group) for group in range(file.num_row_groups)))
-        return RawState(footer.content_hash, footer.complete, footer.fetched_at, metric_rows)
+        return RawState(footer.content_hash, footer.complete, footer.read_up_to, metric_rows)
 
 
 def _group_has_metric_events(file: StoredFile, group: int) -> bool:
@@ -149,7 +149,7 @@ def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
 
 def _state(raw: _RawFile) -> RawState:
     footer = raw.footer
-    return RawState(footer.content_hash, footer.complete, footer.fetched_at, int(has_metric_events(raw.rows)))
+    return RawState(footer.content_hash, footer.complete, footer.read_up_to, int(has_metric_events(raw.rows)))
 
 
 def require_own_day(store: Store, stream: str, day: Day, footer: RawFooter) -> None:

@@ -125,6 +125,7 @@ class RawFooter:
             keeps that of its first fetch.
         missed: events that earlier fetches of the day delivered and the newest one didn't.
         metric_rows: rows of the metric-event shape; None in files without it.
+        stopped_at: up to when the stream was read, epoch seconds, if the reading stopped before its end; else None.
     """
 
     schema_version: int
@@ -149,6 +150,12 @@ class RawFooter:
     begun_at: int = 0
     missed: MissedEvents = MissedEvents()
     metric_rows: int | None = None
+    stopped_at: int | None = None
+
+    @property
+    def read_up_to(self) -> int:
+        """The time whose events the file holds, as far as the server showed them: epoch seconds."""
+        return self.fetched_at if self.stopped_at is None else min(self.fetched_at, self.stopped_at)
 
     def is_of(self, stream: str, day: Day) -> bool:
         """Whether the file belongs to that stream and day: a file may have been copied to another day's path."""

@@ -214,7 +214,7 @@ def _channel_words(via: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _state_of(footer: RawFooter) -> RawState:
-    return RawState(footer.content_hash, footer.complete, footer.fetched_at, footer.metric_rows or 0)
+    return RawState(footer.content_hash, footer.complete, footer.read_up_to, footer.metric_rows or 0)
 
 
 def _known_up_to(state: RawState, day: Day) -> int:

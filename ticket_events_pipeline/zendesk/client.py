@@ -6,6 +6,7 @@ https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_l
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, account_session, network_failure, read_body
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage, PageRequest, caught_up_page, decode_page
 from ticket_events_pipeline.zendesk.rate_limit import Wait
-from ticket_events_pipeline.zendesk.retry import Log, Sleep, call_with_retries
+from ticket_events_pipeline.zendesk.retry import MAX_ATTEMPTS, RESUMES, Log, Patience, Sleep, call_with_retries
 from ticket_events_pipeline.zendesk.server_time import ClockComparison
 from ticket_events_pipeline.zendesk.shared_rate_limit import Quota, Turn
 from ticket_events_pipeline.zendesk.token_end import CURRENT_TOKEN_PATH, TokenEnd, token_end
@@ -144,6 +145,7 @@ class ZendeskClient:
         self._max_page_bytes = max_page_bytes
         self._sleep, self._clock, self._log = sleep, clock, log
         self._requests_made = 0
+        self._request_limit = math.inf
         self._clocks = ClockComparison(self._host, log=log)
         self._session = account_session(base_url, read_seconds=float(timeout_seconds))
         self._auth = auth_for(self._base_url, credentials, session=self._session, clock=clock)
@@ -158,20 +160,29 @@ class ZendeskClient:
         """Close the connections."""
         self._session.close()
 
-    def pages(self, stream: Stream, start_time: int) -> Iterator[WalkedPage]:
+    def pages(self, stream: Stream, start_time: int, *, most_requests: int | None = None) -> Iterator[WalkedPage]:
         """The pages of `stream` from `start_time` (epoch seconds, inclusive) to its end; stop iterating to stop earlier.
 
-        Rows come in the server's order and may repeat: the key is their id, the last delivery wins.
+        Rows come in the server's order and may repeat: the key is their id, the last delivery wins. After `most_requests`,
+        failed ones included, no page follows, although none was `at_end`.
 
         Raises:
             AccountError: Zendesk refuses, at the first request as a rule; never retried.
-            TransientError: retries are exhausted.
+            TransientError: retries are exhausted, or `most_requests` brought no page.
             OverfullSecondError, DataError: the stream can't be read on; what could be was yielded before.
         """
         walk, size = Walk(start_time, clock=self._clock), PageSize(stream)
-        while True:
+        limit, has_page = math.inf if most_requests is None else self._requests_made + most_requests, False
+        while not has_page or self._requests_made < limit:
             requests_before = self._requests_made
-            page = self._fetch(stream, walk.start_time, size)
+            try:
+                page = self._fetch(stream, walk.start_time, size, limit)
+            except TransientError as error:
+                if not has_page or self._requests_made < limit:
+                    raise
+                self._log(str(error))
+                return
+            has_page = True
             cost = self._requests_made - requests_before
             try:
                 step = walk.take(page)
@@ -182,7 +193,8 @@ class ZendeskClient:
                 yield WalkedPage(page, watermark=step.watermark, at_end=True, requests=cost)
                 return
             yield WalkedPage(page, watermark=step.start_time, at_end=False, requests=cost)
-            self._prepare_next(stream, step, size)
+            if self._requests_made < limit:
+                self._prepare_next(stream, step, size)
 
     @property
     def requests_made(self) -> int:
@@ -230,7 +242,7 @@ class ZendeskClient:
             self._log(f"{stream.name}: no progress at {utc_text(step.start_time)}; waiting {step.wait_seconds:.0f} s")
             self._sleep(step.wait_seconds)
 
-    def _fetch(self, stream: Stream, start_time: int, size: PageSize) -> EventPage:
+    def _fetch(self, stream: Stream, start_time: int, size: PageSize, limit: float) -> EventPage:
         def attempt() -> EventPage:
             request = PageRequest(
                 stream,
@@ -249,7 +261,12 @@ class ZendeskClient:
                 raise
 
         what = f"{stream.name} from {utc_text(start_time)}"
-        page = call_with_retries(attempt, what=what, sleep=self._sleep, log=self._log)
+        patience = Patience(attempts=int(min(MAX_ATTEMPTS, limit - self._requests_made)))
+        self._request_limit = limit
+        try:
+            page = call_with_retries(attempt, what=what, sleep=self._sleep, log=self._log, patience=patience)
+        finally:
+            self._request_limit = math.inf
         size.note_good_page()
         return page
 
@@ -262,6 +279,8 @@ class ZendeskClient:
         return decode_page(request, *answer, asked=asked)
 
     def _answer(self, request: PageRequest) -> _Answer:
+        if self._requests_made >= self._request_limit:  # after a renewed token
+            raise TransientError(f"{request}: no request is left for it in this reading. {RESUMES}")
         turn = self._await_turn(request.stream)
         self._requests_made += 1
         try:

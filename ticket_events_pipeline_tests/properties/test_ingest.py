@@ -5,6 +5,7 @@ The oracle is a dict of the last delivery of each event, by its local date.
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.errors import TransientError
+from ticket_events_pipeline.sandbox.answers import Answer
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.journal_file import JOURNAL_FOLDER
 from ticket_events_pipeline_tests.support.drawn_streams import DAYS, FIRST, LAG, row_time, streams, truth
 from ticket_events_pipeline_tests.support.events import metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching, stored_ids
@@ -21,6 +25,9 @@ from ticket_events_pipeline_tests.support.fetches import Moment, fetching, store
 STREAMS = ["ticket_events", "ticket_metric_events"]
 EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "50"))
 """Set it to some thousands for a thorough run."""
+
+WITHHELD = 60
+"""Seconds of its newest rows that the server doesn't show."""
 
 account = RecordedAccount()
 clock = Moment(0)
@@ -90,3 +97,41 @@ def test_an_open_day_is_resumed_until_it_is_complete_and_then_exact(servers, dra
         chained = [page.start_time for page in done.footer.pages]
         assert chained[0] == first.start
         assert done.footer.rows == len(truth(rows, timezone)[first])
+
+
+@given(streams(), st.sampled_from(STREAMS), st.integers(2, 4), st.data())
+@settings(max_examples=EXAMPLES)
+def test_bounded_fetches_make_the_files_of_one_fetch_in_as_many_requests_each_as_they_may(
+    servers, drawn, stream, most_requests, data
+):
+    """Fetched at some moments while the first two days are open, then until they are complete; some requests fail."""
+    timezone, rows = drawn
+    server = servers[data.draw(st.sampled_from(sorted(servers)))]
+    first = Day.parse(FIRST, timezone)
+    days = [first, first.plus(1)]
+    account.clear(stream)
+    account.deliver(stream, rows)
+    clock.now = days[-1].end + LAG[stream] + 61
+    with tempfile.TemporaryDirectory() as folder:
+        bounded, whole = Path(folder, "bounded"), Path(folder, "whole")
+        expected_ids = truth(rows, timezone)
+        expected = [done.footer.content_hash for done in fetching(server, whole, stream, days, clock=clock)]
+        moments = sorted(data.draw(st.lists(st.integers(first.start + 600, days[-1].end), max_size=4)))
+        for moment in [*moments, *[clock.now] * (4 * len(rows) + 8)]:
+            clock.now = moment
+            server.script(*[Answer(503, b"") for _ in range(data.draw(st.sampled_from([0, 0, 0, 1, 2])))])
+            wanted = [day for day in days if day.start <= moment]
+            before, written = len(server.requests), []
+            with suppress(TransientError):
+                written = list(fetching(server, bounded, stream, wanted, clock=clock, most_requests=most_requests))
+            server.unscript()
+            assert len(server.requests) - before <= most_requests
+            assert not any(Path(bounded, JOURNAL_FOLDER).rglob("*.parquet"))
+            for done in written:
+                shown = min(done.footer.read_up_to, moment - WITHHELD)
+                read = [row["id"] for row in rows if row["id"] in expected_ids[done.day] and row_time(row) < shown]
+                assert set(read) <= set(stored_ids(bounded, stream, done.day)) <= set(expected_ids[done.day])
+            if len(written) == len(days) and all(done.footer.complete for done in written):
+                break
+        assert all(done.footer.complete for done in written)
+        assert [done.footer.content_hash for done in written] == expected

@@ -66,6 +66,7 @@ def fetching(
     account: str = "recorded",
     support_type_scope: str = "agent",
     log: Any = lambda _: None,
+    most_requests: int | None = None,
 ) -> Iterator[WrittenDay]:
     options = {"include_comments": sideload, "support_type_scope": support_type_scope}
     with client_at(server.base_url, clock=clock, **options) as client:
@@ -77,6 +78,7 @@ def fetching(
             ownership=ownership_of(days[0], account=account, sideload=sideload, support_type_scope=support_type_scope),
             clock=clock,
             log=log,
+            most_requests=most_requests,
         )
 
 

@@ -14,7 +14,7 @@ from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
 from ticket_events_pipeline.defs.descriptions import description
 from ticket_events_pipeline.defs.freshness import RAW_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata
-from ticket_events_pipeline.defs.run_tags import NOTE_TAG
+from ticket_events_pipeline.defs.run_tags import NOTE_TAG, most_requests
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, debug, moment
 from ticket_events_pipeline.ingest.fetch import fetch_days
@@ -45,6 +45,7 @@ def _fetcher(stream: Stream) -> MakeDays:
                 log=log,
                 label=f"Dagster run {context.run.run_id}",
                 requests_per_minute=pipeline.quota.known_per_minute(),
+                most_requests=most_requests(context.run),
             )
             for day in fetched:
                 if token_warning := pipeline.token_warning(client):
@@ -73,6 +74,7 @@ def committed_metadata(committed: WrittenDay) -> dict[str, Any]:
         "complete": footer.complete,
         **events,
         "fetched_at": moment(footer.fetched_at),
+        **({} if footer.stopped_at is None else {"read_up_to": moment(footer.read_up_to)}),
         "rejected": footer.rejected,
         "metric_rows": committed.metric_rows,
         "dagster/uri": committed.url,
