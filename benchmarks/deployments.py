@@ -6,11 +6,13 @@ before anything is measured.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from measuring import Measured, measured
 
@@ -18,6 +20,7 @@ CHECKOUT = Path(__file__).parent.parent
 DAGSTER_YAML = CHECKOUT / "ticket_events_pipeline" / "cli" / "templates" / "dagster.yaml"
 DAY = "2026-03-02"
 EVERYTHING = "everything"
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 _PROJECT = """
 [tool.dg]
@@ -86,10 +89,10 @@ class Deployment:
         option = "--partition-range" if "..." in days else "--partition"
         return self.dagster("asset", "materialize", "-m", self.module, "--select", asset, option, days)
 
-    def execute(self, job: str, day: str) -> Measured:
-        """Execute a job over a day, as the schedules and the sensor request it."""
-        tags = f'{{"dagster/asset_partition_range_start": "{day}", "dagster/asset_partition_range_end": "{day}"}}'
-        return self.dagster("job", "execute", "-m", self.module, "-j", job, "--tags", tags)
+    def execute(self, job: str, day: str, tags: Mapping[str, str] = NO_TAGS) -> Measured:
+        """Execute a job over a day, as the schedules and the sensor request it, with further tags."""
+        days = {"dagster/asset_partition_range_start": day, "dagster/asset_partition_range_end": day}
+        return self.dagster("job", "execute", "-m", self.module, "-j", job, "--tags", json.dumps({**days, **tags}))
 
     def dagster(self, *words: str) -> Measured:
         """Run a command of Dagster's."""

@@ -47,12 +47,18 @@ Events = dict[str, Ints]
 
 def write_account(root: Path, days: list[Day], *, events_per_day: int) -> int:
     """Write the raw files of contiguous days with about so many events each; how many there are in all."""
-    rows, size = 0, tickets_per_day(events_per_day)
-    for day, events in by_day(days, lambda day, number: _Tickets(day, number, size).events()):
-        table = _table(events)
+    rows = 0
+    for day, table in metric_events(days, events_per_day=events_per_day):
         write_partition(FolderStore(root), STREAM, day, table, footer_of(STREAM, day, table).to_metadata())
         rows += table.num_rows
     return rows
+
+
+def metric_events(days: list[Day], *, events_per_day: int) -> Iterator[tuple[Day, pa.Table]]:
+    """The rows of the raw files of contiguous days with about so many events each."""
+    size = tickets_per_day(events_per_day)
+    for day, events in by_day(days, lambda day, number: _Tickets(day, number, size).events()):
+        yield day, _table(events)
 
 
 def tickets_per_day(events_per_day: int) -> int:

@@ -9,7 +9,7 @@ The same numbers always give the same files.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,12 +34,18 @@ CREATED, ASSIGNED, REPLIED, ANSWERED, MOVED, TAGGED, NOTED, SOLVED, REOPENED, CL
 
 def write_audits(root: Path, days: list[Day], *, events_per_day: int) -> int:
     """Write the audits of the tickets that `sla_account.write_account` writes with the same numbers; how many there are."""
-    rows, size = 0, tickets_per_day(events_per_day)
-    for day, audits in by_day(days, lambda day, number: _audits(day, number, size)):
-        table = _table(audits)
+    rows = 0
+    for day, table in audits(days, events_per_day=events_per_day):
         write_partition(FolderStore(root), AUDITS, day, table, footer_of(AUDITS, day, table).to_metadata())
         rows += table.num_rows
     return rows
+
+
+def audits(days: list[Day], *, events_per_day: int) -> Iterator[tuple[Day, pa.Table]]:
+    """The rows of the raw files of contiguous days; see `write_audits`."""
+    size = tickets_per_day(events_per_day)
+    for day, made in by_day(days, lambda day, number: _audits(day, number, size)):
+        yield day, _table(made)
 
 
 def _audits(day: Day, number: int, size: int) -> Events:

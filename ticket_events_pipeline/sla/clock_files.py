@@ -15,7 +15,7 @@ from ticket_events_pipeline.sla.inputs import NOT_LANDED, DayInputs, day_inputs,
 from ticket_events_pipeline.sla.layer_files import LayeredTable, NewLayer, StoredLayer
 from ticket_events_pipeline.sla.provenance import NO_AUDITS, AuditsKnown, Provenance
 from ticket_events_pipeline.sla.rules.carry_over import CarryOver
-from ticket_events_pipeline.sla.rules.clock_layers import CARRIED_CLOCKS, DayEvents, relevant_changes
+from ticket_events_pipeline.sla.rules.clock_layers import CARRIED_CLOCKS, DayEvents
 from ticket_events_pipeline.sla.rules.clocks import in_clock_order
 from ticket_events_pipeline.sla.sources import RawDay, raw_state, read_raw
 from ticket_events_pipeline.storage.content_hash import content_hash
@@ -81,12 +81,15 @@ class ClocksInput(DayEvents):
 
     @classmethod
     def of(cls, raw: RawDay, *, read_to: int | None = None) -> ClocksInput | None:
-        """What the raw files hold, read up to `read_to`, else as_of; None while the day can't be summarised."""
+        """What the raw files hold, read up to `read_to`, else as_of; None while the day can't be summarised.
+
+        The changes of status that count depend on the day before: see `ClockChain.relevant`.
+        """
         inputs = raw.inputs(None)
         if inputs is None:
             return None
         read_to = inputs.as_of if read_to is None else read_to
-        return cls(raw.events, raw.status_changes, raw=raw, inputs=inputs, read_to=read_to)
+        return cls(raw.events, raw=raw, inputs=inputs, read_to=read_to)
 
 
 class ClockChain:
@@ -112,7 +115,8 @@ class ClockChain:
 
     def relevant(self, new: ClocksInput, carry_over: CarryOver[ClocksInput]) -> ClocksInput:
         """Of audits only ticket deletions count: other audits don't change clocks."""
-        return replace(new, changes=relevant_changes(carry_over, new.changes))
+        audits = new.raw.status_audits
+        return new if audits is None else replace(new, changes=audits.changes(carry_over.marked_tickets()))
 
     def content_hash(self, previous: str | None, day: Day, new: ClocksInput) -> str:
         """Clocks depend on events alone, so hashing the inputs identifies them without reading the rows."""

@@ -11,8 +11,15 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.decoding.decode import deleted_as_it_came
 from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
 from ticket_events_pipeline.sla.inputs import DayInputs, RawState, day_inputs
-from ticket_events_pipeline.sla.rules.deletions import AUDIT_COLUMNS, STATUS_CHANGES_SCHEMA, status_changes
+from ticket_events_pipeline.sla.rules.deletions import (
+    AUDIT_COLUMNS,
+    STATUS_CHANGES_SCHEMA,
+    changes_of_deleted,
+    status_changes,
+    status_setters,
+)
 from ticket_events_pipeline.sla.rules.events import has_metric_events, sla_events
+from ticket_events_pipeline.sla.rules.row_runs import Ints, among, union
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
 from ticket_events_pipeline.storage.store import Store
@@ -43,6 +50,49 @@ DICTIONARY_COLUMNS = ["metric", "type", "sla_policy_id", "sla_policy_title"]
 
 
 @dataclass(frozen=True)
+class StatusAudits:
+    """The audits of a day that set a ticket's status; the changes of those tickets for which they count are read on request.
+
+    Attributes:
+        content_hash: of the raw file.
+        setting: the tickets whose status an audit sets, ascending.
+        deleting: those that an audit may delete, ascending.
+    """
+
+    store: Store
+    day: Day
+    content_hash: str
+    setting: Ints
+    deleting: Ints
+
+    @classmethod
+    def of(cls, store: Store, day: Day, file: StoredFile, footer: RawFooter) -> StatusAudits:
+        """Those of a raw file."""
+        return cls(store, day, footer.content_hash, *status_setters(file.batches(AUDIT_COLUMNS[1:])))
+
+    def changes(self, deleted: Ints) -> pa.Table:
+        """The changes of tickets that one of them deletes, or that are among the ascending `deleted`; others have no effect.
+
+        Returns:
+            `STATUS_CHANGES_SCHEMA`, in the order of the rows.
+
+        Raises:
+            DamagedFileError: the raw file can't be read, or has been replaced.
+        """
+        wanted = union(self.deleting, deleted[among(deleted, self.setting)])
+        if not len(wanted):
+            return STATUS_CHANGES_SCHEMA.empty_table()
+        tickets = pa.array(wanted)
+        with opened_raw_day(self.store, AUDITS, self.day) as opened:
+            if opened is None or opened[1].content_hash != self.content_hash:
+                url = self.store.url(partition_path(AUDITS, self.day))
+                raise DamagedFileError(f"{url} was replaced while it was read. Start the run again.")
+            batches = opened[0].batches(AUDIT_COLUMNS)
+            found = status_changes(batch.filter(pc.is_in(batch["ticket_id"], tickets)) for batch in batches)
+        return changes_of_deleted(found, deleted)
+
+
+@dataclass(frozen=True)
 class RawDay:
     """The metric-shaped events of a day from all streams, and the state of the files.
 
@@ -50,14 +100,14 @@ class RawDay:
         states: of the files that have landed, by stream, in the order of their fetches: the later one wins.
         events: those that the rules use, in `SLA_EVENTS_SCHEMA`.
         times: of all metric-shaped rows, one column per file, epoch milliseconds.
-        status_changes: of tickets, from the audits, in `STATUS_CHANGES_SCHEMA`.
+        status_audits: the audits that set a ticket's status; None where they haven't landed.
     """
 
     day: Day
     states: dict[str, RawState]
     events: pa.Table
     times: list[pa.ChunkedArray]
-    status_changes: pa.Table
+    status_audits: StatusAudits | None
 
     @property
     def audits_through(self) -> int | None:
@@ -90,7 +140,7 @@ def read_raw(store: Store, day: Day) -> RawDay:
         states={raw.footer.stream: _state(raw) for raw in found},
         events=sla_events(*(raw.rows for raw in found)),
         times=[raw.rows["time"].filter(metric_shaped(raw.rows)).cast(pa.int64()) for raw in found],
-        status_changes=pa.concat_tables([STATUS_CHANGES_SCHEMA.empty_table(), *(raw.status_changes for raw in found)]),
+        status_audits=next((raw.status_audits for raw in found if raw.status_audits is not None), None),
     )
 
 
@@ -129,7 +179,7 @@ def _group_has_metric_events(file: StoredFile, group: int) -> bool:
 class _RawFile:
     rows: pa.Table
     footer: RawFooter
-    status_changes: pa.Table
+    status_audits: StatusAudits | None
 
 
 def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
@@ -143,8 +193,8 @@ def _read(store: Store, stream: str, day: Day) -> _RawFile | None:
         if file.version < DELETED_IS_READ_SINCE:
             deleted = deleted_as_it_came(rows["deleted"], file.read(["extra"])["extra"])
             rows = rows.set_column(RAW_COLUMNS.index("deleted"), "deleted", deleted)
-        audits = file.batches(AUDIT_COLUMNS) if stream == AUDITS else ()
-        return _RawFile(rows, footer, status_changes(audits))
+        audits = StatusAudits.of(store, day, file, footer) if stream == AUDITS else None
+        return _RawFile(rows, footer, audits)
 
 
 def _state(raw: _RawFile) -> RawState:

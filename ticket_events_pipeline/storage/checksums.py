@@ -33,6 +33,7 @@ CRCS_KEY, DIGEST_KEY = "block_crc32", "footer_sha256"
 CHECKSUM_KEYS = frozenset({CRCS_KEY, DIGEST_KEY})
 
 _TAIL_BYTES = 64 * 1024
+_VERIFIED_AT_ONCE = 16 * BLOCK_BYTES
 _MAGIC = b"PAR1"
 _END_BYTES = 8  # the footer's length and the magic bytes
 _NO_DIGEST = b"0" * 64
@@ -132,6 +133,27 @@ def open_checked(source: BinaryIO, **options: Any) -> pq.ParquetFile:
     Raises:
         ChecksumError: the footer differs from what was written, or this is no Parquet file. Reading also raises it.
     """
+    return _opened(source, **options)[0]
+
+
+def verify_bytes(source: BinaryIO) -> bool:
+    """Read the file through; False for a file of an earlier version, which has no checksums.
+
+    Raises:
+        ChecksumError: some byte differs from what was written, or this is no Parquet file.
+    """
+    file, checked = _opened(source)
+    with file:
+        if checked is None:
+            return False
+        checked.seek(0)
+        while checked.read_buffer(_VERIFIED_AT_ONCE).size:
+            pass
+        return True
+
+
+def _opened(source: BinaryIO, **options: Any) -> tuple[pq.ParquetFile, _Source | None]:
+    """The file, and what verifies its bytes; None for a file without checksums."""
     size = source.seek(0, os.SEEK_END)
     tail = _read(source, max(0, size - _TAIL_BYTES), size)
     length = _footer_bytes(tail)
@@ -140,7 +162,7 @@ def open_checked(source: BinaryIO, **options: Any) -> pq.ParquetFile:
     # Search the whole tail: the footer's length may be damaged.
     if not any(key in tail for key in _KEYS):
         source.seek(0)
-        return pq.ParquetFile(source, **options)
+        return pq.ParquetFile(source, **options), None
     if length > len(tail):
         tail = _read(source, size - length, size - len(tail)) + tail
     if not _has_valid_hash(tail[-length:]):
@@ -149,7 +171,7 @@ def open_checked(source: BinaryIO, **options: Any) -> pq.ParquetFile:
     file = pq.ParquetFile(checked, **options)
     block_bytes, _, crcs = file.metadata.metadata[CRCS_KEY.encode()].decode().partition(":")
     checked.expect(_decoded(crcs), block_bytes=int(block_bytes), size=size - length)
-    return file
+    return file, checked
 
 
 def _footer_bytes(tail: bytes) -> int:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.storage.checksums import ChecksumError, ChecksummedWriter, open_checked
+from ticket_events_pipeline.storage.checksums import ChecksumError, ChecksummedWriter, open_checked, verify_bytes
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.registry import TABLES
@@ -133,6 +133,20 @@ def read_partition_and_metadata(
     """
     with opened_partition(store, asset, day, dictionary_columns=dictionary_columns, table=table) as file:
         return None if file is None else (file.read(columns), file.metadata)
+
+
+def verified_bytes(store: Store, asset: str, day: Day) -> bool:
+    """Whether all bytes of the day's file are those that were written; False where it has no checksums that could tell.
+
+    Raises:
+        DamagedFileError: some are not, or there is no file.
+    """
+    path = partition_path(asset, day)
+    try:
+        with store.reader(path) as source:
+            return verify_bytes(source)
+    except (pa.ArrowException, OSError, ChecksumError) as error:
+        raise DamagedFileError(f"{store.url(path)} can't be read as Parquet ({error}).") from error
 
 
 def stored_days(store: Store, asset: str, timezone: str) -> list[Day]:

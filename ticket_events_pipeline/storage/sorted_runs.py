@@ -71,7 +71,16 @@ class Keys:
 
     def are_sorted_and_unique(self) -> bool:
         """Whether they are in the order of a run, each event once."""
-        return np.array_equal(self.latest(), np.arange(len(self.ids)))
+        earlier, later = (self._between(*ends) for ends in ((None, -1), (1, None)))
+        is_equal = later.times_ms == earlier.times_ms
+        is_after = (later.ids > earlier.ids) | ((later.ids == earlier.ids) & (later.shapes > earlier.shapes))
+        if not ((later.times_ms > earlier.times_ms) | (is_equal & is_after)).all():
+            return False
+        ascending = np.sort(self.ids)
+        return bool((ascending[1:] != ascending[:-1]).all()) or len(self.latest()) == len(self.ids)
+
+    def _between(self, first: int | None, last: int | None) -> Keys:
+        return Keys(self.ids[first:last], self.times_ms[first:last], self.shapes[first:last])
 
 
 def key_columns(schema: pa.Schema) -> list[str]:

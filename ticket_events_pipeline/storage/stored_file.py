@@ -20,8 +20,9 @@ from ticket_events_pipeline.tables.table import Table
 VERSION_KEY = "schema_version"
 """Footer key: the schema version that the file was written with."""
 
-ROWS_PER_BATCH = 1024
-"""A row with its comments may take tens of KB."""
+BATCH_BYTES, MOST_BATCH_ROWS = 2 * 1024 * 1024, 16 * 1024
+"""The most that is read at once, in bytes of the columns and in rows: an audit with its comments may take tens of KB, a metric
+event a few dozen bytes."""
 
 
 _Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
@@ -94,9 +95,9 @@ class StoredFile:
         return self._conformed(rows, columns)
 
     def batches(
-        self, columns: Sequence[str] | None = None, *, row_groups: Sequence[int] | None = None, batch_rows: int = ROWS_PER_BATCH
+        self, columns: Sequence[str] | None = None, *, row_groups: Sequence[int] | None = None, batch_rows: int | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows in order, `batch_rows` at a time, of all row groups or of some; see `read`.
+        """The rows in order, `batch_rows` or about BATCH_BYTES at a time, of all row groups or of some; see `read`.
 
         Raises:
             pyarrow.ArrowException, OSError: the file is truncated.
@@ -104,10 +105,15 @@ class StoredFile:
         present = self._present(columns)
         # A row group at a time: one reader for all of them keeps something of each, 400 MB over a million audits.
         for number in range(self.num_row_groups) if row_groups is None else row_groups:
-            for batch in self._file.iter_batches(
-                batch_size=batch_rows, row_groups=[number], columns=present, use_threads=False
-            ):
+            size = batch_rows or self._rows_per_batch(number, present)
+            for batch in self._file.iter_batches(batch_size=size, row_groups=[number], columns=present, use_threads=False):
                 yield self._conformed(batch, columns)
+
+    def _rows_per_batch(self, number: int, columns: Sequence[str] | None) -> int:
+        group = self.row_group(number)
+        places = range(group.num_columns) if columns is None else map(self.own_schema.get_field_index, columns)
+        size = sum(int(group.column(place).total_uncompressed_size) for place in places)
+        return max(1, min(MOST_BATCH_ROWS, BATCH_BYTES * group.num_rows // max(1, size)))
 
     def _version(self) -> int:
         version = self.metadata.get(VERSION_KEY, "")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.carry_over import CarryOver
-from ticket_events_pipeline.sla.rules.clock_layers import CARRIED_CLOCKS, DayEvents, relevant_changes
+from ticket_events_pipeline.sla.rules.clock_layers import CARRIED_CLOCKS, DayEvents
 from ticket_events_pipeline.sla.rules.clocks import advance, empty_clocks, in_clock_order
-from ticket_events_pipeline.sla.rules.deletions import metric_rows, own_rows
+from ticket_events_pipeline.sla.rules.deletions import changes_of_deleted, metric_rows, own_rows
 from ticket_events_pipeline.sla.rules.events import sla_events
 from ticket_events_pipeline.sla.rules.targets import targets
 from ticket_events_pipeline_tests.support import sla_oracle
@@ -72,7 +72,7 @@ def test_layers_hold_the_same_clocks_as_one_table_and_the_oracle(by_day, compact
     for number, (day, (delivered, audits)) in enumerate(by_day.items()):
         events, changes = sla_events(raw_table(delivered)), changes_of(audits)
         whole = advance(whole, events, day, changes)
-        new = DayEvents(events, relevant_changes(carry_over, changes))
+        new = DayEvents(events, changes_of_deleted(changes, carry_over.marked_tickets()))
         carry_over, layer = (carry_over.compacted if number == compacted_on else carry_over.advanced)(new, day)
         assert in_clock_order(carry_over.rows()).to_pylist() == whole.to_pylist()
         assert targets(layer.content.table, day=day, as_of=day.end) == targets(whole, day=day, as_of=day.end)

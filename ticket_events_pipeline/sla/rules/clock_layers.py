@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.sla.rules.carry_over import CarryOver, Layer
+from ticket_events_pipeline.sla.rules.carry_over import Layer
 from ticket_events_pipeline.sla.rules.clocks import advance, deleted_tickets, open_tickets, without_forgotten
-from ticket_events_pipeline.sla.rules.deletions import STATUS_CHANGES_SCHEMA, changes_of_deleted
+from ticket_events_pipeline.sla.rules.deletions import STATUS_CHANGES_SCHEMA
 from ticket_events_pipeline.sla.rules.row_runs import Ints, once
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 
@@ -22,7 +21,7 @@ class DayEvents:
 
     Attributes:
         events: all stored events of the day, see `clocks.advance`.
-        changes: of the tickets' status, from `relevant_changes`.
+        changes: of the tickets' status, as far as they count, see `changes_of_deleted`.
     """
 
     events: pa.Table
@@ -64,8 +63,3 @@ class CarriedClocks:
 
 
 CARRIED_CLOCKS = CarriedClocks()
-
-
-def relevant_changes(carry_over: CarryOver[Any], changes: pa.Table) -> pa.Table:
-    """The status changes that may matter: of tickets that one of them deletes or that were deleted before."""
-    return changes_of_deleted(changes, carry_over.marked_tickets())

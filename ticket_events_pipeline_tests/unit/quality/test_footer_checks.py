@@ -10,7 +10,7 @@ from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
-from ticket_events_pipeline.storage.stored_file import ROWS_PER_BATCH
+from ticket_events_pipeline.storage.stored_file import MOST_BATCH_ROWS
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
 from ticket_events_pipeline_tests.support.events import metric_event
 from ticket_events_pipeline_tests.support.quality_cases import DAY, METRIC, NOON, named
@@ -96,10 +96,10 @@ def test_the_first_second_belongs_to_the_day_and_the_next_midnight_does_not(tmp_
     assert "1 row outside the day, for example id 1." in with_a_page_over_it(tmp_path, [START - 1, END - 1])[DAY]
 
 
-@pytest.mark.parametrize("disordered", [500, ROWS_PER_BATCH])
+@pytest.mark.parametrize("disordered", [500, MOST_BATCH_ROWS])
 def test_the_rows_of_a_large_day_are_in_order_across_batches(tmp_path, disordered):
     """This includes the border of two batches."""
-    times = [START + number for number in range(2 * ROWS_PER_BATCH)]
+    times = [START + number for number in range(2 * MOST_BATCH_ROWS)]
     assert with_a_page_over_it(tmp_path, times) == {}
     times[disordered] = times[disordered - 1] - 1
     assert "1 row out of the order of time and id." in with_a_page_over_it(tmp_path, times)[DAY]
