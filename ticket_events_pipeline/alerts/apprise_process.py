@@ -40,8 +40,8 @@ def main() -> None:
 
 
 def _service(url: str) -> NotifyBase | None:
-    # Nothing is read from disk (configuration, other services) and nothing is kept there.
-    asset = apprise.AppriseAsset(plugin_paths=[], storage_mode=apprise.PersistentStoreMode.MEMORY)
+    # Without paths, no configuration and no further services are read from disk; nothing is kept there either.
+    asset = apprise.AppriseAsset(storage_mode=apprise.PersistentStoreMode.MEMORY, http_redirects=False)
     return apprise.Apprise.instantiate(url, asset=asset)
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from ticket_events_pipeline.alerts.other_services import is_installed, service_of
 from ticket_events_pipeline.credentials import is_loopback, split_url
 
 WEBHOOK = "TICKET_EVENTS_ALERT_WEBHOOK"
@@ -145,6 +144,8 @@ def _check(url: str) -> None:
         except ValueError as error:
             raise ValueError(f"can't be used: {error}") from None
         return
+    from ticket_events_pipeline.alerts.other_services import is_installed, service_of  # an HTTP client, which few URLs need
+
     if not is_installed():
         raise ValueError("needs a library: install ticket_events_pipeline[notify]")
     try:

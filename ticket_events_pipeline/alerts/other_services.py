@@ -22,6 +22,7 @@ LIBRARY = "apprise"
 LONGEST_BODY = 3500
 """Characters, as for a chat, though a mail has room for more."""
 
+_OURS = ("ZENDESK_", "TICKET_EVENTS_")
 _LOOK_SECONDS = 20.0
 _MARKUPS = {"text": TEXT, "markdown": MARKDOWN, "html": HTML}
 
@@ -87,9 +88,19 @@ def _ask(request: dict[str, Any], *, seconds: float) -> Any:
         input=json.dumps(request),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=_environment(),
         timeout=seconds,
         text=True,
         check=False,
     )
     return json.loads(ended.stdout)
+
+
+def _environment() -> dict[str, str]:
+    """The environment without our variables; no other credentials are looked for, and no proxy is asked for this machine."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    without_proxy = {
+        name: ",".join(filter(None, [inherited.get(name), "localhost,127.0.0.1,::1"])) for name in ("NO_PROXY", "no_proxy")
+    }
+    path = os.pathsep.join(filter(None, sys.path))
+    return {**inherited, **without_proxy, "NETRC": os.devnull, "PYTHONPATH": path}

@@ -22,6 +22,7 @@ from ticket_events_pipeline_tests.support.alert_receiver import OK, SECRET, Aler
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import REPOSITORY, Deployment, deployed, launched_from, sensor_context
 from ticket_events_pipeline_tests.support.dev_server import Dev, wait_for
+from ticket_events_pipeline_tests.support.scripted_server import ScriptedServer
 
 DAY = Day.parse("2026-03-02")
 NOON = DAY.start + 12 * 3600
@@ -335,6 +336,28 @@ def test_a_webhook_that_was_down_gets_one_message_when_it_is_back(deployment, wa
     # After a lost cursor, the present is posted once more.
     watch.cursor = None
     assert [len(watch.tick()), len(watch.tick())] == [1, 0]
+
+
+def test_each_destination_gets_its_own_message_and_one_that_is_down_its_own_retries(deployment, watch, webhook, monkeypatch):
+    """With a service of the library besides, whose URL stands nowhere either."""
+    with receiving((503, {}, SECRET)) as second, ScriptedServer([OK] * 9) as third:
+        service = f"json://{third.url.removeprefix('http://')}/{SECRET}"
+        monkeypatch.setenv("TICKET_EVENTS_NOTIFY_URLS", f"{second.url},{service}")
+        deliver(deployment, 1, 4, 9)
+        summarise(deployment)
+        assert watch.tick() == ["2026-03-02 First reply time: 4 breaches"]
+        assert len(third.requests) == 1
+        assert watch.summary.split("\n")[::2] == [
+            "destination 1 (webhook): Posted 1 alert.",
+            "destination 3 (json): Posted 1 alert.",
+        ]
+        second.answer = OK
+        deployment.clock.now += 60
+        assert watch.tick() == []
+        assert watch.summary.split("\n")[1] == "destination 2 (webhook): Posted 1 alert."
+        assert watch.tick() == []
+    assert ["Late: nothing was accepted here since" in text for text in second.texts] == [False, True]
+    assert (len(webhook.texts), len(third.requests)) == (1, 1)
 
 
 def test_wrong_settings_skip_the_tick_and_keep_the_cursor(deployment, watch, monkeypatch):

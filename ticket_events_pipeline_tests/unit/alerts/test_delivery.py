@@ -60,6 +60,18 @@ def test_a_service_of_the_library_gets_the_message():
     assert body["message"] == "• 5 breaches under `<Silver>` #1 (https://a.example/1)"
 
 
+def test_the_library_follows_no_redirect_asks_no_proxy_for_this_machine_and_no_netrc(monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password from-netrc\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with ScriptedServer([(307, {"Location": "/elsewhere"}, ""), OK]) as server, ScriptedServer([OK]) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        (destination,) = named([as_json(server)])
+        assert not deliver(destination, MESSAGE).is_accepted
+    assert [request.path for request in server.requests] == [f"/{SECRET}"]
+    assert "authorization" not in server.requests[0].headers
+    assert proxy.requests == []
+
+
 def test_a_mail_has_the_title_as_its_subject_and_the_lines_as_html():
     with receiving_mail() as server:
         (destination,) = named([f"mailto://127.0.0.1:{server.port}?from=sla@example.org&to=team@example.org"])
