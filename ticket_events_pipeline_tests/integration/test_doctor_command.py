@@ -116,11 +116,13 @@ def test_the_doctor_notes_streams_without_events_and_without_slas(tmp_path):
 
 def test_the_doctor_names_mistyped_variables_and_wrong_alert_variables(tmp_path):
     place = new_place(tmp_path, ZENDESK_SANDBOX="1", TICKET_EVENTS_TIMEZON="UTC")
-    ended = place.ticket_events("doctor", TICKET_EVENTS_ALERT_WEBHOOK=f"http://hooks.example/{SECRET}", ZENDESK_XYZ="1")
+    wrong = {"TICKET_EVENTS_ALERT_WEBHOOK": f"http://hooks.example/{SECRET}", "TICKET_EVENTS_WARN_MINUTES": "1h"}
+    ended = place.ticket_events("doctor", **wrong, ZENDESK_XYZ="1")
     assert ended.code == 1
     assert "note  TICKET_EVENTS_TIMEZON is unknown: did you mean TICKET_EVENTS_TIMEZONE?" in ended.output
     assert "note  ZENDESK_XYZ is unknown: nothing reads it." in ended.output
     assert "FAIL  TICKET_EVENTS_ALERT_WEBHOOK: must begin with https://" in ended.output
+    assert "FAIL  TICKET_EVENTS_WARN_MINUTES: is not understood" in ended.output
     assert SECRET not in ended.output
 
 

@@ -1,10 +1,14 @@
-"""`sla_warning_sensor` in a real Dagster, over real files and runs: it warns in time, loses nothing, and tells nothing twice."""
+"""`sla_warning_sensor` in a real Dagster, over real files and runs: it warns in time, loses nothing, tells nothing twice."""
+
+import json
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
 from ticket_events_pipeline.alerts.warning_data import LatestTargets
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.tickets.names import names_schema, write_kind
 from ticket_events_pipeline_tests.support.alert_receiver import OK, SECRET, receiving
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPOSITORY, deployed
 from ticket_events_pipeline_tests.support.warned import Warned, created
@@ -58,6 +62,19 @@ def test_a_target_is_told_when_it_becomes_due_with_all_that_somebody_needs(deplo
     assert "/agent/tickets/1|#1> *due in 1 h*" in webhook.texts[0]
     warned.wait(30)
     assert warned.tick() == []
+
+
+def test_a_target_in_business_hours_is_told_by_the_accounts_schedule(deployment, warned, webhook):
+    warned.assets = ASSETS
+    monday_nine_to_five = json.dumps([[1440 + 9 * 60, 1440 + 17 * 60]])
+    schedule = {"id": 3, "name": "Office", "time_zone": "UTC", "intervals": monday_nine_to_five, "holidays": "[]"}
+    seen = {"is_deleted": False, "seen_from": 0, "seen_to": NOON * 1000}
+    rows = pa.Table.from_pylist([{**schedule, **seen}], names_schema("schedules"))
+    write_kind(deployment.store, "schedules", rows, fetched_at=NOON)
+    warned.start(1, DAY.start + 8 * HOUR, minutes=225, business_hours=True)
+    warned.fetch()
+    assert warned.tick() == ["#1 due in 45 min (12:45 UTC, estimate)"]
+    assert "First reply time, `Premium`, business hours" in webhook.texts[0]
 
 
 @pytest.mark.slow
@@ -190,8 +207,8 @@ def test_wrong_settings_skip_the_tick_and_keep_the_cursor(deployment, warned, mo
     monkeypatch.setenv("TICKET_EVENTS_WARN_MINUTES", SECRET)
     assert warned.tick() == []
     assert warned.summary == (
-        "The settings don't work yet:\n  - TICKET_EVENTS_WARN_MINUTES: give minutes from 1 to 1440, and other ones for single "
-        "metrics, as in 60,first_reply_time=30"
+        "The settings don't work yet:\n  - TICKET_EVENTS_WARN_MINUTES: is not understood: give minutes from 1 to 1440, and "
+        "other ones for single metrics, as in 60,first_reply_time=30"
     )
     monkeypatch.delenv("TICKET_EVENTS_WARN_MINUTES")
     monkeypatch.delenv("TICKET_EVENTS_ALERT_WEBHOOK")

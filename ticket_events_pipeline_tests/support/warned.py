@@ -47,10 +47,10 @@ class Warned:
     events: int = 0
     assets: tuple[str, ...] = ("ticket_events", "ticket_metric_events", "sla_clocks", "sla_targets")
 
-    def start(self, ticket: int, time: int, *, minutes: int) -> None:
+    def start(self, ticket: int, time: int, *, minutes: int, business_hours: bool = False) -> None:
         """A target of so many minutes is applied, and its clock starts."""
         policy = {"id": 1, "title": "Premium"}
-        self.event(ticket, time, "apply_sla", sla={"target": minutes, "business_hours": False, "policy": policy})
+        self.event(ticket, time, "apply_sla", sla={"target": minutes, "business_hours": business_hours, "policy": policy})
         self.event(ticket, time, "activate")
 
     def event(self, ticket: int, time: float, kind: str, **more: Any) -> None:
