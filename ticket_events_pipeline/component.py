@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import dagster as dg
 from pydantic import AfterValidator, Field
 
-from ticket_events_pipeline.alerts.settings import WEBHOOK
+from ticket_events_pipeline.alerts.destinations import NOTIFY_URLS, WEBHOOK
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
 from ticket_events_pipeline.settings import DEFAULT_START_DATE
@@ -144,6 +144,9 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
     alert_webhook: VariableName | None = Field(
         None, description=f"Name of the variable that holds the URL its alerts go to. Default: {WEBHOOK}."
     )
+    notify_urls: VariableName | None = Field(
+        None, description=f"Name of the variable that holds the URLs its alerts go to besides. Default: {NOTIFY_URLS}."
+    )
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Everything that Dagster loads for the account."""
@@ -159,7 +162,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         name = self.account_name()
         fields = self.credentials.model_dump()
         spelled = {variable: field for field, variable in SETTINGS.items()}
-        spelled |= {WEBHOOK: self.alert_webhook} if self.alert_webhook else {}
+        spelled |= {variable: name for variable, name in self._url_variables().items() if name}
         spelled |= {variable: fields[field] or f"credentials.{field}" for field, variable in CREDENTIALS.items()}
         return account_scope(name, self.environment, spelled)
 
@@ -201,9 +204,12 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
             for field, variable in CREDENTIALS.items()
             if sources[field] is not None
         }
-        if self.alert_webhook is not None:
-            secrets[WEBHOOK] = os.environ.get(self.alert_webhook, "")
-        return {**shared, **set_here, **secrets}
+        urls = {variable: os.environ.get(name, "") for variable, name in self._url_variables().items() if name is not None}
+        return {**shared, **set_here, **secrets, **urls}
+
+    def _url_variables(self) -> dict[str, str | None]:
+        """By variable of a single account, the one that holds this account's URLs."""
+        return {WEBHOOK: self.alert_webhook, NOTIFY_URLS: self.notify_urls}
 
 
 def _text(value: str | int | bool | list[str]) -> str:

@@ -34,6 +34,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _MARKDOWN_SYNTAX = re.compile(r"[!-/:-@\[-`{-~]|[^\S ]|(?<!\S) | (?!\S)")  # ASCII punctuation, and space that could be cut off
 _INSIDE_AN_ADDRESS = re.compile(r"(?<=\S)(?=[:/@]\S|\.)")  # `www.` alone is one to the UI
 _BREAK = "<!-- -->"
+_ADDRESS_BEGINS = re.compile(r":(?=//)|www(?=\.)|mailto(?=:)", re.IGNORECASE)
+# An underscore inside a word does nothing, and neither does `<` before a number; `{{` begins a date that the client formats.
+_ACTS_IN_A_CARD = re.compile(r"[*`\[\]\\~@]|(?<![^\W_])_|_(?![^\W_])|\{(?=\{)|<(?=[A-Za-z/!?])|&(?=#?\w+;)")
+_TO_WIDE = 0xFF01 - 0x21
 # Control characters but tab and line feed, surrogates, and what is no character at all.
 _NOT_IN_HTML = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -98,8 +102,30 @@ def slack_code(text: str, *, limit: int = LONGEST_NAME) -> str:
     Other chats that take Slack's messages still find mentions there, so that the `@` is replaced. `limit` counts characters
     before they are escaped.
     """
+    return slack_text(code_text(text, limit=limit))
+
+
+def code_text(text: str, *, limit: int = LONGEST_NAME) -> str:
+    """The text as one line in code marks for Markdown of any dialect, and for readers that know none: nothing in it acts.
+
+    A backtick would end the marks and becomes an apostrophe; an `@` would call people in some chats.
+    """
     plain = one_line(text).replace("`", "'").replace("@", "\N{FULLWIDTH COMMERCIAL AT}")
-    return f"`{slack_text(shortened(plain, limit)) or '-'}`"
+    return f"`{shortened(plain, limit) or '-'}`"
+
+
+def card_text(text: str) -> str:
+    """The text on one line of an Adaptive Card's text block, where nothing in it is markup, a link or a mention.
+
+    Not every client knows how to escape a character of its Markdown: one that could act becomes its wide form, which looks
+    alike.
+    """
+    return unlinked(_ACTS_IN_A_CARD.sub(lambda found: chr(ord(found[0]) + _TO_WIDE), one_line(text)))
+
+
+def unlinked(text: str) -> str:
+    """The text with an invisible space in what programs would make a link of: `https://`, `www.`."""
+    return _ADDRESS_BEGINS.sub("\\g<0>\N{ZERO WIDTH SPACE}", text)
 
 
 def html_characters(page: str) -> str:

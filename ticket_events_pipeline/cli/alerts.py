@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import click
 
-from ticket_events_pipeline.alerts.chats import chat_of
-from ticket_events_pipeline.alerts.message import Context, payload
+from ticket_events_pipeline.alerts.delivery import deliver_all
+from ticket_events_pipeline.alerts.destinations import Destination
+from ticket_events_pipeline.alerts.message import Context, alert_message
 from ticket_events_pipeline.alerts.observe import BreachedTicketsReader, DayState, MetricState, summarised_day
 from ticket_events_pipeline.alerts.rules import Fact, NewBreaches
-from ticket_events_pipeline.alerts.settings import WEBHOOK, AlertSettings, alert_settings
+from ticket_events_pipeline.alerts.settings import AlertSettings, alert_settings
 from ticket_events_pipeline.alerts.state import News
-from ticket_events_pipeline.alerts.webhook import Answer, post
+from ticket_events_pipeline.alerts.webhook import Answer
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.sla.build import SUMMARY
@@ -21,26 +22,45 @@ from ticket_events_pipeline.storage.partition_file import stored_days
 
 
 def run_alerts_test() -> bool:
-    """Post the example, and say what came back; whether the webhook accepted it.
+    """Post the example, and say what came back from each destination; whether all of them accepted it.
 
     Raises:
-        SettingsError: no webhook is set, or a variable is malformed.
+        SettingsError: there is no destination, or a variable is malformed.
         UsageError: the root can't be read.
     """
-    answer = post_test(os.environ)
-    if answer.is_accepted:
-        click.echo("The webhook accepted the test message: look for it in the chat.")
-    else:
-        retry = f"Check {WEBHOOK}, or make a new webhook." if answer.is_final else "Try again in a minute."
-        click.echo(f"The webhook did not accept the test message: {answer.reason}. {retry}", err=True)
-    return answer.is_accepted
+    return told(post_test(os.environ), "the test message")
 
 
-def post_test(variables: Mapping[str, str]) -> Answer:
-    """Post the example to the webhook of `variables`. The sensor's cursor is not touched: nothing counts as posted.
+def told(answers: Mapping[Destination, Answer], what: str) -> bool:
+    """Say what came back for a message; whether every destination accepted it."""
+    for destination, answer in answers.items():
+        if answer.is_accepted:
+            click.echo(f"{capitalized(destination.name)} accepted {what}: look for it there.")
+        else:
+            click.echo(
+                f"{capitalized(destination.name)} did not accept {what}: {answer.reason}. {advice(destination, answer)}",
+                err=True,
+            )
+    return all(answer.is_accepted for answer in answers.values())
+
+
+def capitalized(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def advice(destination: Destination, answer: Answer) -> str:
+    """What to do about a message that was not accepted."""
+    if answer.is_final:
+        return f"Check {destination.variable}, or make a new webhook."
+    return f"Try again in a minute, or check {destination.variable}."
+
+
+def post_test(variables: Mapping[str, str]) -> dict[Destination, Answer]:
+    """Post the example to all destinations of `variables`. No sensor's cursor is touched: nothing counts as posted.
 
     Raises:
-        SettingsError: no webhook is set, or a variable is malformed.
+        SettingsError: there is no destination, or a variable is malformed.
         UsageError: the root can't be read.
     """
     settings = alert_settings(variables)
@@ -52,14 +72,19 @@ def post_test(variables: Mapping[str, str]) -> Answer:
         timezone=root.timezone,
         dagster_url=settings.dagster_url,
         summary_path=SUMMARY,
-        chat=chat_of(settings.webhook),
         goal_percent=root.goal_percent,
         report_url=root.report_url,
         tickets_url=root.tickets_url,
         tickets=BreachedTicketsReader(pipeline.store, problems),
         is_test=True,
     )
-    return post(settings.webhook, payload(News((_example(day, settings),), undelivered_since=None), context))
+    message = alert_message(News((_example(day, settings),), undelivered_since=None), context)
+    return by_destination(settings.destinations, deliver_all(settings.destinations, message))
+
+
+def by_destination(destinations: Iterable[Destination], answers: Mapping[str, Answer]) -> dict[Destination, Answer]:
+    """The answers by destination, in their order."""
+    return {destination: answers[destination.mark] for destination in destinations}
 
 
 def _newest_day(pipeline: Pipeline, problems: list[str]) -> DayState | None:

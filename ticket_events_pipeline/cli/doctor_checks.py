@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from ticket_events_pipeline.alerts.settings import WEBHOOK, alert_settings
+from ticket_events_pipeline.alerts.destinations import NOTIFY_URLS, WEBHOOK
+from ticket_events_pipeline.alerts.settings import alert_settings
 from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml
 from ticket_events_pipeline.cli.old_files import days_without_ticket_tables, old_files
 from ticket_events_pipeline.cli.variables import unknown_variables
@@ -187,18 +188,17 @@ def check_names(deployment: Deployment) -> Iterator[Finding]:
 
 def check_alerts(deployment: Deployment) -> Iterator[Finding]:
     """The variables of the alerts."""
-    has_webhook = bool(deployment.variables.get(WEBHOOK, "").strip())
+    has_destination = any(deployment.variables.get(name, "").strip() for name in (WEBHOOK, NOTIFY_URLS))
     try:
-        alert_settings(deployment.variables)
+        found = plural(len(alert_settings(deployment.variables).destinations), "destination")
     except SettingsError as error:
-        problems = [problem for problem in error.problems if has_webhook or not problem.startswith(f"{WEBHOOK} is not set")]
+        is_missing = f"{WEBHOOK} is not set, and"
+        problems = [problem for problem in error.problems if has_destination or not problem.startswith(is_missing)]
         yield from (Finding.failed("alerts", problem) for problem in problems)
-        if problems:
-            return
-    if has_webhook:
-        yield Finding("alerts", Status.OK, "alerts: their variables are valid; --webhook posts a test message")
-    else:
-        yield Finding("alerts", Status.OK, f"alerts: none, {WEBHOOK} is not set")
+        if not problems:
+            yield Finding("alerts", Status.OK, f"alerts: none, neither {WEBHOOK} nor {NOTIFY_URLS} is set")
+        return
+    yield Finding("alerts", Status.OK, f"alerts: {found}, their variables are valid; --webhook posts a test message")
 
 
 def check_root(deployment: Deployment) -> Iterator[Finding]:
@@ -363,20 +363,21 @@ def check_slas(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_webhook(deployment: Deployment) -> Iterator[Finding]:
-    """Posts a test message."""
-    from ticket_events_pipeline.cli.alerts import post_test  # an HTTP client and Parquet, which no other check needs
+    """Posts a test message to every destination."""
+    from ticket_events_pipeline.cli.alerts import advice, post_test  # an HTTP client and Parquet, which no other check needs
 
     try:
-        answer = post_test(deployment.variables)
+        answers = post_test(deployment.variables)
     except SettingsError as error:
         yield from (Finding.failed("webhook", problem) for problem in error.problems)
         return
-    if answer.is_accepted:
-        yield Finding("webhook", Status.OK, "webhook: it accepted a test message; look for it in the chat")
-    else:
-        text = f"webhook: a test message was not accepted: {answer.reason}"
-        fix = f"Check {WEBHOOK}, or make a new webhook." if answer.is_final else "Try again in a minute."
-        yield Finding("webhook", Status.FAILED, text, fix)
+    for destination, answer in answers.items():
+        if answer.is_accepted:
+            text = f"webhook: {destination.name} accepted a test message; look for it there"
+            yield Finding("webhook", Status.OK, text)
+        else:
+            text = f"webhook: {destination.name} did not accept a test message: {answer.reason}"
+            yield Finding("webhook", Status.FAILED, text, advice(destination, answer))
 
 
 Check = Callable[[Deployment], Iterator[Finding]]

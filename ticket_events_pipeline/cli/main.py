@@ -98,7 +98,7 @@ def demo() -> None:
 
 
 @commands.command()
-@click.option("--webhook", is_flag=True, help="Also post a test message to TICKET_EVENTS_ALERT_WEBHOOK.")
+@click.option("--webhook", is_flag=True, help="Also post a test message to every destination of the alerts.")
 @click.option(
     "--adopt-dagster-home", "adopts_home", is_flag=True, help="The files were moved to this root: keep the DAGSTER_HOME for it."
 )
@@ -315,6 +315,24 @@ def ticket(ticket_id: int, date: str | None, is_json: bool) -> None:
 
 
 @commands.command()
+@click.argument("date", default="yesterday")
+@click.option("--send", "sends", is_flag=True, help="Also send it to the destinations of the alerts.")
+def digest(date: str, sends: bool) -> None:
+    """Show the morning digest: what the report of yesterday says first, and the groups with the most breaches.
+
+    Needs no credentials. Exit code 1 if it is to be sent and a destination doesn't accept it.
+
+    \b
+    ticket-events digest
+    ticket-events digest 2026-11-30 --send
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.digest import run_digest
+
+    if not run_digest(date, sends=sends):
+        sys.exit(FAILED)
+
+
+@commands.command()
 @click.option("--within", default="24h", show_default=True, metavar="TIME", help="How far ahead: 30m, 2h or 1d.")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only what this group holds, by name or id. Repeatable.")
 @click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only what this agent holds; nobody for unassigned.")
@@ -338,14 +356,14 @@ def due(within: str, groups: tuple[str, ...], agents: tuple[str, ...], metrics: 
 
 @commands.group()
 def alerts() -> None:
-    """The alerts that sla_breach_alert_sensor posts to a webhook."""
+    """The alerts that sla_breach_alert_sensor posts to TICKET_EVENTS_ALERT_WEBHOOK and TICKET_EVENTS_NOTIFY_URLS."""
 
 
 @alerts.command("test")
 def alerts_test() -> None:
-    """Post one example to TICKET_EVENTS_ALERT_WEBHOOK, with figures of the newest stored day if there are any.
+    """Post one example to every destination, with figures of the newest stored day if there are any.
 
-    The message says that it is a test. Nothing counts as posted afterwards. Exit code 1 if the webhook doesn't accept it.
+    The message says that it is a test. Nothing counts as posted afterwards. Exit code 1 if a destination doesn't accept it.
     """
     from ticket_events_pipeline.cli.alerts import run_alerts_test
 

@@ -11,13 +11,15 @@ from ticket_events_pipeline.defs.assets.report import sla_breach_report
 from ticket_events_pipeline.defs.assets.sla import sla_assets
 from ticket_events_pipeline.defs.assets.source import zendesk_api
 from ticket_events_pipeline.defs.assets.tickets import ticket_assets, ticket_field_changes
-from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES, SUMMARIZE, asset_job
+from ticket_events_pipeline.defs.digest import morning_digest, send_morning_digest
+from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES, REFRESH, SUMMARIZE, asset_job
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_resource
-from ticket_events_pipeline.defs.schedules import daily_restatement, hourly_fetch, refresh_names
+from ticket_events_pipeline.defs.schedules import daily_restatement, frequent_fetch, hourly_fetch, refresh_names
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.sensors.alerts import sla_breach_alert_sensor
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs_sensor
 from ticket_events_pipeline.defs.sensors.new_event_partitions import new_event_partitions_sensor
+from ticket_events_pipeline.defs.sensors.warnings import sla_warning_sensor
 
 
 def account_definitions(scope: AccountScope) -> dg.Definitions:
@@ -26,15 +28,23 @@ def account_definitions(scope: AccountScope) -> dg.Definitions:
     tickets = ticket_assets(scope) if scope.has_ticket_tables else []
     raw, made, names = raw_assets(scope), [*sla_assets(scope), *tickets, sla_breach_report(scope)], zendesk_names(scope)
     fetch, summarize = asset_job(scope, FETCH, [*raw, *changes]), asset_job(scope, SUMMARIZE, made)
+    refresh = asset_job(scope, REFRESH, [*raw, *changes, *made])
     return dg.Definitions(
         assets=[zendesk_api(scope), names, *raw, *changes, *made],
         asset_checks=asset_checks(scope),
-        jobs=[fetch, summarize, asset_job(scope, FETCH_NAMES, [names])],
-        schedules=[hourly_fetch(scope), daily_restatement(scope), refresh_names(scope)],
+        jobs=[fetch, summarize, refresh, asset_job(scope, FETCH_NAMES, [names]), send_morning_digest(scope)],
+        schedules=[
+            hourly_fetch(scope),
+            daily_restatement(scope),
+            refresh_names(scope),
+            frequent_fetch(scope),
+            morning_digest(scope),
+        ],
         sensors=[
             new_event_partitions_sensor(scope, [summarize, fetch]),
             dead_runs_sensor(scope),
             sla_breach_alert_sensor(scope),
+            sla_warning_sensor(scope),
         ],
         resources={scope.named(PIPELINE): pipeline_resource(scope)},
     )

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from ticket_events_pipeline.defs.run_tags import MOST_REQUESTS_TAG
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.tables.streams import STREAMS
 
 FETCH, SUMMARIZE, FETCH_NAMES = "fetch_ticket_events", "summarize_sla_breaches", "fetch_zendesk_names"
+REFRESH = "refresh_open_day"
+
+REFRESH_REQUESTS = 2
+"""Requests of a stream in one refresh: the tail of a usual account is one page. Every five minutes, both streams together take
+less than a tenth of the smallest quota."""
 
 DESCRIPTIONS = {
     FETCH: f"Fetch {' and '.join(STREAMS)} of the selected days.",
     SUMMARIZE: "Make the SLA tables, the ticket tables and the report of the selected days from the stored files, without "
     "fetching events again.",
     FETCH_NAMES: "Fetch the names of groups, agents and all else that the tables hold as ids.",
+    REFRESH: f"Read what is new of the selected open days, with at most {REFRESH_REQUESTS} requests a stream, and make their "
+    "tables and report, all in one run. Days that are complete are not read again. For those, and for days of which much is "
+    f"missing: {FETCH}.",
 }
+
+TAGS: dict[str, Mapping[str, str]] = {REFRESH: {MOST_REQUESTS_TAG: str(REFRESH_REQUESTS)}}
+"""Of each run of the job, whoever launches it."""
 
 
 def asset_job(scope: AccountScope, name: str, assets: Sequence[dg.AssetsDefinition]) -> Any:  # its type has no public name
@@ -26,6 +38,7 @@ def asset_job(scope: AccountScope, name: str, assets: Sequence[dg.AssetsDefiniti
         scope.named(name),
         selection=dg.AssetSelection.assets(*assets),
         description=DESCRIPTIONS[name],
+        tags=TAGS.get(name),
         # Steps are short and share their imports: one process per step would take longer than the steps.
         executor_def=dg.in_process_executor,
     )

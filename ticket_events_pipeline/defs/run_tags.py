@@ -16,6 +16,9 @@ STATE_TAG = f"{_HIDDEN}state"
 ATTEMPT_TAG = f"{_HIDDEN}attempt"
 LEFT_TAG = f"{_HIDDEN}left"
 
+MOST_REQUESTS_TAG = f"{_HIDDEN}most_requests"
+"""How many requests the run makes for each stream at most; without it, a stream is read to its end."""
+
 NOTE_TAG = f"{_VISIBLE}note"
 """A schedule's note on the range that it requests; the run logs it. People read it, so it isn't hidden."""
 

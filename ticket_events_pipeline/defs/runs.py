@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -121,15 +121,23 @@ def touches(repository: dg.RepositoryDefinition, run: dg.DagsterRun, key_prefix:
 
 
 def days_in_progress(
-    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, asset_keys: Iterable[dg.AssetKey], *, timezone: str
+    instance: dg.DagsterInstance,
+    repository: dg.RepositoryDefinition,
+    asset_keys: Iterable[dg.AssetKey],
+    *,
+    timezone: str,
+    without_jobs: Collection[str] = (),
 ) -> dict[Day, str]:
-    """The days that runs in progress and unfinished backfills over any of `asset_keys` cover, each with the run's name."""
+    """The days that runs in progress and unfinished backfills over any of `asset_keys` cover, each with the run's name.
+
+    Runs of the jobs in `without_jobs` are left out.
+    """
     keys = set(asset_keys)
     jobs = {job.name for job in repository.get_all_jobs() if keys & set(job.asset_layer.executable_asset_keys)}
     days: dict[Day, str] = {}
     for run in runs_in_progress(instance, repository):
         is_touched = keys & run.asset_selection if run.asset_selection else run.job_name in jobs
-        if is_touched:
+        if is_touched and run.job_name not in without_jobs:
             days |= dict.fromkeys(days_of_tags(run.tags, timezone), f"run {run.run_id}")
     return days | _days_of_backfills(instance, repository, keys, timezone)
 

@@ -1,4 +1,4 @@
-"""The schedules: keep up with the account every hour; re-read the last closed days, and fetch names, once a day.
+"""The schedules: keep up with the account every hour or every few minutes; re-read closed days, and fetch names, once a day.
 
 The hourly schedule also fills gaps among the last days (see `ingest.catch_up`), and skips a day at which it fails repeatedly.
 Days that another run or backfill is fetching are left to it: a second fetch of them would wait for its lease, and fail.
@@ -7,14 +7,14 @@ Days that another run or backfill is fetching are left to it: a second fetch of 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from itertools import takewhile
 
 import dagster as dg
 
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.defs.dagster_home import refuse_foreign_home
-from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES
+from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES, REFRESH, REFRESH_REQUESTS
 from ticket_events_pipeline.defs.run_tags import NOTE_TAG
 from ticket_events_pipeline.defs.runs import (
     days_in_progress,
@@ -33,6 +33,7 @@ from ticket_events_pipeline.ingest.catch_up import (
     CompleteFiles,
     catch_up,
     is_stuck,
+    open_days,
 )
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.text import plural, ranges_text
@@ -64,7 +65,7 @@ def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
             return dg.SkipReason("The last hourly fetch is still queued or running.")
         today = _today(context, scope)
         if today < scope.first_day:
-            return dg.SkipReason(f"The first partition, TICKET_EVENTS_START_DATE {scope.first_day}, has not begun yet.")
+            return dg.SkipReason(_before_first_day(scope))
         try:
             refuse_foreign_home(context.instance, scope)
             found = catch_up(scope.pipeline().checked().store, today, files)
@@ -73,7 +74,40 @@ def hourly_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
         if left_out := [day for day in found.left_out if day >= scope.first_day]:
             context.log.info(_left_out_text(left_out, scope))
         days, stuck = _without_stuck(context, name, [day for day in found.days if day >= scope.first_day])
-        return _run_request(context, scope, days, gaps=found.gaps, stuck=stuck)
+        return _run_request(context, scope, days, gaps=found.gaps, stuck=stuck, beside=[scope.named(REFRESH)])
+
+    return schedule
+
+
+def frequent_fetch(scope: AccountScope) -> dg.ScheduleDefinition:
+    """One bounded run every few minutes, over the days that are open; none while the last is in progress."""
+    name = scope.named("frequent_fetch")
+
+    @dg.schedule(
+        name=name,
+        job_name=scope.named(REFRESH),
+        cron_schedule=f"*/{scope.fetch_every_minutes} * * * *",
+        execution_timezone=scope.timezone,
+        description=f"Optional, beside hourly_fetch: reads what is new today every {scope.fetch_every_minutes} minutes "
+        f"(TICKET_EVENTS_FETCH_EVERY_MINUTES), with at most {REFRESH_REQUESTS} requests a stream, and makes its tables.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if next(runs_in_progress(context.instance, repository_of(context), {SCHEDULE_TAG: name}), None) is not None:
+            return dg.SkipReason("The last frequent fetch is still queued or running.")
+        today = _today(context, scope)
+        if today < scope.first_day:
+            return dg.SkipReason(_before_first_day(scope))
+        try:
+            refuse_foreign_home(context.instance, scope)
+            days = open_days(scope.pipeline().checked().store, today, first=scope.first_day)
+        except TicketEventsError as error:
+            return dg.SkipReason(str(error))
+        if not days:
+            return dg.SkipReason(
+                f"{today.plus(-1)} is missing, and {today} has not been fetched yet: hourly_fetch reads them first. "
+                f"To fetch them now: {_fetch_command(today.plus(-1), today, scope)}"
+            )
+        return _run_request(context, scope, days)
 
     return schedule
 
@@ -99,7 +133,7 @@ def daily_restatement(scope: AccountScope) -> dg.ScheduleDefinition:
         first = max(yesterday.plus(1 - restate_days), scope.first_day)
         if restate_days < 1 or yesterday < first:
             return dg.SkipReason("There is no closed day to re-read.")
-        return _run_request(context, scope, days_between(first, yesterday))
+        return _run_request(context, scope, days_between(first, yesterday), beside=[scope.named(REFRESH)])
 
     return schedule
 
@@ -146,13 +180,16 @@ def _run_request(
     *,
     gaps: Container[Day] = (),
     stuck: Sequence[Day] = (),
+    beside: Collection[str] = (),
 ) -> dg.RunRequest | dg.SkipReason:
     """A run over those of `days` that no other run is fetching, which may be the days after a long backfill.
 
-    The run logs which `gaps` it fills, and which `stuck` days it skips.
+    The run logs which `gaps` it fills, and which `stuck` days it skips. Runs of the jobs in `beside` hold no day: they read for
+    seconds, and the requested run waits for their lease. If they did, an hourly fetch would be left out for an hour because of
+    a run of a minute.
     """
     keys = [scope.key(asset) for asset in STREAMS]
-    held = days_in_progress(context.instance, repository_of(context), keys, timezone=scope.timezone)
+    held = days_in_progress(context.instance, repository_of(context), keys, timezone=scope.timezone, without_jobs=beside)
     held_text = _held_text([day for day in days if day in held], held)
     free = first_free_range(days, held)
     if not free:
@@ -222,6 +259,10 @@ def _days_text(days: Iterable[Day]) -> str:
 def _held_text(days: list[Day], held: Mapping[Day, str]) -> str:
     holders = sorted({held[day] for day in days})
     return f"{days[0]} to {days[-1]}: being fetched by {', '.join(holders)}." if days else ""
+
+
+def _before_first_day(scope: AccountScope) -> str:
+    return f"The first partition, TICKET_EVENTS_START_DATE {scope.first_day}, has not begun yet."
 
 
 def _today(context: dg.ScheduleEvaluationContext, scope: AccountScope) -> Day:

@@ -19,7 +19,7 @@ import dagster as dg
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import SettingsError
 from ticket_events_pipeline.pipeline import Log, Pipeline
-from ticket_events_pipeline.settings import has_ticket_tables, partition_settings
+from ticket_events_pipeline.settings import FETCH_EVERY_MINUTES, fetch_every_minutes, has_ticket_tables, partition_settings
 
 Environment = Callable[[], Mapping[str, str]]
 
@@ -37,6 +37,7 @@ class AccountScope:
             Today is a partition, too (end_offset=1), so that its open file can be fetched every hour.
         spelled: by variable, the name under which its value was set, if that is not the environment.
         has_ticket_tables: whether the ticket tables are made; without them, they are no assets.
+        fetch_every_minutes: how often `frequent_fetch` runs.
     """
 
     name: str
@@ -46,6 +47,7 @@ class AccountScope:
     partitions: dg.DailyPartitionsDefinition
     spelled: Mapping[str, str] = field(default_factory=dict)
     has_ticket_tables: bool = True
+    fetch_every_minutes: int = FETCH_EVERY_MINUTES
 
     def key(self, asset: str) -> dg.AssetKey:
         """The key of the account's asset of that name."""
@@ -106,15 +108,25 @@ def account_scope(
     names = spelled or {}
     start_date, timezone = _respelled(lambda: partition_settings(environment()), name, names)
     partitions = dg.DailyPartitionsDefinition(start_date=start_date.isoformat(), timezone=timezone, end_offset=1)
-    return AccountScope(name, environment, start_date, timezone, partitions, names, _makes_ticket_tables(environment()))
+    variables = environment()
+    return AccountScope(
+        name,
+        environment,
+        start_date,
+        timezone,
+        partitions,
+        names,
+        has_ticket_tables=_unless_malformed(has_ticket_tables, variables, default=True),
+        fetch_every_minutes=_unless_malformed(fetch_every_minutes, variables, default=FETCH_EVERY_MINUTES),
+    )
 
 
-def _makes_ticket_tables(variables: Mapping[str, str]) -> bool:
-    """A malformed variable counts as unset here: definitions load, and the first run says what is wrong with it."""
+def _unless_malformed(load: Callable[[Mapping[str, str]], _T], variables: Mapping[str, str], *, default: _T) -> _T:
+    """A malformed variable counts as unset here: definitions load, and the first run or tick says what is wrong with it."""
     try:
-        return has_ticket_tables(variables)
+        return load(variables)
     except SettingsError:
-        return True
+        return default
 
 
 def _respelled(load: Callable[[], _T], name: str, spelled: Mapping[str, str]) -> _T:

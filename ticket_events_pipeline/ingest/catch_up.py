@@ -15,7 +15,7 @@ from itertools import takewhile
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.storage.partition_file import days_of, partition_path
-from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS
 
@@ -70,12 +70,25 @@ class CompleteFiles:
 
 def _says_complete(store: Store, stream: str, day: Day) -> bool:
     try:
-        footer = read_raw_footer(store, stream, day)
+        footer = _footer(store, stream, day)
     except NewerFileError:
         return True
+    return footer is not None and footer.complete
+
+
+def _footer(store: Store, stream: str, day: Day) -> RawFooter | None:
+    """The footer of the day's file; None without a file that can be read and says that it is the day's.
+
+    Raises:
+        NewerFileError: a newer version of this program wrote the file.
+    """
+    try:
+        footer = read_raw_footer(store, stream, day)
+    except NewerFileError:
+        raise
     except DamagedFileError:
-        return False
-    return footer is not None and footer.is_of(stream, day) and footer.complete
+        return None
+    return footer if footer is not None and footer.is_of(stream, day) else None
 
 
 class _Listing:
@@ -108,6 +121,23 @@ def catch_up(store: Store, today: Day, files: CompleteFiles) -> CatchUp:
     gaps = {day for stream in streams for day in stream.gaps}
     left_out = {day for stream in streams for day in stream.left_out} - days
     return CatchUp(tuple(sorted(days)), tuple(sorted(gaps)), tuple(sorted(left_out)))
+
+
+def open_days(store: Store, today: Day, *, first: Day) -> list[Day]:
+    """The days whose newest events a frequent fetch reads: today, and yesterday while it is open; none before `first`.
+
+    No day if yesterday is missing and today has no file yet: then a fetch that reads to the end has to come first.
+
+    Raises:
+        NewerFileError: a newer version of this program wrote a file of them.
+    """
+    yesterday = today.plus(-1)
+    if yesterday < first:
+        return [today]
+    footers = [_footer(store, stream, yesterday) for stream in STREAMS]
+    if all(footers):
+        return [today] if all(footer.complete for footer in footers if footer) else [yesterday, today]
+    return [today] if any(_footer(store, stream, today) for stream in STREAMS) else []
 
 
 def _of_stream(listing: _Listing, stream: str) -> CatchUp:

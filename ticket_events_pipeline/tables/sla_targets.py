@@ -5,6 +5,20 @@ from __future__ import annotations
 from ticket_events_pipeline.tables.sla_clocks import SLA_CLOCKS_TABLE
 from ticket_events_pipeline.tables.table import BOOL, INT32, INT64, STRING, TIMESTAMP, Column, Table
 
+SLA_METRICS = frozenset(
+    {
+        "agent_work_time",
+        "first_reply_time",
+        "group_ownership_time",
+        "next_reply_time",
+        "pausable_update_time",
+        "periodic_update_time",
+        "requester_wait_time",
+        "total_resolution_time",
+    }
+)
+"""The metrics of SLA policies, by the names that `sla_metric` has."""
+
 # Rules 4 to 6: what a clock's events, in their order, say of its target.
 _COUNTING = ("rank", "deleted")
 _POLICY = ("rank", "has_policy")

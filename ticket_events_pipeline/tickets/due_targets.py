@@ -94,8 +94,13 @@ class _Dimensions:
     error: str | None = None
 
 
-def read_due_targets(store: Store, today: Day) -> DueTargets | None:
+def read_due_targets(store: Store, today: Day, *, breached_since: int | None = None) -> DueTargets | None:
     """Those of today, or until today has `sla_targets`, of yesterday; None where neither has.
+
+    Args:
+        store: where the tables are.
+        today: the account's day now.
+        breached_since: the open ones that breached from then on (epoch seconds) are in it, too, if that is before the day.
 
     Raises:
         DamagedFileError: the file of `sla_targets` can't be read. Older targets in its place would hide that.
@@ -103,15 +108,16 @@ def read_due_targets(store: Store, today: Day) -> DueTargets | None:
     for day in (today, today.plus(-1)):
         found = find_sla_day(store, TARGETS, day, _TARGET_COLUMNS)
         if found is not None:
-            return _due_targets(store, day, found)
+            return _due_targets(store, day, found, breached_since=breached_since)
     return None
 
 
-def _due_targets(store: Store, day: Day, found: SlaDay) -> DueTargets:
+def _due_targets(store: Store, day: Day, found: SlaDay, *, breached_since: int | None) -> DueTargets:
+    since = day.start if breached_since is None else min(day.start, breached_since)
     dimensions = _read_dimensions(store, day)
     footer = dimensions.footer or {}
     known_through = _known_through(footer, found)
-    targets = _with_dimensions(_open_targets(found.rows, day), dimensions.rows, known_through=known_through)
+    targets = _with_dimensions(_open_targets(found.rows, breached_since=since), dimensions.rows, known_through=known_through)
     inputs = found.provenance.inputs
     read_at, raw_error = _read_at(store, day)
     return DueTargets(
@@ -126,12 +132,14 @@ def _due_targets(store: Store, day: Day, found: SlaDay) -> DueTargets:
     )
 
 
-def _open_targets(rows: pa.Table, day: Day) -> pa.Table:
-    """Those in time, and those that breached on the day; times become epoch seconds."""
+def _open_targets(rows: pa.Table, *, breached_since: int) -> pa.Table:
+    """Those in time, and those that breached from then on; times become epoch seconds."""
     for name in ("breached_at", "due_at", "last_event_at"):
         rows = _in_seconds(rows, name)
     outcome = rows["outcome"]
-    is_new = pc.and_(pc.equal(outcome, "breached_open"), pc.fill_null(pc.greater_equal(rows["breached_at"], day.start), False))
+    is_new = pc.and_(
+        pc.equal(outcome, "breached_open"), pc.fill_null(pc.greater_equal(rows["breached_at"], breached_since), False)
+    )
     return rows.filter(pc.or_(pc.equal(outcome, "active"), is_new))
 
 

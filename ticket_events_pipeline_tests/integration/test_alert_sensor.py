@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pytest
 
-from ticket_events_pipeline.alerts.state import AlertState
+from ticket_events_pipeline.alerts.cursor import AlertState
+from ticket_events_pipeline.alerts.destinations import Destination, Kind
 from ticket_events_pipeline.cli.alerts import post_test
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
@@ -319,7 +320,8 @@ def test_a_webhook_that_was_down_gets_one_message_when_it_is_back(deployment, wa
     assert watch.tick() == ["2026-03-02 First reply time: 4 breaches"]
     assert watch.tick() == []
     assert watch.summary == (
-        "1 alert is pending. The webhook has accepted nothing since 2026-03-02 12:00 UTC (attempts: 1); its last answer: 503. "
+        "destination 1 (webhook): 1 alert is pending. Nothing was accepted since 2026-03-02 12:00 UTC (attempts: 1); the last "
+        "answer: 503. "
         "The next attempt is at 2026-03-02 12:01 UTC."
     )
     deployment.clock.now += 3600
@@ -327,8 +329,8 @@ def test_a_webhook_that_was_down_gets_one_message_when_it_is_back(deployment, wa
     summarise(deployment)
     webhook.answer = OK
     assert watch.tick() == ["2026-03-02 First reply time: 6 breaches"]
-    assert watch.summary == "Posted 1 alert."
-    assert "Late: the webhook accepted nothing since 2026-03-02 12:00 UTC." in webhook.texts[-1]
+    assert watch.summary == "destination 1 (webhook): Posted 1 alert."
+    assert "Late: nothing was accepted here since 2026-03-02 12:00 UTC." in webhook.texts[-1]
     assert watch.tick() == []
     # After a lost cursor, the present is posted once more.
     watch.cursor = None
@@ -356,7 +358,8 @@ def test_an_unusable_root_is_reported_and_failed_runs_are_still_posted(deploymen
     a_run(deployment)
     assert watch.tick() == ["A run of `fetch_ticket_events` failed"]
     assert watch.summary.startswith(
-        "Posted 1 alert.\nCan't be read: The settings don't work yet:\n  - TICKET_EVENTS_ROOT: holds a secret"
+        "destination 1 (webhook): Posted 1 alert.\nCan't be read: The settings don't work yet:\n"
+        "  - TICKET_EVENTS_ROOT: holds a secret"
     )
     assert "hush" not in watch.summary
 
@@ -394,7 +397,7 @@ def test_a_damaged_file_is_named_and_hides_nothing_else(deployment, watch):
 def test_a_test_message_has_real_figures_and_the_alert_is_posted_nevertheless(deployment, watch, webhook):
     deliver(deployment, 1, 4, 9)
     summarise(deployment)
-    assert post_test(os.environ).is_accepted
+    assert [answer.is_accepted for answer in post_test(os.environ).values()] == [True]
     assert webhook.texts[0].startswith("*Test of the SLA alerts* of `127.0.0.1`")
     assert bold(webhook.texts[0].split("\n")) == ["2026-03-02 First reply time: 4 breaches"]
     assert "|#4>" in webhook.texts[0]
@@ -407,7 +410,8 @@ def test_the_test_command_names_a_missing_webhook_and_a_refusal(tmp_path):
     assert (ended.code, "TICKET_EVENTS_ALERT_WEBHOOK is not set" in ended.output) == (1, True)
     with receiving((404, {}, "no_service")) as webhook:
         ended = place.ticket_events("alerts", "test", TICKET_EVENTS_ALERT_WEBHOOK=webhook.url)
-    assert (ended.code, "did not accept the test message: 404 no_service. Check TICKET_EVENTS_" in ended.output) == (1, True)
+    said = "Destination 1 (webhook) did not accept the test message: 404 no_service. Check TICKET_EVENTS_ALERT_WEBHOOK"
+    assert (ended.code, said in ended.output) == (1, True)
     assert SECRET not in ended.output
 
 
@@ -458,10 +462,17 @@ def test_the_url_is_nowhere_in_dagsters_home_logs_or_ticks(tmp_path):
             def ticks():
                 return ui.query(TICKS, **SELECTOR)["sensorOrError"]["sensorState"]["ticks"]
 
-            wait_for(lambda: any((tick["skipReason"] or "").startswith("Posted ") for tick in ticks()), 200, "it is posted")
+            def is_posted():
+                return any("destination 1 (webhook): Posted " in (tick["skipReason"] or "") for tick in ticks())
+
+            wait_for(is_posted, 200, "it is posted")
             assert SECRET not in str(ticks())
             assert {tick["status"] for tick in ticks()} <= {"SKIPPED", "STARTED"}
-            assert AlertState.parse(next(tick["cursor"] for tick in ticks() if tick["cursor"])).outage is None
+            cursor, mark = (
+                next(tick["cursor"] for tick in ticks() if tick["cursor"]),
+                Destination(Kind.WEBHOOK, webhook.url).mark,
+            )
+            assert AlertState.parse(cursor, [mark]).by_mark[mark].outage is None
         finally:
             dev.stop()
     assert len(webhook.texts) == 2

@@ -142,7 +142,7 @@ def test_the_doctor_posts_a_test_message_only_when_it_is_asked_to(tmp_path):
         assert webhook.texts[0].startswith("*Test of the SLA alerts* of `sandbox`")
         webhook.answer = (404, {}, "no_service")
         status, text = findings(place, "--webhook")["webhook"]
-    assert (status, text) == ("FAIL", "webhook: a test message was not accepted: 404 no_service")
+    assert (status, text) == ("FAIL", "webhook: destination 1 (webhook) did not accept a test message: 404 no_service")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from ticket_events_pipeline.alerts.settings import WEBHOOK, alert_settings
+from ticket_events_pipeline.alerts.destinations import WEBHOOK
+from ticket_events_pipeline.alerts.settings import alert_settings
 from ticket_events_pipeline.cli.doctor import run_doctor
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.component import ZendeskTicketEvents

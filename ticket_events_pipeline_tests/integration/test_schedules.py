@@ -214,6 +214,7 @@ def test_each_runs_its_job_and_is_off_until_turned_on():
         "hourly_fetch": "fetch_ticket_events",
         "daily_restatement": "fetch_ticket_events",
         "refresh_names": "fetch_zendesk_names",
+        "frequent_fetch": "refresh_open_day",
     }
     assert {schedule.default_status for schedule in REPOSITORY.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
 

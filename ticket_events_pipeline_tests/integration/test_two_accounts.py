@@ -236,12 +236,24 @@ def test_the_support_type_scope_is_the_yamls_or_the_environments(monkeypatch):
         ZendeskTicketEvents.resolve_from_yaml(yaml).scope().pipeline().checked()
 
 
+def urls(account):
+    return [destination.url for destination in account.scope().read(alert_settings).destinations]
+
+
 def test_alerts_go_to_the_common_webhook_or_to_the_accounts_own(monkeypatch):
     monkeypatch.setenv("TICKET_EVENTS_ALERT_WEBHOOK", "https://chat.example.com/all")
     monkeypatch.setenv("ACME_WEBHOOK", "https://chat.example.com/acme")
     common, own = ZendeskTicketEvents(subdomain="acme"), ZendeskTicketEvents(subdomain="acme", alert_webhook="ACME_WEBHOOK")
-    assert common.scope().read(alert_settings).webhook == "https://chat.example.com/all"
-    assert own.scope().read(alert_settings).webhook == "https://chat.example.com/acme"
+    assert urls(common) == ["https://chat.example.com/all"]
+    assert urls(own) == ["https://chat.example.com/acme"]
+    monkeypatch.setenv("TICKET_EVENTS_NOTIFY_URLS", "https://hooks.slack.com/services/all")
+    monkeypatch.setenv("ACME_URLS", "https://hooks.slack.com/services/acme")
+    both = ZendeskTicketEvents(subdomain="acme", alert_webhook="ACME_WEBHOOK", notify_urls="ACME_URLS")
+    assert urls(common) == ["https://chat.example.com/all", "https://hooks.slack.com/services/all"]
+    assert urls(both) == ["https://chat.example.com/acme", "https://hooks.slack.com/services/acme"]
+    monkeypatch.setenv("ACME_URLS", "nothing")
+    with pytest.raises(SettingsError, match="account acme: ACME_URLS: URL 1 is no URL"):
+        both.scope().read(alert_settings)
     monkeypatch.setenv("ACME_WEBHOOK", "nothing")
     with pytest.raises(SettingsError, match="account acme: ACME_WEBHOOK"):
         own.scope().read(alert_settings)

@@ -1,22 +1,25 @@
-"""Ticks of the alert sensor without Dagster: a cursor, a webhook whose answer a test chooses, and what was posted."""
+"""Ticks of the alert sensor without Dagster: a cursor, destinations whose answers a test chooses, and what was posted."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
-from ticket_events_pipeline.alerts.chats import chat_of
-from ticket_events_pipeline.alerts.message import Context, payload
+from ticket_events_pipeline.alerts.cursor import AlertState
+from ticket_events_pipeline.alerts.destinations import Destination, Kind
+from ticket_events_pipeline.alerts.message import Context, alert_message
 from ticket_events_pipeline.alerts.observe import DayState, FailedRun, MetricState, Observed
 from ticket_events_pipeline.alerts.settings import AlertSettings
-from ticket_events_pipeline.alerts.state import AlertState, tick
+from ticket_events_pipeline.alerts.slack import slack_payload
+from ticket_events_pipeline.alerts.tick import tick
 from ticket_events_pipeline.alerts.webhook import Answer
 from ticket_events_pipeline.day import Day
 
 DAY = Day.parse("2026-03-02")
 NOON = DAY.start + 12 * 3600
 HOUR = 3600
-SETTINGS = AlertSettings("https://hooks.example/hush", breaches=10, achievement_percent=80, min_targets=20, stale_hours=3)
+WEBHOOK = Destination(Kind.WEBHOOK, "https://hooks.example/hush")
+SETTINGS = AlertSettings((WEBHOOK,), breaches=10, achievement_percent=80, min_targets=20, stale_hours=3)
 
 ACCEPTED = Answer(is_accepted=True)
 DOWN = Answer(is_accepted=False, reason="503")
@@ -28,38 +31,54 @@ class Desk:
     """Ticks as Dagster makes them, with the cursor as text.
 
     Attributes:
+        answer: of every destination.
+        answers: by mark, of those that answer otherwise.
         posted: the texts of all messages.
-        accepted: the texts of those that the webhook accepted.
+        accepted: the texts of those that were accepted.
+        got: by mark, the texts that the destination accepted.
         summary: of the last tick.
         about: what else is known of the account; see `Context`.
     """
 
     settings: AlertSettings = SETTINGS
     answer: Answer = ACCEPTED
+    answers: dict[str, Answer] = field(default_factory=dict)
     cursor: str | None = None
     posted: list[str] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
+    got: dict[str, list[str]] = field(default_factory=dict)
     summary: str = ""
     about: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def marks(self):
+        return [destination.mark for destination in self.settings.destinations]
+
     def post(self, news):
-        chat = chat_of(self.settings.webhook)
-        context = Context("acme", "UTC", self.settings.dagster_url, "daily_sla_breach_summary", chat, **self.about)
-        text = payload(news, context)["text"]
+        return {destination.mark: self.post_one(destination.mark, of_it) for destination, of_it in news.items()}
+
+    def post_one(self, mark, news):
+        context = Context("acme", "UTC", self.settings.dagster_url, "daily_sla_breach_summary", **self.about)
+        text = slack_payload(alert_message(news, context), has_blocks=False)["text"]
+        answer = self.answers.get(mark, self.answer)
         self.posted.append(text)
-        if self.answer.is_accepted:
+        if answer.is_accepted:
             self.accepted.append(text)
-        return self.answer
+            self.got.setdefault(mark, []).append(text)
+        return answer
+
+    def state(self):
+        return AlertState.parse(self.cursor, self.marks)
 
     def tick(self, now=NOON, *days, read_at=None, failed=(), keep=True):
         """The lines that were posted by one tick."""
         before = len(self.posted)
         observed = Observed(now, "UTC", days, read_at or {}, tuple(failed))
-        ticked = tick(AlertState.parse(self.cursor), observed, self.settings, post=self.post)
+        ticked = tick(self.state(), observed, self.settings, post=self.post)
         self.summary = ticked.summary
         if keep:
             self.cursor = ticked.state.to_cursor()
-        assert len(self.posted) - before <= 1
+        assert len(self.posted) - before <= len(self.settings.destinations)
         return [line for text in self.posted[before:] for line in text.split("\n")[1:]]
 
 

@@ -1,4 +1,4 @@
-"""`sla_breach_alert_sensor`: posts breaches, failed runs and stalled streams to a webhook, each once. Off by default.
+"""`sla_breach_alert_sensor`: posts breaches, failed runs and stalled streams to every destination, each once. Off by default.
 
 It connects `ticket_events_pipeline.alerts` with Dagster, which contributes the failed runs and the cursor. Rejected:
 `@run_failure_sensor` sees runs alone, at each failure, also if Dagster will retry them, and loses what a webhook that is down
@@ -7,22 +7,28 @@ didn't accept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from ticket_events_pipeline.alerts.chats import chat_of
-from ticket_events_pipeline.alerts.message import Context, payload
+from ticket_events_pipeline.alerts.cursor import AlertState
+from ticket_events_pipeline.alerts.destinations import Destination
+from ticket_events_pipeline.alerts.message import Context, alert_message
 from ticket_events_pipeline.alerts.observe import BreachedTicketsReader, Observed, reading_times, summarised_days
 from ticket_events_pipeline.alerts.settings import AlertSettings, alert_settings
-from ticket_events_pipeline.alerts.state import AlertState, tick
+from ticket_events_pipeline.alerts.state import News
+from ticket_events_pipeline.alerts.tick import tick
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.defs.runs import failed_runs, location_label, repository_of
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import SettingsError, TicketEventsError
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.text import printable_lines
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.alerts.webhook import Answer
 
 
 def sla_breach_alert_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -> dg.SensorDefinition:
@@ -33,7 +39,7 @@ def sla_breach_alert_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=60,
         description="Turn this on for alerts: posts breaches, low achievement rates, failed runs and stalled fetches to "
-        "TICKET_EVENTS_ALERT_WEBHOOK, each once.",
+        "TICKET_EVENTS_ALERT_WEBHOOK and TICKET_EVENTS_NOTIFY_URLS, each once.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -46,13 +52,17 @@ def sla_breach_alert_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -
 
 
 def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, settings: AlertSettings, now: int) -> dg.SensorResult:
-    from ticket_events_pipeline.alerts.webhook import post  # an HTTP client, which no other sensor needs
+    from ticket_events_pipeline.alerts.delivery import deliver_each  # an HTTP client, which few sensors need
 
-    state = AlertState.parse(context.cursor)
+    state = AlertState.parse(context.cursor, [destination.mark for destination in settings.destinations])
     problems: list[str] = []
     observed = _observe(context, scope, now, problems, is_posted=state.has_posted)
     about = _context(scope, settings, problems)
-    ticked = tick(state, observed, settings, post=lambda news: post(settings.webhook, payload(news, about)))
+
+    def post(news: Mapping[Destination, News]) -> Mapping[str, Answer]:
+        return deliver_each({destination: alert_message(of_it, about) for destination, of_it in news.items()})
+
+    ticked = tick(state, observed, settings, post=post)
     summary = "\n".join([ticked.summary, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
     return dg.SensorResult(skip_reason=summary, cursor=ticked.state.to_cursor())
 
@@ -90,7 +100,6 @@ def _context(scope: AccountScope, settings: AlertSettings, problems: list[str]) 
         timezone=scope.timezone,
         dagster_url=settings.dagster_url,
         summary_path="/".join(scope.key(SUMMARY).path),
-        chat=chat_of(settings.webhook),
     )
     try:
         pipeline = scope.pipeline()

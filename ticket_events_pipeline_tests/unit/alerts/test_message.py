@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from ticket_events_pipeline.alerts.message import LONGEST_TEXT
 from ticket_events_pipeline.alerts.observe import NO_TICKETS, BreachedTickets, DayState, FailedRun, MetricState
+from ticket_events_pipeline.alerts.slack import LONGEST_TEXT
 from ticket_events_pipeline.text import slack_code
 from ticket_events_pipeline_tests.support.alert_desk import DAY, HOUR, NOON, SETTINGS, Desk, day, run, started_desk
 
@@ -34,7 +34,7 @@ def test_a_message_has_a_line_for_each_metric_and_explains_its_lines_once(desk):
         "or breached targets on.",
     ]
     assert desk.posted[0].split("\n")[0] == "*SLA alert* of `acme`"
-    assert desk.summary == "Posted 4 alerts."
+    assert desk.summary == "destination 1 (webhook): Posted 4 alerts."
     for minutes in range(1, 6):
         now = NOON + 60 * minutes
         assert desk.tick(now, STATE, read_at={"ticket_events": NOON - 4 * HOUR}, failed=[run(1)]) == []
@@ -87,7 +87,7 @@ def test_a_message_has_a_maximum_length_and_counts_the_omitted_lines(desk):
     shown = len([line for line in lines if line.startswith("•")])
     assert f"… and {101 - shown} more." in lines
     assert shown > 1
-    assert desk.summary == "Posted 101 alerts."
+    assert desk.summary == "destination 1 (webhook): Posted 101 alerts."
     assert desk.tick(NOON + HOUR + 60, day(10), failed=failed) == []
 
 

@@ -2,14 +2,16 @@
 
 import pytest
 
+from ticket_events_pipeline.alerts.destinations import Destination, Kind
 from ticket_events_pipeline.alerts.settings import AlertSettings, alert_settings
 from ticket_events_pipeline.errors import SettingsError
 
 ALERTS = {"TICKET_EVENTS_ALERT_WEBHOOK": "https://hooks.example/services/hush"}
+WEBHOOK = Destination(Kind.WEBHOOK, ALERTS["TICKET_EVENTS_ALERT_WEBHOOK"])
 
 
 def test_the_settings_defaults():
-    assert alert_settings(ALERTS) == AlertSettings("https://hooks.example/services/hush", 10, 80, 20, 3, None)
+    assert alert_settings(ALERTS) == AlertSettings((WEBHOOK,), 10, 80, 20, 3, None)
 
 
 def test_every_variable_sets_its_setting():
@@ -21,16 +23,17 @@ def test_every_variable_sets_its_setting():
         "TICKET_EVENTS_ALERT_STALE_HOURS": "26",
         "TICKET_EVENTS_DAGSTER_URL": "http://dagster.example:3000/path/",
     }
-    expected = AlertSettings("http://127.0.0.1:8065/hooks/hush?x=1", 1, 100, 999_999, 26, "http://dagster.example:3000/path")
+    webhook = Destination(Kind.WEBHOOK, "http://127.0.0.1:8065/hooks/hush?x=1", scheme="http")
+    expected = AlertSettings((webhook,), 1, 100, 999_999, 26, "http://dagster.example:3000/path")
     assert alert_settings(variables) == expected
     assert "hush" not in repr(expected) + str(expected)
-    assert "hush" not in expected.webhook_mark
+    assert "hush" not in webhook.mark + webhook.name
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("WEBHOOK", "", "is not set: give the URL of an incoming webhook"),
+        ("WEBHOOK", "", "is not set, and neither is TICKET_EVENTS_NOTIFY_URLS: give the URL of an incoming webhook"),
         ("WEBHOOK", "http://hooks.example/hush", "must begin with https://"),
         ("WEBHOOK", "http://10.0.0.1/hush", "must begin with https://"),
         ("WEBHOOK", "ftp://localhost/hush", "must begin with https://"),

@@ -1,0 +1,157 @@
+"""Where messages go: the URLs of the environment, and what kind of receiver each is.
+
+A URL is a secret: it is all that is needed to post. No problem quotes it, and no mark tells anything of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from ticket_events_pipeline.alerts.other_services import is_installed, service_of
+from ticket_events_pipeline.credentials import is_loopback, split_url
+
+WEBHOOK = "TICKET_EVENTS_ALERT_WEBHOOK"
+NOTIFY_URLS = "TICKET_EVENTS_NOTIFY_URLS"
+
+MOST_DESTINATIONS = 10
+"""The state of each stands in a sensor's cursor."""
+
+SLACK_HOST = "hooks.slack.com"
+TEAMS_HOSTS = (
+    ".logic.azure.com",
+    ".logic.azure.us",
+    ".powerplatform.com",
+    ".powerplatform.us",
+    ".powerautomate.com",
+    ".powerautomate.us",
+    ".flow.microsoft.com",
+    ".webhook.office.com",  # Microsoft has retired these
+)
+"""What the hosts of webhooks of Teams end in; those of Workflows have changed more than once."""
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://.+", re.IGNORECASE)
+_VISIBLE = re.compile(r"[!-~]+")
+
+
+class Kind(StrEnum):
+    """What a receiver understands; the value is its name for people."""
+
+    SLACK = "Slack"
+    TEAMS = "Microsoft Teams"
+    WEBHOOK = "webhook"
+    OTHER = "other service"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A receiver of messages.
+
+    Attributes:
+        kind: what it understands.
+        url: where it is; a secret.
+        number: 1 for the first of all.
+        variable: the environment variable that holds its URL.
+        scheme: of its URL.
+    """
+
+    kind: Kind
+    url: str = field(repr=False)
+    number: int = 1
+    variable: str = WEBHOOK
+    scheme: str = "https"
+
+    @property
+    def mark(self) -> str:
+        """Identifies the URL in 32 bits, from which no URL can be derived."""
+        return hashlib.blake2s(self.url.encode(), digest_size=4).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """What it is called where people read of it: `destination 2 (Slack)`."""
+        return f"destination {self.number} ({self.scheme if self.kind == Kind.OTHER else self.kind})"
+
+
+def parse_webhook(text: str) -> str:
+    """The URL of a webhook; empty text stays empty.
+
+    Raises:
+        ValueError: it is none, or its secret would be sent in clear text. The text is not quoted.
+    """
+    if not text:
+        return ""
+    url = split_url(text)
+    if url.username is not None or url.password is not None or url.fragment:
+        raise ValueError("give scheme, host, path and query only, no user or fragment")
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
+        raise ValueError(
+            "must begin with https:// (plain http only to a loopback address), or its secret would be sent in clear text"
+        )
+    return text
+
+
+def parse_notify_urls(text: str) -> tuple[str, ...]:
+    """URLs separated by commas.
+
+    Raises:
+        ValueError: with what is wrong with the first one that is. No URL is quoted.
+    """
+    urls = tuple(dict.fromkeys(part for part in (part.strip() for part in text.split(",")) if part))
+    if len(urls) > MOST_DESTINATIONS - 1:
+        raise ValueError(f"has more than {MOST_DESTINATIONS - 1} URLs")
+    for number, url in enumerate(urls, 1):
+        try:
+            _check(url)
+        except ValueError as error:
+            raise ValueError(f"URL {number} {error}") from None
+    return urls
+
+
+def destinations_of(webhook: str, notify_urls: tuple[str, ...]) -> Iterator[Destination]:
+    """The destinations, each once, the webhook first."""
+    variables = dict.fromkeys(notify_urls, NOTIFY_URLS)
+    variables = {webhook: WEBHOOK, **{url: WEBHOOK if url == webhook else name for url, name in variables.items()}}
+    for number, (url, variable) in enumerate(((url, name) for url, name in variables.items() if url), 1):
+        yield Destination(_kind(url), url, number, variable, urlsplit(url).scheme)
+
+
+def _kind(url: str) -> Kind:
+    scheme = _SCHEME.fullmatch(url)
+    if scheme is None or scheme[1].lower() not in ("http", "https"):
+        return Kind.OTHER
+    host = urlsplit(url).hostname or ""
+    if host == SLACK_HOST:
+        return Kind.SLACK
+    return Kind.TEAMS if host.endswith(TEAMS_HOSTS) else Kind.WEBHOOK
+
+
+def _check(url: str) -> None:
+    """Whether messages can be sent to it.
+
+    Raises:
+        ValueError: with a text that follows the URL's number.
+    """
+    scheme = _SCHEME.fullmatch(url)
+    if scheme is None or not _VISIBLE.fullmatch(url):
+        raise ValueError("is no URL: it begins with a scheme, as https:// or mailtos://, a comma inside it is written %2C")
+    if _kind(url) != Kind.OTHER:
+        try:
+            parse_webhook(url)
+        except ValueError as error:
+            raise ValueError(f"can't be used: {error}") from None
+        return
+    if not is_installed():
+        raise ValueError("needs a library: install ticket_events_pipeline[notify]")
+    try:
+        service = service_of(url)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        raise ValueError("could not be checked: the library that knows it did not answer") from None
+    if service is None:
+        raise ValueError("is not understood: no service that Apprise knows has such URLs, or a part of it is missing")
+    if service.is_clear_text:
+        raise ValueError("would be sent in clear text: use the scheme with TLS, mostly the same with an s at its end")

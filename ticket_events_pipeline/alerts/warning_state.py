@@ -1,0 +1,228 @@
+"""What each destination has been told, and when it is tried again: the state between two ticks, kept in the cursor.
+
+A due time is told to a destination once. What it has not been told is worked out anew at every tick from what is true then, so
+that after an outage one message holds everything that still is, and nothing that was met meanwhile. The state is bounded,
+whatever the account does: a due time is remembered only as long as it can come up again. A process that dies between the
+answer and the storing of the cursor tells once more: HTTP gives no more than at-least-once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from ticket_events_pipeline.alerts.cursor import checked
+from ticket_events_pipeline.alerts.state import GREATEST_NUMBER, Outage
+from ticket_events_pipeline.alerts.warning_rules import (
+    INTERVALS_UNTIL_STALE,
+    OVERDUE_SECONDS,
+    Freshness,
+    Outlook,
+    UrgentTarget,
+)
+
+VERSION = 1
+
+MOST_REMEMBERED = 2000
+"""Targets per destination: some 35 bytes of the cursor each. Beyond, everything due before those counts as told."""
+
+MOST_DUE_TIMES = 4
+"""Remembered of one target: it has a new one after each pause, and an earlier one may come back with a corrected schedule."""
+
+SAME_BREACH_SECONDS = 900
+"""A breach so close to a due time that was told is the one that was foretold: due times are estimates."""
+
+LATE_EVENTS_SECONDS = 300
+"""An event may be delivered so long after others that are newer."""
+
+PAUSE_SECONDS = 300
+"""No tick for so long: the daemon was down, or the sensor off."""
+
+INTERVALS_UNTIL_GAP = 1.5
+"""Data that is so much newer than the last has left a fetch out."""
+
+STALE_AGAIN_SECONDS = 6 * 3600
+"""Stale data is not told again within it: with a fetch an hour, it would be told every hour."""
+
+_TOLD, _OVER = "told", "over"
+
+
+@dataclass(frozen=True)
+class WarningNews:
+    """What one message to one destination holds.
+
+    Attributes:
+        due: targets that are due soon, the first one first.
+        breached: targets that breached before a warning got through, the newest breach first.
+        is_stale: it tells that the data is stale.
+        is_fresh_again: it tells that the data is no longer stale.
+        undelivered_since: since when nothing could be delivered, epoch seconds; None if the destination works.
+    """
+
+    due: tuple[UrgentTarget, ...] = ()
+    breached: tuple[UrgentTarget, ...] = ()
+    is_stale: bool = False
+    is_fresh_again: bool = False
+    undelivered_since: int | None = None
+
+    @property
+    def number(self) -> int:
+        """How many things it tells; 0 needs no message."""
+        return len(self.due) + len(self.breached) + self.is_stale
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """What a destination has been told.
+
+    Attributes:
+        told: by target, the due times that it was told, ascending; a breach that it was told counts as one.
+        told_through: due times up to this one count as told.
+        seen_through: the `as_of` of the data of which it was told everything; 0 before the first.
+        stale: `told` while it knows of stale data, `over` once the data is fresh and that is still to be said, else empty.
+        stale_told_at: when it was last told of stale data, epoch seconds; 0 if never.
+        outage: None while it works.
+    """
+
+    told: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    told_through: int = 0
+    seen_through: int = 0
+    stale: str = ""
+    stale_told_at: int = 0
+    outage: Outage | None = None
+
+    def news(self, seen: Outlook) -> WarningNews:
+        """What it has not been told of what is true now."""
+        return WarningNews(
+            tuple(target for target in seen.due if not self._knows_due(target)),
+            tuple(target for target in seen.breached if self._misses_breach(target, seen.freshness)),
+            is_stale=self._misses_stale(seen.freshness),
+            is_fresh_again=self.stale == _OVER and not seen.freshness.is_stale,
+            undelivered_since=None if self.outage is None else self.outage.since,
+        )
+
+    def _knows_due(self, target: UrgentTarget) -> bool:
+        return target.at <= self.told_through or target.at in self.told.get(target.mark, ())
+
+    def _misses_breach(self, target: UrgentTarget, freshness: Freshness) -> bool:
+        """Whether it breached while no warning could be sent. Else the estimate was wrong, which is no warning either."""
+        since = max(self.seen_through - LATE_EVENTS_SECONDS, self.told_through + 1)
+        if not self._has_gap(freshness) or target.at < since:
+            return False
+        return all(abs(target.at - told) > SAME_BREACH_SECONDS for told in self.told.get(target.mark, ()))
+
+    def _has_gap(self, freshness: Freshness) -> bool:
+        """Whether it missed something since the data that it was told of: a message, or a fetch."""
+        if not self.seen_through or freshness.as_of is None:
+            return False
+        step = freshness.as_of - self.seen_through
+        return self.outage is not None or step > INTERVALS_UNTIL_GAP * freshness.interval_seconds
+
+    def _misses_stale(self, freshness: Freshness) -> bool:
+        if not freshness.is_stale or self.stale == _TOLD:
+            return False
+        return not self.stale_told_at <= freshness.now < self.stale_told_at + STALE_AGAIN_SECONDS
+
+    def elsewhere(self) -> Recipient:
+        """The state of a destination that has another URL now."""
+        return replace(self, outage=None if self.outage is None else self.outage.elsewhere())
+
+    def looked(self, freshness: Freshness) -> Recipient:
+        """After a look at the data: a stale time that it was told of may be over."""
+        is_over = self.stale == _TOLD and not freshness.is_stale
+        return replace(self, stale=_OVER) if is_over else self
+
+    def delivered(self, news: WarningNews, freshness: Freshness) -> Recipient:
+        """After it has accepted the news, or there were none."""
+        told = dict(self.told)
+        for target in (*news.due, *news.breached):
+            times = sorted({*told.get(target.mark, ()), target.at})
+            told[target.mark] = tuple(times[-MOST_DUE_TIMES:])
+        as_of = freshness.as_of or self.seen_through
+        stale = _TOLD if news.is_stale else "" if news.is_fresh_again and news.number else self.stale
+        stale_told_at = freshness.now if news.is_stale else self.stale_told_at
+        after = Recipient(told, self.told_through, as_of, stale, stale_told_at)
+        return after._with_needed(freshness.now)
+
+    def _with_needed(self, now: int) -> Recipient:
+        """Without the due times that can't come up again, and no more than MOST_REMEMBERED targets."""
+        oldest = min(now - OVERDUE_SECONDS, self.seen_through - LATE_EVENTS_SECONDS - SAME_BREACH_SECONDS)
+        kept = {mark: times for mark, times in self.told.items() if times[-1] > oldest}
+        if len(kept) <= MOST_REMEMBERED:
+            return replace(self, told=kept)
+        newest = sorted(kept, key=lambda mark: kept[mark][-1])[-MOST_REMEMBERED:]
+        through = max(times[-1] for mark, times in kept.items() if mark not in set(newest))
+        return replace(self, told={mark: kept[mark] for mark in newest}, told_through=through)
+
+
+@dataclass(frozen=True)
+class WarningState:
+    """Everything that one tick leaves to the next.
+
+    Attributes:
+        recipients: the state of each destination, by its mark.
+        ticked_at: when the last tick was, epoch seconds; 0 if there was none.
+        resumed_at: when the ticks went on after a pause, epoch seconds; 0 if they never paused.
+    """
+
+    recipients: Mapping[str, Recipient] = field(default_factory=dict)
+    ticked_at: int = 0
+    resumed_at: int = 0
+
+    @classmethod
+    def parse(cls, cursor: str | None, marks: Iterable[str]) -> Self:
+        """The state of the destinations of these marks.
+
+        One that the cursor doesn't know takes over the state of one that is gone, as the alerts do, else it is new; all are
+        where there is no cursor, or an unreadable one.
+        """
+        try:
+            known = cls._read(json.loads(cursor or ""))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            known = cls()
+        wanted = list(marks)
+        gone = [recipient.elsewhere() for mark, recipient in known.recipients.items() if mark not in wanted]
+        new = [*gone, *(Recipient() for _ in wanted)]
+        recipients = {mark: known.recipients[mark] if mark in known.recipients else new.pop(0) for mark in wanted}
+        return replace(known, recipients=recipients)
+
+    @classmethod
+    def _read(cls, read: dict[str, Any]) -> Self:
+        if read.pop("version") != VERSION:
+            raise ValueError("unknown version")
+        recipients = {str(mark): _recipient(item) for mark, item in read.pop("recipients").items()}
+        return checked(cls(recipients, **read))
+
+    def to_cursor(self) -> str:
+        """The inverse of `parse`."""
+        return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, separators=(",", ":"))
+
+    def ticked(self, now: int) -> WarningState:
+        """The state at a tick."""
+        has_paused = bool(self.ticked_at) and now - self.ticked_at > PAUSE_SECONDS
+        return replace(self, ticked_at=now, resumed_at=now if has_paused else self.resumed_at)
+
+    def awaits_fetch(self, freshness: Freshness) -> bool:
+        """Whether the first fetch after a pause is still to come: until then nobody knows what was met during the pause."""
+        waits = INTERVALS_UNTIL_STALE * freshness.interval_seconds
+        return freshness.is_old and self.resumed_at <= freshness.now < self.resumed_at + waits
+
+
+def _recipient(read: dict[str, Any]) -> Recipient:
+    """A recipient of a cursor.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: it is none.
+    """
+    outage = None if read["outage"] is None else checked(Outage(**read["outage"]))
+    told = {str(mark): _due_times(times) for mark, times in read["told"].items()}
+    return checked(Recipient(**{**read, "told": told, "outage": outage}))
+
+
+def _due_times(times: list[int]) -> tuple[int, ...]:
+    if not times or not all(type(time) is int and abs(time) <= GREATEST_NUMBER for time in times):
+        raise ValueError("no due times")
+    return tuple(sorted(times))
