@@ -216,6 +216,8 @@ def estimated_duration_text(seconds: float) -> str:
 
 def due_text(seconds: int) -> str:
     """How far ahead a due time is: 2520 → `in 42 min`; -180 → `3 min ago`."""
+    if not seconds:
+        return "now"
     return f"in {duration_text(seconds)}" if seconds > 0 else f"{duration_text(-seconds)} ago"
 
 

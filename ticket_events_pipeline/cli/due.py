@@ -140,7 +140,7 @@ def _as_of(found: DueTargets, settings: RootSettings, *, now: float) -> tuple[st
         return said, False
     today = Day.containing(now, settings.timezone)
     advice = f"turn on frequent_fetch (in the UI: Automation), or run {program()} backfill {_span(found.day, today)}"
-    return f"{said} STALE: what happened since is not in this list. To have it, {advice}", True
+    return f"{said}\nSTALE: what happened since is not in this list. To have it, {advice}", True
 
 
 def _span(first: Day, last: Day) -> str:

@@ -114,6 +114,7 @@ def test_every_kind_is_fetched_and_read(tmp_path: Path) -> None:
         ]
         assert told == ["Billing", "Billing", "Old", "Ann", "Bob, who left", "Refund \ufffd", "Acme", "Gold", "Second level"]
         assert [names.of("groups", None), names.of("groups", 9), names.of("groups", "x"), names.of("rooms", 1)] == [None] * 4
+        assert names.all_of("groups") == {"1": "Billing"}
         assert [names.is_deleted("groups", 1), names.is_deleted("groups", 2), names.is_deleted("groups", 9)] == [
             False,
             True,

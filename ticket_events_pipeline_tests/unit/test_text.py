@@ -13,6 +13,7 @@ from ticket_events_pipeline.text import (
     count_text,
     counted,
     days_text,
+    due_text,
     duration_text,
     elapsed_name,
     estimated_duration_text,
@@ -90,6 +91,14 @@ def test_a_log_line_holds_no_control_character_and_ends_at_its_limit(text, limit
 
 def test_lines_of_a_message_stay_lines():
     assert printable_lines("one\n  - two\x1b[0m\r\n") == "one\n  - two [0m \n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(42 * 60 + 59, "in 42 min"), (1, "in 1 s"), (0, "now"), (-185, "3 min ago"), (3 * 86_400, "in 3 d")],
+)
+def test_a_due_time_is_ahead_or_ago(seconds, shown):
+    assert due_text(seconds) == shown
 
 
 @pytest.mark.parametrize(
