@@ -2,7 +2,7 @@
 
     python benchmarks/ticket_making.py TABLE[,TABLE] ROOT FIRST LAST
 
-TABLE is `sla`, for the three SLA tables, or the name of a ticket table. Nothing is asked of Zendesk, and no schedule is known.
+TABLE is `sla`, for the three SLA tables, or the name of a ticket table. Nothing is asked of Zendesk. There is one schedule.
 """
 
 from __future__ import annotations

@@ -141,12 +141,22 @@ def _target_lines(target: StoryTarget, held: Held | None, names: Names) -> Itera
         overdue = "" if target.overdue_seconds is None else f", {late} {duration_text(target.overdue_seconds)}"
         by = _by(target.breached_by) or ", by an event that isn't stored"
         yield f"  breached {_moment(target.breached_at, zone)}{by}{overdue}"
-    if target.due_at is not None:
-        yield f"  due {_moment(target.due_at, zone)} (an estimate)"
+    due = _due(target, held)
+    if due is not None:
+        yield f"  due {due}"
     if target.closed_at is not None:
         yield f"  closed {_moment(target.closed_at, zone)}{_by(target.closed_by)}"
     if held is not None:
         yield from (f"  {line}" for line in held_lines(held, names, business_hours=target.business_hours))
+
+
+def _due(target: StoryTarget, held: Held | None) -> str | None:
+    """When the target will breach: in calendar hours as `sla_targets` has it, in business hours as the ticket tables do."""
+    if target.due_at is not None:
+        return f"{_moment(target.due_at, target.day.timezone)} (an estimate)"
+    if held is not None and held.due_at is not None:
+        return f"{_moment(held.due_at, target.day.timezone)} (an estimate, business hours)"
+    return None
 
 
 def _outcome(target: StoryTarget) -> str:
@@ -220,7 +230,7 @@ def _held(target: StoryTarget, holders: HolderStory) -> dict[str, Any] | None:
     held = holders.held.get((target.metric, target.instance_id))
     if held is None:
         return None
-    return {**asdict(held), "stretches": [_plain(asdict(stretch)) for stretch in held.stretches]}
+    return {**_plain(asdict(held)), "stretches": [_plain(asdict(stretch)) for stretch in held.stretches]}
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

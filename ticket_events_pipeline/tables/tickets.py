@@ -108,7 +108,7 @@ TICKET_STATES_TABLE = Table(
 SLA_TARGET_DIMENSIONS_TABLE = Table(
     "sla_target_dimensions",
     key=_TARGET_KEY,
-    made_from=(SLA_TARGETS_TABLE, TICKET_STATES_TABLE),
+    made_from=(SLA_CLOCKS_TABLE, SLA_TARGETS_TABLE, TICKET_STATES_TABLE),
     extra_columns=CUSTOM_FIELD,
     columns=(
         *_TARGET,
@@ -143,9 +143,17 @@ SLA_TARGET_DIMENSIONS_TABLE = Table(
         ),
         Column("group_id_eod", INT64, "Group at as_of; NULL if none or unknown."),
         Column("assignee_id_eod", INT64, "Agent at as_of; NULL if nobody or unknown."),
-        Column("due_at", TIMESTAMP, "Estimate (UTC) of when an open target breaches; NULL without one.", made_from=("due_at",)),
         Column(
-            "due_by", STRING, "Hours of that estimate: calendar or business_hours; NULL without one.", made_from=("due_at",)
+            "due_at",
+            TIMESTAMP,
+            "Estimate (UTC) of when an open target breaches if nothing happens to it, maybe before as_of; NULL without one.",
+            made_from=("due_at", "target_seconds", "rank", "time"),
+        ),
+        Column(
+            "due_by",
+            STRING,
+            "Hours of that estimate: calendar, or business_hours of the ticket's schedule; NULL without one.",
+            made_from=("due_at", "business_hours"),
         ),
     ),
 )

@@ -73,6 +73,8 @@ class Held:
 
     Attributes:
         known_by: of the fields whose value isn't from an audit before; None for unknown.
+        due_at: when an open target will breach, an estimate, epoch seconds.
+        due_by: in which hours that was estimated: `calendar` or `business_hours`.
         stretches: who used its time up, in order; empty for a target that is neither breached nor met.
     """
 
@@ -82,6 +84,8 @@ class Held:
     group_id_eod: int | None
     assignee_id_eod: int | None
     known_by: Mapping[str, str | None]
+    due_at: int | None = None
+    due_by: str | None = None
     stretches: tuple[Stretch, ...] = ()
 
 
@@ -137,10 +141,12 @@ class _Reader:
                 yield FieldChange(time=_seconds(row.pop("changed_at")), day=day, **row)
 
     def held(self, target: StoryTarget) -> Held | None:
-        columns = ["metric", "instance_id", "at_kind", "group_id", "assignee_id", "known_by", "group_id_eod", "assignee_id_eod"]
+        columns = ["metric", "instance_id", *(name for name in Held.__dataclass_fields__ if name != "stretches")]
         for row in self._rows(DIMENSIONS, target.day, columns):
             if (row.pop("metric"), row.pop("instance_id")) == (target.metric, target.instance_id):
-                return Held(**{**row, "known_by": json.loads(row["known_by"])}, stretches=tuple(self._stretches(target)))
+                due_at = None if row["due_at"] is None else _seconds(row["due_at"])
+                typed = {**row, "known_by": json.loads(row["known_by"]), "due_at": due_at}
+                return Held(**typed, stretches=tuple(self._stretches(target)))
         return None
 
     def _stretches(self, target: StoryTarget) -> Iterator[Stretch]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections import Counter
 
 import pytest
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.tickets.dimensions import make_dimensions
 from ticket_events_pipeline.tickets.durations import NEGATIVE_DURATIONS, make_durations
 from ticket_events_pipeline.tickets.holders import make_holders
 from ticket_events_pipeline.tickets.rules.business_hours import Schedule
+from ticket_events_pipeline.tickets.snapshots import Snapshots
 from ticket_events_pipeline_tests.support import ticket_holders_oracle as oracle
 from ticket_events_pipeline_tests.support.sla_cases import rows_of
 from ticket_events_pipeline_tests.support.ticket_lives import audits_of, events_of, lives
@@ -55,6 +58,30 @@ def test_holders_and_durations_equal_the_oracle(seed, tmp_path):
         rows, negative = oracle.durations(events, known, **until)
         assert rows_of(durations.table) == approximately(rows)
         assert durations.footer[NEGATIVE_DURATIONS] == str(negative)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(200, 200 + ROOTS))
+def test_due_times_equal_the_oracle(seed, tmp_path):
+    found = lives(seed, FIRST, DAYS, tickets=TICKETS)
+    events, audits = events_of(found), audits_of(found)
+    now = LAST.start + 40_000 if seed % 2 else LAST.end
+    store = ticket_root(tmp_path, events, audits, FIRST, LAST, now=None if now == LAST.end else now)
+    schedules = SCHEDULES if seed % 3 else {7: SCHEDULES[7]}
+    through, kinds = LAST.end + 14 * 86_400, Counter()
+    snapshots = Snapshots(store, FIRST.timezone)
+    for made in make_dimensions(store, days_between(FIRST, LAST), snapshots=snapshots, schedules=schedules):
+        until = {"date": made.day.date, "timezone": FIRST.timezone, "as_of": as_of(made.day, now), "through": through}
+        known = [audit for audit in audits if audit["time"] < now]
+        dues = {}
+        for row in rows_of(made.table):
+            is_far = row["due_by"] == "business_hours" and row["due_at"] > through
+            if row["due_by"] is not None:
+                due_at = oracle.LATER if is_far else row["due_at"]
+                dues[row["ticket_id"], row["metric"], row["instance_id"]] = (row["due_by"], due_at)
+        assert dues == oracle.due_times(events, known, **until, schedules=schedules, zones=ZONES)
+        kinds.update(due_by if due_at != oracle.LATER else oracle.LATER for due_by, due_at in dues.values())
+    assert {"calendar", "business_hours"} <= kinds.keys()
 
 
 def running_seconds(rows):

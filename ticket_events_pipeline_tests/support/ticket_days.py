@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from ticket_events_pipeline.tickets.dimensions import make_dimensions
 from ticket_events_pipeline.tickets.durations import make_durations
 from ticket_events_pipeline.tickets.fields import TRACKED_FIELDS
 from ticket_events_pipeline.tickets.holders import make_holders
-from ticket_events_pipeline.tickets.names import names_schema, read_schedules, write_kind
+from ticket_events_pipeline.tickets.names import SCHEDULES, names_schema, read_schedules, write_kind
+from ticket_events_pipeline.tickets.rules.business_hours import Schedule
 from ticket_events_pipeline.tickets.snapshots import Snapshots
 from ticket_events_pipeline.tickets.states import make_states
 from ticket_events_pipeline_tests.support.sla_cases import Clock
@@ -45,6 +47,25 @@ def put_names(root: Path, kind: str, names: Mapping[int, str], *, deleted: Colle
         for number, name in names.items()
     ]
     write_kind(FolderStore(root), kind, pa.Table.from_pylist(rows, schema=names_schema(kind)), fetched_at=at)
+
+
+def put_schedules(root: Path, *schedules: Schedule, at: int) -> None:
+    """Store the account's schedules as fetched at that time (epoch seconds)."""
+    seen = dt.datetime.fromtimestamp(at, dt.UTC)
+    rows = [
+        {
+            "id": schedule.id,
+            "name": schedule.name,
+            "time_zone": schedule.time_zone,
+            "intervals": json.dumps(schedule.intervals),
+            "holidays": json.dumps([("", str(first), str(last)) for first, last in schedule.holidays]),
+            "is_deleted": False,
+            "seen_from": seen,
+            "seen_to": seen,
+        }
+        for schedule in schedules
+    ]
+    write_kind(FolderStore(root), SCHEDULES, pa.Table.from_pylist(rows, schema=names_schema(SCHEDULES)), fetched_at=at)
 
 
 def audit(number: int, ticket_id: int, hour: float, kind: str = "Change", **fields: Any) -> dict[str, Any]:

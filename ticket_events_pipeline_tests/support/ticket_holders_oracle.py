@@ -1,4 +1,4 @@
-"""A slow and plain second implementation of `sla_target_holders` and `daily_ticket_durations`.
+"""A slow and plain second implementation of `sla_target_holders`, `daily_ticket_durations` and due times in business hours.
 
 It replays one ticket at a time, from Zendesk's own rows (dicts, times as epoch seconds): `audits` are all that are stored, also
 those of later days. No day in between is missing. It shares no code with the package.
@@ -12,6 +12,7 @@ from ticket_events_pipeline_tests.support import business_hours_oracle, sla_orac
 
 AHEAD = 30 * 86_400
 UNKNOWN = "unknown"
+LATER = "later"
 
 
 def changes_of(audits, ticket_id, name):
@@ -94,7 +95,7 @@ def holders(deliveries, audits, *, date, timezone, as_of, schedules, zones):
             continue
         ran = running(timeline, end)
         number = schedule_of(audits, key[0], end, ended_by, schedules)
-        minutes = opened(schedules[number], zones[number], start - 5 * 86_400, as_of) if number in schedules else None
+        hours = opened(schedules[number], zones[number], start - 5 * 86_400, as_of) if number in schedules else None
         for held_from, held_to, (group, assignee) in stretches(audits, key[0], activations[0], end):
             pieces = [(max(since, held_from), min(until, held_to)) for since, until in ran]
             seconds = sum(max(until - since, 0) for since, until in pieces)
@@ -109,16 +110,47 @@ def holders(deliveries, audits, *, date, timezone, as_of, schedules, zones):
                         "held_from": held_from,
                         "held_to": held_to,
                         "calendar_seconds": seconds,
-                        "business_seconds": None if minutes is None else sum(overlap(minutes, *piece) for piece in pieces),
+                        "business_seconds": None if hours is None else sum(overlap(hours, *piece) for piece in pieces),
                     }
                 )
     return rows
 
 
+def due_times(deliveries, audits, *, date, timezone, as_of, through, schedules, zones):
+    """(due_by, due_at) of each target with a due time, by its key; LATER instead of a time in business hours after `through`.
+
+    `zones` has the IANA name of each schedule's zone.
+    """
+    start, _ = sla_oracle.window(date, timezone)
+    clocks = sla_oracle.clocks_of(sla_oracle.live_events(deliveries))
+    found = {}
+    for target in sla_oracle.targets(deliveries, date=date, timezone=timezone, as_of=as_of, audits=audits):
+        key = (target["ticket_id"], target["metric"], target["instance_id"])
+        if target["due_at"] is not None:
+            found[key] = ("calendar", target["due_at"])
+        if target["outcome"] != "active" or target["is_paused"] or not target["business_hours"]:
+            continue
+        number = schedule_of(audits, key[0], as_of, "nothing", schedules)
+        switches = [(event["time"], event["type"]) for event in clocks[key] if is_switch(event) and event["time"] < as_of]
+        if number not in schedules or target["target_seconds"] is None or not switches or switches[0][1] != "activate":
+            continue
+        first, is_open = opened(schedules[number], zones[number], start - 8 * 86_400, through)
+        ends = [time for time, _ in switches[1:]] + [as_of]
+        ran = [(time - first, end - first) for (time, kind), end in zip(switches, ends, strict=True) if kind == "activate"]
+        due = business_hours_oracle.due_second(is_open, ran, target["target_seconds"])
+        found[key] = ("business_hours", LATER if due is None else first + due)
+    return found
+
+
+def is_switch(event):
+    return event["type"] in ("activate", "pause", "fulfill") and not event["deleted"]
+
+
 @cache
 def opened(schedule, zone, first, last):
-    """The minutes in which a schedule is open, for clocks that began at most a week before `first`."""
-    return business_hours_oracle.open_minutes(schedule, zone, first, last)
+    """A week before `first`, and whether a schedule is open in each second from then on, until `last`."""
+    since = first - 7 * 86_400
+    return since, business_hours_oracle.open_seconds(schedule, zone, since, last)
 
 
 def schedule_of(audits, ticket_id, end, ended_by, schedules):
@@ -145,13 +177,11 @@ def stretches(audits, ticket_id, first, end):
     return [(since, until, holder) for (since, holder), until in zip(found, untils, strict=True)]
 
 
-def overlap(minutes, since, until):
-    """Seconds of [since, until) in these minutes."""
-    return sum(
-        min(until, minute * 60 + 60) - max(since, minute * 60)
-        for minute in range(since // 60, -(-until // 60))
-        if minute in minutes
-    )
+def overlap(hours, since, until):
+    """Seconds of [since, until) in the hours from `opened`."""
+    first, is_open = hours
+    assert since >= first
+    return int(is_open[since - first : max(until, since) - first].sum())
 
 
 def durations(deliveries, audits, *, date, timezone, as_of):

@@ -19,8 +19,8 @@ DAY, WEEK = dt.timedelta(days=1), dt.timedelta(weeks=1)
 LOOK_AHEAD_SECONDS = 3 * 366 * 86_400
 """Business hours are laid out over at most three years: a schedule may have hardly any, or holidays for years."""
 
-STEPS_SECONDS = (28 * 86_400, 365 * 86_400, LOOK_AHEAD_SECONDS)
-"""How far ahead, the first time and when that wasn't enough: nearly all targets end within weeks."""
+STEPS_SECONDS = (14 * 86_400, 120 * 86_400, LOOK_AHEAD_SECONDS)
+"""How far ahead, the first time and when that wasn't enough: nearly all targets end within days."""
 
 Span = tuple[dt.datetime, dt.datetime]
 
@@ -124,31 +124,25 @@ def open_hours(schedule: Schedule, zone: ZoneInfo, *, first: int, last: int) -> 
     clock time that comes twice is the first of the two; where they go forward, one that is left out is as much later. So an
     interval is one stretch of time, and is longer or shorter by what the clocks are changed within it.
     """
-    sundays = _sundays(dt.datetime.fromtimestamp(first, zone).date(), dt.datetime.fromtimestamp(last, zone).date())
-    weeks = [(sunday + _minutes(start), sunday + _minutes(end)) for sunday in sundays for start, end in schedule.intervals]
-    after = sundays[-1].date() + 2 * WEEK
-    holidays = [(_midnight(begin), _midnight(min(end, after)) + DAY) for begin, end in schedule.holidays]
-    return _open_and_no_holiday(_seconds(weeks, zone), _seconds(holidays, zone))
+    begin, end = (_midnight(dt.datetime.fromtimestamp(moment, zone).date(), zone) for moment in (first, last))
+    end += DAY  # which has begun already where clocks went back over midnight
+    sunday = begin - DAY * (begin.isoweekday() % 7) - WEEK
+    sundays = [sunday + WEEK * number for number in range((end - sunday) // WEEK + 1)]
+    intervals = [(dt.timedelta(minutes=opens), dt.timedelta(minutes=closes)) for opens, closes in schedule.intervals]
+    weeks = [(sunday + opens, sunday + closes) for sunday in sundays for opens, closes in intervals]
+    after = (end + 2 * WEEK).date()
+    holidays = [(_midnight(day, zone), _midnight(min(last_day, after), zone) + DAY) for day, last_day in schedule.holidays]
+    return _open_and_no_holiday(_seconds(weeks), _seconds(holidays))
 
 
-def _sundays(first: dt.date, last: dt.date) -> list[dt.datetime]:
-    """The Sundays, 00:00 without zone, of the weeks that may reach into the range."""
-    sunday = _midnight(first) - DAY * (first.isoweekday() % 7) - WEEK
-    count = (_midnight(last) - sunday) // WEEK + 1
-    return [sunday + WEEK * number for number in range(count)]
+def _midnight(date: dt.date, zone: ZoneInfo) -> dt.datetime:
+    """00:00 on the zone's clocks; what is added to it passes on them."""
+    return dt.datetime.combine(date, dt.time(), zone)
 
 
-def _minutes(minutes: int) -> dt.timedelta:
-    return dt.timedelta(minutes=minutes)
-
-
-def _midnight(date: dt.date) -> dt.datetime:
-    return dt.datetime.combine(date, dt.time())
-
-
-def _seconds(spans: Iterable[Span], zone: ZoneInfo) -> Ints:
-    """Beginnings and ends on the zone's clocks as epoch seconds, one row for each span; those without length are left out."""
-    seconds = [[int(moment.replace(tzinfo=zone).timestamp()) for moment in span] for span in spans]
+def _seconds(spans: Iterable[Span]) -> Ints:
+    """Beginnings and ends as epoch seconds, one row for each span; those without length are left out."""
+    seconds = [[int(moment.timestamp()) for moment in span] for span in spans]
     found = np.array(seconds, np.int64).reshape(-1, 2)
     return found[found[:, 0] < found[:, 1]]
 

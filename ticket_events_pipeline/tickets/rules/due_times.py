@@ -46,11 +46,14 @@ class RunningTargets:
 
     @classmethod
     def of(cls, targets: pa.Table, rows: Ints, clocks: pa.Table) -> RunningTargets:
-        """Those of `rows_without_date`; `clocks` are the day's `sla_clocks` with CLOCK_COLUMNS."""
+        """Those of `rows_without_date`; `clocks` are the day's `sla_clocks` with CLOCK_COLUMNS.
+
+        The time while a ticket was deleted counts, as for calendar hours: whether Zendesk stops its clocks is unknown.
+        """
         found = targets.take(pa.array(rows))
         is_theirs = among(clocks["ticket_id"].to_numpy(), union(found["ticket_id"].to_numpy()))
         as_of = found["as_of"].cast(pa.int64()).to_numpy() // 1000
-        ran = running_time(clocks.filter(pa.array(is_theirs)), found, as_of)
+        ran = running_time(clocks.filter(pa.array(is_theirs)), found, as_of, runs_while_deleted=True)
         return cls(rows, found["target_seconds"].to_numpy(), ran)
 
 

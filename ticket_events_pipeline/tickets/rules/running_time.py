@@ -1,4 +1,4 @@
-"""When the clocks of targets ran: from `activate` to `pause` or `fulfill`, in every cycle, not while a ticket is deleted."""
+"""When the clocks of targets ran: from `activate` to `pause` or `fulfill`, in every cycle."""
 
 from __future__ import annotations
 
@@ -82,13 +82,14 @@ def _calendar(_: Ints, times: Ints) -> Ints:
     return times
 
 
-def running_time(clocks: pa.Table, targets: pa.Table, ends: Ints) -> RunningTime:
+def running_time(clocks: pa.Table, targets: pa.Table, ends: Ints, *, runs_while_deleted: bool = False) -> RunningTime:
     """When the clocks of some targets ran before `ends`, epoch seconds.
 
     Args:
         clocks: `sla_clocks` of the day, with CLOCK_COLUMNS.
         targets: with the columns `ticket_id, metric, instance_id`; each once.
         ends: of each target, not after what `clocks` tell of.
+        runs_while_deleted: whether a clock runs on while its ticket is deleted.
     """
     rows = grouped_by_clock(clocks)
     runs = RowRuns.of(rows["clock"].to_numpy())
@@ -103,7 +104,8 @@ def running_time(clocks: pa.Table, targets: pa.Table, ends: Ints) -> RunningTime
     first_activations[of_clock] = np.where(first >= 0, _at(seconds, first), NEVER)
     from_beginning[of_clock] = (first >= 0) & (first == timeline.clocks.first(_is_switch(timeline)))
     until = np.minimum(_until_next(timeline, seconds), ends[target])
-    ran = np.flatnonzero(_running(timeline) & (until > seconds))
+    is_running = _running(timeline) if runs_while_deleted else _running(timeline) & ~ticket_deleted(timeline)
+    ran = np.flatnonzero(is_running & (until > seconds))
     return RunningTime(target[ran], seconds[ran], until[ran], first_activations, from_beginning)
 
 
@@ -122,7 +124,7 @@ def _running(timeline: Timeline) -> Bools:
     """Per event, whether its clock runs after it."""
     is_activate: Bools = timeline.rank == ACTIVATE
     latest = timeline.clocks.latest(_is_switch(timeline))
-    return (latest >= 0) & is_activate[latest] & ~ticket_deleted(timeline)
+    return (latest >= 0) & is_activate[latest]
 
 
 def _is_switch(timeline: Timeline) -> Bools:

@@ -135,3 +135,9 @@ def test_a_zone_is_found_by_zendesks_name_and_by_its_iana_name(name, expected):
 def test_every_name_in_the_tables_is_a_zone():
     assert [name for name in (*ZONES, *REGION_OF) if find_zone(name) is None] == []
     assert sum(len(places) for places in PLACES.values()) == len(REGION_OF)
+
+
+def test_a_day_that_began_before_the_clocks_went_back_over_midnight_counts():
+    newfoundland = schedule((0, 1440), zone="America/St_Johns")  # Sundays
+    first = clock("2010-11-07 00:00", "America/St_Johns")  # a minute later, it is 23:01 on Saturday again
+    assert business_seconds(newfoundland, np.array([first - 60]), np.array([first + 600])).tolist() == [600]
