@@ -152,29 +152,34 @@ def _scores_of(scores: Scores, is_business: bool, ahead: int) -> Iterator[Score]
 
 def _cause_of_miss(told: Foretold | None, state: State, clock: TrueClock, ticket: TrueTicket, span: tuple[int, int]) -> str:
     as_of, at = span
-    between = {event.kind for event in clock.changes if as_of <= event.time <= at}
     is_business = state.target is not None and state.target[1]
-    if state.is_paused:
-        return "paused at that moment"
-    if "fulfill" in between:
-        return "fulfilled and re-opened in between"
-    if "pause" in between:
-        return "paused and resumed in between"
-    if "apply" in between:
-        return "target changed in between"
-    if ticket.is_deleted_between(as_of, at):
-        return "ticket deleted and restored in between"
-    if is_business and ticket.schedule_changes(as_of, at):
-        return "schedule changed in between"
+    changed = "paused at that moment" if state.is_paused else _change_between(is_business, clock, ticket, span)
+    if changed is not None:
+        return changed
     if told is None or told.outcome != "active" or told.is_paused:
         return "events of before not yet delivered"
     if told.due_at is None:
         return _cause_of_silence(is_business, clock, ticket, as_of)
+    return _change_before(is_business, ticket, as_of) or ("other: early" if told.due_at < at else "other: late")
+
+
+def _change_between(is_business: bool, clock: TrueClock, ticket: TrueTicket, span: tuple[int, int]) -> str | None:
+    """What happened to a running target before its breach; None for nothing."""
+    between = {event.kind for event in clock.changes if span[0] <= event.time <= span[1]}
+    told = {"fulfill": "fulfilled and re-opened", "pause": "paused and resumed", "apply": "target changed"}
+    for kind, text in told.items():
+        if kind in between:
+            return f"{text} in between"
+    if ticket.is_deleted_between(*span):
+        return "ticket deleted and restored in between"
+    return "schedule changed in between" if is_business and ticket.schedule_changes(*span) else None
+
+
+def _change_before(is_business: bool, ticket: TrueTicket, as_of: int) -> str | None:
+    """What may have been counted otherwise of the time that the clock has run."""
     if is_business and ticket.schedule_changes(0, as_of):
         return "schedule changed before"
-    if ticket.is_deleted_between(0, as_of):
-        return "ticket deleted and restored before"
-    return "other: early" if told.due_at < at else "other: late"
+    return "ticket deleted and restored before" if ticket.is_deleted_between(0, as_of) else None
 
 
 def _cause_of_silence(is_business: bool, clock: TrueClock, ticket: TrueTicket, as_of: int) -> str:
@@ -195,10 +200,5 @@ def _cause_of_error(told: Foretold, clock: TrueClock, ticket: TrueTicket, as_of:
         return "breach came and was withdrawn afterwards"
     if breached_at is not None and breached_at < as_of:
         return "breach of before not yet delivered"
-    if told.business_hours and ticket.schedule_changes(0, as_of):
-        return "schedule changed before"
-    if ticket.is_deleted_between(0, as_of):
-        return "ticket deleted and restored before"
-    if breached_at is None:
-        return "other: no breach"
-    return "other: early" if due < breached_at else "other: late"
+    other = "other: no breach" if breached_at is None else "other: early" if due < breached_at else "other: late"
+    return _change_before(bool(told.business_hours), ticket, as_of) or other
