@@ -63,7 +63,7 @@ class DueTargets:
         day: the day that they are of.
         as_of: the moment that they are as of; whatever happened later isn't in them.
         complete: whether the day was read to its end.
-        read_at: when the day's metric events were last fetched; None without a readable raw file.
+        read_at: up to when the day's metric events were read; None without a readable raw file.
         schedules_fetched_at: when the schedules behind the estimates in business hours were fetched; None without any.
         targets: `DUE_TARGET_COLUMNS`, one row for each target that is open and in time, paused or not, and for each that
             breached on the day and is open, sorted by (due_at, ticket_id, metric, instance_id), those without `due_at` last.
@@ -206,12 +206,12 @@ def _sorted(targets: pa.Table) -> pa.Table:
 
 
 def _read_at(store: Store, day: Day) -> tuple[int | None, str | None]:
-    """When the day's metric events were last fetched, and what is wrong with their file."""
+    """Up to when the day's metric events were read, and what is wrong with their file."""
     try:
         footer = read_raw_footer(store, METRIC_EVENTS, day)
     except DamagedFileError as error:
         return None, str(error)
-    return (None if footer is None else footer.fetched_at), None
+    return (None if footer is None else footer.read_up_to), None
 
 
 def _in_seconds(rows: pa.Table, name: str) -> pa.Table:

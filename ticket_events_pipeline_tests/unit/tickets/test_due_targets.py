@@ -185,6 +185,11 @@ def test_a_raw_file_that_is_gone_or_damaged_leaves_no_time_of_reading(root):
     assert (found_in(root).read_at, found_in(root).unreadable) == (None, ())
 
 
+def test_a_reading_that_stopped_behind_looks_no_fresher_than_it_is(root):
+    put_raw_day(root, all_events(*CLOCKS), DAY, now=NOW, more_footer={"stopped_at": str(NOW - 1800)})
+    assert found_in(root).read_at == NOW - 1800
+
+
 def test_estimates_from_before_the_targets_hold_for_those_without_an_event_since(root):
     touched = started(8, 11, 480, business_hours=True)
     sla_tables(root, *CLOCKS, touched)
