@@ -28,15 +28,20 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nowhere, stream.fileno())
-    request = json.load(sys.stdin)
-    service = _service(request["url"])
-    if service is None or "body" not in request:
-        answer: object = None if service is None else _described(service)
-    else:
-        answer = bool(service.notify(request["body"], title=request["title"], body_format=request["format"]))
+    answer = _answer(json.load(sys.stdin))
     json.dump(answer, answers)
     answers.flush()
     os._exit(0)  # threads of a service must not keep it
+
+
+def _answer(request: dict[str, Any]) -> object:
+    service = _service(request["url"])
+    if service is None or "body" not in request:
+        return None if service is None else _described(service)
+    try:
+        return bool(service.notify(request["body"], title=request["title"], body_format=request["format"]))
+    except Exception:  # a service may raise anything, and its text quotes the URL
+        return False
 
 
 def _service(url: str) -> NotifyBase | None:

@@ -99,8 +99,7 @@ def _ask(request: dict[str, Any], *, seconds: float) -> Any:
 def _environment() -> dict[str, str]:
     """The environment without our variables; no other credentials are looked for, and no proxy is asked for this machine."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    without_proxy = {
-        name: ",".join(filter(None, [inherited.get(name), "localhost,127.0.0.1,::1"])) for name in ("NO_PROXY", "no_proxy")
-    }
+    direct = inherited.get("no_proxy") or inherited.get("NO_PROXY")
+    hosts = ",".join(filter(None, [direct, "localhost,127.0.0.1,::1"]))
     path = os.pathsep.join(filter(None, sys.path))
-    return {**inherited, **without_proxy, "NETRC": os.devnull, "PYTHONPATH": path}
+    return {**inherited, "no_proxy": hosts, "NO_PROXY": hosts, "NETRC": os.devnull, "PYTHONPATH": path}
