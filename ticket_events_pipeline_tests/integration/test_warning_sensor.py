@@ -141,6 +141,7 @@ def test_of_two_destinations_one_that_is_down_gets_its_message_later_and_the_oth
     assert other.texts[-1].count("due in") == 2
 
 
+@pytest.mark.slow
 def test_stale_data_is_told_once_and_the_next_warning_says_that_it_is_fresh(deployment, warned, webhook):
     warned.start(1, NOON - HOUR, minutes=230)
     warned.fetch()

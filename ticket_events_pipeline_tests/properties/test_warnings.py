@@ -14,7 +14,7 @@ WARN = HOUR
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(worlds())
 def test_every_due_time_is_told_once_in_time_or_had_passed_and_nothing_untrue_is_told(world):
     world.run()
