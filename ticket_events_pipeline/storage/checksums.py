@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ticket_events_pipeline.storage.arrow_threads import hold_until_released
 from ticket_events_pipeline.storage.range_reader import SeekableReader
 
 BLOCK_BYTES = 64 * 1024
@@ -167,7 +168,7 @@ def _opened(source: BinaryIO, **options: Any) -> tuple[pq.ParquetFile, _Source |
         tail = _read(source, size - length, size - len(tail)) + tail
     if not _has_valid_hash(tail[-length:]):
         raise ChecksumError("its footer differs from what was written: the checksum doesn't match")
-    checked = _Source(source, size=size, tail=tail)
+    checked = hold_until_released(_Source(source, size=size, tail=tail))
     file = pq.ParquetFile(checked, **options)
     block_bytes, _, crcs = file.metadata.metadata[CRCS_KEY.encode()].decode().partition(":")
     checked.expect(_decoded(crcs), block_bytes=int(block_bytes), size=size - length)
@@ -226,7 +227,7 @@ class _Source(SeekableReader):
         if not kept_from <= start <= end <= kept_from + kept.size:
             kept_from, kept = self._kept = self._verified_blocks(start // self._block_bytes, -(-end // self._block_bytes))
         self._position = end
-        return kept.slice(start - kept_from, wanted)
+        return hold_until_released(kept.slice(start - kept_from, wanted))
 
     def _verified_blocks(self, first: int, behind: int) -> tuple[int, pa.Buffer]:
         """The first byte and the content of the blocks from `first` up to, but not including, `behind`."""
