@@ -116,7 +116,7 @@ CREATED = audit(900, 7, 8, "Create", status="new")
         ([CREATED, assignment(901, 16.5, 1)], (DAYS_9_TO_17, ALWAYS), at(24 + 12)),
         ([CREATED, assignment(901, 16.5, 3)], (DAYS_9_TO_17,), None),
         ([CREATED], (DAYS_9_TO_17,), at(24 + 12)),
-        ([CREATED], (DAYS_9_TO_17, ALWAYS), None),
+        ([CREATED], (ALWAYS, DAYS_9_TO_17), at(24 + 12)),
         ([audit(900, 8, 8, "Create", status="new")], (DAYS_9_TO_17,), at(24 + 12)),
         ([audit(900, 8, 8, "Create", status="new")], (DAYS_9_TO_17, ALWAYS), None),
         ([CREATED], (), None),
@@ -126,13 +126,15 @@ CREATED = audit(900, 7, 8, "Create", status="new")
         "its other own",
         "one that is gone",
         "none, the only one",
-        "none, of two",
+        "none, the default of two",
         "unknown, the only one",
         "unknown, of two",
         "never fetched",
     ],
 )
-def test_the_schedule_is_the_tickets_own_else_the_accounts_only_one(audits, schedules, expected, tmp_path):
+def test_the_schedule_is_the_tickets_own_else_the_accounts_default_and_where_unknown_its_only_one(
+    audits, schedules, expected, tmp_path
+):
     assert [due_at for _, due_at in due(tmp_path, running_since_16(), audits=audits, schedules=schedules)] == [expected]
 
 

@@ -156,9 +156,9 @@ def opened(schedule, zone, first, last):
 def schedule_of(audits, ticket_id, end, ended_by, schedules):
     """The number of the schedule at the end of a target; None where it isn't known."""
     value = value_at(audits, ticket_id, "schedule_id", end, inclusive=ended_by == "fulfilment")
-    if value not in (None, UNKNOWN):
-        return value
-    return next(iter(schedules)) if len(schedules) == 1 else None
+    if value == UNKNOWN:
+        return next(iter(schedules)) if len(schedules) == 1 else None
+    return min(schedules, default=None) if value is None else value
 
 
 def stretches(audits, ticket_id, first, end):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -89,6 +89,15 @@ class OpenHours:
         ended = np.where(is_reached, ended, 0)
         ends = np.concatenate([[NEVER], self.closes])[ended]
         return np.where(is_reached, ends - (self._before[ended] - np.where(is_reached, seconds, 0)), NEVER)
+
+
+def default_schedule(schedules: Mapping[int, Schedule]) -> int | None:
+    """The id of the account's default schedule, which Zendesk applies to tickets that have none; None without schedules.
+
+    It is the first of the account's list. Nothing tells that order; the ids ascend as schedules are made, so it is the smallest.
+    https://support.zendesk.com/hc/en-us/articles/4408842938522
+    """
+    return min(schedules, default=None)
 
 
 def business_seconds(schedule: Schedule, starts: Ints, ends: Ints) -> Ints | None:

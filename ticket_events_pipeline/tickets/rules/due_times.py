@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, among, ranges, union
-from ticket_events_pipeline.tickets.rules.business_hours import Schedule, open_hours, times_after
+from ticket_events_pipeline.tickets.rules.business_hours import Schedule, default_schedule, open_hours, times_after
 from ticket_events_pipeline.tickets.rules.running_time import NEVER, RunningTime, running_time
 from ticket_events_pipeline.tickets.rules.time_zones import find_zone
 from ticket_events_pipeline.tickets.rules.values import FieldValues
@@ -66,13 +66,15 @@ def rows_without_date(targets: pa.Table) -> Ints:
 
 
 def schedules_of(said: FieldValues, schedules: Mapping[int, Schedule]) -> Ints:
-    """The schedule of each ticket by its field, ids as int64; without a known one, the account's if it has just one.
+    """The schedule of each ticket by its field, ids as int64.
 
+    A ticket without one has the account's default. Where it is unknown whether it has one, the account's if there is just one.
     NO_SCHEDULE where neither is known.
     """
-    only = next(iter(schedules)) if len(schedules) == 1 else NO_SCHEDULE
-    has_own = ~said.is_unknown & said.values.is_valid().to_numpy(zero_copy_only=False)
-    return np.where(has_own, pc.fill_null(said.values, NO_SCHEDULE).to_numpy(), only)
+    default = default_schedule(schedules)
+    of_none = NO_SCHEDULE if default is None else default
+    of_unknown = of_none if len(schedules) == 1 else NO_SCHEDULE
+    return np.where(said.is_unknown, of_unknown, pc.fill_null(said.values, of_none).to_numpy())
 
 
 def due_times(running: RunningTargets, schedule: Ints, schedules: Mapping[int, Schedule]) -> Ints:

@@ -122,8 +122,8 @@ def said(*values):
     return FieldValues(ids, codes, *[np.zeros(len(values), bool)] * 2)
 
 
-def test_a_ticket_without_a_known_schedule_has_the_only_one_of_the_account():
+def test_a_ticket_without_a_schedule_has_the_oldest_of_the_account_and_an_unknown_one_the_only_one():
     values = said(1, None, "unknown", 7)
     assert schedules_of(values, {1: OFFICE}).tolist() == [1, 1, 1, 7]
-    assert schedules_of(values, {1: OFFICE, 2: ALWAYS}).tolist() == [1, NO_SCHEDULE, NO_SCHEDULE, 7]
+    assert schedules_of(values, {2: ALWAYS, 1: OFFICE}).tolist() == [1, 1, NO_SCHEDULE, 7]
     assert schedules_of(values, {}).tolist() == [1, NO_SCHEDULE, NO_SCHEDULE, 7]
