@@ -39,7 +39,11 @@ class Stream:
         first = bisect.bisect_left(self._times, start_time)
         last = min(known, first + PAGE)
         end_time = self._times[last - 1] if last > first else start_time
-        head = b'"count":%d,"end_time":%d,"end_of_stream":%s' % (max(0, last - first), end_time, [b"false", b"true"][last >= known])
+        head = b'"count":%d,"end_time":%d,"end_of_stream":%s' % (
+            max(0, last - first),
+            end_time,
+            [b"false", b"true"][last >= known],
+        )
         return b'{"%s":[%s],%s}' % (self._name, b",".join(self._rows[first:last]), head)
 
 
