@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 import requests
 from deployments import Deployment, pipeline
-from measuring import Measured, cpu, median, side_by_side, table, wall
+from measuring import ROUNDS, Measured, cpu, median, side_by_side, table, wall
 from open_day_server import WITHHELD_SECONDS, serving
 from sla_account import EVENTS_PER_TICKET, STREAM, footer_of, metric_events
 from ticket_account import AUDITS, audits
@@ -227,5 +227,5 @@ def print_tables(found: dict[str, list[Measured]], steps: dict[str, list[dict[st
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--events", type=int, default=500_000)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", "--rounds", type=int, default=ROUNDS)
     main(**vars(parser.parse_args()))
