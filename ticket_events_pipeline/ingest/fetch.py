@@ -196,6 +196,7 @@ class _Fetch:
                 worker.finish()
                 if walked is not None and most_requests is not None:
                     yield from self._commit_what_was_read(walked)
+                    self._log_standstill(walked, most_requests)
             except OverfullSecondError:
                 worker.finish()
                 if walked is not None:
@@ -296,6 +297,13 @@ class _Fetch:
             committed = self._commit(day, walked, complete=False)
             self._log(f"{committed.log_line}, read up to {utc_text(read_up_to)}")
             yield committed
+
+    def _log_standstill(self, walked: WalkedPage, most_requests: int) -> None:
+        if self._read_up_to(walked) <= self._state.start_time:
+            self._log(
+                f"{self._stream.name}: {plural(most_requests, 'request')} didn't lead past {utc_text(self._state.start_time)}. "
+                "A fetch without such a bound reads on: hourly_fetch, for example."
+            )
 
     def _holds_more(self, day: Day, read_up_to: int) -> bool:
         """Whether the day's stored file holds more than what was read."""

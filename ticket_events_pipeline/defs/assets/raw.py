@@ -74,6 +74,7 @@ def committed_metadata(committed: WrittenDay) -> dict[str, Any]:
         "complete": footer.complete,
         **events,
         "fetched_at": moment(footer.fetched_at),
+        **({} if footer.stopped_at is None else {"read_up_to": moment(footer.read_up_to)}),
         "rejected": footer.rejected,
         "metric_rows": committed.metric_rows,
         "dagster/uri": committed.url,
