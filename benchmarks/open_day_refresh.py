@@ -2,9 +2,9 @@
 
     python benchmarks/open_day_refresh.py [--events N] [--runs N]
 
-The job reads both streams, and makes all tables and the report. Both runs are a process each, on a root with the tables of the HISTORY days before. One root has nothing of the open day; the
-other has it as it was read at T, and 200 events of a hundred tickets came in the five minutes since. Before the figures count,
-the files that both made are compared: rows and hashes are equal.
+The job reads both streams, and makes all tables and the report. Both runs are a process each, on a root with the tables of the
+HISTORY days before. One root has nothing of the open day; the other has it as it was read at T, and 200 events came in the five
+minutes since. Files that both made are compared: rows and hashes have to be equal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import sqlite3
 import statistics
 import sys
 import tempfile
-import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -27,9 +26,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import requests
 from deployments import Deployment, pipeline
-from measuring import Measured, cpu, median, side_by_side, table, wall
+from measuring import ROUNDS, Measured, cpu, median, side_by_side, table, wall
 from open_day_server import WITHHELD_SECONDS, serving
 from sla_account import EVENTS_PER_TICKET, STREAM, footer_of, metric_events
 from ticket_account import AUDITS, audits
@@ -141,7 +140,7 @@ class Account:
 
     def run(self, files: Path, *, now: int) -> Measured:
         """All assets of the open day by the account's clock, on a root with these files: the first files of `root`."""
-        urllib.request.urlopen(f"{self.url}/now/{now}").close()
+        requests.get(f"{self.url}/now/{now}", timeout=10).raise_for_status()
         shutil.rmtree(self.root, ignore_errors=True)
         _linked(files, self.root)
         return self.deployment.execute(REFRESH, str(OPEN), ALL_OF_IT)
@@ -228,5 +227,5 @@ def print_tables(found: dict[str, list[Measured]], steps: dict[str, list[dict[st
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--events", type=int, default=500_000)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", "--rounds", type=int, default=ROUNDS)
     main(**vars(parser.parse_args()))

@@ -24,8 +24,8 @@ DESCRIPTIONS = {
     "fetching events again.",
     FETCH_NAMES: "Fetch the names of groups, agents and all else that the tables hold as ids.",
     REFRESH: f"Read what is new of the selected open days, with at most {REFRESH_REQUESTS} requests a stream, and make their "
-    "tables and report, all in one run, without checks. Days that are complete are not read again. For those, and for days of which much is "
-    f"missing: {FETCH}.",
+    "tables and report, all in one run, without checks. Days that are complete are not read again. For those, and for days of "
+    f"which much is missing: {FETCH}.",
 }
 
 TAGS: dict[str, Mapping[str, str]] = {REFRESH: {MOST_REQUESTS_TAG: str(REFRESH_REQUESTS)}}
@@ -33,7 +33,7 @@ TAGS: dict[str, Mapping[str, str]] = {REFRESH: {MOST_REQUESTS_TAG: str(REFRESH_R
 
 
 WITHOUT_CHECKS = {REFRESH}
-"""The checks of a day read all of it again, a quarter of what a refresh costs; those of the open day run with the hourly fetch."""
+"""Checks read all of the day again, a fifth of what a refresh costs. Those of the open day run with the hourly fetch."""
 
 
 def asset_job(scope: AccountScope, name: str, assets: Sequence[dg.AssetsDefinition]) -> Any:  # its type has no public name

@@ -23,13 +23,16 @@ from ticket_events_pipeline.report.targets import DayTargets
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.sla.rules.events import APPLY, sla_events
 from ticket_events_pipeline.sla.sources import DICTIONARY_COLUMNS, RAW_COLUMNS
-from ticket_events_pipeline.storage.raw_footer import read_raw_day
+from ticket_events_pipeline.storage.raw_footer import opened_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS, SLA_STREAMS
 from ticket_events_pipeline.tables.table import TIMESTAMP
-from ticket_events_pipeline.tables.ticket_metric_events import metric_shaped
+from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE, metric_shaped
 from ticket_events_pipeline.text import date_text, days_text, moment_text, plural, rate_text
 from ticket_events_pipeline.tickets.fields import ASSUMED, SNAPSHOT
+
+COUNTED_COLUMNS = ["id", "ticket_id", "metric", "instance_id", "type", "time", "deleted"]
+"""The columns of metric events that decide whether one takes part; see `event_counts`."""
 
 DELETIONS_LAG_SECONDS = 3600
 """The two streams of an open day are read one after the other: deletions known up to so long before `as_of` are whole."""
@@ -120,13 +123,23 @@ def _fetched(raw: _Raw) -> tuple[int, str]:
 
 def _readable(store: Store, stream: str, day: Day) -> _Raw | None:
     try:
-        found = read_raw_day(store, stream, day, RAW_COLUMNS, dictionary_columns=DICTIONARY_COLUMNS)
+        with opened_raw_day(store, stream, day, dictionary_columns=DICTIONARY_COLUMNS) as opened:
+            if opened is None or not set(RAW_COLUMNS) <= set(opened[0].schema.names):
+                return None
+            file, footer = opened
+            if footer.metric_rows == 0:  # audits alone
+                return _Raw(stream, footer.fetched_at, _padded(file.schema.empty_table().select(COUNTED_COLUMNS)))
+            table = file.read(COUNTED_COLUMNS)
     except DamagedFileError:
         return None
-    if found is None or not set(RAW_COLUMNS) <= set(found[0].column_names):
-        return None
-    table, footer = found
-    return _Raw(stream, footer.fetched_at, table.filter(metric_shaped(table)))
+    return _Raw(stream, footer.fetched_at, _padded(table.filter(metric_shaped(table))))
+
+
+def _padded(counted: pa.Table) -> pa.Table:
+    """With the other columns that `sla_events` takes, NULL: none of them decides whether an event takes part."""
+    missing = pa.schema([TICKET_METRIC_EVENTS_TABLE.schema.field(name) for name in RAW_COLUMNS if name not in COUNTED_COLUMNS])
+    nulls = [pa.nulls(counted.num_rows, column.type) for column in missing]
+    return pa.table([*counted.columns, *nulls], names=[*counted.column_names, *missing.names])
 
 
 @dataclass(frozen=True)

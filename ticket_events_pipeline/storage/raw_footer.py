@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
@@ -21,7 +19,6 @@ from ticket_events_pipeline.storage.partition_file import (
     no_footer_error,
     opened_partition,
     read_metadata,
-    read_partition_and_metadata,
 )
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
@@ -224,20 +221,6 @@ def opened_raw_day(
     """
     with opened_partition(store, stream, day, dictionary_columns=dictionary_columns) as file:
         yield None if file is None else (file, _footer_of(store, stream, day, file.metadata))
-
-
-def read_raw_day(
-    store: Store, stream: str, day: Day, columns: list[str], *, dictionary_columns: Sequence[str] = ()
-) -> tuple[pa.Table, RawFooter] | None:
-    """The rows and the footer of one version of a day's raw file; None where the day has no file.
-
-    `dictionary_columns` is as in `opened_partition`.
-
-    Raises:
-        DamagedFileError: the file can't be read, or isn't a raw file of this pipeline.
-    """
-    found = read_partition_and_metadata(store, stream, day, columns, dictionary_columns=dictionary_columns)
-    return None if found is None else (found[0], _footer_of(store, stream, day, found[1]))
 
 
 def _footer_of(store: Store, stream: str, day: Day, metadata: dict[str, str]) -> RawFooter:

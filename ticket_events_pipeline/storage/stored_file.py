@@ -113,7 +113,7 @@ class StoredFile:
         group = self.row_group(number)
         places = range(group.num_columns) if columns is None else map(self.own_schema.get_field_index, columns)
         size = sum(int(group.column(place).total_uncompressed_size) for place in places)
-        return max(1, min(MOST_BATCH_ROWS, BATCH_BYTES * group.num_rows // max(1, size)))
+        return max(1, min(MOST_BATCH_ROWS, BATCH_BYTES * int(group.num_rows) // max(1, size)))
 
     def _version(self) -> int:
         version = self.metadata.get(VERSION_KEY, "")

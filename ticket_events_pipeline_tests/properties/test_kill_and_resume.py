@@ -26,9 +26,8 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, write_partition
-from ticket_events_pipeline.storage.raw_footer import read_raw_day, read_raw_footer
+from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.sorted_runs import MemoryRun
-from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.drawn_streams import DAYS, FIRST, LAG, row_time, streams, truth
 from ticket_events_pipeline_tests.support.events import metric_event
@@ -546,7 +545,7 @@ def test_an_open_day_whose_rows_contradict_its_footer_is_read_again(tmp_path):
     recorded = RecordedAccount({METRIC: many_rows(300)})
     with SandboxServer(recorded, clock=clock) as server:
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
-        table, footer = read_raw_day(FolderStore(tmp_path), METRIC, DAY, TABLES[METRIC].schema.names)
+        table, footer = read_partition(FolderStore(tmp_path), METRIC, DAY), read_raw_footer(FolderStore(tmp_path), METRIC, DAY)
         write_partition(FolderStore(tmp_path), METRIC, DAY, table.slice(1), footer.to_metadata())
         fetch(server, tmp_path, METRIC, str(DAY), str(DAY), clock=clock)
         assert stored_ids(tmp_path, METRIC, DAY) == list(range(1, 301))

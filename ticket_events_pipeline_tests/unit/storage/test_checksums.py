@@ -10,7 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.storage.checksums import BLOCK_BYTES, CHECKSUM_KEYS, ChecksumError, ChecksummedWriter, open_checked
+from ticket_events_pipeline.storage.checksums import (
+    BLOCK_BYTES,
+    CHECKSUM_KEYS,
+    ChecksumError,
+    ChecksummedWriter,
+    open_checked,
+    verify_bytes,
+)
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import opened_parquet
 from ticket_events_pipeline.storage.stored_file import metadata_of
@@ -53,6 +60,20 @@ def test_a_checksummed_file_is_read_by_us_and_by_plain_parquet_readers():
         assert (file.read(), metadata_of(file)) == (LARGE, {"rows": "40000"})
     assert pq.read_table(io.BytesIO(content)) == LARGE
     assert metadata_of(pq.ParquetFile(io.BytesIO(content))) == {"rows": "40000"}
+
+
+def test_verifying_the_bytes_finds_every_flipped_bit_without_reading_a_row():
+    content, rng = written(LARGE, {"rows": "40000"}), draws()
+    assert verify_bytes(io.BytesIO(content))
+    for place in [0, *rng.sample(range(len(content)), k=40), len(content) - 1]:
+        with pytest.raises((ChecksumError, pa.ArrowException, OSError)):
+            verify_bytes(io.BytesIO(flipped(content, 8 * place + rng.randrange(8))))
+
+
+def test_the_bytes_of_a_file_without_checksums_are_not_verified():
+    sink = io.BytesIO()
+    pq.write_table(TINY, sink)
+    assert not verify_bytes(sink)
 
 
 def test_every_byte_of_a_tiny_file_is_covered():
