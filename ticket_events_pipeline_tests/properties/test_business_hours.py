@@ -145,6 +145,7 @@ def test_business_seconds_and_due_times_equal_those_counted_second_by_second(see
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # on a busy machine
 def test_they_do_for_20000_schedules_near_changes_of_the_clocks():
     for seed in range(len(CHANGES)):
         check(seed, SCHEDULES // len(CHANGES), span=SPAN)
