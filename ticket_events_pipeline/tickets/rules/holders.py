@@ -294,7 +294,8 @@ def target_hours(
 ) -> TargetHours:
     """The hours of each target: those of the ticket's schedule at the target's end, of the account's default if it has none.
 
-    Where it is unknown whether it has one, those of the account's schedule if there is just one. A schedule that isn't among `schedules`, or whose zone nobody knows, has no hours: the targets' are unknown then.
+    Where it is unknown whether it has one, those of the account's schedule if there is just one. A schedule that isn't among
+    `schedules`, or whose zone isn't known, has no hours: the targets' are unknown then.
     """
     if not len(ran.starts):
         return TargetHours([], np.full(len(ended), -1))
