@@ -94,8 +94,8 @@ class OpenHours:
 def default_schedule(schedules: Mapping[int, Schedule]) -> int | None:
     """The id of the account's default schedule, which Zendesk applies to tickets that have none; None without schedules.
 
-    It is the first of the account's list. Nothing stored tells that order, but ids ascend as schedules are made: it is taken to be
-    the smallest.
+    It is the first of the account's list. Nothing stored tells that order, but ids ascend as schedules are made: the default is
+    taken to be the smallest.
     https://support.zendesk.com/hc/en-us/articles/4408842938522
     """
     return min(schedules, default=None)
