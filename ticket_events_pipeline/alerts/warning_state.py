@@ -154,7 +154,8 @@ class Recipient:
         if len(kept) <= MOST_REMEMBERED:
             return replace(self, told=kept)
         newest = sorted(kept, key=lambda mark: kept[mark][-1])[-MOST_REMEMBERED:]
-        through = max(times[-1] for mark, times in kept.items() if mark not in set(newest))
+        forgotten = kept.keys() - newest
+        through = max(kept[mark][-1] for mark in forgotten)
         return replace(self, told={mark: kept[mark] for mark in newest}, told_through=through)
 
 
