@@ -23,6 +23,7 @@ LONGEST_BODY = 3500
 """Characters, as for a chat, though a mail has room for more."""
 
 _LOOK_SECONDS = 20.0
+_OURS = ("TICKET_EVENTS_", "ZENDESK_")
 _MARKUPS = {"text": TEXT, "markdown": MARKDOWN, "html": HTML}
 
 
@@ -87,9 +88,15 @@ def _ask(request: dict[str, Any], *, seconds: float) -> Any:
         input=json.dumps(request),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=_environment(request["url"]),
         timeout=seconds,
         text=True,
         check=False,
     )
     return json.loads(ended.stdout)
+
+
+def _environment(url: str) -> dict[str, str]:
+    """That of this process without the URL and the credentials of Zendesk, which are no business of the library."""
+    kept = {name: value for name, value in os.environ.items() if not (name.startswith(_OURS) or url in value)}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

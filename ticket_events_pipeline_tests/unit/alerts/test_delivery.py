@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import time
 import warnings
 
@@ -58,6 +59,21 @@ def test_a_service_of_the_library_gets_the_message():
     body = json.loads(server.requests[0].body)
     assert body["title"] == "SLA alert of acme"
     assert body["message"] == "• 5 breaches under `<Silver>` #1 (https://a.example/1)"
+
+
+def test_the_library_is_not_given_the_credentials_of_the_account(monkeypatch, tmp_path):
+    """Its process would show them in its environment."""
+    monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", SECRET)
+    monkeypatch.setenv("ACME_URLS", f"json://127.0.0.1/{SECRET},json://127.0.0.1/2")
+    shell = tmp_path / "python"
+    shell.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\necho null\n")
+    shell.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(shell))
+    answer = deliver(Destination(Kind.OTHER, f"json://127.0.0.1/{SECRET}"), MESSAGE)
+    assert answer.reason == "its URL is not understood"
+    seen = (tmp_path / "seen").read_text()
+    assert "PATH=" in seen
+    assert SECRET not in seen
 
 
 def test_a_mail_has_the_title_as_its_subject_and_the_lines_as_html():
