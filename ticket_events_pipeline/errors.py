@@ -88,6 +88,10 @@ class DamagedFileError(DataError):
     """A stored file can't be read or isn't what its name says."""
 
 
+class ReplacedFileError(DamagedFileError):
+    """Another run has replaced a stored file while it was read: what is in it now can be read."""
+
+
 class NewerFileError(DamagedFileError):
     """A stored file can't be read because a newer version of this program wrote it.
 

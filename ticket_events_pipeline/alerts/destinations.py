@@ -116,14 +116,17 @@ def destinations_of(webhook: str, notify_urls: tuple[str, ...]) -> Iterator[Dest
     variables = dict.fromkeys(notify_urls, NOTIFY_URLS)
     variables = {webhook: WEBHOOK, **{url: WEBHOOK if url == webhook else name for url, name in variables.items()}}
     for number, (url, variable) in enumerate(((url, name) for url, name in variables.items() if url), 1):
-        yield Destination(_kind(url), url, number, variable, urlsplit(url).scheme)
+        yield Destination(_kind(url), url, number, variable, url.partition(":")[0].lower())
 
 
 def _kind(url: str) -> Kind:
     scheme = _SCHEME.fullmatch(url)
     if scheme is None or scheme[1].lower() not in ("http", "https"):
         return Kind.OTHER
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:  # brackets that hold no address; its text would quote them
+        return Kind.WEBHOOK
     if host == SLACK_HOST:
         return Kind.SLACK
     return Kind.TEAMS if host.endswith(TEAMS_HOSTS) else Kind.WEBHOOK

@@ -88,7 +88,7 @@ def _ask(request: dict[str, Any], *, seconds: float) -> Any:
         input=json.dumps(request),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=_environment(),
+        env=_environment(request["url"]),
         timeout=seconds,
         text=True,
         check=False,
@@ -96,9 +96,12 @@ def _ask(request: dict[str, Any], *, seconds: float) -> Any:
     return json.loads(ended.stdout)
 
 
-def _environment() -> dict[str, str]:
-    """The environment without our variables; no other credentials are looked for, and no proxy is asked for this machine."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+def _environment(url: str) -> dict[str, str]:
+    """The environment without our variables and the URL; no other credentials are looked for, no proxy is asked for this machine.
+
+    A component's variables may have any name.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not (name.startswith(_OURS) or url in value)}
     direct = inherited.get("no_proxy") or inherited.get("NO_PROXY")
     hosts = ",".join(filter(None, [direct, "localhost,127.0.0.1,::1"]))
     path = os.pathsep.join(filter(None, sys.path))

@@ -154,7 +154,8 @@ class Recipient:
         if len(kept) <= MOST_REMEMBERED:
             return replace(self, told=kept)
         newest = sorted(kept, key=lambda mark: kept[mark][-1])[-MOST_REMEMBERED:]
-        through = max(times[-1] for mark, times in kept.items() if mark not in set(newest))
+        forgotten = kept.keys() - newest
+        through = max(kept[mark][-1] for mark in forgotten)
         return replace(self, told={mark: kept[mark] for mark in newest}, told_through=through)
 
 
@@ -165,7 +166,7 @@ class WarningState:
     Attributes:
         recipients: the state of each destination, by its mark.
         ticked_at: when the last tick was, epoch seconds; 0 if there was none.
-        resumed_at: when the ticks went on after a pause, epoch seconds; 0 if they never paused.
+        resumed_at: when the ticks went on after a pause, epoch seconds; 0 if they haven't paused since the data was new.
     """
 
     recipients: Mapping[str, Recipient] = field(default_factory=dict)
@@ -200,10 +201,15 @@ class WarningState:
         """The inverse of `parse`."""
         return json.dumps({"version": VERSION, **dataclasses.asdict(self)}, separators=(",", ":"))
 
-    def ticked(self, now: int) -> WarningState:
-        """The state at a tick."""
+    def ticked(self, freshness: Freshness) -> WarningState:
+        """The state at a tick.
+
+        A further pause before the first fetch prolongs nothing: ticks that are always far apart would never tell anything.
+        """
+        now = freshness.now
         has_paused = bool(self.ticked_at) and now - self.ticked_at > PAUSE_SECONDS
-        return replace(self, ticked_at=now, resumed_at=now if has_paused else self.resumed_at)
+        resumed_at = self.resumed_at if self.resumed_at or not has_paused else now
+        return replace(self, ticked_at=now, resumed_at=resumed_at if freshness.is_old else 0)
 
     def awaits_fetch(self, freshness: Freshness) -> bool:
         """Whether the first fetch after a pause is still to come: until then nobody knows what was met during the pause."""

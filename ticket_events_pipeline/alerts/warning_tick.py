@@ -47,7 +47,7 @@ class _Turn:
 
 def tick(state: WarningState, seen: Outlook, destinations: Sequence[Destination], *, send: Send) -> Ticked:
     """Tell what is new, to all destinations at once; nothing before the first fetch after a pause."""
-    freshness, state = seen.freshness, state.ticked(seen.freshness.now)
+    freshness, state = seen.freshness, state.ticked(seen.freshness)
     known = {destination: state.recipients[destination.mark].looked(freshness) for destination in destinations}
     if state.awaits_fetch(freshness):
         recipients = {destination.mark: recipient for destination, recipient in known.items()}

@@ -168,7 +168,8 @@ class Resume:
         with_overlap = footer.next_start_time - lag
         if footer.stopped_at is None:
             return with_overlap
-        return max(with_overlap, min(footer.next_start_time, footer.fetched_at - 2 * lag))
+        # What it had read of the day after is not stored: a day is written after the one before is complete.
+        return min(max(with_overlap, min(footer.next_start_time, footer.fetched_at - 2 * lag)), footer.window_end)
 
     def _stored(self, day: Day, content_hash: str) -> Run | None:
         """The rows of the day's file; None if they don't have that hash."""

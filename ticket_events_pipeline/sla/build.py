@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DayNotFetchedError
+from ticket_events_pipeline.errors import DayNotFetchedError, ReplacedFileError
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
 from ticket_events_pipeline.sla.clock_files import CLOCK_CHAIN, CLOCKS, ClocksInput, write_layer
 from ticket_events_pipeline.sla.inputs import NOT_LANDED
@@ -71,13 +71,23 @@ def make_clocks(store: Store, days: list[Day]) -> Iterator[MadeDay]:
 def _layers(store: Store, days: list[Day]) -> Iterator[tuple[NewLayer, Provenance]]:
     state = carry_over_before(store, CLOCK_CHAIN, days[0], for_days=len(days))
     for raw in prefetch(read_raw(store, day) for day in days):
-        new = ClocksInput.of(raw)
-        if new is None:
-            raise _not_fetched(raw)
+        try:
+            new = _clocks_input(raw)
+            followed = state.followed_by(CLOCK_CHAIN, raw.day, new)
+        except ReplacedFileError:  # by a fetch of the open day, which may run every few minutes
+            new = _clocks_input(read_raw(store, raw.day))
+            followed = state.followed_by(CLOCK_CHAIN, raw.day, new)
         inputs = replace(new.inputs, previous_clocks=state.previous or NOT_LANDED)
-        state, made = state.followed_by(CLOCK_CHAIN, raw.day, new)
+        state, made = followed
         known = state.known
         yield made, Provenance(inputs, known.events_through, known.history_from, known.deletions)
+
+
+def _clocks_input(raw: RawDay) -> ClocksInput:
+    new = ClocksInput.of(raw)
+    if new is None:
+        raise _not_fetched(raw)
+    return new
 
 
 def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.decoding.decode import deleted_as_it_came
-from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError
+from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError, ReplacedFileError
 from ticket_events_pipeline.sla.inputs import DayInputs, RawState, day_inputs
 from ticket_events_pipeline.sla.rules.deletions import (
     AUDIT_COLUMNS,
@@ -77,7 +77,8 @@ class StatusAudits:
             `STATUS_CHANGES_SCHEMA`, in the order of the rows.
 
         Raises:
-            DamagedFileError: the raw file can't be read, or has been replaced.
+            DamagedFileError: the raw file can't be read.
+            ReplacedFileError: it has been replaced since.
         """
         wanted = union(self.deleting, deleted[among(deleted, self.setting)])
         if not len(wanted):
@@ -86,7 +87,7 @@ class StatusAudits:
         with opened_raw_day(self.store, AUDITS, self.day) as opened:
             if opened is None or opened[1].content_hash != self.content_hash:
                 url = self.store.url(partition_path(AUDITS, self.day))
-                raise DamagedFileError(f"{url} was replaced while it was read. Start the run again.")
+                raise ReplacedFileError(f"{url} was replaced while it was read. Start the run again.")
             batches = opened[0].batches(AUDIT_COLUMNS)
             found = status_changes(batch.filter(pc.is_in(batch["ticket_id"], tickets)) for batch in batches)
         return changes_of_deleted(found, deleted)

@@ -34,6 +34,11 @@ FETCHED_AT = "fetched_at"
 
 Log = Callable[[str], None]
 
+MINUTES_A_WEEK = 7 * 24 * 60
+
+UNKNOWN_ZONE = ""
+"""The zone of a schedule that can't be read."""
+
 _ADVICE = "Materialize zendesk_names to make it again."
 
 
@@ -98,7 +103,10 @@ def read_names(store: Store, *, kinds: Iterable[str] = NAME_KINDS, log: Log = la
 
 
 def read_schedules(store: Store, *, log: Log = lambda _: None) -> Mapping[int, Schedule]:
-    """The stored schedules by id, without deleted ones; none if they were never fetched or can't be read, which is logged."""
+    """The stored schedules by id, without deleted ones; none if they were never fetched or can't be read, which is logged.
+
+    A single one that can't be read has no known zone, so that nothing is measured by it.
+    """
     table = _read_or_none(store, SCHEDULES, log)
     if table is None:
         return {}
@@ -110,8 +118,10 @@ def read_schedules(store: Store, *, log: Log = lambda _: None) -> Mapping[int, S
             continue
         try:
             found[row["id"]] = _schedule(row)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             log(f"The schedule {row['id']} can't be read ({error}). {_ADVICE}")
+            # Left out, the account might seem to have one schedule only, whose hours hold for every ticket then.
+            found[row["id"]] = Schedule(row["id"] or 0, str(row["name"]), UNKNOWN_ZONE, ())
     return found
 
 
@@ -169,6 +179,13 @@ def _schedule(row: Mapping[str, object]) -> Schedule:
         id_ or 0,
         str(row["name"]),
         str(row["time_zone"]),
-        tuple((int(start), int(end)) for start, end in intervals),
+        tuple((_minute(start), _minute(end)) for start, end in intervals),
         tuple((dt.date.fromisoformat(first), dt.date.fromisoformat(last)) for _, first, last in holidays),
     )
+
+
+def _minute(value: object) -> int:
+    found = int(str(value))
+    if not 0 <= found <= MINUTES_A_WEEK:
+        raise ValueError(f"{found} is no minute of a week")
+    return found

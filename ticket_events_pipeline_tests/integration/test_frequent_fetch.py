@@ -166,6 +166,26 @@ def test_a_stream_too_busy_for_its_requests_is_read_on_each_time_and_caught_up_b
     assert newest - 5 <= busy.footer(METRIC_EVENTS).rows <= newest + 5
 
 
+def test_events_after_midnight_are_read_again_where_a_reading_stopped_before_the_day_was_complete(tmp_path: Path) -> None:
+    """A row every 24 seconds: two pages lead four minutes into the new day, and the old one is complete after five."""
+    account = Unfolding()
+    first = TODAY.start - 1200
+    account.deliver(METRIC_EVENTS, [metric_event(1 + number, first + 24 * number) for number in range(200)])
+    behind = world(account, tmp_path, TODAY.start - 100)
+    behind.server = SandboxServer(account, clock=behind.time.clock, page_limit=PAGE_LIMIT)
+    days = [TODAY.plus(-1), TODAY]
+    with behind.server:
+        behind.time.run(lambda: behind.fetch(METRIC_EVENTS, days[:1]))
+        for wait in (1300, INTERVAL):
+            behind.time.now += wait
+            behind.time.run(lambda: behind.fetch(METRIC_EVENTS, days, REFRESH_REQUESTS))
+        behind.time.run(lambda: behind.fetch(METRIC_EVENTS, [TODAY]))
+        behind.time.run(lambda: behind.fetch(METRIC_EVENTS, [TODAY], store=FolderStore(tmp_path / "once")))
+    once = read_raw_footer(FolderStore(tmp_path / "once"), METRIC_EVENTS, TODAY)
+    assert once is not None
+    assert behind.footer(METRIC_EVENTS).rows == once.rows > 0
+
+
 def test_a_second_with_more_rows_than_the_requests_bring_is_told(tmp_path: Path) -> None:
     """The server repeats a page of one second, as it does where it doesn't enlarge the page."""
     account = Unfolding()

@@ -20,7 +20,15 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tickets.fetched_names import RefreshedNames, refresh_names
-from ticket_events_pipeline.tickets.names import Names, fetched_at, names_path, read_kind, read_names, read_schedules
+from ticket_events_pipeline.tickets.names import (
+    Names,
+    fetched_at,
+    names_path,
+    read_kind,
+    read_names,
+    read_schedules,
+    write_kind,
+)
 from ticket_events_pipeline.tickets.rules.business_hours import Schedule
 from ticket_events_pipeline.zendesk.account_api import AccountApi
 from ticket_events_pipeline.zendesk.account_pace import AccountPace
@@ -184,6 +192,20 @@ def test_a_deleted_schedule_is_not_read(tmp_path: Path) -> None:
         o.refresh("schedules")
         assert read_schedules(o.store) == {}
         assert o.names.of("schedules", 51) == "B\u00fcrozeiten"
+
+
+@pytest.mark.parametrize("intervals", ["[[", "[[0, 100000000000]]", "[[0, Infinity]]"])
+def test_a_schedule_that_cannot_be_read_stays_one_of_the_accounts_with_unknown_hours(tmp_path: Path, intervals: str) -> None:
+    """Left out, the other one would seem to be the only one, and its hours those of every ticket."""
+    with office(tmp_path) as o:
+        o.refresh("schedules")
+        rows = read_kind(o.store, "schedules")
+        assert rows is not None
+        spoilt = {**rows.to_pylist()[0], "id": 52, "intervals": intervals}
+        write_kind(o.store, "schedules", pa.Table.from_pylist([*rows.to_pylist(), spoilt], rows.schema), fetched_at=1)
+        found = read_schedules(o.store, log=o.log.append)
+        assert (set(found), found[52].time_zone, found[52].intervals) == ({51, 52}, "", ())
+        assert "The schedule 52 can't be read" in o.log[-1]
 
 
 def test_a_renamed_group_is_shown_by_its_newest_name(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ import pytest
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sandbox.answers import json_answer
-from ticket_events_pipeline.sla.build import TARGETS
+from ticket_events_pipeline.sla.build import TARGETS, make_clocks
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition
 from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.sla_cases import Clock
-from ticket_events_pipeline_tests.support.sla_roots import all_events, make_sla_days, put_raw_day, sla_root
+from ticket_events_pipeline_tests.support.sla_roots import all_events, make_sla_days, put_audits, put_raw_day, sla_root
+from ticket_events_pipeline_tests.support.ticket_days import audit
 
 FIRST, SECOND, THIRD, LAST = "2026-03-02", "2026-03-03", "2026-03-04", "2026-03-06"
 LATER = Day.parse("2026-03-20").start
@@ -120,3 +121,31 @@ def test_a_day_that_fails_leaves_the_days_before_it_recorded(deployment):
     assert not deployment.run("summarize_sla_breaches", FIRST, LAST).success
     assert deployment.recorded("sla_clocks") == {FIRST}
     assert deployment.recorded("sla_targets") == set()
+
+
+class _Refreshed(FolderStore):
+    """Another run replaces the day's audits once they have been searched, and before the deletions are read."""
+
+    def __init__(self, root, refresh):
+        super().__init__(root)
+        self._refresh, self._opened = refresh, 0
+
+    def reader(self, path):
+        self._opened += path.startswith(f"ticket_events/date={FIRST}")
+        if self._opened == 2:
+            self._opened += 1
+            self._refresh()
+        return super().reader(path)
+
+
+def test_audits_that_a_fetch_of_the_open_day_replaces_meanwhile_are_read_again(tmp_path):
+    day = Day.parse(FIRST)
+    noon = day.start + 12 * 3600
+    audits = [audit(900, 7, 8, "Create", status="new"), audit(901, 7, 9, status="deleted")]
+    newer = [*audits, audit(902, 8, 12.1, "Create", status="new")]
+    put_raw_day(tmp_path, Clock(ticket_id=7).add("activate", 8).events, day, now=noon)
+    put_audits(tmp_path, audits, day, now=noon)
+    list(make_clocks(_Refreshed(tmp_path, lambda: put_audits(tmp_path, newer, day, now=noon + 900)), [day]))
+    made = read_metadata(FolderStore(tmp_path), "sla_clocks", day)
+    list(make_clocks(FolderStore(tmp_path), [day]))
+    assert made == read_metadata(FolderStore(tmp_path), "sla_clocks", day)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import time
 import warnings
 
@@ -70,6 +71,21 @@ def test_the_library_follows_no_redirect_asks_no_proxy_for_this_machine_and_no_n
     assert [request.path for request in server.requests] == [f"/{SECRET}"]
     assert "authorization" not in server.requests[0].headers
     assert proxy.requests == []
+
+
+def test_the_library_is_not_given_the_credentials_of_the_account(monkeypatch, tmp_path):
+    """Its process would show them in its environment."""
+    monkeypatch.setenv("ZENDESK_OAUTH_TOKEN", SECRET)
+    monkeypatch.setenv("ACME_URLS", f"json://127.0.0.1/{SECRET},json://127.0.0.1/2")
+    shell = tmp_path / "python"
+    shell.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\necho null\n")
+    shell.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(shell))
+    answer = deliver(Destination(Kind.OTHER, f"json://127.0.0.1/{SECRET}"), MESSAGE)
+    assert answer.reason == "its URL is not understood"
+    seen = (tmp_path / "seen").read_text()
+    assert "PATH=" in seen
+    assert SECRET not in seen
 
 
 def test_a_mail_has_the_title_as_its_subject_and_the_lines_as_html():

@@ -57,6 +57,7 @@ def test_one_variable_is_enough():
         ("https://chat.example/a,b,c", "a comma inside it is written %2C"),
         ("https://chat.example/hu sh", "URL 1 is no URL"),
         ("http://chat.example/hush", "URL 1 can't be used: must begin with https://"),
+        ("https://[hush]/services", "URL 1 can't be used: is not a URL of the form https://host"),
         ("https://me:hush@chat.example/", "URL 1 can't be used: give scheme, host, path and query only"),
         (",".join(f"https://chat.example/{number}" for number in range(10)), "has more than 9 URLs"),
     ],

@@ -164,6 +164,13 @@ def test_if_no_fetch_comes_after_a_pause_stale_data_is_told_with_what_it_says(de
     assert desk.sent[-1][1].is_stale
 
 
+def test_ticks_that_are_always_far_apart_tell_stale_data_all_the_same(desk):
+    """A daemon with much to do, or one that is started again and again."""
+    assert desk.told(NOON, as_of=NOON) == []
+    messages = [desk.tick(NOON + number * 6 * MINUTE, found(as_of=NOON)) for number in range(1, 12)]
+    assert [number for number, news in enumerate(messages, 1) if news and news["chat"].is_stale] == [6]
+
+
 def test_a_due_time_that_has_passed_without_a_breach_is_told_for_a_while(desk):
     assert desk.told(NOON, due(1, NOON - MINUTE), due(2, NOON - OVERDUE_SECONDS)) == [1]
 
