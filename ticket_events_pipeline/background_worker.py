@@ -1,10 +1,14 @@
-"""A bounded background worker, and iterators that prefetch: Arrow, numpy and sockets let other threads run while they work."""
+"""A bounded background worker, iterators that prefetch, and work that is given up after a time.
+
+Arrow, numpy and sockets let other threads run while they work.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Thread
 from typing import Self, TypeVar
 
 Item = TypeVar("Item")
@@ -93,3 +97,24 @@ def map_concurrently(make: Callable[[Item], Result], items: Sequence[Item]) -> l
     """`make` of each item, in their order, several at a time. Raises the exception of the first item that fails."""
     with ThreadPoolExecutor(_CONCURRENT_CALLS) as threads:
         return list(threads.map(make, items))
+
+
+def in_time(work: Callable[[], Result], *, seconds: float) -> Result:
+    """What `work` returns or raises, if that takes no longer than so many seconds.
+
+    Work that is given up goes on in a thread of its own, which doesn't keep the process from ending: a request to a server that
+    hangs can't be interrupted.
+
+    Raises:
+        TimeoutError: it takes longer.
+    """
+    done: Future[Result] = Future()
+
+    def do() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=do, daemon=True).start()
+    return done.result(timeout=seconds)

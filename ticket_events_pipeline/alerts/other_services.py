@@ -97,9 +97,9 @@ def _ask(request: dict[str, Any], *, seconds: float) -> Any:
 
 
 def _environment(url: str) -> dict[str, str]:
-    """The environment without our variables and the URL; no other credentials are looked for, no proxy is asked for this machine.
+    """The environment without our variables and the URL, which a component may read from a variable of any name.
 
-    A component's variables may have any name.
+    No other credentials are looked for, and no proxy is asked for this machine.
     """
     inherited = {name: value for name, value in os.environ.items() if not (name.startswith(_OURS) or url in value)}
     direct = inherited.get("no_proxy") or inherited.get("NO_PROXY")

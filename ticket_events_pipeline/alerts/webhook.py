@@ -26,7 +26,7 @@ from ticket_events_pipeline.zendesk.headers import retry_after_seconds
 TOTAL_SECONDS = 12.0
 """The longest wait of a tick. Dagster stops a tick after a minute, and its cursor is lost with it."""
 
-_SOCKET_SECONDS = 5.0
+_CONNECT_SECONDS = 5.0
 _LONGEST_REASON = 40
 # Slack's answers are one of these words: no_service, invalid_token, channel_is_archived, …
 _REASON = re.compile(rb"[a-z]+(?:_[a-z]+)+")
@@ -76,8 +76,9 @@ def _attempt(url: str, payload: Mapping[str, Any], seconds: float) -> Answer:
 
 
 def _send(url: str, payload: Mapping[str, Any], seconds: float) -> Answer:
-    socket_seconds = min(seconds, _SOCKET_SECONDS)
-    with OneHostSession(connect_seconds=socket_seconds, read_seconds=socket_seconds, exchange_seconds=seconds) as session:
+    # A receiver that is slow to answer has accepted the message: given up, it would get it again.
+    connect_seconds = min(seconds, _CONNECT_SECONDS)
+    with OneHostSession(connect_seconds=connect_seconds, read_seconds=seconds, exchange_seconds=seconds) as session:
         session.trust_env = not is_loopback(urlsplit(url).hostname or "")  # a proxy has no business with the loopback
         session.headers["User-Agent"] = "ticket_events_pipeline"
         with session.exchange("POST", url, json=payload) as response:

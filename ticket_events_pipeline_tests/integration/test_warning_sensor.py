@@ -1,6 +1,7 @@
 """`sla_warning_sensor` in a real Dagster, over real files and runs: it warns in time, loses nothing, tells nothing twice."""
 
 import json
+import time
 
 import dagster as dg
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pytest
 
 from ticket_events_pipeline.alerts.warning_data import LatestTargets
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tickets.names import names_schema, write_kind
 from ticket_events_pipeline_tests.support.alert_receiver import OK, SECRET, receiving
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPOSITORY, deployed
@@ -18,6 +20,14 @@ NOON = DAY.start + 12 * 3600
 MINUTE, HOUR = 60, 3600
 NAME = "sla_warning_sensor"
 DOWN = (503, {}, "down")
+
+
+class HangingStore(FolderStore):
+    """A store whose server accepts requests and never answers."""
+
+    def versions(self, prefix, *, named=""):
+        time.sleep(30)
+        raise AssertionError("nobody waits for it")
 
 
 @pytest.fixture
@@ -201,6 +211,13 @@ def test_a_damaged_file_is_named_and_what_was_known_before_is_used(deployment, w
     assert warned.tick() == ["#1 due in 1 h (13:05 UTC, estimate)"]
     assert "\nCan't be read: " in warned.summary
     assert str(path) in warned.summary
+
+
+def test_a_root_that_hangs_takes_no_tick_and_what_was_known_before_is_used(deployment, warned):
+    latest, problems = LatestTargets(seconds=0.5), []
+    found = latest.read(deployment.store, DAY, problems)
+    assert latest.read(HangingStore(deployment.root), DAY, problems) is found is not None
+    assert problems == [f"{deployment.store.location} did not answer within 0.5 s."]
 
 
 def test_wrong_settings_skip_the_tick_and_keep_the_cursor(deployment, warned, monkeypatch):

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from ticket_events_pipeline.background_worker import BackgroundWorker, map_ahead, prefetch
+from ticket_events_pipeline.background_worker import BackgroundWorker, in_time, map_ahead, prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
@@ -177,3 +177,13 @@ def test_a_last_page_that_cannot_be_decoded_fails_the_fetch(tmp_path):
     )  # fmt: skip
     with pytest.raises(TypeError):
         list(days)
+
+
+def test_work_that_hangs_is_given_up_and_all_else_comes_back_as_it_is():
+    never = threading.Event()
+    with pytest.raises(TimeoutError):
+        in_time(never.wait, seconds=0.1)
+    never.set()
+    assert in_time(lambda: "the result", seconds=60) == "the result"
+    with pytest.raises(ValueError, match="the work"):
+        in_time(failing, seconds=60)

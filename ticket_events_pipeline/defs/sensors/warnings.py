@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import dagster as dg
 
@@ -21,23 +21,25 @@ from ticket_events_pipeline.alerts.warning_rules import outlook
 from ticket_events_pipeline.alerts.warning_settings import WarningSettings, warning_settings
 from ticket_events_pipeline.alerts.warning_state import WarningNews, WarningState
 from ticket_events_pipeline.alerts.warning_tick import tick
+from ticket_events_pipeline.background_worker import in_time
 from ticket_events_pipeline.day import Clock, Day, wall_clock
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.report.files import LATEST
 from ticket_events_pipeline.text import printable_lines
-from ticket_events_pipeline.tickets.names import read_names
+from ticket_events_pipeline.tickets.names import Names, read_names
 from ticket_events_pipeline.tickets.subjects import newest_subjects
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.alerts.webhook import Answer
 
-SUBJECT_SECONDS = 8.0
-"""For the subjects of a message. Dagster stops a tick after a minute, and the deliveries may take a part of it."""
-
+SUBJECT_SECONDS, NAME_SECONDS, HANGS_SECONDS = 8.0, 5.0, 12.0
+"""For the subjects and names of a message. Dagster stops a tick after a minute, and the deliveries may take a part of it."""
 
 _NAMES_SHOWN = ("groups", "agents")
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,16 @@ def _account(scope: AccountScope, pipeline: Pipeline, settings: _Settings, today
         tickets_url=root.tickets_url,
         report_url=None if root.report_url is None else f"{root.report_url}/{LATEST.rpartition('/')[2]}",
         dagster_url=settings.alerts.dagster_url,
-        names=read_names(store, kinds=_NAMES_SHOWN),
-        subjects=lambda tickets: newest_subjects(store, today, tickets, seconds=SUBJECT_SECONDS),
+        names=_unless_it_hangs(partial(read_names, store, kinds=_NAMES_SHOWN), NAME_SECONDS, Names()),
+        subjects=lambda tickets: _unless_it_hangs(
+            partial(newest_subjects, store, today, tickets, seconds=SUBJECT_SECONDS), HANGS_SECONDS, {}
+        ),
     )
+
+
+def _unless_it_hangs(read: Callable[[], _T], seconds: float, otherwise: _T) -> _T:
+    """A warning without names is better than none: the store may hang."""
+    try:
+        return in_time(read, seconds=seconds)
+    except TimeoutError:
+        return otherwise

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import time
 import traceback
 import warnings
 from dataclasses import replace
@@ -97,6 +98,18 @@ def test_a_refused_connection_is_a_failure_until_the_webhook_is_back():
 @pytest.mark.parametrize("url", ["https://" + "x" * 64 + ".example/", "https://[::1", "https://a..b/", "nothing"])
 def test_an_invalid_address_raises_nothing(url):
     assert not post(url, PAYLOAD).is_accepted
+
+
+@pytest.mark.slow
+def test_a_webhook_that_is_slow_to_answer_has_accepted_the_message():
+    """Given up, it would get the message again."""
+
+    def slowly(_):
+        time.sleep(6)
+        return OK
+
+    with receiving(slowly) as webhook:
+        assert post(webhook.url, PAYLOAD) == Answer(is_accepted=True)
 
 
 def test_a_hanging_webhook_times_out_soon():
