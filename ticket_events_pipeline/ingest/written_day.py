@@ -112,7 +112,8 @@ def stored_run(store: Store, stream: str, day: Day, content_hash: str) -> FileRu
     """
     with _opened(store, stream, day) as file:
         groups = [file.row_group(number) for number in range(file.num_row_groups)]
-        is_same = file.metadata.get("content_hash") == content_hash
+        rows = sum(group.num_rows for group in groups)
+        is_same = (file.metadata.get("content_hash"), file.metadata.get("rows")) == (content_hash, str(rows))
     run = FileRun(lambda: _opened(store, stream, day), size_bytes=sum(group.total_byte_size for group in groups))
     # The checksums of all bytes cost a tenth of the rows' hash, which a fetch of an open day would compute every few minutes.
     is_same = is_same and (verified_bytes(store, stream, day) or _hash_of(run, stream) == content_hash)

@@ -23,7 +23,7 @@ from ticket_events_pipeline.sandbox.catalog import VIENNA_SCHEDULE, WEEKDAY_SCHE
 from ticket_events_pipeline.sandbox.history import History
 from ticket_events_pipeline.sandbox.metric_rows import metric_rows
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline_tests.support.business_hours_oracle import open_minutes
+from ticket_events_pipeline_tests.support.business_hours_oracle import open_seconds
 
 pytestmark = pytest.mark.slow
 
@@ -55,9 +55,7 @@ def told_schedules(account: SimulatedAccount, first: int, last: int) -> dict[int
                 (dt.date.fromisoformat(one["start_date"]), dt.date.fromisoformat(one["end_date"]))
                 for one in get(f"/{schedule['id']}/holidays")["holidays"]
             ]
-            minutes = open_minutes(Told(spans, closed), ZONES[schedule["time_zone"]], first, last)
-            is_open = np.array([minute in minutes for minute in range(first // 60, last // 60)])
-            found[schedule["id"]] = np.repeat(is_open, 60)
+            found[schedule["id"]] = open_seconds(Told(spans, closed), ZONES[schedule["time_zone"]], first, last)
     return found
 
 
