@@ -69,6 +69,8 @@ def send(url: str, message: Message, *, total_seconds: float) -> Answer:
     service = service_of(url)
     if service is None:
         return Answer(is_accepted=False, is_final=True, reason="its URL is not understood")
+    if service.is_clear_text:
+        return Answer(is_accepted=False, is_final=True, reason="it would be sent in clear text")
     has_title = service.title_characters > 0
     limit = min(service.body_characters, LONGEST_BODY)
     made = letter(message, _MARKUPS[service.format], limit=limit, has_title=has_title)

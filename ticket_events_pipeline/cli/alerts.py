@@ -51,6 +51,8 @@ def capitalized(text: str) -> str:
 
 def advice(destination: Destination, answer: Answer) -> str:
     """What to do about a message that was not accepted."""
+    if destination.problem:
+        return "The others work without it."
     if answer.is_final:
         return f"Check {destination.variable}, or make a new webhook."
     return f"Try again in a minute, or check {destination.variable}."

@@ -233,3 +233,21 @@ def test_wrong_settings_skip_the_tick_and_keep_the_cursor(deployment, warned, mo
     assert warned.tick() == []
     assert "TICKET_EVENTS_ALERT_WEBHOOK is not set" in warned.summary
     assert warned.cursor == before
+
+
+def test_a_wrong_url_is_named_at_every_tick_and_the_one_that_takes_its_place_gets_what_waited(warned, webhook, monkeypatch):
+    monkeypatch.setenv("TICKET_EVENTS_NOTIFY_URLS", SECRET)
+    named = "\nGets nothing: TICKET_EVENTS_NOTIFY_URLS: URL 1 is no URL: it begins with a scheme"
+    assert warned.tick() == []
+    assert named in warned.summary
+    warned.start(1, NOON - HOUR, minutes=90)
+    warned.fetch()
+    assert warned.tick() == ["#1 due in 30 min (12:30 UTC, estimate)"]
+    assert named in warned.summary
+    assert SECRET not in f"{warned.summary}{warned.cursor}"
+    with receiving() as other:
+        monkeypatch.setenv("TICKET_EVENTS_NOTIFY_URLS", other.url)
+        warned.wait(30)
+        assert warned.tick() == []
+        assert [text.count("due in") for text in other.texts] == [1]
+    assert "Gets nothing" not in warned.summary

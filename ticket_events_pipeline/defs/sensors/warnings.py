@@ -78,7 +78,10 @@ def sla_warning_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -> dg.
             settings.alerts.destinations,
             send=lambda news: _send(news, lambda item: warning_message(item, seen.freshness, account())),
         )
-        summary = "\n".join([ticked.summary, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
+        unusable = [f"Gets nothing: {scope.as_spelled(problem)}" for problem in settings.alerts.problems]
+        summary = "\n".join(
+            [ticked.summary, *unusable, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)]
+        )
         return dg.SensorResult(skip_reason=summary, cursor=ticked.state.to_cursor())
 
     return sensor

@@ -9,7 +9,7 @@ import warnings
 import pytest
 
 from ticket_events_pipeline.alerts import other_services
-from ticket_events_pipeline.alerts.delivery import deliver, deliver_all, deliver_each, destinations
+from ticket_events_pipeline.alerts.delivery import deliver, deliver_all, deliver_each, deliver_patiently, destinations
 from ticket_events_pipeline.alerts.destinations import Destination, Kind
 from ticket_events_pipeline.alerts.rich_text import Message, Section, bold, code, link, text
 from ticket_events_pipeline.alerts.settings import alert_settings
@@ -134,10 +134,19 @@ def test_a_service_that_hangs_is_given_up():
 )
 def test_a_url_that_the_library_cannot_use_is_a_problem_of_the_settings(url, words):
     with pytest.raises(SettingsError) as caught:
-        named(["https://chat.example/x", url])
+        named([url])
     (problem,) = caught.value.problems
-    assert problem.startswith(f"{URLS}: URL 2 {words}")
+    assert problem.startswith(f"{URLS}: URL 1 {words}")
     assert SECRET not in problem
+
+
+def test_a_url_that_cannot_be_used_is_answered_without_a_request_and_not_tried_again():
+    with receiving() as webhook:
+        good, bad = named([webhook.url, f"nothing://{SECRET}"])
+        answers = deliver_patiently([good, bad], MESSAGE, sleep=lambda _: pytest.fail("it waits"))
+    assert answers[good] == ACCEPTED
+    assert answers[bad].reason.startswith(f"it can't be used: {URLS}: URL 2 is not understood")
+    assert SECRET not in f"{answers}"
 
 
 def test_without_the_library_a_url_of_its_own_is_a_problem_and_webhooks_work(monkeypatch):
