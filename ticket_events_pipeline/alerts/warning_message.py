@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ticket_events_pipeline.alerts.rich_text import Line, Message, Section, Span, bold, code, joined, link, text
 from ticket_events_pipeline.alerts.warning_rules import Freshness, UrgentTarget
-from ticket_events_pipeline.alerts.warning_state import WarningNews
+from ticket_events_pipeline.alerts.warning_state import STALE_AGAIN_SECONDS, WarningNews
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.tables.sla_targets import SLA_METRICS
 from ticket_events_pipeline.text import (
@@ -70,6 +70,7 @@ def warning_message(news: WarningNews, freshness: Freshness, account: Account) -
         )
         if breached
         else None,
+        Section((_fresh_line(freshness, account),)) if news.is_fresh_again else None,
     ]
     more = len(news.due) + len(news.breached) - len(due) - len(breached)
     footer = tuple(_footer(news, freshness, account, more=more))
@@ -80,6 +81,7 @@ def _title(news: WarningNews, account: Account) -> Line:
     told = [plural(len(news.due), "target due soon", "targets due soon")] if news.due else []
     told += [plural(len(news.breached), "breach without a warning", "breaches without a warning")] if news.breached else []
     told += ["the data is stale"] if news.is_stale else []
+    told += ["the data is fresh again"] if news.is_fresh_again and not told else []
     of_account = () if account.name is None else (text(" of "), code(account.name))
     return (bold("SLA warning"), *of_account, text(f": {', '.join(told)}"))
 
@@ -153,12 +155,17 @@ def _stale_line(freshness: Freshness, account: Account) -> Line:
     return (bold(found), missed, advice, runs, text("."))
 
 
+def _fresh_line(freshness: Freshness, account: Account) -> Line:
+    """The end of a time that was told as stale. Another one may follow untold, so it says how long."""
+    as_of = "" if freshness.as_of is None else f": as of {zoned_text(freshness.as_of, account.today.timezone)}"
+    again = f"Stale data is told every {STALE_AGAIN_SECONDS // 3600} hours at most."
+    return (bold("The data is fresh again"), text(f"{as_of}. {again}"))
+
+
 def _footer(news: WarningNews, freshness: Freshness, account: Account, *, more: int) -> Iterator[Line]:
     zone, as_of, age = account.today.timezone, freshness.as_of, freshness.age_seconds
     if more:
         yield (text(f"{more:,} more beyond these: "), code(f"ticket-events due --within {account.within_hours}h"))
-    if news.is_fresh_again:
-        yield (text("The data is fresh again."),)
     if (news.due or news.breached) and as_of is not None and age is not None:
         old = f", {duration_text(age)} ago: what has happened since then is not known" if freshness.is_old else ""
         yield joined([(text(f"As of {zoned_text(as_of, zone)}{old}"),), *_report(account)])

@@ -5,12 +5,11 @@ import time
 
 import pytest
 
-from ticket_events_pipeline.cli.doctor_checks import split_advice
+from ticket_events_pipeline.cli.doctor_checks import Deployment, Status, check_alerts, split_advice
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
-from ticket_events_pipeline.cli.doctor_checks import Deployment, Status, check_alerts
 from ticket_events_pipeline_tests.support.alert_receiver import SECRET, receiving
 from ticket_events_pipeline_tests.support.commands import INVALID_TOKEN, new_place
 

@@ -131,7 +131,10 @@ def test_old_data_says_how_old_it_is_and_fresh_data_that_it_is_fresh():
     assert lines(WarningNews((TARGET,)), old)[2] == [
         "As of 2026-11-30 13:12 CET, 11 min ago: what has happened since then is not known"
     ]
-    assert lines(WarningNews((TARGET,), is_fresh_again=True))[2][0] == "The data is fresh again."
+    fresh = "The data is fresh again: as of 2026-11-30 13:21 CET. Stale data is told every 6 hours at most."
+    assert lines(WarningNews(is_fresh_again=True)) == ("SLA warning of acme: the data is fresh again", [fresh], [])
+    title, body, _ = lines(WarningNews((TARGET,), is_fresh_again=True))
+    assert (title, body[1:]) == ("SLA warning of acme: 1 target due soon", [fresh])
 
 
 def test_a_message_names_the_twenty_most_urgent_targets_and_counts_the_others():

@@ -208,7 +208,7 @@ def test_after_a_weekend_without_the_daemon_breaches_of_the_last_day_are_told(de
     assert desk.told(back, *rows) == [-3, -2]
 
 
-def test_stale_data_is_told_once_and_fresh_data_with_the_next_warning(desk):
+def test_stale_data_is_told_once_and_so_is_fresh_data_after_it(desk):
     for minute in range(21):
         assert desk.tick(NOON + minute * MINUTE, found(as_of=NOON)) == {}
     (news,) = desk.tick(NOON + 2 * INTERVAL + 1, found(as_of=NOON)).values()
@@ -216,28 +216,47 @@ def test_stale_data_is_told_once_and_fresh_data_with_the_next_warning(desk):
     assert desk.summary.startswith("Told: stale data. ")
     for minute in range(22, 60):
         assert desk.tick(NOON + minute * MINUTE, found(as_of=NOON)) == {}
+    (news,) = desk.tick(NOON + HOUR, found(as_of=NOON + HOUR)).values()
+    assert (news.is_stale, news.is_fresh_again, news.number) == (False, True, 1)
+    assert desk.summary.startswith("Told: fresh data again. ")
     assert desk.tick(NOON + HOUR, found(as_of=NOON + HOUR)) == {}
-    (news,) = desk.tick(NOON + HOUR, found(due(1, NOON + 2 * HOUR), as_of=NOON + HOUR)).values()
-    assert (news.is_stale, news.is_fresh_again) == (False, True)
     (news,) = desk.tick(NOON + HOUR, found(due(2, NOON + 2 * HOUR), as_of=NOON + HOUR)).values()
     assert not news.is_fresh_again
+
+
+def test_only_a_destination_that_was_told_of_stale_data_is_told_that_it_is_fresh():
+    desk = ticking_desk(answers={"a": ACCEPTED, "b": DOWN})
+    assert list(desk.tick(NOON, found(as_of=NOON - HOUR))) == ["a"]
+    desk.answers["b"] = ACCEPTED
+    assert list(desk.tick(NOON + MINUTE, found(as_of=NOON))) == ["a"]
+
+
+def test_the_end_of_a_stale_time_reaches_a_destination_that_was_down_then(desk):
+    assert desk.tick(NOON, found(as_of=NOON - HOUR))
+    desk.answers = {"chat": DOWN}
+    assert desk.tick(NOON + MINUTE, found(as_of=NOON)) == {}
+    desk.answers = {"chat": ACCEPTED}
+    (news,) = desk.tick(NOON + 2 * MINUTE, found(as_of=NOON)).values()
+    assert news.is_fresh_again
 
 
 def test_with_a_fetch_an_hour_stale_data_is_not_told_every_hour(desk):
     told = []
     for minute in range(0, 24 * 60, 5):
         now = NOON + minute * MINUTE
-        if any(news.is_stale for news in desk.tick(now, found(as_of=now - minute % 60 * MINUTE)).values()):
-            told.append(minute)
-    assert told == [25, 25 + 6 * 60, 25 + 12 * 60, 25 + 18 * 60]
+        if desk.tick(now, found(as_of=now - minute % 60 * MINUTE)):
+            told.append((minute, desk.sent[-1][1].is_stale))
+    hours = (0, 6, 12, 18)
+    assert told == [one for hour in hours for one in ((hour * 60 + 25, True), (hour * 60 + 60, False))]
 
 
 def test_data_that_stays_stale_is_told_though_it_was_told_of_an_earlier_time_a_moment_ago(desk):
     fresh = NOON + HOUR
     minutes = range(STALE_AGAIN_SECONDS // MINUTE + 30)
     ages = [(NOON + minute * MINUTE, fresh if NOON + minute * MINUTE >= fresh else NOON) for minute in minutes]
-    assert [minute for minute in minutes if desk.tick(ages[minute][0], found(as_of=ages[minute][1]))] == [21, 21 + 6 * 60]
-    assert all(news.is_stale for _, news, _ in desk.sent)
+    told = [minute for minute in minutes if desk.tick(ages[minute][0], found(as_of=ages[minute][1]))]
+    assert told == [21, 60, 21 + 6 * 60]
+    assert [news.is_stale for _, news, _ in desk.sent] == [True, False, True]
 
 
 def test_no_data_at_all_is_stale():
