@@ -122,7 +122,7 @@ def test_the_doctor_names_mistyped_variables_and_wrong_alert_variables(tmp_path)
     assert "note  TICKET_EVENTS_TIMEZON is unknown: did you mean TICKET_EVENTS_TIMEZONE?" in ended.output
     assert "note  ZENDESK_XYZ is unknown: nothing reads it." in ended.output
     assert "FAIL  TICKET_EVENTS_ALERT_WEBHOOK: must begin with https://" in ended.output
-    assert "FAIL  TICKET_EVENTS_WARN_MINUTES: is not understood" in ended.output
+    assert "FAIL  TICKET_EVENTS_WARN_MINUTES: is no number of minutes from 1 to 1440" in ended.output
     assert SECRET not in ended.output
 
 

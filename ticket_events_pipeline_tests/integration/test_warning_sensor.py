@@ -224,8 +224,8 @@ def test_wrong_settings_skip_the_tick_and_keep_the_cursor(deployment, warned, mo
     monkeypatch.setenv("TICKET_EVENTS_WARN_MINUTES", SECRET)
     assert warned.tick() == []
     assert warned.summary == (
-        "The settings don't work yet:\n  - TICKET_EVENTS_WARN_MINUTES: is not understood: give minutes from 1 to 1440, and "
-        "other ones for single metrics, as in 60,first_reply_time=30"
+        "The settings don't work yet:\n  - TICKET_EVENTS_WARN_MINUTES: is no number of minutes from 1 to 1440: give it as in "
+        "60, and other ones for single metrics as in 60,first_reply_time=30"
     )
     monkeypatch.delenv("TICKET_EVENTS_WARN_MINUTES")
     monkeypatch.delenv("TICKET_EVENTS_ALERT_WEBHOOK")

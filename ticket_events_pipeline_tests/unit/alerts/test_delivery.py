@@ -25,6 +25,7 @@ MESSAGE = Message(
     (Section(((bold("5 breaches"), text(" under "), code("<Silver>"), text(" "), link("#1", "https://a.example/1")),)),),
 )
 ACCEPTED = Answer(is_accepted=True)
+REFUSED = "not accepted; Apprise's own command says why: apprise -vv -b test, followed by the URL"
 URLS = "TICKET_EVENTS_NOTIFY_URLS"
 
 
@@ -55,7 +56,7 @@ def test_a_service_of_the_library_gets_the_message():
         (destination,) = named([as_json(server)])
         assert (destination.kind, destination.name) == (Kind.OTHER, "destination 1 (json)")
         assert deliver(destination, MESSAGE) == ACCEPTED
-        assert deliver(destination, MESSAGE) == Answer(is_accepted=False, reason="not accepted")
+        assert deliver(destination, MESSAGE) == Answer(is_accepted=False, reason=REFUSED)
     body = json.loads(server.requests[0].body)
     assert body["title"] == "SLA alert of acme"
     assert body["message"] == "• 5 breaches under `<Silver>` #1 (https://a.example/1)"
@@ -93,7 +94,7 @@ def test_a_mail_has_the_title_as_its_subject_and_the_lines_as_html():
         (destination,) = named([f"mailto://127.0.0.1:{server.port}?from=sla@example.org&to=team@example.org"])
         assert deliver(destination, MESSAGE) == ACCEPTED
         server.refuses = True
-        assert deliver(destination, MESSAGE).reason == "not accepted"
+        assert deliver(destination, MESSAGE).reason == REFUSED
     (mail,) = server.mails
     assert (mail["Subject"], mail["To"]) == ("SLA alert of acme", "team@example.org")
     html = mail.get_body(("html",)).get_content()
@@ -119,7 +120,7 @@ def test_a_service_that_hangs_is_given_up():
         (destination,) = named([as_json(server)])
         began = time.monotonic()
         answer = deliver(destination, MESSAGE, total_seconds=2)
-        assert answer in (Answer(is_accepted=False, reason="no answer within 2 s"), Answer(False, reason="not accepted"))
+        assert answer in (Answer(is_accepted=False, reason="no answer within 2 s"), Answer(False, reason=REFUSED))
         assert time.monotonic() - began < 10
 
 

@@ -131,7 +131,8 @@ def test_a_new_url_in_the_place_of_a_revoked_one_is_told_what_waited_and_nothing
     waiting = found(due(1, NOON + HOUR), due(2, NOON + HOUR), as_of=NOON)
     assert desk.tick(NOON + MINUTE, waiting) == {}
     assert desk.tick(NOON + 2 * MINUTE, waiting) == {}
-    assert "404 no_service; a retry cannot change that: check TICKET_EVENTS_ALERT_WEBHOOK, or make a new" in desk.summary
+    assert "404 no_service; check TICKET_EVENTS_ALERT_WEBHOOK, or make a new webhook" in desk.summary
+    assert "it is tried again once an hour in case it is repaired. The next attempt is at" in desk.summary
     desk.answers = {"b": ACCEPTED}
     told = desk.tick(NOON + 3 * MINUTE, waiting)
     assert [target.ticket_id for target in told["b"].due] == [2]
