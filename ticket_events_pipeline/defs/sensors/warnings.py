@@ -76,7 +76,10 @@ def sla_warning_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -> dg.
             WarningState.parse(context.cursor, [destination.mark for destination in settings.alerts.destinations]),
             seen,
             settings.alerts.destinations,
-            send=lambda news: _send(news, lambda item: warning_message(item, seen.freshness, account())),
+            send=lambda news: _send(
+                news,
+                lambda item: warning_message(item, seen.freshness, account(), without_estimate=seen.without_estimate),
+            ),
         )
         unusable = [f"Gets nothing: {scope.as_spelled(problem)}" for problem in settings.alerts.problems]
         summary = "\n".join(

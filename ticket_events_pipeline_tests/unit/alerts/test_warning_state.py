@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.alerts.warning_rules import BREACHED_SECONDS, OVERDUE_SECONDS
+from ticket_events_pipeline.alerts.warning_rules import BREACHED_SECONDS, OVERDUE_SECONDS, outlook
 from ticket_events_pipeline.alerts.warning_settings import WarningSettings
 from ticket_events_pipeline.alerts.warning_state import MOST_REMEMBERED, STALE_AGAIN_SECONDS, Recipient, WarningState
 from ticket_events_pipeline.alerts.webhook import Answer
 from ticket_events_pipeline_tests.support.warning_desk import (
     ACCEPTED,
+    DAY,
     DOWN,
     HOUR,
     INTERVAL,
@@ -332,3 +333,9 @@ def test_any_cursor_content_is_tolerated(name, part, value):
 def test_a_cursor_of_another_sensor_or_version_starts_anew():
     for cursor in (None, "", "{}", "[]", "9", json.dumps({**PLAIN, "version": 99})):
         assert WarningState.parse(cursor, []) == WarningState()
+
+
+def test_paused_late_and_estimated_targets_are_not_among_those_without_an_estimate():
+    rows = [due(1, None, due_by=None), due(2, None, is_paused=True), late(3, NOON - HOUR), due(4, NOON + HOUR), due(5, None)]
+    seen = outlook(found(*rows, as_of=NOON), WarningSettings(), now=NOON, today=DAY, interval_seconds=INTERVAL)
+    assert seen.without_estimate == 2
