@@ -422,8 +422,11 @@ def test_a_test_message_has_real_figures_and_the_alert_is_posted_nevertheless(de
     summarise(deployment)
     assert [answer.is_accepted for answer in post_test(os.environ).values()] == [True]
     assert webhook.texts[0].startswith("*Test of the SLA alerts* of `127.0.0.1`")
-    assert bold(webhook.texts[0].split("\n")) == ["2026-03-02 First reply time: 4 breaches"]
-    assert "|#4>" in webhook.texts[0]
+    alert, _, warning = webhook.texts[0].partition("A warning of sla_warning_sensor looks like this (made up):\n")
+    assert bold(alert.split("\n")) == ["2026-03-02 First reply time: 4 breaches"]
+    assert "|#4>" in alert
+    assert warning.startswith("• #1 *due in 1 h* (")
+    assert "estimate) – `The ticket's subject` – First reply time, `Example`, business hours – no group, nobody\n" in warning
     assert watch.tick() == ["2026-03-02 First reply time: 4 breaches"]
 
 
