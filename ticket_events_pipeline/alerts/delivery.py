@@ -31,6 +31,8 @@ def destinations(settings: AlertSettings) -> tuple[Destination, ...]:
 
 def deliver(destination: Destination, message: Message, *, total_seconds: float = TOTAL_SECONDS) -> Answer:
     """Send the message once; never raises. After a timeout, it may still have arrived."""
+    if destination.problem:
+        return Answer(is_accepted=False, reason=f"it can't be used: {destination.variable}: {destination.problem}")
     try:
         match destination.kind:
             case Kind.OTHER:
@@ -70,9 +72,13 @@ def deliver_patiently(
     for wait in (*RETRY_WAITS, None):
         found = deliver_all(left, message)
         answers |= {destination: found[destination.mark] for destination in left}
-        left = [destination for destination in left if not (answers[destination].is_accepted or answers[destination].is_final)]
+        left = [destination for destination in left if _may_accept_later(destination, answers[destination])]
         if wait is None or not left:
             break
         asked = max(answers[destination].wait_seconds or 0 for destination in left)
         sleep(max(wait, min(asked, LONGEST_WAIT_SECONDS)))
     return {destination: answers[destination] for destination in destinations}
+
+
+def _may_accept_later(destination: Destination, answer: Answer) -> bool:
+    return not (destination.problem or answer.is_accepted or answer.is_final)

@@ -57,13 +57,15 @@ class Destination:
         number: 1 for the first of all.
         variable: the environment variable that holds its URL.
         scheme: of its URL.
+        problem: why nothing can be sent to it, without its URL; empty if it can.
     """
 
     kind: Kind
     url: str = field(repr=False)
     number: int = 1
     variable: str = WEBHOOK
-    scheme: str = "https"
+    scheme: str = field(default="https", repr=False)  # a secret without a scheme would be taken for one
+    problem: str = ""
 
     @property
     def mark(self) -> str:
@@ -73,7 +75,8 @@ class Destination:
     @property
     def name(self) -> str:
         """What it is called where people read of it: `destination 2 (Slack)`."""
-        return f"destination {self.number} ({self.scheme if self.kind == Kind.OTHER else self.kind})"
+        kind = self.scheme if self.kind == Kind.OTHER else str(self.kind)
+        return f"destination {self.number} ({'unusable' if self.problem else kind})"
 
 
 def parse_webhook(text: str) -> str:
@@ -94,29 +97,34 @@ def parse_webhook(text: str) -> str:
     return text
 
 
-def parse_notify_urls(text: str) -> tuple[str, ...]:
-    """URLs separated by commas.
-
-    Raises:
-        ValueError: with what is wrong with the first one that is. No URL is quoted.
-    """
-    urls = tuple(dict.fromkeys(part for part in (part.strip() for part in text.split(",")) if part))
-    if len(urls) > MOST_DESTINATIONS - 1:
-        raise ValueError(f"has more than {MOST_DESTINATIONS - 1} URLs")
-    for number, url in enumerate(urls, 1):
-        try:
-            _check(url)
-        except ValueError as error:
-            raise ValueError(f"URL {number} {error}") from None
-    return urls
+def destinations_of(webhook: str, notify_urls: str) -> Iterator[Destination]:
+    """The destinations of both variables, each once, the webhook first; also those that can't be used, with the problem."""
+    listed = dict.fromkeys(part for part in (part.strip() for part in notify_urls.split(",")) if part)
+    problems = {url: _problem(url, number) for number, url in enumerate(list(listed)[:MOST_DESTINATIONS], 1) if url != webhook}
+    made = [(webhook, WEBHOOK, _problem_of_webhook(webhook))] if webhook else []
+    made += [(url, NOTIFY_URLS, problem) for url, problem in problems.items()]
+    for number, (url, variable, problem) in enumerate(made, 1):
+        yield Destination(_kind(url), url, number, variable, url.partition(":")[0].lower(), problem)
 
 
-def destinations_of(webhook: str, notify_urls: tuple[str, ...]) -> Iterator[Destination]:
-    """The destinations, each once, the webhook first."""
-    variables = dict.fromkeys(notify_urls, NOTIFY_URLS)
-    variables = {webhook: WEBHOOK, **{url: WEBHOOK if url == webhook else name for url, name in variables.items()}}
-    for number, (url, variable) in enumerate(((url, name) for url, name in variables.items() if url), 1):
-        yield Destination(_kind(url), url, number, variable, url.partition(":")[0].lower())
+def _problem_of_webhook(url: str) -> str:
+    try:
+        parse_webhook(url)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _problem(url: str, number: int) -> str:
+    """What is wrong with the URL of that number in a list; empty if nothing is. It is not quoted."""
+    most = MOST_DESTINATIONS - 1
+    if number > most:
+        return f"has more than {most} URLs: from URL {number} on, they get nothing"
+    try:
+        _check(url)
+    except ValueError as error:
+        return f"URL {number} {error}"
+    return ""
 
 
 def _kind(url: str) -> Kind:

@@ -24,6 +24,8 @@ LONGEST_BODY = 3500
 
 _OURS = ("ZENDESK_", "TICKET_EVENTS_")
 _LOOK_SECONDS = 20.0
+# Apprise tells no reason but in its log, which quotes the URL.
+_REFUSED = "not accepted; Apprise's own command says why: apprise -vv -b test, followed by the URL"
 _MARKUPS = {"text": TEXT, "markdown": MARKDOWN, "html": HTML}
 
 
@@ -69,6 +71,8 @@ def send(url: str, message: Message, *, total_seconds: float) -> Answer:
     service = service_of(url)
     if service is None:
         return Answer(is_accepted=False, is_final=True, reason="its URL is not understood")
+    if service.is_clear_text:
+        return Answer(is_accepted=False, is_final=True, reason="it would be sent in clear text")
     has_title = service.title_characters > 0
     limit = min(service.body_characters, LONGEST_BODY)
     made = letter(message, _MARKUPS[service.format], limit=limit, has_title=has_title)
@@ -78,7 +82,7 @@ def send(url: str, message: Message, *, total_seconds: float) -> Answer:
         is_accepted = _ask(request, seconds=total_seconds)
     except subprocess.TimeoutExpired:
         return Answer(is_accepted=False, reason=f"no answer within {total_seconds:g} s")
-    return Answer(is_accepted=True) if is_accepted else Answer(is_accepted=False, reason="not accepted")
+    return Answer(is_accepted=True) if is_accepted else Answer(is_accepted=False, reason=_REFUSED)
 
 
 def _ask(request: dict[str, Any], *, seconds: float) -> Any:

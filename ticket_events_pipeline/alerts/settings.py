@@ -14,8 +14,6 @@ from ticket_events_pipeline.alerts.destinations import (
     WEBHOOK,
     Destination,
     destinations_of,
-    parse_notify_urls,
-    parse_webhook,
 )
 from ticket_events_pipeline.variables import VariableReader, parse_link_base
 
@@ -27,7 +25,7 @@ class AlertSettings:
     """When alerts are sent, and where to.
 
     Attributes:
-        destinations: that they are posted to, at least one.
+        destinations: that they are posted to; at least one of them can be used.
         breaches: of one metric on one day, from which on they are posted.
         achievement_percent: a day's rate of one metric below it is posted, once `min_targets` targets are decided.
         min_targets: decided targets (met or breached) that a rate needs.
@@ -42,12 +40,20 @@ class AlertSettings:
     stale_hours: int
     dagster_url: str | None = None
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why messages can't be sent to some of the destinations; no URL is quoted."""
+        return tuple(
+            f"{destination.variable}: {destination.problem}" for destination in self.destinations if destination.problem
+        )
+
 
 def alert_settings(env: Mapping[str, str]) -> AlertSettings:
     """The alert variables of `env`; no other variable is read.
 
     Raises:
-        SettingsError: there is no destination, or a variable is malformed; every problem at once, no value quoted.
+        SettingsError: there is no destination that can be used, or another variable is malformed; every problem at once, no
+            value quoted.
     """
     reader = VariableReader(env)
     if not reader.text(WEBHOOK) and not reader.text(NOTIFY_URLS):
@@ -55,16 +61,16 @@ def alert_settings(env: Mapping[str, str]) -> AlertSettings:
             f"{WEBHOOK} is not set, and neither is {NOTIFY_URLS}: give the URL of an incoming webhook of Slack or Microsoft "
             "Teams, or of a chat that accepts Slack's messages"
         )
-    webhook = reader.parsed(WEBHOOK, "", parse=parse_webhook)
-    notify_urls = reader.parsed(NOTIFY_URLS, "", parse=parse_notify_urls)
     settings = AlertSettings(
-        destinations=tuple(destinations_of(webhook, notify_urls)),
+        destinations=tuple(destinations_of(reader.text(WEBHOOK), reader.text(NOTIFY_URLS))),
         breaches=reader.parsed("TICKET_EVENTS_ALERT_BREACHES", "10", parse=_number_up_to(999_999)),
         achievement_percent=reader.parsed("TICKET_EVENTS_ALERT_ACHIEVEMENT_PERCENT", "80", parse=_number_up_to(100)),
         min_targets=reader.parsed("TICKET_EVENTS_ALERT_MIN_TARGETS", "20", parse=_number_up_to(999_999)),
         stale_hours=reader.parsed("TICKET_EVENTS_ALERT_STALE_HOURS", "3", parse=_number_up_to(999_999)),
         dagster_url=_dagster_url(reader),
     )
+    if reader.problems or all(destination.problem for destination in settings.destinations):
+        reader.problems[:0] = settings.problems
     reader.raise_problems()
     return settings
 

@@ -86,7 +86,7 @@ def outage_after(
     reason = answer.reason
     if answer.is_final:
         check = f"check {destination.variable}, or make a new webhook (this one may have been revoked)"
-        reason += f"; a retry cannot change that: {check}"
+        reason += f"; {check}; it is tried again once an hour in case it is repaired"
     return Outage(since, failures + 1, now + max(wait, round(asked)), reason)
 
 

@@ -1,16 +1,17 @@
-"""What a warning says: a line for each target, the most urgent first, and how old the data behind it is.
+"""What a warning says: a line for each ticket, the most urgent first, and how old the data behind it is.
 
 What is new in a line is bold. Text of the account is in code marks. Times are local to the account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ticket_events_pipeline.alerts.rich_text import Line, Message, Section, Span, bold, code, joined, link, text
 from ticket_events_pipeline.alerts.warning_rules import Freshness, UrgentTarget
-from ticket_events_pipeline.alerts.warning_state import WarningNews
+from ticket_events_pipeline.alerts.warning_state import STALE_AGAIN_SECONDS, WarningNews
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.tables.sla_targets import SLA_METRICS
 from ticket_events_pipeline.text import (
@@ -26,7 +27,10 @@ from ticket_events_pipeline.text import (
 from ticket_events_pipeline.tickets.names import Names
 
 MOST_LINES = 20
-"""Targets that a message names: more than somebody can act on at once. The others are counted."""
+"""Tickets that a message names: more than somebody can act on at once. The targets of the others are counted."""
+
+MOST_OF_TICKET = 4
+"""Targets that the line of a ticket names. The others are counted."""
 
 LONGEST_SUBJECT = 80
 
@@ -56,42 +60,68 @@ class Account:
     subjects: Callable[[Collection[int]], Mapping[int, str]] = field(default=lambda _: {}, repr=False)
 
 
-def warning_message(news: WarningNews, freshness: Freshness, account: Account) -> Message:
-    """The message that tells the news."""
-    due = news.due[:MOST_LINES]
-    breached = news.breached[: MOST_LINES - len(due)]
-    subjects = account.subjects(sorted({target.ticket_id for target in (*due, *breached)}))
+def warning_message(news: WarningNews, freshness: Freshness, account: Account, *, without_estimate: int = 0) -> Message:
+    """The message that tells the news; `without_estimate` counts the open targets that no warning can come before."""
+    due = _by_ticket(news.due)[:MOST_LINES]
+    breached = _by_ticket(news.breached)[: MOST_LINES - len(due)]
+    subjects = account.subjects(sorted({targets[0].ticket_id for targets in (*due, *breached)}))
     sections = [
         Section((_stale_line(freshness, account),)) if news.is_stale else None,
-        Section(tuple(_line(target, freshness.now, account, subjects) for target in due)) if due else None,
+        Section(tuple(_line(targets, freshness.now, account, subjects) for targets in due)) if due else None,
         Section(
-            tuple(_line(target, freshness.now, account, subjects) for target in breached),
+            tuple(_line(targets, freshness.now, account, subjects) for targets in breached),
             heading=(text("Breached before a warning got through:"),),
         )
         if breached
         else None,
+        Section((_fresh_line(freshness, account),)) if news.is_fresh_again else None,
     ]
-    more = len(news.due) + len(news.breached) - len(due) - len(breached)
-    footer = tuple(_footer(news, freshness, account, more=more))
-    return Message(_title(news, account), tuple(section for section in sections if section is not None), footer)
+    more = len(news.due) + len(news.breached) - sum(map(len, (*due, *breached)))
+    footer = tuple(_footer(news, freshness, account, more=more, without_estimate=without_estimate))
+    return Message(_title(news, account, freshness.now), tuple(section for section in sections if section is not None), footer)
 
 
-def _title(news: WarningNews, account: Account) -> Line:
-    told = [plural(len(news.due), "target due soon", "targets due soon")] if news.due else []
+def _by_ticket(targets: Iterable[UrgentTarget]) -> list[list[UrgentTarget]]:
+    """The targets of each ticket, both in their order."""
+    found: dict[int, list[UrgentTarget]] = {}
+    for target in targets:
+        found.setdefault(target.ticket_id, []).append(target)
+    return list(found.values())
+
+
+def _title(news: WarningNews, account: Account, now: int) -> Line:
+    past = sum(target.at < now for target in news.due)
+    soon = len(news.due) - past
+    told = [plural(soon, "target due soon", "targets due soon")] if soon else []
+    told += [plural(past, "target past its due time", "targets past their due times")] if past else []
     told += [plural(len(news.breached), "breach without a warning", "breaches without a warning")] if news.breached else []
     told += ["the data is stale"] if news.is_stale else []
+    told += ["the data is fresh again"] if news.is_fresh_again and not told else []
     of_account = () if account.name is None else (text(" of "), code(account.name))
     return (bold("SLA warning"), *of_account, text(f": {', '.join(told)}"))
 
 
-def _line(target: UrgentTarget, now: int, account: Account, subjects: Mapping[int, str]) -> Line:
-    """`#4711 due in 42 min (14:05 CET, estimate) - subject - First reply time, Premium, business hours - Support, Anna`."""
+def _line(targets: Sequence[UrgentTarget], now: int, account: Account, subjects: Mapping[int, str]) -> Line:
+    """`#4711 due in 42 min (14:05 CET, estimate) - subject - First reply time, Premium, business hours - Support, Anna`.
+
+    Further targets of the ticket follow the first one's policy, with their own times.
+    """
+    target = targets[0]
     url = None if account.tickets_url is None else f"{account.tickets_url}{target.ticket_id}"
     first = (link(f"#{target.ticket_id}", url), text(" "), *_when(target, now, account.today))
     subject = subjects.get(target.ticket_id)
-    return joined(
-        [first, (code(subject, limit=LONGEST_SUBJECT),) if subject else (), _policy(target), _holder(target, account.names)]
-    )
+    named = (code(subject, limit=LONGEST_SUBJECT),) if subject else ()
+    return joined([first, named, _policies(targets, now, account.today), _holder(target, account.names)])
+
+
+def _policies(targets: Sequence[UrgentTarget], now: int, today: Day) -> Line:
+    """What is due when the line says; then whatever else is, and when."""
+    named = [_policy(targets[0])]
+    for before, target in pairwise(targets[:MOST_OF_TICKET]):
+        when = () if target.at == before.at else (text(": "), *_when(target, now, today))
+        named.append((*_policy(target), *when))
+    more = len(targets) - len(named)
+    return joined([*named, (text(f"{more} more"),) if more else ()], "; ")
 
 
 def _when(target: UrgentTarget, now: int, today: Day) -> Line:
@@ -153,12 +183,21 @@ def _stale_line(freshness: Freshness, account: Account) -> Line:
     return (bold(found), missed, advice, runs, text("."))
 
 
-def _footer(news: WarningNews, freshness: Freshness, account: Account, *, more: int) -> Iterator[Line]:
+def _fresh_line(freshness: Freshness, account: Account) -> Line:
+    """The end of a time that was told as stale. Another one may follow untold, so it says how long."""
+    as_of = "" if freshness.as_of is None else f": as of {zoned_text(freshness.as_of, account.today.timezone)}"
+    again = f"Stale data is told every {STALE_AGAIN_SECONDS // 3600} hours at most."
+    return (bold("The data is fresh again"), text(f"{as_of}. {again}"))
+
+
+def _footer(news: WarningNews, freshness: Freshness, account: Account, *, more: int, without_estimate: int) -> Iterator[Line]:
     zone, as_of, age = account.today.timezone, freshness.as_of, freshness.age_seconds
     if more:
-        yield (text(f"{more:,} more beyond these: "), code(f"ticket-events due --within {account.within_hours}h"))
-    if news.is_fresh_again:
-        yield (text("The data is fresh again."),)
+        of_others = plural(more, "target of other tickets", "targets of other tickets")
+        yield (text(f"And {of_others}: "), code(f"ticket-events due --within {account.within_hours}h"))
+    if without_estimate and (news.due or news.breached):
+        have = plural(without_estimate, "more open target has", "more open targets have")
+        yield (text(f"{have} no estimate and may breach without a warning: "), code("ticket-events due"))
     if (news.due or news.breached) and as_of is not None and age is not None:
         old = f", {duration_text(age)} ago: what has happened since then is not known" if freshness.is_old else ""
         yield joined([(text(f"As of {zoned_text(as_of, zone)}{old}"),), *_report(account)])

@@ -122,12 +122,14 @@ class Outlook:
         today: the account's day now.
         due: the open, unpaused, unbreached targets whose due time is near, or has passed a moment ago; the first one first.
         breached: the late and open targets that breached within BREACHED_SECONDS, the newest breach first.
+        without_estimate: how many open, unpaused, unbreached targets have no due time: no warning comes before their breach.
     """
 
     freshness: Freshness
     today: Day
     due: tuple[UrgentTarget, ...] = ()
     breached: tuple[UrgentTarget, ...] = ()
+    without_estimate: int = 0
 
 
 def outlook(found: DueTargets | None, settings: WarningSettings, *, now: int, today: Day, interval_seconds: int) -> Outlook:
@@ -135,7 +137,13 @@ def outlook(found: DueTargets | None, settings: WarningSettings, *, now: int, to
     if found is None:
         return Outlook(Freshness(now, interval_seconds), today)
     freshness = Freshness(now, interval_seconds, found.as_of, found.read_at)
-    return Outlook(freshness, today, _due_soon(found, settings, now), _breached(found, now))
+    return Outlook(freshness, today, _due_soon(found, settings, now), _breached(found, now), _without_estimate(found.targets))
+
+
+def _without_estimate(rows: pa.Table) -> int:
+    active = rows.filter(pc.and_(pc.equal(rows["outcome"], "active"), pc.invert(rows["is_paused"])))
+    count: int = active["due_at"].null_count
+    return count
 
 
 def _due_soon(found: DueTargets, settings: WarningSettings, now: int) -> tuple[UrgentTarget, ...]:

@@ -64,8 +64,8 @@ def _warn_minutes(text: str) -> WarningSettings:
         found = _PART.fullmatch(part)
         if found is None or not 1 <= int(found[2]) <= LONGEST_MINUTES:
             raise ValueError(
-                f"is not understood: give minutes from 1 to {LONGEST_MINUTES}, and other ones for single metrics, as in "
-                "60,first_reply_time=30"
+                f"is no number of minutes from 1 to {LONGEST_MINUTES}: give it as in 60, and other ones for single metrics as "
+                "in 60,first_reply_time=30"
             )
         metric, seconds = found[1], int(found[2]) * 60
         if metric is not None and metric not in SLA_METRICS:

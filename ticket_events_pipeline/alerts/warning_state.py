@@ -71,7 +71,7 @@ class WarningNews:
     @property
     def number(self) -> int:
         """How many things it tells; 0 needs no message."""
-        return len(self.due) + len(self.breached) + self.is_stale
+        return len(self.due) + len(self.breached) + self.is_stale + self.is_fresh_again
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Recipient:
             times = sorted({*told.get(target.mark, ()), target.at})
             told[target.mark] = tuple(times[-MOST_DUE_TIMES:])
         as_of = freshness.as_of or self.seen_through
-        stale = _TOLD if news.is_stale else "" if news.is_fresh_again and news.number else self.stale
+        stale = _TOLD if news.is_stale else "" if news.is_fresh_again else self.stale
         stale_told_at = freshness.now if news.is_stale else self.stale_told_at
         after = Recipient(told, self.told_through, as_of, stale, stale_told_at)
         return after._with_needed(freshness.now)

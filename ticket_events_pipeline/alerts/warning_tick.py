@@ -97,6 +97,7 @@ def _news_text(news: WarningNews) -> str:
     parts = [plural(len(news.due), "target due soon", "targets due soon")] if news.due else []
     parts += [plural(len(news.breached), "breach without a warning", "breaches without a warning")] if news.breached else []
     parts += ["stale data"] if news.is_stale else []
+    parts += ["fresh data again"] if news.is_fresh_again else []
     return ", ".join(parts)
 
 

@@ -191,7 +191,7 @@ def check_alerts(deployment: Deployment) -> Iterator[Finding]:
     """The variables of the alerts."""
     has_destination = any(deployment.variables.get(name, "").strip() for name in (WEBHOOK, NOTIFY_URLS))
     try:
-        found = plural(len(alert_settings(deployment.variables).destinations), "destination")
+        settings = alert_settings(deployment.variables)
     except SettingsError as error:
         is_missing = f"{WEBHOOK} is not set, and"
         problems = [problem for problem in error.problems if has_destination or not problem.startswith(is_missing)]
@@ -199,6 +199,8 @@ def check_alerts(deployment: Deployment) -> Iterator[Finding]:
         if not problems:
             yield Finding("alerts", Status.OK, f"alerts: none, neither {WEBHOOK} nor {NOTIFY_URLS} is set")
         return
+    yield from (Finding.failed("alerts", problem) for problem in settings.problems)
+    found = plural(len(settings.destinations) - len(settings.problems), "destination")
     yield Finding("alerts", Status.OK, f"alerts: {found}, their variables are valid; --webhook posts a test message")
 
 

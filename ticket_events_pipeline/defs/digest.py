@@ -84,6 +84,6 @@ def _send(
         if answer.is_accepted:
             context.log.info(f"The digest of {day} was accepted by {destination.name}.")
         else:
-            refused.append(f"{destination.name}: {answer.reason} (see {destination.variable})")
+            refused.append(scope.as_spelled(f"{destination.name}: {answer.reason} (see {destination.variable})"))
     if refused:
         raise dg.Failure(f"The digest of {day} was not accepted by {'; '.join(refused)}.", allow_retries=False)

@@ -96,6 +96,10 @@ class AccountScope:
         """
         return _respelled(lambda: load(self.environment()), self.name, self.spelled)
 
+    def as_spelled(self, problem: str) -> str:
+        """The problem with the variables named as they were set."""
+        return _as_spelled(problem, self.spelled)
+
 
 def account_scope(
     name: str = "", environment: Environment = lambda: os.environ, spelled: Mapping[str, str] | None = None
@@ -135,7 +139,12 @@ def _respelled(load: Callable[[], _T], name: str, spelled: Mapping[str, str]) ->
     except SettingsError as error:
         if not spelled:
             raise
-        # Longest names first: some names begin with others.
-        names = re.compile("|".join(sorted(spelled, key=len, reverse=True)))
-        problems = [names.sub(lambda found: spelled[found.group()], problem) for problem in error.problems]
-        raise SettingsError([f"account {name}: {problem}" for problem in problems]) from None
+        raise SettingsError([f"account {name}: {_as_spelled(problem, spelled)}" for problem in error.problems]) from None
+
+
+def _as_spelled(problem: str, spelled: Mapping[str, str]) -> str:
+    if not spelled:
+        return problem
+    # Longest names first: some names begin with others.
+    names = re.compile("|".join(sorted(spelled, key=len, reverse=True)))
+    return names.sub(lambda found: spelled[found.group()], problem)

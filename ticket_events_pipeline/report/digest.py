@@ -115,12 +115,12 @@ def _by_group(store: Store, table: pa.Table) -> list[DimensionRow]:
 
 
 def _group_line(row: DimensionRow, min_targets: int) -> Line:
-    """`EMEA: 12 breaches - First reply time 9 of 47 targets, 80.9% met`: the metric with the most, and its own rate."""
+    """`EMEA: 12 breaches - First reply time: 9 of 47 targets breached, 80.9% met`: the metric with the most."""
     name: Line = (code(row.shown), text(" (deleted)" if row.is_deleted else ""))
     if row.value is None:
         name = (text("no group" if row.is_known else "unknown group"),)
     worst, counts = max(row.by_metric.items(), key=lambda item: item[1].breaches)
-    share = f" {counts.breaches:,} of {plural(counts.targets, 'target')}"
+    share = f": {counts.breaches:,} of {plural(counts.targets, 'target')} breached"
     rate = f", {rate_text(counts.achievement_rate or 0)} met" if counts.targets >= min_targets else ""
     return joined([(*name, text(": "), bold(plural(row.breaches, "breach"))), (metric(worst), text(share + rate))])
 

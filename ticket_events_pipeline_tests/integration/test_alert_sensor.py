@@ -10,7 +10,7 @@ import pytest
 
 from ticket_events_pipeline.alerts.cursor import AlertState
 from ticket_events_pipeline.alerts.destinations import Destination, Kind
-from ticket_events_pipeline.cli.alerts import post_test
+from ticket_events_pipeline.cli.alerts import post_test, run_alerts_test
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.definitions import account_definitions
@@ -422,8 +422,11 @@ def test_a_test_message_has_real_figures_and_the_alert_is_posted_nevertheless(de
     summarise(deployment)
     assert [answer.is_accepted for answer in post_test(os.environ).values()] == [True]
     assert webhook.texts[0].startswith("*Test of the SLA alerts* of `127.0.0.1`")
-    assert bold(webhook.texts[0].split("\n")) == ["2026-03-02 First reply time: 4 breaches"]
-    assert "|#4>" in webhook.texts[0]
+    alert, _, warning = webhook.texts[0].partition("A warning of sla_warning_sensor looks like this (made up):\n")
+    assert bold(alert.split("\n")) == ["2026-03-02 First reply time: 4 breaches"]
+    assert "|#4>" in alert
+    assert warning.startswith("• #1 *due in 1 h* (")
+    assert "estimate) – `The ticket's subject` – First reply time, `Example`, business hours – no group, nobody\n" in warning
     assert watch.tick() == ["2026-03-02 First reply time: 4 breaches"]
 
 
@@ -436,6 +439,25 @@ def test_the_test_command_names_a_missing_webhook_and_a_refusal(tmp_path):
     said = "Destination 1 (webhook) did not accept the test message: 404 no_service. Check TICKET_EVENTS_ALERT_WEBHOOK"
     assert (ended.code, said in ended.output) == (1, True)
     assert SECRET not in ended.output
+
+
+def test_the_test_is_posted_where_it_can_be_and_a_wrong_url_is_named(deployment, webhook, monkeypatch, capfd):
+    monkeypatch.setenv("TICKET_EVENTS_NOTIFY_URLS", SECRET)
+    assert not run_alerts_test()
+    assert len(webhook.texts) == 1
+    said = capfd.readouterr()
+    assert "Destination 1 (webhook) accepted the test message" in said.out
+    assert "it can't be used: TICKET_EVENTS_NOTIFY_URLS: URL 1 is no URL" in said.err
+    assert SECRET not in said.err
+
+
+def test_a_wrong_url_is_named_at_every_tick_and_the_others_get_their_alerts(deployment, watch, webhook, monkeypatch):
+    monkeypatch.setenv("TICKET_EVENTS_NOTIFY_URLS", SECRET)
+    deliver(deployment, 1, 4, 9)
+    summarise(deployment)
+    assert watch.tick() == ["2026-03-02 First reply time: 4 breaches"]
+    assert "\nGets nothing: TICKET_EVENTS_NOTIFY_URLS: URL 1 is no URL" in watch.summary
+    assert SECRET not in f"{watch.summary}{watch.cursor}"
 
 
 def test_targets_that_cannot_be_read_leave_an_alert_without_tickets(deployment, watch, webhook):

@@ -67,11 +67,11 @@ def test_a_digest_has_the_headline_the_worst_groups_and_a_link(root):
         "• ✗ Below the goal of 95%: Requester wait time 0%.",
         "• 7 targets were late and open at the end of the day.",
         "Most breaches by group, at the moment of the breach",
-        "• `Billing`: 3 breaches – Requester wait time 3 of 3 targets, 0% met",
-        "• `Sales` (deleted): 1 breach – Requester wait time 1 of 1 target",
-        "• `Second level`: 1 breach – Requester wait time 1 of 1 target",
-        "• no group: 1 breach – Requester wait time 1 of 1 target",
-        "• unknown group: 1 breach – Requester wait time 1 of 1 target",
+        "• `Billing`: 3 breaches – Requester wait time: 3 of 3 targets breached, 0% met",
+        "• `Sales` (deleted): 1 breach – Requester wait time: 1 of 1 target breached",
+        "• `Second level`: 1 breach – Requester wait time: 1 of 1 target breached",
+        "• no group: 1 breach – Requester wait time: 1 of 1 target breached",
+        "• unknown group: 1 breach – Requester wait time: 1 of 1 target breached",
         f"The report of the day (https://reports.example/date={DAY}/sla_breach_report.html)",
     ]
 

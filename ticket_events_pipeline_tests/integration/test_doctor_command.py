@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ticket_events_pipeline.cli.doctor_checks import split_advice
+from ticket_events_pipeline.cli.doctor_checks import Deployment, Status, check_alerts, split_advice
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.credentials import TokenWorld
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
@@ -122,8 +122,17 @@ def test_the_doctor_names_mistyped_variables_and_wrong_alert_variables(tmp_path)
     assert "note  TICKET_EVENTS_TIMEZON is unknown: did you mean TICKET_EVENTS_TIMEZONE?" in ended.output
     assert "note  ZENDESK_XYZ is unknown: nothing reads it." in ended.output
     assert "FAIL  TICKET_EVENTS_ALERT_WEBHOOK: must begin with https://" in ended.output
-    assert "FAIL  TICKET_EVENTS_WARN_MINUTES: is not understood" in ended.output
+    assert "FAIL  TICKET_EVENTS_WARN_MINUTES: is no number of minutes from 1 to 1440" in ended.output
     assert SECRET not in ended.output
+
+
+def test_a_wrong_url_beside_a_good_one_is_a_failure(tmp_path):
+    variables = {"TICKET_EVENTS_ALERT_WEBHOOK": "https://hooks.example/x", "TICKET_EVENTS_NOTIFY_URLS": f"{SECRET},{SECRET}"}
+    found = list(check_alerts(Deployment({"TICKET_EVENTS_ROOT": str(tmp_path), **variables}, log=lambda _: None)))
+    assert [finding.status for finding in found] == [Status.FAILED, Status.OK]
+    assert found[0].text.startswith("TICKET_EVENTS_NOTIFY_URLS: URL 1 is no URL")
+    assert found[1].text.startswith("alerts: 1 destination,")
+    assert SECRET not in f"{found}"
 
 
 def test_a_root_that_cannot_be_written_is_named_once_and_the_account_is_asked_nevertheless(tmp_path):

@@ -252,9 +252,13 @@ def test_alerts_go_to_the_common_webhook_or_to_the_accounts_own(monkeypatch):
     assert urls(common) == ["https://chat.example.com/all", "https://hooks.slack.com/services/all"]
     assert urls(both) == ["https://chat.example.com/acme", "https://hooks.slack.com/services/acme"]
     monkeypatch.setenv("ACME_URLS", "nothing")
+    (problem,) = both.scope().read(alert_settings).problems
+    assert both.scope().as_spelled(problem).startswith("ACME_URLS: URL 1 is no URL")
+    monkeypatch.setenv("ACME_WEBHOOK", "nowhere")
     with pytest.raises(SettingsError, match="account acme: ACME_URLS: URL 1 is no URL"):
         both.scope().read(alert_settings)
-    monkeypatch.setenv("ACME_WEBHOOK", "nothing")
+    assert own.scope().read(alert_settings).problems[0].startswith("TICKET_EVENTS_ALERT_WEBHOOK: is not a URL")
+    monkeypatch.delenv("TICKET_EVENTS_NOTIFY_URLS")
     with pytest.raises(SettingsError, match="account acme: ACME_WEBHOOK"):
         own.scope().read(alert_settings)
 

@@ -152,7 +152,7 @@ def test_of_two_destinations_one_that_is_down_gets_its_message_later_and_the_oth
 
 
 @pytest.mark.slow
-def test_stale_data_is_told_once_and_the_next_warning_says_that_it_is_fresh(deployment, warned, webhook):
+def test_stale_data_is_told_once_and_so_is_that_it_is_fresh(deployment, warned, webhook):
     warned.start(1, NOON - HOUR, minutes=230)
     warned.fetch()
     for _ in range(62):
@@ -161,8 +161,7 @@ def test_stale_data_is_told_once_and_the_next_warning_says_that_it_is_fresh(depl
     assert warned.told == [["No new data for 1 h 1 min, since 2026-03-02 12:00 UTC"]]
     assert "Is frequent_fetch turned on?" in webhook.texts[0]
     warned.work(HOUR)
-    assert warned.told[1:] == [["#1 due in 1 h (14:50 UTC, estimate)"]]
-    assert "The data is fresh again." in webhook.texts[-1]
+    assert warned.told[1:] == [["The data is fresh again"], ["#1 due in 1 h (14:50 UTC, estimate)"]]
 
 
 def test_an_empty_root_is_stale(deployment, webhook):
@@ -225,11 +224,29 @@ def test_wrong_settings_skip_the_tick_and_keep_the_cursor(deployment, warned, mo
     monkeypatch.setenv("TICKET_EVENTS_WARN_MINUTES", SECRET)
     assert warned.tick() == []
     assert warned.summary == (
-        "The settings don't work yet:\n  - TICKET_EVENTS_WARN_MINUTES: is not understood: give minutes from 1 to 1440, and "
-        "other ones for single metrics, as in 60,first_reply_time=30"
+        "The settings don't work yet:\n  - TICKET_EVENTS_WARN_MINUTES: is no number of minutes from 1 to 1440: give it as in "
+        "60, and other ones for single metrics as in 60,first_reply_time=30"
     )
     monkeypatch.delenv("TICKET_EVENTS_WARN_MINUTES")
     monkeypatch.delenv("TICKET_EVENTS_ALERT_WEBHOOK")
     assert warned.tick() == []
     assert "TICKET_EVENTS_ALERT_WEBHOOK is not set" in warned.summary
     assert warned.cursor == before
+
+
+def test_a_wrong_url_is_named_at_every_tick_and_the_one_that_takes_its_place_gets_what_waited(warned, webhook, monkeypatch):
+    monkeypatch.setenv("TICKET_EVENTS_NOTIFY_URLS", SECRET)
+    named = "\nGets nothing: TICKET_EVENTS_NOTIFY_URLS: URL 1 is no URL: it begins with a scheme"
+    assert warned.tick() == []
+    assert named in warned.summary
+    warned.start(1, NOON - HOUR, minutes=90)
+    warned.fetch()
+    assert warned.tick() == ["#1 due in 30 min (12:30 UTC, estimate)"]
+    assert named in warned.summary
+    assert SECRET not in f"{warned.summary}{warned.cursor}"
+    with receiving() as other:
+        monkeypatch.setenv("TICKET_EVENTS_NOTIFY_URLS", other.url)
+        warned.wait(30)
+        assert warned.tick() == []
+        assert [text.count("due in") for text in other.texts] == [1]
+    assert "Gets nothing" not in warned.summary

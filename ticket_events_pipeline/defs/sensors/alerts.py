@@ -63,7 +63,8 @@ def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, settings
         return deliver_each({destination: alert_message(of_it, about) for destination, of_it in news.items()})
 
     ticked = tick(state, observed, settings, post=post)
-    summary = "\n".join([ticked.summary, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
+    unusable = [f"Gets nothing: {scope.as_spelled(problem)}" for problem in settings.problems]
+    summary = "\n".join([ticked.summary, *unusable, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
     return dg.SensorResult(skip_reason=summary, cursor=ticked.state.to_cursor())
 
 

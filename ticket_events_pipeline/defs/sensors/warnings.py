@@ -76,9 +76,15 @@ def sla_warning_sensor(scope: AccountScope, *, clock: Clock = wall_clock) -> dg.
             WarningState.parse(context.cursor, [destination.mark for destination in settings.alerts.destinations]),
             seen,
             settings.alerts.destinations,
-            send=lambda news: _send(news, lambda item: warning_message(item, seen.freshness, account())),
+            send=lambda news: _send(
+                news,
+                lambda item: warning_message(item, seen.freshness, account(), without_estimate=seen.without_estimate),
+            ),
         )
-        summary = "\n".join([ticked.summary, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)])
+        unusable = [f"Gets nothing: {scope.as_spelled(problem)}" for problem in settings.alerts.problems]
+        summary = "\n".join(
+            [ticked.summary, *unusable, *(f"Can't be read: {printable_lines(problem)}" for problem in problems)]
+        )
         return dg.SensorResult(skip_reason=summary, cursor=ticked.state.to_cursor())
 
     return sensor

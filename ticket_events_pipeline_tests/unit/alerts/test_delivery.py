@@ -9,7 +9,7 @@ import warnings
 import pytest
 
 from ticket_events_pipeline.alerts import other_services
-from ticket_events_pipeline.alerts.delivery import deliver, deliver_all, deliver_each, destinations
+from ticket_events_pipeline.alerts.delivery import deliver, deliver_all, deliver_each, deliver_patiently, destinations
 from ticket_events_pipeline.alerts.destinations import Destination, Kind
 from ticket_events_pipeline.alerts.rich_text import Message, Section, bold, code, link, text
 from ticket_events_pipeline.alerts.settings import alert_settings
@@ -25,6 +25,7 @@ MESSAGE = Message(
     (Section(((bold("5 breaches"), text(" under "), code("<Silver>"), text(" "), link("#1", "https://a.example/1")),)),),
 )
 ACCEPTED = Answer(is_accepted=True)
+REFUSED = "not accepted; Apprise's own command says why: apprise -vv -b test, followed by the URL"
 URLS = "TICKET_EVENTS_NOTIFY_URLS"
 
 
@@ -55,7 +56,7 @@ def test_a_service_of_the_library_gets_the_message():
         (destination,) = named([as_json(server)])
         assert (destination.kind, destination.name) == (Kind.OTHER, "destination 1 (json)")
         assert deliver(destination, MESSAGE) == ACCEPTED
-        assert deliver(destination, MESSAGE) == Answer(is_accepted=False, reason="not accepted")
+        assert deliver(destination, MESSAGE) == Answer(is_accepted=False, reason=REFUSED)
     body = json.loads(server.requests[0].body)
     assert body["title"] == "SLA alert of acme"
     assert body["message"] == "• 5 breaches under `<Silver>` #1 (https://a.example/1)"
@@ -93,7 +94,7 @@ def test_a_mail_has_the_title_as_its_subject_and_the_lines_as_html():
         (destination,) = named([f"mailto://127.0.0.1:{server.port}?from=sla@example.org&to=team@example.org"])
         assert deliver(destination, MESSAGE) == ACCEPTED
         server.refuses = True
-        assert deliver(destination, MESSAGE).reason == "not accepted"
+        assert deliver(destination, MESSAGE).reason == REFUSED
     (mail,) = server.mails
     assert (mail["Subject"], mail["To"]) == ("SLA alert of acme", "team@example.org")
     html = mail.get_body(("html",)).get_content()
@@ -119,7 +120,7 @@ def test_a_service_that_hangs_is_given_up():
         (destination,) = named([as_json(server)])
         began = time.monotonic()
         answer = deliver(destination, MESSAGE, total_seconds=2)
-        assert answer in (Answer(is_accepted=False, reason="no answer within 2 s"), Answer(False, reason="not accepted"))
+        assert answer in (Answer(is_accepted=False, reason="no answer within 2 s"), Answer(False, reason=REFUSED))
         assert time.monotonic() - began < 10
 
 
@@ -134,10 +135,19 @@ def test_a_service_that_hangs_is_given_up():
 )
 def test_a_url_that_the_library_cannot_use_is_a_problem_of_the_settings(url, words):
     with pytest.raises(SettingsError) as caught:
-        named(["https://chat.example/x", url])
+        named([url])
     (problem,) = caught.value.problems
-    assert problem.startswith(f"{URLS}: URL 2 {words}")
+    assert problem.startswith(f"{URLS}: URL 1 {words}")
     assert SECRET not in problem
+
+
+def test_a_url_that_cannot_be_used_is_answered_without_a_request_and_not_tried_again():
+    with receiving() as webhook:
+        good, bad = named([webhook.url, f"nothing://{SECRET}"])
+        answers = deliver_patiently([good, bad], MESSAGE, sleep=lambda _: pytest.fail("it waits"))
+    assert answers[good] == ACCEPTED
+    assert answers[bad].reason.startswith(f"it can't be used: {URLS}: URL 2 is not understood")
+    assert SECRET not in f"{answers}"
 
 
 def test_without_the_library_a_url_of_its_own_is_a_problem_and_webhooks_work(monkeypatch):

@@ -131,10 +131,13 @@ def test_old_data_says_how_old_it_is_and_fresh_data_that_it_is_fresh():
     assert lines(WarningNews((TARGET,)), old)[2] == [
         "As of 2026-11-30 13:12 CET, 11 min ago: what has happened since then is not known"
     ]
-    assert lines(WarningNews((TARGET,), is_fresh_again=True))[2][0] == "The data is fresh again."
+    fresh = "The data is fresh again: as of 2026-11-30 13:21 CET. Stale data is told every 6 hours at most."
+    assert lines(WarningNews(is_fresh_again=True)) == ("SLA warning of acme: the data is fresh again", [fresh], [])
+    title, body, _ = lines(WarningNews((TARGET,), is_fresh_again=True))
+    assert (title, body[1:]) == ("SLA warning of acme: 1 target due soon", [fresh])
 
 
-def test_a_message_names_the_twenty_most_urgent_targets_and_counts_the_others():
+def test_a_message_names_the_twenty_most_urgent_tickets_and_counts_the_targets_of_the_others():
     many = tuple(replace(TARGET, ticket_id=number) for number in range(1, 19))
     late = tuple(replace(TARGET, ticket_id=100 + number, is_breached=True, at=NOW - HOUR) for number in range(7))
     asked = []
@@ -142,7 +145,36 @@ def test_a_message_names_the_twenty_most_urgent_targets_and_counts_the_others():
     title, body, footer = lines(WarningNews(many, late), account=account)
     assert title == "SLA warning of acme: 18 targets due soon, 7 breaches without a warning"
     assert len(body) == len(asked) + 1 == MOST_LINES + 1
-    assert footer[0] == "5 more beyond these: ticket-events due --within 2h"
+    assert footer[0] == "And 5 targets of other tickets: ticket-events due --within 2h"
+
+
+def test_the_targets_of_a_ticket_stand_in_one_line_where_its_first_one_is():
+    others = [
+        replace(TARGET, sla_metric="next_reply_time"),
+        replace(TARGET, sla_metric="agent_work_time", at=NOW + 50 * MINUTE),
+    ]
+    news = WarningNews((TARGET, others[0], replace(TARGET, ticket_id=9, at=NOW + 45 * MINUTE), others[1]))
+    title, body, _ = lines(news)
+    assert title == "SLA warning of acme: 4 targets due soon"
+    assert body == [
+        "#4711 due in 42 min (14:05 CET, estimate) – First reply time, Premium, business hours; Next reply time, Premium, "
+        "business hours; Agent work time, Premium, business hours: due in 50 min (14:13 CET, estimate) – no group, nobody",
+        "#9 due in 45 min (14:08 CET, estimate) – First reply time, Premium, business hours – no group, nobody",
+    ]
+    assert "; 3 more – no group" in lines(WarningNews(tuple(replace(TARGET, instance_id=number) for number in range(7))))[1][0]
+
+
+def test_the_title_tells_due_times_that_have_passed_from_those_to_come():
+    past = replace(TARGET, ticket_id=9, at=NOW - 1)
+    assert lines(WarningNews((past, TARGET)))[0] == "SLA warning of acme: 1 target due soon, 1 target past its due time"
+    assert lines(WarningNews((past,)))[0] == "SLA warning of acme: 1 target past its due time"
+
+
+def test_a_warning_says_how_many_targets_none_can_come_before():
+    message = warning_message(WarningNews((TARGET,)), FRESH, ACCOUNT, without_estimate=11)
+    said = "11 more open targets have no estimate and may breach without a warning: ticket-events due"
+    assert plain(message.footer[0]) == said
+    assert warning_message(WarningNews(is_stale=True), FRESH, ACCOUNT, without_estimate=11).footer == ()
 
 
 def test_text_of_the_account_is_no_markup_and_not_endless():

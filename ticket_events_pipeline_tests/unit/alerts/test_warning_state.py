@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.alerts.warning_rules import BREACHED_SECONDS, OVERDUE_SECONDS
+from ticket_events_pipeline.alerts.warning_rules import BREACHED_SECONDS, OVERDUE_SECONDS, outlook
 from ticket_events_pipeline.alerts.warning_settings import WarningSettings
 from ticket_events_pipeline.alerts.warning_state import MOST_REMEMBERED, STALE_AGAIN_SECONDS, Recipient, WarningState
 from ticket_events_pipeline.alerts.webhook import Answer
 from ticket_events_pipeline_tests.support.warning_desk import (
     ACCEPTED,
+    DAY,
     DOWN,
     HOUR,
     INTERVAL,
@@ -131,7 +132,8 @@ def test_a_new_url_in_the_place_of_a_revoked_one_is_told_what_waited_and_nothing
     waiting = found(due(1, NOON + HOUR), due(2, NOON + HOUR), as_of=NOON)
     assert desk.tick(NOON + MINUTE, waiting) == {}
     assert desk.tick(NOON + 2 * MINUTE, waiting) == {}
-    assert "404 no_service; a retry cannot change that: check TICKET_EVENTS_ALERT_WEBHOOK, or make a new" in desk.summary
+    assert "404 no_service; check TICKET_EVENTS_ALERT_WEBHOOK, or make a new webhook" in desk.summary
+    assert "it is tried again once an hour in case it is repaired. The next attempt is at" in desk.summary
     desk.answers = {"b": ACCEPTED}
     told = desk.tick(NOON + 3 * MINUTE, waiting)
     assert [target.ticket_id for target in told["b"].due] == [2]
@@ -208,7 +210,7 @@ def test_after_a_weekend_without_the_daemon_breaches_of_the_last_day_are_told(de
     assert desk.told(back, *rows) == [-3, -2]
 
 
-def test_stale_data_is_told_once_and_fresh_data_with_the_next_warning(desk):
+def test_stale_data_is_told_once_and_so_is_fresh_data_after_it(desk):
     for minute in range(21):
         assert desk.tick(NOON + minute * MINUTE, found(as_of=NOON)) == {}
     (news,) = desk.tick(NOON + 2 * INTERVAL + 1, found(as_of=NOON)).values()
@@ -216,28 +218,47 @@ def test_stale_data_is_told_once_and_fresh_data_with_the_next_warning(desk):
     assert desk.summary.startswith("Told: stale data. ")
     for minute in range(22, 60):
         assert desk.tick(NOON + minute * MINUTE, found(as_of=NOON)) == {}
+    (news,) = desk.tick(NOON + HOUR, found(as_of=NOON + HOUR)).values()
+    assert (news.is_stale, news.is_fresh_again, news.number) == (False, True, 1)
+    assert desk.summary.startswith("Told: fresh data again. ")
     assert desk.tick(NOON + HOUR, found(as_of=NOON + HOUR)) == {}
-    (news,) = desk.tick(NOON + HOUR, found(due(1, NOON + 2 * HOUR), as_of=NOON + HOUR)).values()
-    assert (news.is_stale, news.is_fresh_again) == (False, True)
     (news,) = desk.tick(NOON + HOUR, found(due(2, NOON + 2 * HOUR), as_of=NOON + HOUR)).values()
     assert not news.is_fresh_again
+
+
+def test_only_a_destination_that_was_told_of_stale_data_is_told_that_it_is_fresh():
+    desk = ticking_desk(answers={"a": ACCEPTED, "b": DOWN})
+    assert list(desk.tick(NOON, found(as_of=NOON - HOUR))) == ["a"]
+    desk.answers["b"] = ACCEPTED
+    assert list(desk.tick(NOON + MINUTE, found(as_of=NOON))) == ["a"]
+
+
+def test_the_end_of_a_stale_time_reaches_a_destination_that_was_down_then(desk):
+    assert desk.tick(NOON, found(as_of=NOON - HOUR))
+    desk.answers = {"chat": DOWN}
+    assert desk.tick(NOON + MINUTE, found(as_of=NOON)) == {}
+    desk.answers = {"chat": ACCEPTED}
+    (news,) = desk.tick(NOON + 2 * MINUTE, found(as_of=NOON)).values()
+    assert news.is_fresh_again
 
 
 def test_with_a_fetch_an_hour_stale_data_is_not_told_every_hour(desk):
     told = []
     for minute in range(0, 24 * 60, 5):
         now = NOON + minute * MINUTE
-        if any(news.is_stale for news in desk.tick(now, found(as_of=now - minute % 60 * MINUTE)).values()):
-            told.append(minute)
-    assert told == [25, 25 + 6 * 60, 25 + 12 * 60, 25 + 18 * 60]
+        if desk.tick(now, found(as_of=now - minute % 60 * MINUTE)):
+            told.append((minute, desk.sent[-1][1].is_stale))
+    hours = (0, 6, 12, 18)
+    assert told == [one for hour in hours for one in ((hour * 60 + 25, True), (hour * 60 + 60, False))]
 
 
 def test_data_that_stays_stale_is_told_though_it_was_told_of_an_earlier_time_a_moment_ago(desk):
     fresh = NOON + HOUR
     minutes = range(STALE_AGAIN_SECONDS // MINUTE + 30)
     ages = [(NOON + minute * MINUTE, fresh if NOON + minute * MINUTE >= fresh else NOON) for minute in minutes]
-    assert [minute for minute in minutes if desk.tick(ages[minute][0], found(as_of=ages[minute][1]))] == [21, 21 + 6 * 60]
-    assert all(news.is_stale for _, news, _ in desk.sent)
+    told = [minute for minute in minutes if desk.tick(ages[minute][0], found(as_of=ages[minute][1]))]
+    assert told == [21, 60, 21 + 6 * 60]
+    assert [news.is_stale for _, news, _ in desk.sent] == [True, False, True]
 
 
 def test_no_data_at_all_is_stale():
@@ -312,3 +333,9 @@ def test_any_cursor_content_is_tolerated(name, part, value):
 def test_a_cursor_of_another_sensor_or_version_starts_anew():
     for cursor in (None, "", "{}", "[]", "9", json.dumps({**PLAIN, "version": 99})):
         assert WarningState.parse(cursor, []) == WarningState()
+
+
+def test_paused_late_and_estimated_targets_are_not_among_those_without_an_estimate():
+    rows = [due(1, None, due_by=None), due(2, None, is_paused=True), late(3, NOON - HOUR), due(4, NOON + HOUR), due(5, None)]
+    seen = outlook(found(*rows, as_of=NOON), WarningSettings(), now=NOON, today=DAY, interval_seconds=INTERVAL)
+    assert seen.without_estimate == 2
