@@ -112,7 +112,7 @@ def test_below_stands_what_the_list_leaves_out_and_why(place):
     assert notes == [
         "2 more targets are due later.",
         f"1 more target breached on {today} and is still open.",
-        "1 open target has no estimate and may breach at any time: 1 paused.",
+        "1 open target is paused and has no due time until it goes on.",
     ]
 
 
@@ -136,6 +136,8 @@ def test_data_older_than_two_intervals_is_loudly_stale(tmp_path):
         (("--agent", HOSTILE_NAME), [1]),
         (("--agent", "nobody"), [2]),
         (("--agent", "nobody", "--group", "Sales"), []),
+        (("--group", "none"), []),
+        (("--group", "None", "--group", "Sales"), [3]),
         (("--metric", "first_reply_time"), [1, 2, 3, 7]),
         (("--within", "43m"), [1, 2]),
         ((), [1, 2, 3, 7, 4]),
@@ -146,10 +148,21 @@ def test_the_list_is_narrowed_by_group_agent_metric_and_time(place, arguments, t
     assert listed(due(place, *arguments, *within, "--format", "json")) == tickets
 
 
+def test_nobody_none_and_unknown_are_names_even_where_every_holder_is_known(tmp_path):
+    place, now = new_place(tmp_path), int(wall_clock())
+    held = held_by(1, now, group_id=BILLING, assignee_id=BOB)
+    due_root(place.root, [due_in(42.5, 1, now)], [held], as_of=now - AGE)
+    for arguments in (("--agent", "nobody"), ("--agent", "unknown"), ("--group", "none"), ("--group", "unknown")):
+        ended = due(place, *arguments, "--format", "json")
+        assert (ended.exit_code, listed(ended)) == (0, [])
+    refused = due(place, "--agent", "none")
+    assert (refused.exit_code, "There are: [red]Bob" in refused.stderr, "nobody" in refused.stderr) == (2, True, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--group", "Biling"), "--group Biling: there is none. There are: Billing, Empty, Sales, unknown"),
+        (("--group", "Biling"), "--group Biling: there is none. There are: Billing, Empty, none, Sales, unknown"),
         (("--agent", "Eve\x1b"), r"--agent Eve\x1b: there is none. There are: [red]Bob\x1b[2J, Ada, nobody, unknown"),
         (("--metric", "reply"), "--metric reply: there is none. There are: first_reply_time"),
         (("--within", "soon"), "--within soon: give minutes, hours or days, as in 30m, 2h or 1d."),
@@ -173,7 +186,7 @@ def test_scripts_get_every_column_ids_and_names_and_the_notes_apart(place):
     assert (third["business_hours"], third["due_by"]) == (True, "business_hours")
     assert abs(second["due_in_seconds"] - 42.5 * 60) < 60 + wall_clock() - now
     assert "Due times are estimates." in ended.stderr
-    assert "1 paused" in ended.stderr
+    assert "1 open target is paused" in ended.stderr
 
 
 def test_csv_has_the_same_columns(place):

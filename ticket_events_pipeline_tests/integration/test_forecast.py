@@ -84,7 +84,7 @@ def test_the_page_says_how_far_ahead_and_by_which_hours(root):
         ["#1 Two charges with Sales, Ada", "in 23 h", "Tue 3 Mar, 11:00 by business hours"],
     ]
     assert "estimates as of Mon 2 Mar, 12:00" in section.text
-    assert "1 open target has no estimate and may breach at any time: 1 paused." in section.text
+    assert "1 open target is paused and has no due time until it goes on." in section.text
 
 
 def test_a_groups_section_has_what_it_holds(root):

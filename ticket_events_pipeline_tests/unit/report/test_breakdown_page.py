@@ -178,7 +178,7 @@ def test_a_groups_section_says_what_it_holds_and_will_breach_next():
     assert [line.text for line in section.all("li")] == [
         "#35437 Total resolution time in 40 min (business hours), Total resolution time in 40 min · Ben Okafor"
     ]
-    assert "2 open targets have no estimate and may breach at any time: 2 paused." in section.text
+    assert "2 open targets are paused and have no due time until they go on." in section.text
 
 
 def test_a_group_without_late_tickets_says_so():
