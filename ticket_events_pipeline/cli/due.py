@@ -173,8 +173,9 @@ def _chosen(found: DueTargets, names: Names, wanted: Wanted) -> pa.Table:
 
 
 def _is_held_by(targets: pa.Table, names: Names, dimension: str, words: Sequence[str], *, option: str) -> pa.Array:
-    """Which targets one of the named groups or agents holds. One that exists and holds none is no error, nor are the words
-    for nobody and unknown: whether such a ticket is open changes all the time.
+    """Which targets one of the named groups or agents holds.
+
+    One that exists and holds none is no error, nor is a word for none or unknown: that changes all the time.
     """
     ids, known = (targets[column].to_pylist() for column in _columns_of(dimension))
     parties = [Party.of(names, dimension, id_, is_known=is_known) for id_, is_known in zip(ids, known, strict=True)]
