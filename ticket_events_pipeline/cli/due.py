@@ -23,6 +23,7 @@ from ticket_events_pipeline.cli.due_rows import (
     without_estimate_line,
 )
 from ticket_events_pipeline.cli.row_formats import print_csv, print_json
+from ticket_events_pipeline.credentials import SANDBOX_ACCOUNT
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import program
@@ -86,7 +87,7 @@ def run_due(*, within_seconds: int, wanted: Wanted, output: str) -> None:
     """
     pipeline = pipeline_of(os.environ)
     store, settings, now = pipeline.store, pipeline.root_settings, wall_clock()
-    found = read_due_targets(store, Day.containing(now, settings.timezone)) or _complain(store)
+    found = read_due_targets(store, Day.containing(now, settings.timezone)) or _complain(store, settings)
     names = read_names(store, kinds=(NAMES_OF[GROUP], NAMES_OF[AGENT]), log=_say)
     for sentence in found.unreadable:
         _say(sentence)
@@ -105,13 +106,17 @@ def _say(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
-def _complain(store: Store) -> DueTargets:
+def _complain(store: Store, settings: RootSettings) -> DueTargets:
     """Say that nothing is stored.
 
     Raises:
         UsageError: always.
     """
-    hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{TARGETS}") else ""
+    hint = ""
+    if store.paths(f"sandbox/{TARGETS}"):
+        hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox."
+    elif settings.account in (None, SANDBOX_ACCOUNT):
+        hint = f"\nTo see those of a simulated account: {program()} demo, then set ZENDESK_SANDBOX=1."
     raise UsageError(
         f"No SLA targets of today or yesterday are stored below {store.location}. "
         f"To make some: {program()} backfill yesterday, then {program()} backfill today{hint}"

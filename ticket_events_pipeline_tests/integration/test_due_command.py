@@ -91,6 +91,8 @@ def test_what_breaches_next_is_listed_soonest_first_and_what_has_passed_before_i
         "in 1 h 30 min",
     ]
     first = lines.index(next(line for line in lines if line.startswith("2 min ago")))
+    heading = [line.split() for line in lines[first - 3 : first - 1]]
+    assert heading == [["ticket,"], ["due", "priority", "target", "group,", "agent"]]
     shown = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines[first : first + 3]]
     assert shown[0][1:] == ["1", r"[bold]Printer\x1b[2J", "Billing"]
     assert shown[1][1:] == ["urgent", "First reply time", r"[red]Bob\x1b[2J"]
@@ -227,8 +229,12 @@ def test_damaged_dimensions_are_named_and_damaged_targets_are_an_error(tmp_path)
 
 def test_without_targets_of_today_and_yesterday_it_says_how_to_make_some(tmp_path):
     place = new_place(tmp_path)
-    with pytest.raises(UsageError, match=r"No SLA targets of today or yesterday are stored .*backfill yesterday"):
+    with pytest.raises(UsageError, match=r"No SLA targets of today or yesterday are stored .*backfill yesterday") as raised:
         due(place)
+    assert "\nTo see those of a simulated account: ticket-events demo, then set ZENDESK_SANDBOX=1." in str(raised.value)
+    with pytest.raises(UsageError) as raised:
+        due(place, ZENDESK_SUBDOMAIN="acme")
+    assert "demo" not in str(raised.value)
     today = Day.containing(put_targets(place.root) - AGE)
     for day in (today, today.plus(-1)):
         removed(place.root, TARGETS, day)

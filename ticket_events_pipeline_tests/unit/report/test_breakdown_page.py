@@ -174,7 +174,9 @@ def test_a_groups_section_says_what_it_holds_and_will_breach_next():
     ticket = replace(DUE_TICKET, targets=(soon, replace(DUE, instance_id=2)), now_with=Holder(SECOND_LEVEL, BEN))
     forecast = replace(NOTHING_FORESEEN, tickets=(ticket,), ticket_count=30, target_count=31, without=Unforecast(paused=2))
     section = page_of(with_breakdown(groups=(group_part(forecast=forecast),))).one("section", class_="group")
-    assert "With it now, may breach in the next 24 hours (estimates): 1 of 30 tickets" in [title.text for title in section.all("h4")]
+    assert "With it now, may breach in the next 24 hours (estimates): 1 of 30 tickets" in [
+        title.text for title in section.all("h4")
+    ]
     assert [line.text for line in section.all("li")] == [
         "#35437 Total resolution time Tue 24 Nov, 00:40 (in 40 min, by business hours), "
         "Total resolution time Tue 24 Nov, 00:40 (in 40 min) · Ben Okafor"
