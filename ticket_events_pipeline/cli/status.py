@@ -167,7 +167,7 @@ def _gaps(days: list[Day]) -> list[tuple[Day, Day]]:
 
 def next_step(status: Status) -> str:
     """What to do next, as one line."""
-    raw, summaries = status.days[METRIC_EVENTS], set(status.days[SUMMARY])
+    raw = status.days[METRIC_EVENTS]
     if status.account is None and not raw:
         return f"Set the variables of an account, then: {program()} doctor"
     if not raw:
@@ -175,16 +175,27 @@ def next_step(status: Status) -> str:
         return f"Fetch the first days: {program()} backfill {f'{first}..yesterday' if first else 'last-7-days'}"
     if status.home is None:
         return "Set DAGSTER_HOME to the folder that Dagster uses here"
-    if status.home.to_turn_on:
-        return f"Turn on {' and '.join(status.home.to_turn_on)} in the UI: Automation"
+    return _home_step(status, status.home) or _data_step(status)
+
+
+def _home_step(status: Status, home: HomeState) -> str | None:
+    """What to do in Dagster, or that nothing is fetched; None where all of it runs."""
+    if home.to_turn_on:
+        return f"Turn on {' and '.join(home.to_turn_on)} in the UI: Automation"
     if status.lacks_frequent_fetch:
         return f"Turn on {FREQUENT_FETCH}, too, in the UI: Automation. {WARNINGS} is on, and warns from what it reads"
-    if status.home.daemon_seen_at is None or status.now - status.home.daemon_seen_at > DAEMON_SECONDS:
+    if home.daemon_seen_at is None or status.now - home.daemon_seen_at > DAEMON_SECONDS:
         return "Start dagster-daemon (dg dev starts it, too): without it no schedule and no sensor runs"
-    if status.home.last_failed is not None:
-        return f"See why the run {status.home.last_failed.run_id} failed: in the UI under Runs"
+    if home.last_failed is not None:
+        return f"See why the run {home.last_failed.run_id} failed: in the UI under Runs"
     if any(status.now - reading.read_at > STALE_SECONDS for reading in status.readings.values()):
         return "See why nothing was fetched: in the UI under Automation, the ticks of hourly_fetch"
+    return None
+
+
+def _data_step(status: Status) -> str:
+    """What to do where everything runs."""
+    raw, summaries = status.days[METRIC_EVENTS], set(status.days[SUMMARY])
     missing = [day for day in days_between(raw[0], raw[-1]) if day not in summaries or day not in set(raw)]
     if missing:
         return f"Fetch and make what is missing: {program()} backfill {missing[0]}..{missing[-1]} --missing"
