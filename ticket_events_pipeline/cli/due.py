@@ -23,10 +23,12 @@ from ticket_events_pipeline.cli.due_rows import (
     without_estimate_line,
 )
 from ticket_events_pipeline.cli.row_formats import print_csv, print_json
+from ticket_events_pipeline.credentials import SANDBOX_ACCOUNT
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
+from ticket_events_pipeline.report.dimension_table import none_text
 from ticket_events_pipeline.report.holders import Party
 from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.sla.build import TARGETS
@@ -50,7 +52,7 @@ _MOST_NAMES = 20
 class Wanted:
     """Which targets are listed: those of one of the groups, of one of the agents and of one of the metrics; all without any.
 
-    A group or an agent is named by its name or its id; `none`, `nobody` and `unknown` are names too.
+    A group or an agent is named by its name or its id; `none` (a group), `nobody` (an agent) and `unknown` are names too.
     """
 
     groups: tuple[str, ...] = ()
@@ -85,7 +87,7 @@ def run_due(*, within_seconds: int, wanted: Wanted, output: str) -> None:
     """
     pipeline = pipeline_of(os.environ)
     store, settings, now = pipeline.store, pipeline.root_settings, wall_clock()
-    found = read_due_targets(store, Day.containing(now, settings.timezone)) or _complain(store)
+    found = read_due_targets(store, Day.containing(now, settings.timezone)) or _complain(store, settings)
     names = read_names(store, kinds=(NAMES_OF[GROUP], NAMES_OF[AGENT]), log=_say)
     for sentence in found.unreadable:
         _say(sentence)
@@ -104,13 +106,17 @@ def _say(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
-def _complain(store: Store) -> DueTargets:
+def _complain(store: Store, settings: RootSettings) -> DueTargets:
     """Say that nothing is stored.
 
     Raises:
         UsageError: always.
     """
-    hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{TARGETS}") else ""
+    hint = ""
+    if store.paths(f"sandbox/{TARGETS}"):
+        hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox."
+    elif settings.account in (None, SANDBOX_ACCOUNT):
+        hint = f"\nTo see those of a simulated account: {program()} demo, then set ZENDESK_SANDBOX=1."
     raise UsageError(
         f"No SLA targets of today or yesterday are stored below {store.location}. "
         f"To make some: {program()} backfill yesterday, then {program()} backfill today{hint}"
@@ -172,11 +178,15 @@ def _chosen(found: DueTargets, names: Names, wanted: Wanted) -> pa.Table:
 
 
 def _is_held_by(targets: pa.Table, names: Names, dimension: str, words: Sequence[str], *, option: str) -> pa.Array:
-    """Which targets one of the named groups or agents holds. One that exists and holds none is no error."""
+    """Which targets one of the named groups or agents holds.
+
+    One that exists and holds none is no error, nor is a word for none or unknown: that changes all the time.
+    """
     ids, known = (targets[column].to_pylist() for column in _columns_of(dimension))
     parties = [Party.of(names, dimension, id_, is_known=is_known) for id_, is_known in zip(ids, known, strict=True)]
     named = names.all_of(NAMES_OF[dimension])
-    shown = {party.shown for party in parties} | set(named.values())
+    always = {none_text(dimension, is_known=is_known) for is_known in (True, False)}
+    shown = {party.shown for party in parties} | set(named.values()) | always
     for word in words:
         if word not in named and not any(_is_named(word, name) for name in shown):
             raise click.UsageError(_no_such(option, word, shown))
@@ -188,7 +198,8 @@ def _columns_of(dimension: str) -> tuple[str, str]:
 
 
 def _is_one_of(words: Sequence[str], party: Party) -> bool:
-    return any(_is_named(word, party.shown) or word == str(party.number) for word in words)
+    number = None if party.number is None else str(party.number)
+    return any(_is_named(word, party.shown) or word == number for word in words)
 
 
 def _is_named(word: str, name: str) -> bool:

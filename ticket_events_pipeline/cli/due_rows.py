@@ -115,7 +115,7 @@ def print_due(rows: Sequence[DueRow], settings: RootSettings, *, now: float) -> 
         return
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     shown.add_column("due", no_wrap=True)
-    shown.add_column("ticket", no_wrap=True)
+    shown.add_column("ticket,\npriority", no_wrap=True)
     shown.add_column("target", overflow="fold", ratio=3)
     shown.add_column("group, agent", overflow="fold", ratio=2)
     for row in rows[:MOST_SHOWN]:

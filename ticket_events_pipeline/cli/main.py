@@ -334,9 +334,17 @@ def digest(date: str, sends: bool) -> None:
 
 @commands.command()
 @click.option("--within", default="24h", show_default=True, metavar="TIME", help="How far ahead: 30m, 2h or 1d.")
-@click.option("--group", "groups", multiple=True, metavar="NAME", help="Only what this group holds, by name or id. Repeatable.")
-@click.option("--agent", "agents", multiple=True, metavar="NAME", help="Only what this agent holds; nobody for unassigned.")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this SLA metric, as in first_reply_time.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME",
+    help="Only what this group holds, by name or id; none, unknown. Repeatable.",
+)
+@click.option(
+    "--agent", "agents", multiple=True, metavar="NAME", help="Only what this agent holds; nobody, unknown. Repeatable."
+)
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric: first_reply_time. Repeatable.")
 @click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
 def due(within: str, groups: tuple[str, ...], agents: tuple[str, ...], metrics: tuple[str, ...], output: str) -> None:
     """List the open targets that will breach next, the soonest first.

@@ -25,6 +25,7 @@ from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS, STREAMS
 from ticket_events_pipeline.text import duration_text, one_line, plural, ranges_text, utc_text, zoned_text
+from ticket_events_pipeline.variables import NONE
 from ticket_events_pipeline.zendesk.rate_limit import QuotaState
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ STALE_SECONDS = 3 * 3600
 
 DAEMON_SECONDS = 300
 """The daemon gives a sign of life every half minute."""
+
+REFRESH_NAMES, FREQUENT_FETCH, WARNINGS = "refresh_names", "frequent_fetch", "sla_warning_sensor"
 
 _MOST_RANGES = 5
 _MOST_OPEN_DAYS = 40
@@ -63,6 +66,7 @@ class Status:
         quota: what is known of the rate limit.
         home: what Dagster knows; None where that can't be known.
         home_problem: why it can't.
+        has_names: whether `refresh_names` has something to fetch.
     """
 
     account: str | None
@@ -74,6 +78,20 @@ class Status:
     quota: QuotaState
     home: HomeState | None
     home_problem: str
+    has_names: bool
+
+    @property
+    def recommended(self) -> list[str]:
+        """What is off and need not be on, but without which names and due times are missing or old, or warnings late."""
+        is_on = {} if self.home is None else self.home.automations
+        found = [REFRESH_NAMES] if self.has_names and not is_on.get(REFRESH_NAMES, True) else []
+        return [*found, FREQUENT_FETCH] if self.lacks_frequent_fetch else found
+
+    @property
+    def lacks_frequent_fetch(self) -> bool:
+        """Whether warnings are on without what they are made from."""
+        is_on = {} if self.home is None else self.home.automations
+        return is_on.get(WARNINGS, False) and not is_on.get(FREQUENT_FETCH, True)
 
 
 def run_status(*, as_json: bool) -> None:
@@ -98,7 +116,8 @@ def _status(pipeline: Pipeline) -> Status:
     days[REPORT] = report_days(store, root.timezone)
     readings = {stream: found for stream in STREAMS if (found := _reading(store, stream, days[stream])) is not None}
     home, problem = _home(root.timezone)
-    return Status(root.account, store.location, root.timezone, now, days, readings, pipeline.quota_state(now), home, problem)
+    quota, has_names = pipeline.quota_state(now), os.environ.get("ZENDESK_NAMES", "").strip().lower() != NONE
+    return Status(root.account, store.location, root.timezone, now, days, readings, quota, home, problem, has_names)
 
 
 def _reading(store: Store, stream: str, stored: list[Day]) -> Reading | None:
@@ -148,7 +167,7 @@ def _gaps(days: list[Day]) -> list[tuple[Day, Day]]:
 
 def next_step(status: Status) -> str:
     """What to do next, as one line."""
-    raw, summaries = status.days[METRIC_EVENTS], set(status.days[SUMMARY])
+    raw = status.days[METRIC_EVENTS]
     if status.account is None and not raw:
         return f"Set the variables of an account, then: {program()} doctor"
     if not raw:
@@ -156,17 +175,32 @@ def next_step(status: Status) -> str:
         return f"Fetch the first days: {program()} backfill {f'{first}..yesterday' if first else 'last-7-days'}"
     if status.home is None:
         return "Set DAGSTER_HOME to the folder that Dagster uses here"
-    if status.home.to_turn_on:
-        return f"Turn on {' and '.join(status.home.to_turn_on)} in the UI: Automation"
-    if status.home.daemon_seen_at is None or status.now - status.home.daemon_seen_at > DAEMON_SECONDS:
+    return _home_step(status, status.home) or _data_step(status)
+
+
+def _home_step(status: Status, home: HomeState) -> str | None:
+    """What to do in Dagster, or that nothing is fetched; None where all of it runs."""
+    if home.to_turn_on:
+        return f"Turn on {' and '.join(home.to_turn_on)} in the UI: Automation"
+    if status.lacks_frequent_fetch:
+        return f"Turn on {FREQUENT_FETCH}, too, in the UI: Automation. {WARNINGS} is on, and warns from what it reads"
+    if home.daemon_seen_at is None or status.now - home.daemon_seen_at > DAEMON_SECONDS:
         return "Start dagster-daemon (dg dev starts it, too): without it no schedule and no sensor runs"
-    if status.home.last_failed is not None:
-        return f"See why the run {status.home.last_failed.run_id} failed: in the UI under Runs"
+    if home.last_failed is not None:
+        return f"See why the run {home.last_failed.run_id} failed: in the UI under Runs"
     if any(status.now - reading.read_at > STALE_SECONDS for reading in status.readings.values()):
         return "See why nothing was fetched: in the UI under Automation, the ticks of hourly_fetch"
+    return None
+
+
+def _data_step(status: Status) -> str:
+    """What to do where everything runs."""
+    raw, summaries = status.days[METRIC_EVENTS], set(status.days[SUMMARY])
     missing = [day for day in days_between(raw[0], raw[-1]) if day not in summaries or day not in set(raw)]
     if missing:
         return f"Fetch and make what is missing: {program()} backfill {missing[0]}..{missing[-1]} --missing"
+    if status.recommended:
+        return f"Turn on {REFRESH_NAMES} in the UI: Automation. Names and due times in business hours come from it"
     if without_ticket_tables(status):
         return f"If you want to know whose breaches they were on earlier days, too: {program()} backfill --tickets"
     return "Nothing: everything that is stored is summarised, and the schedules are on"
@@ -235,10 +269,9 @@ def _home_lines(status: Status, home: HomeState) -> list[str]:
         at = zoned_text(run.at, status.timezone)
         lines.append(f"  last failed: {_run_text(run.job, run.days, run.run_id)}, at {at}")
     on = [name for name, is_on in home.automations.items() if is_on]
-    off = [name for name in home.automations if name not in on and name not in home.to_turn_on]
-    for word, names in (("on", on), ("off, and must be on", home.to_turn_on), ("off, optional", off)):
-        lines += [f"  {word}: {', '.join(names)}"] if names else []
-    return lines
+    off = [name for name in home.automations if name not in (*on, *home.to_turn_on, *status.recommended)]
+    words = {"on": on, "off, and must be on": home.to_turn_on, "off, recommended": status.recommended, "off, optional": off}
+    return lines + [f"  {word}: {', '.join(names)}" for word, names in words.items() if names]
 
 
 def _run_text(job: str, days: str, run_id: str) -> str:
@@ -271,7 +304,7 @@ def _as_json(status: Status) -> dict[str, Any]:
         "quota": None
         if bucket is None
         else {"total": bucket.total, "remaining": bucket.remaining, "resets_at": utc_text(bucket.resets_at)},
-        "dagster": None if status.home is None else _home_json(status.home),
+        "dagster": None if status.home is None else _home_json(status.home) | {"recommended": status.recommended},
         "dagster_problem": status.home_problem or None,
         "next": next_step(status),
     }

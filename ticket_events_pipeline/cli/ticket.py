@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -30,11 +30,21 @@ from ticket_events_pipeline.text import (
     terminal_text,
     utc_text,
 )
-from ticket_events_pipeline.tickets.names import Names, read_names
+from ticket_events_pipeline.tickets.names import Names, read_names, read_schedules
+from ticket_events_pipeline.tickets.rules.business_hours import Schedule
+from ticket_events_pipeline.tickets.rules.due_times import assumed_schedules
 from ticket_events_pipeline.tickets.story import FieldChange, Held, HolderStory, read_holders
 from ticket_events_pipeline.tickets.ticket_facts import TicketFacts, TicketFactsReader
 
 _INDENT = " " * 21
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the ids in a story are called, and the account's schedules by id."""
+
+    names: Names
+    schedules: Mapping[int, Schedule]
 
 
 def run_ticket(ticket_id: int, date: str | None, *, is_json: bool) -> bool:
@@ -61,7 +71,8 @@ def run_ticket(ticket_id: int, date: str | None, *, is_json: bool) -> bool:
         document = _document(story, holders, facts, settings)
         click.echo(json.dumps(document, indent=1))  # ASCII: nothing in it acts on a terminal
     else:
-        click.echo("\n".join(_lines(story, holders, facts, settings, names=read_names(store, log=_say))))
+        known = _Known(read_names(store, log=_say), read_schedules(store))
+        click.echo("\n".join(_lines(story, holders, facts, settings, known=known)))
     return True
 
 
@@ -91,7 +102,7 @@ def _searched(story: TicketStory) -> str:
 
 
 def _lines(
-    story: TicketStory, holders: HolderStory, facts: TicketFacts, settings: RootSettings, *, names: Names
+    story: TicketStory, holders: HolderStory, facts: TicketFacts, settings: RootSettings, *, known: _Known
 ) -> Iterator[str]:
     yield click.style(f"Ticket {story.ticket_id} of {settings.account or 'an unknown account'}", bold=True)
     if settings.tickets_url:
@@ -105,13 +116,13 @@ def _lines(
     if not story.targets:
         yield f"No SLA target of it is stored up to {story.day}."
     for target in story.targets:
-        yield from _target_lines(target, holders.held.get((target.metric, target.instance_id)), names)
+        yield from _target_lines(target, holders.held.get((target.metric, target.instance_id)), known)
     yield ""
     yield click.style("Metric events and changes" if holders.changes else "Metric events", bold=True)
     if not story.events:
         yield "None is stored: the raw files of its days are gone, or were never fetched."
     for step in _in_order(story, holders):
-        yield from _change_lines(step, names) if isinstance(step, FieldChange) else _event_lines(step)
+        yield from _change_lines(step, known.names) if isinstance(step, FieldChange) else _event_lines(step)
 
 
 def _in_order(story: TicketStory, holders: HolderStory) -> list[StoryEvent | FieldChange]:
@@ -126,7 +137,7 @@ def _change_lines(change: FieldChange, names: Names) -> Iterator[str]:
     yield f"{_INDENT}{change_text(change, names)}"
 
 
-def _target_lines(target: StoryTarget, held: Held | None, names: Names) -> Iterator[str]:
+def _target_lines(target: StoryTarget, held: Held | None, known: _Known) -> Iterator[str]:
     instance = f" no. {target.instance_id}" if target.instance_id > 1 else ""
     outcome = _outcome(target)
     colour = "red" if target.outcome.startswith("breached") else "green" if target.outcome == "achieved" else None
@@ -140,22 +151,30 @@ def _target_lines(target: StoryTarget, held: Held | None, names: Names) -> Itera
         overdue = "" if target.overdue_seconds is None else f", {late} {duration_text(target.overdue_seconds)}"
         by = _by(target.breached_by) or ", by an event that isn't stored"
         yield f"  breached {_moment(target.breached_at, zone)}{by}{overdue}"
-    due = _due(target, held)
+    due = _due(target, held, known)
     if due is not None:
         yield f"  due {due}"
     if target.closed_at is not None:
         yield f"  closed {_moment(target.closed_at, zone)}{_by(target.closed_by)}"
     if held is not None:
-        yield from (f"  {line}" for line in held_lines(held, names, business_hours=target.business_hours))
+        yield from (f"  {line}" for line in held_lines(held, known.names, business_hours=target.business_hours))
 
 
-def _due(target: StoryTarget, held: Held | None) -> str | None:
+def _due(target: StoryTarget, held: Held | None, known: _Known) -> str | None:
     """When the target will breach: in calendar hours as `sla_targets` has it, in business hours as the ticket tables do."""
     if target.due_at is not None:
         return f"{_moment(target.due_at, target.day.timezone)} (an estimate)"
     if held is not None and held.due_at is not None:
-        return f"{_moment(held.due_at, target.day.timezone)} (an estimate, business hours)"
+        return f"{_moment(held.due_at, target.day.timezone)} (an estimate, business hours{_of_schedule(held, known)})"
     return None
+
+
+def _of_schedule(held: Held, known: _Known) -> str:
+    """Of which schedule the business hours are, as the estimate assumes; empty if its name isn't known."""
+    of_none, of_unknown = assumed_schedules(known.schedules)
+    is_unknown = "schedule_id" in held.known_by and held.known_by["schedule_id"] is None
+    schedule = known.schedules.get(held.schedule_id or (of_unknown if is_unknown else of_none) or 0)
+    return "" if schedule is None else f" of {terminal_text(schedule.name)}"
 
 
 def _outcome(target: StoryTarget) -> str:

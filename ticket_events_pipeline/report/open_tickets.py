@@ -99,10 +99,12 @@ class WorkList:
 
 @dataclass(frozen=True)
 class Unforecast:
-    """Open targets in time without an estimate, by the first of these reasons that holds; each may breach at any time.
+    """Open targets in time without an estimate, by the first of these reasons that holds.
+
+    All but the paused ones may breach at any time.
 
     Attributes:
-        paused: its clock is paused.
+        paused: its clock is paused: it has no due time until it goes on.
         unknown_length: Zendesk never sent how long it is.
         business_hours: in business hours, and its schedule or beginning isn't known, or the ticket tables aren't made.
         begun_before: its clock began before the stored history.

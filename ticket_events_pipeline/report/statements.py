@@ -52,23 +52,32 @@ def headline(report: DayReport) -> Statement:
     return Statement(f"{said}, {about}as on other {weekdays} ({spread})")
 
 
+PAUSED = "are paused and have no due time until they go on"
+
 NO_SCHEDULE = "in business hours whose schedule or beginning isn't known"
 
 
 def without_estimate(targets: Unforecast, *, business_hours: str = NO_SCHEDULE) -> str:
     """That these targets have no due time, and why, but for the number that the text follows.
 
-    `business_hours` is what is said of those in business hours.
+    A paused clock can't breach before it goes on; the others may at any time. `business_hours` is what is said of those in
+    business hours.
     """
     reasons = (
-        (targets.paused, "paused"),
         (targets.business_hours, business_hours),
         (targets.unknown_length, "of unknown length"),
         (targets.begun_before, "begun before the stored history"),
     )
     why = "; ".join(f"{number:,} {reason}" for number, reason in reasons if number)
-    said = "open target has" if targets.count == 1 else "open targets have"
-    return f"{said} no estimate and may breach at any time: {why}."
+    open_targets = "open target" if targets.count == 1 else "open targets"
+    paused = "is paused and has no due time until it goes on" if targets.paused == 1 else PAUSED
+    if not why:
+        return f"{open_targets} {paused}."
+    has = "has" if targets.count == 1 else "have"
+    if not targets.paused:
+        return f"{open_targets} {has} no estimate and may breach at any time: {why}."
+    running = targets.count - targets.paused
+    return f"{open_targets} {has} no estimate. {running:,} may breach at any time: {why}. {targets.paused:,} {paused}."
 
 
 def below_goal(report: DayReport) -> list[MetricFigures]:

@@ -75,6 +75,7 @@ class Held:
         known_by: of the fields whose value isn't from an audit before; None for unknown.
         due_at: when an open target will breach, an estimate, epoch seconds.
         due_by: in which hours that was estimated: `calendar` or `business_hours`.
+        schedule_id: of the ticket; None for none or unknown.
         stretches: who used its time up, in order; empty for a target that is neither breached nor met.
     """
 
@@ -86,6 +87,7 @@ class Held:
     known_by: Mapping[str, str | None]
     due_at: int | None = None
     due_by: str | None = None
+    schedule_id: int | None = None
     stretches: tuple[Stretch, ...] = ()
 
 

@@ -91,6 +91,8 @@ def test_what_breaches_next_is_listed_soonest_first_and_what_has_passed_before_i
         "in 1 h 30 min",
     ]
     first = lines.index(next(line for line in lines if line.startswith("2 min ago")))
+    heading = [line.split() for line in lines[first - 3 : first - 1]]
+    assert heading == [["ticket,"], ["due", "priority", "target", "group,", "agent"]]
     shown = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines[first : first + 3]]
     assert shown[0][1:] == ["1", r"[bold]Printer\x1b[2J", "Billing"]
     assert shown[1][1:] == ["urgent", "First reply time", r"[red]Bob\x1b[2J"]
@@ -112,7 +114,7 @@ def test_below_stands_what_the_list_leaves_out_and_why(place):
     assert notes == [
         "2 more targets are due later.",
         f"1 more target breached on {today} and is still open.",
-        "1 open target has no estimate and may breach at any time: 1 paused.",
+        "1 open target is paused and has no due time until it goes on.",
     ]
 
 
@@ -136,6 +138,8 @@ def test_data_older_than_two_intervals_is_loudly_stale(tmp_path):
         (("--agent", HOSTILE_NAME), [1]),
         (("--agent", "nobody"), [2]),
         (("--agent", "nobody", "--group", "Sales"), []),
+        (("--group", "none"), []),
+        (("--group", "None", "--group", "Sales"), [3]),
         (("--metric", "first_reply_time"), [1, 2, 3, 7]),
         (("--within", "43m"), [1, 2]),
         ((), [1, 2, 3, 7, 4]),
@@ -146,10 +150,21 @@ def test_the_list_is_narrowed_by_group_agent_metric_and_time(place, arguments, t
     assert listed(due(place, *arguments, *within, "--format", "json")) == tickets
 
 
+def test_nobody_none_and_unknown_are_names_even_where_every_holder_is_known(tmp_path):
+    place, now = new_place(tmp_path), int(wall_clock())
+    held = held_by(1, now, group_id=BILLING, assignee_id=BOB)
+    due_root(place.root, [due_in(42.5, 1, now)], [held], as_of=now - AGE)
+    for arguments in (("--agent", "nobody"), ("--agent", "unknown"), ("--group", "none"), ("--group", "unknown")):
+        ended = due(place, *arguments, "--format", "json")
+        assert (ended.exit_code, listed(ended)) == (0, [])
+    refused = due(place, "--agent", "none")
+    assert (refused.exit_code, "There are: [red]Bob" in refused.stderr, "nobody" in refused.stderr) == (2, True, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--group", "Biling"), "--group Biling: there is none. There are: Billing, Empty, Sales, unknown"),
+        (("--group", "Biling"), "--group Biling: there is none. There are: Billing, Empty, none, Sales, unknown"),
         (("--agent", "Eve\x1b"), r"--agent Eve\x1b: there is none. There are: [red]Bob\x1b[2J, Ada, nobody, unknown"),
         (("--metric", "reply"), "--metric reply: there is none. There are: first_reply_time"),
         (("--within", "soon"), "--within soon: give minutes, hours or days, as in 30m, 2h or 1d."),
@@ -173,7 +188,7 @@ def test_scripts_get_every_column_ids_and_names_and_the_notes_apart(place):
     assert (third["business_hours"], third["due_by"]) == (True, "business_hours")
     assert abs(second["due_in_seconds"] - 42.5 * 60) < 60 + wall_clock() - now
     assert "Due times are estimates." in ended.stderr
-    assert "1 paused" in ended.stderr
+    assert "1 open target is paused" in ended.stderr
 
 
 def test_csv_has_the_same_columns(place):
@@ -214,8 +229,12 @@ def test_damaged_dimensions_are_named_and_damaged_targets_are_an_error(tmp_path)
 
 def test_without_targets_of_today_and_yesterday_it_says_how_to_make_some(tmp_path):
     place = new_place(tmp_path)
-    with pytest.raises(UsageError, match=r"No SLA targets of today or yesterday are stored .*backfill yesterday"):
+    with pytest.raises(UsageError, match=r"No SLA targets of today or yesterday are stored .*backfill yesterday") as raised:
         due(place)
+    assert "\nTo see those of a simulated account: ticket-events demo, then set ZENDESK_SANDBOX=1." in str(raised.value)
+    with pytest.raises(UsageError) as raised:
+        due(place, ZENDESK_SUBDOMAIN="acme")
+    assert "demo" not in str(raised.value)
     today = Day.containing(put_targets(place.root) - AGE)
     for day in (today, today.plus(-1)):
         removed(place.root, TARGETS, day)

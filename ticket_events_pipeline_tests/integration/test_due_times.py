@@ -156,8 +156,25 @@ def ticket(place, *arguments):
 def test_the_story_of_a_ticket_says_when_its_target_is_due_and_that_this_is_an_estimate(tmp_path):
     place = new_place(tmp_path)
     make(place.root, running_since_16())
-    assert f"  due {DAY.plus(1)} 12:00:00 (an estimate, business hours)" in ticket(place, "7").splitlines()
+    assert f"  due {DAY.plus(1)} 12:00:00 (an estimate, business hours of Days)" in ticket(place, "7").splitlines()
     (target,) = json.loads(ticket(place, "7", "--json"))["targets"]
     assert (target["due_at"], target["held"]["due_at"]) == (None, f"{DAY.plus(1)}T12:00:00Z")
     (place.root / partition_path("sla_target_dimensions", DAY)).unlink()
     assert "estimate" not in ticket(place, "7")
+
+
+@pytest.mark.parametrize(
+    ("audits", "schedules", "said"),
+    [
+        ([CREATED, assignment(901, 16.5, 2)], (DAYS_9_TO_17, ALWAYS), "business hours of Always"),
+        ([CREATED], (ALWAYS, DAYS_9_TO_17), "business hours of Days"),
+        ([audit(900, 8, 8, "Create", status="new")], (DAYS_9_TO_17,), "business hours of Days"),
+    ],
+    ids=["its own", "none, the default of two", "unknown, the only one"],
+)
+def test_the_story_names_the_schedule_behind_a_due_time(audits, schedules, said, tmp_path):
+    place = new_place(tmp_path)
+    make(place.root, running_since_16(), audits=audits, schedules=schedules)
+    assert f"(an estimate, {said})" in ticket(place, "7")
+    (place.root / "zendesk_names/schedules.parquet").unlink()
+    assert "(an estimate, business hours)" in ticket(place, "7")

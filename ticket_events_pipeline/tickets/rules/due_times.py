@@ -65,15 +65,19 @@ def rows_without_date(targets: pa.Table) -> Ints:
     return rows
 
 
+def assumed_schedules(schedules: Mapping[int, Schedule]) -> tuple[int | None, int | None]:
+    """The ids of the schedule of a ticket that has none, and of one of which that isn't known: see `schedules_of`."""
+    default = default_schedule(schedules)
+    return default, default if len(schedules) == 1 else None
+
+
 def schedules_of(said: FieldValues, schedules: Mapping[int, Schedule]) -> Ints:
     """The schedule of each ticket by its field, ids as int64.
 
     A ticket without one has the account's default. Where it is unknown whether it has one, the account's if there is just one.
     NO_SCHEDULE where neither is known.
     """
-    default = default_schedule(schedules)
-    of_none = NO_SCHEDULE if default is None else default
-    of_unknown = of_none if len(schedules) == 1 else NO_SCHEDULE
+    of_none, of_unknown = (NO_SCHEDULE if id_ is None else id_ for id_ in assumed_schedules(schedules))
     return np.where(said.is_unknown, of_unknown, pc.fill_null(said.values, of_none).to_numpy())
 
 

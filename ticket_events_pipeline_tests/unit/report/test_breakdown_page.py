@@ -174,11 +174,14 @@ def test_a_groups_section_says_what_it_holds_and_will_breach_next():
     ticket = replace(DUE_TICKET, targets=(soon, replace(DUE, instance_id=2)), now_with=Holder(SECOND_LEVEL, BEN))
     forecast = replace(NOTHING_FORESEEN, tickets=(ticket,), ticket_count=30, target_count=31, without=Unforecast(paused=2))
     section = page_of(with_breakdown(groups=(group_part(forecast=forecast),))).one("section", class_="group")
-    assert "With it now, may breach in the next 24 hours: 1 of 30 tickets" in [title.text for title in section.all("h4")]
-    assert [line.text for line in section.all("li")] == [
-        "#35437 Total resolution time in 40 min (business hours), Total resolution time in 40 min · Ben Okafor"
+    assert "With it now, may breach in the next 24 hours (estimates): 1 of 30 tickets" in [
+        title.text for title in section.all("h4")
     ]
-    assert "2 open targets have no estimate and may breach at any time: 2 paused." in section.text
+    assert [line.text for line in section.all("li")] == [
+        "#35437 Total resolution time Tue 24 Nov, 00:40 (in 40 min, by business hours), "
+        "Total resolution time Tue 24 Nov, 00:40 (in 40 min) · Ben Okafor"
+    ]
+    assert "2 open targets are paused and have no due time until they go on." in section.text
 
 
 def test_a_group_without_late_tickets_says_so():

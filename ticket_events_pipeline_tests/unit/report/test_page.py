@@ -292,21 +292,32 @@ def test_what_breaches_next_is_marked_as_an_estimate_with_its_limits():
     assert section.one("h2").text == "Next 24 hours: 1 ticket may breach"
     assert [cell.text for cell in section.all("th", scope="col")] == [
         "Ticket",
-        "Due",
+        "Breaches at (estimate)",
         "Metric and policy",
         "Target",
-        "Breaches at (estimate)",
     ]
     assert section.one("table").rows() == [
-        ["#35437", "in 40 min", "Total resolution time policy 11 (calendar hours)", "target 8 h", "Tue 24 Nov, 00:40"]
+        [
+            "#35437",
+            "Tue 24 Nov, 00:40 (in 40 min, estimate)",
+            "Total resolution time policy 11 (calendar hours)",
+            "target 8 h",
+        ]
     ]
     assert section.one("p", class_="hint").text == (
-        "When open targets breach if nothing happens: estimates as of Tue 24 Nov, 00:00, from when “in 40 min” counts. "
-        "Those by business hours stand on the account's schedules as last fetched. 39 more targets are due later. "
+        "When open targets breach if nothing happens: estimates as of Tue 24 Nov, 00:00; “in 40 min” is 40 minutes "
+        "after that. Those by business hours follow the account's schedules as last fetched. 39 more targets are due later. "
         "586 more passed their estimate without a breach from Zendesk: mostly left-over clocks, as of deleted or merged "
-        "tickets. 33 open targets have no estimate and may breach at any time: 20 paused; 7 in business hours whose "
-        "schedule or beginning isn't known; 4 of unknown length; 2 begun before the stored history."
+        "tickets. 33 open targets have no estimate. 13 may breach at any time: 7 in business hours whose schedule or "
+        "beginning isn't known; 4 of unknown length; 2 begun before the stored history. 20 are paused and have no due time "
+        "until they go on."
     )
+
+
+def test_what_breaches_next_has_no_running_number_that_nothing_explains():
+    ticket = replace(DUE_TICKET, targets=(replace(DUE_TICKET.targets[0], instance_id=5),))
+    page = page_of(day_report(forecast=replace(FORECAST, tickets=(ticket,))))
+    assert "no. 5" not in page.one("section", aria_labelledby="next").text
 
 
 def test_left_over_clocks_are_counted_and_never_next():
