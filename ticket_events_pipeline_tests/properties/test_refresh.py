@@ -25,6 +25,7 @@ from ticket_events_pipeline.tickets.changes import make_changes
 from ticket_events_pipeline.tickets.dimensions import make_dimensions
 from ticket_events_pipeline.tickets.durations import make_durations
 from ticket_events_pipeline.tickets.holders import make_holders
+from ticket_events_pipeline.tickets.rules.business_hours import Schedule
 from ticket_events_pipeline.tickets.snapshots import Snapshots
 from ticket_events_pipeline.tickets.states import make_states
 from ticket_events_pipeline_tests.support.drawn_tickets import FIRST, TRACKED, DrawnTickets
@@ -35,6 +36,10 @@ ACCOUNTS = int(os.environ.get("REFRESH_EXAMPLES", "3"))
 LATE_SECONDS = 100
 """By how much an event may come late: less than the lag of either stream."""
 
+SCHEDULES = {
+    51: Schedule(51, "Days", "Berlin", tuple((day * 1440 + 540, day * 1440 + 1020) for day in range(7))),
+    52: Schedule(52, "Always", "UTC", ((0, 10_080),)),
+}
 AHEAD_SECONDS = 7200
 """How long before its time a planned breach is known."""
 
@@ -92,9 +97,9 @@ def refresh(server: SandboxServer, root: Path, days: list[Day], clock: Moment) -
         for make in (make_changes, make_clocks, make_targets, make_summaries):
             list(make(store, [day]))
         list(make_states(store, [day], fields=TRACKED))
-        list(make_dimensions(store, [day], snapshots=Snapshots(store, day.timezone)))
+        list(make_dimensions(store, [day], snapshots=Snapshots(store, day.timezone), schedules=SCHEDULES))
         list(make_breaches_by_dimension(store, [day]))
-        list(make_holders(store, [day], schedules={}))
+        list(make_holders(store, [day], schedules=SCHEDULES))
         list(make_durations(store, [day]))
 
 

@@ -94,7 +94,7 @@ def holders(deliveries, audits, *, date, timezone, as_of, schedules, zones):
         if not activations:
             continue
         ran = running(timeline, end)
-        number = schedule_of(audits, key[0], end, ended_by, schedules)
+        number = schedule_of(audits, key[0], end, ended_by) or only(schedules)
         hours = opened(schedules[number], zones[number], start - 5 * 86_400, as_of) if number in schedules else None
         for held_from, held_to, (group, assignee) in stretches(audits, key[0], activations[0], end):
             pieces = [(max(since, held_from), min(until, held_to)) for since, until in ran]
@@ -130,7 +130,9 @@ def due_times(deliveries, audits, *, date, timezone, as_of, through, schedules, 
             found[key] = ("calendar", target["due_at"])
         if target["outcome"] != "active" or target["is_paused"] or not target["business_hours"]:
             continue
-        number = schedule_of(audits, key[0], as_of, "nothing", schedules)
+        number = schedule_of(audits, key[0], as_of, "nothing") or only(schedules)
+        if is_known_to_have_none(audits, key[0], as_of):
+            number = min(schedules, default=None)
         switches = [(event["time"], event["type"]) for event in clocks[key] if is_switch(event) and event["time"] < as_of]
         if number not in schedules or target["target_seconds"] is None or not switches or switches[0][1] != "activate":
             continue
@@ -153,12 +155,20 @@ def opened(schedule, zone, first, last):
     return since, business_hours_oracle.open_seconds(schedule, zone, since, last)
 
 
-def schedule_of(audits, ticket_id, end, ended_by, schedules):
-    """The number of the schedule at the end of a target; None where it isn't known."""
+def schedule_of(audits, ticket_id, end, ended_by):
+    """The number of the ticket's schedule at the end of a target; None where it has none, or isn't known."""
     value = value_at(audits, ticket_id, "schedule_id", end, inclusive=ended_by == "fulfilment")
-    if value == UNKNOWN:
-        return next(iter(schedules)) if len(schedules) == 1 else None
-    return min(schedules, default=None) if value is None else value
+    return None if value == UNKNOWN else value
+
+
+def is_known_to_have_none(audits, ticket_id, second):
+    """Whether the ticket is known to have no schedule just before a second."""
+    return value_at(audits, ticket_id, "schedule_id", second, inclusive=False) is None
+
+
+def only(schedules):
+    """The number of the account's schedule, if it has just one."""
+    return next(iter(schedules)) if len(schedules) == 1 else None
 
 
 def stretches(audits, ticket_id, first, end):

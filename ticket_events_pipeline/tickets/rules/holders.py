@@ -20,7 +20,7 @@ from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sla.rules.row_runs import Bools, Ints, RowRuns, among, order_of, union
 from ticket_events_pipeline.tables.tickets import SLA_TARGET_HOLDERS_TABLE
 from ticket_events_pipeline.tickets.fields import HISTORY_FIELDS, SCHEDULE_FIELD
-from ticket_events_pipeline.tickets.rules.business_hours import OpenHours, Schedule, default_schedule, open_hours
+from ticket_events_pipeline.tickets.rules.business_hours import OpenHours, Schedule, open_hours
 from ticket_events_pipeline.tickets.rules.history import changes_between, pairs_once
 from ticket_events_pipeline.tickets.rules.running_time import NEVER, RunningTime
 from ticket_events_pipeline.tickets.rules.time_zones import find_zone
@@ -292,10 +292,9 @@ class TargetHours:
 def target_hours(
     ended: EndedTargets, ran: RunningTime, remembered: Remembered, schedules: Mapping[int, Schedule]
 ) -> TargetHours:
-    """The hours of each target: those of the ticket's schedule at the target's end, of the account's default if it has none.
+    """The hours of each target: those of the ticket's schedule at the target's end, else of the account's only schedule.
 
-    Where it is unknown whether it has one, those of the account's schedule if there is just one. A schedule that isn't among
-    `schedules`, or whose zone isn't known, has no hours: the targets' are unknown then.
+    A schedule that isn't among `schedules`, or whose zone isn't known, has no hours: the targets' are unknown then.
     """
     if not len(ran.starts):
         return TargetHours([], np.full(len(ended), -1))
@@ -311,9 +310,7 @@ def target_hours(
         if zone is not None
     }
     places = {number: place for place, number in enumerate(hours)}
-    default = default_schedule(schedules)
-    of_none = -1 if default is None else places.get(default, -1)
-    of_unknown = of_none if len(schedules) == 1 else -1
+    only = places.get(next(iter(schedules)), -1) if len(schedules) == 1 else -1
     own = pc.fill_null(pc.index_in(said.values, pa.array(list(hours), pa.int64())), -1).to_numpy().astype(np.int64)
-    has_own = said.values.is_valid().to_numpy(zero_copy_only=False)
-    return TargetHours(list(hours.values()), np.where(said.is_known, np.where(has_own, own, of_none), of_unknown))
+    has_own = said.is_known & said.values.is_valid().to_numpy(zero_copy_only=False)
+    return TargetHours(list(hours.values()), np.where(has_own, own, only))
