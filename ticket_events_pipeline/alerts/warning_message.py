@@ -42,12 +42,12 @@ class Account:
     Attributes:
         name: None where it is unknown.
         today: its day now, whose zone the times are shown in.
-        within_hours: the longest time before its due time that a target is told, in hours.
+        within_hours: the longest time before its due time that a warning is sent, in hours.
         tickets_url: the address of a ticket, up to its number; None for no links.
         report_url: the address of the newest report; None for no link.
         dagster_url: the address of Dagster's UI, without a trailing slash; None for no links.
         names: of groups and agents.
-        subjects: of tickets; asked only for what is told.
+        subjects: of tickets; asked only for what is sent.
     """
 
     name: str | None
@@ -175,7 +175,7 @@ def _stale_line(freshness: Freshness, account: Account) -> Line:
         found = "No SLA table of today or yesterday can be read"
     else:
         found = f"No new data for {duration_text(age)}, since {zoned_text(as_of, zone)}"
-    missed = text(": what becomes due is told late or not at all. ")
+    missed = text(": warnings come late or not at all. ")
     if freshness.is_read and freshness.read_at is not None:
         read = f"Events were read at {zoned_text(freshness.read_at, zone)}, but the SLA tables are older. See "
         return (bold(found), missed, text(read), runs, text("."))
@@ -184,9 +184,9 @@ def _stale_line(freshness: Freshness, account: Account) -> Line:
 
 
 def _fresh_line(freshness: Freshness, account: Account) -> Line:
-    """The end of a time that was told as stale. Another one may follow untold, so it says how long."""
+    """The end of a time that was reported as stale. Another one may follow untold, so it says how long."""
     as_of = "" if freshness.as_of is None else f": as of {zoned_text(freshness.as_of, account.today.timezone)}"
-    again = f"Stale data is told every {STALE_AGAIN_SECONDS // 3600} hours at most."
+    again = f"Stale data is reported every {STALE_AGAIN_SECONDS // 3600} hours at most."
     return (bold("The data is fresh again"), text(f"{as_of}. {again}"))
 
 

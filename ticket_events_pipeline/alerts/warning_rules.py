@@ -1,7 +1,7 @@
 """Which targets are worth a warning now: those that breach soon, and those that breached while no warning could be sent.
 
 The rules see stored tables only. A target that was met, paused, cancelled or deleted has no due time there, so it is no
-candidate any more. What was told already is the matter of `warning_state`.
+candidate any more. What was sent already is the matter of `warning_state`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.tickets.due_targets import DueTargets
 
 OVERDUE_SECONDS = 3 * 3600
-"""A due time that has passed without a breach is told for so long; later, the estimate was wrong, or the data is stale."""
+"""A due time that has passed without a breach is reported for so long; later, the estimate was wrong, or the data is stale."""
 
 BREACHED_SECONDS = 24 * 3600
-"""A breach that no warning came before is told for so long. It covers a night without the pipeline."""
+"""A breach that no warning came before is reported for so long. It covers a night without the pipeline."""
 
 INTERVALS_UNTIL_STALE = 2
 """Data is stale after two fetch intervals: one of them was left out, then."""

@@ -1,4 +1,4 @@
-"""The variable of the warnings: how long before its due time a target is told.
+"""The variable of the warnings: how long before its due time a warning is sent.
 
 A problem names the variable and never quotes it: a webhook's URL may have been pasted into it.
 """
@@ -15,7 +15,7 @@ from ticket_events_pipeline.variables import VariableReader
 WARN_MINUTES = "TICKET_EVENTS_WARN_MINUTES"
 
 DEFAULT_MINUTES = 60
-"""Time to answer, and short enough that most targets are met before it is told."""
+"""Time to answer, and short enough that most targets are met before a warning is sent."""
 
 LONGEST_MINUTES = 24 * 60
 """What is due later is no warning but a work list; the state between two ticks is bounded by it, too."""
@@ -25,7 +25,7 @@ _PART = re.compile(r"(?:([a-z_]+)\s*=\s*)?([0-9]{1,5})", re.ASCII)
 
 @dataclass(frozen=True)
 class WarningSettings:
-    """How long before its due time a target is told, in seconds.
+    """How long before its due time a warning is sent, in seconds.
 
     Attributes:
         default_seconds: for metrics without one of their own.
@@ -41,7 +41,7 @@ class WarningSettings:
         return max(self.default_seconds, *self.by_metric.values(), 0)
 
     def seconds_of(self, sla_metric: str) -> int:
-        """How long before its due time a target of the metric is told."""
+        """How long before its due time a warning of the metric is sent."""
         return self.by_metric.get(sla_metric, self.default_seconds)
 
 

@@ -1,9 +1,9 @@
-"""What each destination has been told, and when it is tried again: the state between two ticks, kept in the cursor.
+"""What was sent to each destination, and when it is tried again: the state between two ticks, kept in the cursor.
 
-A due time is told to a destination once. What it has not been told is worked out anew at every tick from what is true then, so
-that after an outage one message holds everything that still is, and nothing that was met meanwhile. The state is bounded,
+A warning of a due time is sent to a destination once. What is still to be sent is worked out anew at every tick from what is true
+then, so that after an outage one message holds everything that still is, and nothing that was met meanwhile. The state is bounded,
 whatever the account does: a due time is remembered only as long as it can come up again. A process that dies between the
-answer and the storing of the cursor tells once more: HTTP gives no more than at-least-once.
+answer and the storing of the cursor sends once more: HTTP gives no more than at-least-once.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from ticket_events_pipeline.alerts.warning_rules import (
 VERSION = 1
 
 MOST_REMEMBERED = 2000
-"""Targets per destination: some 35 bytes of the cursor each. Beyond, everything due before those counts as told."""
+"""Targets per destination: some 35 bytes of the cursor each. Beyond, everything due before those counts as sent."""
 
 MOST_DUE_TIMES = 4
 """Remembered of one target: it has a new one after each pause, and an earlier one may come back with a corrected schedule."""
 
 SAME_BREACH_SECONDS = 900
-"""A breach so close to a due time that was told is the one that was foretold: due times are estimates."""
+"""A breach so close to a due time that a warning was sent for is the one that was foretold: due times are estimates."""
 
 LATE_EVENTS_SECONDS = 300
 """An event may be delivered so long after others that are newer."""
@@ -45,7 +45,7 @@ INTERVALS_UNTIL_GAP = 1.5
 """Data that is so much newer than the last has left a fetch out."""
 
 STALE_AGAIN_SECONDS = 6 * 3600
-"""Stale data is not told again within it: with a fetch an hour, it would be told every hour."""
+"""Stale data is not reported again within it: with a fetch an hour, it would be reported every hour."""
 
 _TOLD, _OVER = "told", "over"
 
@@ -76,14 +76,14 @@ class WarningNews:
 
 @dataclass(frozen=True)
 class Recipient:
-    """What a destination has been told.
+    """What was sent to a destination.
 
     Attributes:
-        told: by target, the due times that it was told, ascending; a breach that it was told counts as one.
-        told_through: due times up to this one count as told.
-        seen_through: the `as_of` of the data of which it was told everything; 0 before the first.
+        told: by target, the due times that were sent, ascending; a breach that was sent counts as one.
+        told_through: due times up to this one count as sent.
+        seen_through: the `as_of` of the data of which everything was sent to it; 0 before the first.
         stale: `told` while it knows of stale data, `over` once the data is fresh and that is still to be said, else empty.
-        stale_told_at: when it was last told of stale data, epoch seconds; 0 if never.
+        stale_told_at: when stale data was last reported to it, epoch seconds; 0 if never.
         outage: None while it works.
     """
 
@@ -95,7 +95,7 @@ class Recipient:
     outage: Outage | None = None
 
     def news(self, seen: Outlook) -> WarningNews:
-        """What it has not been told of what is true now."""
+        """What is true now and was not sent to it yet."""
         return WarningNews(
             tuple(target for target in seen.due if not self._knows_due(target)),
             tuple(target for target in seen.breached if self._misses_breach(target, seen.freshness)),
@@ -115,7 +115,7 @@ class Recipient:
         return all(abs(target.at - told) > SAME_BREACH_SECONDS for told in self.told.get(target.mark, ()))
 
     def _has_gap(self, freshness: Freshness) -> bool:
-        """Whether it missed something since the data that it was told of: a message, or a fetch."""
+        """Whether it missed something since the data of its last message: a message, or a fetch."""
         if not self.seen_through or freshness.as_of is None:
             return False
         step = freshness.as_of - self.seen_through
@@ -131,7 +131,7 @@ class Recipient:
         return replace(self, outage=None if self.outage is None else self.outage.elsewhere())
 
     def looked(self, freshness: Freshness) -> Recipient:
-        """After a look at the data: a stale time that it was told of may be over."""
+        """After a look at the data: a stale time that was reported to it may be over."""
         is_over = self.stale == _TOLD and not freshness.is_stale
         return replace(self, stale=_OVER) if is_over else self
 

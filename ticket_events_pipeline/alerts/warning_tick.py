@@ -1,4 +1,4 @@
-"""A tick of the warnings: each destination is told what it has not been told, in one message, unless it is in back-off."""
+"""A tick of the warnings: what was not sent yet goes to each destination in one message, unless it is in back-off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LONGEST_RETRY_SECONDS = 600
 """A warning that waits an hour for a destination that works again is no warning."""
 
-NOTHING = "Nothing new to tell."
+NOTHING = "Nothing new to send."
 
 Send = Callable[[Mapping[Destination, WarningNews]], "Mapping[str, Answer]"]
 """Delivers its news to each destination; the answers by mark."""
@@ -51,7 +51,7 @@ def tick(state: WarningState, seen: Outlook, destinations: Sequence[Destination]
     known = {destination: state.recipients[destination.mark].looked(freshness) for destination in destinations}
     if state.awaits_fetch(freshness):
         recipients = {destination.mark: recipient for destination, recipient in known.items()}
-        summary = f"Nothing is told before the first fetch after a pause. {_data_text(seen)}"
+        summary = f"No warning is sent before the first fetch after a pause. {_data_text(seen)}"
         return Ticked(summary, replace(state, recipients=recipients))
     turns = [_Turn(destination, recipient, recipient.news(seen)) for destination, recipient in known.items()]
     due = {turn.destination: turn.news for turn in turns if turn.is_due(freshness.now)}
@@ -82,8 +82,8 @@ def _ended(turn: _Turn, answer: Answer | None, freshness: Freshness) -> Recipien
 
 def _summary(turn: _Turn, after: Recipient, seen: Outlook, *, was_sent: bool) -> str:
     if after.outage is not None:
-        return f"Untold: {_news_text(turn.news)}. {_outage_text(after.outage, seen.today.timezone)}"
-    return f"Told: {_news_text(turn.news)}." if was_sent else NOTHING
+        return f"Pending: {_news_text(turn.news)}. {_outage_text(after.outage, seen.today.timezone)}"
+    return f"Sent: {_news_text(turn.news)}." if was_sent else NOTHING
 
 
 def _joined(summaries: Mapping[Destination, str]) -> str:

@@ -29,7 +29,7 @@ DESCRIPTIONS = {
 }
 
 TAGS: dict[str, Mapping[str, str]] = {REFRESH: {MOST_REQUESTS_TAG: str(REFRESH_REQUESTS)}}
-"""Of each run of the job, whoever launches it."""
+"""Of each run of the job, also of one that is launched by hand."""
 
 
 WITHOUT_CHECKS = {REFRESH}

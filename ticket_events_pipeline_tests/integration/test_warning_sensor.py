@@ -128,7 +128,7 @@ def test_a_daemon_that_was_down_for_an_hour_loses_nothing_and_tells_no_target_th
     warned.event(2, NOON + 50 * MINUTE, "fulfill")
     warned.restart()
     assert warned.tick() == []
-    assert warned.summary.startswith("Nothing is told before the first fetch after a pause.")
+    assert warned.summary.startswith("No warning is sent before the first fetch after a pause.")
     warned.work(10 * MINUTE)
     assert warned.told == [["#1 due in 10 min (13:10 UTC, estimate)", "#3 breached 12:25 UTC, 35 min ago"]]
 

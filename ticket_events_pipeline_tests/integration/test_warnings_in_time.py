@@ -87,7 +87,7 @@ def test_a_warning_arrives_within_a_fetch_interval_and_a_minute_and_never_twice(
             def texts():
                 return [tick["skipReason"] or "" for tick in ticks() if tick["timestamp"] > killed_at]
 
-            wait_for(lambda: any(text.startswith("Nothing new to tell.") for text in texts()), 120, "a tick after the restart")
+            wait_for(lambda: any(text.startswith("Nothing new to send.") for text in texts()), 120, "a tick after the restart")
             assert told(webhook) == [[1]]
             assert {tick["status"] for tick in ticks()} <= {"SKIPPED", "STARTED"}
             assert SECRET not in str(ticks())

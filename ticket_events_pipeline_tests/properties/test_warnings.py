@@ -1,4 +1,4 @@
-"""For any lives of targets and any outages: every due time is told once, in time, or had passed; nothing untrue is told."""
+"""For any targets and outages: every due time is warned of once, in time, or had passed; nothing untrue is sent."""
 
 from collections import Counter
 
@@ -35,7 +35,7 @@ def test_every_due_time_is_told_once_in_time_or_had_passed_and_nothing_untrue_is
 
 
 def knows_only_the_time_before_a_pause(world: World, told) -> bool:
-    """A fetch comes within an interval after a pause of the daemon: nobody is told what was known before."""
+    """A fetch comes within an interval after a pause of the daemon: nothing that was known before is sent."""
     pauses = [end for start, end in world.daemon_down if end - start > PAUSE_SECONDS + TICK and end <= told.at_tick]
     return any(told.as_of < end - world.interval and told.at_tick < end + world.interval for end in pauses)
 

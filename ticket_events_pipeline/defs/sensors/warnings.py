@@ -99,7 +99,7 @@ def _send(news: Mapping[Destination, WarningNews], message: Callable[[WarningNew
 
 
 def _account(scope: AccountScope, pipeline: Pipeline, settings: _Settings, today: Day) -> Account:
-    """What messages say of the account; names are read, and subjects looked up, only for what is told."""
+    """What messages say of the account; names are read, and subjects looked up, only for what is sent."""
     root, store = pipeline.root_settings, pipeline.store
     return Account(
         name=scope.name or root.account,

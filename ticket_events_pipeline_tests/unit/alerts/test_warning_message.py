@@ -116,12 +116,12 @@ def test_stale_data_is_told_with_what_to_do():
     title, body, footer = lines(WarningNews(is_stale=True), old)
     assert title == "SLA warning of acme: the data is stale"
     assert body == [
-        "No new data for 45 min, since 2026-11-30 12:38 CET: what becomes due is told late or not at all. Is frequent_fetch "
+        "No new data for 45 min, since 2026-11-30 12:38 CET: warnings come late or not at all. Is frequent_fetch "
         "turned on? hourly_fetch alone is too seldom for warnings. See the last runs."
     ]
     assert footer == []
     (line,) = lines(WarningNews(is_stale=True), Freshness(NOW, 600))[1]
-    assert line.startswith("No SLA table of today or yesterday can be read: what becomes due")
+    assert line.startswith("No SLA table of today or yesterday can be read: warnings come late")
     (line,) = lines(WarningNews(is_stale=True), replace(old, read_at=NOW - 60))[1]
     assert "Events were read at 2026-11-30 13:22 CET, but the SLA tables are older. See the last runs." in line
 
@@ -131,7 +131,7 @@ def test_old_data_says_how_old_it_is_and_fresh_data_that_it_is_fresh():
     assert lines(WarningNews((TARGET,)), old)[2] == [
         "As of 2026-11-30 13:12 CET, 11 min ago: what has happened since then is not known"
     ]
-    fresh = "The data is fresh again: as of 2026-11-30 13:21 CET. Stale data is told every 6 hours at most."
+    fresh = "The data is fresh again: as of 2026-11-30 13:21 CET. Stale data is reported every 6 hours at most."
     assert lines(WarningNews(is_fresh_again=True)) == ("SLA warning of acme: the data is fresh again", [fresh], [])
     title, body, _ = lines(WarningNews((TARGET,), is_fresh_again=True))
     assert (title, body[1:]) == ("SLA warning of acme: 1 target due soon", [fresh])

@@ -1,4 +1,4 @@
-"""How long before its due time a target is told; a malformed variable is named, and its value quoted nowhere."""
+"""How long before its due time a warning is sent; a malformed variable is named, and its value quoted nowhere."""
 
 import pytest
 

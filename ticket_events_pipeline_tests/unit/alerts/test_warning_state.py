@@ -1,4 +1,4 @@
-"""Each due time is told once to each destination, for any outage of it or of the daemon; the state stays small."""
+"""A warning of each due time is sent once to each destination, for any outage of it or of the daemon; the state stays small."""
 
 import json
 
@@ -35,7 +35,7 @@ def test_a_target_is_told_an_hour_before_it_is_due_and_once(desk):
     at = NOON + HOUR
     assert desk.told(NOON - 1, due(1, at)) == []
     assert desk.told(NOON, due(1, at)) == [1]
-    assert desk.summary == "Told: 1 target due soon. The data is as of 2026-03-02 12:00 UTC, 0 s old."
+    assert desk.summary == "Sent: 1 target due soon. The data is as of 2026-03-02 12:00 UTC, 0 s old."
     for later in range(1, 100):
         assert desk.told(NOON + later * MINUTE, due(1, at)) == []
 
@@ -150,7 +150,7 @@ def test_after_a_pause_of_the_daemon_nothing_is_told_before_the_first_fetch(desk
     assert desk.told(NOON, before[2]) == [3]
     back = NOON + HOUR
     assert [desk.told(back + seconds, *before, as_of=NOON) for seconds in (0, 30, 240)] == [[], [], []]
-    assert desk.summary.startswith("Nothing is told before the first fetch after a pause. The data is as of 2026-03-02 12:00")
+    assert desk.summary.startswith("No warning is sent before the first fetch after a pause. The data is as of 2026-03-02 ")
     assert desk.told(back + 300, late(1, NOON + 30 * MINUTE), due(2, NOON + 80 * MINUTE), as_of=back + 290) == [2, -1]
     assert len(desk.sent) == 2
 
@@ -215,12 +215,12 @@ def test_stale_data_is_told_once_and_so_is_fresh_data_after_it(desk):
         assert desk.tick(NOON + minute * MINUTE, found(as_of=NOON)) == {}
     (news,) = desk.tick(NOON + 2 * INTERVAL + 1, found(as_of=NOON)).values()
     assert (news.is_stale, news.due) == (True, ())
-    assert desk.summary.startswith("Told: stale data. ")
+    assert desk.summary.startswith("Sent: stale data. ")
     for minute in range(22, 60):
         assert desk.tick(NOON + minute * MINUTE, found(as_of=NOON)) == {}
     (news,) = desk.tick(NOON + HOUR, found(as_of=NOON + HOUR)).values()
     assert (news.is_stale, news.is_fresh_again, news.number) == (False, True, 1)
-    assert desk.summary.startswith("Told: fresh data again. ")
+    assert desk.summary.startswith("Sent: fresh data again. ")
     assert desk.tick(NOON + HOUR, found(as_of=NOON + HOUR)) == {}
     (news,) = desk.tick(NOON + HOUR, found(due(2, NOON + 2 * HOUR), as_of=NOON + HOUR)).values()
     assert not news.is_fresh_again
@@ -265,7 +265,7 @@ def test_no_data_at_all_is_stale():
     desk = Desk()
     (news,) = desk.tick(NOON, None).values()
     assert news.is_stale
-    assert desk.summary == "Told: stale data. There is no SLA table of today or yesterday."
+    assert desk.summary == "Sent: stale data. There is no SLA table of today or yesterday."
     assert desk.tick(NOON + MINUTE, None) == {}
 
 
