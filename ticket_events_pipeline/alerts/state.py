@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ticket_events_pipeline.alerts.rules import Fact, stall_of
+from ticket_events_pipeline.text import zoned_text
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.alerts.destinations import Destination
@@ -67,6 +68,14 @@ class Outage:
     def elsewhere(self) -> Outage:
         """The same outage with another URL, which is tried at once."""
         return replace(self, failures=0, next_at=0)
+
+
+def outage_text(outage: Outage, timezone: str) -> str:
+    """What the UI says of an outage, for both sensors."""
+    return (
+        f"Nothing was accepted since {zoned_text(outage.since, timezone)} (attempts: {outage.failures}); the last answer: "
+        f"{outage.reason}. The next attempt is at {zoned_text(outage.next_at, timezone)}."
+    )
 
 
 def outage_after(

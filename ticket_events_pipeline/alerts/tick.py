@@ -15,8 +15,8 @@ from ticket_events_pipeline.alerts.destinations import Destination
 from ticket_events_pipeline.alerts.observe import Observed
 from ticket_events_pipeline.alerts.rules import Fact, present_facts
 from ticket_events_pipeline.alerts.settings import AlertSettings
-from ticket_events_pipeline.alerts.state import DestinationState, News, Outage, outage_after
-from ticket_events_pipeline.text import plural, zoned_text
+from ticket_events_pipeline.alerts.state import DestinationState, News, Outage, outage_after, outage_text
+from ticket_events_pipeline.text import plural
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.alerts.webhook import Answer
@@ -98,8 +98,4 @@ def _summary(summaries: Mapping[Destination, str]) -> str:
 
 def _outage_summary(count: int, outage: Outage, timezone: str) -> str:
     are = "is" if count == 1 else "are"
-    return (
-        f"{plural(count, 'alert')} {are} pending. Nothing was accepted since {zoned_text(outage.since, timezone)} "
-        f"(attempts: {outage.failures}); the last answer: {outage.reason}. The next attempt is at "
-        f"{zoned_text(outage.next_at, timezone)}."
-    )
+    return f"{plural(count, 'alert')} {are} pending. {outage_text(outage, timezone)}"

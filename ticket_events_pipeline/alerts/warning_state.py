@@ -1,9 +1,9 @@
 """What was sent to each destination, and when it is tried again: the state between two ticks, kept in the cursor.
 
-A warning of a due time is sent to a destination once. What is still to be sent is worked out anew at every tick from what is true
-then, so that after an outage one message holds everything that still is, and nothing that was met meanwhile. The state is bounded,
-whatever the account does: a due time is remembered only as long as it can come up again. A process that dies between the
-answer and the storing of the cursor sends once more: HTTP gives no more than at-least-once.
+A warning of a due time is sent to a destination once. What is still to be sent is worked out anew at every tick from what is
+true then. So after an outage, one message holds everything that still is true, and nothing that was met meanwhile. The state is
+bounded, whatever the account does: a due time is remembered only as long as it can come up again. A process that dies between
+the answer and the storing of the cursor sends once more: HTTP gives no more than at-least-once.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ INTERVALS_UNTIL_GAP = 1.5
 STALE_AGAIN_SECONDS = 6 * 3600
 """Stale data is not reported again within it: with a fetch an hour, it would be reported every hour."""
 
-_TOLD, _OVER = "told", "over"
+_SENT, _OVER = "sent", "over"
 
 
 @dataclass(frozen=True)
@@ -79,19 +79,19 @@ class Recipient:
     """What was sent to a destination.
 
     Attributes:
-        told: by target, the due times that were sent, ascending; a breach that was sent counts as one.
-        told_through: due times up to this one count as sent.
+        sent: by target, the due times that were sent, ascending; a breach that was sent counts as one.
+        sent_through: due times up to this one count as sent.
         seen_through: the `as_of` of the data of which everything was sent to it; 0 before the first.
-        stale: `told` while it knows of stale data, `over` once the data is fresh and that is still to be said, else empty.
-        stale_told_at: when stale data was last reported to it, epoch seconds; 0 if never.
+        stale: `sent` while it knows of stale data, `over` once the data is fresh and that is still to be said, else empty.
+        stale_sent_at: when stale data was last reported to it, epoch seconds; 0 if never.
         outage: None while it works.
     """
 
-    told: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    told_through: int = 0
+    sent: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    sent_through: int = 0
     seen_through: int = 0
     stale: str = ""
-    stale_told_at: int = 0
+    stale_sent_at: int = 0
     outage: Outage | None = None
 
     def news(self, seen: Outlook) -> WarningNews:
@@ -105,14 +105,14 @@ class Recipient:
         )
 
     def _knows_due(self, target: UrgentTarget) -> bool:
-        return target.at <= self.told_through or target.at in self.told.get(target.mark, ())
+        return target.at <= self.sent_through or target.at in self.sent.get(target.mark, ())
 
     def _misses_breach(self, target: UrgentTarget, freshness: Freshness) -> bool:
         """Whether it breached while no warning could be sent. Else the estimate was wrong, which is no warning either."""
-        since = max(self.seen_through - LATE_EVENTS_SECONDS, self.told_through + 1)
+        since = max(self.seen_through - LATE_EVENTS_SECONDS, self.sent_through + 1)
         if not self._has_gap(freshness) or target.at < since:
             return False
-        return all(abs(target.at - told) > SAME_BREACH_SECONDS for told in self.told.get(target.mark, ()))
+        return all(abs(target.at - sent) > SAME_BREACH_SECONDS for sent in self.sent.get(target.mark, ()))
 
     def _has_gap(self, freshness: Freshness) -> bool:
         """Whether it missed something since the data of its last message: a message, or a fetch."""
@@ -122,9 +122,9 @@ class Recipient:
         return self.outage is not None or step > INTERVALS_UNTIL_GAP * freshness.interval_seconds
 
     def _misses_stale(self, freshness: Freshness) -> bool:
-        if not freshness.is_stale or self.stale == _TOLD:
+        if not freshness.is_stale or self.stale == _SENT:
             return False
-        return not self.stale_told_at <= freshness.now < self.stale_told_at + STALE_AGAIN_SECONDS
+        return not self.stale_sent_at <= freshness.now < self.stale_sent_at + STALE_AGAIN_SECONDS
 
     def elsewhere(self) -> Recipient:
         """The state of a destination that has another URL now."""
@@ -132,31 +132,31 @@ class Recipient:
 
     def looked(self, freshness: Freshness) -> Recipient:
         """After a look at the data: a stale time that was reported to it may be over."""
-        is_over = self.stale == _TOLD and not freshness.is_stale
+        is_over = self.stale == _SENT and not freshness.is_stale
         return replace(self, stale=_OVER) if is_over else self
 
     def delivered(self, news: WarningNews, freshness: Freshness) -> Recipient:
         """After it has accepted the news, or there were none."""
-        told = dict(self.told)
+        sent = dict(self.sent)
         for target in (*news.due, *news.breached):
-            times = sorted({*told.get(target.mark, ()), target.at})
-            told[target.mark] = tuple(times[-MOST_DUE_TIMES:])
+            times = sorted({*sent.get(target.mark, ()), target.at})
+            sent[target.mark] = tuple(times[-MOST_DUE_TIMES:])
         as_of = freshness.as_of or self.seen_through
-        stale = _TOLD if news.is_stale else "" if news.is_fresh_again else self.stale
-        stale_told_at = freshness.now if news.is_stale else self.stale_told_at
-        after = Recipient(told, self.told_through, as_of, stale, stale_told_at)
+        stale = _SENT if news.is_stale else "" if news.is_fresh_again else self.stale
+        stale_sent_at = freshness.now if news.is_stale else self.stale_sent_at
+        after = Recipient(sent, self.sent_through, as_of, stale, stale_sent_at)
         return after._with_needed(freshness.now)
 
     def _with_needed(self, now: int) -> Recipient:
         """Without the due times that can't come up again, and no more than MOST_REMEMBERED targets."""
         oldest = min(now - OVERDUE_SECONDS, self.seen_through - LATE_EVENTS_SECONDS - SAME_BREACH_SECONDS)
-        kept = {mark: times for mark, times in self.told.items() if times[-1] > oldest}
+        kept = {mark: times for mark, times in self.sent.items() if times[-1] > oldest}
         if len(kept) <= MOST_REMEMBERED:
-            return replace(self, told=kept)
+            return replace(self, sent=kept)
         newest = sorted(kept, key=lambda mark: kept[mark][-1])[-MOST_REMEMBERED:]
         forgotten = kept.keys() - newest
         through = max(kept[mark][-1] for mark in forgotten)
-        return replace(self, told={mark: kept[mark] for mark in newest}, told_through=through)
+        return replace(self, sent={mark: kept[mark] for mark in newest}, sent_through=through)
 
 
 @dataclass(frozen=True)
@@ -224,8 +224,8 @@ def _recipient(read: dict[str, Any]) -> Recipient:
         ValueError, TypeError, KeyError, AttributeError: it is none.
     """
     outage = None if read["outage"] is None else checked(Outage(**read["outage"]))
-    told = {str(mark): _due_times(times) for mark, times in read["told"].items()}
-    return checked(Recipient(**{**read, "told": told, "outage": outage}))
+    sent = {str(mark): _due_times(times) for mark, times in read["sent"].items()}
+    return checked(Recipient(**{**read, "sent": sent, "outage": outage}))
 
 
 def _due_times(times: list[int]) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ticket_events_pipeline.alerts.destinations import Destination
-from ticket_events_pipeline.alerts.state import Outage, outage_after
+from ticket_events_pipeline.alerts.state import outage_after, outage_text
 from ticket_events_pipeline.alerts.warning_rules import Freshness, Outlook
 from ticket_events_pipeline.alerts.warning_state import Recipient, WarningNews, WarningState
 from ticket_events_pipeline.text import duration_text, plural, zoned_text
@@ -82,7 +82,7 @@ def _ended(turn: _Turn, answer: Answer | None, freshness: Freshness) -> Recipien
 
 def _summary(turn: _Turn, after: Recipient, seen: Outlook, *, was_sent: bool) -> str:
     if after.outage is not None:
-        return f"Pending: {_news_text(turn.news)}. {_outage_text(after.outage, seen.today.timezone)}"
+        return f"Pending: {_news_text(turn.news)}. {outage_text(after.outage, seen.today.timezone)}"
     return f"Sent: {_news_text(turn.news)}." if was_sent else NOTHING
 
 
@@ -99,13 +99,6 @@ def _news_text(news: WarningNews) -> str:
     parts += ["stale data"] if news.is_stale else []
     parts += ["fresh data again"] if news.is_fresh_again else []
     return ", ".join(parts)
-
-
-def _outage_text(outage: Outage, timezone: str) -> str:
-    return (
-        f"Nothing was accepted since {zoned_text(outage.since, timezone)} (attempts: {outage.failures}); the last answer: "
-        f"{outage.reason}. The next attempt is at {zoned_text(outage.next_at, timezone)}."
-    )
 
 
 def _data_text(seen: Outlook) -> str:

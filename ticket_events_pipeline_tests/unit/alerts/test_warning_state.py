@@ -298,7 +298,7 @@ def test_the_state_is_bounded_and_tells_nothing_twice(desk):
         rows = [due(step * 1000 + number, NOON + step * 60 + number) for number in range(1000)]
         ever += desk.told(NOON + step, *(ever and [due(one, NOON + one // 1000 * 60 + one % 1000) for one in ever]), *rows)
     assert len(ever) == len(set(ever)) > 3000
-    assert len(desk.recipient().told) == MOST_REMEMBERED
+    assert len(desk.recipient().sent) == MOST_REMEMBERED
     assert len(desk.cursor) < 80_000
 
 
@@ -306,9 +306,9 @@ def test_a_due_time_is_forgotten_once_it_cannot_come_up_again(desk):
     desk.told(NOON, due(1, NOON + HOUR))
     later = NOON + HOUR + OVERDUE_SECONDS
     desk.told(later - MINUTE, as_of=later - MINUTE)
-    assert len(desk.recipient().told) == 1
+    assert len(desk.recipient().sent) == 1
     desk.told(later, as_of=later)
-    assert desk.recipient().told == {}
+    assert desk.recipient().sent == {}
 
 
 JSON = st.recursive(
