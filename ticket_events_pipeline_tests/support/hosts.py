@@ -21,6 +21,8 @@ from pathlib import Path
 
 from ticket_events_pipeline_tests.support.dev_server import wait_for
 
+# All of it ends with the test that started it, however that ends.
+_WITH_THE_TEST = ["setpriv", "--pdeathsig", "KILL"]
 _UNSHARE = ["unshare", "--uts", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
 # Its own boot id: a run's process is recognized by it. SIGINT as for a service: a shell's background job has it ignored.
 _ENTER = 'hostname "$1" && mount --bind "$2" /proc/sys/kernel/random/boot_id && shift 2 && exec env --default-signal "$@"'
@@ -29,7 +31,7 @@ _ENTER = 'hostname "$1" && mount --bind "$2" /proc/sys/kernel/random/boot_id && 
 @functools.cache
 def has_namespaces() -> bool:
     """Whether this machine lets a test make a host name, process ids and mounts of its own."""
-    if shutil.which("unshare") is None or shutil.which("nsenter") is None:
+    if not all(shutil.which(program) for program in ("unshare", "nsenter", "setpriv")):
         return False
     tried = ["hostname host && mount --bind /dev/null /proc/sys/kernel/random/boot_id"]
     return subprocess.run([*_UNSHARE, "sh", "-c", *tried], capture_output=True, check=False, timeout=30).returncode == 0
@@ -51,7 +53,8 @@ class Host:
     def start(self, *command: str, env: dict[str, str], cwd: Path | None = None) -> None:
         """Start its service, with `env` as its only variables beside those of its folders."""
         own = {"DAGSTER_HOME": str(self.home), "TMPDIR": str(self.folder / "tmp"), "HOME": str(self.folder)}
-        entered = [*_UNSHARE, "sh", "-c", _ENTER, "sh", self.name, str(self._boot_id)] if has_namespaces() else []
+        own_space = [*_WITH_THE_TEST, *_UNSHARE, "sh", "-c", _ENTER, "sh", self.name, str(self._boot_id)]
+        entered = own_space if has_namespaces() else []
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*entered, *command],
