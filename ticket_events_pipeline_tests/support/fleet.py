@@ -41,7 +41,9 @@ START_SECONDS = 180
 
 RUNS = """query { runsOrError(limit: 500) { ... on Runs { results {
   runId status jobName startTime endTime tags { key value } } } } }"""
-MESSAGES = """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { ... on MessageEvent { message } } } } }"""
+MESSAGES = (
+    """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { ... on MessageEvent { message } } } } }"""
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,9 @@ class Fleet:
         host.start(*command, *more, env=self.env, cwd=self.place.folder)
         port = self.env["DAGSTER_CODE_SERVER_PORT"]
         checked = [sys.executable, "-m", "dagster", "api", "grpc-health-check", "-p", port]
-        wait_for(lambda: subprocess.run(checked, capture_output=True, check=False).returncode == 0, START_SECONDS, str(host.log))
+        wait_for(
+            lambda: subprocess.run(checked, capture_output=True, check=False).returncode == 0, START_SECONDS, str(host.log)
+        )
 
     def start_services(self) -> None:
         """Start the daemon and the web server, each on a host, and wait until the UI answers."""

@@ -55,7 +55,7 @@ class Looks:
         raise AssertionError(f"not ended by {most} looks")
 
 
-_BEATING = """
+BEATING = """
 import sys
 import dagster as dg
 from ticket_events_pipeline.defs.run_marks import mark_run
@@ -83,7 +83,7 @@ class BeatingProcess:
         prefix: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
     ) -> None:
-        command = [*prefix, sys.executable, "-c", _BEATING, home, root, run.run_id, str(seconds)]
+        command = [*prefix, sys.executable, "-c", BEATING, home, root, run.run_id, str(seconds)]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -72,8 +72,8 @@ def dead_runs_sensor(scope: AccountScope, *, timer: Timer = moment_here) -> dg.S
         name=scope.named("dead_runs_sensor"),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=int(LOOK_SECONDS),
-        description="On as shipped; leave it on: ends runs whose process was killed or went down with the machine, so that "
-        "Dagster starts them again.",
+        description="On as shipped; leave it on: ends runs whose process was killed or went down with its machine, wherever that "
+        "was, so that Dagster starts them again.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         instance, repository = context.instance, repository_of(context)
@@ -167,7 +167,8 @@ def _look(
         problem = f"The root did not answer within {STORE_SECONDS:.0f} s."
     except TicketEventsError as error:
         problem = str(error)
-    return _Look(notes=[f"{plural(len(runs), 'run')} in progress can't be watched now, and none is ended for that: {problem}"])
+    note = f"{plural(len(runs), 'run')} in progress can't be watched now, so no missing beat counts: {problem}"
+    return _Look(before.anew(), notes=[note])
 
 
 def _look_at(
@@ -178,7 +179,7 @@ def _look_at(
     known = {*beats, *before.still}
     watched = [run for run in runs if run.run_id in known or _should_beat(instance, run, marks[run.run_id], root)]
     watch = before.after({run.run_id: beats.get(run.run_id) for run in watched}, now)
-    if watch.has_still_beats:
+    if watch.has_still_beats(before):
         try_beating(store)
     ended = [run for run in watched if _is_ended(store, instance, run, watch, beats.get(run.run_id))]
     elsewhere = [mark for run in runs if run not in watched and (mark := marks[run.run_id]) and mark.root]

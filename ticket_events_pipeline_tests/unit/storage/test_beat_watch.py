@@ -52,10 +52,21 @@ def test_a_lost_or_foreign_cursor_costs_only_time(text):
     assert BeatWatch.parse(text) == BeatWatch()
 
 
+def test_after_a_look_that_found_nothing_out_the_count_begins_anew():
+    watch = BeatWatch().after({"a-run": "t-1"}, Moment("b", 0)).after({"a-run": "t-1"}, Moment("b", 40))
+    watch = BeatWatch.parse(str(watch.anew()))
+    assert watch.seconds_still("a-run") == 0
+    watch = watch.after({"a-run": "t-1"}, Moment("b", 80))
+    assert watch.seconds_still("a-run") == 0
+    assert watch.after({"a-run": "t-1"}, Moment("b", 100)).seconds_still("a-run") == 20
+
+
 def test_only_watched_runs_are_remembered():
-    watch = BeatWatch().after({"a-run": "t-1", "another": None}, Moment("b", 0)).after({"another": None}, Moment("b", 20))
+    before = BeatWatch().after({"a-run": "t-1", "another": None}, Moment("b", 0))
+    watch = before.after({"another": None}, Moment("b", 20))
     assert set(watch.still) == {"another"}
-    assert (watch.has_still_beats, watch.seconds_still("a-run")) == (True, 0)
+    assert (watch.has_still_beats(before), watch.seconds_still("a-run")) == (True, 0)
+    assert not before.after({"a-run": "t-2", "another": "t-1"}, Moment("b", 20)).has_still_beats(before)
 
 
 def test_here_time_passes():
