@@ -12,6 +12,7 @@ import pytest
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
+from ticket_events_pipeline.defs.digest import SEND_DIGEST
 from ticket_events_pipeline.defs.run_marks import Mark, mark_of, mark_run
 from ticket_events_pipeline.defs.run_tags import PROCESS_TAG
 from ticket_events_pipeline.defs.runs import WILL_RETRY_TAG
@@ -50,9 +51,9 @@ def instance():
         yield opened
 
 
-def a_run(instance, status=STARTED):
-    job_def = defs.resolve_job_def(JOB)
-    return instance.create_run_for_job(job_def=job_def, status=status, remote_job_origin=launched_from(OURS, JOB))
+def a_run(instance, job=JOB):
+    job_def, origin = defs.resolve_job_def(job), launched_from(OURS, job)
+    return instance.create_run_for_job(job_def=job_def, status=STARTED, tags=job_def.tags, remote_job_origin=origin)
 
 
 def begun(instance, root):
@@ -234,6 +235,16 @@ def test_a_run_that_was_being_canceled_on_a_lost_host_is_canceled(instance, root
     assert Looks(instance).looks_until_ended(run) == 5
     assert status_of(instance, run) == "CANCELED"
     assert WILL_RETRY_TAG not in instance.get_run_by_id(run.run_id).tags
+
+
+def test_a_digest_on_a_lost_host_is_ended_too_and_not_sent_twice(instance, root):
+    digest = a_run(instance, job=SEND_DIGEST)
+    beat = RunBeat(open_store(root), digest.run_id)
+    beat.beat()
+    mark_run(instance, digest.run_id, beat)
+    assert Looks(instance).looks_until_ended(digest) == 5
+    assert message_of(instance, digest).endswith("so that nothing waits for it; it is not started again.")
+    assert instance.get_run_by_id(digest.run_id).tags["dagster/max_retries"] == "0"
 
 
 @pytest.fixture
