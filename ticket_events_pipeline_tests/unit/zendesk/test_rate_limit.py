@@ -23,7 +23,7 @@ from ticket_events_pipeline.zendesk.shared_rate_limit import (
     Turn,
     in_memory_exchange,
 )
-from ticket_events_pipeline_tests.support.quota_simulation import HEADER, FixedWindow, Simulation, SlidingWindow, T
+from ticket_events_pipeline_tests.support.quota_simulation import HEADER, Bucket, FixedWindow, Simulation, SlidingWindow, T
 
 
 class ManualClock:
@@ -510,3 +510,31 @@ def test_dead_clients_and_differing_clocks_stop_no_client_for_ever(
     simulation.client([0.0] * 6, dies_at=dies_at, skew=skew)
     simulation.run()
     assert simulation.seconds <= 90 + len(simulation.requests) * (simulation.counter.window + 10)
+
+
+@given(
+    st.sampled_from([10.0, 60.0]).flatmap(lambda window: st.sampled_from([FixedWindow(6, window), SlidingWindow(6, window)])),
+    st.lists(st.floats(-300, 300), min_size=2, max_size=4),
+    st.floats(-300, 300),
+    st.sampled_from([0.05, 0.5, 2.0]),
+    st.sampled_from([math.ceil, math.floor, round]),
+    st.randoms(use_true_random=False),
+)
+def test_hosts_whose_clocks_differ_are_neither_refused_nor_starved(
+    counter: FixedWindow | SlidingWindow,
+    skews: list[float],
+    bucket_ahead: float,
+    longest: float,
+    round_: Callable[[float], int],
+    random: Any,
+) -> None:
+    """They count by the bucket's clock, which each knows to about a second: a reset costs that, and no host waits longer than
+    for two windows."""
+    simulation = Simulation(counter, 10, iter(lambda: random.uniform(0.01, longest), None), round_)
+    bucket = Bucket(bucket_ahead, iter(lambda: random.uniform(0.01, 0.4), None))
+    for skew in skews:
+        simulation.client([0.0] * 12, skew=skew, bucket=bucket)
+    simulation.run()
+    assert simulation.refused == 0
+    assert simulation.longest_idle_seconds <= 4.9 + longest
+    assert simulation.longest_wait_seconds <= 2 * counter.window
