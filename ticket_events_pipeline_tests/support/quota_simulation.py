@@ -80,22 +80,29 @@ class Request:
 
 @dataclass
 class Bucket:
-    """A store whose clock differs from the simulation's, and which states whole seconds; `durations` are those of puts."""
+    """A store whose clock differs from the simulation's, and which states whole seconds.
+
+    `durations` are those of puts; a machine learns from so many `puts`.
+    """
 
     ahead: float
     durations: Iterator[float]
+    puts: int = 1_000_000
 
     def seen_from(self, now: Callable[[], float], *, skew: float) -> SharedClock:
         """Its clock as a machine sees it whose own one is `skew` seconds ahead, after a put each time it looks.
 
-        The machine's time runs a little faster, and its puts happen when half of their duration is over.
+        The machine's time runs a little faster. A put happens when half of its duration is over.
         """
+        left = self.puts
         clock = StoreClock(monotonic=lambda: (now() - T) * 1.0001 + skew, wall=lambda: now() + skew)
 
         def look() -> Instant:
-            duration = next(self.durations)
-            last_modified = dt.datetime.fromtimestamp(math.floor(now() - duration / 2 + self.ahead), dt.UTC)
-            clock.note_put(last_modified, sent_at=clock.monotonic() - duration, answered_at=clock.monotonic())
+            nonlocal left
+            if left:
+                left, duration = left - 1, next(self.durations)
+                last_modified = dt.datetime.fromtimestamp(math.floor(now() - duration / 2 + self.ahead), dt.UTC)
+                clock.note_put(last_modified, sent_at=clock.monotonic() - duration, answered_at=clock.monotonic())
             found = clock.now()
             assert found is not None
             assert found.earliest <= now() + self.ahead <= found.latest

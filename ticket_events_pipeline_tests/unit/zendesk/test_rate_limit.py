@@ -516,6 +516,7 @@ def test_dead_clients_and_differing_clocks_stop_no_client_for_ever(
     st.sampled_from([10.0, 60.0]).flatmap(lambda window: st.sampled_from([FixedWindow(6, window), SlidingWindow(6, window)])),
     st.lists(st.floats(-300, 300), min_size=2, max_size=4),
     st.floats(-300, 300),
+    st.sampled_from([1, 1_000_000]),
     st.sampled_from([0.05, 0.5, 2.0]),
     st.sampled_from([math.ceil, math.floor, round]),
     st.randoms(use_true_random=False),
@@ -524,6 +525,7 @@ def test_hosts_whose_clocks_differ_are_neither_refused_nor_starved(
     counter: FixedWindow | SlidingWindow,
     skews: list[float],
     bucket_ahead: float,
+    puts: int,
     longest: float,
     round_: Callable[[float], int],
     random: Any,
@@ -531,7 +533,7 @@ def test_hosts_whose_clocks_differ_are_neither_refused_nor_starved(
     """They count by the bucket's clock, which each knows to about a second: a reset costs that, and no host waits longer than
     for two windows."""
     simulation = Simulation(counter, 10, iter(lambda: random.uniform(0.01, longest), None), round_)
-    bucket = Bucket(bucket_ahead, iter(lambda: random.uniform(0.01, 0.4), None))
+    bucket = Bucket(bucket_ahead, iter(lambda: random.uniform(0.01, 0.4), None), puts)
     for skew in skews:
         simulation.client([0.0] * 12, skew=skew, bucket=bucket)
     simulation.run()
