@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ticket_events_pipeline.day import Instant
 from ticket_events_pipeline.errors import LockHeldError, UsageError
 from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.shared_rate_limit import (
@@ -274,6 +275,42 @@ def test_a_clock_that_was_set_back_adds_no_long_wait() -> None:
     seconds(shared.one)
     shared.clock.now -= 3
     assert seconds(shared.other) == 60.1
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "wait"),
+    [
+        ({HEADER: "total=10; remaining=0; resets=20"}, 200, 21),
+        ({HEADER: "total=10; remaining=0"}, 200, 60),
+        ({"Retry-After": "17"}, 429, 17),
+        ({}, 200, 60.1),
+    ],
+    ids=["reset", "reset not stated", "refusal", "pace"],
+)
+def test_of_two_clocks_that_are_known_within_bounds_no_request_is_early(
+    headers: dict[str, str], status: int, wait: float
+) -> None:
+    """Whichever way the bounds lie: a process that may have seen the answer late, and one that may be early."""
+    clock, exchange = ManualClock(), in_memory_exchange()
+    for early, late in ((0.0, 0.0), (0.3, 0.9), (1.2, 0.1)):
+        one = Quota(1, exchange=exchange, shared_clock=lambda late=late: Instant(clock.now - 5, clock.now + late))
+        other = Quota(1, exchange=exchange, shared_clock=lambda early=early: Instant(clock.now - early, clock.now + 5))
+        one.note(sent(one), headers, status=status)
+        answered_at = clock.now
+        while left := seconds(other):
+            clock.now += left
+        assert clock.now - answered_at == pytest.approx(wait + late + early, abs=0.01)
+        clock.now += 1000
+
+
+def test_a_claim_whose_moment_is_known_within_bounds_counts_for_its_whole_time() -> None:
+    """It ends when that time has passed for certain."""
+    clock, exchange = ManualClock(), in_memory_exchange()
+    one, other = (Quota(1, exchange=exchange, shared_clock=lambda: Instant(clock.now - 1, clock.now + 2)) for _ in range(2))
+    sent(one)
+    for wait in (0.3, 0.3, 0):
+        assert seconds(other) == wait
+        clock.now += 31.5
 
 
 def test_a_dead_process_holds_its_claim_for_one_window_at_most() -> None:
