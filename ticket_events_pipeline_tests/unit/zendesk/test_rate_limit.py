@@ -298,7 +298,7 @@ def test_of_two_clocks_that_are_known_within_bounds_no_request_is_early(
         one.note(sent(one), headers, status=status)
         answered_at = clock.now
         while left := seconds(other):
-            clock.now += left
+            clock.now += min(left, 0.5)
         assert clock.now - answered_at == pytest.approx(wait + late + early, abs=0.01)
         clock.now += 1000
 
@@ -308,9 +308,9 @@ def test_a_claim_whose_moment_is_known_within_bounds_counts_for_its_whole_time()
     clock, exchange = ManualClock(), in_memory_exchange()
     one, other = (Quota(1, exchange=exchange, shared_clock=lambda: Instant(clock.now - 1, clock.now + 2)) for _ in range(2))
     sent(one)
-    for wait in (0.3, 0.3, 0):
+    for wait, pause in ((0.3, 62.9), (0.3, 0.2), (0, 0)):
         assert seconds(other) == wait
-        clock.now += 31.5
+        clock.now += pause
 
 
 def test_a_dead_process_holds_its_claim_for_one_window_at_most() -> None:
