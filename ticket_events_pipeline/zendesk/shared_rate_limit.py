@@ -47,7 +47,7 @@ longer than the requests."""
 ALONE_SECONDS = 600.0
 """How long the file is left alone after its lock was found held by a stopped process: each try waits a minute for it."""
 
-_VERSION = 3
+_VERSION = 2
 # The shared clock may be set back by so much; then a wait is that much longer. Moments that lie further ahead say nothing.
 _SET_BACK_SECONDS = 60.0
 _MOST_REQUESTS = 10**9
@@ -243,13 +243,14 @@ def _parsed(fields: Any, latest: float) -> QuotaState:
     if fields["version"] != _VERSION:
         raise ValueError("another version")
     bucket, closed_until = fields["bucket"], fields["closed_until"]
+    waiting = fields.get("waiting", ())  # earlier programs of this version write none
     latest_closure = latest + LONGEST_CLOSURE_SECONDS
     return QuotaState(
         claims=tuple(Claim(_text(id_), _moment(at, latest)) for id_, at in fields["claims"]),
         answered=tuple(_moment(at, latest) for at in fields["answered"]),
         bucket=None if bucket is None else _bucket(latest, *bucket),
         closed_until=None if closed_until is None else _moment(closed_until, latest_closure),
-        waiting=tuple(Waiting(_text(process), _moment(until, latest_closure)) for process, until in fields["waiting"]),
+        waiting=tuple(Waiting(_text(process), _moment(until, latest_closure)) for process, until in waiting),
     )
 
 
