@@ -96,6 +96,15 @@ def test_the_account_s_secrets_are_given_only_to_what_loads_or_executes_the_defi
     assert has_account == unit.stem.endswith(("code-server", "worker"))
 
 
+@pytest.mark.parametrize("kind", FLEET)
+def test_the_daemon_is_stopped_before_the_code_server_and_started_once_it_answers(kind):
+    folder, server = DEPLOY / kind / "systemd", "ticket-events-code-server.service"
+    daemon = settings(folder / "ticket-events-daemon.service")
+    assert daemon["PartOf"] == [server]
+    assert server in daemon["After"][0].split()
+    assert "grpc-health-check" in settings(folder / server)["ExecStartPost"][0]
+
+
 @pytest.mark.slow
 def test_every_dagster_yaml_opens_an_instance(tmp_path, monkeypatch):
     with postgres(tmp_path) as database:
@@ -178,13 +187,13 @@ def shows_assets(ui):
 
 def fetched(ui, deployment):
     """The id of a run that has fetched DAY, launched as the UI does."""
-    wait_for(lambda: shows_assets(ui), 120, f"the assets are in the UI: {deployment.folder}")
+    wait_for(lambda: shows_assets(ui), 300, f"the assets are in the UI: {deployment.folder}")
     selector = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__", "jobName": "fetch_ticket_events"}
     tags = [{"key": key, "value": value} for key, value in range_tags(DAY, DAY).items()]
     parameters = {"selector": selector, "runConfigData": {}, "executionMetadata": {"tags": tags}}
     run = ui.query(LAUNCH, parameters=parameters)["launchRun"]["run"]["runId"]
     wait_for(
-        lambda: ui.query(STATUS, run=run)["runOrError"]["status"] == "SUCCESS", 180, f"the run succeeds: {deployment.folder}"
+        lambda: ui.query(STATUS, run=run)["runOrError"]["status"] == "SUCCESS", 500, f"the run succeeds: {deployment.folder}"
     )
     return run
 
@@ -221,7 +230,8 @@ def test_the_units_of_postgres_fetch_a_day_answer_health_checks_and_stop_when_as
             port = variables["DAGSTER_CODE_SERVER_PORT"]
             assert exit_code(deployment, "dagster", "api", "grpc-health-check", "-p", port) == 0
             assert exit_code(deployment, "dagster-daemon", "liveness-check") == 0
-            second = deployment.command("code-server", "ExecStartPre")
+            started, second = (deployment.command("code-server", setting) for setting in ("ExecStartPost", "ExecStartPre"))
+            subprocess.run(started, env=deployment.env("code-server"), capture_output=True, timeout=300, check=True)
             refused = subprocess.run(second, env=deployment.env("code-server"), capture_output=True, text=True, check=False)
             assert (refused.returncode, "Another code server answers" in refused.stdout) == (1, True)
             for name in deployment.names:

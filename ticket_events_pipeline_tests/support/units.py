@@ -1,7 +1,7 @@
 """The processes of a deployment, started by the very ExecStart lines of the systemd units in deploy/.
 
 Not by systemd: its environment files, restarts and sandboxing are not in effect. What is the same is the command, the working
-folder, the variables, and how it is stopped: SIGTERM to all processes of the unit.
+folder, the variables, and how it is stopped: SIGTERM to the unit's processes or to its main process, then SIGKILL to the rest.
 """
 
 from __future__ import annotations
@@ -94,10 +94,13 @@ class Units:
 
     def stop(self, name: str) -> None:
         """End the unit as systemd does; raises TimeoutExpired if it takes longer than systemd would wait."""
-        process = self._processes.pop(name)
+        process, settings = self._processes.pop(name), self._settings(name)
         try:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(float(self._settings(name)["TimeoutStopSec"][0]))
+            if settings.get("KillMode") == ["mixed"]:
+                process.terminate()
+            else:
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(float(settings["TimeoutStopSec"][0]))
         finally:
             _kill(process)
 
