@@ -1,29 +1,29 @@
 """Fleets lose processes, hosts and containers, and their backfills end with every row once, within each account's quota.
 
-The hosts are simulated on this machine (`support.hosts`); the files and commands are those of `deploy/`, and the services are real.
+The hosts are simulated on this machine (`support.hosts`). The files and commands are those of `deploy/`; the services are real.
 """
 
-import datetime as dt
 import json
+import sys
 import time
 from collections import defaultdict
 from contextlib import ExitStack
-from itertools import pairwise
 
 import pytest
+import yaml
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.beat_watch import DEAD_AFTER_SECONDS
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_partition
+from ticket_events_pipeline_tests.support.commands import DEFINITIONS
 from ticket_events_pipeline_tests.support.dev_server import wait_for
 from ticket_events_pipeline_tests.support.events import audit, event
-from ticket_events_pipeline_tests.support.fleet import DEPLOY, PROJECT, Place, accounts_project, fleet
+from ticket_events_pipeline_tests.support.fleet import PROJECT, Place, accounts_project, fleet
 from ticket_events_pipeline_tests.support.gated_account import GatedAccount
 from ticket_events_pipeline_tests.support.hosts import has_namespaces
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+from ticket_events_pipeline_tests.support.units import DEPLOY, settings
 
 STREAMS = ["ticket_events", "ticket_metric_events"]
 DAYS, ROWS_A_DAY, PAGE = 10, 24, 20
@@ -112,7 +112,7 @@ class Diary:
         self.slowness = max(1.0, (time.time() - self._begun_at) / START_SECONDS)
 
     def note(self, text):
-        print(f"{time.time() - self._begun_at:6.1f} s  {text}")
+        sys.stdout.write(f"{time.time() - self._begun_at:6.1f} s  {text}\n")
 
 
 def _ended(fleet, backfill):
@@ -141,6 +141,21 @@ def _assert_was_ended_and_retried(fleet, run, backfill, *, within, on):
     assert retry.host == on
 
 
+def test_laptop_and_fleet_load_the_same_definitions():
+    (laptop,) = yaml.safe_load((DEPLOY / "laptop" / "workspace.yaml").read_text())["load_from"]
+    assert laptop["python_module"]["module_name"] == DEFINITIONS
+    for kind in ("postgres", "celery"):
+        (command,) = settings(DEPLOY / kind / "systemd" / "ticket-events-code-server.service")["ExecStart"]
+        assert command.endswith(f" -m {DEFINITIONS}")
+        assert {file.suffix for file in (DEPLOY / kind).rglob("*.*")} <= {".yaml", ".example", ".conf", ".service"}
+
+
+def test_several_accounts_of_a_fleet_differ_from_the_example_in_yaml_alone(tmp_path):
+    project = accounts_project(tmp_path, {"acme": "http://127.0.0.1:1"}).folder
+    code = {file.relative_to(PROJECT): file.read_text() for file in PROJECT.rglob("*.py")}
+    assert {file.relative_to(project): file.read_text() for file in project.rglob("*.py")} == code
+
+
 @pytest.fixture
 def desks():
     """An account whose run outlives every bound, and three whose runs are killed; each has a quota of its own."""
@@ -151,7 +166,9 @@ def desks():
         yield made
 
 
-def test_backfills_outlive_a_killed_process_and_a_lost_host(tmp_path, desks):
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_backfills_outlive_a_killed_process_a_lost_host_and_an_emptied_redis(tmp_path, desks):
     diary = Diary()
     acme, globex, initech, umbrella = desks
     place = accounts_project(tmp_path, {desk.name: desk.server.base_url for desk in desks})
@@ -180,11 +197,12 @@ def test_backfills_outlive_a_killed_process_and_a_lost_host(tmp_path, desks):
         assert [run.host for run in runs.values()] == ["worker-a"] * 2 + ["worker-b"] * 3
         diary.note("five runs are in the middle of their days")
 
+        it.empty_redis()
         it.hosts["worker-a"].kill_one(runs[of_child].process_id)
         it.hosts["worker-b"].kill()
         killed_at = time.time()
         in_time = (killed_at, killed_at + NOTICED_SECONDS * diary.slowness)
-        diary.note("killed: one process of worker-a, and worker-b")
+        diary.note("killed: one process of worker-a, and worker-b; Redis has lost all its entries")
         for desk in (globex, initech, umbrella):
             desk.account.released.set()
         for launched in (of_child, *of_host):
@@ -211,6 +229,8 @@ def _assert_outlived_every_bound(run):
     assert run.ended_at - run.started_at > max(NOTICED_SECONDS, DEAD_AFTER_SECONDS)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_replaced_container_of_the_code_server_leaves_no_run_behind(tmp_path):
     diary = Diary()
     desk = Desk(0, "acme", 10, 5.0)
