@@ -30,11 +30,14 @@ from ticket_events_pipeline_tests.support.commands import BIN, DEFINITIONS
 from ticket_events_pipeline_tests.support.dev_server import Ui, wait_for
 from ticket_events_pipeline_tests.support.hosts import Host
 from ticket_events_pipeline_tests.support.object_server import BUCKET, ObjectServer, object_server
-from ticket_events_pipeline_tests.support.services import PASSWORD, Postgres, free_port, postgres, redis
+from ticket_events_pipeline_tests.support.services import Postgres, free_port, postgres, redis
 from ticket_events_pipeline_tests.support.units import DEPLOY, PROGRAMS, example, settings
 
 PROJECT = DEPLOY / "two_accounts"
 """The example of a code location with several accounts."""
+
+PATIENT = {"ZENDESK_TIMEOUT_SECONDS": "900"}
+"""A server holds a request back until the test has done something to its run."""
 
 START_SECONDS = 600
 """Until a process answers; a quiet machine takes ten seconds."""
@@ -209,7 +212,7 @@ def fleet(folder: Path, kind: str, place: Place) -> Iterator[Fleet]:
             queue = stack.enter_context(redis(folder, "--include", str(DEPLOY / kind / "redis.conf")))
             env |= {
                 "CELERY_BROKER_URL": f"{queue}/0",
-                "CELERY_RESULT_BACKEND": f"db+postgresql+psycopg2://dagster:{PASSWORD}@127.0.0.1:{database.port}/dagster",
+                "CELERY_RESULT_BACKEND": database.celery_results,
                 "DAGSTER_LOGS_BUCKET": BUCKET,
                 "DAGSTER_LOGS_FOLDER": str(folder / "logs"),
             }
@@ -245,4 +248,4 @@ def accounts_project(folder: Path, accounts: Mapping[str, str]) -> Place:
         component = {"type": "ticket_events_pipeline.component.ZendeskTicketEvents", "attributes": attributes}
         (place / "defs.yaml").write_text(yaml.safe_dump(component))
     variables = {f"{name.upper()}_TOKEN": "sandbox" for name in accounts}
-    return Place(variables, "two_accounts.definitions", project)
+    return Place({**PATIENT, **variables}, "two_accounts.definitions", project)
