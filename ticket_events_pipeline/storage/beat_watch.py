@@ -50,7 +50,7 @@ class BeatWatch:
     """What was seen in the looks so far.
 
     Attributes:
-        looked_at: the last look; None before the first one.
+        looked_at: the last look; None before the first one, and after one that could find nothing out.
         still: by run id, its last beat (None: it has none), and for how many counted seconds it stood still.
     """
 
@@ -63,15 +63,14 @@ class BeatWatch:
         try:
             found = json.loads(text or "")
             still = {str(run_id): (beat, float(seconds)) for run_id, (beat, seconds) in found["still"].items()}
-            return cls(Moment(str(found["boot"]), float(found["at"])), still)
+            return cls(None if found["at"] is None else Moment(str(found["boot"]), float(found["at"])), still)
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
 
     def __str__(self) -> str:
-        if self.looked_at is None:
-            return ""
+        at = self.looked_at
         still = {run_id: [beat, round(seconds, 3)] for run_id, (beat, seconds) in list(self.still.items())[:MOST_RUNS]}
-        return json.dumps({"boot": self.looked_at.boot, "at": round(self.looked_at.seconds, 3), "still": still})
+        return json.dumps({"boot": at and at.boot, "at": at and round(at.seconds, 3), "still": still})
 
     def after(self, beats: Mapping[str, str | None], now: Moment) -> BeatWatch:
         """The watch after a look that found these beats of the watched runs."""
@@ -83,14 +82,17 @@ class BeatWatch:
 
         return BeatWatch(now, {run_id: (beat, seconds(run_id, beat)) for run_id, beat in beats.items()})
 
+    def anew(self) -> BeatWatch:
+        """The watch after a look that could find nothing out: the count begins again with the next look that can."""
+        return BeatWatch(None, {run_id: (beat, 0.0) for run_id, (beat, _) in self.still.items()})
+
     def seconds_still(self, run_id: str) -> float:
         """For how long the run's beat is known to stand still."""
         return self.still.get(run_id, (None, 0.0))[1]
 
-    @property
-    def has_still_beats(self) -> bool:
-        """Whether any watched run has not beaten between the last two looks."""
-        return any(seconds > 0 for _, seconds in self.still.values())
+    def has_still_beats(self, before: BeatWatch) -> bool:
+        """Whether any watched run has not beaten since the look `before`."""
+        return any(run_id in before.still and before.still[run_id][0] == beat for run_id, (beat, _) in self.still.items())
 
     def _elapsed(self, now: Moment) -> float:
         if self.looked_at is None:

@@ -11,14 +11,16 @@ that don't start in time, runs that don't end when canceled, and launchers that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import dagster as dg
 
 from ticket_events_pipeline.background_worker import in_time
+from ticket_events_pipeline.defs.digest import SEND_DIGEST
 from ticket_events_pipeline.defs.run_marks import Mark, has_lost_its_process, is_executed_in_one_process, mark_of, root_word
+from ticket_events_pipeline.defs.run_tags import MAX_RETRIES_TAG
 from ticket_events_pipeline.defs.runs import (
     NOT_YET_STARTED,
     STARTED,
@@ -55,6 +57,7 @@ FROM_COMMAND_LINE = (
     "it was started from a command line, so Dagster does not start it again: give the same command within 24 hours, and it "
     "resumes where this one stopped."
 )
+NOT_RETRIED = "it is not started again."
 ELSEWHERE = (
     "Run {run} on {host} beats in another root than this code server's, so it is not ended if it dies: compare "
     "TICKET_EVENTS_ROOT of both."
@@ -72,12 +75,18 @@ def dead_runs_sensor(scope: AccountScope, *, timer: Timer = moment_here) -> dg.S
         name=scope.named("dead_runs_sensor"),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=int(LOOK_SECONDS),
-        description="On as shipped; leave it on: ends runs whose process was killed or went down with the machine, so that "
-        "Dagster starts them again.",
+        description="On as shipped; leave it on: ends runs whose process was killed or went down with its machine, wherever it "
+        "was, so that Dagster starts them again.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         instance, repository = context.instance, repository_of(context)
-        runs = started_runs(instance, repository, location_label(context), key_prefix=scope.key_prefix)
+        runs = started_runs(
+            instance,
+            repository,
+            location_label(context),
+            key_prefix=scope.key_prefix,
+            other_jobs={scope.named(SEND_DIGEST)},
+        )
         gone = [run for run in runs if has_lost_its_process(repository, run)]
         ended = [run for run in gone if end_run(instance, run, _gone_proof(run))]
         look = _look(scope, instance, [run for run in runs if run not in gone], BeatWatch.parse(context.cursor), timer())
@@ -97,6 +106,7 @@ def started_runs(
     label: str | None = None,
     *,
     key_prefix: Sequence[str] = (),
+    other_jobs: Collection[str] = (),
 ) -> list[dg.DagsterRun]:
     """The unfinished runs of the repository that one process should be executing by now.
 
@@ -105,10 +115,16 @@ def started_runs(
         repository: only runs of its jobs.
         label: `repository@location`, see `runs.location_label`.
         key_prefix: only runs over assets whose keys begin with it.
+        other_jobs: the account's jobs without assets.
     """
     found = instance.get_run_records(dg.RunsFilter(statuses=[*STARTED, *NOT_YET_STARTED]))
     begun = [record for record in found if may_have_died(record.dagster_run)]
-    ours = [record for record in begun if touches(repository, record.dagster_run, key_prefix)]
+    named = {name for name in other_jobs if repository.has_job(name)}
+    ours = [
+        record
+        for record in begun
+        if record.dagster_run.job_name in named or touches(repository, record.dagster_run, key_prefix)
+    ]
     here = [record for record in ours if not is_of_another_location(record.dagster_run, label)]
     alone = [record for record in here if is_executed_in_one_process(repository, record.dagster_run)]
     return [record.dagster_run for record in alone if not _is_run_monitorings(record)]
@@ -128,6 +144,8 @@ def end_run(instance: dg.DagsterInstance, seen: dg.DagsterRun, proof: str) -> bo
     message = proof + ENDED
     if run.status == dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message + WAS_CANCELED)
+    elif run.tags.get(MAX_RETRIES_TAG) == "0":
+        instance.report_run_failed(run, message + NOT_RETRIED)
     elif is_launched(run):
         instance.report_run_failed(run, message + WILL_RESUME)
     else:
@@ -167,7 +185,8 @@ def _look(
         problem = f"The root did not answer within {STORE_SECONDS:.0f} s."
     except TicketEventsError as error:
         problem = str(error)
-    return _Look(notes=[f"{plural(len(runs), 'run')} in progress can't be watched now, and none is ended for that: {problem}"])
+    note = f"{plural(len(runs), 'run')} in progress can't be watched now, so no missing beat counts: {problem}"
+    return _Look(before.anew(), notes=[note])
 
 
 def _look_at(
@@ -178,7 +197,7 @@ def _look_at(
     known = {*beats, *before.still}
     watched = [run for run in runs if run.run_id in known or _should_beat(instance, run, marks[run.run_id], root)]
     watch = before.after({run.run_id: beats.get(run.run_id) for run in watched}, now)
-    if watch.has_still_beats:
+    if watch.has_still_beats(before):
         try_beating(store)
     ended = [run for run in watched if _is_ended(store, instance, run, watch, beats.get(run.run_id))]
     elsewhere = [mark for run in runs if run not in watched and (mark := marks[run.run_id]) and mark.root]
