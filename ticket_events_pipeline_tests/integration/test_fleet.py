@@ -55,6 +55,14 @@ class Desk:
             self.account, requests_per_minute=total, quota_window_seconds=window_seconds, page_limit=PAGE
         )
 
+    def __enter__(self):
+        self.server.start()
+        return self
+
+    def __exit__(self, *_):
+        self.account.released.set()  # else the server would wait for it
+        self.server.stop()
+
     def served(self):
         """By stream and day, the rows that its server has."""
         found = defaultdict(list)
@@ -164,7 +172,7 @@ def desks():
     with ExitStack() as stack:
         made = [Desk(0, "acme", 4, 6.0), Desk(1, "globex", 6, 6.0), Desk(2, "initech", 8, 8.0), Desk(3, "umbrella", 10, 12.0)]
         for desk in made:
-            stack.enter_context(desk.server)
+            stack.enter_context(desk)
         yield made
 
 
@@ -238,8 +246,7 @@ def _assert_outlived_every_bound(run):
 @pytest.mark.timeout(1200)
 def test_a_replaced_container_of_the_code_server_leaves_no_run_behind(tmp_path):
     diary = Diary()
-    desk = Desk(0, "acme", 10, 5.0)
-    with desk.server:
+    with Desk(0, "acme", 10, 5.0) as desk:
         account = {"ZENDESK_BASE_URL": desk.server.base_url, "ZENDESK_OAUTH_TOKEN": "sandbox", "ZENDESK_NAMES": "none"}
         place = Place({**PATIENT, **account})
         with fleet(tmp_path, "postgres", place) as it:
