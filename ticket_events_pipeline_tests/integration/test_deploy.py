@@ -152,7 +152,8 @@ def test_a_full_redis_refuses_new_runs_and_forgets_none(tmp_path):
         assert redis_answer(url, "LLEN", "dagster") == str(taken)
 
 
-MACHINE = {"PATH": f"{BIN}{os.pathsep}{os.defpath}", "LANG": "C.UTF-8", "PYTHONPATH": str(CHECKOUT)}
+MACHINE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "LANG": "C.UTF-8", "PYTHONPATH": str(CHECKOUT)}
+"""As systemd starts a unit: without the folder of the installation."""
 ASSETS = ["ticket_events", "ticket_metric_events"]
 LOCATION = "ticket_events_pipeline"
 LAUNCH = """mutation($parameters: ExecutionParams!) {

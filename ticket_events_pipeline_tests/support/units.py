@@ -60,12 +60,14 @@ class Units:
         return [unit.stem.removeprefix("ticket-events-") for unit in sorted((DEPLOY / self._kind / "systemd").iterdir())]
 
     def env(self, name: str) -> dict[str, str]:
-        """The environment of one unit."""
+        """The environment of one unit: the machine's, its own settings, and the variables of its files."""
+        own = [one.replace(PROGRAMS, str(BIN)).split("=", 1) for one in self._settings(name).get("Environment", [])]
         files = [Path(file).name for file in self._settings(name)["EnvironmentFile"]]
         defined = {variable for file in files for variable in example(DEPLOY / self._kind / f"{file}.example")}
         account = {"account.env"} & set(files)
         return {
             **self._machine,
+            **dict(own),
             **{
                 variable: value
                 for variable, value in self.variables.items()
