@@ -1,4 +1,4 @@
-"""A fleet on one machine: the very files and commands of `deploy/celery` or `deploy/postgres`, each process on a host of its own.
+"""A fleet on one machine: the files and commands of `deploy/celery` or `deploy/postgres`, each process on a host of its own.
 
     with fleet(folder, "celery", place) as fleet:
         fleet.start_code_server("code")
@@ -30,20 +30,20 @@ from ticket_events_pipeline_tests.support.commands import BIN, DEFINITIONS
 from ticket_events_pipeline_tests.support.dev_server import Ui, wait_for
 from ticket_events_pipeline_tests.support.hosts import Host
 from ticket_events_pipeline_tests.support.object_server import BUCKET, ObjectServer, object_server
-from ticket_events_pipeline_tests.support.services import PASSWORD, Postgres, free_port, postgres, redis
+from ticket_events_pipeline_tests.support.services import Postgres, free_port, postgres, redis
 from ticket_events_pipeline_tests.support.units import DEPLOY, PROGRAMS, example, settings
 
 PROJECT = DEPLOY / "two_accounts"
 """The example of a code location with several accounts."""
 
-START_SECONDS = 180
+PATIENT = {"ZENDESK_TIMEOUT_SECONDS": "900"}
+"""A server holds a request back until the test has done something to its run."""
+
+START_SECONDS = 600
 """Until a process answers; a quiet machine takes ten seconds."""
 
 RUNS = """query { runsOrError(limit: 500) { ... on Runs { results {
   runId status jobName startTime endTime tags { key value } } } } }"""
-MESSAGES = (
-    """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { ... on MessageEvent { message } } } } }"""
-)
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,11 @@ class Fleet:
         host.start(*command, *more, env=self.env, cwd=self.place.folder)
         port = self.env["DAGSTER_CODE_SERVER_PORT"]
         checked = [sys.executable, "-m", "dagster", "api", "grpc-health-check", "-p", port]
-        wait_for(
-            lambda: subprocess.run(checked, capture_output=True, check=False).returncode == 0, START_SECONDS, str(host.log)
-        )
+
+        def answers() -> bool:
+            return subprocess.run(checked, capture_output=True, check=False).returncode == 0
+
+        wait_for(answers, START_SECONDS, str(host.log))
 
     def start_services(self) -> None:
         """Start the daemon and the web server, each on a host, and wait until the UI answers."""
@@ -144,6 +146,13 @@ class Fleet:
             answers = control("dagster", destination=[f"ticket-events@{name}"], reply=True, timeout=20)
         assert answers, f"{name} doesn't answer"
 
+    def empty_redis(self) -> None:
+        """Delete every entry of the broker, as a restart without persistence or an eviction does."""
+        from redis import Redis
+
+        with Redis.from_url(self.env["CELERY_BROKER_URL"]) as broker:
+            broker.flushall()
+
     def runs(self) -> list[Run]:
         """All runs, oldest first."""
         marks = self._marks()
@@ -164,14 +173,9 @@ class Fleet:
         """The runs of a backfill, retries included, oldest first."""
         return [run for run in self.runs() if run.tags.get("dagster/backfill") == backfill]
 
-    def messages(self, run: Run) -> list[str]:
-        """What the log of a run says."""
-        events = self.ui.query(MESSAGES, id=run.id)["logsForRun"]["events"]
-        return [event["message"] for event in events if "message" in event]
-
     def _marks(self) -> dict[str, str]:
         """By run, the tag that the UI doesn't show."""
-        rows = self.database.value(f"SELECT run_id || ':' || value FROM run_tags WHERE key = '{PROCESS_TAG}'")
+        rows = self.database.value(f"SELECT run_id || ':' || value FROM run_tags WHERE key = '{PROCESS_TAG}'")  # noqa: S608 - ours
         return dict(row.split(":", maxsplit=1) for row in rows.splitlines())
 
     def _host(self, name: str) -> Host:
@@ -208,7 +212,7 @@ def fleet(folder: Path, kind: str, place: Place) -> Iterator[Fleet]:
             queue = stack.enter_context(redis(folder, "--include", str(DEPLOY / kind / "redis.conf")))
             env |= {
                 "CELERY_BROKER_URL": f"{queue}/0",
-                "CELERY_RESULT_BACKEND": f"db+postgresql+psycopg2://dagster:{PASSWORD}@127.0.0.1:{database.port}/dagster",
+                "CELERY_RESULT_BACKEND": database.celery_results,
                 "DAGSTER_LOGS_BUCKET": BUCKET,
                 "DAGSTER_LOGS_FOLDER": str(folder / "logs"),
             }
@@ -244,4 +248,4 @@ def accounts_project(folder: Path, accounts: Mapping[str, str]) -> Place:
         component = {"type": "ticket_events_pipeline.component.ZendeskTicketEvents", "attributes": attributes}
         (place / "defs.yaml").write_text(yaml.safe_dump(component))
     variables = {f"{name.upper()}_TOKEN": "sandbox" for name in accounts}
-    return Place(variables, "two_accounts.definitions", project)
+    return Place({**PATIENT, **variables}, "two_accounts.definitions", project)

@@ -1,4 +1,4 @@
-"""Hosts on one machine: each has a host name, process ids and a boot id of its own, so that no process of another host can be seen.
+"""Hosts on one machine: each has a host name, process ids and a boot id of its own, and sees no process of another.
 
     host = Host("worker-a", folder)
     host.start("dagster-celery", "worker", "start", env={...})
