@@ -102,6 +102,7 @@ def test_no_other_credential_goes_over_plain_http_to_another_machine(credentials
         auth_for(OTHER_MACHINE, SandboxToken(TOKEN), session=session, clock=wall_clock)
 
 
+@pytest.mark.slow
 def test_two_roots_share_the_service_s_quota_and_keep_their_files_apart_from_an_account_s(tmp_path):
     """As two containers do: each has files, and a view of the quota, of its own; the server counts for both."""
     with SandboxServer(RecordedAccount(), credentials=only_token(TOKEN), requests_per_minute=100) as server:
@@ -127,7 +128,6 @@ IN_A_NETWORK_OF_ITS_OWN = textwrap.dedent("""
         service.stdout.readline()
         for more in (
             {"ZENDESK_SANDBOX": "1", "ZENDESK_SANDBOX_URL": url},
-            {"ZENDESK_SUBDOMAIN": "acme", "ZENDESK_OAUTH_TOKEN": "real", "ZENDESK_SANDBOX_URL": url},
             {"ZENDESK_BASE_URL": url, "ZENDESK_OAUTH_TOKEN": "real"},
         ):
             print("doctor", subprocess.run([command, "doctor"], env={**os.environ, **more}).returncode, flush=True)
@@ -136,6 +136,7 @@ IN_A_NETWORK_OF_ITS_OWN = textwrap.dedent("""
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(os.geteuid() != 0 or not os.access("/usr/bin/unshare", os.X_OK), reason="makes a network of its own")
 def test_over_a_network_only_the_secret_is_sent(tmp_path):
     """Between addresses that are not the loopback's, in a network of the test's own."""
@@ -151,8 +152,7 @@ def test_over_a_network_only_the_secret_is_sent(tmp_path):
     if subprocess.run(["unshare", "--net", "true"], check=False).returncode:
         pytest.skip("not allowed to make a network")
     output = place.run(*script, PATH=f"{place.env()['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin").output
-    first, second, third = output.split("doctor ")[:3]
+    first, second, *_ = output.split("doctor ")
     assert f"credentials: {OTHER_MACHINE} accepts them" in first
-    assert "ZENDESK_SANDBOX_URL is only for ZENDESK_SANDBOX=1" in second
-    assert "ZENDESK_BASE_URL: must begin with https://" in third
-    assert [part.partition("\n")[0] for part in output.split("doctor ")[1:]] == ["0", "1", "1"]
+    assert "ZENDESK_BASE_URL: must begin with https://" in second
+    assert [part.partition("\n")[0] for part in output.split("doctor ")[1:]] == ["0", "1"]
