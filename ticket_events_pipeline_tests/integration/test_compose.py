@@ -155,7 +155,7 @@ def is_up(made, *services):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_demo_fetches_a_day_of_the_sandbox_into_the_bucket(tmp_path):
     """By the commands, variables, secrets and health checks of compose.yaml; Postgres, store and ports are this machine's."""
     day = Day.containing(wall_clock()).plus(-2)
@@ -169,13 +169,13 @@ def test_the_demo_fetches_a_day_of_the_sandbox_into_the_bucket(tmp_path):
             assert [made.run("bucket").returncode for _ in range(2)] == [0, 0]  # it is there already, the second time
             for service in ("sandbox", "code-server"):
                 made.start(service)
-            wait_for(lambda: is_up(made, "sandbox", "code-server"), 120, "sandbox and code server are healthy")
+            wait_for(lambda: is_up(made, "sandbox", "code-server"), 240, "sandbox and code server are healthy")
             for service in ("webserver", "daemon"):
                 made.start(service)
-            wait_for(lambda: is_up(made, "webserver", "daemon"), 180, "web server and daemon are healthy")
+            wait_for(lambda: is_up(made, "webserver", "daemon"), 240, "web server and daemon are healthy")
             ui = Ui(made.port(3000))
             backfill = ui.launch_backfill(["ticket_events", "ticket_metric_events"], [str(day)])
-            wait_for(lambda: ui.backfill_status(backfill) == "COMPLETED_SUCCESS", 180, "the backfill succeeds")
+            wait_for(lambda: ui.backfill_status(backfill) == "COMPLETED_SUCCESS", 240, "the backfill succeeds")
             assert made.environ("code-server")["ZENDESK_SANDBOX_TOKEN"] == (secrets / "zendesk_sandbox_token").read_text()
             assert not [name for name in made.environ("daemon") if name.startswith("ZENDESK_")]
             keys = {name: (secrets / f"aws_{name}").read_text() for name in ("access_key_id", "secret_access_key")}

@@ -1,4 +1,4 @@
-"""`deploy/helm`: what its values mean, by Dagster's own libraries and the schemas of Kubernetes. There is no chart and no cluster."""
+"""`deploy/helm`: what its values mean, by Dagster's libraries and the schemas of Kubernetes, without the chart or a cluster."""
 
 import json
 
