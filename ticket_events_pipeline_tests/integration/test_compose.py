@@ -169,10 +169,10 @@ def test_the_demo_fetches_a_day_of_the_sandbox_into_the_bucket(tmp_path):
             assert [made.run("bucket").returncode for _ in range(2)] == [0, 0]  # it is there already, the second time
             for service in ("sandbox", "code-server"):
                 made.start(service)
-            wait_for(lambda: is_up(made, "sandbox", "code-server"), 240, "sandbox and code server are healthy")
+            wait_for(lambda: is_up(made, "sandbox", "code-server"), 400, "sandbox and code server are healthy")
             for service in ("webserver", "daemon"):
                 made.start(service)
-            wait_for(lambda: is_up(made, "webserver", "daemon"), 240, "web server and daemon are healthy")
+            wait_for(lambda: is_up(made, "webserver", "daemon"), 300, "web server and daemon are healthy")
             ui = Ui(made.port(3000))
             backfill = ui.launch_backfill(["ticket_events", "ticket_metric_events"], [str(day)])
             wait_for(lambda: ui.backfill_status(backfill) == "COMPLETED_SUCCESS", 240, "the backfill succeeds")

@@ -78,10 +78,13 @@ class Containers:
         check = self._file["services"][service].get("healthcheck", {"test": ["CMD", *CODE_SERVER_HEALTH]})["test"]
         assert check[0] == "CMD"  # not by a shell
         env = {**self._env(service), "SECRETS_FOLDER": str(folder / "secrets")}
-        command = self._here(check[1:])
-        return (
-            subprocess.run(command, env=env, cwd=folder / "work", capture_output=True, timeout=60, check=False).returncode == 0
-        )
+        try:
+            ended = subprocess.run(
+                self._here(check[1:]), env=env, cwd=folder / "work", capture_output=True, timeout=60, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return False
+        return ended.returncode == 0
 
     def log(self, service: str) -> str:
         """What the service has printed."""
