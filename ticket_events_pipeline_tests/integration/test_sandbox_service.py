@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -19,7 +20,7 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.zendesk.auth import auth_for
 from ticket_events_pipeline.zendesk.connection import account_session
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
-from ticket_events_pipeline_tests.support.commands import new_place
+from ticket_events_pipeline_tests.support.commands import BIN, new_place
 
 TOKEN = "7b1f0f6f2c8b4e0c9d7a5e3f1b2c4d6e"
 EXPORT = "/api/v2/incremental/ticket_events"
@@ -119,40 +120,40 @@ def test_two_roots_share_the_service_s_quota_and_keep_their_files_apart_from_an_
 
 
 IN_A_NETWORK_OF_ITS_OWN = textwrap.dedent("""
-    import os, subprocess, sys
+    import subprocess, sys
+    from ticket_events_pipeline.errors import SettingsError
+    from ticket_events_pipeline.pipeline import pipeline_of
+    from ticket_events_pipeline.tables.streams import STREAMS
+
+    command, url, token, root = sys.argv[1:]
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "address", "add", "203.0.113.7/32", "dev", "lo"], check=True)
-    command, url = sys.argv[1], "http://203.0.113.7:8743"
     serve = [command, "sandbox", "--listen", "0.0.0.0", "--port", "8743"]
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as service:
+    with subprocess.Popen(serve, env={"ZENDESK_SANDBOX_TOKEN": token}, stdout=subprocess.PIPE, text=True) as service:
         service.stdout.readline()
-        for more in (
-            {"ZENDESK_SANDBOX": "1", "ZENDESK_SANDBOX_URL": url},
-            {"ZENDESK_BASE_URL": url, "ZENDESK_OAUTH_TOKEN": "real"},
-        ):
-            print("doctor", subprocess.run([command, "doctor"], env={**os.environ, **more}).returncode, flush=True)
+        known = {"TICKET_EVENTS_ROOT": root, "ZENDESK_SANDBOX": "1", "ZENDESK_SANDBOX_URL": url, "ZENDESK_SANDBOX_TOKEN": token}
+        with pipeline_of(known).client(print) as client:
+            print(len(client.check(STREAMS["ticket_events"], age_seconds=86_400, rows=100).rows), "rows")
+        try:
+            pipeline_of({"ZENDESK_BASE_URL": url, "ZENDESK_OAUTH_TOKEN": token}).checked()
+        except SettingsError as error:
+            print(error)
         service.terminate()
 """)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.skipif(os.geteuid() != 0 or not os.access("/usr/bin/unshare", os.X_OK), reason="makes a network of its own")
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root makes a network of its own")
 def test_over_a_network_only_the_secret_is_sent(tmp_path):
     """Between addresses that are not the loopback's, in a network of the test's own."""
-    place = new_place(tmp_path, ZENDESK_SANDBOX_TOKEN=TOKEN, PYTHONPATH=str(CHECKOUT))
-    script = (
-        "unshare",
-        "--net",
-        sys.executable,
-        "-c",
-        IN_A_NETWORK_OF_ITS_OWN,
-        place.env()["PATH"].partition(os.pathsep)[0] + "/ticket-events",
-    )
     if subprocess.run(["unshare", "--net", "true"], check=False).returncode:
         pytest.skip("not allowed to make a network")
-    output = place.run(*script, PATH=f"{place.env()['PATH']}{os.pathsep}/usr/sbin{os.pathsep}/sbin").output
-    first, second, *_ = output.split("doctor ")
-    assert f"credentials: {OTHER_MACHINE} accepts them" in first
-    assert "ZENDESK_BASE_URL: must begin with https://" in second
-    assert [part.partition("\n")[0] for part in output.split("doctor ")[1:]] == ["0", "1"]
+    arguments = (str(BIN / "ticket-events"), OTHER_MACHINE, TOKEN, str(tmp_path / "root"))
+    command = ["unshare", "--net", sys.executable, "-c", IN_A_NETWORK_OF_ITS_OWN, *arguments]
+    path = os.pathsep.join([os.defpath, "/usr/sbin", "/sbin"])
+    env = {"PATH": path, "PYTHONPATH": str(CHECKOUT), "LANG": "C.UTF-8"}
+    ended = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    rows, *refusal = ended.stdout.split("\n", 1)
+    assert int(rows.removesuffix(" rows")) > 0
+    assert "ZENDESK_BASE_URL: must begin with https://" in refusal[0]
