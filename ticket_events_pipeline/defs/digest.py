@@ -13,6 +13,8 @@ import dagster as dg
 from ticket_events_pipeline.alerts.settings import AlertSettings, alert_settings
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.defs.dagster_home import refuse_foreign_home
+from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_resource
+from ticket_events_pipeline.defs.run_tags import MAX_RETRIES_TAG
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.report.digest import DigestLinks, digest_message
@@ -20,7 +22,7 @@ from ticket_events_pipeline.sla.build import SUMMARY
 
 SEND_DIGEST = "send_morning_digest"
 
-NO_RETRIES = {"dagster/max_retries": "0"}
+NO_RETRIES = {MAX_RETRIES_TAG: "0"}
 
 
 def send_morning_digest(
@@ -28,7 +30,7 @@ def send_morning_digest(
 ) -> dg.JobDefinition:
     """The job: one digest of yesterday to each destination."""
 
-    @dg.op(name=scope.named("send_digest_of_yesterday"))
+    @dg.op(name=scope.named("send_digest_of_yesterday"), required_resource_keys={scope.named(PIPELINE)})
     def send(context: dg.OpExecutionContext) -> None:
         _send(context, scope, scope.read(alert_settings), now=clock(), sleep=sleep)
 
@@ -36,6 +38,7 @@ def send_morning_digest(
         name=scope.named(SEND_DIGEST),
         description="Send the digest of yesterday to TICKET_EVENTS_ALERT_WEBHOOK and TICKET_EVENTS_NOTIFY_URLS.",
         executor_def=dg.in_process_executor,
+        resource_defs={scope.named(PIPELINE): pipeline_resource(scope)},  # by which its run beats
         tags=NO_RETRIES,
     )
     def job() -> None:

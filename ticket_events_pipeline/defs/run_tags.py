@@ -19,6 +19,9 @@ LEFT_TAG = f"{_HIDDEN}left"
 MOST_REQUESTS_TAG = f"{_HIDDEN}most_requests"
 """How many requests the run makes for each stream at most; without it, a stream is read to its end."""
 
+MAX_RETRIES_TAG = "dagster/max_retries"
+"""How often Dagster starts a killed run again, if not as often as dagster.yaml says."""
+
 NOTE_TAG = f"{_VISIBLE}note"
 """A schedule's note on the range that it requests; the run logs it. People read it, so it isn't hidden."""
 

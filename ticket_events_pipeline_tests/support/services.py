@@ -43,6 +43,11 @@ class Postgres:
             "DAGSTER_PG_DB": "dagster",
         }
 
+    @property
+    def celery_results(self) -> str:
+        """The address at which Celery keeps its results in the database."""
+        return f"db+postgresql+psycopg2://dagster:{PASSWORD}@127.0.0.1:{self.port}/dagster"
+
     def value(self, query: str) -> str:
         """The one value that a query returns, as text."""
         command = ["psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "dagster", "-d", "dagster", "-tAc", query]
