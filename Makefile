@@ -34,7 +34,7 @@ if command -v flock > /dev/null && ! flock --nonblock 9; then \
 fi
 endef
 
-.PHONY: bench demo dev docs test test-unit test-slow lint clean
+.PHONY: bench demo dev docs test test-unit test-slow lint lint-deploy clean
 
 demo: export DAGSTER_HOME := $(SANDBOX_HOME)
 demo: .venv/.installed
@@ -46,7 +46,7 @@ dev: .venv/.installed
 	@$(make_home)
 	@$(refuse_second_dev); exec $(BIN)/dg dev --workspace workspace.yaml --port $(PORT)
 
-test: lint
+test: lint lint-deploy
 	$(BIN)/pytest -n 2 --dist worksteal -q
 
 test-unit: .venv/.installed-dev
@@ -60,6 +60,15 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Spelling only: what no test can run is in deploy/compose/README.md and deploy/helm/README.md.
+lint-deploy: .venv/.installed-dev
+	$(BIN)/yamllint --strict deploy
+	$(BIN)/hadolint deploy/compose/Dockerfile
+	$(BIN)/shellcheck .ci/run deploy/compose/with-secrets deploy/compose/make-secrets
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose/compose.yaml
+	$(BIN)/check-jsonschema --schemafile deploy/helm/values.schema.yaml deploy/helm/values.yaml
+	$(BIN)/kubernetes-validate --strict --quiet deploy/helm/secrets.example.yaml
 
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/bench.py --rounds $(ROUNDS) --only '$(ONLY)'

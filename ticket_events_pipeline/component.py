@@ -14,6 +14,7 @@ import dagster as dg
 from pydantic import AfterValidator, Field
 
 from ticket_events_pipeline.alerts.destinations import NOTIFY_URLS, WEBHOOK
+from ticket_events_pipeline.credentials import SANDBOX_TOKEN, SANDBOX_URL
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
 from ticket_events_pipeline.settings import DEFAULT_START_DATE
@@ -197,6 +198,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         if self.names is not None and not self.names:
             set_here[SETTINGS["names"]] = NONE
         own = {variable for field, variable in SETTINGS.items() if field not in SHARED} | set(CREDENTIALS.values())
+        own |= {SANDBOX_URL, SANDBOX_TOKEN}  # one simulated account; here, each sandbox is another
         shared = {variable: value for variable, value in os.environ.items() if variable not in own}
         sources = self.credentials.model_dump()
         secrets = {

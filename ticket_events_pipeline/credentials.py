@@ -42,6 +42,9 @@ FORMER_SUBDOMAINS = "ZENDESK_FORMER_SUBDOMAINS"
 SANDBOX_ACCOUNT = "sandbox"
 """The simulated account's name, in files and quotas."""
 
+SANDBOX_URL, SANDBOX_TOKEN = "ZENDESK_SANDBOX_URL", "ZENDESK_SANDBOX_TOKEN"
+"""Where a sandbox runs as a service (`ticket-events sandbox --listen`), and the only credential that it accepts."""
+
 # A DNS label: it becomes the first part of a host name that credentials are sent to.
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _EMAIL = re.compile(r"[^\s:@]+@[^\s:@/]+")  # a colon would end the user name of Basic auth, "/token" is added by us
@@ -79,7 +82,17 @@ class Password:
     password: str = field(repr=False)
 
 
-Credentials = ClientCredentials | BearerToken | ApiToken | Password
+@dataclass(frozen=True)
+class SandboxToken:
+    """The token of a sandbox that runs as a service.
+
+    It gives access to simulated tickets only: no other credential is ever sent over plain http to another machine.
+    """
+
+    token: str = field(repr=False)
+
+
+Credentials = ClientCredentials | BearerToken | ApiToken | Password | SandboxToken
 
 
 @dataclass(frozen=True)
@@ -170,6 +183,33 @@ def parse_base_url(text: str) -> str:
     if re.search(r"/api(/v2)?/?$", url.path):
         raise ValueError("give it without /api/v2, which the requests add")
     return text.rstrip("/")
+
+
+def parse_sandbox_url(text: str) -> str:
+    """The URL of a sandbox that runs as a service, without a trailing slash; empty text stays empty.
+
+    Raises:
+        ValueError: it is no such URL. The text is not quoted: people paste user:password@ into URLs.
+    """
+    if not text:
+        return ""
+    url = split_url(text)
+    if url.scheme not in ("http", "https") or url.username is not None or url.path.strip("/") or url.query or url.fragment:
+        raise ValueError("give scheme, host and port only, as in http://sandbox:8743")
+    if f".{url.hostname}".endswith(".zendesk.com"):
+        raise ValueError("names the host of `ticket-events sandbox`; for an account at Zendesk set ZENDESK_SUBDOMAIN instead")
+    return text.rstrip("/")
+
+
+def parse_sandbox_token(text: str) -> str:
+    """The token; empty text stays empty.
+
+    Raises:
+        ValueError: it can't be sent in a header.
+    """
+    if text and not _VISIBLE_ASCII.fullmatch(text):
+        raise ValueError("contains a character that no token has (a space, a line end, non-ASCII)")
+    return text
 
 
 def parse_support_type_scope(text: str) -> str:

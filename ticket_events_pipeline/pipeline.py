@@ -141,13 +141,14 @@ class Pipeline:
 
     @property
     def reachable_settings(self) -> Settings:
-        """The settings with a server to ask: under the sandbox, its server is started.
+        """The settings with a server to ask: under the embedded sandbox, its server is started.
 
         Raises:
             SettingsError: variables are missing, malformed or contradict each other.
         """
         settings = self.settings
-        return settings.with_server(embedded_sandbox(self._name).base_url) if settings.is_sandbox else settings
+        is_embedded = settings.is_sandbox and settings.server is None
+        return settings.with_server(embedded_sandbox(self._name).base_url) if is_embedded else settings
 
     @contextmanager
     def client(self, log: Log, *, quota: Quota | None = None) -> Iterator[ZendeskClient]:

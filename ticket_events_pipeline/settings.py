@@ -14,12 +14,17 @@ from ticket_events_pipeline.credentials import (
     FORMER_SUBDOMAINS,
     HOW_TO_SET_CREDENTIALS,
     SANDBOX_ACCOUNT,
+    SANDBOX_TOKEN,
+    SANDBOX_URL,
     BearerToken,
     Credentials,
+    SandboxToken,
     Server,
     account_of,
     parse_base_url,
     parse_former_subdomains,
+    parse_sandbox_token,
+    parse_sandbox_url,
     parse_subdomain,
     parse_support_type_scope,
 )
@@ -104,7 +109,7 @@ class Settings:
     """Everything that can be set, checked.
 
     Attributes:
-        server: None under the sandbox, whose server starts later: see `with_server`.
+        server: None under the embedded sandbox, whose server starts later: see `with_server`.
         root: an absolute folder, or an object store's URI (`s3://…`); under the sandbox its `sandbox` subfolder.
         support_type_scope: whose tickets the ticket events are asked for: agent, all or ai_agent.
         warnings: sentences for the log; nothing in them stops a run.
@@ -167,7 +172,7 @@ class Settings:
         """The server's base URL.
 
         Raises:
-            UsageError: under the sandbox, before `with_server`.
+            UsageError: under the embedded sandbox, before `with_server`.
         """
         return self._known_server().base_url
 
@@ -176,7 +181,7 @@ class Settings:
         """The server's credentials.
 
         Raises:
-            UsageError: under the sandbox, before `with_server`.
+            UsageError: under the embedded sandbox, before `with_server`.
         """
         return self._known_server().credentials
 
@@ -206,7 +211,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
     is_sandbox = reader.flag("ZENDESK_SANDBOX")
     subdomain = reader.parsed("ZENDESK_SUBDOMAIN", "", parse=parse_subdomain) or None
     start_date, timezone = _partitions(reader)
-    server = None
+    server = _sandbox_server(reader, is_sandbox=is_sandbox)
     if is_sandbox:
         _check_sandbox(reader)
     else:
@@ -387,6 +392,24 @@ def _server(reader: VariableReader, subdomain: str | None) -> Server | None:
     return Server(base_url or f"https://{subdomain}.zendesk.com", found.credentials) if found.credentials else None
 
 
+def _sandbox_server(reader: VariableReader, *, is_sandbox: bool) -> Server | None:
+    """The sandbox that runs as a service; None for the embedded one."""
+    url = reader.parsed(SANDBOX_URL, "", parse=parse_sandbox_url)
+    if not reader.text(SANDBOX_URL):
+        return None
+    if not is_sandbox:
+        reader.problems.append(
+            f"{SANDBOX_URL} is only for ZENDESK_SANDBOX=1: set that and no credentials, or unset {SANDBOX_URL}"
+        )
+        return None
+    token = reader.parsed(SANDBOX_TOKEN, "", parse=parse_sandbox_token)
+    if not reader.text(SANDBOX_TOKEN):
+        reader.problems.append(
+            f"{SANDBOX_TOKEN} is not set, but {SANDBOX_URL} is: give the token that the sandbox was started with"
+        )
+    return Server(url, SandboxToken(token)) if url and token else None
+
+
 def _check_sandbox(reader: VariableReader) -> None:
     given = " and ".join(reader.credentials().variables)
     if given:
@@ -394,7 +417,7 @@ def _check_sandbox(reader: VariableReader) -> None:
     names = ("ZENDESK_SUBDOMAIN", "ZENDESK_BASE_URL", FORMER_SUBDOMAINS)
     ignored = " and ".join(name for name in names if reader.text(name))
     if ignored:
-        reader.warnings.append(f"{ignored} ignored: ZENDESK_SANDBOX=1 uses the embedded simulated account")
+        reader.warnings.append(f"{ignored} ignored: ZENDESK_SANDBOX=1 uses the simulated account")
 
 
 def _root(reader: VariableReader, *, is_sandbox: bool) -> str:

@@ -127,6 +127,13 @@ def status(as_json: bool) -> None:
 
 
 @commands.command()
+@click.option(
+    "--listen",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="0.0.0.0 for all addresses of this machine: needs a secret in ZENDESK_SANDBOX_TOKEN.",
+)
 @click.option("--port", default=8743, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option(
     "--requests-per-minute",
@@ -137,11 +144,11 @@ def status(as_json: bool) -> None:
 )
 @click.option("--seed", default=1, show_default=True, help="Another seed is another account.")
 @click.option("--tickets-per-day", default=60, show_default=True, type=click.IntRange(1, 40_000))
-def sandbox(port: int, requests_per_minute: int, seed: int, tickets_per_day: int) -> None:
-    """Serve a simulated Zendesk account on 127.0.0.1 until Ctrl-C."""
+def sandbox(listen: str, port: int, requests_per_minute: int, seed: int, tickets_per_day: int) -> None:
+    """Serve a simulated Zendesk account until Ctrl-C, on 127.0.0.1 or as a service for other machines."""
     from ticket_events_pipeline.cli.sandbox import serve
 
-    serve(port=port, requests_per_minute=requests_per_minute, seed=seed, tickets_per_day=tickets_per_day)
+    serve(listen=listen, port=port, requests_per_minute=requests_per_minute, seed=seed, tickets_per_day=tickets_per_day)
 
 
 @commands.command(epilog=DAYS_HELP)

@@ -1,4 +1,6 @@
-"""Authentication of the sandbox: its documented demo credentials, and the bearer tokens that it issues. Nothing here is secret.
+"""Authentication of the sandbox: its documented demo credentials, and the bearer tokens that it issues.
+
+None of them is secret. A sandbox that other machines reach accepts a secret of its user's instead, and nothing else.
 
 https://developer.zendesk.com/api-reference/introduction/security-and-auth/
 """
@@ -7,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,6 +43,23 @@ class Credentials:
 
 
 DEMO_CREDENTIALS = Credentials()
+
+SHORTEST_SECRET = 24
+"""Characters of a token that can't be guessed: `openssl rand -hex 16` gives 32."""
+
+
+def only_token(token: str) -> Credentials:
+    """Credentials of which `token` is the only one that anybody knows: none of the demo credentials, and no token is issued.
+
+    Raises:
+        ValueError: it is too short to be a secret, or can't be sent in a header. It isn't quoted.
+    """
+    if not re.fullmatch(rf"[!-~]{{{SHORTEST_SECRET},}}", token):
+        raise ValueError(
+            f"is not a secret of at least {SHORTEST_SECRET} visible ASCII characters: make one by openssl rand -hex 16"
+        )
+    unknown = secrets.token_hex()
+    return Credentials(token, unknown, unknown, unknown, unknown, unknown)
 
 
 @dataclass(frozen=True, slots=True)

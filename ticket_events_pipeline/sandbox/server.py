@@ -1,4 +1,4 @@
-"""The HTTP server of a sandbox account, on the loopback interface only: in its own thread, or in the foreground."""
+"""The HTTP server of a sandbox account, by default on the loopback interface: in its own thread, or in the foreground."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ class SandboxServer:
         self,
         account: Account,
         *,
+        host: str = HOST,
         port: int = 0,
         requests_per_minute: int = 100_000,
         clock: Clock = wall_clock,
@@ -83,7 +84,9 @@ class SandboxServer:
         tokens: TokenWorld | None = None,
         lookup_world: LookupWorld | None = None,
     ) -> None:
-        """`port` 0 takes a free one. The quota holds per `quota_window_seconds`: a minute, or less in tests.
+        """`host` is an IPv4 address of this machine; `port` 0 takes a free one.
+
+        The quota holds per `quota_window_seconds`: a minute, or less in tests.
 
         `end_of_stream` to `page_limit` (without the window) are explained at `exports.World`, the behaviour of tokens at
         `credentials.TokenWorld`, that of names, settings and tickets at `lookups.LookupWorld`.
@@ -102,14 +105,15 @@ class SandboxServer:
             account, world=self._lookup_world, doorkeeper=self._doorkeeper, quota=account_quota, clock=clock
         )
         self._scripted: deque[Answer | None] = deque()
+        self._host = host
         self._port = port
         self._uvicorn: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
     @property
     def base_url(self) -> str:
-        """`http://127.0.0.1:PORT`; with a port of 0 known once started."""
-        return f"http://{HOST}:{self._port}"
+        """`http://HOST:PORT`; with a port of 0 known once started."""
+        return f"http://{self._host}:{self._port}"
 
     def script(self, *answers: Answer | None) -> None:
         """Answer the next requests for an export with these, one each; None lets one through."""
@@ -130,7 +134,7 @@ class SandboxServer:
         """
         if self._thread is not None:
             raise RuntimeError(f"the sandbox server is running already, at {self.base_url}")
-        listener = _listener(self._port)
+        listener = _listener(self._host, self._port)
         self._port = listener.getsockname()[1]
         self._uvicorn = _SignallingServer(_quiet_config(self._application()))
         self._thread = threading.Thread(target=self._uvicorn.run, args=([listener],), name="sandbox-server", daemon=True)
@@ -196,7 +200,7 @@ class SandboxServer:
             request.url.path.rpartition("/")[2].removesuffix(".json"),
             dict(request.query_params),
             authorization=request.headers.get("authorization", ""),
-            url=f"{self.base_url}{request.url.path}",
+            url=_url(request),
         )
         return self._respond(request, answer)
 
@@ -208,7 +212,7 @@ class SandboxServer:
             path,
             request.query_params.multi_items(),
             authorization=request.headers.get("authorization", ""),
-            url=f"{self.base_url}{request.url.path}",
+            url=_url(request),
         )
         return self._respond(request, answer, into=self.account_requests)
 
@@ -252,12 +256,17 @@ class _SignallingServer(uvicorn.Server):
         self.is_up.set()
 
 
-def _listener(port: int) -> socket.socket:
+def _url(request: Request) -> str:
+    """The URL without its query, by the name under which the client reached this server."""
+    return f"http://{request.headers.get('host', '')}{request.url.path}"
+
+
+def _listener(host: str, port: int) -> socket.socket:
     # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; otherwise small answers wait 40 ms for an ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         listener.listen()
     except OSError:
         listener.close()

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.credentials import ApiToken, BearerToken, ClientCredentials, Credentials, Password, Server
+from ticket_events_pipeline.credentials import (
+    ApiToken,
+    BearerToken,
+    ClientCredentials,
+    Credentials,
+    Password,
+    SandboxToken,
+    Server,
+)
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import SettingsError, UsageError
 from ticket_events_pipeline.settings import Settings, load_settings, partition_settings, root_settings
@@ -340,3 +348,42 @@ def test_what_is_no_address_of_the_reports_is_named_and_not_quoted(text: str) ->
     with pytest.raises(SettingsError, match="TICKET_EVENTS_REPORT_URL") as raised:
         root_settings({"TICKET_EVENTS_REPORT_URL": text})
     assert "example" not in str(raised.value).replace("https://host", "")
+
+
+SERVICE = {"ZENDESK_SANDBOX": "1", "ZENDESK_SANDBOX_URL": "http://sandbox:8743/", "ZENDESK_SANDBOX_TOKEN": "hush"}
+
+
+def test_a_sandbox_that_runs_as_a_service_has_the_sandboxs_files_and_quota() -> None:
+    """Only its server differs from the embedded one's."""
+    settings = load_settings({**SERVICE, "TICKET_EVENTS_ROOT": "/r"})
+    assert settings.server == Server("http://sandbox:8743", SandboxToken("hush"))
+    embedded = load_settings({"ZENDESK_SANDBOX": "1", "TICKET_EVENTS_ROOT": "/r"})
+    assert dataclasses.replace(settings, server=None) == embedded
+    assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"ZENDESK_SANDBOX": "", "ZENDESK_SUBDOMAIN": "acme", "ZENDESK_OAUTH_TOKEN": "hush"}, "is only for ZENDESK_SANDBOX=1"),
+        ({"ZENDESK_OAUTH_TOKEN": "hush"}, "ZENDESK_SANDBOX=1 takes no credentials"),
+        ({"ZENDESK_SANDBOX_TOKEN": " "}, "ZENDESK_SANDBOX_TOKEN is not set"),
+        ({"ZENDESK_SANDBOX_TOKEN": "hush hush"}, "ZENDESK_SANDBOX_TOKEN: contains a character"),
+        ({"ZENDESK_SANDBOX_URL": "sandbox:8743"}, "ZENDESK_SANDBOX_URL: "),
+        ({"ZENDESK_SANDBOX_URL": "ftp://sandbox"}, "ZENDESK_SANDBOX_URL: give scheme, host and port only"),
+        ({"ZENDESK_SANDBOX_URL": "http://hush:hush@sandbox"}, "ZENDESK_SANDBOX_URL: give scheme, host and port only"),
+        ({"ZENDESK_SANDBOX_URL": "http://sandbox/api/v2"}, "ZENDESK_SANDBOX_URL: give scheme, host and port only"),
+        ({"ZENDESK_SANDBOX_URL": "http://Acme.Zendesk.com"}, "set ZENDESK_SUBDOMAIN instead"),
+        ({"ZENDESK_SANDBOX_URL": "http://zendesk.com"}, "set ZENDESK_SUBDOMAIN instead"),
+    ],
+)
+def test_what_names_no_sandbox_service(variables: dict[str, str], words: str) -> None:
+    """Each is one problem, which doesn't quote a value."""
+    [problem] = problems({**SERVICE, **variables})
+    assert words in problem
+    assert "hush" not in problem
+
+
+def test_a_token_alone_names_no_service() -> None:
+    """The sandbox's own container has it, too."""
+    assert load_settings({"ZENDESK_SANDBOX": "1", "ZENDESK_SANDBOX_TOKEN": "hush"}).server is None
