@@ -179,6 +179,33 @@ def desks():
         yield made
 
 
+def _fill_both_workers(it, desks):
+    """Launch two backfills on worker-a and three on worker-b, of which two are of one account: all that its pool allows.
+
+    Each is in the middle of its days then, and its server holds it there.
+    """
+    acme, globex, initech, umbrella = desks
+
+    def backfill(desk, *streams):
+        return it.ui.launch_backfill([f"{desk.name}/{stream}" for stream in streams], [str(day) for day in desk.days])
+
+    def wait_for_runs(launched, *of):
+        wait_for(lambda: all(desk.account.reached.is_set() for desk in of), WAIT_SECONDS, "the runs fetch")
+        for one in launched:
+            wait_for(lambda one=one: any(run.has_begun for run in it.runs_of(one)), WAIT_SECONDS, "a run has begun")
+
+    for desk in desks:
+        desk.account.close_gate_at(HELD_AT_OF_TWO if desk is umbrella else HELD_AT)
+    it.take_runs("worker-b", takes=False)
+    wait_for_runs(first := [backfill(acme, *STREAMS), backfill(globex, *STREAMS)], acme, globex)
+    it.take_runs("worker-b", takes=True)
+    it.take_runs("worker-a", takes=False)
+    second = [backfill(initech, *STREAMS), *(backfill(umbrella, stream) for stream in STREAMS)]
+    wait_for_runs(second, initech, umbrella)
+    it.take_runs("worker-a", takes=True)
+    return [*first, *second]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_backfills_outlive_a_killed_process_a_lost_host_and_an_emptied_redis(tmp_path, desks):
@@ -190,27 +217,8 @@ def test_backfills_outlive_a_killed_process_a_lost_host_and_an_emptied_redis(tmp
         it.start_services()
         it.start_workers("worker-a", "worker-b")
         diary.is_up()
-
-        def backfill(desk, *streams):
-            return it.ui.launch_backfill([f"{desk.name}/{stream}" for stream in streams], [str(day) for day in desk.days])
-
-        for desk in (acme, globex, initech):
-            desk.account.close_gate_at(HELD_AT)
-        umbrella.account.close_gate_at(HELD_AT_OF_TWO)
-        it.take_runs("worker-b", takes=False)
-        healthy, of_child = backfill(acme, *STREAMS), backfill(globex, *STREAMS)
-        reached = [acme.account.reached, globex.account.reached]
-        wait_for(lambda: all(gate.is_set() for gate in reached), WAIT_SECONDS, "two runs fetch on worker-a")
-        it.take_runs("worker-b", takes=True)
-        it.take_runs("worker-a", takes=False)
-        # Two runs are all that umbrella's pool lets run at once.
-        of_host = [backfill(initech, *STREAMS), *(backfill(umbrella, stream) for stream in STREAMS)]
-        reached = [initech.account.reached, umbrella.account.reached]
-        wait_for(lambda: all(gate.is_set() for gate in reached), WAIT_SECONDS, "three runs fetch on worker-b")
-        it.take_runs("worker-a", takes=True)
-        begun = (healthy, of_child, *of_host)
-        wait_for(lambda: all(_first_run(it, one).has_begun for one in begun), WAIT_SECONDS, "five runs have begun")
-        runs = {launched: _first_run(it, launched) for launched in begun}
+        healthy, of_child, *of_host = _fill_both_workers(it, desks)
+        runs = {launched: _first_run(it, launched) for launched in (healthy, of_child, *of_host)}
         assert [run.host for run in runs.values()] == ["worker-a"] * 2 + ["worker-b"] * 3
         diary.note("five runs are in the middle of their days")
 
@@ -227,7 +235,7 @@ def test_backfills_outlive_a_killed_process_a_lost_host_and_an_emptied_redis(tmp
             diary.note(f"run on {ended.host} was ended {ended.ended_at - killed_at:.0f} s after the kill")
         time.sleep(max(0.0, runs[healthy].started_at + LONGEST_BOUND_SECONDS - time.time()))
         acme.account.released.set()
-        for launched in begun:
+        for launched in runs:
             wait_for(lambda launched=launched: _is_over(it, launched), WAIT_SECONDS, "a backfill ends")
             assert it.ui.backfill_status(launched) == "COMPLETED_SUCCESS"
         diary.note("all backfills have ended")

@@ -7,7 +7,10 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 
 
 class GatedAccount(RecordedAccount):
-    """Counts the pages asked for, and notes when; at number `gate_at` it says `reached` and waits for `released`, `gate_seconds` at most."""
+    """Counts the pages asked for, and notes when; at number `gate_at` it says `reached` and waits for `released`.
+
+    It waits `gate_seconds` at most.
+    """
 
     def __init__(self, rows=None, *, name: str = "recorded", gate_seconds: float = 60) -> None:
         super().__init__(rows, name=name)
