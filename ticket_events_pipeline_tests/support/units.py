@@ -1,7 +1,7 @@
 """The processes of a deployment, started by the very ExecStart lines of the systemd units in deploy/.
 
 Not by systemd: its environment files, restarts and sandboxing are not in effect. What is the same is the command, the working
-folder, the variables, and how it is stopped: SIGTERM to all processes of the unit.
+folder, the variables, and how it is stopped: SIGTERM to the unit's processes or to its main process, then SIGKILL to the rest.
 """
 
 from __future__ import annotations
@@ -60,12 +60,14 @@ class Units:
         return [unit.stem.removeprefix("ticket-events-") for unit in sorted((DEPLOY / self._kind / "systemd").iterdir())]
 
     def env(self, name: str) -> dict[str, str]:
-        """The environment of one unit."""
+        """The environment of one unit: the machine's, its own settings, and the variables of its files."""
+        own = [one.replace(PROGRAMS, str(BIN)).split("=", 1) for one in self._settings(name).get("Environment", [])]
         files = [Path(file).name for file in self._settings(name)["EnvironmentFile"]]
         defined = {variable for file in files for variable in example(DEPLOY / self._kind / f"{file}.example")}
         account = {"account.env"} & set(files)
         return {
             **self._machine,
+            **dict(own),
             **{
                 variable: value
                 for variable, value in self.variables.items()
@@ -94,10 +96,13 @@ class Units:
 
     def stop(self, name: str) -> None:
         """End the unit as systemd does; raises TimeoutExpired if it takes longer than systemd would wait."""
-        process = self._processes.pop(name)
+        process, settings = self._processes.pop(name), self._settings(name)
         try:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(float(self._settings(name)["TimeoutStopSec"][0]))
+            if settings.get("KillMode") == ["mixed"]:
+                process.terminate()
+            else:
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(float(settings["TimeoutStopSec"][0]))
         finally:
             _kill(process)
 
