@@ -294,7 +294,8 @@ def test_a_container_that_is_gone_with_all_that_it_had_is_noticed_by_its_beat_al
     """Another host name, process space and boot: nothing that this machine could ask about the process."""
     run = a_run(stored)
     host = Host("container-1", tmp_path)
-    host.start(sys.executable, "-c", BEATING, home, root, run.run_id, "0.2", env=dict(os.environ))
+    program = BEATING.replace("sys.stdin.readline()", "__import__('time').sleep(600)")  # a host has no input
+    host.start(sys.executable, "-c", program, home, root, run.run_id, "0.2", env=dict(os.environ))
     try:
         give_up_at = time.monotonic() + 60
         while b"marked" not in host.log.read_bytes():

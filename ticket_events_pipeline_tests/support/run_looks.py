@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -71,27 +70,12 @@ with dg.DagsterInstance.from_config(home) as instance, beating(open_store(root),
 
 
 class BeatingProcess:
-    """A process of its own that marks a run and beats for it, `hidden` on another machine by a prefix of its command."""
+    """A process of its own that marks a run and beats for it."""
 
-    def __init__(
-        self,
-        home: str,
-        root: str,
-        run: dg.DagsterRun,
-        *,
-        seconds: float = 10.0,
-        prefix: Sequence[str] = (),
-        env: Mapping[str, str] | None = None,
-    ) -> None:
-        command = [*prefix, sys.executable, "-c", BEATING, home, root, run.run_id, str(seconds)]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **(env or {}), "PYTHONPATH": str(CHECKOUT)},
-            start_new_session=True,
-        )
+    def __init__(self, home: str, root: str, run: dg.DagsterRun, *, seconds: float = 10.0) -> None:
+        command = [sys.executable, "-c", BEATING, home, root, run.run_id, str(seconds)]
+        env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         assert self._line() == "marked"
 
     def ends(self) -> str:
@@ -104,9 +88,7 @@ class BeatingProcess:
         return said
 
     def is_killed(self) -> None:
-        """Kill it and every process that it started, as when its machine goes down."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, 9)
+        self.process.kill()
         self._close()
 
     def signal(self, number: int) -> None:
