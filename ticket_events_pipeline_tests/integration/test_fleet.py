@@ -3,7 +3,6 @@
 The hosts are simulated on this machine (`support.hosts`). The files and commands are those of `deploy/`; the services are real.
 """
 
-import json
 import sys
 import time
 from collections import defaultdict
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.sandbox.rows import row_time
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.beat_watch import DEAD_AFTER_SECONDS
 from ticket_events_pipeline.storage.open_store import open_store
@@ -31,6 +31,8 @@ REQUESTS = 26
 """Of a backfill of both streams that nothing disturbs."""
 LONGEST_BOUND_SECONDS = 2 * DEAD_AFTER_SECONDS
 """A healthy run lasts longer than every time after which one is taken for dead, the lease of a day included."""
+HELD_AT_OF_TWO = 8
+"""The same of an account with a run for each stream: before either can be over."""
 MOST_TWICE = 12
 """Requests that a killed run and its retry both make."""
 NOTICED_SECONDS = 120
@@ -50,7 +52,8 @@ class Desk:
         self.name, self.total, self.window_seconds = name, total, window_seconds
         today = Day.containing(time.time(), "UTC")
         self.days = [today.plus(offset) for offset in range(-DAYS - 1, -1)]
-        self.account = GatedAccount(_rows(number, self.days), name=name, gate_seconds=WAIT_SECONDS)
+        self.rows = _rows(number, self.days)
+        self.account = GatedAccount(self.rows, name=name, gate_seconds=WAIT_SECONDS)
         self.server = SandboxServer(
             self.account, requests_per_minute=total, quota_window_seconds=window_seconds, page_limit=PAGE
         )
@@ -66,10 +69,10 @@ class Desk:
     def served(self):
         """By stream and day, the rows that its server has."""
         found = defaultdict(list)
-        for stream in STREAMS:
-            for row in self.account.rows(stream, 0, now=time.time()):
-                told = json.loads(row.json)
-                found[stream, str(Day.containing(row.time, "UTC"))].append((told["id"], told["ticket_id"], row.time))
+        for stream, rows in self.rows.items():
+            for row in rows:
+                at = row_time(row)
+                found[stream, str(Day.containing(at, "UTC"))].append((row["id"], row["ticket_id"], at))
         return dict(found)
 
     def stored(self, root):
@@ -87,9 +90,9 @@ class Desk:
         """No request was refused, and no window of the server's had more requests than its quota."""
         assert {request.status for request in self.server.requests} == {200}
         window_end, used = 0.0, 0
-        for request in self.server.requests:
-            if request.at >= window_end:
-                window_end, used = request.at + self.window_seconds, 0
+        for asked_at in self.account.asked_at:  # the server's record has the times of the answers, which may be held back
+            if asked_at >= window_end:
+                window_end, used = asked_at + self.window_seconds, 0
             used += 1
             assert used <= self.total
 
@@ -176,6 +179,33 @@ def desks():
         yield made
 
 
+def _fill_both_workers(it, desks):
+    """Launch two backfills on worker-a and three on worker-b, of which two are of one account: all that its pool allows.
+
+    Each is in the middle of its days then, and its server holds it there.
+    """
+    acme, globex, initech, umbrella = desks
+
+    def backfill(desk, *streams):
+        return it.ui.launch_backfill([f"{desk.name}/{stream}" for stream in streams], [str(day) for day in desk.days])
+
+    def wait_for_runs(launched, *of):
+        wait_for(lambda: all(desk.account.reached.is_set() for desk in of), WAIT_SECONDS, "the runs fetch")
+        for one in launched:
+            wait_for(lambda one=one: any(run.has_begun for run in it.runs_of(one)), WAIT_SECONDS, "a run has begun")
+
+    for desk in desks:
+        desk.account.close_gate_at(HELD_AT_OF_TWO if desk is umbrella else HELD_AT)
+    it.take_runs("worker-b", takes=False)
+    wait_for_runs(first := [backfill(acme, *STREAMS), backfill(globex, *STREAMS)], acme, globex)
+    it.take_runs("worker-b", takes=True)
+    it.take_runs("worker-a", takes=False)
+    second = [backfill(initech, *STREAMS), *(backfill(umbrella, stream) for stream in STREAMS)]
+    wait_for_runs(second, initech, umbrella)
+    it.take_runs("worker-a", takes=True)
+    return [*first, *second]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_backfills_outlive_a_killed_process_a_lost_host_and_an_emptied_redis(tmp_path, desks):
@@ -187,23 +217,7 @@ def test_backfills_outlive_a_killed_process_a_lost_host_and_an_emptied_redis(tmp
         it.start_services()
         it.start_workers("worker-a", "worker-b")
         diary.is_up()
-
-        def backfill(desk, *streams):
-            return it.ui.launch_backfill([f"{desk.name}/{stream}" for stream in streams], [str(day) for day in desk.days])
-
-        for desk in desks:
-            desk.account.close_gate_at(HELD_AT)
-        it.take_runs("worker-b", takes=False)
-        healthy, of_child = backfill(acme, *STREAMS), backfill(globex, *STREAMS)
-        reached = [acme.account.reached, globex.account.reached]
-        wait_for(lambda: all(gate.is_set() for gate in reached), WAIT_SECONDS, "two runs fetch on worker-a")
-        it.take_runs("worker-b", takes=True)
-        it.take_runs("worker-a", takes=False)
-        # Two runs are all that umbrella's pool lets run at once.
-        of_host = [backfill(initech, *STREAMS), *(backfill(umbrella, stream) for stream in STREAMS)]
-        reached = [initech.account.reached, umbrella.account.reached]
-        wait_for(lambda: all(gate.is_set() for gate in reached), WAIT_SECONDS, "three runs fetch on worker-b")
-        it.take_runs("worker-a", takes=True)
+        healthy, of_child, *of_host = _fill_both_workers(it, desks)
         runs = {launched: _first_run(it, launched) for launched in (healthy, of_child, *of_host)}
         assert [run.host for run in runs.values()] == ["worker-a"] * 2 + ["worker-b"] * 3
         diary.note("five runs are in the middle of their days")
@@ -221,7 +235,7 @@ def test_backfills_outlive_a_killed_process_a_lost_host_and_an_emptied_redis(tmp
             diary.note(f"run on {ended.host} was ended {ended.ended_at - killed_at:.0f} s after the kill")
         time.sleep(max(0.0, runs[healthy].started_at + LONGEST_BOUND_SECONDS - time.time()))
         acme.account.released.set()
-        for launched in (healthy, of_child, *of_host):
+        for launched in runs:
             wait_for(lambda launched=launched: _is_over(it, launched), WAIT_SECONDS, "a backfill ends")
             assert it.ui.backfill_status(launched) == "COMPLETED_SUCCESS"
         diary.note("all backfills have ended")

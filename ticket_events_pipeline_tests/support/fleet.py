@@ -64,6 +64,11 @@ class Run:
         return self.tags.get("dagster/parent_run_id")
 
     @property
+    def has_begun(self) -> bool:
+        """Whether its process has marked it; until then a retry has its parent's mark."""
+        return self.mark.split()[:1] == [self.id]
+
+    @property
     def host(self) -> str:
         """The host that executes it."""
         return self._words[1]
@@ -75,10 +80,8 @@ class Run:
 
     @property
     def _words(self) -> list[str]:
-        words = self.mark.split()
-        # A retry has its parent's tags until it marks itself.
-        assert words[:1] == [self.id], f"run {self.id} has not marked itself: {self.mark}"
-        return words
+        assert self.has_begun, f"no process executes run {self.id} yet"
+        return self.mark.split()
 
 
 @dataclass(frozen=True)

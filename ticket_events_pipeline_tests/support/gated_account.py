@@ -1,17 +1,22 @@
 """An account whose server pauses at a chosen request until a test releases it: a moment to kill a process at."""
 
 import threading
+import time
 
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 
 
 class GatedAccount(RecordedAccount):
-    """Counts the pages asked for; at number `gate_at` it says `reached` and waits for `released`, `gate_seconds` at most."""
+    """Counts the pages asked for, and notes when; at number `gate_at` it says `reached` and waits for `released`.
+
+    It waits `gate_seconds` at most.
+    """
 
     def __init__(self, rows=None, *, name: str = "recorded", gate_seconds: float = 60) -> None:
         super().__init__(rows, name=name)
         self._gate_seconds = gate_seconds
         self.asked = 0
+        self.asked_at = []
         self.gate_at = None
         self.reached, self.released = threading.Event(), threading.Event()
 
@@ -22,6 +27,7 @@ class GatedAccount(RecordedAccount):
 
     def rows(self, stream, start_time, **options):
         self.asked += 1
+        self.asked_at.append(time.time())
         if self.asked == self.gate_at:
             self.reached.set()
             self.released.wait(self._gate_seconds)
