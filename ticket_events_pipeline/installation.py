@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 import sysconfig
-from importlib.metadata import requires
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 PACKAGE = "ticket_events_pipeline"
@@ -30,6 +30,14 @@ def program(name: str = "ticket-events", *, folder: Path | None = None) -> str:
     if _is_same_file(shutil.which(name), path):
         return name
     return _as_typed(path, folder)
+
+
+def installed_version(package: str = PACKAGE) -> str:
+    """The version of an installed package, by its metadata; empty if it isn't installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def dagster_home_hint() -> str:
