@@ -1,4 +1,4 @@
-"""The checks of `ticket-events doctor --fleet`: whether this host fits to those that share the root, the database and the queue.
+"""The checks of `ticket-events doctor --fleet`: whether this host fits those that share root, database and queue.
 
 They come after the checks of a single machine. None of them hangs: a host that doesn't answer is given up after ten seconds.
 What they find of Dagster's storage and launcher is in `fleet_instance_checks`.

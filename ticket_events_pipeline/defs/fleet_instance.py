@@ -6,8 +6,10 @@ No library of a launcher is imported: the launcher's own objects are asked. No t
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,8 +19,11 @@ from ticket_events_pipeline.background_worker import in_time
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import pip_install
 
-OPEN_SECONDS = 10.0
-"""How long an instance may take to open: a database that has to make its tables takes two."""
+OPEN_SECONDS = 20.0
+"""How long an instance may take to open, or to answer a query: making all tables takes two seconds on a quiet machine."""
+
+ANSWER_SECONDS = 8.0
+"""How long a broker may take to answer."""
 
 PING_SECONDS = 2.0
 """Workers that are up answer in milliseconds; how many there are, nobody knows, so the whole time is waited."""
@@ -88,7 +93,8 @@ def open_instance(home: str) -> dg.DagsterInstance:
         UsageError: it can't be opened; says why, without the values of its dagster.yaml.
     """
     try:
-        return in_time(lambda: dg.DagsterInstance.from_config(home), seconds=OPEN_SECONDS)
+        with _quiet():
+            return in_time(lambda: dg.DagsterInstance.from_config(home), seconds=OPEN_SECONDS)
     except Exception as error:  # of a database's driver, of YAML, or of a check of Dagster's
         raise UsageError(f"DAGSTER_HOME: Dagster can't open {home}: {_explained(error)}") from None
 
@@ -126,12 +132,13 @@ def broker_problem(launcher: Any) -> str:
     """Why Celery's broker can't be reached; empty if it can."""
     connection = launcher.celery.connection_for_read()
     try:
-        in_time(lambda: connection.ensure_connection(max_retries=1, timeout=3), seconds=OPEN_SECONDS)
+        in_time(lambda: connection.ensure_connection(max_retries=1, timeout=3), seconds=ANSWER_SECONDS)
         return ""
     except TimeoutError:
-        return f"no answer within {OPEN_SECONDS:g} s"
+        return f"no answer within {ANSWER_SECONDS:g} s"
     except Exception as error:  # of Redis' or RabbitMQ's client
-        return type(error.__cause__ or error).__name__
+        reasons = [cause.strerror for cause in _chain(error) if isinstance(cause, OSError) and cause.strerror]
+        return reasons[-1] if reasons else type(error.__cause__ or error).__name__
 
 
 def broker_address(launcher: Any) -> str:
@@ -181,7 +188,7 @@ def result_store(launcher: Any) -> ResultStore:
     if kind != "RedisBackend":
         return ResultStore(kind, {})
     try:
-        in_time(backend.client.ping, seconds=OPEN_SECONDS)
+        in_time(backend.client.ping, seconds=ANSWER_SECONDS)
     except Exception as error:
         raise UsageError(f"Celery's result backend can't be reached: {type(error).__name__}") from None
     return ResultStore(kind, dict(_redis_settings(backend.client)))
@@ -211,6 +218,17 @@ def _celery_version(report: object) -> str:
     text = report.get("ok", "") if isinstance(report, dict) else ""
     found = _CELERY_VERSION.search(str(text))
     return found[1] if found else ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings that dagster-postgres logs for each attempt to connect: the last error says it all."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _explained(error: BaseException) -> str:
