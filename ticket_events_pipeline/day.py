@@ -11,10 +11,27 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 Clock = Callable[[], float]
 """Returns epoch seconds: `wall_clock`, or a clock of a test."""
+
+
+class Instant(NamedTuple):
+    """A moment that is known within bounds, both in epoch seconds; a clock that needs no correction states it exactly."""
+
+    earliest: float
+    latest: float
+
+    @classmethod
+    def exactly(cls, epoch_seconds: float) -> Instant:
+        """The moment, without uncertainty."""
+        return cls(epoch_seconds, epoch_seconds)
+
+
+SharedClock = Callable[[], Instant]
+"""Returns now by a clock that several machines share."""
 
 LAST_EPOCH_SECOND = 253_402_300_799
 """Of the year 9999. A larger number is not epoch seconds, but most likely milliseconds."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ticket_events_pipeline.credentials import BearerToken
-from ticket_events_pipeline.day import wall_clock
+from ticket_events_pipeline.day import Instant, wall_clock
 from ticket_events_pipeline.errors import AuthenticationError, SettingsError
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.settings import RootSettings, Settings, load_settings, root_settings
@@ -123,10 +123,10 @@ class Pipeline:
         """
         settings = self.settings
         exchange = functools.partial(self.store.update, _quota_path(settings.account), log=self._log)
-        return Quota(settings.requests_per_minute, exchange=exchange, log=self._log)
+        return Quota(settings.requests_per_minute, exchange=exchange, shared_clock=self.store.clock, log=self._log)
 
-    def quota_state(self, now: float) -> QuotaState:
-        """What the shared file says of the rate limit; nothing is requested, and no credentials are needed.
+    def quota_state(self) -> tuple[QuotaState, Instant]:
+        """What the shared file says of the rate limit, and now by its clock; Zendesk and its credentials aren't needed.
 
         Raises:
             SettingsError, UsageError: the root is malformed, or can't be read.
@@ -134,9 +134,10 @@ class Pipeline:
         account = self.root_settings.account
         try:
             with contextlib.closing(self.store.reader(_quota_path(account or ""))) as file:
-                return read_state(file.read(), now)
+                content, now = file.read(), self.store.clock()
+                return read_state(content, now), now
         except FileNotFoundError:
-            return NOTHING_KNOWN
+            return NOTHING_KNOWN, Instant.exactly(wall_clock())
 
     @property
     def reachable_settings(self) -> Settings:

@@ -64,6 +64,7 @@ class Status:
         days: the stored days of each asset.
         readings: of the streams that were read.
         quota: what is known of the rate limit.
+        quota_now: now by the clock that it is counted by, in a bucket the bucket's own.
         home: what Dagster knows; None where that can't be known.
         home_problem: why it can't.
         has_names: whether `refresh_names` has something to fetch.
@@ -76,6 +77,7 @@ class Status:
     days: Mapping[str, list[Day]]
     readings: Mapping[str, Reading]
     quota: QuotaState
+    quota_now: float
     home: HomeState | None
     home_problem: str
     has_names: bool
@@ -116,8 +118,10 @@ def _status(pipeline: Pipeline) -> Status:
     days[REPORT] = report_days(store, root.timezone)
     readings = {stream: found for stream in STREAMS if (found := _reading(store, stream, days[stream])) is not None}
     home, problem = _home(root.timezone)
-    quota, has_names = pipeline.quota_state(now), os.environ.get("ZENDESK_NAMES", "").strip().lower() != NONE
-    return Status(root.account, store.location, root.timezone, now, days, readings, quota, home, problem, has_names)
+    (quota, quota_now), has_names = pipeline.quota_state(), os.environ.get("ZENDESK_NAMES", "").strip().lower() != NONE
+    return Status(
+        root.account, store.location, root.timezone, now, days, readings, quota, quota_now.earliest, home, problem, has_names
+    )
 
 
 def _reading(store: Store, stream: str, stored: list[Day]) -> Reading | None:
@@ -243,7 +247,7 @@ def _reading_text(status: Status, stream: str) -> str:
 
 
 def _quota_text(status: Status) -> str:
-    bucket, closed_until, now = status.quota.bucket, status.quota.closed_until, status.now
+    bucket, closed_until, now = status.quota.bucket, status.quota.closed_until, status.quota_now
     if closed_until is not None and closed_until > now:
         return f"the server refuses requests until {zoned_text(closed_until, status.timezone)}"
     if bucket is None:

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -17,6 +18,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from ticket_events_pipeline.errors import TransientError, UsageError
 from ticket_events_pipeline.root import ObjectRoot
 from ticket_events_pipeline.storage.object_errors import translated_errors
+from ticket_events_pipeline.storage.store_clock import StoreClock
 
 if TYPE_CHECKING:
     from obstore import PutMode
@@ -45,14 +47,28 @@ class _Held(NamedTuple):
     mode: PutMode
 
 
+class _OwnPut(NamedTuple):
+    """The last put of this process to a file, or a try; times are the clock's `monotonic` seconds."""
+
+    mark: str
+    sent_at: float
+    answered_at: float
+
+
 class ConditionalPuts:
-    """Updates small objects below a root by conditional puts."""
+    """Updates small objects below a root by conditional puts; each also shows what the store's clock says.
+
+    Attributes:
+        clock: the store's; known after the first update, or test of preconditions.
+    """
 
     def __init__(self, root: ObjectRoot, objects: ObjectStoreMethods, *, attempts: int = ATTEMPTS) -> None:
         self._root = root
         self._objects = objects
         self._attempts = attempts
         self._is_tested = False
+        self._own_puts: dict[str, _OwnPut] = {}
+        self.clock = StoreClock()
 
     def update(self, path: str, change: Change, *, trial: str) -> None:
         """See `Store.update`; `trial` is a path for testing preconditions.
@@ -61,7 +77,7 @@ class ConditionalPuts:
             UsageError: the store refuses, or ignores preconditions.
             TransientError: the store can't be reached, or other processes keep changing the file.
         """
-        if not self._is_tested:
+        if not self._is_tested or self.clock.now() is None:
             self.test_preconditions(trial)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_OvertakenError),
@@ -85,14 +101,17 @@ class ConditionalPuts:
         return self._held(path).content
 
     def test_preconditions(self, trial: str) -> None:
-        """Test that the store refuses a put whose precondition fails; leaves nothing at `trial`.
+        """Test that the store refuses a put whose precondition fails, and read its clock; leaves nothing at `trial`.
 
         Raises:
             UsageError: it doesn't, so two concurrent fetches could damage each other's files.
         """
-        modes: tuple[PutMode, ...] = ("create", "create", _UNKNOWN_VERSION)
         try:
-            taken = [self._is_taken(trial, mode) for mode in modes]
+            sent_at = self.clock.monotonic()
+            is_put, answered_at = self._is_taken(trial, "create"), self.clock.monotonic()
+            if is_put:
+                self._read_clock(trial, sent_at=sent_at, answered_at=answered_at)
+            taken = [is_put, self._is_taken(trial, "create"), self._is_taken(trial, _UNKNOWN_VERSION)]
         finally:
             with (
                 suppress(FileNotFoundError),
@@ -105,6 +124,11 @@ class ConditionalPuts:
                 "two fetches could damage each other's files. Use a store with conditional puts (If-Match, If-None-Match)."
             )
         self._is_tested = True
+
+    def _read_clock(self, path: str, *, sent_at: float, answered_at: float) -> None:
+        with translated_errors(self._root, f"read {self._root}/{path}"):
+            last_modified = self._objects.head(path)["last_modified"]
+        self.clock.note_put(last_modified, sent_at=sent_at, answered_at=answered_at)
 
     def _is_taken(self, path: str, mode: PutMode) -> bool:
         """Whether the store accepts a put with a precondition."""
@@ -120,6 +144,7 @@ class ConditionalPuts:
         after = None if held.mark == mark else change(held.content)
         if after is None:
             return
+        sent_at = self.clock.monotonic()
         try:
             with translated_errors(self._root, f"change {self._root}/{path}"):
                 self._objects.put(path, after, mode=held.mode, attributes={_MARK: mark}, use_multipart=False)
@@ -128,6 +153,8 @@ class ConditionalPuts:
         except TransientError:
             if self._held(path).mark != mark:  # it may have succeeded, with only the answer lost
                 raise
+        finally:
+            self._own_puts[path] = _OwnPut(mark, sent_at, self.clock.monotonic())
 
     def _held(self, path: str) -> _Held:
         try:
@@ -137,4 +164,13 @@ class ConditionalPuts:
         except FileNotFoundError:
             return _Held(None, None, "create")
         version = {name: value for name in ("e_tag", "version") if (value := found.meta[name]) is not None}
-        return _Held(content, found.attributes.get(_MARK), cast("PutMode", version))
+        mark = found.attributes.get(_MARK)
+        self._note_time(path, mark, found.meta["last_modified"])
+        return _Held(content, mark, cast("PutMode", version))
+
+    def _note_time(self, path: str, mark: str | None, last_modified: dt.datetime) -> None:
+        own = self._own_puts.get(path)
+        if own is not None and own.mark == mark:
+            self.clock.note_put(last_modified, sent_at=own.sent_at, answered_at=own.answered_at)
+        else:
+            self.clock.note_seen(last_modified)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
+from ticket_events_pipeline.day import Instant
 from ticket_events_pipeline.storage.file_lock import Log
 from ticket_events_pipeline.storage.store import Change, Fence, Store
 
@@ -45,6 +46,10 @@ class FencedStore:
     def update(self, path: str, change: Change, *, log: Log | None = None) -> None:
         """See `Store.update`."""
         self._store.update(path, change, log=log or self._fence.log)
+
+    def clock(self) -> Instant:
+        """See `Store.clock`."""
+        return self._store.clock()
 
     def sweep(self) -> None:
         """See `Store.sweep`."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ticket_events_pipeline.day import wall_clock
+from ticket_events_pipeline.day import Instant, wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.process import this_process
 from ticket_events_pipeline.storage.file_lock import Log, locked
@@ -114,6 +114,10 @@ class FolderStore:
                     os.replace(half_written, target)
         except OSError as error:
             raise UsageError(f"TICKET_EVENTS_ROOT: can't change {target}: {error.strerror or error}.") from error
+
+    def clock(self) -> Instant:
+        """See `Store.clock`."""
+        return Instant.exactly(wall_clock())
 
     def sweep(self) -> None:
         """See `Store.sweep`."""

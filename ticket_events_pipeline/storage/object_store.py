@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from obstore.exceptions import BaseError, PreconditionError
 
+from ticket_events_pipeline.day import Instant, wall_clock
 from ticket_events_pipeline.errors import TransientError, UsageError
 from ticket_events_pipeline.process import this_process
 from ticket_events_pipeline.root import ObjectRoot
@@ -129,6 +130,15 @@ class ObjectStore:
             TransientError: the store can't be reached, or other processes keep changing the file.
         """
         self._conditional.update(path, change, trial=self._trial())
+
+    def clock(self) -> Instant:
+        """See `Store.clock`. Unless it is known from updates, a trial file shows it; the machine's clock if none can be put."""
+        now = self._conditional.clock.now()
+        if now is None:
+            with suppress(UsageError, TransientError):
+                self._conditional.test_preconditions(self._trial())
+            now = self._conditional.clock.now()
+        return Instant.exactly(wall_clock()) if now is None else now
 
     def sweep(self) -> None:
         """See `Store.sweep`. Parts of a killed put are invisible here; a lifecycle rule of the bucket removes them."""

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
+from ticket_events_pipeline.day import Instant
 from ticket_events_pipeline.process import Process
 from ticket_events_pipeline.storage.file_lock import Log
 
@@ -89,6 +90,12 @@ class Store(Protocol):
 
         Raises:
             LockHeldError: another process has started a change and doesn't finish it.
+        """
+
+    def clock(self) -> Instant:
+        """Now by the clock that all processes which use the store share, so that each can read moments of the others.
+
+        A folder is used by one machine: it is the machine's clock. A bucket has a clock of its own.
         """
 
     def sweep(self) -> None:

@@ -1,5 +1,7 @@
 """The rate limit that an account's processes share: the state of its quota in one small shared file.
 
+Moments in it are of a clock that the processes share, too: the clocks of several machines may differ.
+
 The file is a convenience, not a record: unreadable content, or that of another version, counts as nothing known.
 """
 
@@ -11,10 +13,10 @@ import math
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-from ticket_events_pipeline.day import Clock, wall_clock
+from ticket_events_pipeline.day import Clock, Instant, SharedClock, wall_clock
 from ticket_events_pipeline.errors import LockHeldError, TicketEventsError
 from ticket_events_pipeline.zendesk import rate_limit
 from ticket_events_pipeline.zendesk.headers import quota_header, rate_limit_wait_seconds
@@ -27,6 +29,7 @@ from ticket_events_pipeline.zendesk.rate_limit import (
     Outcome,
     QuotaState,
     Wait,
+    Waiting,
 )
 
 Change = Callable[[bytes | None], bytes | None]
@@ -44,10 +47,9 @@ longer than the requests."""
 ALONE_SECONDS = 600.0
 """How long the file is left alone after its lock was found held by a stopped process: each try waits a minute for it."""
 
-_VERSION = 2
-# Clocks of several machines may differ by so much; then a wait is that much longer. A moment that lies further ahead was
-# written before this clock was set back.
-_CLOCK_DIFFERENCE_SECONDS = 60.0
+_VERSION = 3
+# The shared clock may be set back by so much; then a wait is that much longer. Moments that lie further ahead say nothing.
+_SET_BACK_SECONDS = 60.0
 _MOST_REQUESTS = 10**9
 _TOO_MANY_REQUESTS = 429
 
@@ -58,7 +60,7 @@ class Turn:
 
     Attributes:
         claim_id: of its claim in the shared file; None where so many requests are left that none is made.
-        sent_at: epoch seconds.
+        sent_at: epoch seconds, by this process's own clock.
         is_settled: whether the outcome of the request is recorded.
     """
 
@@ -70,7 +72,8 @@ class Turn:
 class Quota:
     """One account's export quota, shared by every process that uses the same `exchange`. Thread-safe.
 
-    If the exchange fails, this process counts only its own requests, and `log` gets one line about it.
+    `shared_clock` is the clock of all processes that use the exchange; without it, `clock` is, this process's own. If the
+    exchange fails, this process counts only its own requests, and `log` gets one line about it.
     """
 
     def __init__(
@@ -78,12 +81,14 @@ class Quota:
         requests_per_minute: int,
         *,
         exchange: Exchange | None = None,
+        shared_clock: SharedClock | None = None,
         clock: Clock = wall_clock,
         log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.requests_per_minute = requests_per_minute
         self._own = in_memory_exchange()
         self._exchange = exchange or self._own
+        self._shared_clock = shared_clock or self._own_instant
         self._clock = clock
         self._log = log
         self._lock = threading.Lock()
@@ -98,17 +103,19 @@ class Quota:
         Every request counts, also one that fails. End each turn by `note` or `release`.
         """
         with self._lock:
-            now = self._clock()
-            if now < self._plenty_until:
-                return Turn(None, now)
+            own_now = self._clock()
+            if own_now < self._plenty_until:
+                return Turn(None, own_now)
             claim_id = f"{self._name}-{next(self._numbers)}"
-            outcome: Turn | Wait = Turn(claim_id, now)
+            outcome: Turn | Wait = Turn(claim_id, own_now)
 
-            def change(state: QuotaState, now: float) -> QuotaState:
+            def change(state: QuotaState, now: Instant) -> QuotaState:
                 nonlocal outcome
-                claimed = rate_limit.claim(state, claim_id, now, requests_per_minute=self.requests_per_minute)
-                outcome = claimed if isinstance(claimed, Wait) else Turn(claim_id, now)
-                return state if isinstance(claimed, Wait) else claimed
+                after, wait = rate_limit.claim(
+                    state, claim_id, now, process=self._name, requests_per_minute=self.requests_per_minute
+                )
+                outcome = wait or Turn(claim_id, self._clock())
+                return after
 
             self._change(change)
             return outcome
@@ -127,7 +134,7 @@ class Quota:
         """Requests a minute: the server's total if its header stated one, else what is configured."""
         found = NOTHING_KNOWN
 
-        def change(state: QuotaState, _: float) -> QuotaState:
+        def change(state: QuotaState, _: Instant) -> QuotaState:
             nonlocal found
             found = state
             return state
@@ -142,31 +149,49 @@ class Quota:
             self._plenty_until = _plenty_until(outcome, self.requests_per_minute)
             if turn.claim_id is None and self._plenty_until > turn.sent_at:
                 return
-            self._change(
-                lambda state, now: rate_limit.record(
-                    state, turn.claim_id, now, outcome, requests_per_minute=self.requests_per_minute
+
+            def change(state: QuotaState, now: Instant) -> QuotaState:
+                sent_at = now.earliest - max(0.0, self._clock() - turn.sent_at)
+                return rate_limit.record(
+                    state,
+                    turn.claim_id,
+                    now,
+                    replace(outcome, sent_at=sent_at),
+                    requests_per_minute=self.requests_per_minute,
                 )
-            )
 
-    def _change(self, change: Callable[[QuotaState, float], QuotaState]) -> None:
-        def change_bytes(content: bytes | None) -> bytes | None:
-            now = self._clock()  # not before: waiting for the lock may have taken a while
-            before = read_state(content, now)
-            after = change(before, now)
-            return None if after == before else state_bytes(after)
+            self._change(change)
 
-        if self._clock() < self._alone_until:
-            self._own(change_bytes)
-            return
-        try:
-            self._exchange(change_bytes)
-        except TicketEventsError as error:
-            if isinstance(error, LockHeldError):
-                self._alone_until = self._clock() + ALONE_SECONDS
-            if not self._has_logged_failure:
-                self._log(f"can't share the export quota with other processes; this one counts only its own requests: {error}")
-            self._has_logged_failure = True
-            self._own(change_bytes)
+    def _change(self, change: Callable[[QuotaState, Instant], QuotaState]) -> None:
+        if self._clock() >= self._alone_until:
+            try:
+                self._exchange(_bytes_change(change, self._shared_clock))
+                return
+            except TicketEventsError as error:
+                self._note_failure(error)
+        self._own(_bytes_change(change, self._own_instant))
+
+    def _note_failure(self, error: TicketEventsError) -> None:
+        if isinstance(error, LockHeldError):
+            self._alone_until = self._clock() + ALONE_SECONDS
+        if not self._has_logged_failure:
+            self._log(f"can't share the export quota with other processes; this one counts only its own requests: {error}")
+        self._has_logged_failure = True
+
+    def _own_instant(self) -> Instant:
+        return Instant.exactly(self._clock())
+
+
+def _bytes_change(change: Callable[[QuotaState, Instant], QuotaState], clock: SharedClock) -> Change:
+    """`change` for what the shared file holds."""
+
+    def change_bytes(content: bytes | None) -> bytes | None:
+        now = clock()  # not before: waiting for the lock may have taken a while
+        before = read_state(content, now)
+        after = change(before, now)
+        return None if after == before else state_bytes(after)
+
+    return change_bytes
 
 
 def in_memory_exchange() -> Exchange:
@@ -190,12 +215,12 @@ def _plenty_until(outcome: Outcome, requests_per_minute: int) -> float:
     return outcome.sent_at + min(float(seconds), LONGEST_RESET_SECONDS)
 
 
-def read_state(content: bytes | None, now: float) -> QuotaState:
+def read_state(content: bytes | None, now: Instant) -> QuotaState:
     """The state that `content` holds, without what has expired by `now`; NOTHING_KNOWN if it can't be read."""
     if content is None:
         return NOTHING_KNOWN
     try:
-        return _parsed(json.loads(content), now + _CLOCK_DIFFERENCE_SECONDS).without_expired(now)
+        return _parsed(json.loads(content), now.latest + _SET_BACK_SECONDS).without_expired(now)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return NOTHING_KNOWN
 
@@ -208,6 +233,7 @@ def state_bytes(state: QuotaState) -> bytes:
         "answered": state.answered,
         "bucket": state.bucket and astuple(state.bucket),
         "closed_until": state.closed_until,
+        "waiting": [astuple(one) for one in state.waiting],
     }
     return json.dumps(fields, separators=(",", ":")).encode()
 
@@ -217,11 +243,13 @@ def _parsed(fields: Any, latest: float) -> QuotaState:
     if fields["version"] != _VERSION:
         raise ValueError("another version")
     bucket, closed_until = fields["bucket"], fields["closed_until"]
+    latest_closure = latest + LONGEST_CLOSURE_SECONDS
     return QuotaState(
         claims=tuple(Claim(_text(id_), _moment(at, latest)) for id_, at in fields["claims"]),
         answered=tuple(_moment(at, latest) for at in fields["answered"]),
         bucket=None if bucket is None else _bucket(latest, *bucket),
-        closed_until=None if closed_until is None else _moment(closed_until, latest + LONGEST_CLOSURE_SECONDS),
+        closed_until=None if closed_until is None else _moment(closed_until, latest_closure),
+        waiting=tuple(Waiting(_text(process), _moment(until, latest_closure)) for process, until in fields["waiting"]),
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from ticket_events_pipeline.alerts.settings import alert_settings
 from ticket_events_pipeline.component import ZendeskTicketEvents
-from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.day import Day, Instant, wall_clock
 from ticket_events_pipeline.defs.run_process import Mark
 from ticket_events_pipeline.defs.run_tags import PROCESS_TAG
 from ticket_events_pipeline.defs.runs import range_tags
@@ -132,7 +132,7 @@ def test_each_account_fetches_its_own_events_into_its_own_folder_on_its_own_quot
     for name, first_id in ((ACME, 1000), (GLOBEX, 2000)):
         assert {number // 1000 * 1000 for day in (FIRST, LAST) for number in location.ids(name, day)} == {first_id}
         (quota,) = [path for path in files(location.root / name) if re.fullmatch(r"_inflight/quota-.*\.json", path)]
-        assert read_state(files(location.root / name)[quota], wall_clock()).bucket.total == QUOTAS[name]
+        assert read_state(files(location.root / name)[quota], Instant.exactly(wall_clock())).bucket.total == QUOTAS[name]
 
 
 def test_each_sensor_requests_only_its_own_accounts_days(location):

@@ -162,12 +162,37 @@ def test_without_headers_requests_in_flight_count_too() -> None:
 def test_after_a_reset_one_request_goes_and_the_others_wait_for_its_answer() -> None:
     """The same applies at the start. Only the server knows whether its window slides."""
     shared = TwoProcesses(100)
-    for _ in range(2):
-        asking = sent(shared.one)
-        assert seconds(shared.other) == 0.3
-        shared.one.note(asking, {HEADER: "total=10; remaining=5; resets=5"})
-        assert [seconds(shared.other) for _ in range(6)] == [0, 0, 0, 0, 0, 6]
+    for first, second in ((shared.one, shared.other), (shared.other, shared.one)):
+        asking = sent(first)
+        assert seconds(second) == 0.3
+        first.note(asking, {HEADER: "total=10; remaining=5; resets=5"})
+        assert [seconds(second) for _ in range(6)] == [0, 0, 0, 0, 0, 6]
         shared.clock.now += 6
+
+
+def test_who_had_to_wait_goes_before_who_asks_later() -> None:
+    """Of what is left after a reset, one request is kept for each process that has waited; the rest goes to whoever asks."""
+    shared = TwoProcesses(100)
+    shared.answer("total=10; remaining=0; resets=5")
+    assert [seconds(shared.other), seconds(shared.one)] == [6, 6]
+    shared.clock.now += 6
+    assert seconds(shared.one) == 0.3
+    shared.answer("total=10; remaining=2; resets=5", quota=shared.other)
+    assert seconds(shared.other) == 0  # one is kept
+    assert seconds(shared.other) == 0.3
+    assert seconds(shared.one) == 0
+    assert seconds(shared.other) == 6
+
+
+def test_a_process_that_gave_up_waiting_delays_the_others_by_five_seconds_at_most() -> None:
+    """It may be dead; one that still has to wait for longer delays nobody."""
+    shared = TwoProcesses(100)
+    shared.answer("total=10; remaining=0; resets=5")
+    assert [seconds(shared.other), seconds(shared.one)] == [6, 6]
+    shared.clock.now += 10.9
+    assert seconds(shared.one) == 0.3
+    shared.clock.now += 0.1
+    assert seconds(shared.one) == 0
 
 
 def test_headers_of_the_account_wide_limit_change_nothing() -> None:
@@ -214,10 +239,10 @@ def test_after_a_refusal_every_process_waits_and_then_one_request_goes(header: s
     shared.answer(header, status=429, retry_after="17")
     assert (seconds(shared.one), seconds(shared.other)) == (17, 17)
     shared.clock.now += 17
-    asking = sent(shared.other)
-    assert seconds(shared.one) == 0.3
-    shared.other.note(asking, {HEADER: header} if header else {})
-    assert seconds(shared.one) == 0
+    asking = sent(shared.one)
+    assert seconds(shared.other) == 0.3
+    shared.one.note(asking, {HEADER: header} if header else {})
+    assert seconds(shared.other) == 0
 
 
 @pytest.mark.parametrize(("headers", "wait"), [({"retry_after": "0"}, 0), ({}, 60), ({"retry_after": "99999"}, 900)])
@@ -350,11 +375,12 @@ def test_the_lock_of_a_stopped_process_is_tried_once_in_ten_minutes() -> None:
 
 
 GOOD = {
-    "version": 2,
+    "version": 3,
     "claims": [["a", T - 1]],
     "answered": [T - 2],
     "bucket": [0, 10, T - 2, T + 20, T + 22],
     "closed_until": T + 30,
+    "waiting": [["b", T + 30]],
 }
 
 
@@ -393,9 +419,9 @@ def waiting(content: bytes | None) -> float:
         b"null",
         b"7",
         b"[" * 100_000,
-        b'{"version": 2}',
+        b'{"version": 3}',
         WRITTEN_BY_VERSION_1,
-        after(lambda fields: fields.update(version=3)),
+        after(lambda fields: fields.update(version=4)),
         after(lambda fields: fields.update(claims=[["a", T + 10**6]])),
         after(lambda fields: fields.update(claims=[["a", 10**400]])),
         after(lambda fields: fields.update(answered=[True])),
