@@ -51,19 +51,6 @@ class Process:
         return _began(self.pid) != self.began
 
 
-def exists(pid: int) -> bool:
-    """Whether there may be a process of this id: True also where the system doesn't say."""
-    if pid < 1 or os.name != "posix":
-        return True
-    try:
-        os.kill(pid, 0)  # sends nothing; unlike /proc, every Unix has it
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # another user's
-    return True
-
-
 def this_process() -> Process:
     """The calling process."""
     return _process(os.getpid())  # cached by id: a forked child is another process

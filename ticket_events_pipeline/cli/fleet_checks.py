@@ -12,6 +12,7 @@ from pathlib import Path
 from ticket_events_pipeline.cli.doctor_checks import Check, Deployment, Finding, Status
 from ticket_events_pipeline.cli.fleet_instance_checks import INSTANCE_CHECKS
 from ticket_events_pipeline.code_server import CodeServer, Difference, differences, fingerprint_of, read_code_server
+from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.process import host_name
 from ticket_events_pipeline.root import is_object_store
@@ -89,7 +90,19 @@ def check_clock(deployment: Deployment) -> Iterator[Finding]:
 
 def check_store_clock(deployment: Deployment) -> Iterator[Finding]:
     """The clock of this machine against that of the object store."""
-    yield from ()
+    if not deployment.are_settings_valid or deployment.root_problem is not None:
+        return
+    pipeline = deployment.pipeline
+    if not is_object_store(pipeline.root_settings.root):
+        return
+    try:
+        earliest, latest = pipeline.store.clock()
+    except TicketEventsError as error:
+        yield Finding.failed("store_clock", str(error))
+        return
+    now = wall_clock()
+    ahead = max(now - latest, 0.0) + min(now - earliest, 0.0)
+    yield _clock_finding("store_clock", ahead, f"the clock of {pipeline.store.location}, by which hosts share the quota")
 
 
 def _clock_finding(check: str, ahead: float, of: str) -> Finding:

@@ -84,7 +84,6 @@ def _celery_findings(launcher: Any) -> Iterator[Finding]:
         broker_address,
         broker_problem,
         celery_workers,
-        launcher_result_seconds,
         result_store,
     )
 
@@ -98,7 +97,7 @@ def _celery_findings(launcher: Any) -> Iterator[Finding]:
     try:
         workers = celery_workers(launcher)
         yield from worker_findings(workers, launcher.default_queue)
-        yield from expiry_findings(launcher_result_seconds(launcher), workers)
+        yield from expiry_findings(workers)
         yield from result_store_findings(result_store(launcher))
     except UsageError as error:
         yield Finding.failed("workers", str(error))
@@ -122,17 +121,16 @@ def worker_findings(workers: list[CeleryWorker], queue: str) -> Iterator[Finding
         yield Finding("workers", Status.NOTE, "workers: their versions of Celery differ", "Install the same one on every host.")
 
 
-def expiry_findings(launcher_seconds: float | None, workers: list[CeleryWorker]) -> Iterator[Finding]:
-    """Whether a long run outlives the record of its task, which workers write."""
-    kept = {"run_launcher in dagster.yaml": launcher_seconds} | {worker.name: worker.result_seconds for worker in workers}
-    for where, seconds in kept.items():
+def expiry_findings(workers: list[CeleryWorker]) -> Iterator[Finding]:
+    """Whether the record of a run's task, which the worker writes, lasts longer than a long run."""
+    for where, seconds in ((worker.name, worker.result_seconds) for worker in workers):
         if seconds is not None and seconds < LEAST_RESULT_SECONDS:
             text = (
                 f"result_expires is {duration_text(seconds)} at {where}: Dagster's run monitoring ends a healthy run that "
                 "takes longer, as its task is then unknown"
             )
             setting = f"config_source: {{result_expires: {4 * LEAST_RESULT_SECONDS}}}"
-            fix = f"Set {setting} in dagster.yaml's run_launcher and in celery.yaml."
+            fix = f"Set {setting} in celery.yaml, and start the worker again."
             yield Finding("result_expires", Status.FAILED if seconds < 86_400 else Status.NOTE, text, fix)
 
 

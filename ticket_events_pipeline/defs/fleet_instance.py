@@ -194,11 +194,6 @@ def result_store(launcher: Any) -> ResultStore:
     return ResultStore(kind, dict(_redis_settings(backend.client)))
 
 
-def launcher_result_seconds(launcher: Any) -> float | None:
-    """How long the launcher's own configuration keeps results; None if for ever."""
-    return as_seconds(launcher.celery.conf.result_expires)
-
-
 def as_seconds(expires: object) -> float | None:
     """Celery's `result_expires`, a number or a duration, in seconds; None: for ever."""
     if isinstance(expires, dt.timedelta):

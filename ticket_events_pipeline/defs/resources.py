@@ -1,8 +1,10 @@
-"""The resource of an account: its pipeline, made once a run, by which the run is marked as alive."""
+"""The resource of an account: its pipeline, made once a run, and the run's sign of life while it is in use."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import cast
 
 import dagster as dg
@@ -10,29 +12,67 @@ import dagster as dg
 from ticket_events_pipeline.code_server import fingerprint_of, read_code_server, warning
 from ticket_events_pipeline.defs.dagster_home import claim_dagster_home
 from ticket_events_pipeline.defs.recording import expected_failures
-from ticket_events_pipeline.defs.run_process import mark_run
+from ticket_events_pipeline.defs.run_marks import mark_run
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.pipeline import Pipeline
+from ticket_events_pipeline.storage.run_beats import RunBeat, beating
+from ticket_events_pipeline.storage.store import Store
 
 PIPELINE = "pipeline"
 """The resource's key; an account's name stands before it where a code location has several."""
 
+ENDED_MEANWHILE = (
+    "This run was ended while it ran: its process had given no sign of life for more than a minute, because it was stopped or "
+    "couldn't reach the root. It begins no further step; the run that was started in its place goes on."
+)
+
+
+@dataclass(frozen=True)
+class RunningPipeline:
+    """The resource's value.
+
+    Attributes:
+        pipeline: of the account.
+        beat: of the run; None outside of one, or if its root can't be opened: the first step says why.
+    """
+
+    pipeline: Pipeline
+    beat: RunBeat | None = None
+
 
 def pipeline_resource(scope: AccountScope) -> dg.ResourceDefinition:
-    """The account's resource. Before its first step the run is marked, so that a dead one is recognized."""
+    """The account's resource. Before its first step the run is marked, and it beats until its last one is over."""
 
-    def resource(context: dg.InitResourceContext) -> Pipeline:
-        if context.run is not None and context.instance is not None:
-            mark_run(context.instance, context.run.run_id)
-        if context.log is None:
-            return scope.pipeline()
-        pipeline = scope.pipeline(log=context.log.info)
-        if context.run is not None and (difference := _difference(pipeline)):
-            context.log.warning(difference)
-        return pipeline
+    def resource(context: dg.InitResourceContext) -> Iterator[RunningPipeline]:
+        pipeline = scope.pipeline() if context.log is None else scope.pipeline(log=context.log.info)
+        if context.run is None or context.instance is None:
+            yield RunningPipeline(pipeline)
+            return
+        with _beating(pipeline, context.run.run_id) as beat:
+            mark_run(context.instance, context.run.run_id, beat)
+            if context.log is not None and (difference := _difference(pipeline)):
+                context.log.warning(difference)
+            yield RunningPipeline(pipeline, beat)
 
     return dg.ResourceDefinition(resource, description="Zendesk on one side, the Parquet root on the other.")
+
+
+@contextmanager
+def _beating(pipeline: Pipeline, run_id: str) -> Iterator[RunBeat | None]:
+    store = _store_of(pipeline)
+    if store is None:
+        yield None
+    else:
+        with beating(store, run_id) as beat:
+            yield beat
+
+
+def _store_of(pipeline: Pipeline) -> Store | None:
+    try:
+        return pipeline.store
+    except TicketEventsError:
+        return None
 
 
 def _difference(pipeline: Pipeline) -> str:
@@ -47,9 +87,11 @@ def pipeline_of_run(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCo
     """The account's pipeline, for a step that requires the resource; from then on, the DAGSTER_HOME is the account's.
 
     Raises:
-        dagster.Failure: it shows the days of another account or root.
+        dagster.Failure: it shows the days of another account or root, or the run was ended meanwhile.
     """
-    pipeline = cast(Pipeline, getattr(context.resources, scope.named(PIPELINE)))
+    running = cast(RunningPipeline, getattr(context.resources, scope.named(PIPELINE)))
+    if running.beat is not None and running.beat.was_ended:
+        raise dg.Failure(description=ENDED_MEANWHILE, allow_retries=False)
     with expected_failures():
-        claim_dagster_home(context.instance, scope, pipeline.root_settings)
-    return pipeline
+        claim_dagster_home(context.instance, scope, running.pipeline.root_settings)
+    return running.pipeline

@@ -10,7 +10,7 @@ import dagster as dg
 from ticket_events_pipeline.alerts.observe import FailedRun
 from ticket_events_pipeline.alerts.rules import run_subject
 from ticket_events_pipeline.day import Day, days_between, wall_clock
-from ticket_events_pipeline.defs.run_process import has_lost_its_process
+from ticket_events_pipeline.defs.run_marks import has_lost_its_process
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -75,13 +75,13 @@ def runs_in_progress(
 ) -> Iterator[dg.DagsterRun]:
     """The runs with these tags that are queued or running, or have failed and will be retried in a moment.
 
-    A run of a command line is over as soon as its process is gone, whether `dead_runs_sensor` has ended it by then or not; if
-    it was killed before it marked itself, after a minute.
+    A run of a command line is over as soon as its process is known to be gone, whether `dead_runs_sensor` has ended it by then
+    or not; one on another machine, or that was killed before it marked itself, once the sensor has ended it.
     """
     wanted = dict(tags or {})
-    for record in instance.get_run_records(dg.RunsFilter(tags=wanted, statuses=UNFINISHED)):
-        if not _is_abandoned(instance, repository, record):
-            yield record.dagster_run
+    for run in instance.get_runs(dg.RunsFilter(tags=wanted, statuses=UNFINISHED)):
+        if not _is_abandoned(repository, run):
+            yield run
     recently = dt.datetime.fromtimestamp(wall_clock() - RETRY_SECONDS, dt.UTC)
     failed = dg.RunsFilter(
         tags={**wanted, WILL_RETRY_TAG: "true"}, statuses=[dg.DagsterRunStatus.FAILURE], updated_after=recently
@@ -97,12 +97,11 @@ def is_launched(run: dg.DagsterRun) -> bool:
     return run.remote_job_origin is not None
 
 
-def _is_abandoned(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, record: dg.RunRecord) -> bool:
+def _is_abandoned(repository: dg.RepositoryDefinition, run: dg.DagsterRun) -> bool:
     """Whether a command line executed the run and is gone: nothing continues it."""
-    run = record.dagster_run
     if is_launched(run) or not may_have_died(run) or not touches(repository, run, ()):
         return False
-    return has_lost_its_process(instance, repository, record)
+    return has_lost_its_process(repository, run)
 
 
 def may_have_died(run: dg.DagsterRun) -> bool:

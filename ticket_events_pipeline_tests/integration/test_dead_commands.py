@@ -12,7 +12,7 @@ import pytest
 
 from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.definitions import defs
-from ticket_events_pipeline.defs.run_process import mark_of
+from ticket_events_pipeline.defs.run_marks import mark_of
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, days_in_progress, range_tags
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs
 from ticket_events_pipeline.sandbox.rows import STREAMS

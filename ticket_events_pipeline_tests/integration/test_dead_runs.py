@@ -15,7 +15,7 @@ from filelock import FileLock
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.requested_runs import MAX_ATTEMPTS
-from ticket_events_pipeline.defs.run_process import Mark, is_gone, mark_of, mark_run
+from ticket_events_pipeline.defs.run_marks import Mark, is_gone, mark_of, mark_run
 from ticket_events_pipeline.defs.run_tags import PROCESS_TAG
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, days_in_progress, range_tags
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs, end_run
@@ -32,7 +32,7 @@ OURS, THEIRS = "ticket_events_pipeline", "another_location"
 WORKER = """
 import sys
 import dagster as dg
-from ticket_events_pipeline.defs.run_process import mark_run
+from ticket_events_pipeline.defs.run_marks import mark_run
 with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
     for line in sys.stdin:
         mark_run(instance, line.strip())

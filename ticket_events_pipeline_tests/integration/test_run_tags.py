@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from ticket_events_pipeline.defs.run_process import Mark, mark_of
+from ticket_events_pipeline.defs.run_marks import Mark, mark_of
 from ticket_events_pipeline.defs.run_tags import (
     LEFT_TAG,
     PROCESS_TAG,

@@ -15,7 +15,7 @@ import pytest
 from ticket_events_pipeline.alerts.settings import alert_settings
 from ticket_events_pipeline.component import ZendeskTicketEvents
 from ticket_events_pipeline.day import Day, Instant, wall_clock
-from ticket_events_pipeline.defs.run_process import Mark
+from ticket_events_pipeline.defs.run_marks import Mark
 from ticket_events_pipeline.defs.run_tags import PROCESS_TAG
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs

@@ -1,8 +1,10 @@
-"""`dead_runs_sensor`: ends the runs whose process was killed, or went down with the machine.
+"""`dead_runs_sensor`: ends the runs whose process was killed, or went down with its machine, whatever launcher started them.
 
-Dagster's default launcher never notices those runs: they stay "started" and hold their place in the pool, and the schedules and
-the other sensor wait for them. This sensor reports them as failed. Dagster's run retries (dagster.yaml) start them again,
-except for runs of a command line, which can't be retried and hold no day once their process is gone (`runs.runs_in_progress`).
+Most launchers never notice those runs: they stay "started" and hold their place in the pool, and the schedules and the other
+sensor wait for them. This sensor reports them as failed. Dagster's run retries (dagster.yaml) start them again, except for runs
+of a command line, which can't be retried. A run is dead by one of two proofs: its process is known to be gone, on the machine
+that looks; or it has given no sign of life for DEAD_AFTER_SECONDS in the root that both share (`storage.run_beats`).
+
 It is a sensor of its own, so that the other one can be turned off without it. Dagster's run monitoring handles launched runs
 that don't start in time, runs that don't end when canceled, and launchers that know their containers.
 """
@@ -10,10 +12,13 @@ that don't start in time, runs that don't end when canceled, and launchers that 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import dagster as dg
 
-from ticket_events_pipeline.defs.run_process import Mark, forget, has_lost_its_process, mark_of
+from ticket_events_pipeline.background_worker import in_time
+from ticket_events_pipeline.defs.run_marks import Mark, has_lost_its_process, is_executed_in_one_process, mark_of, root_word
 from ticket_events_pipeline.defs.runs import (
     NOT_YET_STARTED,
     STARTED,
@@ -26,49 +31,74 @@ from ticket_events_pipeline.defs.runs import (
     touches,
 )
 from ticket_events_pipeline.defs.scope import AccountScope
+from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.storage.beat_watch import DEAD_AFTER_SECONDS, LOOK_SECONDS, BeatWatch, Moment, Timer, moment_here
+from ticket_events_pipeline.storage.run_beats import end, end_all, read_beats, try_beating
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.text import plural
 
-KILLED = (
-    "The process of this run is gone: it was killed, or the machine went down ({process}). Every finished day is stored. "
-    "The run is ended here so that nothing waits for it; "
+STORE_SECONDS = 20.0
+"""A tick may take a minute; a root that answers later than this counts as one that can't be read."""
+
+GONE = "The process of this run is gone: it was killed, or the machine went down (process {pid} on {host})."
+SILENT = (
+    "This run has given no sign of life for {seconds:.0f} s: its process was killed or stopped, or its machine went down or "
+    "lost its connection to {root} (process {pid} on {host})."
 )
+NEVER_BEGUN = (
+    "The process of this run is gone: it was killed, or the machine went down (it had no step begun, and has given no sign of "
+    "life for {seconds:.0f} s)."
+)
+ENDED = " Every finished day is stored. The run is ended here so that nothing waits for it; "
 WILL_RESUME = "run_retries in dagster.yaml let Dagster start it again, and then it resumes where this one stopped."
 FROM_COMMAND_LINE = (
     "it was started from a command line, so Dagster does not start it again: give the same command within 24 hours, and it "
     "resumes where this one stopped."
 )
+ELSEWHERE = (
+    "Run {run} on {host} beats in another root than this code server's, so it is not ended if it dies: compare "
+    "TICKET_EVENTS_ROOT of both."
+)
 WAS_CANCELED = "it was being canceled, so it is not started again."
 
 
-def dead_runs_sensor(scope: AccountScope) -> dg.SensorDefinition:
-    """The account's sensor: ends every run over its assets whose process is gone for certain."""
+NO_RUN = "No run has lost its process."
+
+
+def dead_runs_sensor(scope: AccountScope, *, timer: Timer = moment_here) -> dg.SensorDefinition:
+    """The account's sensor: ends every run over its assets that no process executes any more."""
 
     @dg.sensor(
         name=scope.named("dead_runs_sensor"),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=int(LOOK_SECONDS),
         description="On as shipped; leave it on: ends runs whose process was killed or went down with the machine, so that "
         "Dagster starts them again.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        ended = []
-        label, prefix = location_label(context), scope.key_prefix
-        for run in dead_runs(context.instance, repository_of(context), label, key_prefix=prefix):
-            if end_run(context.instance, run):
-                context.log.warning(f"Run {run.run_id} had lost its process and was ended.")
-                ended.append(run.run_id)
-        return dg.SkipReason(f"Ended: {', '.join(ended)}." if ended else "No run has lost its process.")
+        instance, repository = context.instance, repository_of(context)
+        runs = started_runs(instance, repository, location_label(context), key_prefix=scope.key_prefix)
+        gone = [run for run in runs if has_lost_its_process(repository, run)]
+        ended = [run for run in gone if end_run(instance, run, _gone_proof(run))]
+        look = _look(scope, instance, [run for run in runs if run not in gone], BeatWatch.parse(context.cursor), timer())
+        context.update_cursor(str(look.watch))
+        _note_ends(scope, ended)
+        for run in (ended := [*ended, *look.ended]):
+            context.log.warning(f"Run {run.run_id} had lost its process and was ended.")
+        found = f"Ended: {', '.join(run.run_id for run in ended)}." if ended else NO_RUN
+        return dg.SkipReason(" ".join([found, *look.notes]))
 
     return sensor
 
 
-def dead_runs(
+def started_runs(
     instance: dg.DagsterInstance,
     repository: dg.RepositoryDefinition,
     label: str | None = None,
     *,
     key_prefix: Sequence[str] = (),
 ) -> list[dg.DagsterRun]:
-    """The unfinished runs of the repository that no process executes any more.
+    """The unfinished runs of the repository that one process should be executing by now.
 
     Args:
         instance: whose runs.
@@ -80,16 +110,22 @@ def dead_runs(
     begun = [record for record in found if may_have_died(record.dagster_run)]
     ours = [record for record in begun if touches(repository, record.dagster_run, key_prefix)]
     here = [record for record in ours if not is_of_another_location(record.dagster_run, label)]
-    return [record.dagster_run for record in here if has_lost_its_process(instance, repository, record)]
+    alone = [record for record in here if is_executed_in_one_process(repository, record.dagster_run)]
+    return [record.dagster_run for record in alone if not _is_run_monitorings(record)]
 
 
-def end_run(instance: dg.DagsterInstance, seen: dg.DagsterRun) -> bool:
+def _is_run_monitorings(record: dg.RunRecord) -> bool:
+    """Whether the run is canceled before its start."""
+    run = record.dagster_run
+    return mark_of(run) is None and is_launched(run) and record.start_time is None
+
+
+def end_run(instance: dg.DagsterInstance, seen: dg.DagsterRun, proof: str) -> bool:
     """End a dead run; False if it has ended, or marked itself after all, since it was `seen`."""
     run = instance.get_run_by_id(seen.run_id)
     if run is None or run.is_finished or mark_of(run) != mark_of(seen):
         return False
-    mark = mark_of(run)
-    message = KILLED.format(process="it had no step begun" if mark is None else _process_name(mark))
+    message = proof + ENDED
     if run.status == dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message + WAS_CANCELED)
     elif is_launched(run):
@@ -97,10 +133,88 @@ def end_run(instance: dg.DagsterInstance, seen: dg.DagsterRun) -> bool:
     else:
         instance.report_run_failed(run, message + FROM_COMMAND_LINE)
         instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "false"})  # Dagster sets "true", but can't retry it
-    if mark is not None:
-        forget(instance, mark)
     return True
 
 
-def _process_name(mark: Mark) -> str:
-    return f"process {mark.process.pid} on {mark.host}"
+@dataclass(frozen=True)
+class _Look:
+    """A look at the beats.
+
+    Attributes:
+        watch: what is known after it.
+        ended: the runs that it ended.
+        notes: sentences for the tick's report.
+    """
+
+    watch: BeatWatch = field(default_factory=BeatWatch)
+    ended: Sequence[dg.DagsterRun] = ()
+    notes: Sequence[str] = ()
+
+
+def _look(
+    scope: AccountScope, instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], before: BeatWatch, now: Moment
+) -> _Look:
+    """Look at the beats of the runs, and end those that stood still for too long.
+
+    A look at a root that can't be read counts nothing, and the count begins anew. So does one at a root that can't be written
+    while a beat stands still: the run may be alive and unable to write it.
+    """
+    if not runs:
+        return _Look()
+    try:
+        return in_time(lambda: _look_at(scope.pipeline().store, instance, runs, before, now), seconds=STORE_SECONDS)
+    except TimeoutError:
+        problem = f"The root did not answer within {STORE_SECONDS:.0f} s."
+    except TicketEventsError as error:
+        problem = str(error)
+    return _Look(notes=[f"{plural(len(runs), 'run')} in progress can't be watched now, and none is ended for that: {problem}"])
+
+
+def _look_at(
+    store: Store, instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], before: BeatWatch, now: Moment
+) -> _Look:
+    beats, root = read_beats(store), root_word(store.location)
+    marks = {run.run_id: mark_of(run) for run in runs}
+    known = {*beats, *before.still}
+    watched = [run for run in runs if run.run_id in known or _should_beat(instance, run, marks[run.run_id], root)]
+    watch = before.after({run.run_id: beats.get(run.run_id) for run in watched}, now)
+    if watch.has_still_beats:
+        try_beating(store)
+    ended = [run for run in watched if _is_ended(store, instance, run, watch, beats.get(run.run_id))]
+    elsewhere = [mark for run in runs if run not in watched and (mark := marks[run.run_id]) and mark.root]
+    return _Look(watch, ended, [ELSEWHERE.format(run=mark.run_id, host=mark.host) for mark in elsewhere])
+
+
+def _is_ended(store: Store, instance: dg.DagsterInstance, run: dg.DagsterRun, watch: BeatWatch, beat: str | None) -> bool:
+    """End the run if its beat has stood still for too long, and still does; whether it was ended."""
+    seconds = watch.seconds_still(run.run_id)
+    if seconds < DEAD_AFTER_SECONDS or not end(store, run.run_id, unless_beaten_since=beat):
+        return False
+    return end_run(instance, run, _silent_proof(run, seconds, store.location))
+
+
+def _should_beat(instance: dg.DagsterInstance, run: dg.DagsterRun, mark: Mark | None, root: str) -> bool:
+    """Whether the run has stored a beat in the root, or has had to mark itself first and is only now to begin."""
+    if mark is not None:
+        return mark.root == root
+    # A step without a mark belongs to a resource that is none of ours, which doesn't beat.
+    return not instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_START, limit=1).records
+
+
+def _gone_proof(run: dg.DagsterRun) -> str:
+    mark = mark_of(run)
+    return "" if mark is None else GONE.format(pid=mark.process.pid, host=mark.host)
+
+
+def _silent_proof(run: dg.DagsterRun, seconds: float, root: str) -> str:
+    mark = mark_of(run)
+    if mark is None:
+        return NEVER_BEGUN.format(seconds=seconds)
+    return SILENT.format(seconds=seconds, root=root, pid=mark.process.pid, host=mark.host)
+
+
+def _note_ends(scope: AccountScope, ended: Sequence[dg.DagsterRun]) -> None:
+    """Take the beats of runs whose process is gone out of the root, as far as it can be written."""
+    if ended:
+        with suppress(TicketEventsError, TimeoutError):
+            in_time(lambda: end_all(scope.pipeline().store, [run.run_id for run in ended]), seconds=STORE_SECONDS)
