@@ -5,6 +5,7 @@ The package is on no index, so no text may ask for `pip install 'ticket_events_p
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -32,8 +33,9 @@ def program(name: str = "ticket-events", *, folder: Path | None = None) -> str:
     return _as_typed(path, folder)
 
 
+@functools.cache
 def installed_version(package: str = PACKAGE) -> str:
-    """The version of an installed package, by its metadata; empty if it isn't installed."""
+    """The version of an installed package, by its metadata when it was first asked for; empty if it isn't installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -185,7 +185,8 @@ def _serve(folder: str, answer: str) -> None:
     mounted = ctypes.CDLL(None).mount(b"test", os.fsencode(folder), KIND.encode(), 0, options.encode())
     if mounted != 0:
         sys.exit("not mounted")
-    print("mounted", flush=True)
+    sys.stdout.write("mounted\n")
+    sys.stdout.flush()
     share = _Share(0 if answer == "granted" else getattr(errno, answer))
     while True:
         try:

@@ -16,7 +16,7 @@ from typing import Any
 
 import dagster as dg
 
-from ticket_events_pipeline.code_server import fingerprint_of, write_code_server
+from ticket_events_pipeline.code_server import Fingerprint, fingerprint_of, write_code_server
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.dagster_home import claim_dagster_home, refuse_foreign_home
 from ticket_events_pipeline.defs.event_log import EventLog, log_position
@@ -132,17 +132,18 @@ class SensorCache:
         self._footers = FooterCache(TABLES if scope.has_ticket_tables else WITHOUT_TICKET_TABLES)
         self._observation: Observation | None = None
         self._today: Day | None = None
-        self._is_announced = False
+        self._announced: tuple[str, Fingerprint] | None = None
         self.lock = Lock()
         self.log = EventLog(scope)
         self.unreadable: set[AssetDay] = set()
 
     def announce(self, pipeline: Pipeline) -> None:
         """Write what this process, the code server, runs with, once; if that fails, the next tick tries again."""
-        if not self._is_announced:
-            with suppress(TicketEventsError):  # nothing but a comparison needs it
-                write_code_server(pipeline.store, fingerprint_of(pipeline.settings), now=wall_clock())
-                self._is_announced = True
+        with suppress(TicketEventsError):  # nothing but a comparison needs it
+            fingerprint = fingerprint_of(pipeline.settings)
+            if self._announced != (pipeline.store.location, fingerprint):
+                write_code_server(pipeline.store, fingerprint, now=wall_clock())
+                self._announced = pipeline.store.location, fingerprint
 
     def observe(self, instance: dg.DagsterInstance, store: Store) -> Observation:
         """The stored files, and those that the log doesn't know; the same object as the last time if nothing has changed.

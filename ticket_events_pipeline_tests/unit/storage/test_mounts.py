@@ -44,8 +44,8 @@ def test_a_folder_has_the_file_system_and_the_locks_of_the_nearest_mount_above_i
 
 
 def test_of_two_mounts_on_one_point_the_later_one_hides_the_earlier():
-    lines = "25 24 0:23 / /dev/shm rw - tmpfs tmpfs rw\n30 25 0:27 / /dev/shm rw - nfs nas:/shm rw\n"
-    assert mount_of("/dev/shm/x", parse_mounts(lines)) == Mount("/dev/shm", "nfs", frozenset({"rw"}))
+    lines = "25 24 0:23 / /mnt/shm rw - tmpfs tmpfs rw\n30 25 0:27 / /mnt/shm rw - nfs nas:/shm rw\n"
+    assert mount_of("/mnt/shm/x", parse_mounts(lines)) == Mount("/mnt/shm", "nfs", frozenset({"rw"}))
 
 
 def test_lines_of_another_form_are_left_out():
