@@ -44,6 +44,7 @@ QUIET_SECONDS = 7 * 86_400
 """Where the last hour has no event, the page from a week ago shows whether there is any."""
 
 _SMALL_PAGE = 100
+_SSL_REQUEST = (8).to_bytes(4) + (80_877_103).to_bytes(4)
 # Where the sentences of a message begin to say what to do.
 _ADVICE = re.compile(
     r"(?:(?<=[.)]) |: |; )(?=(?:[Aa]dd|[Aa]sk|[Cc]heck|[Gg]ive|[Ii]nstall|[Kk]eep|[Mm]ake|[Mm]aterialize|[Pp]ut|[Ss]et|[Tt]ry|"
@@ -150,7 +151,7 @@ class Deployment:
         if address is None:
             return ""
         try:
-            in_time(lambda: socket.create_connection(address, timeout=CONNECT_SECONDS).close(), seconds=2 * CONNECT_SECONDS)
+            in_time(lambda: _greet_postgres(address), seconds=2 * CONNECT_SECONDS)
         except (OSError, UnicodeError) as error:  # TimeoutError is one
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             return (
@@ -191,6 +192,17 @@ class Deployment:
             answers.asked_at[stream.name] = (begun_at, wall_clock())
             if page.rows:
                 return
+
+
+def _greet_postgres(address: tuple[str, int]) -> None:
+    """Ask whether the server speaks TLS, as every client of Postgres may: the answer is a letter, and needs no password.
+
+    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
+    """
+    with socket.create_connection(address, timeout=CONNECT_SECONDS) as connection:
+        connection.sendall(_SSL_REQUEST)
+        if connection.recv(1) not in (b"S", b"N"):
+            raise ConnectionError("it is another kind of server")
 
 
 def check_variables(deployment: Deployment) -> Iterator[Finding]:

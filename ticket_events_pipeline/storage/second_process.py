@@ -21,7 +21,7 @@ from ticket_events_pipeline.process import this_process
 from ticket_events_pipeline.storage.mounts import Lock
 from ticket_events_pipeline.storage.store import HALF_WRITTEN, Store
 
-SECONDS = 10.0
+LOCK_SECONDS, EXCHANGE_SECONDS = 10.0, 30.0
 """How long a second process may take: one without libraries starts in 20 ms, one that opens a bucket in a second."""
 
 _GOT_IT, _REFUSED, _CANNOT_LOCK = 0, 10, 11
@@ -82,13 +82,13 @@ def exchange_problem(store: Store, root: str) -> str:
         # No argument names the root: others can read those.
         command = [sys.executable, "-P", "-c", _ADD_ONE]
         given = json.dumps({"root": root, "path": path})
-        ended = subprocess.run(command, input=given, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
+        ended = subprocess.run(command, input=given, capture_output=True, text=True, timeout=EXCHANGE_SECONDS, check=False)  # noqa: S603
         if ended.returncode:
             return "a second process can't change a file there, though this one can"
         with store.reader(path) as file:
             seen = file.read()
     except subprocess.TimeoutExpired:
-        return f"a second process didn't change a file there within {SECONDS:g} s"
+        return f"a second process didn't change a file there within {EXCHANGE_SECONDS:g} s"
     finally:
         store.delete(path, f"{path}.lock")
     return "" if seen == b"first second" else "this process doesn't see what a second one has written there"
@@ -98,10 +98,10 @@ def _second_process_problem(wanted: Path, lock: Lock) -> str:
     command = [sys.executable, "-I", "-S", "-c", _TRY_LOCK, str(wanted), lock]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
     try:
-        code = process.wait(SECONDS)
+        code = process.wait(LOCK_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()  # and don't wait: it may hang in the file system
-        return f"a second process that tries the lock hangs for {SECONDS:g} s"
+        return f"a second process that tries the lock hangs for {LOCK_SECONDS:g} s"
     if code == _REFUSED:
         return ""
     return "a second process got the lock that this one held" if code == _GOT_IT else "a second process can't lock files there"

@@ -1,7 +1,5 @@
 """The code server writes what it runs with; a run whose process has other variables says so in its log."""
 
-import logging
-
 import pytest
 
 from ticket_events_pipeline.code_server import PATH, read_code_server
@@ -18,8 +16,11 @@ def deployment(tmp_path):
         yield running
 
 
-def logged(caplog):
-    return [record.getMessage() for record in caplog.records if "differs from the code server" in record.getMessage()]
+def warnings_of_a_fetch(deployment):
+    run = deployment.run("fetch_ticket_events", DAY)
+    assert run.success
+    logged = [entry.user_message for entry in deployment.instance.all_logs(run.run_id)]
+    return [message for message in logged if "differs from the code server" in message]
 
 
 def test_the_sensors_first_tick_writes_the_file_and_later_ticks_leave_it(deployment):
@@ -53,13 +54,10 @@ def test_a_sensor_without_credentials_compares_files_nevertheless(deployment, mo
     assert read_code_server(deployment.store) is not None
 
 
-def test_a_run_with_other_variables_than_the_code_server_warns_once(deployment, monkeypatch, caplog):
-    with caplog.at_level(logging.WARNING):
-        deployment.fetch(DAY)  # no code server has written anything yet
-        deployment.tick()
-        deployment.fetch(DAY)
-        assert logged(caplog) == []
-        monkeypatch.setenv("ZENDESK_REQUESTS_PER_MINUTE", "7")
-        deployment.fetch(DAY)
-    (line,) = logged(caplog)
+def test_a_run_with_other_variables_than_the_code_server_warns_once(deployment, monkeypatch):
+    assert warnings_of_a_fetch(deployment) == []  # no code server has written anything yet
+    deployment.tick()
+    assert warnings_of_a_fetch(deployment) == []
+    monkeypatch.setenv("ZENDESK_REQUESTS_PER_MINUTE", "7")
+    (line,) = warnings_of_a_fetch(deployment)
     assert "ZENDESK_REQUESTS_PER_MINUTE is 7 here, 100000 there." in line
