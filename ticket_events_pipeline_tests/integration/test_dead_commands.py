@@ -14,7 +14,6 @@ from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.run_marks import mark_of
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, days_in_progress, range_tags
-from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs
 from ticket_events_pipeline.sandbox.rows import STREAMS
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
@@ -24,6 +23,7 @@ from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.deployment import QUIET, REPOSITORY
 from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.gated_account import GatedAccount
+from ticket_events_pipeline_tests.support.run_looks import NOTHING, Looks
 
 pytestmark = [
     pytest.mark.slow,
@@ -105,8 +105,7 @@ def fetch(instance, **tags):
 
 
 def tick(instance):
-    context = dg.build_sensor_context(instance=instance, repository_def=REPOSITORY)
-    return REPOSITORY.get_sensor_def("dead_runs_sensor")(context).skip_message
+    return Looks(instance).look()
 
 
 def only_run(instance):
@@ -124,7 +123,7 @@ def test_the_gap_of_a_killed_backfill_is_filled_by_the_next_hourly_fetch(place, 
     assert server.account.reached.wait(90)
     assert held(instance) == BACKFILL
     assert tags_of_the_hourly_fetch(instance, tomorrow) == range_tags(tomorrow, tomorrow)
-    assert tick(instance) == "No run has lost its process."
+    assert tick(instance) == NOTHING
     os.kill(command.pid, signal.SIGKILL)
     command.wait()
     server.account.released.set()
@@ -151,16 +150,13 @@ def test_the_gap_of_a_killed_backfill_is_filled_by_the_next_hourly_fetch(place, 
 
 
 @pytest.mark.timeout(300)
-def test_a_command_killed_before_it_marked_itself_frees_its_days_after_a_minute(place, instance):
+def test_a_command_killed_before_it_marked_itself_frees_its_days_when_the_sensor_has_ended_it(place, instance):
     (place.folder / "dying.py").write_text(DYING)
     assert started(place, "dagster", "dying").wait(90) == -signal.SIGKILL
     run = only_run(instance)
     assert (run.status.value, mark_of(run)) == ("STARTED", None)
-    assert held(instance) == BACKFILL
-    assert dead_runs(instance, REPOSITORY) == []
-    minute_ago = dt.datetime.fromtimestamp(wall_clock() - 61, dt.UTC)
-    begun = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
-    instance.handle_run_event(run.run_id, begun, minute_ago)
+    looks = Looks(instance)
+    assert (looks.looks(4), held(instance)) == ([NOTHING] * 4, BACKFILL)
+    assert looks.look() == f"Ended: {run.run_id}."
     assert held(instance) == []
-    assert tick(instance) == f"Ended: {run.run_id}."
     assert "it had no step begun" in instance.all_logs(run.run_id)[-1].dagster_event.message

@@ -1,27 +1,26 @@
-"""A run is ended exactly if its process is gone for certain; living and unknown processes are left alone."""
+"""A run is ended if its process is known to be gone, or gave no sign of life for too long; every other run is left alone."""
 
-import datetime as dt
 import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.events import EngineEventData
-from filelock import FileLock
 
-from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.requested_runs import MAX_ATTEMPTS
-from ticket_events_pipeline.defs.run_marks import Mark, is_gone, mark_of, mark_run
+from ticket_events_pipeline.defs.run_marks import Mark, has_lost_its_process, mark_of, mark_run, root_word
 from ticket_events_pipeline.defs.run_tags import PROCESS_TAG
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, days_in_progress, range_tags
-from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs, end_run
+from ticket_events_pipeline.defs.sensors.dead_runs import end_run, started_runs
 from ticket_events_pipeline.process import Process, host_name, this_process
+from ticket_events_pipeline.storage.open_store import open_store
+from ticket_events_pipeline.storage.run_beats import beating, read_beats
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import REPOSITORY, deployed, launched_from
+from ticket_events_pipeline_tests.support.run_looks import NOTHING, Looks
 
 linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only Linux shows when a process began")
 
@@ -71,6 +70,12 @@ def home(tmp_path_factory):
     return new_place(tmp_path_factory.mktemp("place")).home
 
 
+@pytest.fixture(autouse=True)
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("TICKET_EVENTS_ROOT", str(tmp_path / "root"))
+    return tmp_path / "root"
+
+
 @pytest.fixture(scope="module")
 def shared_instance(home):
     with dg.DagsterInstance.from_config(str(home)) as opened:
@@ -113,8 +118,13 @@ def a_run(instance, status=STARTED, *, location=None, **tags):
 
 
 def tick(instance):
-    context = dg.build_sensor_context(instance=instance, repository_def=REPOSITORY)
-    return REPOSITORY.get_sensor_def("dead_runs_sensor")(context).skip_message
+    return Looks(instance).look()
+
+
+def dead_runs(instance, location=OURS):
+    """The runs whose process is known to be gone."""
+    label = f"{REPOSITORY.name}@{location}"
+    return [run for run in started_runs(instance, REPOSITORY, label) if has_lost_its_process(REPOSITORY, run)]
 
 
 def held(instance):
@@ -130,14 +140,14 @@ def last_message(instance, run):
     return instance.all_logs(run.run_id)[-1].dagster_event.message
 
 
-def test_a_run_whose_process_was_killed_fails_and_will_be_started_again(instance, worker):
-    label = f"{REPOSITORY.name}@{OURS}"
+@linux_only
+def test_a_run_whose_process_was_killed_fails_at_the_next_look_and_will_be_started_again(instance, worker):
     run = a_run(instance, location=OURS)
     worker.takes(run)
-    assert dead_runs(instance, REPOSITORY, label) == []
+    looks = Looks(instance)
+    assert looks.look() == NOTHING
     worker.is_killed()
-    (dead,) = dead_runs(instance, REPOSITORY, label)
-    assert end_run(instance, dead)
+    assert looks.look() == f"Ended: {run.run_id}."
     assert status_of(instance, run) == "FAILURE"
     assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "true"
     assert last_message(instance, run) == (
@@ -145,8 +155,7 @@ def test_a_run_whose_process_was_killed_fails_and_will_be_started_again(instance
         f"{host_name()}). Every finished day is stored. The run is ended here so that nothing waits for it; run_retries in "
         "dagster.yaml let Dagster start it again, and then it resumes where this one stopped."
     )
-    assert dead_runs(instance, REPOSITORY, label) == []
-    assert list(Path(instance.storage_directory()).glob("run_processes/*")) == []
+    assert looks.look() == NOTHING
 
 
 def test_a_killed_command_line_holds_no_day_from_then_on_and_no_restart_is_promised(instance, worker):
@@ -155,10 +164,10 @@ def test_a_killed_command_line_holds_no_day_from_then_on_and_no_restart_is_promi
     for taken_run in (run, launched):
         worker.takes(taken_run)
     assert held(instance) == ["2026-03-02", "2026-03-03", "2026-03-05"]
-    assert tick(instance) == "No run has lost its process."
+    assert tick(instance) == NOTHING
     worker.is_killed()
     assert held(instance) == ["2026-03-05"]  # whatever the sensor does; the launched run will be retried
-    assert tick(instance) == f"Ended: {run.run_id}."
+    assert run.run_id in tick(instance)
     assert held(instance) == ["2026-03-05"]
     assert status_of(instance, run) == "FAILURE"
     assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "false"
@@ -166,7 +175,7 @@ def test_a_killed_command_line_holds_no_day_from_then_on_and_no_restart_is_promi
         "The run is ended here so that nothing waits for it; it was started from a command line, so Dagster does not start it "
         "again: give the same command within 24 hours, and it resumes where this one stopped."
     )
-    assert tick(instance) == "No run has lost its process."
+    assert tick(instance) == NOTHING
 
 
 def test_a_command_line_that_dagster_itself_ended_is_not_waited_for(instance):
@@ -184,13 +193,11 @@ def test_a_run_that_was_ended_before_its_mark_does_not_begin(instance):
         mark_run(instance, run.run_id)
 
 
-@linux_only
-def test_a_run_that_marked_itself_in_the_meantime_is_not_ended(instance, ended_process):
-    run = a_run(instance, dg.DagsterRunStatus.STARTING)
-    started_ago(instance, run, 90, ended_process.pid)
-    (dead,) = dead_runs(instance, REPOSITORY)
+def test_a_run_that_marked_itself_in_the_meantime_is_not_ended(instance):
+    run = starts(instance, a_run(instance, dg.DagsterRunStatus.STARTING))
+    (seen,) = started_runs(instance, REPOSITORY)
     mark_run(instance, run.run_id)
-    assert not end_run(instance, dead)
+    assert not end_run(instance, seen, "It is dead.")
     assert status_of(instance, run) == "STARTED"
 
 
@@ -204,8 +211,8 @@ def test_command_lines_of_other_projects_are_left_alone(instance, ended_process)
         for _ in range(2)
     ]
     taken(instance, theirs[0], ended_process)
-    started_ago(instance, theirs[1], 90, ended_process.pid)
-    assert tick(instance) == "No run has lost its process."
+    starts(instance, theirs[1])
+    assert set(Looks(instance).looks(10)) == {NOTHING}
 
 
 @linux_only
@@ -219,10 +226,11 @@ def test_a_run_that_was_being_canceled_is_canceled_and_not_started_again(instanc
     assert "it was being canceled, so it is not started again" in last_message(instance, run)
 
 
-def test_a_run_whose_process_lives_is_left_alone_in_every_tick(instance, worker):
+def test_a_run_whose_process_lives_and_that_never_beat_is_left_alone_in_every_tick(instance, worker):
+    """As a run of an earlier version, and one whose root can't be written."""
     run = a_run(instance)
     worker.takes(run)
-    assert {tick(instance) for _ in range(100)} == {"No run has lost its process."}
+    assert set(Looks(instance).looks(100)) == {NOTHING}
     assert status_of(instance, run) == "STARTED"
     worker.takes(a_run(instance))  # the process still works
 
@@ -233,8 +241,7 @@ def test_only_runs_of_this_code_location_are_ended(instance, ended_process):
     other_job = instance.add_run(dg.DagsterRun(job_name="another_job", status=STARTED))
     for run in (ours, theirs, unlaunched, other_job):
         taken(instance, run, ended_process)
-    dead = dead_runs(instance, REPOSITORY, f"{REPOSITORY.name}@{OURS}")
-    assert {run.run_id for run in dead} == {ours.run_id, unlaunched.run_id}
+    assert {run.run_id for run in dead_runs(instance)} == {ours.run_id, unlaunched.run_id}
 
 
 @linux_only
@@ -242,7 +249,7 @@ def test_runs_that_have_not_started_or_have_ended_are_left_alone(instance, ended
     statuses = set(dg.DagsterRunStatus) - {STARTED, CANCELING}
     for status in statuses:
         taken(instance, a_run(instance, status, location=OURS), ended_process)
-    assert dead_runs(instance, REPOSITORY, f"{REPOSITORY.name}@{OURS}") == []
+    assert dead_runs(instance) == []
 
 
 @linux_only
@@ -250,7 +257,7 @@ def test_a_retry_is_not_taken_for_dead_because_its_parent_is(instance, ended_pro
     parent = taken(instance, a_run(instance), ended_process)
     retry = a_run(instance, **{PROCESS_TAG: instance.get_run_by_id(parent.run_id).tags[PROCESS_TAG]})
     assert mark_of(retry) is None
-    assert [run.run_id for run in dead_runs(instance, REPOSITORY)] == [parent.run_id]
+    assert [run.run_id for run in dead_runs(instance)] == [parent.run_id]
 
 
 @linux_only
@@ -261,167 +268,134 @@ def test_steps_with_their_own_processes_say_nothing_about_their_run(instance, en
         job_def = repository.get_implicit_global_asset_job_def()
         run = instance.create_run_for_job(job_def=job_def, status=STARTED)
         taken(instance, run, ended_process)
-        assert len(dead_runs(instance, repository)) == expected
+        assert len(started_runs(instance, repository)) == expected
         instance.delete_run(run.run_id)
 
 
-def started_ago(instance, run, seconds, pid):
-    """As Dagster's default launcher records it: the process reports its id, and that it starts."""
-    instance.report_engine_event("Started process for run.", run, EngineEventData.in_process(pid))
+def starts(instance, run):
+    """As the process of a run reports it."""
     begun = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
-    instance.handle_run_event(run.run_id, begun, dt.datetime.fromtimestamp(wall_clock() - seconds, dt.UTC))
+    instance.report_dagster_event(begun, run.run_id)
+    return run
 
 
-@linux_only
-def test_a_run_that_died_before_its_first_step_is_ended_when_it_had_time_enough(instance, ended_process):
-    just_started, long_ago, by_hand, theirs, at_work, alive = runs = [
-        a_run(instance, dg.DagsterRunStatus.STARTING, location=location) for location in (OURS, OURS, None, THEIRS, OURS, OURS)
+def test_a_run_that_died_before_it_marked_itself_is_ended_when_it_had_time_enough(instance):
+    launched, by_hand, theirs, at_work = runs = [
+        a_run(instance, dg.DagsterRunStatus.STARTING, location=location) for location in (OURS, None, THEIRS, OURS)
     ]
     for run in runs:
-        seconds = 30 if run is just_started else 90
-        started_ago(instance, run, seconds, os.getpid() if run is alive else ended_process.pid)
+        starts(instance, run)
+    # Without a mark, by a resource that is none of ours.
     step = dg.DagsterEvent(event_type_value=dg.DagsterEventType.STEP_START.value, job_name=JOB, step_key="ticket_events")
     instance.report_dagster_event(step, at_work.run_id)
-    dead = dead_runs(instance, REPOSITORY, f"{REPOSITORY.name}@{OURS}")
-    assert {run.run_id for run in dead} == {long_ago.run_id, by_hand.run_id}
-    assert {status_of(instance, run) for run in (just_started, theirs, at_work, alive)} == {"STARTED"}
+    looks = Looks(instance)
+    assert looks.looks(4) == [NOTHING] * 4
+    assert all(run.run_id in looks.cursor for run in (launched, by_hand))
+    ended = looks.look()
+    assert all(run.run_id in ended for run in (launched, by_hand))
+    assert "it had no step begun, and has given no sign of life for 80 s" in last_message(instance, launched)
+    assert set(looks.looks(10)) == {NOTHING}
+    assert {status_of(instance, run) for run in (theirs, at_work)} == {"STARTED"}
 
 
-def created_ago(instance, seconds, status=dg.DagsterRunStatus.NOT_STARTED, origin=None):
-    """A run over one day that was created so long ago and has not started."""
+def waits(instance, status=dg.DagsterRunStatus.NOT_STARTED, origin=None):
+    """A run over one day that has not started."""
     run = dg.DagsterRun(job_name=JOB, status=status, remote_job_origin=origin, tags=range_tags(*[Day.parse("2026-03-02")] * 2))
-    created = dt.datetime.fromtimestamp(wall_clock() - seconds, dt.UTC)
-    return instance.run_storage.add_historical_run(run, created)
+    return instance.add_run(run)
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING])
-def test_a_command_killed_before_its_run_started_frees_its_days_after_a_minute(instance, status):
-    run = created_ago(instance, 30, status)
-    assert (held(instance), tick(instance)) == (["2026-03-02"], "No run has lost its process.")
-    instance.delete_run(run.run_id)
-    run = created_ago(instance, 90, status)
+def test_a_command_killed_before_its_run_started_frees_its_days_when_the_sensor_has_ended_it(instance, status):
+    run = waits(instance, status)
+    looks = Looks(instance)
+    assert (looks.looks(4), held(instance)) == ([NOTHING] * 4, ["2026-03-02"])
+    assert looks.look() == f"Ended: {run.run_id}."
     assert held(instance) == []
-    assert tick(instance) == f"Ended: {run.run_id}."
     assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "false"
     assert "it had no step begun" in instance.all_logs(run.run_id)[-1].dagster_event.message
-    assert tick(instance) == "No run has lost its process."
+    assert looks.look() == NOTHING
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING])
+@pytest.mark.parametrize(
+    "status",
+    [
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.CANCELING,
+    ],
+)
 def test_a_run_that_dagster_is_to_start_is_left_to_run_monitoring(instance, status):
-    created_ago(instance, 90, status, launched_from(OURS, JOB))
-    assert dead_runs(instance, REPOSITORY, f"{REPOSITORY.name}@{OURS}") == []
+    waits(instance, status, launched_from(OURS, JOB))
+    assert set(Looks(instance).looks(10)) == {NOTHING}
     assert held(instance) == ["2026-03-02"]
 
 
-@linux_only
-def test_a_run_not_started_that_reported_a_living_process_is_left_alone(instance):
-    run = created_ago(instance, 90)
-    instance.report_engine_event("Executing steps in process", run, EngineEventData.in_process(os.getpid()))
-    assert (held(instance), tick(instance)) == (["2026-03-02"], "No run has lost its process.")
-
-
-def test_a_run_that_was_ended_before_its_start_and_starts_late_does_not_begin(instance):
+def test_a_run_that_was_ended_before_its_start_and_starts_late_does_not_begin(instance, root):
     """Dagster sets its status to started again, although it was ended."""
-    run = created_ago(instance, 90)
-    assert tick(instance) == f"Ended: {run.run_id}."
-    begun = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=JOB)
-    instance.report_dagster_event(begun, run.run_id)
+    run = waits(instance)
+    assert Looks(instance).looks_until_ended(run) == 5
+    starts(instance, run)
     assert status_of(instance, run) == "STARTED"
     with pytest.raises(dg.Failure, match="This run was ended before its first step began"):
         mark_run(instance, run.run_id)
+    with (
+        beating(open_store(str(root)), run.run_id) as beat,
+        pytest.raises(dg.Failure, match="This run was ended before its first step began"),
+    ):
+        mark_run(instance, run.run_id, beat)
 
 
-def test_without_the_default_launcher_a_run_has_all_the_time_to_start(tmp_path, ended_process):
+def test_with_another_launcher_too_a_run_that_started_and_never_begins_is_ended(tmp_path):
     launcher = {"module": "dagster._core.launcher.sync_in_memory_run_launcher", "class": "SyncInMemoryRunLauncher"}
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"run_launcher": launcher}) as instance:
-        started_ago(instance, a_run(instance, dg.DagsterRunStatus.STARTING, location=OURS), 90, ended_process.pid)
-        assert dead_runs(instance, REPOSITORY, f"{REPOSITORY.name}@{OURS}") == []
+        run = starts(instance, a_run(instance, dg.DagsterRunStatus.STARTING, location=OURS))
+        assert Looks(instance).looks_until_ended(run) == 5
 
 
 @linux_only
 def test_a_run_that_succeeded_in_the_meantime_stays_as_it_is(instance, ended_process):
     run = taken(instance, a_run(instance), ended_process)
-    (dead,) = dead_runs(instance, REPOSITORY)
+    (dead,) = dead_runs(instance)
     success = dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_SUCCESS.value, job_name=JOB)
     instance.report_dagster_event(success, run.run_id)
-    assert not end_run(instance, dead)
+    assert not end_run(instance, dead, "It is dead.")
     assert status_of(instance, run) == "SUCCESS"
 
 
 HERE = this_process()
-ANOTHER_BOOT = replace(HERE, boot="0b-0b")
-ANOTHER_CONTAINER = replace(HERE, space="7")
-UNKNOWN = Process("", "", 77, "")
 
 
 @linux_only
 @pytest.mark.parametrize(
-    ("host", "process", "lock", "gone"),
+    ("process", "is_gone"),
     [
-        # In this namespace, the process id decides; but a process that holds its lock is not gone.
-        (host_name(), HERE, None, False),
-        (host_name(), HERE, "free", False),
-        (host_name(), replace(HERE, began="1"), None, True),
-        (host_name(), replace(HERE, began="1"), "held", False),
-        # A container that was restarted on this machine, or another container on it.
-        (host_name(), ANOTHER_CONTAINER, None, False),
-        (host_name(), ANOTHER_CONTAINER, "held", False),
-        (host_name(), ANOTHER_CONTAINER, "free", True),
-        ("another-container", ANOTHER_CONTAINER, "free", True),
-        # This machine before a power loss, or another machine that shares the folder.
-        (host_name(), ANOTHER_BOOT, None, False),
-        (host_name(), ANOTHER_BOOT, "free", True),
-        ("another-machine", ANOTHER_BOOT, "free", False),
-        # A system that says nothing about processes.
-        (host_name(), UNKNOWN, None, False),
-        (host_name(), UNKNOWN, "free", True),
-        ("another-machine", UNKNOWN, "free", False),
+        (HERE, False),
+        (replace(HERE, began="1"), True),
+        (replace(HERE, space="7", began="1"), False),  # in another container on this machine
+        (replace(HERE, boot="0b-0b", began="1"), False),  # on another machine, or on this one before it has booted
+        (Process("", "", 77, ""), False),  # on a system that says nothing about processes
     ],
 )
-def test_a_process_is_gone_only_where_that_is_proven(instance, host, process, lock, gone):
-    path = Path(instance.storage_directory()) / "run_processes" / f"{process}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    holder = FileLock(path)
-    if lock == "held":
-        holder.acquire()
-    elif lock == "free":
-        path.touch()
-    assert is_gone(instance, Mark("a-run", host, process)) is gone
-    holder.release()
+def test_a_process_is_gone_only_where_that_is_proven(instance, process, is_gone):
+    run = taken(instance, a_run(instance), process)
+    assert [found.run_id for found in dead_runs(instance)] == [run.run_id] * is_gone
 
 
-def test_a_folder_that_can_not_be_written_costs_only_the_second_proof(tmp_path):
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        run = a_run(instance)
-        lock_folder = Path(instance.storage_directory()) / "run_processes"
-        lock_folder.parent.mkdir(parents=True, exist_ok=True)
-        lock_folder.write_text("in the way")
-        mark_run(instance, run.run_id)
-        assert mark_of(instance.get_run_by_id(run.run_id)) == Mark(run.run_id, host_name(), HERE)
-        assert dead_runs(instance, REPOSITORY) == []
-
-
-def test_a_process_that_ends_well_leaves_nothing_behind(instance, worker):
-    worker.takes(a_run(instance))
-    (lock,) = Path(instance.storage_directory()).glob(f"run_processes/*_{worker.process.pid}_*.lock")
-    worker.process.stdin.close()
-    worker.process.wait()
-    assert not lock.exists()
-
-
-@pytest.mark.parametrize("broken", ["", "doctor", "a-run a-host", "a-run a-host no_process"])
+@pytest.mark.parametrize("broken", ["", "doctor", "a-run a-host", "a-run a-host no_process", "root:", "a b root:c"])
 def test_a_malformed_mark_is_ignored(instance, broken):
     assert mark_of(a_run(instance, **{PROCESS_TAG: broken})) is None
 
 
-def test_every_run_is_marked_before_its_first_step(tmp_path):
+def test_every_run_is_marked_before_its_first_step_and_beats_no_more_after_its_last(tmp_path):
     with deployed(tmp_path, now=Day.parse("2026-03-20").start) as deployment:
         deployment.fetch("2026-03-02")
         deployment.settle()
         runs = deployment.instance.get_runs()
         assert {run.job_name for run in runs} == {"fetch_ticket_events", "summarize_sla_breaches"}
-        assert {mark_of(run) for run in runs} == {Mark(run.run_id, host_name(), HERE) for run in runs}
+        word = root_word(deployment.store.location)
+        assert {mark_of(run) for run in runs} == {Mark(run.run_id, host_name(), HERE, word) for run in runs}
+        assert read_beats(deployment.store) == {}
 
 
 def test_a_run_that_failed_by_itself_is_not_started_again(instance):

@@ -18,7 +18,7 @@ from ticket_events_pipeline.day import Day, Instant, wall_clock
 from ticket_events_pipeline.defs.run_marks import Mark
 from ticket_events_pipeline.defs.run_tags import PROCESS_TAG
 from ticket_events_pipeline.defs.runs import range_tags
-from ticket_events_pipeline.defs.sensors.dead_runs import dead_runs
+from ticket_events_pipeline.defs.sensors.dead_runs import started_runs
 from ticket_events_pipeline.errors import SettingsError
 from ticket_events_pipeline.process import host_name, this_process
 from ticket_events_pipeline.sandbox.credentials import DEMO_CREDENTIALS
@@ -173,7 +173,7 @@ def test_each_account_ends_the_dead_runs_over_its_own_assets(location):
         location.instance.add_run_tags(run.run_id, {PROCESS_TAG: str(Mark(run.run_id, host_name(), dead))})
         runs[name] = run.run_id
     for name in (ACME, GLOBEX):
-        found = dead_runs(location.instance, location.repository, key_prefix=[name])
+        found = started_runs(location.instance, location.repository, key_prefix=[name])
         assert [run.run_id for run in found] == [runs[name]]
 
 

@@ -44,8 +44,8 @@ class Ui:
         return answer["data"]
 
     def launch_backfill(self, assets: list[str], days: list[str]) -> str:
-        """Its id."""
-        parameters = {"assetSelection": [{"path": [asset]} for asset in assets], "partitionNames": days}
+        """Its id; an asset of an account is `account/asset`."""
+        parameters = {"assetSelection": [{"path": asset.split("/")} for asset in assets], "partitionNames": days}
         return self.query(LAUNCH, parameters=parameters)["launchPartitionBackfill"]["backfillId"]
 
     def backfill_status(self, backfill: str) -> str:

@@ -6,10 +6,11 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 
 
 class GatedAccount(RecordedAccount):
-    """Counts the pages asked for; at number `gate_at` it says `reached` and waits for `released`."""
+    """Counts the pages asked for; at number `gate_at` it says `reached` and waits for `released`, `gate_seconds` at most."""
 
-    def __init__(self, rows=None) -> None:
-        super().__init__(rows)
+    def __init__(self, rows=None, *, name: str = "recorded", gate_seconds: float = 60) -> None:
+        super().__init__(rows, name=name)
+        self._gate_seconds = gate_seconds
         self.asked = 0
         self.gate_at = None
         self.reached, self.released = threading.Event(), threading.Event()
@@ -23,5 +24,5 @@ class GatedAccount(RecordedAccount):
         self.asked += 1
         if self.asked == self.gate_at:
             self.reached.set()
-            self.released.wait(60)
+            self.released.wait(self._gate_seconds)
         return super().rows(stream, start_time, **options)
