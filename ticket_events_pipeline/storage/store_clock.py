@@ -71,9 +71,13 @@ class StoreClock:
             known = self._known()
             if known is not None and max(least, known.least) <= min(most, known.most):
                 least, most = max(least, known.least), min(most, known.most)
-            # Else nothing is known, or the store's clock was set; another process's put says too little to begin with.
+            elif math.isinf(most):
+                if known is None:
+                    return  # another process's put alone says too little
+                # Put just now by another server, or the store's clock was set: a put of this process will decide.
+                least, most = known.least, least + STATED_SECONDS + 2 * _STORE_SECONDS
             now = self.monotonic()
-            self._difference = _Difference(least, most, now, self._wall() - now) if math.isfinite(most) else None
+            self._difference = _Difference(least, most, now, self._wall() - now)
 
     def _known(self) -> _Difference | None:
         """What is known by now."""

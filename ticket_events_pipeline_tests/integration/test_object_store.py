@@ -12,7 +12,7 @@ from contextlib import suppress
 import pyarrow as pa
 import pytest
 
-from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import TransientError, UsageError
 from ticket_events_pipeline.root import ObjectRoot
 from ticket_events_pipeline.storage.conditional_put import ConditionalPuts
@@ -205,6 +205,38 @@ def test_a_root_may_be_a_bucket_or_a_deep_prefix(s3, prefix):
     put(store, "whole/file")
     assert store.paths("whole") == ["whole/file"]
     assert client(s3).head_object(Bucket="lake", Key=f"{prefix}/whole/file".lstrip("/"))["ContentLength"] == 7
+
+
+def assert_right(clock):
+    """The server runs on this machine: its clock is the machine's."""
+    before, now, after = wall_clock(), clock(), wall_clock()
+    assert before <= now.latest
+    assert now.earliest <= after
+    assert now.latest - now.earliest < 3
+
+
+def test_the_stores_clock_takes_one_request_and_then_none(s3, store):
+    """It is read from the trial of conditional puts, and from the objects that updates read and put anyway."""
+    store.update("count", one_more)
+    assert verbs(s3) == ["PUT", "HEAD", "PUT", "PUT", "DELETE", "GET", "PUT"]
+    s3.heal()
+    for _ in range(3):
+        store.update("count", one_more)
+        assert_right(store.clock)
+    assert verbs(s3) == ["GET", "PUT"] * 3
+
+
+def test_the_stores_clock_can_be_asked_for_without_an_update(s3, store):
+    """Nothing is left behind."""
+    assert_right(store.clock)
+    assert store.paths("") == []
+
+
+def test_without_permission_to_write_the_machines_clock_has_to_do(s3, store):
+    s3.fail("PUT", 403, code="AccessDenied")
+    before = wall_clock()
+    now = store.clock()
+    assert before <= now.earliest == now.latest <= wall_clock()
 
 
 @pytest.mark.parametrize("gives_up", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import heapq
 import itertools
 import math
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ticket_events_pipeline.day import Instant, SharedClock
+from ticket_events_pipeline.storage.store_clock import StoreClock
 from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.shared_rate_limit import Exchange, Quota, Turn, in_memory_exchange
 
@@ -76,6 +79,39 @@ class Request:
 
 
 @dataclass
+class Bucket:
+    """A store whose clock differs from the simulation's, and which states whole seconds.
+
+    `durations` are those of puts; a machine learns from so many `puts`.
+    """
+
+    ahead: float
+    durations: Iterator[float]
+    puts: int = 1_000_000
+
+    def seen_from(self, now: Callable[[], float], *, skew: float) -> SharedClock:
+        """Its clock as a machine sees it whose own one is `skew` seconds ahead, after a put each time it looks.
+
+        The machine's time runs a little faster. A put happens when half of its duration is over.
+        """
+        left = self.puts
+        clock = StoreClock(monotonic=lambda: (now() - T) * 1.0001 + skew, wall=lambda: now() + skew)
+
+        def look() -> Instant:
+            nonlocal left
+            if left:
+                left, duration = left - 1, next(self.durations)
+                last_modified = dt.datetime.fromtimestamp(math.floor(now() - duration / 2 + self.ahead), dt.UTC)
+                clock.note_put(last_modified, sent_at=clock.monotonic() - duration, answered_at=clock.monotonic())
+            found = clock.now()
+            assert found is not None
+            assert found.earliest <= now() + self.ahead <= found.latest
+            return found
+
+        return look
+
+
+@dataclass
 class Simulation:
     """`latencies` are the seconds to the server and back, alternately; `round_` returns the header's whole seconds."""
 
@@ -90,6 +126,8 @@ class Simulation:
     waits: list[Wait] = field(default_factory=list)
     longest_idle_seconds: float = 0.0
     """The longest time in which a client waited, no request was in flight, and the server would have allowed one."""
+    longest_wait_seconds: float = 0.0
+    """The longest time from a client's first asking for a request until it was sent."""
 
     def __post_init__(self) -> None:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -101,16 +139,29 @@ class Simulation:
     def at(self, moment: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._events, (moment, next(self._order), action))
 
-    def client(self, pauses: list[float], *, dies_at: int | None = None, skew: float = 0.0) -> None:
-        """Add a client that sends a request after each pause; the request with the index `dies_at` is never answered."""
+    def client(
+        self, pauses: list[float], *, dies_at: int | None = None, skew: float = 0.0, bucket: Bucket | None = None
+    ) -> None:
+        """Add a client that sends a request after each pause; the request with the index `dies_at` is never answered.
+
+        Its clock is `skew` seconds ahead; with a `bucket`, it counts by the bucket's.
+        """
         number = next(self._order)
-        quota = Quota(self.requests_per_minute, exchange=self.exchange, clock=lambda: self.now + skew)
-        left = list(enumerate(pauses))
+        shared_clock = None if bucket is None else bucket.seen_from(lambda: self.now, skew=skew)
+        quota = Quota(
+            self.requests_per_minute, exchange=self.exchange, shared_clock=shared_clock, clock=lambda: self.now + skew
+        )
+        left, asked_at = list(enumerate(pauses)), 0.0
 
         def send_next() -> None:
             if left:
                 index, pause = left.pop(0)
-                self.at(self.now + pause, lambda: ask(index))
+                self.at(self.now + pause, lambda: begin(index))
+
+        def begin(index: int) -> None:
+            nonlocal asked_at
+            asked_at = self.now
+            ask(index)
 
         def ask(index: int) -> None:
             turn = quota.claim()
@@ -119,6 +170,7 @@ class Simulation:
                 self.waits.append(turn)
                 self.at(self.now + turn.seconds, lambda: ask(index))
                 return
+            self.longest_wait_seconds = max(self.longest_wait_seconds, self.now - asked_at)
             self._waiting.discard(number)
             self._in_flight.add(number)
             request = Request(number, self.now)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ticket_events_pipeline.day import Instant
 from ticket_events_pipeline.errors import LockHeldError, UsageError
 from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.shared_rate_limit import (
@@ -23,7 +24,7 @@ from ticket_events_pipeline.zendesk.shared_rate_limit import (
     Turn,
     in_memory_exchange,
 )
-from ticket_events_pipeline_tests.support.quota_simulation import HEADER, FixedWindow, Simulation, SlidingWindow, T
+from ticket_events_pipeline_tests.support.quota_simulation import HEADER, Bucket, FixedWindow, Simulation, SlidingWindow, T
 
 
 class ManualClock:
@@ -276,6 +277,42 @@ def test_a_clock_that_was_set_back_adds_no_long_wait() -> None:
     assert seconds(shared.other) == 60.1
 
 
+@pytest.mark.parametrize(
+    ("headers", "status", "wait"),
+    [
+        ({HEADER: "total=10; remaining=0; resets=20"}, 200, 21),
+        ({HEADER: "total=10; remaining=0"}, 200, 60),
+        ({"Retry-After": "17"}, 429, 17),
+        ({}, 200, 60.1),
+    ],
+    ids=["reset", "reset not stated", "refusal", "pace"],
+)
+def test_of_two_clocks_that_are_known_within_bounds_no_request_is_early(
+    headers: dict[str, str], status: int, wait: float
+) -> None:
+    """Whichever way the bounds lie: a process that may have seen the answer late, and one that may be early."""
+    clock, exchange = ManualClock(), in_memory_exchange()
+    for early, late in ((0.0, 0.0), (0.3, 0.9), (1.2, 0.1)):
+        one = Quota(1, exchange=exchange, shared_clock=lambda late=late: Instant(clock.now - 5, clock.now + late))
+        other = Quota(1, exchange=exchange, shared_clock=lambda early=early: Instant(clock.now - early, clock.now + 5))
+        one.note(sent(one), headers, status=status)
+        answered_at = clock.now
+        while left := seconds(other):
+            clock.now += left
+        assert clock.now - answered_at == pytest.approx(wait + late + early, abs=0.01)
+        clock.now += 1000
+
+
+def test_a_claim_whose_moment_is_known_within_bounds_counts_for_its_whole_time() -> None:
+    """It ends when that time has passed for certain."""
+    clock, exchange = ManualClock(), in_memory_exchange()
+    one, other = (Quota(1, exchange=exchange, shared_clock=lambda: Instant(clock.now - 1, clock.now + 2)) for _ in range(2))
+    sent(one)
+    for wait in (0.3, 0.3, 0):
+        assert seconds(other) == wait
+        clock.now += 31.5
+
+
 def test_a_dead_process_holds_its_claim_for_one_window_at_most() -> None:
     """Its request may have been the first one or the last one of a window."""
     shared = TwoProcesses()
@@ -510,3 +547,33 @@ def test_dead_clients_and_differing_clocks_stop_no_client_for_ever(
     simulation.client([0.0] * 6, dies_at=dies_at, skew=skew)
     simulation.run()
     assert simulation.seconds <= 90 + len(simulation.requests) * (simulation.counter.window + 10)
+
+
+@given(
+    st.sampled_from([10.0, 60.0]).flatmap(lambda window: st.sampled_from([FixedWindow(6, window), SlidingWindow(6, window)])),
+    st.lists(st.floats(-300, 300), min_size=2, max_size=4),
+    st.floats(-300, 300),
+    st.sampled_from([1, 1_000_000]),
+    st.sampled_from([0.05, 0.5, 2.0]),
+    st.sampled_from([math.ceil, math.floor, round]),
+    st.randoms(use_true_random=False),
+)
+def test_hosts_whose_clocks_differ_are_neither_refused_nor_starved(
+    counter: FixedWindow | SlidingWindow,
+    skews: list[float],
+    bucket_ahead: float,
+    puts: int,
+    longest: float,
+    round_: Callable[[float], int],
+    random: Any,
+) -> None:
+    """They count by the bucket's clock, which each knows to about a second: a reset costs that, and no host waits longer than
+    for two windows."""
+    simulation = Simulation(counter, 10, iter(lambda: random.uniform(0.01, longest), None), round_)
+    bucket = Bucket(bucket_ahead, iter(lambda: random.uniform(0.01, 0.4), None), puts)
+    for skew in skews:
+        simulation.client([0.0] * 12, skew=skew, bucket=bucket)
+    simulation.run()
+    assert simulation.refused == 0
+    assert simulation.longest_idle_seconds <= 4.9 + longest
+    assert simulation.longest_wait_seconds <= 2 * counter.window
