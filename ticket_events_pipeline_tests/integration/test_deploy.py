@@ -204,11 +204,11 @@ def exit_code(deployment, *command):
     """That of a health check, with the variables of the daemon."""
     program = [str(BIN / command[0]), *command[1:]]
     env = deployment.env("daemon")
-    return subprocess.run(program, env=env, cwd=deployment.folder, capture_output=True, timeout=60, check=False).returncode
+    return subprocess.run(program, env=env, cwd=deployment.folder, capture_output=True, timeout=300, check=False).returncode
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_units_of_postgres_fetch_a_day_answer_health_checks_and_stop_when_asked(tmp_path, account):
     with postgres(tmp_path) as database:
         root = tmp_path / "root"
@@ -231,7 +231,7 @@ def test_the_units_of_postgres_fetch_a_day_answer_health_checks_and_stop_when_as
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_run_of_a_celery_worker_is_kept_for_90_days_and_its_output_is_shown_by_the_web_server(tmp_path, account):
     with ExitStack() as stack:
         database = stack.enter_context(postgres(tmp_path))
