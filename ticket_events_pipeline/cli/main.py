@@ -109,6 +109,9 @@ def demo() -> None:
 def doctor(webhook: bool, adopts_home: bool, is_fleet: bool, is_json: bool) -> None:
     """Check the variables, DAGSTER_HOME, the root, the credentials, both streams and the quota; say what to fix.
 
+    With --fleet, also whether this host fits the others: the variables and versions of the code server, clocks, locks,
+    Postgres, and Celery's broker and workers.
+
     Makes one request a stream, and one more where the last hour had no event. Exit code 1 if a run would fail.
     """
     from ticket_events_pipeline.cli.doctor import run_doctor
