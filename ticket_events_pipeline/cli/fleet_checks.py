@@ -32,6 +32,10 @@ def check_code_server(deployment: Deployment) -> Iterator[Finding]:
     if not deployment.are_settings_valid or deployment.root_problem is not None:
         return
     pipeline = deployment.pipeline
+    if pipeline.settings.is_sandbox:
+        text = "ZENDESK_SANDBOX: every process has a simulated account and a quota of its own, so hosts share neither"
+        fix = "Set ZENDESK_BASE_URL on every host to one sandbox that runs as a service."
+        yield Finding("code_server", Status.NOTE, text, fix)
     try:
         found = read_code_server(pipeline.store)
     except TicketEventsError as error:
@@ -150,7 +154,7 @@ def check_shared_home(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("shared_home", Status.FAILED, f"DAGSTER_HOME {home} lies on {mount.kind}: {problem}", fix)
     else:
         text = (
-            f"DAGSTER_HOME {home} lies on a network share ({mount.kind}, {mount.point}): SQLite there loses data, as locks fail"
+            f"DAGSTER_HOME {home} lies on a network share ({mount.kind}, {mount.point}): SQLite there needs its server's locks"
         )
         yield Finding("shared_home", Status.NOTE, text, fix)
 

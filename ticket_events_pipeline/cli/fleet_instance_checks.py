@@ -37,13 +37,13 @@ def check_instance(deployment: Deployment) -> Iterator[Finding]:
         yield Finding.failed("storage", deployment.database_problem)
         return
     # Dagster, which most other checks don't need.
-    from ticket_events_pipeline.defs.fleet_instance import open_instance, run_launcher, storage_facts
+    from ticket_events_pipeline.defs.fleet_instance import open_instance, storage_facts
 
     try:
         with open_instance(home) as instance:
             facts = storage_facts(instance)
             yield from storage_findings(facts, deployment.variables.get(BATCH_SIZE, ""))
-            yield from _launcher_findings(run_launcher(instance))
+            yield from _launcher_findings(instance)
     except UsageError as error:
         yield Finding.failed("storage", str(error))
 
@@ -67,7 +67,14 @@ def storage_findings(facts: StorageFacts, batch_size: str) -> Iterator[Finding]:
         yield Finding("event_batch", Status.NOTE, text, fix)
 
 
-def _launcher_findings(launcher: Any) -> Iterator[Finding]:
+def _launcher_findings(instance: Any) -> Iterator[Finding]:
+    from ticket_events_pipeline.defs.fleet_instance import run_launcher
+
+    try:
+        launcher = run_launcher(instance)
+    except UsageError as error:
+        yield Finding.failed("launcher", str(error))
+        return
     name = type(launcher).__name__
     if name == "CeleryRunLauncher":
         yield from _celery_findings(launcher)

@@ -238,6 +238,8 @@ def _explained(error: BaseException) -> str:
             return _config_problem(cause)
         if refusal := _REFUSAL.search(str(cause)):
             return f"{refusal[1]}."
+    if type(error).__module__.startswith("kubernetes."):
+        return "this process runs in no pod of the Kubernetes cluster that it needs. Try the doctor in one."
     return f"{type(chain[-1]).__name__}. `dagster instance info` says more."
 
 
