@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 import dagster as dg
 
 from ticket_events_pipeline.credentials import AccountNames
-from ticket_events_pipeline.defs.fleet_instance import open_instance
+from ticket_events_pipeline.defs.fleet_instance import answered_queries, open_instance
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
 from ticket_events_pipeline.errors import ForeignHomeError, UsageError
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
@@ -194,5 +194,5 @@ def _home_of(variables: Mapping[str, str]) -> str:
 
 @contextmanager
 def _opened(variables: Mapping[str, str]) -> Iterator[dg.DagsterInstance]:
-    with open_instance(_home_of(variables)) as instance:
+    with open_instance(_home_of(variables)) as instance, answered_queries():
         yield instance

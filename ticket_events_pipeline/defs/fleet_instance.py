@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from ticket_events_pipeline.background_worker import in_time
-from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.errors import TicketEventsError, UsageError
 from ticket_events_pipeline.installation import pip_install
 
 OPEN_SECONDS = 60.0
@@ -99,17 +99,30 @@ def open_instance(home: str) -> dg.DagsterInstance:
         raise UsageError(f"DAGSTER_HOME: Dagster can't open {home}: {_explained(error)}") from None
 
 
+@contextmanager
+def answered_queries() -> Iterator[None]:
+    """A block that asks Dagster's database.
+
+    Raises:
+        UsageError: it answers no query any more, in words that hold no password.
+    """
+    try:
+        yield
+    except TicketEventsError:
+        raise
+    except Exception as error:  # of the database's driver
+        raise UsageError(f"Dagster's database answers no query: {_explained(error)}") from None
+
+
 def storage_facts(instance: dg.DagsterInstance) -> StorageFacts:
     """What the storage is, after a query that it has answered.
 
     Raises:
         UsageError: it answers no query.
     """
-    try:
+    with answered_queries():
         in_time(lambda: instance.get_run_records(limit=1), seconds=OPEN_SECONDS)
         version = in_time(instance.run_storage.alembic_version, seconds=OPEN_SECONDS)
-    except Exception as error:
-        raise UsageError(f"Dagster's database answers no query: {_explained(error)}") from None
     name = type(instance.run_storage).__name__
     kind = next((kind for kind in ("SQLite", "Postgres") if name.lower().startswith(kind.lower())), name)
     current, latest = version or (None, None)
@@ -130,8 +143,8 @@ def run_launcher(instance: dg.DagsterInstance) -> Any:
 
 def broker_problem(launcher: Any) -> str:
     """Why Celery's broker can't be reached; empty if it can."""
-    connection = launcher.celery.connection_for_read()
     try:
+        connection = launcher.celery.connection_for_read()
         in_time(lambda: connection.ensure_connection(max_retries=1, timeout=3), seconds=ANSWER_SECONDS)
         return ""
     except TimeoutError:

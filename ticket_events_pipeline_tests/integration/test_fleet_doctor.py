@@ -41,6 +41,7 @@ class Host:
         begun_at = time.monotonic()
         with exported({**self.variables, **more}):
             ended = CliRunner().invoke(commands, ["doctor", "--fleet", "--json"])
+        assert ended.exception is None or isinstance(ended.exception, SystemExit), repr(ended.exception)
         assert PASSWORD not in ended.output
         found = {}
         for finding in json.loads(ended.stdout):
