@@ -5,13 +5,14 @@ The package is on no index, so no text may ask for `pip install 'ticket_events_p
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
 import shutil
 import sys
 import sysconfig
-from importlib.metadata import requires
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 PACKAGE = "ticket_events_pipeline"
@@ -30,6 +31,15 @@ def program(name: str = "ticket-events", *, folder: Path | None = None) -> str:
     if _is_same_file(shutil.which(name), path):
         return name
     return _as_typed(path, folder)
+
+
+@functools.cache
+def installed_version(package: str = PACKAGE) -> str:
+    """The version of an installed package, by its metadata when it was first asked for; empty if it isn't installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def dagster_home_hint() -> str:

@@ -1,9 +1,11 @@
-"""What a dagster.yaml of its own lacks compared with the shipped one, which grows with the versions."""
+"""What a dagster.yaml of its own lacks compared with the shipped one, which grows with the versions; where its database is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -17,6 +19,9 @@ _WITHOUT = {
     ("telemetry", "enabled"): "Dagster sends usage statistics to its maker",
 }
 """What happens without these settings of the shipped file."""
+
+
+_POSTGRES_PORT = 5432
 
 
 def old_dagster_yaml(path: Path) -> list[str]:
@@ -34,6 +39,51 @@ def old_dagster_yaml(path: Path) -> list[str]:
         for keys, effect in _WITHOUT.items()
         if _lacks(_at(found, keys), _at(shipped, keys))
     ]
+
+
+def unset_variables(path: Path, variables: Mapping[str, str]) -> list[str]:
+    """The environment variables that the file refers to and that aren't set, sorted."""
+    return sorted({name for name in _references(_read(path)) if not variables.get(name, "").strip()})
+
+
+def postgres_address(path: Path, variables: Mapping[str, str]) -> tuple[str, int] | None:
+    """Host and port of the Postgres that the file names; None if it names none, or one that isn't reached by a host."""
+    storage = _at(_read(path), ("storage", "postgres"))
+    url = _resolved(_at(storage, ("postgres_url",)), variables)
+    try:
+        if url:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port or _POSTGRES_PORT
+        else:
+            host = _resolved(_at(storage, ("postgres_db", "hostname")), variables)
+            port = int(_resolved(_at(storage, ("postgres_db", "port")), variables) or _POSTGRES_PORT)
+    except ValueError:  # Dagster says what is wrong with it
+        return None
+    return (host, port) if host and not host.startswith("/") else None
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if set(value) == {"env"} and isinstance(value["env"], str):
+            yield value["env"]
+        for part in value.values():
+            yield from _references(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _references(part)
+
+
+def _resolved(value: Any, variables: Mapping[str, str]) -> str:
+    """A value, or that of the environment variable that it refers to; empty if there is none."""
+    name = value.get("env") if isinstance(value, dict) else None
+    return variables.get(str(name), "") if name else "" if value is None else str(value)
 
 
 def _lacks(found: Any, shipped: Any) -> bool:

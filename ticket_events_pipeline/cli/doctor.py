@@ -9,17 +9,20 @@ from collections.abc import Iterable
 import click
 
 from ticket_events_pipeline.cli.doctor_checks import CHECKS, WEBHOOK_CHECK, Deployment, Finding, Status
+from ticket_events_pipeline.cli.fleet_checks import FLEET_CHECKS
 
 _COLOURS = {Status.OK: "green", Status.NOTE: "yellow", Status.FAILED: "red"}
 
 
-def run_doctor(*, posts_to_webhook: bool = False, adopts_home: bool = False, is_json: bool = False) -> bool:
-    """Check everything and print the findings; whether a run will work.
+def run_doctor(
+    *, posts_to_webhook: bool = False, adopts_home: bool = False, is_fleet: bool = False, is_json: bool = False
+) -> bool:
+    """Check everything and print the findings; whether a run will work, and with `is_fleet`, one on any host.
 
     With `adopts_home`, the DAGSTER_HOME is kept for the root that is set now, after its files were moved there.
     """
     deployment = Deployment(os.environ, log=lambda line: click.echo(line, err=True), adopts_home=adopts_home)
-    checks = [*CHECKS, *([WEBHOOK_CHECK] if posts_to_webhook else [])]
+    checks = [*CHECKS, *(FLEET_CHECKS if is_fleet else []), *([WEBHOOK_CHECK] if posts_to_webhook else [])]
     found = _distinct(finding for check in checks for finding in check(deployment))
     seen: list[Finding] = []
     for finding in found:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from pathlib import Path
 from ticket_events_pipeline.alerts.destinations import NOTIFY_URLS, WEBHOOK
 from ticket_events_pipeline.alerts.settings import alert_settings
 from ticket_events_pipeline.alerts.warning_settings import warning_settings
-from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml
+from ticket_events_pipeline.background_worker import in_time
+from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml, postgres_address, unset_variables
 from ticket_events_pipeline.cli.old_files import days_without_ticket_tables, old_files
 from ticket_events_pipeline.cli.variables import unknown_variables
 from ticket_events_pipeline.credentials import BearerToken
@@ -35,10 +37,14 @@ from ticket_events_pipeline.zendesk.page import EventPage
 from ticket_events_pipeline.zendesk.shared_rate_limit import PLENTY, Quota
 from ticket_events_pipeline.zendesk.token_end import TokenEnd
 
+CONNECT_SECONDS = 4.0
+"""How long a connection to a server may take: the slowest network needs one second."""
+
 QUIET_SECONDS = 7 * 86_400
 """Where the last hour has no event, the page from a week ago shows whether there is any."""
 
 _SMALL_PAGE = 100
+_SSL_REQUEST = (8).to_bytes(4) + (80_877_103).to_bytes(4)
 # Where the sentences of a message begin to say what to do.
 _ADVICE = re.compile(
     r"(?:(?<=[.)]) |: |; )(?=(?:[Aa]dd|[Aa]sk|[Cc]heck|[Gg]ive|[Ii]nstall|[Kk]eep|[Mm]ake|[Mm]aterialize|[Pp]ut|[Ss]et|[Tt]ry|"
@@ -92,12 +98,14 @@ class Answers:
         failures: of each stream that couldn't, why.
         requests: how many requests it took.
         token_end: when the fixed token ends, if one is used.
+        asked_at: by stream, epoch seconds of this machine before and after the last request.
     """
 
     pages: dict[str, EventPage] = field(default_factory=dict)
     failures: dict[str, TicketEventsError] = field(default_factory=dict)
     requests: int = 0
     token_end: TokenEnd | None = None
+    asked_at: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def quota(self) -> QuotaHeader | None:
@@ -134,6 +142,25 @@ class Deployment:
         return None
 
     @functools.cached_property
+    def database_problem(self) -> str:
+        """Why the Postgres of DAGSTER_HOME can't be reached, and what to do; empty if it can, or if there is none."""
+        path = Path(self.variables.get("DAGSTER_HOME", "").strip()) / "dagster.yaml"
+        if unset := unset_variables(path, self.variables):
+            return f"{path} refers to variables that are not set: {', '.join(unset)}. Set them here, too."
+        address = postgres_address(path, self.variables)
+        if address is None:
+            return ""
+        try:
+            in_time(lambda: _greet_postgres(address), seconds=2 * CONNECT_SECONDS)
+        except (OSError, UnicodeError) as error:  # TimeoutError is one
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            return (
+                f"Postgres doesn't answer at {address[0]}:{address[1]} ({reason}). Check that it runs, its listen_addresses, "
+                "the firewall between here and there, and the host and port in dagster.yaml."
+            )
+        return ""
+
+    @functools.cached_property
     def answers(self) -> Answers:
         """Both streams, read with as few requests as show something."""
         answers = Answers()
@@ -149,7 +176,7 @@ class Deployment:
     def _read_streams(self, client: ZendeskClient, answers: Answers) -> None:
         for stream in STREAMS.values():
             try:
-                answers.pages[stream.name] = _newest_page(client, stream)
+                self._read_newest(client, stream, answers)
             except TicketEventsError as error:
                 answers.failures[stream.name] = error
                 if isinstance(error, AuthenticationError | BlockedError):  # the other stream would say the same
@@ -157,10 +184,25 @@ class Deployment:
             finally:
                 answers.requests = client.requests_made
 
+    def _read_newest(self, client: ZendeskClient, stream: Stream, answers: Answers) -> None:
+        for age_seconds in (CHECK_AGE_SECONDS, QUIET_SECONDS):
+            begun_at = wall_clock()
+            page = client.check(stream, age_seconds=age_seconds, rows=_SMALL_PAGE)
+            answers.pages[stream.name] = page
+            answers.asked_at[stream.name] = (begun_at, wall_clock())
+            if page.rows:
+                return
 
-def _newest_page(client: ZendeskClient, stream: Stream) -> EventPage:
-    page = client.check(stream, age_seconds=CHECK_AGE_SECONDS, rows=_SMALL_PAGE)
-    return page if page.rows else client.check(stream, age_seconds=QUIET_SECONDS, rows=_SMALL_PAGE)
+
+def _greet_postgres(address: tuple[str, int]) -> None:
+    """Ask whether the server speaks TLS, as every client of Postgres may: the answer is a letter, and needs no password.
+
+    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
+    """
+    with socket.create_connection(address, timeout=CONNECT_SECONDS) as connection:
+        connection.sendall(_SSL_REQUEST)
+        if connection.recv(1) not in (b"S", b"N"):
+            raise ConnectionError("it is another kind of server")
 
 
 def check_variables(deployment: Deployment) -> Iterator[Finding]:
@@ -270,6 +312,9 @@ def _home_findings(deployment: Deployment, home: str) -> Iterator[Finding]:
             not deployment.adopts_home and not (Path(home) / "history").is_dir()
         ):  # Dagster never used it, and would make its databases there now
             return
+    if deployment.database_problem:  # Dagster would try for much longer
+        yield Finding.failed(check, deployment.database_problem)
+        return
     try:
         # Dagster, which no other check needs.
         from ticket_events_pipeline.defs.dagster_home import adopt_dagster_home, dagster_home_problem

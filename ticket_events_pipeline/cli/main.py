@@ -102,15 +102,21 @@ def demo() -> None:
 @click.option(
     "--adopt-dagster-home", "adopts_home", is_flag=True, help="The files were moved to this root: keep the DAGSTER_HOME for it."
 )
+@click.option(
+    "--fleet", "is_fleet", is_flag=True, help="Also check what several hosts share: code server, clocks, Postgres, Celery."
+)
 @click.option("--json", "is_json", is_flag=True, help=AS_JSON)
-def doctor(webhook: bool, adopts_home: bool, is_json: bool) -> None:
+def doctor(webhook: bool, adopts_home: bool, is_fleet: bool, is_json: bool) -> None:
     """Check the variables, DAGSTER_HOME, the root, the credentials, both streams and the quota; say what to fix.
+
+    With --fleet, also whether this host fits the others: the variables and versions of the code server, clocks, locks,
+    Postgres, and Celery's broker and workers.
 
     Makes one request a stream, and one more where the last hour had no event. Exit code 1 if a run would fail.
     """
     from ticket_events_pipeline.cli.doctor import run_doctor
 
-    if not run_doctor(posts_to_webhook=webhook, adopts_home=adopts_home, is_json=is_json):
+    if not run_doctor(posts_to_webhook=webhook, adopts_home=adopts_home, is_fleet=is_fleet, is_json=is_json):
         sys.exit(FAILED)
 
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 import dagster as dg
 
 from ticket_events_pipeline.credentials import AccountNames
+from ticket_events_pipeline.defs.fleet_instance import answered_queries, open_instance
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
 from ticket_events_pipeline.errors import ForeignHomeError, UsageError
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
@@ -193,10 +194,5 @@ def _home_of(variables: Mapping[str, str]) -> str:
 
 @contextmanager
 def _opened(variables: Mapping[str, str]) -> Iterator[dg.DagsterInstance]:
-    home = _home_of(variables)
-    try:
-        instance = dg.DagsterInstance.from_config(home)
-    except Exception as error:  # of a database's driver, or of YAML; its text isn't shown: it may hold a password
-        raise UsageError(f"DAGSTER_HOME: Dagster can't open {home} ({type(error).__name__}). `dg dev` says why.") from None
-    with instance:
+    with open_instance(_home_of(variables)) as instance, answered_queries():
         yield instance

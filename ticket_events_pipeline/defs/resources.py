@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
 
 import dagster as dg
 
+from ticket_events_pipeline.code_server import fingerprint_of, read_code_server, warning
 from ticket_events_pipeline.defs.dagster_home import claim_dagster_home
 from ticket_events_pipeline.defs.recording import expected_failures
 from ticket_events_pipeline.defs.run_marks import mark_run
@@ -50,6 +51,8 @@ def pipeline_resource(scope: AccountScope) -> dg.ResourceDefinition:
             return
         with _beating(pipeline, context.run.run_id) as beat:
             mark_run(context.instance, context.run.run_id, beat)
+            if context.log is not None and (difference := _difference(pipeline)):
+                context.log.warning(difference)
             yield RunningPipeline(pipeline, beat)
 
     return dg.ResourceDefinition(resource, description="Zendesk on one side, the Parquet root on the other.")
@@ -70,6 +73,14 @@ def _store_of(pipeline: Pipeline) -> Store | None:
         return pipeline.store
     except TicketEventsError:
         return None
+
+
+def _difference(pipeline: Pipeline) -> str:
+    """A sentence if this process has other variables or versions than the code server; one small file is read."""
+    with suppress(TicketEventsError):  # the step itself reports it
+        found = read_code_server(pipeline.store)
+        return "" if found is None else warning(fingerprint_of(pipeline.settings), found)
+    return ""
 
 
 def pipeline_of_run(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, scope: AccountScope) -> Pipeline:

@@ -13,6 +13,7 @@ from ticket_events_pipeline.day import Instant, wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.process import this_process
 from ticket_events_pipeline.storage.file_lock import Log, locked
+from ticket_events_pipeline.storage.second_process import lock_problem
 from ticket_events_pipeline.storage.store import HALF_WRITTEN, Change, Fence, remove_half_written
 
 YOUNG_SECONDS = 2
@@ -127,6 +128,15 @@ class FolderStore:
         with suppress(_TrialOverError), self.writer("trial") as file:
             file.write(b"files can be written here\n")
             raise _TrialOverError  # leave nothing behind
+        try:
+            problem = lock_problem(self._root / HALF_WRITTEN)
+        except OSError as error:
+            raise UsageError(f"TICKET_EVENTS_ROOT: can't write below {self.location}: {error.strerror or error}.") from error
+        if problem:
+            raise UsageError(
+                f"TICKET_EVENTS_ROOT: locks below {self.location} don't keep two fetches apart: {problem}. On a network share "
+                "(NFS, SMB) its server has to lock. Use an object store, a local disk, or a share that is mounted with locks."
+            )
 
     def url(self, path: str) -> str:
         """See `Store.url`."""

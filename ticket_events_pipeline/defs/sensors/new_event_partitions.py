@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
 import dagster as dg
 
+from ticket_events_pipeline.code_server import Fingerprint, fingerprint_of, write_code_server
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.dagster_home import claim_dagster_home, refuse_foreign_home
 from ticket_events_pipeline.defs.event_log import EventLog, log_position
@@ -45,6 +47,7 @@ from ticket_events_pipeline.defs.unrecorded_days import (
     unstored_days,
 )
 from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.footer_cache import TABLES, WITHOUT_TICKET_TABLES, FooterCache
@@ -129,9 +132,18 @@ class SensorCache:
         self._footers = FooterCache(TABLES if scope.has_ticket_tables else WITHOUT_TICKET_TABLES)
         self._observation: Observation | None = None
         self._today: Day | None = None
+        self._announced: tuple[str, Fingerprint] | None = None
         self.lock = Lock()
         self.log = EventLog(scope)
         self.unreadable: set[AssetDay] = set()
+
+    def announce(self, pipeline: Pipeline) -> None:
+        """Write what this process, the code server, runs with, once; if that fails, the next tick tries again."""
+        with suppress(TicketEventsError):  # nothing but a comparison needs it
+            fingerprint = fingerprint_of(pipeline.settings)
+            if self._announced != (pipeline.store.location, fingerprint):
+                write_code_server(pipeline.store, fingerprint, now=wall_clock())
+                self._announced = pipeline.store.location, fingerprint
 
     def observe(self, instance: dg.DagsterInstance, store: Store) -> Observation:
         """The stored files, and those that the log doesn't know; the same object as the last time if nothing has changed.
@@ -170,8 +182,10 @@ class SensorCache:
 
 def _evaluate(context: dg.SensorEvaluationContext, scope: AccountScope, cache: SensorCache) -> dg.SensorResult:
     """Compare what every summary was made from with what is stored, request runs where they differ, and update the log."""
-    instance, store = context.instance, scope.pipeline().store
+    instance, pipeline = context.instance, scope.pipeline()
+    store = pipeline.store
     refuse_foreign_home(instance, scope)
+    cache.announce(pipeline)
     ended = ended_runs_without_note(instance, scope)  # before the files are compared, so that those are what the runs left
     observation, busy = cache.observe(instance, store), {}
     if not observation.comparison.stored.unread:

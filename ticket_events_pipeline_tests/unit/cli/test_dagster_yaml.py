@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml
+from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml, postgres_address, unset_variables
 from ticket_events_pipeline_tests.support.checkout import DAGSTER_YAML
 
 
@@ -67,3 +67,41 @@ def test_an_empty_missing_or_odd_file_lacks_everything(path, text):
 def test_a_file_that_is_no_yaml_is_named(path):
     path.write_text("a: [")
     assert old_dagster_yaml(path) == [f"{path}: it can't be read (ParserError)."]
+
+
+POSTGRES = """
+storage:
+  postgres:
+    postgres_db:
+      hostname: {env: DAGSTER_PG_HOST}
+      password: {env: DAGSTER_PG_PASSWORD}
+      port: {env: DAGSTER_PG_PORT}
+run_launcher: {module: dagster_celery.launcher, class: CeleryRunLauncher, config: {include: [{env: CELERY_INCLUDE}]}}
+"""
+
+
+def test_variables_that_the_file_refers_to_and_that_are_not_set_are_named(path):
+    path.write_text(POSTGRES)
+    variables = {"DAGSTER_PG_HOST": "db", "DAGSTER_PG_PORT": " "}
+    assert unset_variables(path, variables) == ["CELERY_INCLUDE", "DAGSTER_PG_PASSWORD", "DAGSTER_PG_PORT"]
+
+
+@pytest.mark.parametrize(
+    ("content", "variables", "address"),
+    [
+        (POSTGRES, {"DAGSTER_PG_HOST": "db", "DAGSTER_PG_PORT": "6543"}, ("db", 6543)),
+        (POSTGRES, {"DAGSTER_PG_HOST": "db"}, ("db", 5432)),
+        (POSTGRES, {"DAGSTER_PG_HOST": "db", "DAGSTER_PG_PORT": "many"}, None),
+        (POSTGRES, {"DAGSTER_PG_HOST": "/run/postgresql"}, None),
+        (POSTGRES, {}, None),
+        ("storage: {postgres: {postgres_db: {hostname: db, port: 55432}}}", {}, ("db", 55432)),
+        ("storage: {postgres: {postgres_url: {env: URL}}}", {"URL": "postgresql+psycopg2://u:p%40@db:1/d"}, ("db", 1)),
+        ("storage: {postgres: {postgres_url: 'postgresql://db/dagster'}}", {}, ("db", 5432)),
+        ("storage: {sqlite: {base_dir: x}}", {}, None),
+        ("storage: [", {}, None),
+        ("", {}, None),
+    ],
+)
+def test_the_address_of_postgres_is_read_without_opening_it(path, content, variables, address):
+    path.write_text(content)
+    assert postgres_address(path, variables) == address

@@ -1,0 +1,215 @@
+"""`ticket-events doctor --fleet` with the files of deploy/celery: of a healthy fleet, and of each thing that is wrong."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from ticket_events_pipeline.cli.main import commands
+from ticket_events_pipeline.code_server import fingerprint_of, write_code_server
+from ticket_events_pipeline.sandbox.account import SimulatedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.settings import load_settings
+from ticket_events_pipeline.storage.open_store import open_store
+from ticket_events_pipeline_tests.support.checkout import CHECKOUT, DAGSTER_YAML
+from ticket_events_pipeline_tests.support.commands import BIN
+from ticket_events_pipeline_tests.support.object_server import exported, object_server
+from ticket_events_pipeline_tests.support.services import PASSWORD, free_port, postgres, redis
+
+DEPLOY = CHECKOUT / "deploy" / "celery"
+START_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of a fleet: a home with the fleet's dagster.yaml, and its variables."""
+
+    home: Path
+    variables: dict[str, str]
+
+    def doctor(self, **more):
+        """The findings by check, each as (status, text), and how many seconds they took."""
+        begun_at = time.monotonic()
+        with exported({**self.variables, **more}):
+            ended = CliRunner().invoke(commands, ["doctor", "--fleet", "--json"])
+        assert ended.exception is None or isinstance(ended.exception, SystemExit), repr(ended.exception)
+        assert PASSWORD not in ended.output
+        found = {}
+        for finding in json.loads(ended.stdout):
+            found.setdefault(finding["check"], []).append((finding["status"], finding["text"], finding["fix"]))
+        assert ended.exit_code == int(any(one[0] == "FAIL" for several in found.values() for one in several))
+        return found, time.monotonic() - begun_at
+
+    def write(self, text):
+        (self.home / "dagster.yaml").write_text(text)
+
+
+def failures(found):
+    return {check: text for check, several in found.items() for status, text, _ in several if status == "FAIL"}
+
+
+def statuses(found, *checks):
+    return {check: [status for status, _, _ in found.get(check, [])] for check in checks}
+
+
+@contextmanager
+def fleet(folder):
+    """Postgres, Redis with the shipped settings, a bucket and an account, without a worker."""
+    settings = [line.split() for line in (DEPLOY / "redis.conf").read_text().splitlines() if line and not line.startswith("#")]
+    options = [part for name, *values in settings for part in (f"--{name}", *values)]
+    home = folder / "home"
+    home.mkdir()
+    shutil.copy(DEPLOY / "dagster.yaml", home)
+    with ExitStack() as running:
+        database = running.enter_context(postgres(folder))
+        broker = running.enter_context(redis(folder, *options))
+        bucket = running.enter_context(object_server())
+        account = running.enter_context(SandboxServer(SimulatedAccount(), requests_per_minute=1000))
+        yield Host(
+            home,
+            {
+                "DAGSTER_HOME": str(home),
+                **database.env,
+                **bucket.env,
+                "CELERY_BROKER_URL": f"{broker}/0",
+                "CELERY_RESULT_BACKEND": f"{broker}/1",
+                "DAGSTER_LOGS_BUCKET": "lake",
+                "DAGSTER_LOGS_PREFIX": "logs",
+                "DAGSTER_LOGS_FOLDER": str(folder / "logs"),
+                "DAGSTER_EVENT_BATCH_SIZE": "1000",
+                "ZENDESK_BASE_URL": account.base_url,
+                "ZENDESK_OAUTH_TOKEN": "sandbox",
+                "ZENDESK_REQUESTS_PER_MINUTE": "1000",
+                "TICKET_EVENTS_ROOT": bucket.root("acme"),
+                "TICKET_EVENTS_START_DATE": "2026-01-01",
+            },
+        )
+
+
+@contextmanager
+def worker(host, folder):
+    """A worker as the shipped unit starts it, once it answers."""
+    command = [
+        BIN / "dagster-celery",
+        "worker",
+        "start",
+        "-A",
+        "dagster_celery.app",
+        "-y",
+        DEPLOY / "celery.yaml",
+        "-n",
+        "fetch",
+    ]
+    env = {"PATH": f"{BIN}{os.pathsep}{os.defpath}", "PYTHONPATH": str(CHECKOUT), "HOME": str(folder), **host.variables}
+    with (folder / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*map(str, command), "--", "--concurrency=1"], env=env, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        begun_at = time.monotonic()
+        while b" ready." not in (folder / "worker.log").read_bytes():
+            assert process.poll() is None
+            assert time.monotonic() - begun_at < START_SECONDS
+            time.sleep(0.2)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=START_SECONDS)
+
+
+def make_tables(host):
+    """As the first of Dagster's services does."""
+    with exported(host.variables), dg.DagsterInstance.from_config(str(host.home)):
+        pass
+
+
+def announce(host):
+    """As the code server's sensor does."""
+    with exported(host.variables):
+        settings = load_settings(os.environ)
+        write_code_server(open_store(settings.root), fingerprint_of(settings), now=time.time())
+
+
+@pytest.mark.slow
+def test_the_doctor_of_a_fleet_says_what_works_and_what_to_fix(tmp_path):
+    with fleet(tmp_path) as host:
+        shipped = (host.home / "dagster.yaml").read_text()
+        make_tables(host)
+        lonely, _ = host.doctor()
+        assert list(failures(lonely)) == ["workers"], failures(lonely)
+        assert lonely["code_server"][0][0] == "note"
+        announce(host)
+        with worker(host, tmp_path):
+            well, _ = host.doctor()
+            assert failures(well) == {}
+            checks = ("code_server", "clock", "store_clock", "shared_root", "storage", "broker", "workers", "result_backend")
+            assert statuses(well, *checks) == {check: ["ok"] for check in checks}
+            assert "fetch@" in well["workers"][0][1]
+            assert statuses(well, "event_batch", "result_expires") == {"event_batch": [], "result_expires": []}
+            apart, _ = host.doctor(TICKET_EVENTS_TIMEZONE="Europe/Berlin", DAGSTER_EVENT_BATCH_SIZE="")
+            assert failures(apart) == {
+                "code_server": "TICKET_EVENTS_TIMEZONE is Europe/Berlin here and UTC on the code server "
+                f"({socket.gethostname()})"
+            }
+            assert statuses(apart, "event_batch") == {"event_batch": ["note"]}
+        refused, _ = host.doctor(DAGSTER_PG_USERNAME="nobody")
+        assert 'password authentication failed for user "nobody"' in failures(refused)["storage"]
+        host.write(shipped.replace("postgresql+psycopg2", "postgresql"))
+        driverless, _ = host.doctor()
+        assert "for psycopg 3, which isn't installed" in failures(driverless)["storage"]
+        assert driverless["storage"][0][2] == "Set scheme: postgresql+psycopg2 below postgres_db in dagster.yaml."
+        coordinator = "run_coordinator: {module: dagster.core.run_coordinator, class: QueuedRunCoordinator, config: "
+        host.write(f"{shipped}\n{coordinator}{{max_concurrent_runs: 10}}}}\n")
+        contradicting, _ = host.doctor()
+        assert "incompatible with the `concurrency > runs` config" in failures(contradicting)["storage"]
+        assert "The code server starts with it" in failures(contradicting)["storage"]
+        host.write(shipped.replace("max_concurrent_runs: 8", "max_concurrent_runs: many"))
+        wrong, _ = host.doctor()
+        assert "wrong settings at root:concurrency:runs:max_concurrent_runs" in failures(wrong)["storage"]
+
+
+@pytest.mark.slow
+def test_what_does_not_answer_is_given_up_within_seconds(tmp_path):
+    """A server that accepts a connection and stays silent is the worst: nothing refuses, and nothing ends."""
+    with fleet(tmp_path) as host, socket.create_server(("127.0.0.1", 0)) as silent:
+        make_tables(host)
+        port = silent.getsockname()[1]
+        deaf, seconds = host.doctor(CELERY_BROKER_URL=f"redis://:{PASSWORD}@127.0.0.1:{port}/0")
+        assert f"broker: redis://127.0.0.1:{port}/0 can't be reached" in failures(deaf)["broker"]
+        assert seconds < 45
+        gone, _ = host.doctor(CELERY_BROKER_URL=f"redis://:{PASSWORD}@127.0.0.1:{free_port()}/0")
+        assert "(Connection refused)" in failures(gone)["broker"]
+        nowhere, seconds = host.doctor(DAGSTER_PG_PORT=str(free_port()))
+        assert "(Connection refused)" in failures(nowhere)["dagster_home"]
+        assert seconds < 45
+        hung, seconds = host.doctor(DAGSTER_PG_PORT=str(port))
+        assert f"Postgres doesn't answer at 127.0.0.1:{port} (timed out)" in failures(hung)["dagster_home"]
+        assert seconds < 45
+
+
+@pytest.mark.slow
+def test_a_home_of_one_machine_is_no_fleet(tmp_path):
+    shutil.copy(DAGSTER_YAML, tmp_path)
+    with SandboxServer(SimulatedAccount()) as account:
+        root = str(tmp_path / "root")
+        token = {"ZENDESK_BASE_URL": account.base_url, "ZENDESK_OAUTH_TOKEN": "sandbox", "TICKET_EVENTS_ROOT": root}
+        host = Host(tmp_path, {"DAGSTER_HOME": str(tmp_path), **token})
+        found, _ = host.doctor()
+        assert failures(found) == {"storage": "storage: Dagster keeps its runs in SQLite, which one machine alone can use"}
+        assert "a disk of this machine" in found["shared_root"][0][1]
+        assert found["launcher"][0][0] == "note"
+        unset, _ = host.doctor(DAGSTER_HOME="")
+        assert "DAGSTER_HOME is not set to a folder" in failures(unset)["storage"]
+        host.write("storage: {postgres: {postgres_db: {hostname: {env: NOT_SET_HERE}}}}")
+        missing, _ = host.doctor()
+        assert "refers to variables that are not set: NOT_SET_HERE" in failures(missing)["dagster_home"]
