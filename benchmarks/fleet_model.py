@@ -1,0 +1,111 @@
+"""The figures that `fleet_simulation.py` calculates with: what was measured, with which command; what was looked up, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MINUTE, HOUR, DAY, MONTH, YEAR = 60, 3600, 86_400, 30 * 86_400, 365 * 86_400
+
+PAGE_EVENTS = 1000
+"""Rows of a page of the incremental exports."""
+
+METRIC_SHARE = 0.87
+"""Of an account's events, the rest are audits: 72,580 and 11,171 of the simulated account in 30 days."""
+
+QUOTA, QUOTA_WITH_ADD_ON = 10, 30
+"""Requests a minute: docs/explanation/quota.md."""
+
+OVERLAP = {"metric events": 10 * MINUTE, "audits": 4 * MINUTE}
+"""Seconds before its start that a fetch of an open day reads again."""
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What a run of one kind takes.
+
+    Attributes:
+        seconds: from its start to its end, for a small account, without waiting for the quota.
+        transactions, event_logs, tags: in Postgres, with DAGSTER_EVENT_BATCH_SIZE=1000.
+        puts, gets, lists: requests to the bucket, without beats.
+    """
+
+    seconds: float
+    transactions: int
+    event_logs: int
+    tags: int
+    puts: int
+    gets: int
+    lists: int
+
+
+RUNS: Mapping[str, RunCost] = {
+    "fetch": RunCost(3.0, 600, 70, 2, 12, 40, 6),
+    "summary": RunCost(3.5, 700, 90, 6, 12, 60, 6),
+    "refresh": RunCost(6.0, 900, 120, 10, 25, 100, 12),
+    "restatement": RunCost(4.0, 700, 80, 6, 20, 60, 6),
+}
+"""`python benchmarks/fleet_costs.py`, its first table: runs of the simulated account."""
+
+LAUNCH_SECONDS = 0.3
+"""What the daemon takes to take a run from the queue and to start it."""
+
+RUN_MB = 190
+"""Memory of a run of a small account."""
+
+
+@dataclass(frozen=True)
+class TickCost:
+    """What a tick takes on average, the daemon's other work included.
+
+    Attributes:
+        seconds: between the daemon's request to the code server and the stored tick.
+        cpu_seconds: in the daemon and the code server together.
+        transactions: in Postgres.
+        gets: requests to the bucket; `new_event_partitions_sensor` also lists, see `lists`.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    transactions: float
+    gets: float
+
+
+TICK = TickCost(0.1, 0.08, 12.0, 1.0)
+"""`python benchmarks/fleet_costs.py`, its second table."""
+
+SENSORS: Mapping[str, int] = {
+    "dead_runs_sensor": 20,
+    "new_event_partitions_sensor": 30,
+    "sla_breach_alert_sensor": 60,
+    "sla_warning_sensor": 30,
+}
+"""Seconds from tick to tick. The last two are off unless somebody turns them on."""
+
+LIST_KEYS = 1000
+"""Keys of one answer of the bucket."""
+
+BEAT_SECONDS = 10
+"""Of a run in progress: one GET and one PUT of `_inflight/runs.json`."""
+
+EVENT_ROW_BYTES, TICK_BYTES = 2200, 1500
+"""Of Postgres, indexes included: `python benchmarks/event_storage.py` and `fleet_costs.py`."""
+
+POSTGRES_TRANSACTIONS = 1000
+"""A second, that a small server commits: `pgbench -N -c 8` on a machine of two cores."""
+
+TICK_RETENTION_DAYS = 7
+"""Skipped ticks of sensors, Dagster's default."""
+
+ASSETS = 10
+"""Files a day and account: two raw tables, seven made of them, and the report."""
+
+BYTES_A_DAY, BYTES_AN_EVENT = 200_000, 30.0
+"""`python benchmarks/fleet_costs.py --sizes`: a day's files of all assets."""
+
+EVENT_CPU_SECONDS = 25e-6
+"""CPU of a fetch and of the tables made of it, an event: benchmarks/README.md, *A fetch and the limit*, *SLA of 10,000,000 events*."""
+
+PUT_DOLLARS, GET_DOLLARS, GB_MONTH_DOLLARS = 0.005 / 1000, 0.0004 / 1000, 0.023
+"""Amazon S3 Standard, us-east-1: PUT and LIST, GET, storage. From c3x.dev/blog/s3-request-fees-explained and
+deepeshsoni.com/archives/256 (2026-11-30), which quote https://aws.amazon.com/s3/pricing/."""
