@@ -253,7 +253,7 @@ def kill() -> None:
         run = subprocess.run(
             [sys.executable, "-c", _KILLED, *words], env=env, cwd=account.folder, capture_output=True, check=False
         )
-        stored, asked = _stored_days(account), _requests(url)
+        stored, asked = _stored_days(account), requests_of(url)
         lines = [
             [f"killed (exit code {run.returncode}) with {waiting} events in the batch", stored, _recorded(server), asked, ""]
         ]
@@ -262,7 +262,9 @@ def kill() -> None:
             while _recorded(server) < stored and time.monotonic() - begun < _WAIT_SECONDS:
                 time.sleep(1)
             seconds = f"{time.monotonic() - begun:.0f}"
-            lines.append(["after the daemon's first ticks", _stored_days(account), _recorded(server), _requests(url), seconds])
+            lines.append(
+                ["after the daemon's first ticks", _stored_days(account), _recorded(server), requests_of(url), seconds]
+            )
     print(table(["", "raw files stored", "recorded in Dagster", "requests to Zendesk", "seconds"], lines))
 
 
@@ -277,7 +279,8 @@ def _recorded(server: Postgres) -> int:
     return int(server.value(f"SELECT count(DISTINCT (asset_key, partition)) FROM event_logs WHERE {of}"))  # noqa: S608
 
 
-def _requests(url: str) -> int:
+def requests_of(url: str) -> int:
+    """How many pages the server has answered so far."""
     with urlopen(f"{url}/requests") as answer:  # noqa: S310 - the server of this benchmark
         return int(answer.read())
 

@@ -1,4 +1,4 @@
-"""The figures that `fleet_simulation.py` calculates with: what was measured, with which command; what was looked up, and where."""
+"""The figures that `fleet_simulation.py` calculates with: each with the command that measured it, or where it was looked up."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ BYTES_A_DAY, BYTES_AN_EVENT = 200_000, 30.0
 """`python benchmarks/fleet_costs.py --sizes`: a day's files of all assets."""
 
 EVENT_CPU_SECONDS = 25e-6
-"""CPU of a fetch and of the tables made of it, an event: benchmarks/README.md, *A fetch and the limit*, *SLA of 10,000,000 events*."""
+"""CPU of a fetch and of the tables made of it, an event: benchmarks/README.md, *A fetch* and *SLA of 10,000,000 events*."""
 
 PUT_DOLLARS, GET_DOLLARS, GB_MONTH_DOLLARS = 0.005 / 1000, 0.0004 / 1000, 0.023
 """Amazon S3 Standard, us-east-1: PUT and LIST, GET, storage. From c3x.dev/blog/s3-request-fees-explained and

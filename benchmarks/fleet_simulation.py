@@ -4,8 +4,8 @@
         [--days 365] [--slots 8] [--threads 16] [--accounts-a-deployment 100]
 
 prints the tables of docs/explanation/scale.md. Where queues matter (run slots, the daemon's loop over the sensors), the fleet
-is simulated event by event; the rest is arithmetic. The same arguments give the same tables. The figures it calculates with are in
-`fleet_model.py`, each with the command that measured it.
+is simulated event by event; the rest is arithmetic. The same arguments give the same tables. The figures it calculates with are
+in `fleet_model.py`, each with the command that measured it.
 """
 
 from __future__ import annotations

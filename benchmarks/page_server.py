@@ -2,11 +2,11 @@
 
     python benchmarks/page_server.py STREAM[,STREAM] ROWS [--days N] [--comment-bytes N] [--rendered]
 
-prints its URL, and serves until it is ended: ROWS of each stream. Rows are the sandbox account's, with ids and times of their own; audits have
-comments if requested. `--rendered` makes every page before the first request, so that only the reader is measured.
-Every row of one index is the same whenever it is asked for. `GET /requests` returns how many pages were requested so far.
-Pages go by `start_time`, inclusive, so that the rows of a page's last second come twice; or by cursor, where a client asks for
-`page[size]`. Every other path is a 404.
+prints its URL, and serves until it is ended: ROWS of each stream. Rows are the sandbox account's, with ids and times of their
+own; audits have comments if requested. `--rendered` makes every page before the first request, so that only the reader is
+measured. Every row of one index is the same whenever it is asked for. `GET /requests` returns how many pages were requested so
+far. Pages go by `start_time`, inclusive, so that the rows of a page's last second come twice; or by cursor, where a client asks
+for `page[size]`. Every other path is a 404.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Account:
 
 @contextmanager
 def serving(stream: str, rows: int, *, days: int = 1, comment_bytes: int = 0, rendered: bool = False) -> Iterator[str]:
-    """The URL of a server of that many rows of a stream (or of each of several, with a comma between), while the block lasts."""
+    """The URL of a server of that many rows of a stream (or of each of several, with commas between), while the block lasts."""
     command = [sys.executable, __file__, stream, str(rows), "--days", str(days), "--comment-bytes", str(comment_bytes)]
     server = subprocess.Popen(command + ["--rendered"] * rendered, stdout=subprocess.PIPE, text=True)
     try:
