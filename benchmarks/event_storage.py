@@ -288,7 +288,7 @@ def requests_of(url: str) -> int:
 @contextmanager
 def daemon(account: Deployment) -> Iterator[subprocess.Popen[bytes]]:
     """`dagster-daemon` with a code server of its own, in a session of its own, while the block lasts; its runs end with it."""
-    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "ticket_events_pipeline.definitions"]
+    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", account.module]
     env = {**os.environ, "DAGSTER_HOME": str(account.folder / "home"), **account.variables}
     with (account.folder / "daemon.log").open("wb") as log:
         process = subprocess.Popen(command, env=env, cwd=account.folder, stdout=log, stderr=log, start_new_session=True)

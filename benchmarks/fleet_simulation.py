@@ -1,11 +1,11 @@
 """A fleet on paper: what 1, 100 and 10,000 accounts take of the quota, run slots, the daemon, Postgres and the bucket.
 
     python benchmarks/fleet_simulation.py [--accounts 1,100,10000] [--mix 1000:70,50000:28,2000000:2] [--every 10] [--alerts]
-        [--days 365] [--slots 8] [--threads 16] [--accounts-a-deployment 100]
+        [--days 365] [--slots 8] [--threads 16] [--accounts-a-deployment 100] [--write]
 
-prints the tables of docs/explanation/scale.md. Where queues matter (run slots, the daemon's loop over the sensors), the fleet
-is simulated event by event; the rest is arithmetic. The same arguments give the same tables. The figures it calculates with are
-in `fleet_model.py`, each with the command that measured it.
+prints the tables of docs/explanation/scale.md, and writes them there if asked to. Where queues matter (run slots, the daemon's
+loop over the sensors), the fleet is simulated event by event; the rest is arithmetic. The same arguments give the same tables.
+The figures it calculates with are in `fleet_model.py`, each with the command that measured it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import fleet_model as model
 from fleet_model import DAY, HOUR, MINUTE
 from fleet_queues import Launch, Sensor, seconds_between_ticks, slots_needed, slowest_start
 from measuring import table
+
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "scale.md"
 
 ACCOUNTS = (1, 100, 10_000)
 MIX = {1_000: 70, 50_000: 28, 2_000_000: 2}
@@ -157,9 +160,9 @@ def sensors_of(options: Options) -> list[Sensor]:
 # --- what is stored
 
 
-def lists_a_tick(stored_days: int) -> int:
-    """Requests of a listing of all files of an account."""
-    return max(1, math.ceil(stored_days * model.ASSETS / model.LIST_KEYS))
+def lists_a_tick(stored_days: int) -> float:
+    """Requests of a look at all files of an account: each table is listed by itself."""
+    return model.TICK.lists * max(1, math.ceil(stored_days / model.LIST_KEYS))
 
 
 def ticks_a_day(alerts: bool) -> Mapping[str, float]:
@@ -375,13 +378,33 @@ def limit_table(fleets: Sequence[int], options: Options) -> str:
     return table(["accounts", "what is used most", "used", "then change"], lines)
 
 
-def report(fleets: Sequence[int], options: Options) -> str:
-    """All tables."""
-    return "\n\n".join([account_table(options), fleet_table(fleets, options), limit_table(fleets, options)])
+def tables(fleets: Sequence[int], options: Options) -> Mapping[str, str]:
+    """All tables, each by the name of its place in the page."""
+    return {
+        "quota": account_table(options),
+        "fleet": fleet_table(fleets, options),
+        "limits": limit_table(fleets, options),
+    }
 
 
-def parsed(words: Sequence[str] | None = None) -> tuple[list[int], Options]:
-    """The fleets and the options of a command line."""
+def documented(page: str, found: Mapping[str, str]) -> str:
+    """The page with the tables in their places.
+
+    Raises:
+        ValueError: a table has no place in it.
+    """
+    for name, text in found.items():
+        opening, closing = f"<!-- simulated: {name} -->\n", "<!-- /simulated -->"
+        before, found_opening, rest = page.partition(opening)
+        _, found_closing, after = rest.partition(closing)
+        if not found_opening or not found_closing:
+            raise ValueError(f"{PAGE} needs the lines {opening.strip()} and {closing}, between which the table is written")
+        page = f"{before}{opening}\n{text}\n\n{closing}{after}"
+    return page
+
+
+def parsed(words: Sequence[str] | None = None) -> tuple[list[int], Options, bool]:
+    """The fleets, the options, and whether to write, of a command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--accounts", default=",".join(map(str, ACCOUNTS)))
     parser.add_argument("--mix", default=",".join(f"{events}:{share}" for events, share in MIX.items()))
@@ -391,11 +414,21 @@ def parsed(words: Sequence[str] | None = None) -> tuple[list[int], Options]:
     parser.add_argument("--slots", type=int, default=8)
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--accounts-a-deployment", type=int, default=100)
+    parser.add_argument("--write", action="store_true", help="write the tables into docs/explanation/scale.md, too")
     asked = parser.parse_args(words)
     mix = {int(events): float(share) for events, _, share in (part.partition(":") for part in asked.mix.split(","))}
     options = Options(mix, asked.every, asked.alerts, asked.days, asked.slots, asked.threads, asked.accounts_a_deployment)
-    return [int(count) for count in asked.accounts.split(",")], options
+    return [int(count) for count in asked.accounts.split(",")], options, asked.write
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Print the tables."""
+    fleets, options, is_written = parsed(words)
+    found = tables(fleets, options)
+    if is_written:
+        PAGE.write_text(documented(PAGE.read_text(), found))
+    print(*found.values(), sep="\n\n")
 
 
 if __name__ == "__main__":
-    print(report(*parsed()))
+    main()

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deployments import DAY, Deployment
-from event_storage import daemon, on_postgres, requests_of
+from event_storage import Postgres, daemon, on_postgres, requests_of
 from measuring import table
 from page_server import serving
 
@@ -37,7 +37,7 @@ HEAD = ["what was lost", "files stored", "days recorded in Dagster", "requests t
 class Drill:
     """A deployment, its root, and the lines of the table."""
 
-    def __init__(self, account: Deployment, server, url: str, days: int) -> None:
+    def __init__(self, account: Deployment, server: Postgres, url: str, days: int) -> None:
         self.account, self.server, self.url = account, server, url
         self.root = Path(account.variables["TICKET_EVENTS_ROOT"])
         self.first, self.last = Day.parse(DAY).plus(1 - days), Day.parse(DAY)
