@@ -106,6 +106,9 @@ EVENT_ROW_BYTES, TICK_BYTES = 2200, 1500
 POSTGRES_TRANSACTIONS = 1000
 """A second, that a small server commits: `pgbench -N -c 8` on a machine of two cores."""
 
+RESULT_BYTES, RESULT_DAYS = 300, 90
+"""Of Redis, a run: deploy/celery/celery.yaml."""
+
 TICK_RETENTION_DAYS = 7
 """Skipped ticks of sensors, Dagster's default."""
 

@@ -1,4 +1,4 @@
-"""What is lost, is lost on purpose, and comes back: the drills of docs/how-to/operate.md, with the seconds that they take.
+"""What is lost, is lost on purpose, and comes back: the drills of docs/how-to/runbook.md, with the seconds that they take.
 
     python benchmarks/restore_drills.py [--days N]     prints a Markdown table
 
