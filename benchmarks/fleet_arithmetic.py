@@ -87,7 +87,7 @@ class Quota:
 
 
 def runs_a_day(every: int) -> Mapping[str, int]:
-    """Runs of one account by kind: hourly fetch and restatement, the tables of both, and `frequent_fetch`, which makes its own."""
+    """Runs of an account by kind: hourly fetch and restatement, the tables of both; `frequent_fetch` makes its own."""
     hourly = {"fetch": 24, "summary": 1 if every else 25, "restatement": 1}
     return {**hourly, "refresh": 24 * 60 // every if every else 0}
 
