@@ -76,14 +76,14 @@ handle, waiting = DagsterInstance.handle_new_event, 0
 def killing(self, event, *, batch_metadata=None):
     global waiting
     handle(self, event, batch_metadata=batch_metadata)
-    waiting += batch_metadata is not None
+    waiting += batch_metadata is not None and event.get_dagster_event().event_type_value == "ASSET_MATERIALIZATION"
     if waiting == WAITING:
         os.kill(os.getpid(), signal.SIGKILL)
 DagsterInstance.handle_new_event = killing
 from dagster._cli import main
 main()
 """
-"""The command `dagster`, which is killed once it has given Dagster so many events that may wait in a batch."""
+"""The command `dagster`, which is killed once it has given Dagster so many materializations, which may wait in a batch."""
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,7 @@ def stored(accounts: Sequence[int], options: Options) -> Stored:
     return Stored(
         runs=len(accounts) * sum(runs.values()),
         run_seconds=run_seconds_a_day,
-        transactions=of_runs("transactions") + all_ticks * model.TICK.transactions,
+        transactions=of_runs("transactions") + all_ticks * model.TICK.transactions + DAY * model.IDLE_TRANSACTIONS,
         rows=of_runs("event_logs") + of_runs("tags"),
         postgres_gigabytes=kept / 1e9,
         puts=30 * (of_runs("puts") + beats),

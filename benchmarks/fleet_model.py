@@ -86,6 +86,9 @@ class TickCost:
 TICK = TickCost(0.1, 0.08, transactions=12.0, gets=1.0, lists=10.0)
 """`python benchmarks/fleet_costs.py`, its second table."""
 
+IDLE_TRANSACTIONS = 10.0
+"""A second, of a daemon without sensors: the same table, its second line."""
+
 SENSORS: Mapping[str, int] = {
     "dead_runs_sensor": 20,
     "new_event_partitions_sensor": 30,
@@ -104,7 +107,7 @@ EVENT_ROW_BYTES, TICK_BYTES = 2200, 1500
 """Of Postgres, indexes included: `python benchmarks/event_storage.py` and `fleet_costs.py`."""
 
 POSTGRES_TRANSACTIONS = 1000
-"""A second, that a small server commits: `pgbench -N -c 8` on a machine of two cores."""
+"""A second, reading ones included, that a small server commits: an assumption; `pgbench -c 8 -T 60` says it of yours."""
 
 RESULT_BYTES, RESULT_DAYS = 300, 90
 """Of Redis, a run: deploy/celery/celery.yaml."""
