@@ -161,6 +161,7 @@ class Stored:
         runs, run_seconds: of a day.
         transactions, rows: of Postgres, a day; rows of event_logs and asset_event_tags.
         postgres_gigabytes: after a year in which nothing was deleted but skipped ticks.
+        kept_gigabytes: if runs are deleted after KEPT_DAYS.
         puts, gets, lists: requests to the bucket a month.
         objects: of the stored days.
         bucket_gigabytes: of the stored days.
@@ -171,6 +172,7 @@ class Stored:
     transactions: float
     rows: float
     postgres_gigabytes: float
+    kept_gigabytes: float
     puts: float
     gets: float
     lists: float
@@ -208,14 +210,15 @@ def stored(accounts: Sequence[int], options: Options) -> Stored:
 
     all_ticks = len(accounts) * sum(ticks.values())
     lists = len(accounts) * ticks["new_event_partitions_sensor"] * lists_a_tick(options.days)
-    kept = of_runs("event_logs") * model.EVENT_ROW_BYTES * 365 + all_ticks * model.TICK_RETENTION_DAYS * model.TICK_BYTES
+    kept_ticks, a_day = all_ticks * model.TICK_RETENTION_DAYS * model.TICK_BYTES, of_runs("event_logs") * model.EVENT_ROW_BYTES
     day_bytes = sum(model.BYTES_A_DAY + events * model.BYTES_AN_EVENT for events in accounts)
     return Stored(
         runs=len(accounts) * sum(runs.values()),
         run_seconds=run_seconds_a_day,
         transactions=of_runs("transactions") + all_ticks * model.TICK.transactions + DAY * model.IDLE_TRANSACTIONS,
         rows=of_runs("event_logs") + of_runs("tags"),
-        postgres_gigabytes=kept / 1e9,
+        postgres_gigabytes=(a_day * 365 + kept_ticks) / 1e9,
+        kept_gigabytes=(a_day * model.KEPT_DAYS + kept_ticks) / 1e9,
         puts=30 * (of_runs("puts") + beats),
         gets=30 * (of_runs("gets") + beats + all_ticks * model.TICK.gets),
         lists=30 * (of_runs("lists") + lists),

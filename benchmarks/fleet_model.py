@@ -83,8 +83,10 @@ class TickCost:
     lists: float
 
 
-TICK = TickCost(0.1, 0.08, transactions=12.0, gets=1.0, lists=10.0)
-"""`python benchmarks/fleet_costs.py`, its second table."""
+TICK = TickCost(0.2, 0.1, transactions=25.0, gets=1.0, lists=11.0)
+"""Bounds. `dead_runs_sensor` took 0.074 s of CPU with an instance of its own on Postgres, as the code server makes one for each
+tick. `new_event_partitions_sensor` takes 0.01 to 0.05 s more over years of days (`python benchmarks/sensor_ticks.py`), and 11
+listings; `dead_runs_sensor` one GET, of the beats. The requests: `python benchmarks/fleet_costs.py --ticks`."""
 
 IDLE_TRANSACTIONS = 10.0
 """A second, of a daemon without sensors: the same table, its second line."""
@@ -103,8 +105,11 @@ LIST_KEYS = 1000
 BEAT_SECONDS = 10
 """Of a run in progress: one GET and one PUT of `_inflight/runs.json`."""
 
-EVENT_ROW_BYTES, TICK_BYTES = 2200, 1500
-"""Of Postgres, indexes included: `python benchmarks/event_storage.py` and `fleet_costs.py`."""
+EVENT_ROW_BYTES, TICK_BYTES = 2300, 1500
+"""Of Postgres. All that a run of a day adds, by its rows in event_logs: `python benchmarks/fleet_costs.py`. A tick: assumed."""
+
+POSTGRES_GIGABYTES, KEPT_DAYS = 100, 30
+"""A disk, an assumption; and how long runs are kept in docs/how-to/runbook.md."""
 
 POSTGRES_TRANSACTIONS = 1000
 """A second, reading ones included, that a small server commits: an assumption; `pgbench -c 8 -T 60` says it of yours."""

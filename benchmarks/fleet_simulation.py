@@ -72,6 +72,11 @@ def limits(accounts: Sequence[int], options: Options) -> list[Limit]:
             kept.transactions / DAY / model.POSTGRES_TRANSACTIONS,
             "a larger server; several deployments",
         ),
+        Limit(
+            f"Postgres' disk of {model.POSTGRES_GIGABYTES} GB, after a year",
+            kept.postgres_gigabytes / model.POSTGRES_GIGABYTES,
+            f"delete runs after {model.KEPT_DAYS} days: {kept.kept_gigabytes:,.0f} GB",
+        ),
         Limit(f"the quota of an account of {largest:,} events a day", quota, "Zendesk's add-on; a shorter restatement"),
     ]
     return sorted(found, key=lambda limit: -limit.used)
@@ -140,6 +145,7 @@ def _column(accounts: Sequence[int], options: Options) -> Mapping[str, str]:
         "Postgres: transactions a second": f"{kept.transactions / DAY:,.1f}",
         "Postgres: rows of events and tags a day": f"{kept.rows:,.0f}",
         "Postgres: GB after a year, no run deleted": f"{kept.postgres_gigabytes:,.1f}",
+        f"… with the runs of {model.KEPT_DAYS} days": f"{kept.kept_gigabytes:,.1f}",
         f"Redis: MB of results of {model.RESULT_DAYS} days": f"{kept.runs * model.RESULT_DAYS * model.RESULT_BYTES / 1e6:,.1f}",
         f"objects of {options.days} days": f"{kept.objects:,}",
         "PUT a month": f"{kept.puts:,.0f}",

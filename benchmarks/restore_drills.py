@@ -58,8 +58,7 @@ class Drill:
         query = f"SELECT {of_asset_days} FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION'"  # noqa: S608
         try:
             return int(self.server.value(query))
-        except subprocess.CalledProcessError as error:
-            print(error.stderr.strip(), file=sys.stderr, flush=True)
+        except subprocess.CalledProcessError:
             return 0  # Dagster has not made its tables in the new database yet
 
     def wait(self, what: str, is_so: Callable[[], bool]) -> None:
