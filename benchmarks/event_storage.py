@@ -30,6 +30,8 @@ from deployments import CHECKOUT, DAY, Deployment, pipeline
 from measuring import table
 from page_server import serving
 
+from ticket_events_pipeline.day import Day
+
 sys.path.append(str(CHECKOUT))  # the tests' services are not part of the installed package
 from ticket_events_pipeline_tests.support.services import Postgres, postgres
 
@@ -44,6 +46,9 @@ MONTH_FIRST_DAY = "2026-02-01"
 ROUNDS = 3
 BATCHES = (0, 100, 365, 1000)
 """Values of DAGSTER_EVENT_BATCH_SIZE; 0 is Dagster's default, every event by itself."""
+
+KILLED_DAYS, WAITING = 100, 80
+"""Of the run that is killed: its days, and how many events of its second asset wait then."""
 
 _WAIT_SECONDS = 600
 
@@ -237,35 +242,31 @@ def main(*, rounds: int = ROUNDS, batches: Sequence[int] = BATCHES) -> None:
 
 def kill() -> None:
     """Kill -9 a run while events of its second asset wait in the batch; print what the log holds then, and after the sensor."""
-    waiting, batch = 300, 1000
     with (
-        serving(STREAMS, ROWS, days=DAYS, rendered=True) as url,
+        serving(STREAMS, ROWS, days=KILLED_DAYS, rendered=True) as url,
         tempfile.TemporaryDirectory() as folder,
-        on_postgres(Path(folder) / "pg", url, batch) as (home, server),
+        on_postgres(Path(folder) / "pg", url, 1000) as (home, server),
     ):
-        account, words = home.deployment, RUNS[f"{DAYS} days, both streams"]
-        env = {
-            **os.environ,
-            **account.variables,
-            "DAGSTER_HOME": str(account.folder / "home"),
-            "KILLED_AT": str(DAYS + waiting),
-        }
-        run = subprocess.run(
-            [sys.executable, "-c", _KILLED, *words], env=env, cwd=account.folder, capture_output=True, check=False
-        )
-        stored, asked = _stored_days(account), requests_of(url)
-        lines = [
-            [f"killed (exit code {run.returncode}) with {waiting} events in the batch", stored, _recorded(server), asked, ""]
-        ]
+        exit_code = _killed_run(home.deployment)
+
+        def line(what: str, seconds: object) -> list[object]:
+            return [what, _stored_days(home.deployment), _recorded(server), requests_of(url), seconds]
+
+        lines = [line(f"killed (exit code {exit_code}) with {WAITING} events in the batch", "")]
         begun = time.monotonic()
-        with daemon(account):
-            while _recorded(server) < stored and time.monotonic() - begun < _WAIT_SECONDS:
+        with daemon(home.deployment):
+            while _recorded(server) < _stored_days(home.deployment) and time.monotonic() - begun < _WAIT_SECONDS:
                 time.sleep(1)
-            seconds = f"{time.monotonic() - begun:.0f}"
-            lines.append(
-                ["after the daemon's first ticks", _stored_days(account), _recorded(server), requests_of(url), seconds]
-            )
+            lines.append(line("after the daemon's first ticks", f"{time.monotonic() - begun:.0f}"))
     print(table(["", "raw files stored", "recorded in Dagster", "requests to Zendesk", "seconds"], lines))
+
+
+def _killed_run(account: Deployment) -> int:
+    words = _materialize(f"{Day.parse(DAY).plus(1 - KILLED_DAYS)}...{DAY}")
+    own = {"DAGSTER_HOME": str(account.folder / "home"), "KILLED_AT": str(KILLED_DAYS + WAITING)}
+    command = [sys.executable, "-c", _KILLED, *words]
+    env = {**os.environ, **account.variables, **own}
+    return subprocess.run(command, env=env, cwd=account.folder, capture_output=True, check=False).returncode
 
 
 def _stored_days(account: Deployment) -> int:

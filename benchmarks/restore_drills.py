@@ -30,6 +30,7 @@ STREAMS = "ticket_events,ticket_metric_events"
 DAYS = 30
 ROWS_A_DAY = 300
 PATIENCE_SECONDS = 900
+MATERIALIZED = "dagster_event_type = 'ASSET_MATERIALIZATION'"
 
 HEAD = ["what was lost", "files stored", "days recorded in Dagster", "requests to Zendesk", "seconds until it was so"]
 
@@ -55,7 +56,7 @@ class Drill:
     def recorded(self) -> int:
         """Asset days that Dagster's log shows."""
         of_asset_days = "count(DISTINCT (asset_key, partition))"
-        query = f"SELECT {of_asset_days} FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION'"  # noqa: S608
+        query = f"SELECT {of_asset_days} FROM event_logs WHERE partition IS NOT NULL AND {MATERIALIZED}"  # noqa: S608
         try:
             return int(self.server.value(query))
         except subprocess.CalledProcessError:
