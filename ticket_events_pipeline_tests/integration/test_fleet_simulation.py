@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 
 PLACE = re.compile(r"<!-- simulated: \w+ -->\n\n(.*?)\n\n<!-- /simulated -->", re.DOTALL)
@@ -14,6 +16,7 @@ def simulated(*options):
     return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_the_documented_tables_are_what_the_simulation_prints():
     documented = PLACE.findall((CHECKOUT / "docs" / "explanation" / "scale.md").read_text())
     assert "\n\n".join(documented) == simulated().strip(), "run `make fleet-simulation`"
