@@ -58,10 +58,7 @@ RUNS: Mapping[str, RunCost] = {
 benchmarks/README.md, *What Dagster costs*, on a quiet machine."""
 
 LAUNCH_SECONDS = 0.3
-"""What the daemon takes to take a run from the queue and to start it."""
-
-RUN_MB = 190
-"""Memory of a run of a small account."""
+"""What the daemon takes to take a run from the queue and to start it: an assumption; `fleet_costs.py --ticks` measures it."""
 
 
 @dataclass(frozen=True)

@@ -95,21 +95,24 @@ def _accounts_of_a_server(options: Options) -> int:
 
 
 def account_table(options: Options) -> str:
-    """One account of each size: its quota."""
+    """One account of each size: its quota, with `hourly_fetch` and the restatement, and what `frequent_fetch` takes more."""
+    every = options.every or 10
     head = [
         "events a day",
         "requests a day: hourly",
-        f"every {options.every or '–'} minutes",
         "restatement",
+        f"if on, every {every} minutes",
         "quota used of 10",
         "of 30",
     ]
     lines = []
     for events in options.mix:
-        quota = Quota.of(events, options.every)
+        quota, frequent = Quota.of(events, options.every), Quota.of(events, every).frequent
         used = [f"{quota.a_day / (a_minute * 24 * 60):.1%}" for a_minute in (model.QUOTA, model.QUOTA_WITH_ADD_ON)]
         year = [_days(quota.backfill_days(a_minute)) for a_minute in (model.QUOTA, model.QUOTA_WITH_ADD_ON)]
-        lines.append([f"{events:,}", quota.hourly, quota.frequent, f"{quota.restatement:,}", *used, f"{quota.year:,}", *year])
+        lines.append(
+            [f"{events:,}", f"{quota.hourly:,}", f"{quota.restatement:,}", frequent, *used, f"{quota.year:,}", *year],
+        )
     return table([*head, "requests of a year's backfill", "days at 10", "days at 30"], lines)
 
 
