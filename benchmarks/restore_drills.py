@@ -112,7 +112,7 @@ def _lose_everything(drill: Drill, backup: Path) -> None:
     drill.drop_database()
     with daemon(drill.account):
         drill.wait("the database", lambda: drill.recorded() >= all_recorded)
-        lost = drill.last.plus(-5)
+        lost = drill.last.plus(-2)
         (drill.root / "ticket_metric_events" / f"date={lost}" / "ticket_metric_events.parquet").unlink()
         drill.execute("fetch_ticket_events", lost, lost)
         drill.wait("a day's file, fetched again by a command", lambda: drill.files() >= all_files)
