@@ -34,7 +34,7 @@ if command -v flock > /dev/null && ! flock --nonblock 9; then \
 fi
 endef
 
-.PHONY: bench demo dev docs test test-unit test-slow lint lint-deploy clean
+.PHONY: bench demo dev docs fleet-simulation test test-unit test-slow lint lint-deploy clean
 
 demo: export DAGSTER_HOME := $(SANDBOX_HOME)
 demo: .venv/.installed
@@ -72,6 +72,9 @@ lint-deploy: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/bench.py --rounds $(ROUNDS) --only '$(ONLY)'
+
+fleet-simulation: .venv/.installed-dev
+	$(BIN)/python benchmarks/fleet_simulation.py --write
 
 docs: .venv/.installed-dev
 	$(BIN)/mkdocs build --strict

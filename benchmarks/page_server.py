@@ -1,12 +1,12 @@
-"""A server that plays an account of any size: one stream's rows, evenly over whole days, a thousand rows a page.
+"""A server that plays an account of any size: a stream's rows, evenly over whole days, a thousand rows a page.
 
-    python benchmarks/page_server.py STREAM ROWS [--days N] [--comment-bytes N] [--rendered]
+    python benchmarks/page_server.py STREAM[,STREAM] ROWS [--days N] [--comment-bytes N] [--rendered]
 
-prints its URL, and serves until it is ended. Rows are the sandbox account's, with ids and times of their own; audits have
-comments if requested. `--rendered` makes every page before the first request, so that only the reader is measured.
-Every row of one index is the same whenever it is asked for. `GET /requests` returns how many pages were requested so far.
-Pages go by `start_time`, inclusive, so that the rows of a page's last second come twice; or by cursor, where a client asks for
-`page[size]`. Every other path is a 404.
+prints its URL, and serves until it is ended: ROWS of each stream. Rows are the sandbox account's, with ids and times of their
+own; audits have comments if requested. `--rendered` makes every page before the first request, so that only the reader is
+measured. Every row of one index is the same whenever it is asked for. `GET /requests` returns how many pages were requested so
+far. Pages go by `start_time`, inclusive, so that the rows of a page's last second come twice; or by cursor, where a client asks
+for `page[size]`. Every other path is a 404.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
@@ -119,7 +119,7 @@ class Account:
 
 @contextmanager
 def serving(stream: str, rows: int, *, days: int = 1, comment_bytes: int = 0, rendered: bool = False) -> Iterator[str]:
-    """The URL of a server of that many rows, a process of its own while the block lasts."""
+    """The URL of a server of that many rows of a stream (or of each of several, with commas between), while the block lasts."""
     command = [sys.executable, __file__, stream, str(rows), "--days", str(days), "--comment-bytes", str(comment_bytes)]
     server = subprocess.Popen(command + ["--rendered"] * rendered, stdout=subprocess.PIPE, text=True)
     try:
@@ -129,9 +129,10 @@ def serving(stream: str, rows: int, *, days: int = 1, comment_bytes: int = 0, re
         server.wait()
 
 
-def handler(account: Account) -> type[BaseHTTPRequestHandler]:
-    """Answers for the account, and counts the pages requested."""
+def handler(accounts: Sequence[Account]) -> type[BaseHTTPRequestHandler]:
+    """Answers for the account, given stream by stream, and counts the pages requested."""
     requests = 0
+    streams = {f"/api/v2/incremental/{account.stream}": account for account in accounts}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -146,7 +147,8 @@ def handler(account: Account) -> type[BaseHTTPRequestHandler]:
             if url.path == "/requests":
                 return self._answer(str(requests).encode())
             requests += 1
-            if url.path.removesuffix(".json") != f"/api/v2/incremental/{account.stream}":
+            account = streams.get(url.path.removesuffix(".json"))
+            if account is None:
                 return self._answer(b'{"error":"RecordNotFound","description":"Not found"}', status=404)
             asked = {name: values[0] for name, values in parse_qs(url.query).items()}
             start_time = int(asked.get("start_time", 0))
@@ -171,7 +173,7 @@ def handler(account: Account) -> type[BaseHTTPRequestHandler]:
 def main() -> None:
     """Serve what the command line asks for, on a free port of 127.0.0.1."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("stream", choices=["ticket_events", "ticket_metric_events"])
+    parser.add_argument("streams", help="ticket_events, ticket_metric_events, or both with a comma between")
     parser.add_argument("rows", type=int)
     parser.add_argument("--days", type=int, default=1)
     parser.add_argument("--comment-bytes", type=int, default=0)
@@ -179,7 +181,8 @@ def main() -> None:
     asked = parser.parse_args()
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         url = f"http://127.0.0.1:{server.server_port}"
-        server.RequestHandlerClass = handler(Account(url, **vars(asked)))
+        options = {name: value for name, value in vars(asked).items() if name != "streams"}
+        server.RequestHandlerClass = handler([Account(url, stream, **options) for stream in asked.streams.split(",")])
         print(url, flush=True)
         server.serve_forever()
 
