@@ -40,8 +40,10 @@ _Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
 _MOST_TOKEN_BYTES = 2**20
 # Soon, or a temporary problem would cost many small pages; doubled after each growth that fails.
 _GOOD_PAGES_BEFORE_GROWTH = 3
-# Shorter waits are not logged: they would flood the log.
+# Shorter waits are not logged one by one: they would flood the log.
 _LOGGED_WAIT_SECONDS = 1.0
+# But a line says so when many of them have taken so long, as where other processes use up the quota.
+_LOGGED_SUM_SECONDS = 10.0
 
 
 class PageSize:
@@ -292,9 +294,15 @@ class ZendeskClient:
 
     def _await_turn(self, stream: Stream) -> Turn:
         """Wait until the quota allows the next request; the log says why and how long."""
+        unlogged_seconds = 0.0
         while isinstance(turn := self._quota.claim(), Wait):
+            unlogged_seconds += turn.seconds
             if turn.seconds >= _LOGGED_WAIT_SECONDS:
                 self._log(f"{stream.name}: {turn.reason}; waiting {turn.seconds:.0f} s")
+                unlogged_seconds = 0.0
+            elif unlogged_seconds >= _LOGGED_SUM_SECONDS:
+                self._log(f"{stream.name}: {turn.reason}; waiting since {unlogged_seconds:.0f} s")
+                unlogged_seconds = 0.0
             self._sleep(turn.seconds)
         return turn
 

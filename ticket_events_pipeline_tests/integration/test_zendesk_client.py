@@ -18,6 +18,7 @@ from ticket_events_pipeline.errors import (
     RequestRefusedError,
 )
 from ticket_events_pipeline.zendesk.client import WalkedPage
+from ticket_events_pipeline.zendesk.shared_rate_limit import Turn
 from ticket_events_pipeline_tests.support.client_bench import NOW, T, bench, ids_of, last_page, page
 from ticket_events_pipeline_tests.support.scripted_server import Recorded
 from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS, TICKET_METRIC_EVENTS
@@ -168,6 +169,18 @@ def test_without_a_header_the_configured_pace_applies() -> None:
         b.walk()
         assert sum(b.time.waits) == pytest.approx(60.1)
         assert b.log == ["ticket_events: limited to 2 requests a minute (ZENDESK_REQUESTS_PER_MINUTE); waiting 60 s"]
+
+
+def test_many_short_waits_are_logged_too() -> None:
+    """Another process has sent the request that will show what is left, and doesn't answer for ten seconds."""
+    with bench(page(1, end_time=T + 1), last_page()) as b:
+        assert isinstance(b.client._quota.claim(), Turn)
+        b.walk()
+        assert max(b.time.waits) < 1
+        assert b.log == [
+            "ticket_events: another request is in flight, and its answer will show what is left of the export quota; waiting "
+            "since 10 s"
+        ]
 
 
 def test_a_paging_model_is_walked_over_http() -> None:
