@@ -207,7 +207,7 @@ def _fill_both_workers(it, desks):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_backfills_outlive_a_killed_process_a_lost_host_and_an_emptied_redis(tmp_path, desks):
     diary = Diary()
     acme, globex, initech, umbrella = desks
@@ -257,7 +257,7 @@ def _assert_outlived_every_bound(run):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_a_replaced_container_of_the_code_server_leaves_no_run_behind(tmp_path):
     diary = Diary()
     with Desk(0, "acme", 10, 5.0) as desk:
