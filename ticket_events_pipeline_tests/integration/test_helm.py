@@ -64,6 +64,7 @@ def instance_yaml(kubeconfig):
         "run_launcher": {"module": "dagster_k8s", "class": VALUES["runLauncher"]["type"], "config": launcher},
         "run_coordinator": daemon["runCoordinator"]["config"]["customRunCoordinator"],
         "concurrency": {"runs": renamed(concurrency["runs"]), "pools": renamed(concurrency["pools"])},
+        "sensors": renamed(daemon["sensors"]),
         "run_monitoring": renamed(daemon["runMonitoring"]),
         "run_retries": renamed(daemon["runRetries"]),
         "compute_logs": {
