@@ -72,6 +72,13 @@ def test_every_variable_that_the_files_read_is_in_the_examples(kind):
     assert account <= set(known)
 
 
+def test_every_daemon_lets_backfills_wait_for_a_code_server_that_is_replaced():
+    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text())["services"]["daemon"]["environment"]
+    helm = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())["dagsterDaemon"]["env"]
+    units = [example(DEPLOY / kind / "dagster.env.example") for kind in FLEET]
+    assert {variables.get("DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR") for variables in (compose, helm, *units)} == {"1"}
+
+
 def test_a_workspace_names_the_code_location_as_the_laptop_does():
     (laptop,) = yaml.safe_load((DEPLOY / "laptop" / "workspace.yaml").read_text())["load_from"]
     for kind in FLEET:
