@@ -83,7 +83,8 @@ clean:
 	rm -rf .venv .dagster_home site
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
+	# A newer pip than Python brings: it resolves the dependencies in a third of the time.
+	$(PYTHON) -m venv --upgrade-deps .venv
 
 .venv/.installed: .venv/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .

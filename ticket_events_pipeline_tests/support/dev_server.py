@@ -23,7 +23,9 @@ LAUNCH = """mutation($parameters: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $parameters) {
     ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } }
 }"""
-BACKFILL = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+BACKFILL = """query($id: String!) {
+  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } ... on Error { message } }
+}"""
 
 
 class Ui:
@@ -49,7 +51,9 @@ class Ui:
         return self.query(LAUNCH, parameters=parameters)["launchPartitionBackfill"]["backfillId"]
 
     def backfill_status(self, backfill: str) -> str:
-        return self.query(BACKFILL, id=backfill)["partitionBackfillOrError"]["status"]
+        found = self.query(BACKFILL, id=backfill)["partitionBackfillOrError"]
+        assert "status" in found, found["message"]
+        return found["status"]
 
 
 class Dev:
