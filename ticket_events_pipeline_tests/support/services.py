@@ -14,6 +14,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,34 +70,55 @@ def free_port() -> int:
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
-    """A server whose files lie below `folder`; skips the test where the package isn't installed."""
+    """A server that logs into `folder`; skips the test where the package isn't installed.
+
+    Its files lie elsewhere: whenever a pytest starts, it closes the folder above all of them to other users, and the server, which
+    is one, would end.
+    """
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    data, port = folder / "postgres", free_port()
     as_user: list[str] = []
     if os.geteuid() == 0:
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        _let_in(folder)
-    data.mkdir(mode=0o700)
-    if as_user:
-        shutil.chown(data, "postgres", "postgres")
-    (secret := data.parent / "postgres.password").write_text(PASSWORD)
+    with tempfile.TemporaryDirectory(prefix="ticket-events-postgres-") as own:
+        if as_user:
+            shutil.chown(own, "postgres", "postgres")
+        data, port = _new_cluster(Path(own), [*as_user, str(programs[-1] / "initdb")]), free_port()
+        options = [
+            "-D",
+            str(data),
+            "-p",
+            str(port),
+            "-h",
+            "127.0.0.1",
+            "-k",
+            "",
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=200",
+        ]
+        with (folder / "postgres.log").open("wb") as log:
+            process = subprocess.Popen([*as_user, str(programs[-1] / "postgres"), *options], stdout=log, stderr=log, cwd="/")
+            try:
+                _wait_for_port(port, process)
+                server = Postgres(port)
+                _create_database(server)
+                yield server
+            finally:
+                process.terminate()
+                process.wait(timeout=_START_SECONDS)
+
+
+def _new_cluster(own: Path, initdb: list[str]) -> Path:
+    """Where the files of a new cluster lie."""
+    (secret := own / "password").write_text(PASSWORD)
     secret.chmod(0o644)
     account = ["-U", "dagster", "-A", "scram-sha-256", f"--pwfile={secret}"]
-    made = [*as_user, str(programs[-1] / "initdb"), "-D", str(data), *account, "--encoding=UTF8", "--locale=C"]
-    subprocess.run(made, check=True, capture_output=True, cwd="/")
-    options = ["-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off", "-c", "max_connections=200"]
-    with (folder / "postgres.log").open("wb") as log:
-        process = subprocess.Popen([*as_user, str(programs[-1] / "postgres"), *options], stdout=log, stderr=log, cwd="/")
-        try:
-            _wait_for_port(port, process)
-            server = Postgres(port)
-            _create_database(server)
-            yield server
-        finally:
-            process.terminate()
-            process.wait(timeout=_START_SECONDS)
+    command = [*initdb, "-D", str(own / "data"), *account, "--encoding=UTF8", "--locale=C"]
+    subprocess.run(command, check=True, capture_output=True, cwd="/")
+    return own / "data"
 
 
 @contextmanager
@@ -116,13 +138,6 @@ def redis(folder: Path, *options: str) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(timeout=_START_SECONDS)
-
-
-def _let_in(folder: Path) -> None:
-    """Let another user reach the folder: pytest makes those above it for their owner only."""
-    for above in (folder, *folder.parents):
-        if above.stat().st_uid == os.geteuid() and above != Path("/") and not above.stat().st_mode & 0o001:
-            above.chmod(above.stat().st_mode | 0o011)
 
 
 def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
