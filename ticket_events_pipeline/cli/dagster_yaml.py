@@ -62,6 +62,29 @@ def postgres_address(path: Path, variables: Mapping[str, str]) -> tuple[str, int
     return (host, port) if host and not host.startswith("/") else None
 
 
+def modules_of(path: Path) -> list[str]:
+    """The modules from which Dagster takes what the file configures, sorted."""
+    found = _read(path)
+    database = {f"dagster_{name}" for name in ("postgres", "mysql") if _at(found, ("storage", name)) is not None}
+    return sorted(database | set(_modules(found)))
+
+
+def has_launcher(path: Path) -> bool:
+    """Whether the file configures where runs are executed."""
+    return bool(_at(_read(path), ("run_launcher",)))
+
+
+def launcher_alone(path: Path) -> str:
+    """A dagster.yaml with nothing but the file's run launcher, as text: Dagster opens it without the file's database."""
+    return str(yaml.safe_dump({"run_launcher": _at(_read(path), ("run_launcher",))}))
+
+
+def _modules(value: Any) -> Iterator[str]:
+    for section in value.values() if isinstance(value, dict) else ():
+        if isinstance(section, dict) and isinstance(section.get("module"), str):
+            yield section["module"]
+
+
 def _read(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))

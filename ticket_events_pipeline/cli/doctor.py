@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 import click
 
-from ticket_events_pipeline.cli.doctor_checks import CHECKS, WEBHOOK_CHECK, Deployment, Finding, Status
-from ticket_events_pipeline.cli.fleet_checks import FLEET_CHECKS
+from ticket_events_pipeline.cli.account_checks import ACCOUNT_CHECKS
+from ticket_events_pipeline.cli.doctor_checks import CHECKS, WEBHOOK_CHECK, Check, Deployment, Finding, Status
+from ticket_events_pipeline.cli.fleet_checks import FLEET_ACCOUNT_CHECKS, FLEET_CHECKS
 
 _COLOURS = {Status.OK: "green", Status.NOTE: "yellow", Status.FAILED: "red"}
 
@@ -22,7 +23,7 @@ def run_doctor(
     With `adopts_home`, the DAGSTER_HOME is kept for the root that is set now, after its files were moved there.
     """
     deployment = Deployment(os.environ, log=lambda line: click.echo(line, err=True), adopts_home=adopts_home)
-    checks = [*CHECKS, *(FLEET_CHECKS if is_fleet else []), *([WEBHOOK_CHECK] if posts_to_webhook else [])]
+    checks = _checks(posts_to_webhook=posts_to_webhook, is_fleet=is_fleet)
     found = _distinct(finding for check in checks for finding in check(deployment))
     seen: list[Finding] = []
     for finding in found:
@@ -32,6 +33,12 @@ def run_doctor(
     if is_json:
         click.echo(json.dumps([finding.as_json() for finding in seen], indent=1))
     return all(finding.status != Status.FAILED for finding in seen)
+
+
+def _checks(*, posts_to_webhook: bool, is_fleet: bool) -> list[Check]:
+    """Those that ask Zendesk come last: while others use up the quota, they wait for their share of it."""
+    checks = [*CHECKS, *(FLEET_CHECKS if is_fleet else ()), *((WEBHOOK_CHECK,) if posts_to_webhook else ())]
+    return [*checks, *ACCOUNT_CHECKS, *(FLEET_ACCOUNT_CHECKS if is_fleet else ())]
 
 
 def _distinct(findings: Iterable[Finding]) -> Iterable[Finding]:

@@ -1,50 +1,56 @@
 """The checks of `ticket-events doctor`: each looks at one thing and yields findings, each with its fix.
 
 A check that can't look, because an earlier one has failed, yields nothing. A further check is one more function in CHECKS.
+Those that ask Zendesk are in `account_checks`.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from ticket_events_pipeline.alerts.destinations import NOTIFY_URLS, WEBHOOK
 from ticket_events_pipeline.alerts.settings import alert_settings
 from ticket_events_pipeline.alerts.warning_settings import warning_settings
-from ticket_events_pipeline.background_worker import in_time
-from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml, postgres_address, unset_variables
+from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml
 from ticket_events_pipeline.cli.old_files import days_without_ticket_tables, old_files
 from ticket_events_pipeline.cli.variables import unknown_variables
+from ticket_events_pipeline.cli.waits import (
+    ANSWER_SECONDS,
+    READ_SECONDS,
+    UnansweredError,
+    database_name,
+    database_problem,
+    home_problem,
+    import_libraries,
+    of_root,
+)
 from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import AuthenticationError, BlockedError, SettingsError, TicketEventsError
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import Log, Pipeline, pipeline_of
-from ticket_events_pipeline.quality.traffic import APPLY_TYPES, day_traffic
-from ticket_events_pipeline.storage.partition_file import stored_days
-from ticket_events_pipeline.tables.streams import METRIC_EVENTS, SLA_STREAMS, STREAMS, Stream
-from ticket_events_pipeline.text import duration_text, plural
+from ticket_events_pipeline.tables.streams import STREAMS, Stream
+from ticket_events_pipeline.text import plural
 from ticket_events_pipeline.zendesk.client import CHECK_AGE_SECONDS, ZendeskClient
 from ticket_events_pipeline.zendesk.headers import QuotaHeader
 from ticket_events_pipeline.zendesk.page import EventPage
-from ticket_events_pipeline.zendesk.shared_rate_limit import PLENTY, Quota
+from ticket_events_pipeline.zendesk.shared_rate_limit import Quota
 from ticket_events_pipeline.zendesk.token_end import TokenEnd
 
-CONNECT_SECONDS = 4.0
-"""How long a connection to a server may take: the slowest network needs one second."""
+Result = TypeVar("Result")
 
 QUIET_SECONDS = 7 * 86_400
 """Where the last hour has no event, the page from a week ago shows whether there is any."""
 
 _SMALL_PAGE = 100
-_SSL_REQUEST = (8).to_bytes(4) + (80_877_103).to_bytes(4)
 # Where the sentences of a message begin to say what to do.
 _ADVICE = re.compile(
     r"(?:(?<=[.)]) |: |; )(?=(?:[Aa]dd|[Aa]sk|[Cc]heck|[Gg]ive|[Ii]nstall|[Kk]eep|[Mm]ake|[Mm]aterialize|[Pp]ut|[Ss]et|[Tt]ry|"
@@ -136,29 +142,39 @@ class Deployment:
     def root_problem(self) -> TicketEventsError | None:
         """Why the root can't be used; None if it can."""
         try:
-            self.pipeline.store.check()
+            store = self.pipeline.store  # its libraries are imported before the time counts
+            of_root(self.pipeline.root_settings.root, store.check, seconds=ANSWER_SECONDS)
         except TicketEventsError as error:
             return error
         return None
 
+    def of_root(self, read: Callable[[], Result], *, seconds: float = READ_SECONDS) -> Result:
+        """What `read` finds below the root; once it hasn't answered in time, no later check asks it.
+
+        Raises:
+            UnansweredError: it doesn't answer in time.
+            TicketEventsError: what `read` raises.
+        """
+        try:
+            return of_root(self.pipeline.root_settings.root, read, seconds=seconds)
+        except UnansweredError as error:
+            self.root_problem = error
+            raise
+
+    @property
+    def home(self) -> str:
+        """The folder that is set as DAGSTER_HOME; empty if none is."""
+        return self.variables.get("DAGSTER_HOME", "").strip()
+
+    @functools.cached_property
+    def home_problem(self) -> str:
+        """Why DAGSTER_HOME can't be read, and what to do; empty if it can, or if none is set."""
+        return home_problem(self.home) if self.home else ""
+
     @functools.cached_property
     def database_problem(self) -> str:
         """Why the Postgres of DAGSTER_HOME can't be reached, and what to do; empty if it can, or if there is none."""
-        path = Path(self.variables.get("DAGSTER_HOME", "").strip()) / "dagster.yaml"
-        if unset := unset_variables(path, self.variables):
-            return f"{path} refers to variables that are not set: {', '.join(unset)}. Set them here, too."
-        address = postgres_address(path, self.variables)
-        if address is None:
-            return ""
-        try:
-            in_time(lambda: _greet_postgres(address), seconds=2 * CONNECT_SECONDS)
-        except (OSError, UnicodeError) as error:  # TimeoutError is one
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            return (
-                f"Postgres doesn't answer at {address[0]}:{address[1]} ({reason}). Check that it runs, its listen_addresses, "
-                "the firewall between here and there, and the host and port in dagster.yaml."
-            )
-        return ""
+        return database_problem(self.home, self.variables)
 
     @functools.cached_property
     def answers(self) -> Answers:
@@ -192,17 +208,6 @@ class Deployment:
             answers.asked_at[stream.name] = (begun_at, wall_clock())
             if page.rows:
                 return
-
-
-def _greet_postgres(address: tuple[str, int]) -> None:
-    """Ask whether the server speaks TLS, as every client of Postgres may: the answer is a letter, and needs no password.
-
-    https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
-    """
-    with socket.create_connection(address, timeout=CONNECT_SECONDS) as connection:
-        connection.sendall(_SSL_REQUEST)
-        if connection.recv(1) not in (b"S", b"N"):
-            raise ConnectionError("it is another kind of server")
 
 
 def check_variables(deployment: Deployment) -> Iterator[Finding]:
@@ -258,20 +263,24 @@ def check_root(deployment: Deployment) -> Iterator[Finding]:
     """Whether the files can be written, and belong to the account."""
     if not deployment.are_settings_valid:
         return
-    pipeline, notes = deployment.pipeline, list[str]()
     try:
         if deployment.root_problem is not None:
             raise deployment.root_problem
-        for stream in STREAMS.values():
-            if stream.takes_choices:  # the newest file of every stream, as the first fetch will
-                refuse_foreign_files(pipeline.store, stream.name, [], pipeline.ownership(stream), notes.append)
-        notes += old_files(pipeline.store, pipeline.settings.timezone)
-        notes += _ticket_tables(pipeline)
+        notes = deployment.of_root(lambda: _root_notes(deployment.pipeline))
     except TicketEventsError as error:
         yield Finding.failed("root", str(error))
         return
     yield from (Finding("root", Status.NOTE, *split_advice(note)) for note in notes)
-    yield Finding("root", Status.OK, f"root: {pipeline.store.location} can be written")
+    yield Finding("root", Status.OK, f"root: {deployment.pipeline.store.location} can be written")
+
+
+def _root_notes(pipeline: Pipeline) -> list[str]:
+    """What a fetch should know of the stored files."""
+    notes = list[str]()
+    for stream in STREAMS.values():
+        if stream.takes_choices:  # the newest file of every stream, as the first fetch will
+            refuse_foreign_files(pipeline.store, stream.name, [], pipeline.ownership(stream), notes.append)
+    return [*notes, *old_files(pipeline.store, pipeline.settings.timezone), *_ticket_tables(pipeline)]
 
 
 def _ticket_tables(pipeline: Pipeline) -> Iterator[str]:
@@ -287,8 +296,7 @@ def _ticket_tables(pipeline: Pipeline) -> Iterator[str]:
 
 def check_dagster_home(deployment: Deployment) -> Iterator[Finding]:
     """Where Dagster keeps runs and schedules."""
-    home = deployment.variables.get("DAGSTER_HOME", "").strip()
-    check = "dagster_home"
+    home, check = deployment.home, "dagster_home"
     if not home and deployment.adopts_home:
         yield Finding(check, Status.FAILED, "DAGSTER_HOME is not set: there is none to keep.", "Set it to the folder to keep.")
     elif not home:
@@ -296,6 +304,8 @@ def check_dagster_home(deployment: Deployment) -> Iterator[Finding]:
         yield Finding(check, Status.NOTE, text, "Set it to a folder that stays, as an absolute path.")
     elif not Path(home).is_absolute():
         yield Finding(check, Status.FAILED, f"DAGSTER_HOME: {home} is no absolute path.", "Give the whole path.")
+    elif deployment.home_problem:
+        yield Finding.failed(check, deployment.home_problem)
     elif not Path(home).is_dir():
         yield Finding(check, Status.FAILED, f"DAGSTER_HOME: {home} is no folder.", f"Make it: mkdir -p {home}")
     else:
@@ -319,9 +329,13 @@ def _home_findings(deployment: Deployment, home: str) -> Iterator[Finding]:
         # Dagster, which no other check needs.
         from ticket_events_pipeline.defs.dagster_home import adopt_dagster_home, dagster_home_problem
 
+        import_libraries(home)
+        database = database_name(home, deployment.variables)
         if deployment.adopts_home:
-            adopted = adopt_dagster_home(deployment.variables)
-        elif problem := dagster_home_problem(deployment.variables):
+            if deployment.root_problem is not None:
+                raise deployment.root_problem
+            adopted = adopt_dagster_home(deployment.variables, database=database)
+        elif problem := dagster_home_problem(deployment.variables, database=database):
             yield Finding.failed(check, problem)
             return
     except TicketEventsError as error:
@@ -331,91 +345,6 @@ def _home_findings(deployment: Deployment, home: str) -> Iterator[Finding]:
         for sentence in old_dagster_yaml(Path(home) / "dagster.yaml"):
             yield Finding(check, Status.NOTE, sentence, "Take it over from the dagster.yaml that `ticket-events init` writes.")
     yield Finding(check, Status.OK, adopted or f"DAGSTER_HOME: {home}")
-
-
-def check_credentials(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the account accepts the credentials, and until when."""
-    if not deployment.are_settings_valid:
-        return
-    answers = deployment.answers
-    if not answers.pages:
-        yield from (Finding.failed("credentials", str(error)) for error in answers.failures.values())
-        return
-    base_url = deployment.pipeline.reachable_settings.base_url
-    made = plural(answers.requests, "request")
-    yield Finding("credentials", Status.OK, f"credentials: {base_url} accepts them ({made} made)")
-    if answers.token_end is not None:
-        now = wall_clock()
-        is_far = answers.token_end.expires_at is not None and not answers.token_end.is_soon(now)
-        yield Finding("credentials", Status.OK if is_far else Status.NOTE, answers.token_end.sentence(now))
-
-
-def check_streams(deployment: Deployment) -> Iterator[Finding]:
-    """Whether each stream can be read, and how new its events are."""
-    if not deployment.are_settings_valid:
-        return
-    answers = deployment.answers
-    for name, page in answers.pages.items():
-        yield _stream_finding(name, page)
-    if answers.pages:
-        yield from (Finding.failed(name, str(error)) for name, error in answers.failures.items())
-
-
-def _stream_finding(name: str, page: EventPage) -> Finding:
-    now = page.server_time or wall_clock()
-    if not page.rows:
-        text = f"{name}: can be read, but has no event of the last {duration_text(QUIET_SECONDS)}"
-        return Finding(name, Status.NOTE, text, "Check that this is the right account.")
-    newest = "" if page.newest is None else f", the newest of them {duration_text(max(0, now - page.newest))} old"
-    since = duration_text(max(0, now - page.start_time))
-    is_end = page.end_of_stream or len(page.rows) < page.page_limit
-    more = "" if is_end else "; there are more after them"
-    return Finding(name, Status.OK, f"{name}: can be read; {plural(len(page.rows), 'event')} since {since} ago{newest}{more}")
-
-
-def check_quota(deployment: Deployment) -> Iterator[Finding]:
-    """The export quota as the server states it, next to what is configured."""
-    if not deployment.are_settings_valid or not deployment.answers.pages:
-        return
-    configured, quota = deployment.pipeline.settings.requests_per_minute, deployment.answers.quota
-    variable = "ZENDESK_REQUESTS_PER_MINUTE"
-    if quota is None or quota.total is None:
-        text = f"quota: the answers state none; the pace is {configured} requests a minute ({variable})"
-        yield Finding("quota", Status.OK, text)
-        return
-    text = f"quota: the server grants {plural(quota.total, 'request')} a minute, {quota.remaining:,} of them are left now"
-    if quota.total == configured or quota.total >= PLENTY:
-        yield Finding("quota", Status.OK, text)
-    else:
-        text += f"; {variable} is {configured}. The server's number is obeyed"
-        yield Finding("quota", Status.NOTE, text, f"Set {variable}={quota.total}, so that `plan` estimates with it.")
-
-
-def check_slas(deployment: Deployment) -> Iterator[Finding]:
-    """Whether SLA policies are applied at all: without one there is no target, and no breach."""
-    if not deployment.are_settings_valid:
-        return
-    pages = [page for name, page in deployment.answers.pages.items() if name in SLA_STREAMS]
-    types = [row.get("type") for page in pages for row in page.rows if isinstance(row.get("metric"), str)]
-    events, applies, where = len(types), sum(kind in APPLY_TYPES for kind in types), "that were read now"
-    if not applies and deployment.root_problem is None:
-        store, timezone = deployment.pipeline.store, deployment.pipeline.root_settings.timezone
-        for day in reversed(stored_days(store, METRIC_EVENTS, timezone)[-3:]):
-            traffic = day_traffic(store, METRIC_EVENTS, day)
-            if traffic is not None and traffic.events:
-                events, applies, where = traffic.events, traffic.applies, f"of {day}"
-                break
-    if applies:
-        yield Finding("slas", Status.OK, f"SLAs: {applies:,} of {plural(events, 'metric event')} {where} apply a policy")
-    elif events:
-        text = (
-            f"SLAs: none of {plural(events, 'metric event')} {where} applies a policy. Without one there are no targets: "
-            "the SLA tables stay empty, and no breach is ever found."
-        )
-        fix = "Check in Zendesk's Admin Center (Objects and rules > Service level agreements) that a policy fits your tickets."
-        yield Finding("slas", Status.NOTE, text, fix)
-    elif pages:
-        yield Finding("slas", Status.NOTE, "SLAs: not known whether any are applied: no metric event was seen.")
 
 
 def check_webhook(deployment: Deployment) -> Iterator[Finding]:
@@ -445,12 +374,8 @@ CHECKS: tuple[Check, ...] = (
     check_warnings,
     check_dagster_home,
     check_root,
-    check_credentials,
-    check_streams,
-    check_quota,
-    check_slas,
 )
-"""In the order of their lines."""
+"""In the order of their lines. They send no request to Zendesk: one may wait minutes for its share of the quota."""
 
 WEBHOOK_CHECK: Check = check_webhook
 """On request: people read what it posts."""

@@ -1,6 +1,7 @@
 """The checks of `ticket-events doctor --fleet`: whether this host fits those that share root, database and queue.
 
-They come after the checks of a single machine. None of them hangs: a host that doesn't answer is given up after ten seconds.
+They come after those checks of a single machine that don't wait for the quota. None of them hangs: what doesn't answer is given
+up, so that the later ones come.
 What they find of Dagster's storage and launcher is in `fleet_instance_checks`.
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from ticket_events_pipeline.cli.doctor_checks import Check, Deployment, Finding, Status
 from ticket_events_pipeline.cli.fleet_instance_checks import INSTANCE_CHECKS
+from ticket_events_pipeline.cli.waits import ANSWER_SECONDS
 from ticket_events_pipeline.code_server import CodeServer, Difference, differences, fingerprint_of, read_code_server
 from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import TicketEventsError
@@ -37,7 +39,7 @@ def check_code_server(deployment: Deployment) -> Iterator[Finding]:
         fix = "Set ZENDESK_BASE_URL on every host to one sandbox that runs as a service."
         yield Finding("code_server", Status.NOTE, text, fix)
     try:
-        found = read_code_server(pipeline.store)
+        found = deployment.of_root(lambda: read_code_server(pipeline.store), seconds=ANSWER_SECONDS)
     except TicketEventsError as error:
         yield Finding.failed("code_server", str(error))
         return
@@ -100,7 +102,7 @@ def check_store_clock(deployment: Deployment) -> Iterator[Finding]:
     if not is_object_store(pipeline.root_settings.root):
         return
     try:
-        earliest, latest = pipeline.store.clock()
+        earliest, latest = deployment.of_root(pipeline.store.clock, seconds=ANSWER_SECONDS)
     except TicketEventsError as error:
         yield Finding.failed("store_clock", str(error))
         return
@@ -126,7 +128,7 @@ def check_shared_root(deployment: Deployment) -> Iterator[Finding]:
     pipeline = deployment.pipeline
     root = pipeline.root_settings.root
     try:
-        problem = exchange_problem(pipeline.store, root)
+        problem = deployment.of_root(lambda: exchange_problem(pipeline.store, root))
     except TicketEventsError as error:
         yield Finding.failed("shared_root", str(error))
         return
@@ -141,7 +143,9 @@ def check_shared_root(deployment: Deployment) -> Iterator[Finding]:
 
 def check_shared_home(deployment: Deployment) -> Iterator[Finding]:
     """Whether DAGSTER_HOME's file system keeps SQLite and the launchers' files apart, if it is a share."""
-    home = Path(deployment.variables.get("DAGSTER_HOME", "").strip() or "/")
+    if deployment.home_problem:
+        return
+    home = Path(deployment.home or "/")
     mount = mount_at(home)
     if str(home) == "/" or not home.is_dir() or mount is None or not mount.is_network:
         return
@@ -179,10 +183,12 @@ def shared_folder_finding(check: str, name: str, mount: Mount | None, lock: Lock
 
 FLEET_CHECKS: tuple[Check, ...] = (
     check_code_server,
-    check_clock,
     check_store_clock,
     check_shared_root,
     check_shared_home,
     *INSTANCE_CHECKS,
 )
 """In the order of their lines."""
+
+FLEET_ACCOUNT_CHECKS: tuple[Check, ...] = (check_clock,)
+"""They look at what the account has answered."""

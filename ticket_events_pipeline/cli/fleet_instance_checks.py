@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ticket_events_pipeline.cli.dagster_yaml import has_launcher, launcher_alone, unset_variables
 from ticket_events_pipeline.cli.doctor_checks import Check, Deployment, Finding, Status
+from ticket_events_pipeline.cli.waits import database_name, import_libraries
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.text import duration_text, plural
 
@@ -22,7 +25,10 @@ BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 
 def check_instance(deployment: Deployment) -> Iterator[Finding]:
     """Dagster's storage and run launcher, as DAGSTER_HOME configures them."""
-    home = deployment.variables.get("DAGSTER_HOME", "").strip()
+    home = deployment.home
+    if deployment.home_problem:
+        yield Finding.failed("storage", deployment.home_problem)
+        return
     if not home or not Path(home).is_dir():
         text = "DAGSTER_HOME is not set to a folder, so neither Dagster's database nor its run launcher can be tried."
         yield Finding("storage", Status.FAILED, text, "Set it to the folder with the dagster.yaml of the fleet.")
@@ -33,19 +39,41 @@ def check_instance(deployment: Deployment) -> Iterator[Finding]:
         )
         yield Finding("storage", Status.FAILED, text, "Copy the fleet's dagster.yaml there.")
         return
-    if deployment.database_problem:
-        yield Finding.failed("storage", deployment.database_problem)
-        return
+    import_libraries(home)
+    yield from _instance_findings(deployment)
+
+
+def _instance_findings(deployment: Deployment) -> Iterator[Finding]:
     # Dagster, which most other checks don't need.
     from ticket_events_pipeline.defs.fleet_instance import open_instance, storage_facts
 
     try:
-        with open_instance(home) as instance:
-            facts = storage_facts(instance)
+        if deployment.database_problem:
+            raise UsageError(deployment.database_problem)
+        database = database_name(deployment.home, deployment.variables)
+        with open_instance(deployment.home, database=database) as instance:
+            facts = storage_facts(instance, database=database)
             yield from storage_findings(facts, deployment.variables.get(BATCH_SIZE, ""))
             yield from _launcher_findings(instance)
     except UsageError as error:
         yield Finding.failed("storage", str(error))
+        yield from _launcher_alone(deployment)
+
+
+def _launcher_alone(deployment: Deployment) -> Iterator[Finding]:
+    """The run launcher and what belongs to it, where Dagster's database can't be used."""
+    from ticket_events_pipeline.defs.fleet_instance import open_instance
+
+    path = Path(deployment.home) / "dagster.yaml"
+    if not has_launcher(path) or unset_variables(path, deployment.variables):
+        return
+    with tempfile.TemporaryDirectory() as home:
+        (Path(home) / "dagster.yaml").write_text(launcher_alone(path), encoding="utf-8")
+        try:
+            with open_instance(home) as instance:
+                yield from _launcher_findings(instance)
+        except UsageError:  # a wrong setting, which the line before names
+            return
 
 
 def storage_findings(facts: StorageFacts, batch_size: str) -> Iterator[Finding]:

@@ -129,7 +129,8 @@ def status(as_json: bool) -> None:
     """
     from ticket_events_pipeline.cli.status import run_status
 
-    run_status(as_json=as_json)
+    if not run_status(as_json=as_json):
+        sys.exit(FAILED)
 
 
 @commands.command()

@@ -13,11 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
+from ticket_events_pipeline.background_worker import in_time
+from ticket_events_pipeline.cli.waits import (
+    READ_SECONDS,
+    database_name,
+    database_problem,
+    home_problem,
+    import_libraries,
+    of_root,
+)
+from ticket_events_pipeline.day import Day, Instant, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import DamagedFileError, TicketEventsError
 from ticket_events_pipeline.installation import dagster_home_hint, program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.report.files import REPORT, report_days
+from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, TABLES, WITHOUT_TICKET_TABLES
 from ticket_events_pipeline.storage.partition_file import stored_days
@@ -26,7 +36,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS, STREAMS
 from ticket_events_pipeline.text import duration_text, one_line, plural, ranges_text, utc_text, zoned_text
 from ticket_events_pipeline.variables import NONE
-from ticket_events_pipeline.zendesk.rate_limit import QuotaState
+from ticket_events_pipeline.zendesk.rate_limit import NOTHING_KNOWN, QuotaState
 
 if TYPE_CHECKING:
     from ticket_events_pipeline.defs.home_state import HomeState
@@ -61,6 +71,7 @@ class Status:
     """Everything that is shown.
 
     Attributes:
+        root_problem: why the root can't be read, so that days, readings and quota are not known; empty if it can.
         days: the stored days of each asset.
         readings: of the streams that were read.
         quota: what is known of the rate limit.
@@ -74,6 +85,7 @@ class Status:
     location: str
     timezone: str
     now: float
+    root_problem: str
     days: Mapping[str, list[Day]]
     readings: Mapping[str, Reading]
     quota: QuotaState
@@ -96,12 +108,11 @@ class Status:
         return is_on.get(WARNINGS, False) and not is_on.get(FREQUENT_FETCH, True)
 
 
-def run_status(*, as_json: bool) -> None:
-    """Print the status.
+def run_status(*, as_json: bool) -> bool:
+    """Print the status; whether all of it is known of the root.
 
     Raises:
         SettingsError: a variable of the root is malformed.
-        UsageError: the root can't be read.
     """
     status = _status(pipeline_of(os.environ))
     if as_json:
@@ -109,19 +120,43 @@ def run_status(*, as_json: bool) -> None:
     else:
         for line in _lines(status):
             click.echo(line)
+    return not status.root_problem
 
 
 def _status(pipeline: Pipeline) -> Status:
-    root, store, now = pipeline.root_settings, pipeline.store, wall_clock()
+    root, now = pipeline.root_settings, wall_clock()
+    quota, quota_now, problem = NOTHING_KNOWN, Instant.exactly(now), ""
+    days, readings = dict[str, list[Day]](), dict[str, Reading]()
+    try:
+        store = pipeline.store  # its libraries are imported before the time counts
+        quota, quota_now = of_root(root.root, pipeline.quota_state)
+        days, readings = of_root(root.root, lambda: _stored(store, root), seconds=READ_SECONDS)
+    except TicketEventsError as error:
+        problem = one_line(str(error))
+    home, home_problem = _home(root.timezone)
+    has_names = os.environ.get("ZENDESK_NAMES", "").strip().lower() != NONE
+    return Status(
+        account=root.account,
+        location=root.root,
+        timezone=root.timezone,
+        now=now,
+        root_problem=problem,
+        days=days,
+        readings=readings,
+        quota=quota,
+        quota_now=quota_now.earliest,
+        home=home,
+        home_problem=home_problem,
+        has_names=has_names,
+    )
+
+
+def _stored(store: Store, root: RootSettings) -> tuple[dict[str, list[Day]], dict[str, Reading]]:
+    """The stored days of each asset, and the newest reading of each stream that was read."""
     tables = TABLES if root.has_ticket_tables else WITHOUT_TICKET_TABLES
     days = {table: stored_days(store, table, root.timezone) for table in tables}
     days[REPORT] = report_days(store, root.timezone)
-    readings = {stream: found for stream in STREAMS if (found := _reading(store, stream, days[stream])) is not None}
-    home, problem = _home(root.timezone)
-    (quota, quota_now), has_names = pipeline.quota_state(), os.environ.get("ZENDESK_NAMES", "").strip().lower() != NONE
-    return Status(
-        root.account, store.location, root.timezone, now, days, readings, quota, quota_now.earliest, home, problem, has_names
-    )
+    return days, {stream: found for stream in STREAMS if (found := _reading(store, stream, days[stream])) is not None}
 
 
 def _reading(store: Store, stream: str, stored: list[Day]) -> Reading | None:
@@ -142,16 +177,29 @@ def _reading(store: Store, stream: str, stored: list[Day]) -> Reading | None:
 
 def _home(timezone: str) -> tuple[HomeState | None, str]:
     """What Dagster knows, or why that can't be known."""
-    if not os.environ.get("DAGSTER_HOME"):
+    folder = os.environ.get("DAGSTER_HOME", "")
+    if not folder:
         return None, f"DAGSTER_HOME is not set, so runs, schedules and sensors are not known{dagster_home_hint()}"
+    if problem := home_problem(folder) or database_problem(folder, os.environ):
+        return None, problem
     # An import of seconds.
     from ticket_events_pipeline.definitions import defs
     from ticket_events_pipeline.defs.home_state import home_state
     from ticket_events_pipeline.defs.in_process import deployment_instance
 
-    try:
+    def read() -> HomeState:
         with deployment_instance() as instance:
-            return home_state(instance, defs.get_repository_def(), timezone=timezone), ""
+            return home_state(instance, defs.get_repository_def(), timezone=timezone)
+
+    import_libraries(folder)
+    try:
+        return in_time(read, seconds=READ_SECONDS), ""
+    except TimeoutError:
+        database = database_name(folder, os.environ)
+        return (
+            None,
+            f"{database} doesn't answer: nothing within {READ_SECONDS:g} s. So runs, schedules and sensors are not known",
+        )
     except TicketEventsError as error:
         return None, one_line(str(error))
     except Exception as error:  # any storage of Dagster's: a database that is down must not hide the files
@@ -171,6 +219,8 @@ def _gaps(days: list[Day]) -> list[tuple[Day, Day]]:
 
 def next_step(status: Status) -> str:
     """What to do next, as one line."""
+    if status.root_problem:
+        return f"See what is wrong with the root: {program()} doctor"
     raw = status.days[METRIC_EVENTS]
     if status.account is None and not raw:
         return f"Set the variables of an account, then: {program()} doctor"
@@ -211,8 +261,21 @@ def _data_step(status: Status) -> str:
 
 
 def _lines(status: Status) -> list[str]:
-    lines = [f"{status.account or 'No account is set'}: files below {status.location}, days of {status.timezone}", "Stored:"]
+    lines = [f"{status.account or 'No account is set'}: files below {status.location}, days of {status.timezone}"]
+    if status.root_problem:
+        lines.append(f"Stored: not known. {status.root_problem}")
+    else:
+        lines += _stored_lines(status)
+    if status.home is None:
+        lines.append(f"Dagster: {status.home_problem}")
+    else:
+        lines += _home_lines(status, status.home)
+    return [*lines, f"Next: {next_step(status)}"]
+
+
+def _stored_lines(status: Status) -> list[str]:
     width = 2 + max(map(len, status.days))
+    lines = ["Stored:"]
     lines += [f"  {asset:<{width}}{_days_text(days)}" for asset, days in status.days.items()]
     if missing := without_ticket_tables(status):
         lines.append(
@@ -220,12 +283,7 @@ def _lines(status: Status) -> list[str]:
         )
     lines.append("Last read:")
     lines += [f"  {stream:<25}{_reading_text(status, stream)}" for stream in STREAMS]
-    lines.append(f"Quota: {_quota_text(status)}")
-    if status.home is None:
-        lines.append(f"Dagster: {status.home_problem}")
-    else:
-        lines += _home_lines(status, status.home)
-    return [*lines, f"Next: {next_step(status)}"]
+    return [*lines, f"Quota: {_quota_text(status)}"]
 
 
 def _days_text(days: list[Day]) -> str:
@@ -283,11 +341,22 @@ def _run_text(job: str, days: str, run_id: str) -> str:
 
 
 def _as_json(status: Status) -> dict[str, Any]:
-    bucket = status.quota.bucket
+    stored = dict.fromkeys(("stored", "days_without_ticket_tables", "read", "quota"))  # null: not known
     return {
         "account": status.account,
         "root": status.location,
+        "root_problem": status.root_problem or None,
         "timezone": status.timezone,
+        **(stored if status.root_problem else _stored_json(status)),
+        "dagster": None if status.home is None else _home_json(status.home) | {"recommended": status.recommended},
+        "dagster_problem": status.home_problem or None,
+        "next": next_step(status),
+    }
+
+
+def _stored_json(status: Status) -> dict[str, Any]:
+    bucket = status.quota.bucket
+    return {
         "stored": {
             asset: {
                 "days": len(days),
@@ -308,9 +377,6 @@ def _as_json(status: Status) -> dict[str, Any]:
         "quota": None
         if bucket is None
         else {"total": bucket.total, "remaining": bucket.remaining, "resets_at": utc_text(bucket.resets_at)},
-        "dagster": None if status.home is None else _home_json(status.home) | {"recommended": status.recommended},
-        "dagster_problem": status.home_problem or None,
-        "next": next_step(status),
     }
 
 

@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass
 
 import dagster as dg
 
+from ticket_events_pipeline.background_worker import in_time
 from ticket_events_pipeline.credentials import AccountNames
-from ticket_events_pipeline.defs.fleet_instance import answered_queries, open_instance
+from ticket_events_pipeline.defs.fleet_instance import OPEN_SECONDS, answered_queries, open_instance
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
 from ticket_events_pipeline.errors import ForeignHomeError, UsageError
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
@@ -80,7 +81,7 @@ def is_in_use(instance: dg.DagsterInstance, scope: AccountScope) -> bool:
     return next(_newest_records(instance, scope), None) is not None
 
 
-def dagster_home_problem(variables: Mapping[str, str]) -> str | None:
+def dagster_home_problem(variables: Mapping[str, str], *, database: str = "its database") -> str | None:
     """Why the DAGSTER_HOME that is set can't be used for the account that is set; None without a problem, or without a home.
 
     Raises:
@@ -89,11 +90,12 @@ def dagster_home_problem(variables: Mapping[str, str]) -> str | None:
     if not _home_of(variables):
         return None
     scope = account_scope(environment=lambda: variables)
-    with _opened(variables) as instance:
-        return _problem(instance, scope, scope.pipeline().root_settings)
+    owner = scope.pipeline().root_settings
+    with _opened(variables, database) as instance:
+        return in_time(lambda: _problem(instance, scope, owner), seconds=OPEN_SECONDS)
 
 
-def adopt_dagster_home(variables: Mapping[str, str]) -> str:
+def adopt_dagster_home(variables: Mapping[str, str], *, database: str = "its database") -> str:
     """Stamp the DAGSTER_HOME with the account and root that are set, after the files were moved there; what was done.
 
     Raises:
@@ -108,7 +110,7 @@ def adopt_dagster_home(variables: Mapping[str, str]) -> str:
         raise UsageError(f"{pipeline.store.location} holds no fetched day. Move the files there first.")
     for stream in STREAMS.values():
         refuse_foreign_files(pipeline.store, stream.name, [], pipeline.ownership(stream), lambda _: None)
-    with _opened(variables) as instance:
+    with _opened(variables, database) as instance:
         _stamp(instance, scope, pipeline.root_settings)
     return f"DAGSTER_HOME: {_home_of(variables)} is kept for account {pipeline.settings.account}, {pipeline.store.location}"
 
@@ -193,6 +195,6 @@ def _home_of(variables: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def _opened(variables: Mapping[str, str]) -> Iterator[dg.DagsterInstance]:
-    with open_instance(_home_of(variables)) as instance, answered_queries():
+def _opened(variables: Mapping[str, str], database: str) -> Iterator[dg.DagsterInstance]:
+    with open_instance(_home_of(variables), database=database) as instance, answered_queries(database):
         yield instance

@@ -20,7 +20,7 @@ from ticket_events_pipeline.errors import TicketEventsError, UsageError
 from ticket_events_pipeline.installation import pip_install
 
 OPEN_SECONDS = 60.0
-"""How long a server that answers may take to open an instance: making all tables takes two seconds on a quiet machine."""
+"""How long a database may take to open an instance: making all tables takes two seconds on a quiet machine."""
 
 ANSWER_SECONDS = 8.0
 """How long a broker may take to answer."""
@@ -86,8 +86,12 @@ class ResultStore(NamedTuple):
     server: dict[str, str]
 
 
-def open_instance(home: str) -> dg.DagsterInstance:
+def open_instance(home: str, *, database: str = "its database") -> dg.DagsterInstance:
     """The instance of a DAGSTER_HOME.
+
+    Args:
+        home: the folder.
+        database: where its database is, for the error.
 
     Raises:
         UsageError: it can't be opened; says why, without the values of its dagster.yaml.
@@ -95,13 +99,15 @@ def open_instance(home: str) -> dg.DagsterInstance:
     try:
         with _quiet():
             return in_time(lambda: dg.DagsterInstance.from_config(home), seconds=OPEN_SECONDS)
+    except TimeoutError:
+        raise UsageError(f"DAGSTER_HOME: Dagster can't open {home}: {_silent(database)}") from None
     except Exception as error:  # of a database's driver, of YAML, or of a check of Dagster's
         raise UsageError(f"DAGSTER_HOME: Dagster can't open {home}: {_explained(error)}") from None
 
 
 @contextmanager
-def answered_queries() -> Iterator[None]:
-    """A block that asks Dagster's database.
+def answered_queries(database: str = "its database") -> Iterator[None]:
+    """A block that asks Dagster's database, which is at `database`.
 
     Raises:
         UsageError: it answers no query any more, in words that hold no password.
@@ -110,17 +116,19 @@ def answered_queries() -> Iterator[None]:
         yield
     except TicketEventsError:
         raise
+    except TimeoutError:
+        raise UsageError(f"Dagster's database answers no query: {_silent(database)}") from None
     except Exception as error:  # of the database's driver
         raise UsageError(f"Dagster's database answers no query: {_explained(error)}") from None
 
 
-def storage_facts(instance: dg.DagsterInstance) -> StorageFacts:
+def storage_facts(instance: dg.DagsterInstance, *, database: str = "its database") -> StorageFacts:
     """What the storage is, after a query that it has answered.
 
     Raises:
         UsageError: it answers no query.
     """
-    with answered_queries():
+    with answered_queries(database):
         in_time(lambda: instance.get_run_records(limit=1), seconds=OPEN_SECONDS)
         version = in_time(instance.run_storage.alembic_version, seconds=OPEN_SECONDS)
     name = type(instance.run_storage).__name__
@@ -237,6 +245,10 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
+
+
+def _silent(database: str) -> str:
+    return f"{database} doesn't answer: nothing within {OPEN_SECONDS:g} s. Check its server and the load of this machine."
 
 
 def _explained(error: BaseException) -> str:
