@@ -111,8 +111,11 @@ POSTGRES_GIGABYTES, KEPT_DAYS = 100, 30
 POSTGRES_TRANSACTIONS = 1000
 """A second, reading ones included, that a small server commits: an assumption; `pgbench -c 8 -T 60` says it of yours."""
 
-RESULT_BYTES, RESULT_DAYS = 300, 90
-"""Of Redis, a run: deploy/celery/celery.yaml."""
+RESULT_BYTES = 400
+"""Of `celery_taskmeta` and its indexes in Postgres: a row a run, with Celery only: 377, measured with 1,000."""
+
+THREADS, MOST_THREADS = 8, 64
+"""Of the daemon's sensors: deploy/postgres/dagster.yaml; and from how many on a deployment should be divided, a choice."""
 
 TICK_RETENTION_DAYS = 7
 """Skipped ticks of sensors, Dagster's default."""
