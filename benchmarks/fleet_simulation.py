@@ -58,7 +58,9 @@ def limits(accounts: Sequence[int], options: Options) -> list[Limit]:
     quota = Quota.of(largest, options.every).a_day / (model.QUOTA * 24 * 60)
     busy_threads = ticks * model.TICK.seconds
     found = [
-        Limit(f"the daemon's {options.threads} threads for sensors", busy_threads / options.threads, _threads_text(busy_threads)),
+        Limit(
+            f"the daemon's {options.threads} threads for sensors", busy_threads / options.threads, _threads_text(busy_threads)
+        ),
         Limit(
             "one code server's processor",
             ticks * model.TICK.cpu_seconds,

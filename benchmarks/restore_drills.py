@@ -74,7 +74,7 @@ class Drill:
     def newest_tick(self) -> tuple[int, str]:
         """Of `new_event_partitions_sensor`: its number, and what was stored of it."""
         of = "FROM job_ticks WHERE tick_body LIKE '%new_event_partitions_sensor%' ORDER BY id DESC LIMIT 1"
-        number, _, body = self.server.value(f"SELECT id || ' ' || tick_body {of}").partition(" ")  # noqa: S608
+        number, _, body = self.server.value(f"SELECT id || ' ' || tick_body {of}").partition(" ")
         return int(number), body
 
     def wait(self, what: str, is_so: Callable[[], bool], *, begun: float | None = None) -> None:
