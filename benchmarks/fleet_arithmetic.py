@@ -142,9 +142,9 @@ def ticks_a_second(accounts: int, options: Options) -> float:
     return accounts * sum(ticks_a_day(options.alerts).values()) / DAY
 
 
-def lists_a_tick(stored_days: int) -> float:
-    """Requests of a look at all files of an account: each table is listed by itself."""
-    return model.TICK.lists * max(1, math.ceil(stored_days / model.LIST_KEYS))
+def lists_a_tick(stored_days: int) -> int:
+    """Requests of a look at all files of an account, `_inflight` included."""
+    return math.ceil((stored_days * model.ASSETS + model.INFLIGHT_FILES) / model.LIST_KEYS)
 
 
 def ticks_a_day(alerts: bool) -> Mapping[str, float]:

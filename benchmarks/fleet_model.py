@@ -70,23 +70,22 @@ class TickCost:
         cpu_seconds: in the code server.
         transactions: in Postgres.
         gets: requests to the bucket.
-        lists: of a tick of `new_event_partitions_sensor`, as long as no table has more than a thousand days.
     """
 
     seconds: float
     cpu_seconds: float
     transactions: float
     gets: float
-    lists: float
 
 
-TICK = TickCost(0.2, 0.1, transactions=25.0, gets=1.0, lists=11.0)
+TICK = TickCost(0.2, 0.1, transactions=25.0, gets=1.0)
 """Bounds. `dead_runs_sensor` took 0.074 s of CPU with an instance of its own on Postgres, as the code server makes one for each
-tick. `new_event_partitions_sensor` takes 0.01 to 0.05 s more over years of days (`python benchmarks/sensor_ticks.py`), and 11
-listings; `dead_runs_sensor` one GET, of the beats. The requests: `python benchmarks/fleet_costs.py --ticks`."""
+tick. `new_event_partitions_sensor` takes 0.01 to 0.05 s more over years of days (`python benchmarks/sensor_ticks.py`), and a
+listing; `dead_runs_sensor` one GET, of the beats. The requests: `python benchmarks/fleet_costs.py --ticks`."""
 
 IDLE_TRANSACTIONS = 10.0
-"""A second, of a daemon without sensors: the same table, its second line."""
+"""A second, of a daemon without sensors: a bound. 7.2 were measured for a minute, on a machine with four times more work than
+processors: `python benchmarks/fleet_costs.py --ticks`, its second line."""
 
 SENSORS: Mapping[str, int] = {
     "dead_runs_sensor": 20,
@@ -96,8 +95,8 @@ SENSORS: Mapping[str, int] = {
 }
 """Seconds from tick to tick. The last two are off unless somebody turns them on."""
 
-LIST_KEYS = 1000
-"""Keys of one answer of the bucket."""
+LIST_KEYS, INFLIGHT_FILES = 1000, 10
+"""Keys of one answer of the bucket; files of work in progress, which `new_event_partitions_sensor` lists, too."""
 
 BEAT_SECONDS = 10
 """Of a run in progress: one GET and one PUT of `_inflight/runs.json`."""
@@ -111,8 +110,11 @@ POSTGRES_GIGABYTES, KEPT_DAYS = 100, 30
 POSTGRES_TRANSACTIONS = 1000
 """A second, reading ones included, that a small server commits: an assumption; `pgbench -c 8 -T 60` says it of yours."""
 
-RESULT_BYTES, RESULT_DAYS = 300, 90
-"""Of Redis, a run: deploy/celery/celery.yaml."""
+RESULT_BYTES = 400
+"""Of `celery_taskmeta` and its indexes in Postgres: a row a run, with Celery only: 377, measured with 1,000."""
+
+THREADS, MOST_THREADS = 8, 64
+"""Of the daemon's sensors: deploy/postgres/dagster.yaml; and from how many on a deployment should be divided, a choice."""
 
 TICK_RETENTION_DAYS = 7
 """Skipped ticks of sensors, Dagster's default."""

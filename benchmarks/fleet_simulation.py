@@ -1,7 +1,7 @@
 """A fleet on paper: what 1, 100 and 10,000 accounts take of the quota, run slots, the daemon, Postgres and the bucket.
 
     python benchmarks/fleet_simulation.py [--accounts 1,100,10000] [--mix 1000:70,50000:28,2000000:2] [--every 10] [--alerts]
-        [--days 365] [--slots 8] [--threads 16] [--accounts-a-deployment 100] [--write]
+        [--days 365] [--slots 8] [--threads 8] [--accounts-a-deployment 100] [--write]
 
 prints the tables of docs/explanation/scale.md, and writes them there if asked to. Where queues matter (run slots, the daemon's
 loop over the sensors), the fleet is simulated event by event; the rest is arithmetic. The same arguments give the same tables.
@@ -56,9 +56,10 @@ def limits(accounts: Sequence[int], options: Options) -> list[Limit]:
     starting = slowest_start(runs, len(runs), launch_seconds=model.LAUNCH_SECONDS)
     largest = max(accounts)
     quota = Quota.of(largest, options.every).a_day / (model.QUOTA * 24 * 60)
+    busy_threads = ticks * model.TICK.seconds
     found = [
         Limit(
-            "the daemon's loop over the sensors", ticks * model.TICK.seconds, "`sensors: {use_threads: true, num_workers: 16}`"
+            f"the daemon's {options.threads} threads for sensors", busy_threads / options.threads, _threads_text(busy_threads)
         ),
         Limit(
             "one code server's processor",
@@ -75,7 +76,7 @@ def limits(accounts: Sequence[int], options: Options) -> list[Limit]:
         Limit(
             f"Postgres' disk of {model.POSTGRES_GIGABYTES} GB, after a year",
             kept.postgres_gigabytes / model.POSTGRES_GIGABYTES,
-            f"delete runs after {model.KEPT_DAYS} days: {kept.kept_gigabytes:,.0f} GB",
+            _disk_text(kept.kept_gigabytes),
         ),
         Limit(f"the quota of an account of {largest:,} events a day", quota, "Zendesk's add-on; a shorter restatement"),
     ]
@@ -83,12 +84,24 @@ def limits(accounts: Sequence[int], options: Options) -> list[Limit]:
 
 
 def _slots_text(needed: int | None) -> str:
-    return "several deployments" if needed is None else f"`max_concurrent_runs: {needed}`, on hosts with memory for them"
+    if needed is None:
+        return "several deployments"
+    return f"`max_concurrent_runs: {math.ceil(needed / WATCH)}`, on hosts with memory for them"
+
+
+def _disk_text(kept_gigabytes: float) -> str:
+    divided = "; several deployments" if kept_gigabytes > model.POSTGRES_GIGABYTES else ""
+    return f"delete runs after {model.KEPT_DAYS} days: {kept_gigabytes:,.0f} GB{divided}"
+
+
+def _threads_text(busy: float) -> str:
+    needed = math.ceil(busy / WATCH)
+    return "several deployments" if needed > model.MOST_THREADS else f"`sensors: {{use_threads: true, num_workers: {needed}}}`"
 
 
 def _accounts_of_a_server(options: Options) -> int:
     an_account = ticks_a_second(1, options) * model.TICK.cpu_seconds
-    return max(1, int(0.7 / an_account))
+    return max(1, int(WATCH / an_account))
 
 
 # --- the tables
@@ -113,11 +126,11 @@ def account_table(options: Options) -> str:
         lines.append(
             [f"{events:,}", f"{quota.hourly:,}", f"{quota.restatement:,}", frequent, *used, f"{quota.year:,}", *year],
         )
-    return table([*head, "requests of a year's backfill", "days at 10", "days at 30"], lines)
+    return table([*head, "requests of a year's backfill", "which takes, at 10 a minute", "at 30"], lines)
 
 
 def _days(days: float) -> str:
-    return "never ends" if math.isinf(days) else f"{days * 24:.1f} h" if days < 2 else f"{days:.1f}"
+    return "never ends" if math.isinf(days) else f"{days * 24:.1f} h" if days < 2 else f"{days:.1f} days"
 
 
 def fleet_table(fleets: Sequence[int], options: Options) -> str:
@@ -142,14 +155,14 @@ def _column(accounts: Sequence[int], options: Options) -> Mapping[str, str]:
         "slots so that 95 % of runs start within 5 minutes": "none suffice" if needed is None else f"{needed:,}",
         f"wait of 95 % of runs with {options.slots} slots": _duration(waits),
         "ticks a second": f"{ticks_a_second(len(accounts), options):,.1f}",
-        "`dead_runs_sensor` (every 20 s) ticks every, by default": _duration(between[0]),
-        f"… with {options.threads} threads": _duration(between[1]),
+        f"`dead_runs_sensor` (every 20 s) ticks every, with {options.threads} threads": _duration(between[1]),
         "… and as many code servers as that needs": f"{_duration(spread)} ({servers:,})",
+        "… without threads, Dagster's default": _duration(between[0]),
         "Postgres: transactions a second": f"{kept.transactions / DAY:,.1f}",
         "Postgres: rows of events and tags a day": f"{kept.rows:,.0f}",
         "Postgres: GB after a year, no run deleted": f"{kept.postgres_gigabytes:,.1f}",
         f"… with the runs of {model.KEPT_DAYS} days": f"{kept.kept_gigabytes:,.1f}",
-        f"Redis: MB of results of {model.RESULT_DAYS} days": f"{kept.runs * model.RESULT_DAYS * model.RESULT_BYTES / 1e6:,.1f}",
+        "with Celery: GB of `celery_taskmeta` after a year": f"{kept.runs * 365 * model.RESULT_BYTES / 1e9:,.2f}",
         f"objects of {options.days} days": f"{kept.objects:,}",
         "PUT a month": f"{kept.puts:,.0f}",
         "GET a month": f"{kept.gets:,.0f}",
@@ -214,7 +227,7 @@ def parsed(words: Sequence[str] | None = None) -> tuple[list[int], Options, bool
     parser.add_argument("--alerts", action="store_true", help="the sensors of alerts and warnings are on")
     parser.add_argument("--days", type=int, default=365, help="stored days of each account")
     parser.add_argument("--slots", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=model.THREADS, help="of the daemon's sensors")
     parser.add_argument("--accounts-a-deployment", type=int, default=100)
     parser.add_argument("--write", action="store_true", help="write the tables into docs/explanation/scale.md, too")
     asked = parser.parse_args(words)

@@ -3,7 +3,8 @@
     python benchmarks/restore_drills.py [--days N]     prints a Markdown table
 
 A small account on Postgres with the files of deploy/postgres, and the daemon of Dagster: the database is dropped; a day's file
-is deleted, and fetched again; the whole root is deleted, and copied back from a backup.
+is deleted; the whole root is deleted, and copied back from a backup which lacks the last day. Days are fetched again as the
+runbook says.
 """
 
 from __future__ import annotations
@@ -62,9 +63,23 @@ class Drill:
         except subprocess.CalledProcessError:
             return 0  # Dagster has not made its tables in the new database yet
 
-    def wait(self, what: str, is_so: Callable[[], bool]) -> None:
-        """Wait until it is so, and add a line."""
-        begun = time.monotonic()
+    def backfill(self, day: Day) -> None:
+        """Fetch and make a day again, with the command of the runbook.
+
+        Raises:
+            RuntimeError: it failed; the message is what it printed.
+        """
+        self.account.run([str(Path(sys.executable).with_name("ticket-events")), "backfill", str(day)])
+
+    def newest_tick(self) -> tuple[int, str]:
+        """Of `new_event_partitions_sensor`: its number, and what was stored of it."""
+        of = "FROM job_ticks WHERE tick_body LIKE '%new_event_partitions_sensor%' ORDER BY id DESC LIMIT 1"
+        number, _, body = self.server.value(f"SELECT id || ' ' || tick_body {of}").partition(" ")
+        return int(number), body
+
+    def wait(self, what: str, is_so: Callable[[], bool], *, begun: float | None = None) -> None:
+        """Wait until it is so, and add a line; the seconds count from now on, or from `begun`."""
+        begun = begun or time.monotonic()
         while not is_so() and time.monotonic() - begun < PATIENCE_SECONDS:
             time.sleep(1)
         seconds = f"{time.monotonic() - begun:.0f}" if is_so() else f"not in {PATIENCE_SECONDS}"
@@ -112,21 +127,24 @@ def _lose_everything(drill: Drill, backup: Path) -> None:
     drill.drop_database()
     with daemon(drill.account):
         drill.wait("the database", lambda: drill.recorded() >= all_recorded)
-        lost = drill.last.plus(-2)
+        lost, begun = drill.last.plus(-2), time.monotonic()
         (drill.root / "ticket_metric_events" / f"date={lost}" / "ticket_metric_events.parquet").unlink()
-        drill.execute("fetch_ticket_events", lost, lost)
-        drill.wait("a day's file, fetched again by a command", lambda: drill.files() >= all_files)
-    shutil.copytree(drill.root, backup, ignore=shutil.ignore_patterns("_inflight"))
+        drill.backfill(lost)
+        drill.wait("a day's file", lambda: drill.files() >= all_files, begun=begun)
+    shutil.copytree(drill.root, backup, ignore=shutil.ignore_patterns("_inflight", f"date={drill.last}"))
     shutil.rmtree(drill.root)
     shutil.copytree(backup, drill.root)
+    last_tick, _ = drill.newest_tick()
     with daemon(drill.account):
-        drill.wait("the root, copied back without `_inflight/`", lambda: _has_looked_again(drill))
+        drill.wait("the root; a tick names the day that the backup lacks", lambda: _names_unstored_days(drill, last_tick))
+        begun = time.monotonic()
+        drill.backfill(drill.last)
+        drill.wait("… that day", lambda: drill.files() >= all_files, begun=begun)
 
 
-def _has_looked_again(drill: Drill) -> bool:
-    """Whether a tick of the sensor found nothing to do."""
-    query = "SELECT tick_body FROM job_ticks WHERE tick_body LIKE '%new_event_partitions_sensor%' ORDER BY id DESC LIMIT 1"
-    return "SKIPPED" in drill.server.value(query) and (drill.root / "_inflight").exists()
+def _names_unstored_days(drill: Drill, after: int) -> bool:
+    number, body = drill.newest_tick()
+    return number > after and "not stored" in body and str(drill.last) in body
 
 
 if __name__ == "__main__":

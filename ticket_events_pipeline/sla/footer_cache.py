@@ -140,9 +140,7 @@ class FooterCache:
             UsageError, TransientError: the root can't be listed.
         """
         root = self._root(store, timezone)
-        versions: dict[str, str] = {}
-        for table in self._tables:
-            versions |= store.versions(table, named=f"{table}.parquet")
+        versions = store.table_versions(self._tables)
         is_settled = root.stored is not None and not root.stored.unread and not any(root.stored.unreadable.values())
         if root.stored is not None and is_settled and versions == root.versions:
             return root.stored

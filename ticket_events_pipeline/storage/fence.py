@@ -7,6 +7,7 @@ succeeds only if the target is still the version that was there while this proce
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
@@ -39,9 +40,13 @@ class FencedStore:
         """See `Store.paths`."""
         return self._store.paths(prefix)
 
-    def versions(self, prefix: str, *, named: str = "") -> dict[str, str]:
+    def versions(self, prefix: str) -> dict[str, str]:
         """See `Store.versions`."""
-        return self._store.versions(prefix, named=named)
+        return self._store.versions(prefix)
+
+    def table_versions(self, tables: Sequence[str]) -> dict[str, str]:
+        """See `Store.table_versions`."""
+        return self._store.table_versions(tables)
 
     def update(self, path: str, change: Change, *, log: Log | None = None) -> None:
         """See `Store.update`."""

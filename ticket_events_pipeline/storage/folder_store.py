@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -73,16 +73,31 @@ class FolderStore:
         found = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
         return sorted(path.relative_to(self._root).as_posix() for path in found)
 
-    def versions(self, prefix: str, *, named: str = "") -> dict[str, str]:
+    def versions(self, prefix: str) -> dict[str, str]:
         """See `Store.versions`.
 
         Raises:
             UsageError: the folder can't be listed.
         """
-        try:
-            if named:
-                return _versions_named(self._root / prefix, prefix, named)
+        with self._listing(prefix):
             return dict(_versions(self._root / prefix, prefix, wall_clock()))
+
+    def table_versions(self, tables: Sequence[str]) -> dict[str, str]:
+        """See `Store.table_versions`. Without looking for further files, this is many times faster.
+
+        Raises:
+            UsageError: a folder can't be listed.
+        """
+        found: dict[str, str] = {}
+        for table in tables:
+            with self._listing(table):
+                found |= _versions_named(self._root / table, table, f"{table}.parquet")
+        return found
+
+    @contextmanager
+    def _listing(self, prefix: str) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise UsageError(f"TICKET_EVENTS_ROOT: can't list {self._root / prefix}: {error.strerror or error}.") from error
 

@@ -14,7 +14,7 @@ import mmap
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -107,12 +107,21 @@ class ObjectStore:
         with self._translated("list", prefix):
             return sorted(found["path"] for found in self._patient.list(prefix or None).collect())
 
-    def versions(self, prefix: str, *, named: str = "") -> dict[str, str]:
+    def versions(self, prefix: str) -> dict[str, str]:
         """See `Store.versions`. A thousand files a request."""
         with self._translated("list", prefix):
             found = self._patient.list(prefix or None).collect()
-        wanted = [one for one in found if not named or one["path"].endswith(f"/{named}")]
-        return {one["path"]: one["e_tag"] or f"{one['size']} {one['last_modified'].isoformat()}" for one in wanted}
+        return {one["path"]: one["e_tag"] or f"{one['size']} {one['last_modified'].isoformat()}" for one in found}
+
+    def table_versions(self, tables: Sequence[str]) -> dict[str, str]:
+        """See `Store.table_versions`. One listing of the root has fuller pages than one of each table: requests cost money.
+
+        A root that is a whole bucket may hold anything beside the tables: there, each table is listed by itself.
+        """
+        found: dict[str, str] = {}
+        for folder in [""] if self._root.prefix else tables:
+            found |= self.versions(folder)
+        return {path: version for path, version in found.items() if _table_of(path) in tables}
 
     def delete(self, *paths: str, fence: Fence | None = None) -> None:
         """See `Store.delete`."""
@@ -214,3 +223,9 @@ class ObjectStore:
 
     def _translated(self, verb: str, path: str) -> AbstractContextManager[None]:
         return translated_errors(self._root, f"{verb} {self.url(path)}", may_be_missing=verb in ("read", "remove"))
+
+
+def _table_of(path: str) -> str:
+    """The table of a path `TABLE/…/TABLE.parquet`; empty for any other."""
+    table, _, rest = path.partition("/")
+    return table if rest.endswith(f"/{table}.parquet") else ""

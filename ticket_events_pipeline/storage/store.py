@@ -7,7 +7,7 @@ Paths are relative, use `/`, and are made by this package from asset names and d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
@@ -63,19 +63,22 @@ class Store(Protocol):
     def paths(self, prefix: str) -> list[str]:
         """Every finished file below the folder `prefix`, sorted."""
 
-    def versions(self, prefix: str, *, named: str = "") -> dict[str, str]:
+    def versions(self, prefix: str) -> dict[str, str]:
         """Every finished file below the folder `prefix` with its version: a text that differs whenever the content does.
 
         In a folder the version is size and times; in a bucket it is the ETag, which conditional puts use. Nothing is read but
         the listing. In a folder, a file written a moment ago changes its version once more: two writes within one tick of the
         file system's clock look alike.
 
-        Args:
-            prefix: the folder.
-            named: only the files of that name in the folders directly below it; in a folder this is many times faster.
-
         Raises:
             UsageError, TransientError: the folder can't be listed.
+        """
+
+    def table_versions(self, tables: Sequence[str]) -> dict[str, str]:
+        """The versions of all files `TABLE/*/TABLE.parquet`, as `versions` says them, with as little work as the place allows.
+
+        Raises:
+            UsageError, TransientError: a folder can't be listed.
         """
 
     def delete(self, *paths: str, fence: Fence | None = None) -> None:

@@ -144,6 +144,34 @@ def test_a_files_version_changes_with_its_content(store):
     assert store.versions("nothing") == {}
 
 
+def test_the_versions_of_tables_are_those_of_their_own_files(store):
+    files = ["one/date=2026-03-01/one.parquet", "one/date=2026-03-02/one.parquet", "two/date=2026-03-01/two.parquet"]
+    others = [
+        "one/date=2026-03-01/two.parquet",
+        "one/one.parquet",
+        "three/a/three.parquet",
+        "_inflight/one/one.parquet",
+        "one.parquet",
+    ]
+    for path in (*files, *others):
+        put(store, path)
+    versions = store.versions("")
+    assert store.table_versions(["two", "one", "nothing"]) == {path: versions[path] for path in files}
+    assert store.table_versions([]) == {}
+
+
+@pytest.mark.parametrize(("prefix", "listings"), [("tests/listed", 1), ("", 3)])
+def test_a_root_is_listed_once_but_a_whole_bucket_table_by_table(server, prefix, listings):
+    path = f"listed_{listings}/date=2026-03-01/listed_{listings}.parquet"
+    with server.exported():
+        store = open_store(server.root(prefix))
+        put(store, path)
+        server.heal()
+        found = store.table_versions([f"listed_{listings}", "others", "nothing"])
+    assert sum("list-type=" in line for line in server.requests()) == listings
+    assert list(found) == [path]
+
+
 def test_deleting_a_missing_file_is_no_error(store):
     put(store, "a/file")
     put(store, "a/other")

@@ -25,7 +25,7 @@ DOWN = (503, {}, "down")
 class HangingStore(FolderStore):
     """A store whose server accepts requests and never answers."""
 
-    def versions(self, prefix, *, named=""):
+    def versions(self, prefix):
         time.sleep(30)
         raise AssertionError("nobody waits for it")
 
