@@ -72,8 +72,8 @@ def free_port() -> int:
 def postgres(folder: Path) -> Iterator[Postgres]:
     """A server that logs into `folder`; skips the test where the package isn't installed.
 
-    Its files lie elsewhere: whenever a pytest starts, it closes the folder above all of them to other users, and the server, which
-    is one, would end.
+    Its files lie elsewhere: each pytest that starts closes the folder above all others to other users, and the server runs as
+    one.
     """
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
