@@ -167,19 +167,19 @@ def test_the_doctor_of_a_fleet_says_what_works_and_what_to_fix(tmp_path):
             }
             assert statuses(apart, "event_batch") == {"event_batch": ["note"]}
         refused, _ = host.doctor(DAGSTER_PG_USERNAME="nobody")
-        assert 'password authentication failed for user "nobody"' in failures(refused)["storage"]
+        assert 'password authentication failed for user "nobody"' in failures(refused)["dagster_home"]
         host.write(shipped.replace("postgresql+psycopg2", "postgresql"))
         driverless, _ = host.doctor()
-        assert "for psycopg 3, which isn't installed" in failures(driverless)["storage"]
-        assert driverless["storage"][0][2] == "Set scheme: postgresql+psycopg2 below postgres_db in dagster.yaml."
+        assert "for psycopg 3, which isn't installed" in failures(driverless)["dagster_home"]
+        assert driverless["dagster_home"][0][2] == "Set scheme: postgresql+psycopg2 below postgres_db in dagster.yaml."
         coordinator = "run_coordinator: {module: dagster.core.run_coordinator, class: QueuedRunCoordinator, config: "
         host.write(f"{shipped}\n{coordinator}{{max_concurrent_runs: 10}}}}\n")
         contradicting, _ = host.doctor()
-        assert "incompatible with the `concurrency > runs` config" in failures(contradicting)["storage"]
-        assert "The code server starts with it" in failures(contradicting)["storage"]
+        assert "incompatible with the `concurrency > runs` config" in failures(contradicting)["dagster_home"]
+        assert "The code server starts with it" in failures(contradicting)["dagster_home"]
         host.write(shipped.replace("max_concurrent_runs: 8", "max_concurrent_runs: many"))
         wrong, _ = host.doctor()
-        assert "wrong settings at root:concurrency:runs:max_concurrent_runs" in failures(wrong)["storage"]
+        assert "wrong settings at root:concurrency:runs:max_concurrent_runs" in failures(wrong)["dagster_home"]
 
 
 @pytest.mark.slow
