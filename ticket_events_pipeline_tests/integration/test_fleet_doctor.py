@@ -6,9 +6,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import dagster as dg
@@ -17,12 +20,13 @@ from click.testing import CliRunner
 
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.code_server import fingerprint_of, write_code_server
+from ticket_events_pipeline.defs import fleet_instance
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.settings import load_settings
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT, DAGSTER_YAML
-from ticket_events_pipeline_tests.support.commands import BIN
+from ticket_events_pipeline_tests.support.commands import BIN, COMMAND
 from ticket_events_pipeline_tests.support.object_server import exported, object_server
 from ticket_events_pipeline_tests.support.services import PASSWORD, free_port, postgres, redis
 
@@ -163,19 +167,19 @@ def test_the_doctor_of_a_fleet_says_what_works_and_what_to_fix(tmp_path):
             }
             assert statuses(apart, "event_batch") == {"event_batch": ["note"]}
         refused, _ = host.doctor(DAGSTER_PG_USERNAME="nobody")
-        assert 'password authentication failed for user "nobody"' in failures(refused)["storage"]
+        assert 'password authentication failed for user "nobody"' in failures(refused)["dagster_home"]
         host.write(shipped.replace("postgresql+psycopg2", "postgresql"))
         driverless, _ = host.doctor()
-        assert "for psycopg 3, which isn't installed" in failures(driverless)["storage"]
-        assert driverless["storage"][0][2] == "Set scheme: postgresql+psycopg2 below postgres_db in dagster.yaml."
+        assert "for psycopg 3, which isn't installed" in failures(driverless)["dagster_home"]
+        assert driverless["dagster_home"][0][2] == "Set scheme: postgresql+psycopg2 below postgres_db in dagster.yaml."
         coordinator = "run_coordinator: {module: dagster.core.run_coordinator, class: QueuedRunCoordinator, config: "
         host.write(f"{shipped}\n{coordinator}{{max_concurrent_runs: 10}}}}\n")
         contradicting, _ = host.doctor()
-        assert "incompatible with the `concurrency > runs` config" in failures(contradicting)["storage"]
-        assert "The code server starts with it" in failures(contradicting)["storage"]
+        assert "incompatible with the `concurrency > runs` config" in failures(contradicting)["dagster_home"]
+        assert "The code server starts with it" in failures(contradicting)["dagster_home"]
         host.write(shipped.replace("max_concurrent_runs: 8", "max_concurrent_runs: many"))
         wrong, _ = host.doctor()
-        assert "wrong settings at root:concurrency:runs:max_concurrent_runs" in failures(wrong)["storage"]
+        assert "wrong settings at root:concurrency:runs:max_concurrent_runs" in failures(wrong)["dagster_home"]
 
 
 @pytest.mark.slow
@@ -195,6 +199,84 @@ def test_what_does_not_answer_is_given_up_within_seconds(tmp_path):
         hung, seconds = host.doctor(DAGSTER_PG_PORT=str(port))
         assert f"Postgres doesn't answer at 127.0.0.1:{port} (timed out)" in failures(hung)["dagster_home"]
         assert seconds < 45
+        assert statuses(hung, "broker", "workers", "shared_root") == {
+            "broker": ["ok"],
+            "workers": ["FAIL"],
+            "shared_root": ["ok"],
+        }
+
+
+@contextmanager
+def mute_postgres():
+    """The port of a server that greets as Postgres does, and then says nothing more."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        kept = []
+
+        def greet():
+            with suppress(OSError):  # the block has ended
+                while True:
+                    connection, _ = server.accept()
+                    kept.append(connection)
+                    connection.recv(8)
+                    connection.sendall(b"N")
+
+        threading.Thread(target=greet, daemon=True).start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            for connection in kept:
+                connection.close()
+
+
+@pytest.mark.slow
+def test_a_database_that_falls_silent_is_named_and_the_broker_is_tried_nevertheless(tmp_path, monkeypatch):
+    monkeypatch.setattr(fleet_instance, "OPEN_SECONDS", 10.0)
+    with fleet(tmp_path) as host, mute_postgres() as port:
+        found, _ = host.doctor(DAGSTER_PG_PORT=str(port))
+    silent = f"Dagster can't open {host.home}: Postgres at 127.0.0.1:{port} doesn't answer: nothing within 10 s"
+    assert silent in failures(found)["dagster_home"]
+    assert statuses(found, "broker", "workers") == {"broker": ["ok"], "workers": ["FAIL"]}
+
+
+@pytest.mark.slow
+def test_the_time_for_an_answer_does_not_include_importing_libraries(tmp_path, monkeypatch):
+    (tmp_path / "own_launcher.py").write_text(
+        "import threading, dagster\nclass Launcher(dagster.DefaultRunLauncher): ...\nIMPORTED_IN = threading.current_thread()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text("run_launcher: {module: own_launcher, class: Launcher}")
+    host = Host(tmp_path, {"DAGSTER_HOME": str(tmp_path), "TICKET_EVENTS_ROOT": str(tmp_path / "root")})
+    found, _ = host.doctor()
+    assert found["launcher"][0][1].startswith("run launcher: Launcher")
+    assert sys.modules.pop("own_launcher").IMPORTED_IN is threading.main_thread()  # what is timed runs in another one
+
+
+@pytest.mark.slow
+def test_all_that_needs_no_request_is_said_before_zendesk_is_asked(tmp_path):
+    """While backfills use up the quota, the account's checks wait for minutes."""
+    shutil.copy(DAGSTER_YAML, tmp_path)
+    with SandboxServer(SimulatedAccount(), requests_per_minute=1) as account:
+        host = Host(
+            tmp_path,
+            {
+                "DAGSTER_HOME": str(tmp_path),
+                "ZENDESK_BASE_URL": account.base_url,
+                "ZENDESK_OAUTH_TOKEN": "sandbox",
+                "TICKET_EVENTS_ROOT": str(tmp_path / "root"),
+            },
+        )
+        env = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT), "HOME": str(tmp_path), **host.variables}
+        program = [sys.executable, "-c", COMMAND, "doctor", "--fleet"]
+        with subprocess.Popen(program, env=env, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                said = [line[6:] for line in takewhile(lambda line: "run launcher: " not in line, process.stdout)]
+                assert len(account.requests) <= 1  # the second one waits for a minute
+                assert process.poll() is None
+            finally:
+                process.kill()
+    for words in ("DAGSTER_HOME: ", "root: ", "code server: ", "TICKET_EVENTS_ROOT ", "storage: "):
+        assert any(line.startswith(words) for line in said), said
 
 
 @pytest.mark.slow

@@ -18,6 +18,9 @@ from ticket_events_pipeline_tests.support.checkout import DAGSTER_YAML
 
 BIN = Path(sys.executable).parent
 DEFINITIONS = "ticket_events_pipeline.definitions"
+COMMAND = "from ticket_events_pipeline.cli.main import main; main()"
+"""The console script as a program: `python -c COMMAND doctor`."""
+
 INVALID_TOKEN = "not-the-token-7c1e"
 
 

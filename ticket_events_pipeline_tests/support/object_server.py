@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -36,6 +37,7 @@ class ObjectServer:
     """A running server."""
 
     url: str
+    pid: int
 
     @property
     def env(self) -> dict[str, str]:
@@ -78,6 +80,15 @@ class ObjectServer:
         found: list[str] = requests.get(self.url + _CONTROL, timeout=10).json()
         return found
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """A block in which it accepts connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
     def unfinished_uploads(self) -> list[str]:
         """Keys of multipart uploads that were neither completed nor aborted."""
         return [upload["Key"] for upload in client(self).list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])]
@@ -118,7 +129,7 @@ def object_server() -> Iterator[ObjectServer]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            server = ObjectServer(process.stdout.readline().strip())
+            server = ObjectServer(process.stdout.readline().strip(), process.pid)
             place = {"LocationConstraint": "eu-central-1"}
             client(server).create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
             server.heal()
