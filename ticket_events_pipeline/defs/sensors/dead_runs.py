@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from ticket_events_pipeline.background_worker import in_time
+from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.defs.digest import SEND_DIGEST
+from ticket_events_pipeline.defs.lost_retries import report_lost_retries
 from ticket_events_pipeline.defs.run_marks import Mark, has_lost_its_process, is_executed_in_one_process, mark_of, root_word
 from ticket_events_pipeline.defs.run_tags import MAX_RETRIES_TAG
 from ticket_events_pipeline.defs.runs import (
@@ -67,6 +69,8 @@ WAS_CANCELED = "it was being canceled, so it is not started again."
 
 NO_RUN = "No run has lost its process."
 
+RETRY_LOST = "The announced retry of run {run} has not begun: its failure is reported to Dagster's daemon again."
+
 
 def dead_runs_sensor(scope: AccountScope, *, timer: Timer = moment_here) -> dg.SensorDefinition:
     """The account's sensor: ends every run over its assets that no process executes any more."""
@@ -95,7 +99,7 @@ def dead_runs_sensor(scope: AccountScope, *, timer: Timer = moment_here) -> dg.S
         for run in (ended := [*ended, *look.ended]):
             context.log.warning(f"Run {run.run_id} had lost its process and was ended.")
         found = f"Ended: {', '.join(run.run_id for run in ended)}." if ended else NO_RUN
-        return dg.SkipReason(" ".join([found, *look.notes]))
+        return dg.SkipReason(" ".join([found, *look.notes, *_note_lost_retries(context, scope)]))
 
     return sensor
 
@@ -218,6 +222,16 @@ def _should_beat(instance: dg.DagsterInstance, run: dg.DagsterRun, mark: Mark | 
         return mark.root == root
     # A step without a mark belongs to a resource that is none of ours, which doesn't beat.
     return not instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_START, limit=1).records
+
+
+def _note_lost_retries(context: dg.SensorEvaluationContext, scope: AccountScope) -> list[str]:
+    repository, label = repository_of(context), location_label(context)
+
+    def is_ours(run: dg.DagsterRun) -> bool:
+        return touches(repository, run, scope.key_prefix) and not is_of_another_location(run, label)
+
+    lost = report_lost_retries(context.instance, is_ours, now=wall_clock())
+    return [RETRY_LOST.format(run=run.run_id) for run in lost]
 
 
 def _gone_proof(run: dg.DagsterRun) -> str:
