@@ -9,8 +9,8 @@
 # Matters:   a network or a host that fails takes runs and code server together: just the failures that retries are meant
 #            for aren't retried. (A server that gets SIGTERM waits for the runs that it started itself.)
 # Way out:   none in the configuration. Look for failed runs that have no retry, by a sensor or by hand.
-# Prints:    two runs that fail, the second while the code server is away (killed): the tag, and the number of retries, when the
-#            server has been back for 20 s.
+# Prints:    two runs that fail, the second while the code server is away (killed): the tag, and the number of retries,
+#            when the server has been back for 20 s.
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
