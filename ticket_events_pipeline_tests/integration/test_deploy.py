@@ -118,7 +118,8 @@ def test_every_dagster_yaml_opens_an_instance(tmp_path, monkeypatch):
         for kind in FLEET:
             for name, value in (example(DEPLOY / kind / "dagster.env.example") | database.env).items():
                 monkeypatch.setenv(name, value)
-            monkeypatch.setenv("AWS_REGION", "eu-central-1")
+            for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+                monkeypatch.setenv(name, "eu-central-1")
             (home := tmp_path / f"{kind}_home").mkdir()
             shutil.copy(DEPLOY / kind / "dagster.yaml", home)
             with dg.DagsterInstance.from_config(str(home)) as instance:
