@@ -116,7 +116,7 @@ class ObjectStore:
     def table_versions(self, tables: Sequence[str]) -> dict[str, str]:
         """See `Store.table_versions`. One listing of the root has fuller pages than one of each table: requests cost money.
 
-        A root that is a whole bucket may hold anything beside the tables: there, each table is listed by itself.
+        A root that is a whole bucket may hold other things than tables: there, each table is listed by itself.
         """
         found: dict[str, str] = {}
         for folder in [""] if self._root.prefix else tables:

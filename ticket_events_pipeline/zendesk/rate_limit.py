@@ -4,7 +4,7 @@ The server's count rules, since it covers everything that uses the account; the 
 count. Before the first answer, after a reset and after a refusal, one request goes alone: its answer shows what is left. That
 is right for fixed windows and for sliding ones.
 
-Processes take turns: whoever had to wait goes before those that ask later, so that none waits for ever while another is served.
+Processes take turns: one that had to wait goes before those that ask later, so that none waits for ever.
 
 Times are epoch seconds of a clock that all processes share. Each knows it within bounds only: it records the latest moment
 that may be now, and decides by the earliest. So a process may wait a little too long, but no request is sent too early.
@@ -186,7 +186,7 @@ def _with_waiting(waiting: tuple[Waiting, ...], new: Waiting) -> tuple[Waiting, 
 
 
 def _asking_before(state: QuotaState, process: str, now: Instant) -> int:
-    """How many processes have waited longer than `process` and ask about now. Whoever still has to wait holds up nobody."""
+    """How many processes have waited longer than `process` and ask about now. One that still has to wait holds up nobody."""
     earlier = takewhile(lambda one: one.process != process, state.waiting)
     return sum(one.until <= now.latest + POLL_SECONDS for one in earlier)
 
