@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ticket_events_pipeline.defs.run_marks import mark_run
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
 from ticket_events_pipeline.pipeline import Pipeline
+from ticket_events_pipeline.root import is_object_store
 from ticket_events_pipeline.storage.run_beats import RunBeat, beating
 from ticket_events_pipeline.storage.store import Store
 
@@ -69,8 +71,10 @@ def _beating(pipeline: Pipeline, run_id: str) -> Iterator[RunBeat | None]:
 
 
 def _store_of(pipeline: Pipeline) -> Store | None:
+    """Where the run beats; None if its root can't be opened, or would be a new folder while settings are missing."""
     try:
-        return pipeline.store
+        root = pipeline.root_settings.root
+        return pipeline.store if is_object_store(root) or os.path.isdir(root) else pipeline.checked().store
     except TicketEventsError:
         return None
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -62,14 +63,12 @@ def test_a_secret_that_is_not_named_like_a_variable_is_named(tmp_path, name):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_a_secret_that_the_container_s_user_can_t_read_is_named(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("secrets")
-    for above in (folder, folder.parent, folder.parent.parent):
-        above.chmod(above.stat().st_mode | 0o011)
-    folder.chmod(0o755)
-    (folder / "dagster_pg_password").write_text("hush")
-    (folder / "dagster_pg_password").chmod(0o600)
-    ended = with_secrets(folder, "true", user=65534)
+def test_a_secret_that_the_container_s_user_can_t_read_is_named():
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        (folder := Path(name)).chmod(0o755)
+        (folder / "dagster_pg_password").write_text("hush")
+        (folder / "dagster_pg_password").chmod(0o600)
+        ended = with_secrets(folder, "true", user=65534)
     assert (ended.returncode, "Set its mode to 644" in ended.stderr) == (66, True)
 
 

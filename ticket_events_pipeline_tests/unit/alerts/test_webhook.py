@@ -177,6 +177,7 @@ def test_nothing_of_the_url_is_returned_logged_warned_or_printed(answer, caplog,
 
 def test_other_threads_keep_logging(caplog, monkeypatch):
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="urllib3")  # the client of Kubernetes raises it, where an earlier test made one
     logger = logging.getLogger("urllib3.connectionpool")
     monkeypatch.setattr(logger, "disabled", False)  # a logging configuration of an earlier test may have disabled it
     heard = []
