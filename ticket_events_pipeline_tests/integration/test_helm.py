@@ -88,7 +88,7 @@ def instance(tmp_path, monkeypatch):
 
 
 def test_the_values_configure_dagster_as_a_deployment_on_postgres(instance):
-    """Beside the launcher, the logs, and the time in which a run has to start."""
+    """Launcher, logs, and the time in which a run has to start differ."""
     found = instance_yaml("")
     other = yaml.safe_load((DEPLOY / "postgres" / "dagster.yaml").read_text())
     for own in ("run_launcher", "compute_logs"):

@@ -172,7 +172,7 @@ def test_after_a_reset_one_request_goes_and_the_others_wait_for_its_answer() -> 
 
 
 def test_who_had_to_wait_goes_before_who_asks_later() -> None:
-    """Of what is left after a reset, one request is kept for each process that has waited; the rest goes to whoever asks."""
+    """Of what is left after a reset, one request is kept for each process that has waited; any process may take the rest."""
     shared = TwoProcesses(100)
     shared.answer("total=10; remaining=0; resets=5")
     assert [seconds(shared.other), seconds(shared.one)] == [6, 6]
