@@ -48,9 +48,16 @@ def holders(root):
     return json.loads((root / "_inflight" / "passes" / f"{STREAM}.json").read_text())
 
 
+def overwrite(root, text):
+    """Replace the file of leases under its lock: a heartbeat that has read it already would write it back."""
+    FolderStore(root).update(f"_inflight/passes/{STREAM}.json", lambda _: text.encode())
+
+
 def rewrite(root, **fields):
-    path = root / "_inflight" / "passes" / f"{STREAM}.json"
-    path.write_text(json.dumps([{**holder, **fields} for holder in holders(root)]))
+    FolderStore(root).update(
+        f"_inflight/passes/{STREAM}.json",
+        lambda content: json.dumps([{**holder, **fields} for holder in json.loads(content)]).encode(),
+    )
 
 
 ELSEWHERE = {"process": "0-1_7_4711_99", "host": "another"}
@@ -142,10 +149,11 @@ def test_a_fetch_whose_lease_was_dropped_writes_nothing_more(tmp_path, monkeypat
     store = FolderStore(tmp_path)
     first = hold(store, days(1, 3))
     first.check()
-    (tmp_path / "_inflight" / "passes" / f"{STREAM}.json").write_text("[]")
-    threading.Event().wait(0.3)
+    overwrite(tmp_path, "[]")
     with pytest.raises(DaysHeldError, match="another fetch has taken over its days"):
-        first.check()
+        for _ in range(1000):  # the next heartbeat notices
+            first.check()
+            threading.Event().wait(0.01)
     first.release()
 
 
@@ -171,7 +179,7 @@ def test_a_damaged_lease_file_blocks_no_fetch(tmp_path):
     store = FolderStore(tmp_path)
     hold(store, days(1, 3)).release()
     for damage in ("", "[{", "{}", '[{"pass_id": 1}]', "[3]"):
-        (tmp_path / "_inflight" / "passes" / f"{STREAM}.json").write_text(damage)
+        overwrite(tmp_path, damage)
         hold(store, days(1, 3)).release()
 
 
@@ -267,7 +275,7 @@ def test_a_fetch_that_lost_its_lease_does_not_change_its_days(tmp_path, monkeypa
         class TakenOver:
             def pages(self, stream, start_time):
                 for walked in client.pages(stream, start_time):
-                    (tmp_path / "_inflight" / "passes" / f"{STREAM}.json").write_text("[]")
+                    overwrite(tmp_path, "[]")
                     threading.Event().wait(0.3)
                     yield walked
 
