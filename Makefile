@@ -52,7 +52,7 @@ test: lint lint-deploy
 test-unit: .venv/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal -q -m "not slow and not hypothesis" ticket_events_pipeline_tests/unit
 
-test-slow: .venv/.installed-dev
+test-slow: .venv/.installed-dev .venv-readers/.installed
 	$(BIN)/pytest -m slow -n 2 --dist worksteal --timeout 1200 -q
 
 lint: .venv/.installed-dev
@@ -80,7 +80,7 @@ docs: .venv/.installed-dev
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf .venv .dagster_home site
+	rm -rf .venv .venv-readers .dagster_home site
 
 .venv/bin/python:
 	# A newer pip than Python brings: it resolves the dependencies in a third of the time.
@@ -92,4 +92,11 @@ clean:
 
 .venv/.installed-dev: .venv/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+# What reads the stored files in the slow tests, apart from .venv: each reader wants versions of its own.
+.venv-readers/.installed: ticket_events_pipeline_tests/readers.txt ticket_events_pipeline_tests/readers-spark.txt
+	$(PYTHON) -m venv --upgrade-deps .venv-readers
+	.venv-readers/bin/pip install --quiet --disable-pip-version-check --requirement ticket_events_pipeline_tests/readers.txt
+	if command -v java > /dev/null; then .venv-readers/bin/pip install --quiet --disable-pip-version-check --requirement ticket_events_pipeline_tests/readers-spark.txt; fi
 	touch $@
