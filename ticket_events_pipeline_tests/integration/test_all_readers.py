@@ -15,7 +15,7 @@ from ticket_events_pipeline_tests.readers.lake import make_lake
 from ticket_events_pipeline_tests.readers.page import PAGE, places, recipes
 from ticket_events_pipeline_tests.readers.probe import READERS
 from ticket_events_pipeline_tests.readers.reader import RECIPES
-from ticket_events_pipeline_tests.readers.run import readers_here, run_readers
+from ticket_events_pipeline_tests.readers.run import HAS_JAVA, NEEDS_JAVA, run_readers
 from ticket_events_pipeline_tests.readers.tables import Truth, month_differences, tables
 from ticket_events_pipeline_tests.support.deployment import deployed
 
@@ -25,9 +25,13 @@ LIBRARIES = {"pyarrow": "pyarrow.dataset", "dask": "dask.dataframe", "spark": "p
 HERE = [name for name in READERS if importlib.util.find_spec(LIBRARIES.get(name, name).partition(".")[0])]
 
 
+WITH_JAVA = pytest.param([NEEDS_JAVA], id="spark", marks=pytest.mark.skipif(not HAS_JAVA, reason="Spark needs Java"))
+
+
 @pytest.mark.slow
-def test_all_readers_find_the_counts_and_sums_of_each_file_alone_and_the_page_is_what_they_show(tmp_path):
-    lake, small, names = tmp_path / "lake", tmp_path / "small", readers_here()
+@pytest.mark.parametrize("names", [pytest.param([name for name in READERS if name != NEEDS_JAVA], id="all others"), WITH_JAVA])
+def test_readers_find_the_counts_and_sums_of_each_file_alone_and_the_page_is_what_they_show(names, tmp_path):
+    lake, small = tmp_path / "lake", tmp_path / "small"
     make_lake(lake)
     small.mkdir()
     answers = run_readers(lake, small, names)

@@ -10,7 +10,7 @@ from pathlib import Path
 from ticket_events_pipeline_tests.readers.lake import make_lake
 from ticket_events_pipeline_tests.readers.probe import READERS
 from ticket_events_pipeline_tests.readers.reader import RECIPES
-from ticket_events_pipeline_tests.readers.run import NEEDS_JAVA, readers_here, run_readers
+from ticket_events_pipeline_tests.readers.run import HAS_JAVA, run_readers
 from ticket_events_pipeline_tests.readers.tables import Truth, tables
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 
@@ -51,7 +51,7 @@ def main() -> None:
     Raises:
         SystemExit: there is no Java for Spark.
     """
-    if NEEDS_JAVA not in readers_here():
+    if not HAS_JAVA:
         raise SystemExit("The page needs all readers, and Spark needs Java: install a JDK 17, then run make readers again.")
     with tempfile.TemporaryDirectory() as folder:
         lake, small = Path(folder, "lake"), Path(folder, "small")

@@ -26,8 +26,8 @@ READERS: dict[str, type[Reader]] = {
 }
 """In the order of the page."""
 
-LOOKS = 200
-"""Equal first tries of a reader whose columns are by chance."""
+MOST_TRIES = 1000
+"""Equal first tries of a reader whose columns are by chance, until they differ."""
 
 Asked = Callable[[], Any]
 
@@ -86,8 +86,11 @@ def empty_days(reader: Reader, asset: str, places: dict[str, str]) -> dict[str, 
 
 def added_column(reader: Reader, asset: str, column: str, day: dt.date) -> dict[str, Any]:
     """Whether a column that older files lack is there, and how many rows there are."""
-    tries = LOOKS if reader.columns_by_chance else 1
-    seen = {str(found(lambda: column in reader.columns(reader.try_first(asset)))) for _ in range(tries)}
+    seen: set[str] = set()
+    for _ in range(MOST_TRIES if reader.columns_by_chance else 1):
+        seen.add(str(found(lambda: column in reader.columns(reader.try_first(asset)))))
+        if len(seen) > 1:
+            break
     before = dt.date.min.replace(year=2000), day - dt.timedelta(days=1)
 
     def values(first: dt.date, last: dt.date) -> Any:

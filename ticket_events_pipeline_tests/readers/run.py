@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ticket_events_pipeline_tests.readers.lake import ZONE, questions
-from ticket_events_pipeline_tests.readers.probe import READERS
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 
 PYTHON = CHECKOUT / ".venv-readers" / "bin" / "python"
@@ -27,17 +26,17 @@ ENVIRONMENT = {
 }
 
 
-def readers_here() -> list[str]:
-    """The names of the readers that can run on this machine: Spark needs Java."""
-    return [name for name in READERS if name != NEEDS_JAVA or shutil.which("java")]
+HAS_JAVA = shutil.which("java") is not None
 
 
 def ask(name: str, folder: Path, asked: Path) -> dict[str, Any]:
     """The answers of one reader; `folder` is for its link `data`.
 
     Raises:
-        RuntimeError: its process failed.
+        RuntimeError: the readers aren't installed, or its process failed.
     """
+    if not PYTHON.exists():
+        raise RuntimeError(f"There is no {PYTHON}: run make .venv-readers/.installed")
     command = [PYTHON, "-m", "ticket_events_pipeline_tests.readers.probe", name, str(asked)]
     done = subprocess.run(command, cwd=folder, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False)
     if done.returncode != 0:
