@@ -26,7 +26,7 @@ READERS: dict[str, type[Reader]] = {
 }
 """In the order of the page."""
 
-MOST_TRIES = 1000
+MOST_TRIES = 6000
 """Equal first tries of a reader whose columns are by chance, until they differ."""
 
 Asked = Callable[[], Any]
