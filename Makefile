@@ -47,13 +47,13 @@ dev: .venv/.installed
 	@$(refuse_second_dev); exec $(BIN)/dg dev --workspace workspace.yaml --port $(PORT)
 
 test: lint lint-deploy
-	$(BIN)/pytest -n 2 --dist worksteal -q
+	$(BIN)/pytest -n 2 --dist worksteal -q --durations 25 --durations-min 5
 
 test-unit: .venv/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal -q -m "not slow and not hypothesis" ticket_events_pipeline_tests/unit
 
 test-slow: .venv/.installed-dev .venv-readers/.installed
-	$(BIN)/pytest -m slow -n 2 --dist worksteal --timeout 1200 -q
+	$(BIN)/pytest -m slow -n 2 --dist worksteal --timeout 1200 -q --durations 40 --durations-min 20
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
