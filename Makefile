@@ -101,7 +101,7 @@ clean:
 	if command -v java > /dev/null; then .venv-readers/bin/pip install --quiet --disable-pip-version-check --requirement ticket_events_pipeline_tests/readers-spark.txt; fi
 	touch $@
 
-# Azure's emulator, which needs Node. Without it, the tests that use it are skipped; in CI they fail.
+# Azure's emulator, which needs Node: 3.35 is the last version for Node 20. Without it, tests that use it are skipped; in CI they fail.
 azurite: $(if $(shell command -v npm),.azurite/.installed)
 
 .azurite/.installed: ticket_events_pipeline_tests/azurite.txt

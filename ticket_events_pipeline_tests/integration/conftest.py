@@ -13,7 +13,7 @@ from ticket_events_pipeline_tests.support.object_server import KINDS, object_ser
 
 @pytest.fixture(scope="session")
 def object_servers():
-    """The servers of `KINDS`, each started when it is first asked for."""
+    """A server of one of `KINDS`, without faults; started when it is first asked for."""
     with ExitStack() as stack:
 
         @functools.cache
@@ -22,14 +22,18 @@ def object_servers():
                 (pytest.fail if os.environ.get("CI") else pytest.skip)(problem)
             return stack.enter_context(object_server(kind))
 
-        yield started
+        def healed(kind):
+            server = started(kind)
+            server.heal()
+            return server
+
+        yield healed
 
 
 @pytest.fixture(params=KINDS)
 def bucket(request, object_servers):
     """A server of each provider, without faults; this process's environment leads to it."""
     server = object_servers(request.param)
-    server.heal()
     with server.exported():
         yield server
 

@@ -368,7 +368,6 @@ x-ms-error-code: AuthorizationPermissionMismatch\r
 def test_a_refused_delete_in_a_batch_names_the_credentials(object_servers):
     """Only Azure deletes in batches: the answer is 202, and contains those to the single requests."""
     server = object_servers("azure")
-    server.heal()
     server.fail("comp=batch", 202, body=REFUSED_IN_A_BATCH, content_type="multipart/mixed; boundary=batch_x")
     with server.exported(), pytest.raises(UsageError, match=r"can't remove \S+ \(403\)\. Check the credentials \(AZURE"):
         open_store(server.root("batch")).delete("file")

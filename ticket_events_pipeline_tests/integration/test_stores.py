@@ -45,7 +45,6 @@ def place(request, tmp_path, object_servers):
         yield Place(str(tmp_path / "root"), {})
         return
     server = object_servers(request.param)
-    server.heal()
     with server.exported():
         yield Place(server.root(f"tests/{prefix_of(request.node)}"), server.env)
 
