@@ -222,6 +222,32 @@ def backfill(days: tuple[str, ...], assets: tuple[str, ...], missing: bool, tick
     run_backfill(days, assets=assets, only_missing=missing, only_tickets=tickets)
 
 
+@commands.command()
+@click.option("--before", metavar="DATE", help="The first day that is kept. Default: by TICKET_EVENTS_RETAIN_DAYS.")
+@click.option("--asset", "assets", multiple=True, metavar="NAME", help="Only this one; all by default. Repeatable.")
+@click.option("--reopen", metavar="DATE", help="Let the days from DATE on be fetched and made again; removes nothing.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only print what would be removed.")
+@click.option("--json", "is_json", is_flag=True, help=AS_JSON)
+def prune(before: str | None, assets: tuple[str, ...], reopen: str | None, is_dry: bool, is_json: bool) -> None:
+    """Remove the days before a date for good.
+
+    No figure of a later day changes: days whose tables are made from what is removed, up to 62 days later, are closed. They are
+    neither fetched nor made again. What is not up to date yet holds pruning back. Needs no credentials and no Dagster.
+
+    \b
+    ticket-events prune --before 2026-01-01 --dry-run
+    ticket-events prune --before 2026-08-01 --asset ticket_events --asset ticket_field_changes
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.prune import run_prune, run_reopen
+
+    if reopen is not None:
+        if before is not None or assets or is_dry:
+            raise click.UsageError("--reopen is for all assets and removes nothing: leave out --before, --asset and --dry-run.")
+        run_reopen(reopen, is_json=is_json)
+    else:
+        run_prune(before, assets=assets, is_dry=is_dry, is_json=is_json)
+
+
 @commands.command(epilog=DAY_HELP)
 @click.argument("day", required=False, metavar="[DAY]")
 @click.option("--date", hidden=True, help="The same as DAY, from before DAY was an argument.")
