@@ -15,12 +15,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ticket_events_pipeline.background_worker import map_concurrently
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.ingest.catch_up import CompleteFiles, catch_up
-from ticket_events_pipeline.ingest.lease import Lease, hold_days
+from ticket_events_pipeline.ingest.lease import Lease, Sleep, hold_days
 from ticket_events_pipeline.report.week_page import week_of_page
 from ticket_events_pipeline.retention.policy import CLOSING, PRUNABLE, REACH_DAYS, RetentionSettings, least_days
 from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, TABLES, WITHOUT_TICKET_TABLES, FooterCache
@@ -147,10 +148,11 @@ def plan_prune(root: Root, before: Mapping[str, dt.date]) -> PrunePlan:
     return PrunePlan(record, tuple(found), held_back)
 
 
-def prune(root: Root, before: Mapping[str, dt.date], *, label: str = "", log: Log) -> PrunePlan:
+def prune(root: Root, before: Mapping[str, dt.date], *, label: str = "", log: Log, sleep: Sleep | None = None) -> PrunePlan:
     """Remove the days before a date of each asset, and record them as pruned; see `plan_prune`.
 
-    `label` names this to fetches that wait for it. It may be run again at any time, and removes what a killed run has left.
+    `label` names this to fetches that wait for it, and `sleep` waits for a fetch. It may be run again at any time, and removes
+    what a killed run has left.
 
     Raises:
         UsageError, DamagedFileError: see `plan_prune`.
@@ -159,8 +161,9 @@ def prune(root: Root, before: Mapping[str, dt.date], *, label: str = "", log: Lo
     """
     _refuse(root, before)
     with ExitStack() as held:
-        own = _held(held, root.store, RETENTION, [root.today], label=label, log=log)
-        streams = _hold_streams(held, root, before, label=label, log=log)
+        hold = partial(_held, held, root.store, label=label, log=log, sleep=sleep)
+        own, days = hold(RETENTION, [root.today]), _days_to_close(root, before)
+        streams = {stream: hold(stream, days) for stream in STREAMS}
         plan = plan_prune(root, before)
         if plan.record != read_pruned_days(root.store):
             write_pruned_days(own.fenced(), plan.record)
@@ -179,7 +182,7 @@ def reopen(root: Root, first: Day, *, label: str = "", log: Log) -> PrunedDays:
         DaysHeldError: a prune is running.
     """
     with ExitStack() as held:
-        own = _held(held, root.store, RETENTION, [root.today], label=label, log=log)
+        own = _held(held, root.store, RETENTION, [root.today], label=label, log=log, sleep=None)
         known = read_pruned_days(root.store)
         closed = None if known.closed_before is None else min(known.closed_before, first.date)
         record = PrunedDays({asset: min(date, first.date) for asset, date in known.before.items()}, closed)
@@ -201,19 +204,18 @@ def _refuse(root: Root, before: Mapping[str, dt.date]) -> None:
         )
 
 
-def _held(held: ExitStack, store: Store, name: str, days: list[Day], *, label: str, log: Log) -> Lease:
-    lease = hold_days(store, name, days, label=label or "prune", log=log)
+def _held(held: ExitStack, store: Store, name: str, days: list[Day], *, label: str, log: Log, sleep: Sleep | None) -> Lease:
+    lease = hold_days(store, name, days, label=label or "prune", log=log, sleep=sleep)
     held.callback(lease.release, is_finished=True)
     return lease
 
 
-def _hold_streams(held: ExitStack, root: Root, before: Mapping[str, dt.date], *, label: str, log: Log) -> dict[str, Lease]:
-    """Hold all days of the streams that are or will be closed: while they are, no fetch begins to write one of them."""
+def _days_to_close(root: Root, before: Mapping[str, dt.date]) -> list[Day]:
+    """All days that are or will be closed: while they are held, no fetch writes one of them."""
     last = _closed_by(root, max(before.values(), default=root.first_day.date)).plus(-1)
     zone = root.today.timezone
     stored = [day for stream in STREAMS for day in stored_days(root.store, stream, zone)[:1]]
-    days = days_between(min([last, *stored]), last)
-    return {stream: _held(held, root.store, stream, days, label=label, log=log) for stream in STREAMS}
+    return days_between(min([last, *stored]), last)
 
 
 def _closed_by(root: Root, before: dt.date) -> Day:
