@@ -13,8 +13,8 @@ import click
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.pipeline import pipeline_of
-from ticket_events_pipeline.retention.policy import PRUNABLE, RETAIN_DAYS, RetentionSettings, first_kept, retention_settings
 from ticket_events_pipeline.retention.prune import AssetFiles, PrunePlan, Root, plan_prune, prune, reopen
+from ticket_events_pipeline.retention.settings import PRUNABLE, RETAIN_DAYS, RetentionSettings, first_kept, retention_settings
 from ticket_events_pipeline.storage.pruned_days import PrunedDays
 from ticket_events_pipeline.text import plural, size_text
 

@@ -14,8 +14,8 @@ from ticket_events_pipeline.defs.recording import expected_failures
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_resource
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
-from ticket_events_pipeline.retention.policy import RETAIN_DAYS, first_kept, retention_settings
 from ticket_events_pipeline.retention.prune import PrunePlan, Root, prune
+from ticket_events_pipeline.retention.settings import RETAIN_DAYS, first_kept, retention_settings
 from ticket_events_pipeline.text import plural, size_text
 
 PRUNE = "prune_old_days"

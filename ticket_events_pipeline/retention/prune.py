@@ -23,7 +23,7 @@ from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.ingest.catch_up import CompleteFiles, catch_up
 from ticket_events_pipeline.ingest.lease import Lease, Sleep, hold_days
 from ticket_events_pipeline.report.week_page import week_of_page
-from ticket_events_pipeline.retention.policy import CLOSING, PRUNABLE, REACH_DAYS, RetentionSettings, least_days
+from ticket_events_pipeline.retention.settings import CLOSING, PRUNABLE, REACH_DAYS, RetentionSettings, least_days
 from ticket_events_pipeline.sla.footer_cache import SLA_TABLES, TABLES, WITHOUT_TICKET_TABLES, FooterCache
 from ticket_events_pipeline.sla.staleness import compare
 from ticket_events_pipeline.storage.partition_file import stored_days

@@ -13,8 +13,8 @@ from ticket_events_pipeline.ingest.catch_up import CompleteFiles, catch_up
 from ticket_events_pipeline.ingest.lease import hold_days
 from ticket_events_pipeline.quality.footer_checks import Owner
 from ticket_events_pipeline.quality.raw_day import verify_days
-from ticket_events_pipeline.retention.policy import PRUNABLE, REACH_DAYS, RetentionSettings
 from ticket_events_pipeline.retention.prune import Root, plan_prune, prune, reopen
+from ticket_events_pipeline.retention.settings import PRUNABLE, REACH_DAYS, RetentionSettings
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.pruned_days import PRUNED, PrunedDays, read_pruned_days, refuse_closed_days

@@ -10,7 +10,6 @@ import zipfile
 import pytest
 from click.testing import CliRunner
 from openpyxl import load_workbook
-from openpyxl.utils.escape import unescape
 
 from ticket_events_pipeline.cli import workbook
 from ticket_events_pipeline.cli.main import commands
@@ -67,7 +66,9 @@ def parts(path):
 
 def test_no_text_becomes_a_formula_a_link_or_a_number(tmp_path):
     book = written(tmp_path, FORMULAS)
-    assert [(cell.data_type, unescape(cell.value)) for cell in column(book)] == [("s", text) for text in FORMULAS]
+    # As it stands in the file, and as openpyxl reads it: Excel makes a carriage return of it again.
+    expected = [text.replace("\r", "_x000D_") for text in FORMULAS]
+    assert [(cell.data_type, cell.value) for cell in column(book)] == [("s", text) for text in expected]
     every = parts(tmp_path / "a.xlsx")
     assert not [name for name, text in every.items() if re.search(r"<f[ >]|<hyperlink|ddeLink|externalLink", text)]
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from ticket_events_pipeline.day import days_between
-from ticket_events_pipeline.retention.policy import CLOSING, PRUNABLE
+from ticket_events_pipeline.retention.settings import CLOSING, PRUNABLE
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline_tests.support.drawn_tickets import FIRST, DrawnTickets

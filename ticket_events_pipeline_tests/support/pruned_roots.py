@@ -12,8 +12,8 @@ from shutil import copytree
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.retention.policy import RetentionSettings
 from ticket_events_pipeline.retention.prune import PrunePlan, Root, prune
+from ticket_events_pipeline.retention.settings import RetentionSettings
 from ticket_events_pipeline.sla.footer_cache import TABLES, WITHOUT_TICKET_TABLES, FooterCache
 from ticket_events_pipeline.sla.staleness import Comparison, compare, stale_ranges
 from ticket_events_pipeline.storage.folder_store import FolderStore

@@ -1,1 +1,1 @@
-"""Unit tests of `ingest`."""
+"""Unit tests of `retention`."""

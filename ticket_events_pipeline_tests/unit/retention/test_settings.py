@@ -11,7 +11,7 @@ from ticket_events_pipeline.errors import SettingsError
 from ticket_events_pipeline.quality.traffic import FEED_WEEKS, VOLUME_WEEKS
 from ticket_events_pipeline.report.durations import DAYS_BEFORE
 from ticket_events_pipeline.report.model import CHART_DAYS, USUAL_WEEKS
-from ticket_events_pipeline.retention.policy import PRUNABLE, REACH_DAYS, first_kept, least_days, retention_settings
+from ticket_events_pipeline.retention.settings import PRUNABLE, REACH_DAYS, first_kept, least_days, retention_settings
 from ticket_events_pipeline.sla.inputs import HISTORY_DAYS
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS as LAYERS
 from ticket_events_pipeline.tickets.dimensions import LOOK_BACK_DAYS
