@@ -22,6 +22,8 @@ FAILED = 1
 
 AS_JSON = "Print one JSON document instead; notes go to standard error."
 
+FORMATS = ["table", "csv", "json", "xlsx"]
+
 DAY_HELP = "DAY: 2026-11-23, today, or yesterday."
 
 REPORTS_PORT = 8744
@@ -222,6 +224,32 @@ def backfill(days: tuple[str, ...], assets: tuple[str, ...], missing: bool, tick
     run_backfill(days, assets=assets, only_missing=missing, only_tickets=tickets)
 
 
+@commands.command()
+@click.option("--before", metavar="DATE", help="The first day that is kept. Default: by TICKET_EVENTS_RETAIN_DAYS.")
+@click.option("--asset", "assets", multiple=True, metavar="NAME", help="Only this one; all by default. Repeatable.")
+@click.option("--reopen", metavar="DATE", help="Let the days from DATE on be fetched and made again; removes nothing.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only print what would be removed.")
+@click.option("--json", "is_json", is_flag=True, help=AS_JSON)
+def prune(before: str | None, assets: tuple[str, ...], reopen: str | None, is_dry: bool, is_json: bool) -> None:
+    """Remove the days before a date for good.
+
+    No figure of a later day changes: days whose tables are made from what is removed, up to 62 days later, are closed. They are
+    neither fetched nor made again. What is not up to date yet holds pruning back. Needs no credentials and no Dagster.
+
+    \b
+    ticket-events prune --before 2026-01-01 --dry-run
+    ticket-events prune --before 2026-08-01 --asset ticket_events --asset ticket_field_changes
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.prune import run_prune, run_reopen
+
+    if reopen is not None:
+        if before is not None or assets or is_dry:
+            raise click.UsageError("--reopen is for all assets and removes nothing: leave out --before, --asset and --dry-run.")
+        run_reopen(reopen, is_json=is_json)
+    else:
+        run_prune(before, assets=assets, is_dry=is_dry, is_json=is_json)
+
+
 @commands.command(epilog=DAY_HELP)
 @click.argument("day", required=False, metavar="[DAY]")
 @click.option("--date", hidden=True, help="The same as DAY, from before DAY was an argument.")
@@ -269,7 +297,8 @@ def report(day: str | None, date: str | None, is_week: bool, is_to_open: bool, o
     metavar="DIMENSION",
     help="Whose breaches: group, agent, priority, type, brand, form, organization, channel, tag, or custom_field:ID.",
 )
-@click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+@click.option("--format", "output", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--output", "path", metavar="FILE", help="Where the workbook of --format xlsx goes.")
 def summary(
     days: tuple[str, ...],
     first: str | None,
@@ -278,19 +307,22 @@ def summary(
     policies: tuple[str, ...],
     dimension: str | None,
     output: str,
+    path: str | None,
 ) -> None:
     """Print the stored breach summaries of DAYS.
 
     Breaches, achievement and late open targets per metric and policy. Without DAYS: of the newest day that is complete, else of
     the newest. csv and json have every column: NULL is an empty field or null, times are UTC. csv holds texts unchanged, also
-    those that a spreadsheet would run as a formula; a warning then says so. Needs no credentials. Exit code 1 if a day has no
-    summary. --by splits them by who held the ticket, or how it was classified, when a target was breached or met.
+    those that a spreadsheet would run as a formula; a warning then says so. In a workbook (xlsx) each is a text, and times are
+    local. Needs no credentials. Exit code 1 if a day has no summary. --by splits them by who held the ticket, or how it was
+    classified, when a target was breached or met.
 
     \b
     ticket-events summary
     ticket-events summary last-7-days --by group
     ticket-events summary last-7-days --metric first_reply_time
     ticket-events summary 2026-11-01..2026-11-30 --format csv
+    ticket-events summary last-30-days --format xlsx --output breaches.xlsx
     """  # noqa: D301
     from ticket_events_pipeline.cli.summary import Filter, old_options, run_summary
 
@@ -301,10 +333,10 @@ def summary(
 
         if policies:
             raise click.UsageError("--by and --policy: the tables by dimension hold no policies. Leave out one of them.")
-        if not run_summary_by(days, parse_dimension(dimension), metrics=metrics, output=output):
+        if not run_summary_by(days, parse_dimension(dimension), metrics=metrics, output=output, path=path):
             sys.exit(FAILED)
         return
-    if not run_summary(days, wanted=Filter(metrics, policies), output=output):
+    if not run_summary(days, wanted=Filter(metrics, policies), output=output, path=path):
         sys.exit(FAILED)
 
 
@@ -359,21 +391,31 @@ def digest(date: str, sends: bool) -> None:
     "--agent", "agents", multiple=True, metavar="NAME", help="Only what this agent holds; nobody, unknown. Repeatable."
 )
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric: first_reply_time. Repeatable.")
-@click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
-def due(within: str, groups: tuple[str, ...], agents: tuple[str, ...], metrics: tuple[str, ...], output: str) -> None:
+@click.option("--format", "output", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--output", "path", metavar="FILE", help="Where the workbook of --format xlsx goes.")
+def due(
+    within: str,
+    groups: tuple[str, ...],
+    agents: tuple[str, ...],
+    metrics: tuple[str, ...],
+    output: str,
+    path: str | None,
+) -> None:
     """List the open targets that will breach next, the soonest first.
 
     By the estimates of the stored tables, which are as of the last fetch; the first line says when that was. Targets whose
-    estimate has passed without a breach from Zendesk come first. Needs no credentials, and sends no request to Zendesk.
+    estimate has passed without a breach from Zendesk come first. A workbook (xlsx) also lists what is late and open. Needs no
+    credentials, and sends no request to Zendesk.
 
     \b
     ticket-events due
     ticket-events due --within 2h --group Billing
     ticket-events due --agent nobody --format csv
+    ticket-events due --format xlsx --output work-list.xlsx
     """  # noqa: D301
     from ticket_events_pipeline.cli.due import Wanted, parse_within, run_due
 
-    run_due(within_seconds=parse_within(within), wanted=Wanted(groups, agents, metrics), output=output)
+    run_due(within_seconds=parse_within(within), wanted=Wanted(groups, agents, metrics), output=output, path=path)
 
 
 @commands.group()

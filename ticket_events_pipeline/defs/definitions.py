@@ -14,6 +14,7 @@ from ticket_events_pipeline.defs.assets.tickets import ticket_assets, ticket_fie
 from ticket_events_pipeline.defs.digest import morning_digest, send_morning_digest
 from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES, REFRESH, SUMMARIZE, asset_job
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_resource
+from ticket_events_pipeline.defs.retention import daily_prune, prune_old_days
 from ticket_events_pipeline.defs.schedules import daily_restatement, frequent_fetch, hourly_fetch, refresh_names
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.sensors.alerts import sla_breach_alert_sensor
@@ -32,13 +33,21 @@ def account_definitions(scope: AccountScope) -> dg.Definitions:
     return dg.Definitions(
         assets=[zendesk_api(scope), names, *raw, *changes, *made],
         asset_checks=asset_checks(scope),
-        jobs=[fetch, summarize, refresh, asset_job(scope, FETCH_NAMES, [names]), send_morning_digest(scope)],
+        jobs=[
+            fetch,
+            summarize,
+            refresh,
+            asset_job(scope, FETCH_NAMES, [names]),
+            send_morning_digest(scope),
+            prune_old_days(scope),
+        ],
         schedules=[
             hourly_fetch(scope),
             daily_restatement(scope),
             refresh_names(scope),
             frequent_fetch(scope),
             morning_digest(scope),
+            daily_prune(scope),
         ],
         sensors=[
             new_event_partitions_sensor(scope, [summarize, fetch]),

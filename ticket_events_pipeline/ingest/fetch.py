@@ -27,6 +27,7 @@ from ticket_events_pipeline.ingest.progress_log import Progress
 from ticket_events_pipeline.ingest.resume import Resume, StartingPoint, complete_beginning, remove_late_journal_files
 from ticket_events_pipeline.ingest.written_day import ReplacedDay, WrittenDay, write_day
 from ticket_events_pipeline.storage.file_lock import Log
+from ticket_events_pipeline.storage.pruned_days import refuse_closed_days
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.rejected_rows import RejectedRows
 from ticket_events_pipeline.storage.store import Store
@@ -83,6 +84,7 @@ def fetch_days(
 
     Raises:
         ForeignRootError: the root holds files of another account, timezone, sideload or support type scope.
+        ClosedDayError: one of the days is closed, since days before it were pruned.
         DaysHeldError: another fetch has been reading one of the days for some minutes; or it has taken over from this one,
             whose process had been stopped.
         LockHeldError: another process was stopped in the middle of a write.
@@ -97,6 +99,7 @@ def fetch_days(
             return
     lease, is_finished = hold_days(store, stream.name, days, label=label, log=log, sleep=sleep), False
     try:
+        refuse_closed_days(store, days)  # a prune holds the days that it closes
         store.sweep()
         fenced = lease.fenced()
         begun = Resume(fenced, stream, days, ownership, lease=lease, clock=clock, log=log).beginning()
