@@ -15,7 +15,7 @@ from functools import partial
 from ticket_events_pipeline.day import Clock, Day, wall_clock
 from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, UsageError
 from ticket_events_pipeline.forget.person import Person, PersonSearch
-from ticket_events_pipeline.forget.raw_files import blank_day, remove_journals, remove_rejected
+from ticket_events_pipeline.forget.raw_files import blank_day, remove_journals, remove_rejected, to_blank
 from ticket_events_pipeline.forget.ticket_files import (
     blank_changes,
     blank_dimensions,
@@ -193,28 +193,42 @@ class _Forgetting:
         return ledger
 
     def _clear_stream(self, store: Store, stream: str, blanking: Blanking) -> None:
-        dry_run, now = self._dry_run, int(self._clock())
-        for day in days_of(store.paths(stream), self._settings.timezone):
-            self._take(stream, partial(blank_day, store, stream, day, blanking, now=now, dry_run=dry_run))
-        self._take_all(f"{REJECTED}/{stream}", partial(remove_rejected, store, stream, blanking, dry_run=dry_run))
-        self._take_all(f"{JOURNAL_FOLDER}/{stream}", partial(remove_journals, store, stream, blanking, dry_run=dry_run))
+        days = days_of(store.paths(stream), self._settings.timezone)
+        changing = [day for day in days if self._take(stream, partial(to_blank, store, stream, day, blanking))]
+        self._remove_pages(blanking, since=changing)
+        for day in () if self._dry_run else changing:
+            self._noting_problems(partial(blank_day, store, stream, day, blanking, now=int(self._clock())))
+        rejected, journals = (partial(clear, store, stream, blanking) for clear in (remove_rejected, remove_journals))
+        self._take_all(f"{REJECTED}/{stream}", partial(rejected, dry_run=self._dry_run))
+        self._take_all(f"{JOURNAL_FOLDER}/{stream}", partial(journals, dry_run=self._dry_run))
 
     def _clear_tables(self, blanking: Blanking) -> None:
-        store, zone, dry_run = self._store, self._settings.timezone, self._dry_run
-        for asset, blank in {CHANGES: blank_changes, STATES: blank_states, DIMENSIONS: blank_dimensions}.items():
-            for day in stored_days(store, asset, zone):
-                self._take(asset, partial(blank, store, day, blanking, dry_run=dry_run))
+        store, dry_run = self._store, self._dry_run
+        tables = {CHANGES: blank_changes, STATES: blank_states, DIMENSIONS: blank_dimensions}
+        days = [(asset, day) for asset in tables for day in stored_days(store, asset, self._settings.timezone)]
+        changing = [day for asset, day in days if self._take(asset, partial(tables[asset], store, day, blanking, dry_run=True))]
+        self._remove_pages(blanking, since=changing)
+        for asset, day in () if dry_run else days:
+            self._noting_problems(partial(tables[asset], store, day, blanking))
         for path in snapshot_paths(store):
             self._take(TICKET_SNAPSHOTS, partial(blank_snapshots, store, path, blanking, dry_run=dry_run))
         self._take(ZENDESK_NAMES, partial(blank_names, store, blanking, dry_run=dry_run))
-        self._take_all(REPORT, partial(remove_pages, store, zone, blanking, dry_run=dry_run))
 
-    def _take(self, folder: str, blank: Callable[[], Changed]) -> None:
-        """Blank a file."""
+    def _remove_pages(self, blanking: Blanking, *, since: list[Day]) -> None:
+        """Before what they were made from is blanked: a command that is run again finds by that which are to be removed."""
+        first = min(since, default=None)
+        self._take(
+            REPORT, partial(remove_pages, self._store, self._settings.timezone, blanking, since=first, dry_run=self._dry_run)
+        )
+
+    def _take(self, folder: str, blank: Callable[[], Changed]) -> bool:
+        """Count what changes in a file; whether anything does."""
+        before = self._result.cleared[folder].rows
         self._take_all(folder, lambda: [blank()])
+        return self._result.cleared[folder].rows > before
 
     def _take_all(self, folder: str, blank: Callable[[], Iterable[Changed]]) -> None:
-        """Blank several files."""
+        """Count what changes in several files."""
 
         def take() -> None:
             for found in blank():
@@ -222,7 +236,7 @@ class _Forgetting:
 
         self._noting_problems(take)
 
-    def _noting_problems(self, action: Callable[[], None]) -> None:
+    def _noting_problems(self, action: Callable[[], object]) -> None:
         try:
             action()
         except DamagedFileError as error:

@@ -15,7 +15,7 @@ from ticket_events_pipeline.forgotten.blanking import Blanking, Changed, changed
 from ticket_events_pipeline.ingest.written_day import stored_run, write_day
 from ticket_events_pipeline.storage.journal_file import JOURNAL_FOLDER, JournalFiles, fetches_with_journal
 from ticket_events_pipeline.storage.partition_file import opened_parquet
-from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day
+from ticket_events_pipeline.storage.raw_footer import RawFooter, opened_raw_day, read_raw_footer
 from ticket_events_pipeline.storage.rejected_rows import REJECTED, write_rejected
 from ticket_events_pipeline.storage.sorted_runs import Merge
 from ticket_events_pipeline.storage.store import Store
@@ -23,28 +23,35 @@ from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 
 
-def blank_day(store: Store, stream: str, day: Day, blanking: Blanking, *, now: int, dry_run: bool = False) -> Changed:
-    """Replace the day's file by one without what was forgotten; returns what changes. Nothing is written if nothing does.
+def to_blank(store: Store, stream: str, day: Day, blanking: Blanking) -> Changed:
+    """What `blank_day` would change of a day.
+
+    Raises:
+        DamagedFileError: the file can't be read.
+    """
+    found = Changed()
+    with opened_raw_day(store, stream, day) as opened:
+        for batch in () if opened is None else opened[0].batches():
+            before = pa.Table.from_batches([batch])
+            found += changed(before, blanking.raw(before))
+    return found
+
+
+def blank_day(store: Store, stream: str, day: Day, blanking: Blanking, *, now: int) -> None:
+    """Replace the day's file by one without what was forgotten.
 
     Raises:
         DamagedFileError: the file can't be read, or its rows are not those that its footer describes.
     """
-    found = Changed()
-    with opened_raw_day(store, stream, day) as opened:
-        if opened is None:
-            return found
-        file, footer = opened
-        for batch in file.batches():
-            before = pa.Table.from_batches([batch])
-            found += changed(before, blanking.raw(before))
-    if found.rows and not dry_run:
-        merge = Merge([stored_run(store, stream, day, footer.content_hash)])
+    footer = read_raw_footer(store, stream, day)
+    if footer is None:
+        return
+    merge = Merge([stored_run(store, stream, day, footer.content_hash)])
 
-        def footer_of(content_hash: str) -> RawFooter:
-            return replace(footer, schema_version=SCHEMA_VERSION, content_hash=content_hash, forgotten_at=now)
+    def footer_of(content_hash: str) -> RawFooter:
+        return replace(footer, schema_version=SCHEMA_VERSION, content_hash=content_hash, forgotten_at=now)
 
-        write_day(store, stream, day, map(blanking.raw, merge.chunks()), footer_of)
-    return found
+    write_day(store, stream, day, map(blanking.raw, merge.chunks()), footer_of)
 
 
 def remove_journals(store: Store, stream: str, blanking: Blanking, *, dry_run: bool = False) -> Iterator[Changed]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 
 import pyarrow as pa
 
@@ -13,7 +12,8 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.forgotten.blanking import Blanking, Changed, changed
 from ticket_events_pipeline.forgotten.ledger import TICKET
-from ticket_events_pipeline.report.files import LATEST, REPORT, bring_latest_up_to_date, report_days
+from ticket_events_pipeline.report.files import LATEST, REPORT, bring_latest_up_to_date, read_page, report_days, report_path
+from ticket_events_pipeline.report.week_page import report_weeks, week_path
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import (
     Layout,
@@ -36,8 +36,8 @@ from ticket_events_pipeline.tickets.names import USERS, fetched_at, read_kind, w
 from ticket_events_pipeline.tickets.provenance import LAYOUT as TICKET_LAYOUT
 from ticket_events_pipeline.tickets.states import LAYERED_STATES, STATES
 
-_TICKET_NUMBER = re.compile(r">#([0-9]+)<")
-"""How a report names a ticket; a colour in its style sheet looks alike, but for the brackets."""
+_WITH_SUBJECT = re.compile(r">#([0-9]+)</(?:a|span)>\s*<bdi")
+"""How a report names a ticket and its subject."""
 
 _Change = Callable[[pa.Table], pa.Table]
 
@@ -101,26 +101,32 @@ def blank_names(store: Store, blanking: Blanking, *, dry_run: bool = False) -> C
     return Changed(removed, removed)
 
 
-def remove_pages(store: Store, timezone: str, blanking: Blanking, *, dry_run: bool = False) -> Iterator[Changed]:
-    """Remove the reports that name a forgotten ticket or mention what was forgotten; yields one for each.
+def remove_pages(store: Store, timezone: str, blanking: Blanking, *, since: Day | None, dry_run: bool = False) -> Changed:
+    """Remove reports: those from the day `since` on, and any that shows a forgotten ticket's subject or mentions a person.
 
-    The page of the newest day that is left becomes `latest.html`.
+    Runs make the reports of days again. The newest one that is left becomes `latest.html`. Counts pages.
     """
-    removed = 0
-    for path in store.paths(REPORT):
-        with closing(store.reader(path)) as file:
-            page = html.unescape(file.read().decode(errors="replace"))
-        numbers = set(_TICKET_NUMBER.findall(page))
-        if any(blanking.ledger.holds(TICKET, number) for number in numbers) or blanking.mentions_person(page):
-            removed += 1
-            if not dry_run:
-                store.delete(path)
-            yield Changed(1, 1)
+    made_again = _pages_since(store, timezone, since) if since is not None else set()
+    removed = [path for path in store.paths(REPORT) if path in made_again or _shows_forgotten(store, path, blanking)]
     if removed and not dry_run:
+        store.delete(*removed)
         if report_days(store, timezone):
             bring_latest_up_to_date(store, timezone)
         else:
             store.delete(LATEST)
+    return Changed(len(removed), len(removed))
+
+
+def _pages_since(store: Store, timezone: str, since: Day) -> set[str]:
+    days = {report_path(day) for day in report_days(store, timezone) if day >= since}
+    return days | {week_path(week) for week in report_weeks(store, timezone) if week.days[-1] >= since}
+
+
+def _shows_forgotten(store: Store, path: str, blanking: Blanking) -> bool:
+    page = read_page(store, path)
+    text = html.unescape((page or b"").decode(errors="replace"))
+    with_subject = set(_WITH_SUBJECT.findall(text))
+    return any(blanking.ledger.holds(TICKET, number) for number in with_subject) or blanking.mentions_person(text)
 
 
 def _is_made_from_dimensions(store: Store, day: Day) -> bool:
