@@ -361,6 +361,46 @@ def ticket(ticket_id: int, date: str | None, is_json: bool) -> None:
 
 
 @commands.command()
+@click.option("--requester", "requesters", multiple=True, type=click.IntRange(1), metavar="ID", help="A user's id. Repeatable.")
+@click.option(
+    "--address", "addresses", multiple=True, metavar="ADDRESS", help="A further e-mail address of the user. Repeatable."
+)
+@click.option("--ticket", "tickets", multiple=True, type=click.IntRange(1), metavar="ID", help="A ticket's number. Repeatable.")
+@click.option("--dry-run", is_flag=True, help="Say what would be blanked, and change nothing.")
+@click.option("--list", "is_list", is_flag=True, help="Say how much the root has forgotten. What, nobody can say.")
+@click.option("--json", "is_json", is_flag=True, help=AS_JSON)
+def forget(
+    requesters: tuple[int, ...],
+    addresses: tuple[str, ...],
+    tickets: tuple[int, ...],
+    dry_run: bool,
+    is_list: bool,
+    is_json: bool,
+) -> None:
+    """Blank a user's or a ticket's data in everything that the root holds; SLA figures stay as they are.
+
+    Delete it in Zendesk first. A ledger of salted hashes in the root has later fetches of the same days blank it again. Needs
+    no credentials, and sends no request to Zendesk. What was blanked can't be brought back. Exit code 1 if a file could not be
+    read, or a fetch in progress doesn't end within five minutes: run the same command again then.
+
+    \b
+    ticket-events forget --requester 370112000211 --dry-run
+    ticket-events forget --requester 370112000211
+    ticket-events forget --ticket 35436 --ticket 35437
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.forget import print_ledger, run_forget
+    from ticket_events_pipeline.forget.forget import Wanted
+
+    if is_list:
+        print_ledger(is_json=is_json)
+        return
+    if not (requesters or addresses or tickets):
+        raise click.UsageError("Name what to forget: --requester ID, --address ADDRESS or --ticket ID.")
+    if not run_forget(Wanted(requesters, addresses, tickets), dry_run=dry_run, is_json=is_json):
+        sys.exit(FAILED)
+
+
+@commands.command()
 @click.argument("date", default="yesterday")
 @click.option("--send", "sends", is_flag=True, help="Also send it to the destinations of the alerts.")
 def digest(date: str, sends: bool) -> None:
