@@ -18,6 +18,7 @@ import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from ticket_events_pipeline.publish.columns import DATE
+from ticket_events_pipeline.publish.delta_log import transaction_versions
 from ticket_events_pipeline.publish.failures import Reading, library_errors
 from ticket_events_pipeline.publish.plan import fingerprint
 from ticket_events_pipeline.publish.table_format import (
@@ -28,6 +29,7 @@ from ticket_events_pipeline.publish.table_format import (
     Stamp,
     statistics_columns,
 )
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.tables.table import Table
 
 _APPLICATION = f"{PREFIX}day."
@@ -87,7 +89,7 @@ class DeltaCopy:
     """See `PublishedTable`."""
 
     def __init__(self, url: str, table: deltalake.DeltaTable) -> None:
-        self.url, self._table = url, table
+        self.url, self._table, self._store = url, table, open_store(url)
 
     @property
     def stamp(self) -> Stamp | None:
@@ -108,9 +110,17 @@ class DeltaCopy:
         """See `PublishedTable.fingerprints`."""
         with _errors(self.url):
             filled = {dt.date.fromisoformat(str(part[DATE])) for part in self._table.partitions()}
-            versions = {date: self._table.transaction_version(_application(date)) for date in filled.union(dates)}
+            versions = self._versions(filled.union(dates))
         known = {date: _text(version) for date, version in versions.items() if version not in (None, _REMOVED)}
         return {date: known.get(date, "") for date in filled.union(known)}
+
+    def _versions(self, dates: Collection[dt.date]) -> dict[dt.date, int | None]:
+        """What is remembered of the days."""
+        names = {date: _application(date) for date in dates}
+        found = transaction_versions(self._store, self._table.version())
+        if found is None:
+            return {date: self._table.transaction_version(name) for date, name in names.items()}
+        return {date: found.get(name) for date, name in names.items()}
 
     def put(self, day: NewDay) -> None:
         """See `PublishedTable.put`."""
