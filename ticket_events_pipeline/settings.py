@@ -312,6 +312,12 @@ def fetch_every_minutes(env: Mapping[str, str]) -> int:
     return minutes
 
 
+def has_publishing(env: Mapping[str, str]) -> bool:
+    """Whether tables are published; a malformed variable counts, so that a run reports it."""
+    reader = VariableReader(env)
+    return any(reader.text(variable) for variable in PUBLISH_URIS.values())
+
+
 def publish_settings(env: Mapping[str, str]) -> PublishSettings:
     """Where tables are published; other variables may be missing or wrong.
 

@@ -147,15 +147,24 @@ class DeltaCopy:
             self._table.alter.set_table_properties(stamp.to_properties(), raise_if_not_exists=False)
             self._table.update_incremental()
 
+    def has_state_before(self, moment: dt.datetime, *, now: dt.datetime) -> bool:
+        """See `PublishedTable.has_state_before`."""
+        with _errors(self.url):
+            return bool(self._table.vacuum(_hours(now - moment), dry_run=True, enforce_retention_duration=False))
+
     def expire(self, *, before: dt.datetime, now: dt.datetime) -> int:
         """See `PublishedTable.expire`."""
-        hours = math.ceil((now - before).total_seconds() / 3600)
+        hours = _hours(now - before)
         with _errors(self.url):
             gone = self._table.vacuum(hours, dry_run=False, enforce_retention_duration=False)
             orphan_hours = max(hours, math.ceil(ORPHAN_SECONDS / 3600))
             gone += self._table.vacuum(orphan_hours, dry_run=False, enforce_retention_duration=False, full=True)
             self._table.update_incremental()
         return len(gone)
+
+
+def _hours(time: dt.timedelta) -> int:
+    return max(0, math.ceil(time.total_seconds() / 3600))
 
 
 def _application(date: dt.date) -> str:

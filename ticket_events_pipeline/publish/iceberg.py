@@ -161,16 +161,23 @@ class IcebergCopy:
         with _errors(self.url), self._table.transaction() as transaction:
             transaction.set_properties(stamp.to_properties())
 
+    def has_state_before(self, moment: dt.datetime, *, now: dt.datetime) -> bool:
+        """See `PublishedTable.has_state_before`."""
+        return bool(self._snapshots_before(moment))
+
+    def _snapshots_before(self, moment: dt.datetime) -> list[int]:
+        newest, milliseconds = self._table.current_snapshot(), moment.timestamp() * 1000
+        return [
+            snapshot.snapshot_id
+            for snapshot in self._table.snapshots()
+            if snapshot != newest and snapshot.timestamp_ms < milliseconds
+        ]
+
     def expire(self, *, before: dt.datetime, now: dt.datetime) -> int:
         """See `PublishedTable.expire`. The catalog forgets the old snapshots first: a killed clean-up only leaves files."""
         with _errors(self.url):
             needed_before = _data_paths(self._table)
-            newest = self._table.current_snapshot()
-            old = [
-                snapshot.snapshot_id
-                for snapshot in self._table.snapshots()
-                if snapshot != newest and snapshot.timestamp_ms < before.timestamp() * 1000
-            ]
+            old = self._snapshots_before(before)
             if old:
                 self._table.maintenance.expire_snapshots().by_ids(old).commit()
                 self._table.refresh()

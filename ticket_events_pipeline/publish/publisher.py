@@ -175,8 +175,12 @@ class _Publisher:
             made.problems.append(str(error))
 
 
-def expire_history(tables: TableFormat, assets: Sequence[str], *, before: dt.datetime, now: dt.datetime) -> dict[str, int]:
+def expire_history(
+    tables: TableFormat, assets: Sequence[str], *, before: dt.datetime, now: dt.datetime, slack: dt.timedelta = dt.timedelta()
+) -> dict[str, int]:
     """By URL of the table, how many data files were removed that only states before a moment needed.
+
+    A table without a state that is older by `slack` isn't looked through.
 
     Raises:
         TransientError: a table can't be read or written.
@@ -184,6 +188,6 @@ def expire_history(tables: TableFormat, assets: Sequence[str], *, before: dt.dat
     removed = {}
     for asset in assets:
         table = tables.open(asset)
-        if table is not None and table.stamp is not None:
+        if table is not None and table.stamp is not None and (not slack or table.has_state_before(before - slack, now=now)):
             removed[table.url] = table.expire(before=before, now=now)
     return removed

@@ -113,6 +113,9 @@ class PublishedTable(Protocol):
             ConflictError: another program has changed the table.
         """
 
+    def has_state_before(self, moment: dt.datetime, *, now: dt.datetime) -> bool:
+        """Whether files are kept that only states before the moment need."""
+
     def expire(self, *, before: dt.datetime, now: dt.datetime) -> int:
         """Remove what only states before a moment need, and files of killed publishes; returns how many data files went.
 

@@ -70,7 +70,7 @@ def test_what_a_killed_publish_left_is_removed_when_it_is_an_hour_old(lakehouse)
     old, young = kept.with_name("old.parquet"), kept.with_name("young.parquet")
     for path in (old, young):
         path.write_bytes(kept.read_bytes())
-    hours_ago = dt.datetime.now().timestamp() - 2 * 3600
+    hours_ago = dt.datetime.now(dt.UTC).timestamp() - 2 * 3600
     os.utime(old, (hours_ago, hours_ago))
     expire(lakehouse)
     assert (old.exists(), young.exists()) == (False, True)
