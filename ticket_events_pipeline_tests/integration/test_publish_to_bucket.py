@@ -32,8 +32,6 @@ class InBucket(Lakehouse):
 
         given = {"s3.endpoint": server.url, "s3.region": "eu-central-1", "s3.access-key-id": server.env["AWS_ACCESS_KEY_ID"]}
         given["s3.secret-access-key"] = server.env["AWS_SECRET_ACCESS_KEY"]
-        with load_catalog("any", uri=f"sqlite:///{self.folder}/catalog.db", **given) as catalog:
-            ...
         with load_catalog(CATALOG.name, uri=f"sqlite:///{self.folder}/catalog.db", **given) as catalog:
             return catalog.load_table(f"{CATALOG.namespace}.{ASSET}").scan().to_arrow()
 
