@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 
 from ticket_events_pipeline.cli.dates import DAYS, DAYS_HELP
 from ticket_events_pipeline.errors import TicketEventsError
+from ticket_events_pipeline.settings import PUBLISH_URIS
 from ticket_events_pipeline.tables.streams import STREAMS
 
 FAILED = 1
@@ -456,6 +457,54 @@ def due(
     from ticket_events_pipeline.cli.due import Wanted, parse_within, run_due
 
     run_due(within_seconds=parse_within(within), wanted=Wanted(groups, agents, metrics), output=output, path=path)
+
+
+@commands.command()
+@click.option(
+    "--to",
+    "targets",
+    type=(click.Choice(list(PUBLISH_URIS)), str),
+    multiple=True,
+    metavar="FORMAT URI",
+    help="delta or iceberg, and a folder or s3://bucket/prefix. Repeatable. Default: the variables TICKET_EVENTS_PUBLISH_….",
+)
+@click.option("--asset", "assets", multiple=True, metavar="NAME", help="Only this one; all by default. Repeatable.")
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Only say how many days would be published.")
+@click.option("--keep-removed", "keeps_removed", is_flag=True, help="Keep days in the tables that are no longer stored.")
+@click.option("--adopt", "adopts", is_flag=True, help="The files were moved to this root: keep the tables for it.")
+@click.option(
+    "--expire-history",
+    "expire_days",
+    type=click.IntRange(0),
+    metavar="DAYS",
+    help="Then remove the tables' states that are older than DAYS days, with their files; 0 for all but the newest.",
+)
+@click.option("--json", "is_json", is_flag=True, help=AS_JSON)
+def publish(
+    targets: tuple[tuple[str, str], ...],
+    assets: tuple[str, ...],
+    is_dry_run: bool,
+    keeps_removed: bool,
+    adopts: bool,
+    expire_days: int | None,
+    is_json: bool,
+) -> None:
+    """Copy the stored days that changed into Delta or Iceberg tables, one commit a day.
+
+    Each table URI/ASSET becomes equal to the stored asset, with the day as a column `date`. Days are compared by their content
+    hash; a killed publish leaves the last state, and the next one continues. Needs no credentials of Zendesk. Exit code 1 if a
+    day could not be published.
+
+    \b
+    ticket-events publish --to delta /srv/lakehouse
+    ticket-events publish --to delta s3://warehouse/zendesk --asset sla_targets --dry-run
+    ticket-events publish --to iceberg /srv/iceberg --expire-history 30
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.publish import PublishOptions, run_publish
+
+    options = PublishOptions(targets, assets, is_dry_run, keeps_removed, adopts, expire_days, is_json)
+    if not run_publish(options):
+        sys.exit(FAILED)
 
 
 @commands.group()

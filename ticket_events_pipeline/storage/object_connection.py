@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import obstore.store
@@ -58,6 +58,26 @@ class Connections(NamedTuple):
     prompt: obstore.store.ObjectStoreMethods
 
 
+class S3Settings(NamedTuple):
+    """What an S3 client needs to know; empty where the client's own default holds.
+
+    Attributes:
+        endpoint: URL of an S3-compatible store.
+        region: of the bucket.
+        key_id: with `secret` and `token`, the credentials as they are now: temporary ones end.
+        secret: see `key_id`.
+        token: see `key_id`.
+        may_use_http: whether the endpoint may be plain http.
+    """
+
+    endpoint: str
+    region: str
+    key_id: str
+    secret: str
+    token: str
+    may_use_http: bool
+
+
 def connect(root: ObjectRoot, *, patient: Patience = PATIENT, prompt: Patience = PROMPT) -> Connections:
     """Connections to the root. No request is made to the store, but for S3 credentials are looked up.
 
@@ -80,6 +100,25 @@ def connect(root: ObjectRoot, *, patient: Patience = PATIENT, prompt: Patience =
     except (obstore.exceptions.BaseError, ValueError) as error:  # an account that isn't set, an invalid number
         reason = str(error).partition("\n")[0]
         raise UsageError(f"TICKET_EVENTS_ROOT: {root} can't be opened ({reason}). {credential_advice(root.provider)}") from None
+
+
+def s3_settings(root: ObjectRoot) -> S3Settings:
+    """What leads another library's client to the bucket of `root`, as its own connections are led.
+
+    Raises:
+        UsageError: plain http to another machine, or no credentials.
+    """
+    options = _s3_options(root)
+    provider: S3CredentialProvider | None = options.get("credential_provider")
+    found = {} if provider is None else cast(dict[str, Any], provider())
+    return S3Settings(
+        endpoint=next((os.environ[name] for name in _S3_ENDPOINTS if os.environ.get(name)), ""),
+        region=options.get("region", ""),
+        key_id=found.get("access_key_id", ""),
+        secret=found.get("secret_access_key", ""),
+        token=found.get("token") or "",
+        may_use_http=options["may_use_http"],
+    )
 
 
 def _retries(patience: Patience) -> RetryConfig:
