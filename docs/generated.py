@@ -1,6 +1,6 @@
 """The generated parts of the documentation: variables, columns and commands, listed from the code when the site is built.
 
-A page says where with a marker: `<!-- variables -->`, `<!-- columns -->`, `<!-- commands -->`, `<!-- views -->`, `<!-- include: PATH -->`.
+A page says where with a marker: `<!-- NAME -->` of one of the functions below, or `<!-- include: PATH -->`.
 https://www.mkdocs.org/user-guide/configuration/#hooks
 """
 

@@ -62,14 +62,15 @@ def asset_view(lake: Lake, table: Table, *, is_stored: bool, extras: Sequence[st
     columns = [*table.columns, *(Column(name, STRING, f"Value of {name} at that moment.") for name in extras)]
     docs = {"date": DAY_DOC.format(timezone=lake.timezone), **{column.name: column.doc for column in columns}}
     typed = [("date", DATE), *((column.name, column.type) for column in columns)]
-    doc = f"{table.name}: one row per {', '.join(table.key)} and day. Timestamps are UTC instants: compare a day with date."
+    grain = "event" if table.time_fields else f"{', '.join(table.key)} and day"
+    doc = f"All days of {table.name}: one row per {grain}. Timestamps are instants: compare days with date."
     return _view(lake, table.name, typed, doc, docs, is_stored=is_stored)
 
 
 def snapshots_view(lake: Lake, *, is_stored: bool) -> View:
     """What Zendesk said of tickets when asked, where no audit tells."""
     typed = [("date", DATE), *((column.name, column.type) for column in SNAPSHOTS_SCHEMA)]
-    doc = "ticket_snapshots: one row per ticket, field and asking."
+    doc = "What Zendesk said of tickets when asked: one row per ticket, field and asking."
     # Two files hold the same rows while one replaces the other.
     return _view(lake, TICKET_SNAPSHOTS, typed, doc, _SNAPSHOT_DOCS, is_stored=is_stored, is_distinct=True)
 
@@ -110,7 +111,7 @@ def names_views(lake: Lake, *, is_stored: bool) -> list[View]:
     every = View(
         ZENDESK_NAMES,
         f"{query}\n)",
-        "zendesk_names: what the account's ids are called; one row per kind, id and name, as last fetched.",
+        "What the account's ids are called: one row per kind, id and name, as last fetched.",
         _NAME_DOCS,
         waits_for=waits_for,
     )
