@@ -1,4 +1,4 @@
-"""Writes `models/sources.yml`: the tables of the contract, with their columns, docs and tests, from the package's own tables."""
+"""Writes `models/sources.yml`: the tables of the contract, with columns, docs and tests, from the package's own tables."""
 
 from __future__ import annotations
 
