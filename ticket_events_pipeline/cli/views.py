@@ -66,7 +66,7 @@ def _write(output: Path, script: str) -> None:
 
 def _note_empty(views: Sequence[View]) -> None:
     """Name what has no file yet: DuckDB can't make a view that begins to work with the first one."""
-    if waiting := [view.name for view in views if view.waits_for is not None]:
+    if waiting := [view.name for view in views if view.is_empty]:
         click.echo(
             f"No file is stored yet for {', '.join(waiting)}: empty until the command is run again with files there.", err=True
         )

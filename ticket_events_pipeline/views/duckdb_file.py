@@ -33,16 +33,27 @@ def write_views(path: Path, lake: Lake, views: Sequence[View]) -> MadeViews:
         UsageError: the file is open elsewhere or is no DuckDB file; it has something else of a view's name; DuckDB can't read
             the root. The file is as it was.
     """
-    is_new = not path.exists()
+    if path.exists():
+        return _written(path, lake, views, shown=path)
+    half_written = path.with_name(f".{path.name}.half")
     try:
-        connection = duckdb.connect(path, config={"storage_compatibility_version": OLDEST_FORMAT} if is_new else {})
+        made = _written(half_written, lake, views, shown=path, storage_compatibility_version=OLDEST_FORMAT)
+        half_written.replace(path)
+    finally:
+        half_written.unlink(missing_ok=True)
+    return made
+
+
+def _written(file: Path, lake: Lake, views: Sequence[View], *, shown: Path, **config: str) -> MadeViews:
+    try:
+        connection = duckdb.connect(file, config=dict(config))
     except duckdb.Error as error:
-        raise UsageError(_cannot_open(path, error)) from error
+        raise UsageError(_cannot_open(shown, error)) from error
     with connection:
         try:
             return replace_views(connection, lake, views)
         except duckdb.Error as error:
-            raise UsageError(_cannot_make(path, lake, error)) from error
+            raise UsageError(_cannot_make(shown, lake, error)) from error
 
 
 def replace_views(connection: duckdb.DuckDBPyConnection, lake: Lake, views: Sequence[View]) -> MadeViews:

@@ -59,14 +59,14 @@ class View:
         query: its SELECT, which names other views with their schema.
         doc: what a row is, and what to know of it.
         columns: what its columns mean, by name; those without a text are left out.
-        waits_for: the asset or kind without any stored file, for which the view stands empty; None if nothing is missing.
+        is_empty: whether it stands for files of which none is stored yet: it has no rows until it is made again.
     """
 
     name: str
     query: str
     doc: str
     columns: Mapping[str, str] = field(default_factory=dict)
-    waits_for: str | None = None
+    is_empty: bool = False
 
     def statements(self, schema: str) -> list[str]:
         """The SQL that makes the view and comments on it, without semicolons."""

@@ -91,7 +91,7 @@ def _view(
         # DuckDB refuses a glob without files. The empty rows come first: they decide on order and types.
         options = "hive_partitioning = true, hive_types = {'date': DATE}, union_by_name = true"
         query += f"\n  UNION ALL BY NAME\n  SELECT * FROM read_parquet({lake.files(name)}, {options})"
-    return View(name, f"{query}\n)", doc, docs, waits_for=None if is_stored else name)
+    return View(name, f"{query}\n)", doc, docs, is_empty=not is_stored)
 
 
 def names_views(lake: Lake, *, is_stored: bool) -> list[View]:
@@ -107,13 +107,12 @@ def names_views(lake: Lake, *, is_stored: bool) -> list[View]:
             " REPLACE (id::VARCHAR AS id), regexp_extract(filename, '([a-z_]+)[.]parquet$', 1) AS kind"
             f"\n  FROM read_parquet({files}, union_by_name = true, filename = true, hive_partitioning = false)"
         )
-    waits_for = None if is_stored else ZENDESK_NAMES
     every = View(
         ZENDESK_NAMES,
         f"{query}\n)",
         "What the account's ids are called: one row per kind, id and name, as last fetched.",
         _NAME_DOCS,
-        waits_for=waits_for,
+        is_empty=not is_stored,
     )
     newest = View(
         "names",
@@ -124,7 +123,7 @@ QUALIFY row_number() OVER (PARTITION BY kind, id ORDER BY seen_to DESC NULLS LAS
 """,
         "The newest name of each id: one row per kind and id. Ids are text: kind = 'groups' AND id = group_id::VARCHAR.",
         {name: _NAME_DOCS[name] for name in ("kind", "id", "is_deleted")} | {"name": "Its newest name."},
-        waits_for=waits_for,
+        is_empty=not is_stored,
     )
     return [every, newest]
 
@@ -185,4 +184,4 @@ WHERE false
         "SELECT DISTINCT date of a table doesn't list its empty days; this does."
     )
     docs = _CALENDAR_DOCS | {"date": DAY_DOC.format(timezone=lake.timezone)}
-    return View(CALENDAR, query, doc, docs, waits_for=None if is_stored else CALENDAR)
+    return View(CALENDAR, query, doc, docs, is_empty=not is_stored)
