@@ -13,7 +13,7 @@ from ticket_events_pipeline.installation import pip_install
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.text import plural
 from ticket_events_pipeline.views.catalog import root_views
-from ticket_events_pipeline.views.lake import Lake
+from ticket_events_pipeline.views.lake import MAIN, Lake
 from ticket_events_pipeline.views.script import views_script
 from ticket_events_pipeline.views.sql import View
 
@@ -44,7 +44,7 @@ def _make(file: Path, lake: Lake, views: Sequence[View]) -> None:
         from ticket_events_pipeline.views.duckdb_file import write_views
     except ImportError as error:
         raise UsageError(f"--duckdb needs more installed: {pip_install('sql')}") from error
-    if file.suffix and file.stem == lake.schema:
+    if lake.schema != MAIN and file.name.partition(".")[0].lower() == lake.schema.lower():
         raise click.UsageError(
             f"--schema {lake.schema}: DuckDB calls the file {lake.schema} too. Take another name for one of them."
         )

@@ -35,7 +35,7 @@ def write_views(path: Path, lake: Lake, views: Sequence[View]) -> MadeViews:
     """
     if path.exists():
         return _written(path, lake, views, shown=path)
-    half_written = path.with_name(f".{path.name}.half")
+    half_written = path.with_name(f"{path.name}.half")
     try:
         made = _written(half_written, lake, views, shown=path, storage_compatibility_version=OLDEST_FORMAT)
         half_written.replace(path)
