@@ -78,7 +78,7 @@ def _replaced(connection: duckdb.DuckDBPyConnection, lake: Lake, views: Sequence
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name_sql(lake.schema)}")
     ours, others = _present(connection, lake.schema)
     names = {view.name for view in views}
-    if conflicts := sorted(names & others):
+    if conflicts := sorted(name for name in others if name.lower() in names):  # DuckDB ignores the case of names
         raise UsageError(
             f"{', '.join(conflicts)} in the schema {lake.schema}: not made by ticket-events views, and not replaced. Rename "
             "or drop it, or put the views into a schema of their own with --schema NAME. Nothing was changed."
@@ -96,11 +96,12 @@ def _present(connection: duckdb.DuckDBPyConnection, schema: str) -> tuple[set[st
     """The names of the schema's views that were made here, and those of everything else in it."""
     found = connection.execute(
         "SELECT view_name, coalesce(comment, '') FROM duckdb_views() "
-        "WHERE database_name = current_database() AND schema_name = $1 AND NOT internal",
+        "WHERE database_name = current_database() AND lower(schema_name) = lower($1) AND NOT internal",
         [schema],
     ).fetchall()
     tables = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = $1", [schema]
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND lower(schema_name) = lower($1)",
+        [schema],
     ).fetchall()
     ours = {name for name, comment in found if comment.endswith(MADE_BY)}
     return ours, {name for name, *_ in [*found, *tables]} - ours

@@ -40,7 +40,8 @@ def _beginning(lake: Lake, views: Sequence[View]) -> list[str]:
         *schema,
         "SELECT CASE WHEN count(*) > 0 THEN error(" + message + " || string_agg(view_name, ', ')) END AS conflicts",
         "FROM duckdb_views()",
-        f"WHERE database_name = current_database() AND schema_name = {text_sql(lake.schema)} AND view_name IN ({names})",
+        f"WHERE database_name = current_database() AND lower(schema_name) = lower({text_sql(lake.schema)})",
+        f"  AND lower(view_name) IN ({names})",
         f"  AND NOT ends_with(coalesce(comment, ''), {text_sql(MADE_BY)});",
         "",
     ]

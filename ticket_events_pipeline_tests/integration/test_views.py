@@ -387,13 +387,20 @@ def test_views_that_are_no_longer_made_are_dropped_and_only_they(root, file):
     assert listed(file) == ([view for view in with_ours[0] if view[1] != "late_now"], *with_ours[1:])
 
 
-@pytest.mark.parametrize("theirs", ["CREATE TABLE sla_targets AS SELECT 1 AS one", "CREATE VIEW calendar AS SELECT 1 AS one"])
-def test_what_the_user_has_under_the_name_of_a_view_is_kept_and_named(root, file, theirs):
+@pytest.mark.parametrize(
+    ("theirs", "schema"),
+    [
+        ("CREATE TABLE sla_targets AS SELECT 1 AS one", "main"),
+        ("CREATE VIEW calendar AS SELECT 1 AS one", "main"),
+        ("CREATE VIEW Calendar AS SELECT 1 AS one", "MAIN"),
+    ],
+)
+def test_what_the_user_has_under_the_name_of_a_view_is_kept_and_named(root, file, theirs, schema):
     with duckdb.connect(file) as connection:
         connection.execute(theirs)
     before = listed(file)
-    with pytest.raises(UsageError, match=rf"{theirs.split()[2]} in the schema main: not made by .* --schema NAME"):
-        write_views(file, *lake_views(root))
+    with pytest.raises(UsageError, match=rf"{theirs.split()[2]} in the schema {schema}: not made by .* --schema NAME"):
+        write_views(file, *lake_views(root, schema=schema))
     assert listed(file) == before
     done = write_views(file, *lake_views(root, schema="lake"))
     with duckdb.connect(file) as connection:
@@ -529,9 +536,9 @@ def test_the_script_makes_the_same_views(root, tmp_path):
 
 def test_the_script_replaces_no_view_of_the_user(root, file):
     with duckdb.connect(file) as connection:
-        connection.execute("CREATE VIEW calendar AS SELECT 1 AS one")
+        connection.execute("CREATE VIEW Calendar AS SELECT 1 AS one")
         before = listed_in(connection)
-        with pytest.raises(duckdb.Error, match=r"Not made by ticket-events views, and not replaced.*calendar"):
+        with pytest.raises(duckdb.Error, match=r"Not made by ticket-events views, and not replaced.*Calendar"):
             connection.execute(views_script(*lake_views(root)))
         connection.execute("ROLLBACK")
         assert listed_in(connection) == before
