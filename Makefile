@@ -34,7 +34,7 @@ if command -v flock > /dev/null && ! flock --nonblock 9; then \
 fi
 endef
 
-.PHONY: azurite bench demo dev docs fleet-simulation test test-unit test-slow lint lint-deploy clean
+.PHONY: azurite bench dbt-sources demo dev docs fleet-simulation test test-unit test-slow lint lint-deploy clean
 
 demo: export DAGSTER_HOME := $(SANDBOX_HOME)
 demo: .venv/.installed
@@ -75,6 +75,9 @@ bench: .venv/.installed-dev
 
 fleet-simulation: .venv/.installed-dev
 	$(BIN)/python benchmarks/fleet_simulation.py --write
+
+dbt-sources: .venv/.installed-dev
+	$(BIN)/python dbt/make_sources.py
 
 docs: .venv/.installed-dev
 	$(BIN)/mkdocs build --strict

@@ -507,6 +507,30 @@ def publish(
         sys.exit(FAILED)
 
 
+@commands.command()
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the SQL to this file instead.")
+@click.option(
+    "--duckdb",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Make the views in this DuckDB file, which is made if there is none. Needs the extra sql.",
+)
+@click.option("--schema", default="main", show_default=True, metavar="NAME", help="Of the views; each account its own.")
+def views(output: Path | None, file: Path | None, schema: str) -> None:
+    """Write DuckDB views over the stored files: every table with its meaning, and the questions of the documentation.
+
+    Prints SQL to standard output; with --duckdb, makes the views in a file instead. They read the stored files anew with each
+    query. Made again, they replace each other and leave everything else in the file alone. Needs no credentials.
+
+    \b
+    ticket-events views > views.sql
+    ticket-events views --duckdb tickets.duckdb
+    """  # noqa: D301
+    from ticket_events_pipeline.cli.views import run_views
+
+    run_views(output=output, file=file, schema=schema)
+
+
 @commands.group()
 def alerts() -> None:
     """The alerts that sla_breach_alert_sensor posts to TICKET_EVENTS_ALERT_WEBHOOK and TICKET_EVENTS_NOTIFY_URLS."""
