@@ -34,7 +34,7 @@ if command -v flock > /dev/null && ! flock --nonblock 9; then \
 fi
 endef
 
-.PHONY: azurite bench dbt-sources demo dev docs fleet-simulation test test-unit test-slow lint lint-deploy clean
+.PHONY: azurite bench dbt-sources demo dev docs fleet-simulation readers test test-unit test-slow lint lint-deploy clean
 
 demo: export DAGSTER_HOME := $(SANDBOX_HOME)
 demo: .venv/.installed
@@ -78,6 +78,9 @@ fleet-simulation: .venv/.installed-dev
 
 dbt-sources: .venv/.installed-dev
 	$(BIN)/python dbt/make_sources.py
+
+readers: .venv/.installed-dev .venv-readers/.installed
+	$(BIN)/python -m ticket_events_pipeline_tests.readers.page
 
 docs: .venv/.installed-dev
 	$(BIN)/mkdocs build --strict

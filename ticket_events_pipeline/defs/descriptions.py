@@ -70,9 +70,9 @@ GROUP BY id;
         """
 -- The tickets that are late and still open, the most overdue first
 SELECT ticket_id, sla_metric, policy_title, breached_at, overdue_seconds
-FROM read_parquet('data/sla_targets/*/*.parquet', hive_partitioning = true)
+FROM read_parquet('data/sla_targets/date=*/*.parquet', hive_partitioning = true)
 WHERE outcome = 'breached_open'
-  AND date = (SELECT max(date) FROM read_parquet('data/sla_targets/*/*.parquet', hive_partitioning = true))
+  AND date = (SELECT max(date) FROM read_parquet('data/sla_targets/date=*/*.parquet', hive_partitioning = true))
 ORDER BY overdue_seconds DESC;
 """,
     ),
@@ -86,7 +86,7 @@ ORDER BY overdue_seconds DESC;
 -- Share of targets met, in percent, by week and metric
 SELECT date_trunc('week', date)::DATE AS week, sla_metric, sum(breaches) AS breaches,
        round(100 * sum(achieved) / nullif(sum(achieved) + sum(breaches), 0), 1) AS achievement_percent
-FROM read_parquet('data/daily_sla_breach_summary/*/*.parquet', hive_partitioning = true)
+FROM read_parquet('data/daily_sla_breach_summary/date=*/*.parquet', hive_partitioning = true)
 GROUP BY ALL ORDER BY week DESC, sla_metric;
 """,
     ),
@@ -98,7 +98,7 @@ GROUP BY ALL ORDER BY week DESC, sla_metric;
         """
 -- The tickets that changed their group most often
 SELECT ticket_id, count(*) AS groups, list(value ORDER BY changed_at) AS group_ids
-FROM read_parquet('data/ticket_field_changes/*/*.parquet', hive_partitioning = true)
+FROM read_parquet('data/ticket_field_changes/date=*/*.parquet', hive_partitioning = true)
 WHERE field = 'group_id' AND NOT is_create
 GROUP BY ticket_id ORDER BY groups DESC LIMIT 20;
 """,
@@ -117,7 +117,7 @@ GROUP BY ticket_id ORDER BY groups DESC LIMIT 20;
         """
 -- Breaches by the group that held the ticket then
 SELECT date, group_id, count(*) AS breaches
-FROM read_parquet('data/sla_target_dimensions/*/*.parquet', hive_partitioning = true)
+FROM read_parquet('data/sla_target_dimensions/date=*/*.parquet', hive_partitioning = true)
 WHERE at_kind = 'breach' AND "at"::DATE = date
 GROUP BY ALL ORDER BY date DESC, breaches DESC;
 """,
@@ -132,7 +132,7 @@ GROUP BY ALL ORDER BY date DESC, breaches DESC;
 -- Share of targets met by group, of one metric
 SELECT value AS group_id, is_known, sum(breaches) AS breaches,
        round(100 * sum(achieved) / nullif(sum(achieved) + sum(breaches), 0), 1) AS achievement_percent
-FROM read_parquet('data/daily_sla_breaches_by_dimension/*/*.parquet', hive_partitioning = true)
+FROM read_parquet('data/daily_sla_breaches_by_dimension/date=*/*.parquet', hive_partitioning = true)
 WHERE dimension = 'group' AND sla_metric = 'first_reply_time'
 GROUP BY ALL ORDER BY breaches DESC;
 """,
@@ -145,7 +145,7 @@ GROUP BY ALL ORDER BY breaches DESC;
         """
 -- Hours used up, by group, in targets that breached
 SELECT group_id, is_known, round(sum(calendar_seconds) / 3600, 1) AS hours
-FROM read_parquet('data/sla_target_holders/*/*.parquet', hive_partitioning = true)
+FROM read_parquet('data/sla_target_holders/date=*/*.parquet', hive_partitioning = true)
 WHERE ended_by = 'breach'
 GROUP BY ALL ORDER BY hours DESC;
 """,
@@ -158,7 +158,7 @@ GROUP BY ALL ORDER BY hours DESC;
         """
 -- The median first reply time in business hours, by day
 SELECT date, group_id, clocks, business_p50_minutes
-FROM read_parquet('data/daily_ticket_durations/*/*.parquet', hive_partitioning = true)
+FROM read_parquet('data/daily_ticket_durations/date=*/*.parquet', hive_partitioning = true)
 WHERE sla_metric = 'first_reply_time'
 ORDER BY date DESC, clocks DESC;
 """,

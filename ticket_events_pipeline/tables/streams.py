@@ -55,7 +55,7 @@ _STREAMS = (
         query="""
 -- Changes by day and channel
 SELECT date, via, count(*) AS changes
-FROM read_parquet('data/ticket_events/*/*.parquet', hive_partitioning = true)
+FROM read_parquet('data/ticket_events/date=*/*.parquet', hive_partitioning = true)
 WHERE event_type = 'Audit'
 GROUP BY ALL ORDER BY date DESC, changes DESC;
 """,
@@ -76,7 +76,7 @@ GROUP BY ALL ORDER BY date DESC, changes DESC;
         query="""
 -- Events by day, metric and type
 SELECT date, metric, type, count(*) AS events
-FROM read_parquet('data/ticket_metric_events/*/*.parquet', hive_partitioning = true)
+FROM read_parquet('data/ticket_metric_events/date=*/*.parquet', hive_partitioning = true)
 WHERE NOT deleted
 GROUP BY ALL ORDER BY date DESC, metric, type;
 """,

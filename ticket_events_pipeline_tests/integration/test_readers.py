@@ -85,7 +85,7 @@ def test_pyarrow_reads_the_folder_as_one_table_with_the_documented_schema(lake, 
 
 @pytest.mark.parametrize("asset", ASSETS)
 def test_duckdb_reads_the_folder_as_one_table(lake, asset):
-    folder = f"{lake.root}/{asset}/*/*.parquet"
+    folder = f"{lake.root}/{asset}/date=*/*.parquet"
     with duckdb.connect() as connection:
         found = connection.sql(f"select date, count(*) from read_parquet('{folder}', hive_partitioning=true) group by date")  # noqa: S608
         counted = {str(day): rows for day, rows in found.fetchall()}
@@ -109,7 +109,7 @@ def test_an_assets_folder_has_only_day_files(lake, asset):
 
 def test_one_query_reads_two_assets(lake):
     """Breaches by day, from the summary and counted from the raw events."""
-    read = "read_parquet('{root}/{asset}/*/*.parquet', hive_partitioning=true)"
+    read = "read_parquet('{root}/{asset}/date=*/*.parquet', hive_partitioning=true)"
     summary, raw = (read.format(root=lake.root, asset=asset) for asset in (ASSETS[4], ASSETS[1]))
     with duckdb.connect() as connection:
         summed = connection.sql(f"select date, sum(breaches) from {summary} group by 1 having sum(breaches) > 0 order by 1")  # noqa: S608

@@ -43,7 +43,7 @@ def rows(root: Path, query: str, **parameters) -> list[tuple]:
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     for asset in (METRIC, TARGETS):
-        files = f"read_parquet('{root}/{asset}/*/*.parquet', hive_partitioning=true)"
+        files = f"read_parquet('{root}/{asset}/date=*/*.parquet', hive_partitioning=true)"
         connection.execute(f"CREATE VIEW {asset} AS SELECT * FROM {files}")  # noqa: S608
     return connection.execute(query, parameters).fetchall()
 

@@ -58,7 +58,7 @@ def report_of(root: Path, week: Week):
 def rows(root: Path, query: str, week: Week) -> list[tuple]:
     connection = duckdb.connect()
     for asset in (SUMMARY, TARGETS):
-        files = f"read_parquet('{root}/{asset}/*/*.parquet', hive_partitioning=true, hive_types={{'date': DATE}})"
+        files = f"read_parquet('{root}/{asset}/date=*/*.parquet', hive_partitioning=true, hive_types={{'date': DATE}})"
         connection.execute(f"CREATE VIEW {asset} AS SELECT * FROM {files}")  # noqa: S608
     connection.execute("SET TimeZone = 'UTC'")
     return connection.execute(query, {"monday": week.monday.date}).fetchall()

@@ -28,7 +28,7 @@ class Lake:
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
         for asset in (SUMMARY, TARGETS, *STREAMS):
-            files = f"{root}/{asset}/*/*.parquet"
+            files = f"{root}/{asset}/date=*/*.parquet"
             self.connection.execute(
                 f"CREATE VIEW {asset} AS SELECT * FROM "  # noqa: S608
                 f"read_parquet('{files}', hive_partitioning=true, hive_types={{'date': DATE}})"

@@ -106,6 +106,6 @@ def test_a_file_without_the_column_is_summarised_and_read_with_newer_ones(tmp_pa
         {**row, "targets_deleted": None, "contradicted": None} for row in rows_of(summaries[0].table)
     ]
     with duckdb.connect() as connection:
-        files = f"read_parquet('{tmp_path}/{TARGETS}/*/*.parquet', hive_partitioning=true, union_by_name=true)"
+        files = f"read_parquet('{tmp_path}/{TARGETS}/date=*/*.parquet', hive_partitioning=true, union_by_name=true)"
         found = connection.sql(f"select date::text, epoch(due_at) from {files} order by 1").fetchall()  # noqa: S608
     assert found == [(str(DAY), None), (str(NEXT), at(39))]
