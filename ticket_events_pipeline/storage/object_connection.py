@@ -112,12 +112,12 @@ def s3_settings(root: ObjectRoot) -> S3Settings:
     provider: S3CredentialProvider | None = options.get("credential_provider")
     found = {} if provider is None else cast(dict[str, Any], provider())
     return S3Settings(
-        endpoint=next((os.environ[name] for name in _S3_ENDPOINTS if os.environ.get(name)), ""),
+        endpoint=next((os.environ[name] for name in root.provider.endpoint_variables if os.environ.get(name)), ""),
         region=options.get("region", ""),
         key_id=found.get("access_key_id", ""),
         secret=found.get("secret_access_key", ""),
         token=found.get("token") or "",
-        may_use_http=options["may_use_http"],
+        may_use_http=_may_use_http(root.provider),
     )
 
 
