@@ -190,7 +190,7 @@ def test_a_column_of_a_later_version_breaks_no_view(copy):
             assert rows(connection, count) == before
 
 
-def test_the_calendar_tells_complete_open_empty_and_missing_days_apart(copy):
+def test_the_calendar_shows_complete_open_empty_and_missing_days_apart(copy):
     store = FolderStore(copy)
     nothing = read_partition(store, "ticket_metric_events", Day(DATES[0])).slice(0, 0)
     for number, complete in ((1, "true"), (3, "false")):
