@@ -15,7 +15,7 @@ MAIN = "main"
 """The schema that every DuckDB file has, whose views need no prefix."""
 
 _GLOB_CHARACTERS = re.compile(r"[*?\[]")
-_DAY_FOLDER = re.compile(r"(^|/)date=")
+_DAY_FOLDER = re.compile(r"(^|/)date=", re.IGNORECASE)
 
 _SETUPS = {
     "s3": (

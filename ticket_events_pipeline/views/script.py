@@ -24,7 +24,7 @@ def _heading(lake: Lake) -> list[str]:
 def _setup(lake: Lake) -> list[str]:
     if not lake.setup:
         return []
-    note = "-- DuckDB needs this to read the bucket. It was written from DuckDB's documentation and not tested: adapt it."
+    note = "-- DuckDB needs this to read the bucket: adapt it. Only s3:// was tried; the others are not tested."
     return [note, *(f"-- {line}" for line in lake.setup), ""]
 
 

@@ -68,7 +68,7 @@ def asset_view(lake: Lake, table: Table, *, is_stored: bool, extras: Sequence[st
 
 
 def snapshots_view(lake: Lake, *, is_stored: bool) -> View:
-    """What Zendesk said of tickets when asked, where no audit tells."""
+    """What Zendesk said of tickets when asked for values that no audit has."""
     typed = [("date", DATE), *((column.name, column.type) for column in SNAPSHOTS_SCHEMA)]
     doc = "What Zendesk said of tickets when asked: one row per ticket, field and asking."
     # Two files hold the same rows while one replaces the other.

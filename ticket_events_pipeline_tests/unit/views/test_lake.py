@@ -33,6 +33,7 @@ def test_a_bucket_comes_with_what_duckdb_needs_to_read_it(location):
     ("location", "why"),
     [
         ("/backup/date=2026-01-01/data", "begins with date="),
+        ("/backup/Date=2026-01-01/data", "begins with date="),
         ("s3://bucket/date=2026-01-01", "begins with date="),
         ("/back\\slash", "backslash"),
         ("/two\nlines", "control character"),
