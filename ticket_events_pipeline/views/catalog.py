@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ticket_events_pipeline.storage.partition_file import opened_partition, stored_days
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.table import Table
 from ticket_events_pipeline.tickets.names import ZENDESK_NAMES
@@ -22,7 +23,7 @@ def root_views(store: Store, lake: Lake, *, custom_fields: Sequence[str] = ()) -
 
     Raises:
         UsageError, TransientError: the root can't be listed.
-        DamagedFileError: the newest file of `sla_target_dimensions` can't be read.
+        DamagedFileError: the newest file of `sla_target_dimensions`, or the record of what was pruned, can't be read.
     """
     stored = {table.name: stored_days(store, table.name, lake.timezone) for table in READ_TABLES}
     views = [
@@ -37,7 +38,7 @@ def root_views(store: Store, lake: Lake, *, custom_fields: Sequence[str] = ()) -
     snapshots = [path for path in store.paths(TICKET_SNAPSHOTS) if path != STATUS_PATH]
     views.append(snapshots_view(lake, is_stored=bool(snapshots)))
     views += names_views(lake, is_stored=bool(store.paths(ZENDESK_NAMES)))
-    views.append(calendar_view(lake, stored, is_stored=any(stored.values())))
+    views.append(calendar_view(lake, stored, is_stored=any(stored.values()), pruned=read_pruned_days(store)))
     return [*views, *question_views(lake)]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
+from ticket_events_pipeline.storage.pruned_days import NOTHING_PRUNED, PrunedDays
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.table import DATE, STRING, Column, Table
 from ticket_events_pipeline.tickets.names import SCHEDULES, ZENDESK_NAMES, names_schema
@@ -45,8 +47,8 @@ _CALENDAR_DOCS = {
     "date": DAY_DOC,
     "asset": "Name of the table.",
     "state": "complete: read to its end, with rows. empty: read to its end, without rows. open: not read to its end yet. "
-    "missing: no file is stored.",
-    "rows": "Rows of the day's file; NULL if it is missing.",
+    "pruned: removed on purpose before the views were made. missing: no file is stored.",
+    "rows": "Rows of the day's file; NULL if there is none.",
     "fetched_at": "When the raw file was last read from Zendesk (UTC); NULL for other tables.",
     "as_of": "Up to when events are in the day's SLA and ticket tables (UTC); NULL for raw tables.",
     "audits": "Of ticket tables: whether the day's audits were complete, open or missing when they were made.",
@@ -128,12 +130,12 @@ QUALIFY row_number() OVER (PARTITION BY kind, id ORDER BY seen_to DESC NULLS LAS
     return [every, newest]
 
 
-def calendar_view(lake: Lake, tables: Iterable[str], *, is_stored: bool) -> View:
-    """Which days of which tables are stored, complete, open, empty or missing, from the footers."""
-    assets = ", ".join(f"({text_sql(table)})" for table in tables)
+def calendar_view(lake: Lake, tables: Iterable[str], *, is_stored: bool, pruned: PrunedDays = NOTHING_PRUNED) -> View:
+    """Which days of which tables are stored, complete, open, empty, pruned or missing, from the footers."""
+    assets = ", ".join(f"({text_sql(table)}, {_date_sql(pruned.before.get(table))})" for table in tables)
     folders = lake.files("*")
     query = f"""
-WITH asset AS (SELECT * FROM (VALUES {assets}) AS listed(asset)),
+WITH asset AS (SELECT * FROM (VALUES {assets}) AS listed(asset, kept_from)),
 file AS (
   SELECT
     file_name, num_rows,
@@ -164,6 +166,7 @@ day AS (
 SELECT
   date, asset,
   CASE
+    WHEN stored.rows IS NULL AND date < kept_from THEN 'pruned'
     WHEN stored.rows IS NULL THEN 'missing'
     WHEN is_complete IS NOT TRUE THEN 'open'
     WHEN stored.rows = 0 THEN 'empty'
@@ -185,3 +188,7 @@ WHERE false
     )
     docs = _CALENDAR_DOCS | {"date": DAY_DOC.format(timezone=lake.timezone)}
     return View(CALENDAR, query, doc, docs, is_empty=not is_stored)
+
+
+def _date_sql(date: dt.date | None) -> str:
+    return "NULL::DATE" if date is None else f"DATE '{date}'"

@@ -21,6 +21,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import read_partition, write_partition
+from ticket_events_pipeline.storage.pruned_days import PrunedDays, write_pruned_days
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.table import STRING
 from ticket_events_pipeline.tickets.names import names_schema, write_kind
@@ -214,6 +215,20 @@ def test_the_calendar_shows_complete_open_empty_and_missing_days_apart(copy):
     assert [shown[date][0] for date in dates] == ["open", "empty", "missing", "open"]
     assert (shown[dates[1]], shown[dates[2]]) == (("empty", 0, seven, "e"), ("missing", None, None, None))
     assert listed == [(DATES[0],), (DATES[1],)]
+
+
+def test_the_calendar_shows_a_day_that_was_pruned_not_as_missing(copy):
+    store = FolderStore(copy)
+    write_pruned_days(store, PrunedDays({"ticket_events": DATES[1]}, closed_before=None))
+    for asset in ("ticket_events", "sla_targets"):
+        store.delete(f"{asset}/date={DATES[0]}/{asset}.parquet")
+    with viewed(copy) as connection:
+        found = rows(
+            connection,
+            "SELECT asset, state FROM calendar WHERE date = $1 AND asset IN ('ticket_events', 'sla_targets')",
+            DATES[0],
+        )
+    assert sorted(found) == [("sla_targets", "missing"), ("ticket_events", "pruned")]
 
 
 def test_the_calendar_shows_the_as_of_and_the_audits_of_the_days_tables(views):
