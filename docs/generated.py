@@ -1,6 +1,6 @@
 """The generated parts of the documentation: variables, columns and commands, listed from the code when the site is built.
 
-A page says where with a marker: `<!-- variables -->`, `<!-- columns -->`, `<!-- commands -->`, `<!-- include: PATH -->`.
+A page says where with a marker: `<!-- NAME -->` of one of the functions below, or `<!-- include: PATH -->`.
 https://www.mkdocs.org/user-guide/configuration/#hooks
 """
 
@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
 from ticket_events_pipeline.cli.main import commands
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.registry import TABLES
+from ticket_events_pipeline.views.catalog import root_views
+from ticket_events_pipeline.views.lake import Lake
 
 CHECKOUT = Path(__file__).parents[1]
-MARKER = re.compile(r"<!-- (variables|columns|commands|include: (\S+)) -->")
+MARKER = re.compile(r"<!-- (variables|columns|commands|views|include: (\S+)) -->")
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
@@ -27,7 +31,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 def _generated(marker: re.Match[str]) -> str:
     if marker[2] is not None:
         return _included(CHECKOUT / marker[2])
-    return {"variables": variables, "columns": columns, "commands": command_reference}[marker[1]]()
+    return {"variables": variables, "columns": columns, "commands": command_reference, "views": views}[marker[1]]()
 
 
 def variables() -> str:
@@ -53,6 +57,13 @@ def columns() -> str:
         rows = [f"| `{column.name}` | {column.type} | {column.doc} |" for column in table.columns]
         sections.append("\n".join([f"## {table.name}\n", "| column | type | meaning |", "|---|---|---|", *rows]))
     return "\n\n".join(sections)
+
+
+def views() -> str:
+    """A table of the DuckDB views: what each is, as its comment says it."""
+    with TemporaryDirectory() as root:
+        found = root_views(FolderStore(Path(root)), Lake.of(root, "UTC"))
+    return "\n".join(["| view | meaning |", "|---|---|", *(f"| `{view.name}` | {view.doc} |" for view in found)])
 
 
 def command_reference() -> str:

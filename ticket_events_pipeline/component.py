@@ -17,7 +17,14 @@ from ticket_events_pipeline.alerts.destinations import NOTIFY_URLS, WEBHOOK
 from ticket_events_pipeline.credentials import SANDBOX_TOKEN, SANDBOX_URL
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
-from ticket_events_pipeline.settings import DEFAULT_START_DATE
+from ticket_events_pipeline.settings import (
+    DEFAULT_CATALOG,
+    DEFAULT_START_DATE,
+    DELTA,
+    ICEBERG,
+    PUBLISH_CATALOG,
+    PUBLISH_URIS,
+)
 from ticket_events_pipeline.variables import NONE
 
 
@@ -72,6 +79,9 @@ SETTINGS = {
     "names": "ZENDESK_NAMES",
     "dimensions": "TICKET_EVENTS_DIMENSIONS",
     "report_url": "TICKET_EVENTS_REPORT_URL",
+    "publish_delta": PUBLISH_URIS[DELTA],
+    "publish_iceberg": PUBLISH_URIS[ICEBERG],
+    "publish_catalog": PUBLISH_CATALOG,
 }
 """Fields whose values become the account's variables."""
 
@@ -142,6 +152,11 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         None, description="Custom fields that breaches are split by, as custom_field:360041597112."
     )
     report_url: str | None = Field(None, description="Address under which the folder of its reports is served.")
+    publish_delta: str | None = Field(None, description="Folder or object store of its Delta tables; none without it.")
+    publish_iceberg: str | None = Field(None, description="Folder or object store of its Iceberg tables; none without it.")
+    publish_catalog: str | None = Field(
+        None, description=f"Catalog and namespace of its Iceberg tables. Default: {DEFAULT_CATALOG}."
+    )
     alert_webhook: VariableName | None = Field(
         None, description=f"Name of the variable that holds the URL its alerts go to. Default: {WEBHOOK}."
     )

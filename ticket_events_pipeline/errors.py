@@ -40,6 +40,10 @@ class DayNotFetchedError(UsageError):
     """The raw events of a day to summarise have not been fetched."""
 
 
+class ClosedDayError(UsageError):
+    """What the tables of a day are made from has been pruned, so it is neither fetched nor made again."""
+
+
 class AccountError(TicketEventsError):
     """Zendesk refuses for a reason that a retry cannot change."""
 

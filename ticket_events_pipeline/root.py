@@ -8,8 +8,9 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -27,17 +28,23 @@ class Provider:
         library_scheme: the scheme that obstore knows it by; `s3` for everything that is compatible with S3.
         extra: of this package, which installs what it needs.
         bucket_pattern: what its bucket names look like.
-        endpoint_variable: the environment variable that sets another endpoint.
+        endpoint_variables: the environment variables that set another endpoint; the first that is set is used.
+        endpoint_variable: the one that a message names.
+        http_variable: the environment variable that allows plain http to another machine.
         credential_variables: the environment variables that hold credentials, as a message names them.
         lists_put_conditions: whether its listing has the version that a conditional put needs.
+        not_enough: environment variables that look like credentials, and why they aren't.
     """
 
     library_scheme: str
     extra: str
     bucket_pattern: re.Pattern[str]
+    endpoint_variables: tuple[str, ...]
     endpoint_variable: str
+    http_variable: str
     credential_variables: str
     lists_put_conditions: bool = True
+    not_enough: Mapping[str, str] = field(default_factory=dict)
 
 
 def _azure(scheme: str) -> Provider:
@@ -45,8 +52,11 @@ def _azure(scheme: str) -> Provider:
         library_scheme=scheme,
         extra="azure",
         bucket_pattern=_AZURE_CONTAINER,
+        endpoint_variables=("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
         endpoint_variable="AZURE_STORAGE_ENDPOINT",
-        credential_variables="AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY",
+        http_variable="AZURE_ALLOW_HTTP",
+        credential_variables="AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        not_enough={"AZURE_STORAGE_CONNECTION_STRING": "is not read: set the account's name and key that it contains"},
     )
 
 
@@ -55,16 +65,21 @@ PROVIDERS = {
         library_scheme="s3",
         extra="s3",
         bucket_pattern=_BUCKET,
+        endpoint_variables=("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
         endpoint_variable="AWS_ENDPOINT_URL",
+        http_variable="AWS_ALLOW_HTTP",
         credential_variables="AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     ),
     "gs": Provider(
         library_scheme="gs",
         extra="gcs",
         bucket_pattern=_BUCKET,
+        endpoint_variables=("GOOGLE_BASE_URL",),
         endpoint_variable="GOOGLE_BASE_URL",
+        http_variable="GOOGLE_ALLOW_HTTP",
         credential_variables="GOOGLE_APPLICATION_CREDENTIALS",
         lists_put_conditions=False,  # they need the generation
+        not_enough={"GOOGLE_SKIP_SIGNATURE": "is for reading only: a put and a delete need credentials"},
     ),
     "abfss": _azure("abfss"),
     "az": _azure("az"),

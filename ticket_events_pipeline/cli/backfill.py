@@ -21,6 +21,7 @@ from ticket_events_pipeline.report.files import REPORT, report_days, report_path
 from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, SLA_TABLES, TICKET_TABLES, FooterCache
 from ticket_events_pipeline.sla.staleness import compare
 from ticket_events_pipeline.storage.partition_file import partition_path, stored_days
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days, refuse_closed_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import AUDITS, STREAMS
 from ticket_events_pipeline.text import estimated_duration_text, plural, ranges_text
@@ -102,7 +103,7 @@ def run_backfill(words: Sequence[str], *, assets: Collection[str], only_missing:
     elif not words:
         raise click.UsageError("Missing argument 'DAYS...'.")
     # An import of seconds, which a wrong word should not wait for.
-    days = _days(words, pipeline) if words else []
+    days = _open(_days(words, pipeline), pipeline.store, only_missing=only_missing) if words else []
     from ticket_events_pipeline.defs.in_process import deployment_instance
 
     with deployment_instance() as instance:
@@ -155,6 +156,19 @@ def _days(words: Sequence[str], pipeline: Pipeline) -> list[Day]:
     if days[-1] > today:
         raise click.UsageError(f"{days[-1]} is in the future: today is {today} in TICKET_EVENTS_TIMEZONE, {timezone}.")
     return days
+
+
+def _open(days: list[Day], store: Store, *, only_missing: bool) -> list[Day]:
+    """The days that may be made; of those that are only filled up, without the closed ones.
+
+    Raises:
+        ClosedDayError: a day is closed, or all are.
+    """
+    pruned = read_pruned_days(store)
+    found = [day for day in days if not pruned.is_closed(day)]
+    if len(found) < len(days) and not (only_missing and found):
+        refuse_closed_days(store, days)
+    return found
 
 
 def _plan(pipeline: Pipeline, days: list[Day], assets: Sequence[str], *, only_missing: bool) -> Backfill:
@@ -230,8 +244,10 @@ class _Stored:
         asked = set(days)
         self._days, self._reported = list(days), set(report_days(store, timezone))
 
+        pruned = read_pruned_days(store)
+
         def is_asked(day: Day) -> bool:
-            return day in asked if asked else first <= day <= today
+            return day in asked if asked else first <= day <= today and not pruned.is_closed(day)
 
         self._footers = FooterCache().read(store, timezone)
         self._comparison = compare(self._footers, is_asked)

@@ -11,6 +11,7 @@ import click
 from ticket_events_pipeline.cli.account_checks import ACCOUNT_CHECKS
 from ticket_events_pipeline.cli.doctor_checks import CHECKS, WEBHOOK_CHECK, Check, Deployment, Finding, Status
 from ticket_events_pipeline.cli.fleet_checks import FLEET_ACCOUNT_CHECKS, FLEET_CHECKS
+from ticket_events_pipeline.cli.publish_checks import PUBLISH_CHECKS
 
 _COLOURS = {Status.OK: "green", Status.NOTE: "yellow", Status.FAILED: "red"}
 
@@ -37,7 +38,7 @@ def run_doctor(
 
 def _checks(*, posts_to_webhook: bool, is_fleet: bool) -> list[Check]:
     """Those that ask Zendesk come last: while others use up the quota, they wait for their share of it."""
-    checks = [*CHECKS, *(FLEET_CHECKS if is_fleet else ()), *((WEBHOOK_CHECK,) if posts_to_webhook else ())]
+    checks = [*CHECKS, *PUBLISH_CHECKS, *(FLEET_CHECKS if is_fleet else ()), *((WEBHOOK_CHECK,) if posts_to_webhook else ())]
     return [*checks, *ACCOUNT_CHECKS, *(FLEET_ACCOUNT_CHECKS if is_fleet else ())]
 
 

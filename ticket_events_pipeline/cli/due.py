@@ -22,7 +22,9 @@ from ticket_events_pipeline.cli.due_rows import (
     print_due,
     without_estimate_line,
 )
+from ticket_events_pipeline.cli.due_sheets import due_sheets
 from ticket_events_pipeline.cli.row_formats import print_csv, print_json
+from ticket_events_pipeline.cli.workbook import checked_output, write_workbook
 from ticket_events_pipeline.credentials import SANDBOX_ACCOUNT
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import UsageError
@@ -72,19 +74,21 @@ def parse_within(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def run_due(*, within_seconds: int, wanted: Wanted, output: str) -> None:
+def run_due(*, within_seconds: int, wanted: Wanted, output: str, path: str | None = None) -> None:
     """Print the open targets whose estimated breach is at most so far ahead, and those whose estimate has just passed.
 
     Args:
         within_seconds: from now.
         wanted: which targets.
-        output: table, csv or json.
+        output: table, csv, json, or xlsx, which has the late ones, too.
+        path: the file of a workbook.
 
     Raises:
-        click.UsageError: nothing has a name of `wanted`.
+        click.UsageError: nothing has a name of `wanted`, or `path` doesn't fit `output`.
         UsageError: no targets of today or yesterday are stored, or the root can't be read.
         DamagedFileError: the stored targets can't be read.
     """
+    workbook = checked_output(output, path)
     pipeline = pipeline_of(os.environ)
     store, settings, now = pipeline.store, pipeline.root_settings, wall_clock()
     found = read_due_targets(store, Day.containing(now, settings.timezone)) or _complain(store, settings)
@@ -95,11 +99,29 @@ def run_due(*, within_seconds: int, wanted: Wanted, output: str) -> None:
     due_at = targets["due_at"]
     is_listed = pc.and_(pc.greater(due_at, int(now) - PASSED_SECONDS), pc.less_equal(due_at, int(now) + within_seconds))
     listed = targets.filter(pc.fill_null(is_listed, False))
-    facts = TicketFactsReader(store).facts(found.day, set(listed["ticket_id"].to_pylist()))
+    late = _late(store, found.day, names, wanted) if workbook is not None else listed.slice(0, 0)
+    tickets = {ticket for part in (listed, late) for ticket in part["ticket_id"].to_pylist()}
+    facts = TicketFactsReader(store).facts(found.day, tickets)
     rows = due_rows(listed, names, facts)
     _print(rows, found, settings, now=now, output=output)
+    if workbook is not None:
+        sheets = due_sheets(rows, due_rows(late, names, facts), settings, as_of=found.as_of)
+        account, as_of = settings.account or "unknown", zoned_text(found.as_of, settings.timezone)
+        about = {"Account": account, "As of": as_of, "Due times": "are estimates"}
+        write_workbook(workbook, sheets, about, timezone=settings.timezone)
+        counts = ", ".join(f"{sheet.name}: {plural(len(sheet.rows), 'target')}" for sheet in sheets)
+        click.echo(f"{workbook}: {counts}", err=True)
     for line in _notes(targets, found, settings, now=now, within_seconds=within_seconds):
         click.echo(line, err=output != "table")
+
+
+def _late(store: Store, day: Day, names: Names, wanted: Wanted) -> pa.Table:
+    """The targets that breached, whenever that was, and are still open; the longest late first."""
+    found = read_due_targets(store, day, breached_since=0)
+    if found is None:  # removed just now
+        raise UsageError(f"{TARGETS} of {day} was removed while it was read. Start the command again.")
+    targets = _chosen(found, names, wanted)
+    return targets.filter(pc.equal(targets["outcome"], "breached_open")).sort_by("breached_at")
 
 
 def _say(sentence: str) -> None:
@@ -128,7 +150,7 @@ def _print(rows: Sequence[DueRow], found: DueTargets, settings: RootSettings, *,
     click.echo(click.style(said, fg="red" if is_stale else None, bold=is_stale), err=output != "table")
     if output == "table":
         print_due(rows, settings, now=now)
-    else:
+    elif output != "xlsx":
         records = (as_record(row, settings, as_of=found.as_of, now=now) for row in rows)
         if output == "csv":
             print_csv(COLUMNS, records)

@@ -77,6 +77,20 @@ class DueRow:
         due_at: int = self.target["due_at"]
         return due_at
 
+    @property
+    def group_name(self) -> str | None:
+        """Of the group that holds the ticket; None for none or unknown."""
+        return self.group.shown if self.group.number is not None else None
+
+    @property
+    def assignee_name(self) -> str | None:
+        """Of the agent who holds the ticket; None for nobody or unknown."""
+        return self.agent.shown if self.agent.number is not None else None
+
+    def ticket_url(self, settings: RootSettings) -> str | None:
+        """The ticket's page in a browser; None where the account's address isn't known."""
+        return f"{settings.tickets_url}{self.target['ticket_id']}" if settings.tickets_url else None
+
 
 def due_rows(targets: pa.Table, names: Names, facts: Mapping[int, TicketFacts]) -> list[DueRow]:
     """The targets with names, in their order; `facts` are of their tickets."""
@@ -95,13 +109,13 @@ def as_record(row: DueRow, settings: RootSettings, *, as_of: int, now: float) ->
     """A row for scripts, with `COLUMNS`: ids and names, times as UTC in ISO form."""
     target = row.target
     added = {
-        "ticket_url": f"{settings.tickets_url}{target['ticket_id']}" if settings.tickets_url else None,
+        "ticket_url": row.ticket_url(settings),
         "subject": row.facts.subject,
         "priority": row.facts.priority,
         "due_at": utc_text(row.due_at),
         "due_in_seconds": row.due_at - int(now),
-        "group_name": row.group.shown if row.group.number is not None else None,
-        "assignee_name": row.agent.shown if row.agent.number is not None else None,
+        "group_name": row.group_name,
+        "assignee_name": row.assignee_name,
         "as_of": utc_text(as_of),
     }
     return {name: added[name] if name in added else target[name] for name in COLUMNS}

@@ -10,6 +10,7 @@ from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.footer_cache import SLA_TABLES
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.storage.partition_file import read_metadata, stored_days
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
@@ -28,8 +29,14 @@ def old_files(store: Store, timezone: str) -> list[str]:
 
 def days_without_ticket_tables(store: Store, timezone: str) -> list[Day]:
     """The days whose SLA tables were made before there were ticket tables, or while they were turned off."""
-    made = set(stored_days(store, DURATIONS, timezone))
-    return [day for day in stored_days(store, SUMMARY, timezone) if day not in made]
+    made, pruned = set(stored_days(store, DURATIONS, timezone)), read_pruned_days(store)
+    return [day for day in stored_days(store, SUMMARY, timezone) if day not in made and not pruned.is_closed(day)]
+
+
+def _open_days(store: Store, table: str, timezone: str) -> list[Day]:
+    """The stored days that can be made again."""
+    pruned = read_pruned_days(store)
+    return [day for day in stored_days(store, table, timezone) if not pruned.is_closed(day)]
 
 
 def _older_columns(store: Store, timezone: str) -> Iterator[str]:
@@ -49,7 +56,7 @@ def _newest_schema(store: Store, table: str, timezone: str) -> int:
 
 
 def _older_rules(store: Store, timezone: str) -> Iterator[str]:
-    days = stored_days(store, SUMMARY, timezone)
+    days = _open_days(store, SUMMARY, timezone)
     metadata = read_metadata(store, SUMMARY, days[0]) if days else None
     if metadata is None:
         return
@@ -63,7 +70,7 @@ def _older_rules(store: Store, timezone: str) -> Iterator[str]:
 
 
 def _older_ticket_rules(store: Store, timezone: str) -> Iterator[str]:
-    days = stored_days(store, DURATIONS, timezone)
+    days = _open_days(store, DURATIONS, timezone)
     metadata = read_metadata(store, DURATIONS, days[0]) if days else None
     if metadata is None:
         return

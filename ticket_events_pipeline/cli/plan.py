@@ -17,6 +17,7 @@ from ticket_events_pipeline.ingest.plan import StreamPlan, plan_stream, requests
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.settings import Settings
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.text import estimated_duration_text, plural, ranges_text, size_text
 from ticket_events_pipeline.zendesk.client import ZendeskClient
@@ -49,6 +50,7 @@ class _Plan:
         location: the root.
         streams: one plan a stream.
         per_minute: requests, the account's quota.
+        closed: those of the days that are not fetched again, since days before them were pruned.
     """
 
     account: str
@@ -56,6 +58,7 @@ class _Plan:
     days: list[Day]
     streams: list[StreamPlan]
     per_minute: int
+    closed: list[Day]
 
     @property
     def all_days(self) -> _Effort:
@@ -77,8 +80,10 @@ class _Plan:
 
     @property
     def missing(self) -> list[Day]:
-        """The days that aren't complete in every stream."""
-        return [day for day in self.days if any(day not in plan.stored.complete for plan in self.streams)]
+        """The days that aren't complete in every stream, and may be fetched."""
+        closed = set(self.closed)
+        incomplete = [day for day in self.days if any(day not in plan.stored.complete for plan in self.streams)]
+        return [day for day in incomplete if day not in closed]
 
     @property
     def ranges(self) -> list[tuple[Day, Day]]:
@@ -114,7 +119,9 @@ def run_plan(words: Sequence[str], *, is_json: bool) -> None:
             return clients[0]
 
         streams = [plan_stream(store, stream, days, now=now, source=source) for stream in STREAMS.values()]
-    plan = _Plan(settings.account, store.location, days, streams, pipeline.quota.known_per_minute())
+    pruned = read_pruned_days(store)
+    closed = [day for day in days if pruned.is_closed(day)]
+    plan = _Plan(settings.account, store.location, days, streams, pipeline.quota.known_per_minute(), closed)
     if is_json:
         click.echo(json.dumps(_document(plan), indent=1))
     else:
@@ -145,6 +152,7 @@ def _document(plan: _Plan) -> dict[str, Any]:
         "requests_per_minute": plan.per_minute,
         "backfill": _effort_document(plan.backfill),
         "missing_days": [str(day) for day in plan.missing],
+        "closed_days": [str(day) for day in plan.closed],
         "commands": plan.commands,
     }
 
@@ -197,6 +205,8 @@ def _print_stored(plan: _Plan) -> None:
         ):
             if found:
                 click.echo(f"{stream.stream}: {plural(len(found), 'day')} {fate}: {_ranges_text(found)}")
+    if plan.closed:
+        click.echo(f"Not fetched again, since days before them were pruned: {_ranges_text(plan.closed)}.")
     if len(plan.missing) < len(plan.days):
         click.echo(f"Missing in a stream: {_ranges_text(plan.missing)}." if plan.missing else "Nothing is missing.")
 

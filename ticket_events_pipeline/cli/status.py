@@ -31,6 +31,7 @@ from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, TABLES, WITHOUT_TICKET_TABLES
 from ticket_events_pipeline.storage.partition_file import stored_days
+from ticket_events_pipeline.storage.pruned_days import NOTHING_PRUNED, PrunedDays, read_pruned_days
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS, STREAMS
@@ -79,6 +80,7 @@ class Status:
         home: what Dagster knows; None where that can't be known.
         home_problem: why it can't.
         has_names: whether `refresh_names` has something to fetch.
+        pruned: the days that are not stored on purpose.
     """
 
     account: str | None
@@ -93,6 +95,7 @@ class Status:
     home: HomeState | None
     home_problem: str
     has_names: bool
+    pruned: PrunedDays = NOTHING_PRUNED
 
     @property
     def recommended(self) -> list[str]:
@@ -126,10 +129,11 @@ def run_status(*, as_json: bool) -> bool:
 def _status(pipeline: Pipeline) -> Status:
     root, now = pipeline.root_settings, wall_clock()
     quota, quota_now, problem = NOTHING_KNOWN, Instant.exactly(now), ""
-    days, readings = dict[str, list[Day]](), dict[str, Reading]()
+    days, readings, pruned = dict[str, list[Day]](), dict[str, Reading](), NOTHING_PRUNED
     try:
         store = pipeline.store  # its libraries are imported before the time counts
         quota, quota_now = of_root(root.root, pipeline.quota_state)
+        pruned = of_root(root.root, lambda: read_pruned_days(store))
         days, readings = of_root(root.root, lambda: _stored(store, root), seconds=READ_SECONDS)
     except TicketEventsError as error:
         problem = one_line(str(error))
@@ -148,6 +152,7 @@ def _status(pipeline: Pipeline) -> Status:
         home=home,
         home_problem=home_problem,
         has_names=has_names,
+        pruned=pruned,
     )
 
 
@@ -209,12 +214,16 @@ def _home(timezone: str) -> tuple[HomeState | None, str]:
 def without_ticket_tables(status: Status) -> list[Day]:
     """The summarised days that lack a ticket table; none where these are turned off."""
     made = [set(status.days[table]) for table in MADE_AFTER_SUMMARY if table in status.days]
-    return [day for day in status.days[SUMMARY] if not all(day in days for days in made)]
+    summarised = [day for day in status.days[SUMMARY] if not status.pruned.is_closed(day)]
+    return [day for day in summarised if not all(day in days for days in made)]
 
 
-def _gaps(days: list[Day]) -> list[tuple[Day, Day]]:
+def _gaps(status: Status, asset: str) -> list[tuple[Day, Day]]:
+    """The days that are missing; those that were pruned are not."""
+    days = status.days[asset]
     held = set(days)
-    return day_ranges(day for day in days_between(days[0], days[-1]) if day not in held) if days else []
+    between = days_between(days[0], days[-1]) if days else []
+    return day_ranges(day for day in between if day not in held and not status.pruned.has(asset, day))
 
 
 def next_step(status: Status) -> str:
@@ -250,7 +259,8 @@ def _home_step(status: Status, home: HomeState) -> str | None:
 def _data_step(status: Status) -> str:
     """What to do where everything runs."""
     raw, summaries = status.days[METRIC_EVENTS], set(status.days[SUMMARY])
-    missing = [day for day in days_between(raw[0], raw[-1]) if day not in summaries or day not in set(raw)]
+    expected = [day for day in days_between(raw[0], raw[-1]) if not status.pruned.is_closed(day)]
+    missing = [day for day in expected if day not in summaries or day not in set(raw)]
     if missing:
         return f"Fetch and make what is missing: {program()} backfill {missing[0]}..{missing[-1]} --missing"
     if status.recommended:
@@ -276,7 +286,9 @@ def _lines(status: Status) -> list[str]:
 def _stored_lines(status: Status) -> list[str]:
     width = 2 + max(map(len, status.days))
     lines = ["Stored:"]
-    lines += [f"  {asset:<{width}}{_days_text(days)}" for asset, days in status.days.items()]
+    lines += [f"  {asset:<{width}}{_days_text(status, asset)}" for asset in status.days]
+    if status.pruned.closed_before is not None:
+        lines.append(f"  Days before {status.pruned.closed_before} are closed: they are neither fetched nor made again")
     if missing := without_ticket_tables(status):
         lines.append(
             f"  {plural(len(missing), 'day')} with SLA tables and without ticket tables: {program()} backfill --tickets"
@@ -286,13 +298,15 @@ def _stored_lines(status: Status) -> list[str]:
     return [*lines, f"Quota: {_quota_text(status)}"]
 
 
-def _days_text(days: list[Day]) -> str:
+def _days_text(status: Status, asset: str) -> str:
+    days, before = status.days[asset], status.pruned.before.get(asset)
+    pruned = "" if before is None else f"; pruned before {before}"
     if not days:
-        return "none"
-    gaps = _gaps(days)
+        return f"none{pruned}"
+    gaps = _gaps(status, asset)
     more = f" and {plural(len(gaps) - _MOST_RANGES, 'more range')}" if len(gaps) > _MOST_RANGES else ""
     missing = f"; missing: {ranges_text(gaps[:_MOST_RANGES])}{more}" if gaps else ""
-    return f"{plural(len(days), 'day')}, {ranges_text([(days[0], days[-1])])}{missing}"
+    return f"{plural(len(days), 'day')}, {ranges_text([(days[0], days[-1])])}{missing}{pruned}"
 
 
 def _reading_text(status: Status, stream: str) -> str:
@@ -341,7 +355,7 @@ def _run_text(job: str, days: str, run_id: str) -> str:
 
 
 def _as_json(status: Status) -> dict[str, Any]:
-    stored = dict.fromkeys(("stored", "days_without_ticket_tables", "read", "quota"))  # null: not known
+    stored = dict.fromkeys(("stored", "closed_before", "days_without_ticket_tables", "read", "quota"))  # null: not known
     return {
         "account": status.account,
         "root": status.location,
@@ -362,10 +376,12 @@ def _stored_json(status: Status) -> dict[str, Any]:
                 "days": len(days),
                 "first": str(days[0]) if days else None,
                 "last": str(days[-1]) if days else None,
-                "missing": [[str(first), str(last)] for first, last in _gaps(days)],
+                "missing": [[str(first), str(last)] for first, last in _gaps(status, asset)],
+                **({"pruned_before": str(before)} if (before := status.pruned.before.get(asset)) is not None else {}),
             }
             for asset, days in status.days.items()
         },
+        "closed_before": None if status.pruned.closed_before is None else str(status.pruned.closed_before),
         "days_without_ticket_tables": len(without_ticket_tables(status)),
         "read": {
             stream: {

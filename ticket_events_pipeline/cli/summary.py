@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -14,17 +15,19 @@ from rich.console import Console
 from ticket_events_pipeline.cli.breach_table import print_breaches
 from ticket_events_pipeline.cli.dates import outside_note, parse_day, parse_days
 from ticket_events_pipeline.cli.row_formats import dated_rows, plain, print_csv, print_json
+from ticket_events_pipeline.cli.workbook import Sheet, SheetColumn, checked_output, write_workbook
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.stored import newest_summary
-from ticket_events_pipeline.settings import partition_settings
+from ticket_events_pipeline.settings import RootSettings, partition_settings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
-from ticket_events_pipeline.text import ranges_text, terminal_text
+from ticket_events_pipeline.tables.table import TIMESTAMP, Column
+from ticket_events_pipeline.text import plural, ranges_text, terminal_text, zoned_text
 
 Summaries = Mapping[Day, pa.Table]
 
@@ -61,19 +64,21 @@ def old_options(days: Sequence[str], first: str | None, last: str | None) -> tup
     return (first, last or _NEWEST)
 
 
-def run_summary(words: Sequence[str], *, wanted: Filter, output: str) -> bool:
+def run_summary(words: Sequence[str], *, wanted: Filter, output: str, path: str | None = None) -> bool:
     """Print the summaries of the days (none: of the newest complete day, else of the newest); whether each of the days has one.
 
     Args:
         words: the days, see `cli.dates`.
         wanted: which rows.
-        output: one of `FORMATS`.
+        output: one of `FORMATS`, or xlsx.
+        path: the file of a workbook.
 
     Raises:
-        click.UsageError: the words name no days, or no row is of a metric or policy of `wanted`.
+        click.UsageError: the words name no days, no row is of a metric or policy of `wanted`, or `path` doesn't fit `output`.
         UsageError: there is no summary at all, or the root can't be read.
         DamagedFileError: a stored file can't be read.
     """
+    workbook = checked_output(output, path)
     pipeline = pipeline_of(os.environ)
     store, timezone = pipeline.store, pipeline.root_settings.timezone
     today = Day.containing(wall_clock(), timezone)
@@ -82,7 +87,11 @@ def run_summary(words: Sequence[str], *, wanted: Filter, output: str) -> bool:
     read = {day: read_partition(store, SUMMARY, day) for day in days}
     summaries = {day: table for day, table in read.items() if table is not None}
     shown = {day: _rows_of(table, wanted) for day, table in summaries.items()}
-    FORMATS[output]({day: table for day, table in shown.items() if table.num_rows or not summaries[day].num_rows})
+    printed = {day: table for day, table in shown.items() if table.num_rows or not summaries[day].num_rows}
+    if workbook is None:
+        FORMATS[output](printed)
+    else:
+        write_tables(workbook, "Summary", DAILY_SLA_BREACH_SUMMARY_TABLE.columns, printed, pipeline.root_settings)
     _note_filter(summaries, shown, wanted)
     _note_open(summaries)
     _note_first_days(summaries)
@@ -180,6 +189,29 @@ def _rows(summaries: Summaries) -> Iterator[dict[str, Any]]:
 
 def _print_csv(summaries: Summaries) -> None:
     print_csv(["date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names], _rows(summaries))
+
+
+def write_tables(path: Path, name: str, columns: Sequence[Column], tables: Summaries, settings: RootSettings) -> None:
+    """Write the rows of the days' tables into the sheet of a workbook.
+
+    Raises:
+        UsageError: there are too many rows, or the file can't be written.
+    """
+    dated = [SheetColumn("date", "The day that the figures are of.")]
+    shown = [*dated, *(SheetColumn(column.name, column.doc, is_time=column.type == TIMESTAMP) for column in columns)]
+    rows = [{"date": day.date, **row} for day, table in tables.items() for row in table.to_pylist()]
+    write_workbook(path, [Sheet(name, shown, rows)], facts_of(tables, rows, settings), timezone=settings.timezone)
+    click.echo(f"{plural(len(rows), 'row')} in {path}", err=True)
+
+
+def facts_of(tables: Summaries, rows: Sequence[Mapping[str, Any]], settings: RootSettings) -> dict[str, str]:
+    """What a workbook says of days' tables."""
+    as_of = max((row["as_of"] for row in rows), default=None)
+    return {
+        "Account": settings.account or "unknown",
+        "Days": ranges_text(day_ranges(sorted(tables))) or "none",
+        "As of": "no row" if as_of is None else zoned_text(as_of.timestamp(), settings.timezone),
+    }
 
 
 def _print_json(summaries: Summaries) -> None:

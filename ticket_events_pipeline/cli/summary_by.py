@@ -18,7 +18,8 @@ from rich.text import Text
 
 from ticket_events_pipeline.cli.dates import parse_days
 from ticket_events_pipeline.cli.row_formats import dated_rows, print_csv, print_json
-from ticket_events_pipeline.cli.summary import complain_of_no_summary
+from ticket_events_pipeline.cli.summary import complain_of_no_summary, write_tables
+from ticket_events_pipeline.cli.workbook import checked_output
 from ticket_events_pipeline.day import Day, day_ranges, wall_clock
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
@@ -27,6 +28,7 @@ from ticket_events_pipeline.report.dimension_table import DimensionRow, dimensio
 from ticket_events_pipeline.report.stored import newest_summary
 from ticket_events_pipeline.settings import has_ticket_tables
 from ticket_events_pipeline.storage.partition_file import read_partition
+from ticket_events_pipeline.tables.table import Column
 from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD, DAILY_SLA_BREACHES_BY_DIMENSION_TABLE
 from ticket_events_pipeline.text import plural, ranges_text, rate_text, terminal_text
 from ticket_events_pipeline.tickets.fields import DIMENSIONS, NAMES_OF
@@ -36,6 +38,11 @@ BY_DIMENSION = DAILY_SLA_BREACHES_BY_DIMENSION_TABLE.name
 
 COLUMNS = ["date", *DAILY_SLA_BREACHES_BY_DIMENSION_TABLE.schema.names]
 COLUMNS.insert(COLUMNS.index("value") + 1, "name")
+
+_NAMED_COLUMNS = [*DAILY_SLA_BREACHES_BY_DIMENSION_TABLE.columns]
+_NAMED_COLUMNS.insert(
+    COLUMNS.index("name") - 1, Column("name", pa.string(), "Name of the group, agent or other value; NULL where none is known.")
+)
 
 Tables = Mapping[Day, pa.Table]
 
@@ -53,20 +60,24 @@ def parse_dimension(text: str) -> str:
     raise click.UsageError(f"--by {text}: there is no such dimension. Give one of {', '.join(DIMENSIONS)}, {CUSTOM_FIELD}ID.")
 
 
-def run_summary_by(words: Sequence[str], dimension: str, *, metrics: Sequence[str], output: str) -> bool:
+def run_summary_by(
+    words: Sequence[str], dimension: str, *, metrics: Sequence[str], output: str, path: str | None = None
+) -> bool:
     """Print the breaches of the days by the values of a dimension; whether each of the days has its table.
 
     Args:
         words: the days, see `cli.dates`; none: the newest complete day, else the newest.
         dimension: see `parse_dimension`.
         metrics: only these SLA metrics; all where none is named.
-        output: table, csv or json.
+        output: table, csv, json or xlsx.
+        path: the file of a workbook.
 
     Raises:
-        click.UsageError: the words name no days.
+        click.UsageError: the words name no days, or `path` doesn't fit `output`.
         UsageError: there is no summary at all, or the root can't be read.
         DamagedFileError: a stored file can't be read.
     """
+    workbook = checked_output(output, path)
     pipeline = pipeline_of(os.environ)
     store, timezone = pipeline.store, pipeline.root_settings.timezone
     newest = newest_summary(store, timezone)
@@ -78,6 +89,9 @@ def run_summary_by(words: Sequence[str], dimension: str, *, metrics: Sequence[st
     names = read_names(store, log=lambda sentence: click.echo(sentence, err=True))
     if output == "table":
         _print_table(tables, dimension, names)
+    elif workbook is not None:
+        named = {day: _with_names(table, dimension, names) for day, table in tables.items()}
+        write_tables(workbook, "Breaches", _NAMED_COLUMNS, named, pipeline.root_settings)
     elif output == "csv":
         print_csv(COLUMNS, _named_rows(tables, dimension, names))
     else:
@@ -111,6 +125,11 @@ def _note_empty(tables: Tables, dimension: str, metrics: Sequence[str]) -> None:
         named = f" and {' or '.join(metrics)}" if metrics else ""
         hint = ". Custom fields are tracked once TICKET_EVENTS_DIMENSIONS names them" if ":" in dimension else ""
         click.echo(f"No row of {terminal_text(dimension + named)}: {ranges_text(day_ranges(without))}{hint}", err=True)
+
+
+def _with_names(table: pa.Table, dimension: str, names: Names) -> pa.Table:
+    found = [_name(value, dimension, names) for value in table["value"].to_pylist()]
+    return table.append_column("name", pa.array(found, pa.string()))
 
 
 def _named_rows(tables: Tables, dimension: str, names: Names) -> Iterator[dict[str, Any]]:

@@ -20,7 +20,7 @@ from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.quality.against_api import Comparison, compare_with_api, draw_sample
-from ticket_events_pipeline.quality.findings import VerifiedDay
+from ticket_events_pipeline.quality.findings import PRUNED, VerifiedDay
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.settings import RootSettings, partition_settings
@@ -68,7 +68,7 @@ def run_verify(words: Sequence[str], *, streams: Sequence[str], sample: int | No
     if is_json:
         click.echo(json.dumps(_document(store, days, verified, compared if sample is not None else None, broken), indent=1))
     else:
-        _conclude(len(verified), broken)
+        _conclude(sum(found.state != PRUNED for found in verified), broken)
     return not broken
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import dagster as dg
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.defs.recording import DayMetadata, record_days
+from ticket_events_pipeline.defs.recording import DayMetadata, expected_failures, record_days
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of_run
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.pipeline import Pipeline
+from ticket_events_pipeline.storage.pruned_days import refuse_closed_days
 
 MakeDays = Callable[[dg.AssetExecutionContext, Pipeline, list[Day]], Iterator[DayMetadata]]
 """Makes the days in order, and yields each with its metadata as soon as its file is stored."""
@@ -56,14 +57,22 @@ def daily_asset(
     pool: str | None = None,
     freshness: dg.FreshnessPolicy | None = None,
     priority: int = 0,
+    makes_closed_days: bool = False,
 ) -> dg.AssetsDefinition:
-    """An asset of the account; `make` makes its days. Of the steps that are ready, those of the highest priority run first."""
+    """An asset of the account; `make` makes its days. Of the steps that are ready, those of the highest priority run first.
+
+    A run that covers a closed day fails, see `storage.pruned_days`; but for an asset that nothing else is made from.
+    """
 
     def daily(context: dg.AssetExecutionContext) -> None:
         days = scope.days(list(context.partition_keys))
         if not days:
             raise dg.Failure(description="The range has no day: its end is before its start.", allow_retries=False)
-        made = make(context, pipeline_of_run(context, scope), days)
+        pipeline = pipeline_of_run(context, scope)
+        if not makes_closed_days:
+            with expected_failures():
+                refuse_closed_days(pipeline.store, days)
+        made = make(context, pipeline, days)
         newest = str(days[-1])
         record_days(
             context, ((key, {**metadata, **shown.newest_metadata} if key == newest else metadata) for key, metadata in made)

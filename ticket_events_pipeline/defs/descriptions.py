@@ -30,7 +30,16 @@ class _Text:
     query: str = ""
 
 
+PUBLISHED_TABLES = "published_tables"
+
 _TEXTS = {
+    PUBLISHED_TABLES: _Text(
+        "The stored tables as Delta or Iceberg tables in a lakehouse, with the day as a column `date`.",
+        "one table per asset; a row is the asset's own.",
+        "copies, never the stored files: a run makes one commit for each day that changed, and removes days that are no longer "
+        "stored. Old states keep what they held: see the documentation before you delete personal data.",
+        "docs/how-to/publish.md",
+    ),
     "zendesk_names": _Text(
         "What the ids in the tables are called: groups, agents, brands, forms, organizations, policies and schedules.",
         "one file per kind, and a row per thing and name: one that was renamed has a row for each name; one that no longer "

@@ -12,7 +12,7 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.tables.streams import STREAMS
 
 FETCH, SUMMARIZE, FETCH_NAMES = "fetch_ticket_events", "summarize_sla_breaches", "fetch_zendesk_names"
-REFRESH = "refresh_open_day"
+REFRESH, PUBLISH = "refresh_open_day", "publish_to_lakehouse"
 
 REFRESH_REQUESTS = 2
 """Requests of a stream in one refresh: the tail of a usual account is one page. Every five minutes, both streams together take
@@ -23,6 +23,7 @@ DESCRIPTIONS = {
     SUMMARIZE: "Make the SLA tables, the ticket tables and the report of the selected days from the stored files, without "
     "fetching events again.",
     FETCH_NAMES: "Fetch the names of groups, agents and all else that the tables hold as ids.",
+    PUBLISH: "Copy the stored days that changed into the Delta or Iceberg tables of TICKET_EVENTS_PUBLISH_….",
     REFRESH: f"Read what is new of the selected open days, with at most {REFRESH_REQUESTS} requests a stream, and make their "
     "tables and report, all in one run, without checks. Days that are complete are not read again. For those, and for days of "
     f"which much is missing: {FETCH}.",

@@ -14,7 +14,7 @@ import dagster as dg
 
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.defs.dagster_home import refuse_foreign_home
-from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES, REFRESH, REFRESH_REQUESTS
+from ticket_events_pipeline.defs.jobs import FETCH, FETCH_NAMES, PUBLISH, REFRESH, REFRESH_REQUESTS
 from ticket_events_pipeline.defs.run_tags import NOTE_TAG
 from ticket_events_pipeline.defs.runs import (
     days_in_progress,
@@ -155,6 +155,29 @@ def refresh_names(scope: AccountScope) -> dg.ScheduleDefinition:
         except TicketEventsError as error:
             return dg.SkipReason(str(error))
         return dg.RunRequest() if kinds else dg.SkipReason("ZENDESK_NAMES is none: no names are fetched.")
+
+    return schedule
+
+
+def hourly_publish(scope: AccountScope) -> dg.ScheduleDefinition:
+    """One run an hour that publishes the days that changed; none while the last is in progress."""
+    name = scope.named("hourly_publish")
+
+    @dg.schedule(
+        name=name,
+        job_name=scope.named(PUBLISH),
+        cron_schedule="47 * * * *",  # when the tables of the hourly fetch are made
+        execution_timezone=scope.timezone,
+        description="Turn this on: copies the days that changed into the Delta or Iceberg tables of TICKET_EVENTS_PUBLISH_….",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if next(runs_in_progress(context.instance, repository_of(context), {SCHEDULE_TAG: name}), None) is not None:
+            return dg.SkipReason("The last hourly publish is still queued or running.")
+        try:
+            refuse_foreign_home(context.instance, scope)
+        except TicketEventsError as error:
+            return dg.SkipReason(str(error))
+        return dg.RunRequest()
 
     return schedule
 

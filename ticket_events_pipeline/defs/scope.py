@@ -19,7 +19,13 @@ import dagster as dg
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import SettingsError
 from ticket_events_pipeline.pipeline import Log, Pipeline
-from ticket_events_pipeline.settings import FETCH_EVERY_MINUTES, fetch_every_minutes, has_ticket_tables, partition_settings
+from ticket_events_pipeline.settings import (
+    FETCH_EVERY_MINUTES,
+    fetch_every_minutes,
+    has_publishing,
+    has_ticket_tables,
+    partition_settings,
+)
 
 Environment = Callable[[], Mapping[str, str]]
 
@@ -38,6 +44,7 @@ class AccountScope:
         spelled: by variable, the name under which its value was set, if that is not the environment.
         has_ticket_tables: whether the ticket tables are made; without them, they are no assets.
         fetch_every_minutes: how often `frequent_fetch` runs.
+        has_publishing: whether tables are published to a lakehouse; if not, that is no asset.
     """
 
     name: str
@@ -48,6 +55,7 @@ class AccountScope:
     spelled: Mapping[str, str] = field(default_factory=dict)
     has_ticket_tables: bool = True
     fetch_every_minutes: int = FETCH_EVERY_MINUTES
+    has_publishing: bool = False
 
     def key(self, asset: str) -> dg.AssetKey:
         """The key of the account's asset of that name."""
@@ -122,6 +130,7 @@ def account_scope(
         names,
         has_ticket_tables=_unless_malformed(has_ticket_tables, variables, default=True),
         fetch_every_minutes=_unless_malformed(fetch_every_minutes, variables, default=FETCH_EVERY_MINUTES),
+        has_publishing=has_publishing(variables),
     )
 
 

@@ -33,6 +33,7 @@ from ticket_events_pipeline.sla.inputs import MADE_FROM_RAW
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.restatements import restatements_in
 from ticket_events_pipeline.storage.partition_file import opened_partition, partition_path
+from ticket_events_pipeline.storage.pruned_days import PrunedDays
 from ticket_events_pipeline.storage.raw_footer import opened_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
@@ -100,8 +101,10 @@ def unrecorded_reports(store: Store, scope: AccountScope, summarised: Collection
     return [(REPORT, day) for day in sorted(stored.intersection(missing))]
 
 
-def unstored_days(stored: StoredFooters, log: EventLog, is_partition: Callable[[Day], bool]) -> dict[str, list[Day]]:
-    """By raw asset, the days that the UI shows as materialized though the root holds no file of them.
+def unstored_days(
+    stored: StoredFooters, pruned: PrunedDays, log: EventLog, is_partition: Callable[[Day], bool]
+) -> dict[str, list[Day]]:
+    """By raw asset, the days that the UI shows as materialized though the root holds no file of them and none was pruned.
 
     Empty as long as files are unread, since those may be the missing ones.
     """
@@ -111,7 +114,10 @@ def unstored_days(stored: StoredFooters, log: EventLog, is_partition: Callable[[
         stream: sorted(
             day
             for day in log.days(stream)
-            if is_partition(day) and day not in stored.footers[stream] and day not in stored.unreadable[stream]
+            if is_partition(day)
+            and day not in stored.footers[stream]
+            and day not in stored.unreadable[stream]
+            and not pruned.has(stream, day)
         )
         for stream in STREAMS
     }

@@ -3,7 +3,7 @@
 A day of a stream is complete if it has a file whose footer names that day and says so. A file of a newer version of this
 program counts as complete, since no fetch replaces it. All days after the newest complete one are fetched. A gap before it,
 which a dead run has left, is fetched within bounds: a gap before more than 31 complete days, or of more than 31 days, is only
-logged, with the command that fetches it.
+logged, with the command that fetches it. Days that are closed, since days before them were pruned, are no gap.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import takewhile
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.storage.partition_file import days_of, partition_path
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS
@@ -102,7 +103,9 @@ class _Listing:
             stream: {day for day in days_of(versions, today.timezone) if day <= today}
             for stream, versions in self._versions.items()
         }
-        self.oldest = min(set[Day]().union(*self.days.values()), default=today)
+        oldest = min(set[Day]().union(*self.days.values()), default=today)
+        first_open = read_pruned_days(store).first_open(today.timezone)
+        self.oldest = oldest if first_open is None else max(oldest, first_open)
 
     def is_complete(self, stream: str, day: Day) -> bool:
         version = self._versions[stream].get(partition_path(stream, day))

@@ -18,6 +18,7 @@ from ticket_events_pipeline.background_worker import BackgroundWorker
 from ticket_events_pipeline.day import Clock, Day
 from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, LockHeldError, OverfullSecondError, TicketEventsError
+from ticket_events_pipeline.forgotten.blanking import FetchBlanking, fetch_blanking
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
 from ticket_events_pipeline.ingest.journal import BYTES_PER_JOURNAL_FILE, PAGES_PER_JOURNAL_FILE
 from ticket_events_pipeline.ingest.lease import Lease, Sleep, hold_days
@@ -27,6 +28,7 @@ from ticket_events_pipeline.ingest.progress_log import Progress
 from ticket_events_pipeline.ingest.resume import Resume, StartingPoint, complete_beginning, remove_late_journal_files
 from ticket_events_pipeline.ingest.written_day import ReplacedDay, WrittenDay, write_day
 from ticket_events_pipeline.storage.file_lock import Log
+from ticket_events_pipeline.storage.pruned_days import refuse_closed_days
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.rejected_rows import RejectedRows
 from ticket_events_pipeline.storage.store import Store
@@ -74,7 +76,8 @@ def fetch_days(
 
     A first day that is open is resumed where its reading ended; every other day is read from its start and replaced. If a fetch
     of these days stopped less than a day ago, this one resumes it, and first yields the days that it had written. A yielded day
-    stays written if a later one fails. `label` names this fetch to others; `requests_per_minute`, the quota, is for the log's
+    stays written if a later one fails. Rows of what was forgotten (`ticket-events forget`) are blanked before anything of them
+    is written. `label` names this fetch to others; `requests_per_minute`, the quota, is for the log's
     estimate; `sleep` waits for another fetch.
 
     With `most_requests`, the reading is bounded: first days that are complete are yielded as they are, and after so many
@@ -83,9 +86,11 @@ def fetch_days(
 
     Raises:
         ForeignRootError: the root holds files of another account, timezone, sideload or support type scope.
+        ClosedDayError: one of the days is closed, since days before it were pruned.
         DaysHeldError: another fetch has been reading one of the days for some minutes; or it has taken over from this one,
             whose process had been stopped.
         LockHeldError: another process was stopped in the middle of a write.
+        DamagedFileError: the ledger of what was forgotten can't be read.
         AccountError, TransientError, DataError: from the source; the failing page has changed no file.
     """
     refuse_foreign_files(store, stream.name, days, ownership, log)
@@ -97,14 +102,24 @@ def fetch_days(
             return
     lease, is_finished = hold_days(store, stream.name, days, label=label, log=log, sleep=sleep), False
     try:
+        refuse_closed_days(store, days)  # a prune holds the days that it closes
         store.sweep()
         fenced = lease.fenced()
+        blanking = fetch_blanking(store, log)  # with the lease: `forget` waits for fetches that began before it
         begun = Resume(fenced, stream, days, ownership, lease=lease, clock=clock, log=log).beginning()
         yield from begun.finished
         if begun.state.days:
             progress = _progress(store, stream.name, begun, clock=clock, log=log, requests_per_minute=requests_per_minute)
             fetch = _Fetch(
-                fenced, begun, stream=stream, ownership=ownership, lease=lease, progress=progress, clock=clock, log=log
+                fenced,
+                begun,
+                stream=stream,
+                ownership=ownership,
+                lease=lease,
+                progress=progress,
+                blanking=blanking,
+                clock=clock,
+                log=log,
             )
             yield from fetch.run(source, most_requests)
         begun.journal.remove()
@@ -153,6 +168,7 @@ class _Fetch:
         ownership: Ownership,
         lease: Lease,
         progress: Progress,
+        blanking: FetchBlanking | None,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -163,6 +179,7 @@ class _Fetch:
         self._days = list(begun.state.days)
         self._ownership = ownership
         self._lease = lease
+        self._blanking = blanking
         self._clock = clock
         self._log = log
         self._pages_in_memory = self._bytes_in_memory = 0
@@ -221,6 +238,8 @@ class _Fetch:
         """Add a page's rows to their days and its line to their ledgers."""
         page = walked.page
         batch = decode_rows(self._stream.name, page.rows)
+        if self._blanking is not None:
+            batch = self._blanking.page(batch)
         self._state.rejected += self._rejected.keep(page.start_time, batch.rejected)
         routed = route(batch.table, self._days)
         late = 0

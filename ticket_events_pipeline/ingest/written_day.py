@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.forgotten.blanking import is_blanked
 from ticket_events_pipeline.storage.content_hash import ContentHash
 from ticket_events_pipeline.storage.event_ids import SHAPES, IdsByShape, id_columns, ids_by_shape, is_among, read_event_ids
 from ticket_events_pipeline.storage.partition_file import opened_partition, partition_path, partition_writer, verified_bytes
@@ -58,7 +59,7 @@ class _Facts:
     """Counts rows that are passed in the order of their time."""
 
     def __init__(self) -> None:
-        self.metric_rows = 0
+        self.metric_rows = self.forgotten_rows = 0
         self.oldest: int | None = None
         self.newest: int | None = None
 
@@ -68,6 +69,9 @@ class _Facts:
             times_ms = rows["time"].cast(pa.int64())
             self.oldest = times_ms[0].as_py() // 1000 if self.oldest is None else self.oldest
             self.newest = times_ms[-1].as_py() // 1000
+
+    def note_forgotten(self, rows: pa.Table) -> None:
+        self.forgotten_rows += pc.sum(is_blanked(rows["extra"]), min_count=0).as_py()
 
 
 def write_day(
@@ -80,9 +84,12 @@ def write_day(
         for rows in chunks:
             _hash(running, rows)
             facts.note(rows)
+            facts.note_forgotten(rows)
             writer.write(rows)
             del rows  # before the next chunk is created
-        footer = replace(footer_of(running.hexdigest()), metric_rows=facts.metric_rows)
+        footer = replace(
+            footer_of(running.hexdigest()), metric_rows=facts.metric_rows, forgotten_rows=facts.forgotten_rows or None
+        )
         size_bytes = writer.finish(footer.to_metadata())
     url = store.url(partition_path(stream, day))
     return WrittenDay(day, footer, size_bytes, url, facts.metric_rows, facts.oldest, facts.newest)

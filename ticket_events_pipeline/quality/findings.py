@@ -27,6 +27,10 @@ class Finding:
         return f"{self.problem} {self.remedy}"
 
 
+PRUNED = "pruned"
+"""The state of a day that is not stored on purpose."""
+
+
 @dataclass(frozen=True)
 class VerifiedDay:
     """The stored file of one day of a stream, verified.
@@ -34,7 +38,8 @@ class VerifiedDay:
     Attributes:
         stream: the stream's name, which is also the asset's.
         day: the day.
-        state: `complete`, `open`, `missing`, `to come`, `unreadable`, or `foreign` (it belongs to another day or account).
+        state: `complete`, `open`, `missing`, `pruned`, `to come`, `unreadable`, or `foreign` (it belongs to another day or
+            account).
         rows: rows of the file; 0 where unknown.
         pages: lines of its ledger.
         findings: what is wrong; empty if the day is whole, as far as it can be by now.

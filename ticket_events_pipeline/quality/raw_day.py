@@ -10,7 +10,7 @@ from typing import TypeVar
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, NewerFileError
 from ticket_events_pipeline.quality.duplicates import duplicate_events
-from ticket_events_pipeline.quality.findings import Finding, VerifiedDay, materialize_again
+from ticket_events_pipeline.quality.findings import PRUNED, Finding, VerifiedDay, materialize_again
 from ticket_events_pipeline.quality.footer_checks import (
     Owner,
     footer_problems,
@@ -23,6 +23,7 @@ from ticket_events_pipeline.quality.footer_checks import (
 from ticket_events_pipeline.quality.moved_events import days_around, moved_finding
 from ticket_events_pipeline.quality.raw_rows import row_problems
 from ticket_events_pipeline.storage.partition_file import opened_partition, stored_days
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footers
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
@@ -44,9 +45,12 @@ def verify_days(
         UsageError: the store can't be read at all.
     """
     asset = asset or stream.name
-    stored = stored_days(store, stream.name, owner.timezone)
+    stored, pruned = stored_days(store, stream.name, owner.timezone), read_pruned_days(store)
     duplicates = duplicate_events(store, stream.name, days, around=days_around(days, stored), asset=asset)
     for day in days:
+        if pruned.has(stream.name, day):
+            yield VerifiedDay(stream.name, day, PRUNED)
+            continue
         find_moved = partial(moved_finding, store, day=day, around=days_around([day], stored), asset=asset)
         yield _verify_day(
             store, stream, day, owner=owner, now=now, duplicates=tuple(duplicates.get(day, ())), find_moved=find_moved
@@ -168,6 +172,8 @@ def rejected_row_count(store: Store, stream: str, days: Iterable[Day]) -> int:
 def lost_rejected_rows_finding(store: Store, footer: RawFooter, day: Day) -> Finding | None:
     """That rows were rejected, and none of them is kept any more."""
     if footer.rejected <= 0 or store.paths(_rejected_folder(footer.stream)):
+        return None
+    if footer.stream in read_pruned_days(store).before:  # the count is that of its fetch, which may have begun on a pruned day
         return None
     problem = (
         f"Its fetch rejected {plural(footer.rejected, 'row')}, no longer kept in {rejected_folder_url(store, footer.stream)}."

@@ -21,6 +21,7 @@ from ticket_events_pipeline.decoding.decode import fits
 from ticket_events_pipeline.decoding.json_values import as_deleted
 from ticket_events_pipeline.decoding.row_times import as_epoch_ms
 from ticket_events_pipeline.errors import DamagedFileError
+from ticket_events_pipeline.forgotten.kept import FORGOTTEN
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import TABLES
@@ -190,7 +191,7 @@ def _of_leftovers(known: _Known, rows: pa.Table) -> Iterator[_Found]:
             yield UNKNOWN, "audits in this stream", row_id, 1
             continue
         for path, value in fields.items():
-            if path == DELETED and children is None and as_deleted(value) is not None:
+            if path == FORGOTTEN or (path == DELETED and children is None and as_deleted(value) is not None):
                 continue
             kind = known.kind(path, value, is_audit=children is not None)
             if kind is not None:

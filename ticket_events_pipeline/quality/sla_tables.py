@@ -21,6 +21,7 @@ from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.up_to_date import MADE_FROM_TARGETS
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import opened_partition, read_metadata
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.registry import TABLES
@@ -108,10 +109,13 @@ def _sla_day(file: StoredFile, asset: str, day: Day) -> SlaDay | Finding:
 
 def counts_match_targets(store: Store, days: list[Day]) -> Iterator[CheckedDay]:
     """For each of `days`: its summary was made from its targets as they are stored, and both are unchanged since."""
+    pruned = read_pruned_days(store)
     for day in days:
         targets = read_sla_day_to_check(store, TARGETS, day)
         summary = read_sla_day_to_check(store, SUMMARY, day)
-        if targets is None and summary is None:
+        if any(pruned.has(asset, day) for asset in (TARGETS, SUMMARY)):
+            yield CheckedDay(day, skipped_reason="its targets or its summary were pruned")
+        elif targets is None and summary is None:
             yield CheckedDay(day, skipped_reason="neither targets nor a summary of the day are stored")
         elif not isinstance(targets, SlaDay) or not isinstance(summary, SlaDay):
             yield CheckedDay(day, tuple(_unusable_files(day, {TARGETS: targets, SUMMARY: summary})))

@@ -26,6 +26,7 @@ from ticket_events_pipeline.report.targets import DayTargets, read_targets
 from ticket_events_pipeline.report.ticket_tables import TicketTables, read_ticket_tables
 from ticket_events_pipeline.report.work_list import OpenTargets
 from ticket_events_pipeline.settings import DEFAULT_GOAL_PERCENT, DEFAULT_MIN_TARGETS, RootSettings
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 from ticket_events_pipeline.tickets.fields import NAMES_OF
@@ -107,6 +108,7 @@ class ReportReader:
         self._durations = DurationHistory(store)
         self._names = read_names(store, kinds=tuple(NAMES_OF.values()))
         self._names_at = names_at(store)
+        self._pruned = read_pruned_days(store)
 
     def read(self, day: Day, *, with_tickets: bool = True) -> DayReport:
         """The day's report, see `read_day_report`.
@@ -138,7 +140,7 @@ class ReportReader:
             forecast=held.forecast(facts),
             deleted=targets.deleted,
             deleted_count=targets.deleted_count,
-            data_quality=data_quality_of(summary, compared.chart, targets, raw),
+            data_quality=data_quality_of(summary, compared.chart, targets, raw, pruned=self._pruned),
             breakdown=breakdown,
             groups=_groups(breakdown, held, facts),
             durations=self._metric_durations(day, tables),

@@ -20,9 +20,11 @@ from ticket_events_pipeline.report.breakdown import UNKNOWN, Known
 from ticket_events_pipeline.report.model import ContradictedTarget, DataQuality, DayReport
 from ticket_events_pipeline.report.stored import DaySummary
 from ticket_events_pipeline.report.targets import DayTargets
+from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.provenance import RULES_VERSION
 from ticket_events_pipeline.sla.rules.events import APPLY, sla_events
 from ticket_events_pipeline.sla.sources import DICTIONARY_COLUMNS, RAW_COLUMNS
+from ticket_events_pipeline.storage.pruned_days import NOTHING_PRUNED, PrunedDays
 from ticket_events_pipeline.storage.raw_footer import opened_raw_day
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import AUDITS, METRIC_EVENTS, SLA_STREAMS
@@ -51,7 +53,12 @@ MAKE_AGAIN = "make the SLA tables of the day again to apply the current rules"
 
 
 def data_quality_of(
-    summary: DaySummary, chart: Mapping[Day, DaySummary | None], targets: DayTargets, raw: tuple[int, int] | None
+    summary: DaySummary,
+    chart: Mapping[Day, DaySummary | None],
+    targets: DayTargets,
+    raw: tuple[int, int] | None,
+    *,
+    pruned: PrunedDays = NOTHING_PRUNED,
 ) -> DataQuality:
     """The data quality of a day.
 
@@ -60,6 +67,7 @@ def data_quality_of(
         chart: of the chart's days, the day itself included, oldest first.
         targets: of the day.
         raw: see `event_counts`.
+        pruned: the days that are not stored on purpose.
     """
     provenance = summary.provenance
     stored = {day: found for day, found in chart.items() if found is not None}
@@ -69,7 +77,9 @@ def data_quality_of(
         is_complete=summary.is_complete,
         events_through=provenance.events_through,
         history_from=provenance.history_from,
-        missing_days=tuple(day for day in chart if day not in stored and day.date >= provenance.history_from),
+        missing_days=tuple(
+            day for day in chart if day not in stored and day.date >= provenance.history_from and not pruned.has(SUMMARY, day)
+        ),
         open_days=tuple(day for day, found in stored.items() if not found.is_complete),
         targets=targets.targets,
         unknown_policies=targets.unknown_policies,
@@ -85,6 +95,7 @@ def data_quality_of(
         deletions_from=provenance.deletions.since,
         deletions_through=provenance.deletions.through,
         has_elapsed=targets.has_elapsed,
+        is_raw_pruned=pruned.has(METRIC_EVENTS, summary.day),
     )
 
 
@@ -195,7 +206,7 @@ def notices(report: DayReport) -> list[Notice]:
 
 def _feed_notice(quality: DataQuality) -> Notice | None:
     if quality.metric_events is None or quality.applied_events is None:
-        text = "Its raw file is no longer stored, so it is unknown whether the feed was complete."
+        text = f"Its raw file {_gone(quality)}, so it is unknown whether the feed was complete."
         return Notice("note", "The events of this day can't be counted.", text)
     if not quality.metric_events:
         text = "No metric event came all day. Unless the account was not used, a step before this report has stopped."
@@ -207,6 +218,10 @@ def _feed_notice(quality: DataQuality) -> Notice | None:
         )
         return Notice("alarm", "The feed is broken: these figures are not the day's.", text)
     return None
+
+
+def _gone(quality: DataQuality) -> str:
+    return "was pruned (TICKET_EVENTS_RETAIN_DAYS)" if quality.is_raw_pruned else "is no longer stored"
 
 
 def no_tables_text(report: DayReport) -> str:
@@ -292,7 +307,7 @@ def _unknown_share(quality: DataQuality) -> float:
 
 def _feed_fact(quality: DataQuality) -> QualityFact:
     if quality.metric_events is None or quality.applied_events is None:
-        return QualityFact("applied_events", "SLA feed", "unknown", "the raw file is no longer stored", True)
+        return QualityFact("applied_events", "SLA feed", "unknown", f"the raw file {_gone(quality)}", not quality.is_raw_pruned)
     if not quality.applied_events:
         meaning = f"no SLA policy was applied, in {plural(quality.metric_events, 'event')}"
         return QualityFact("applied_events", "SLA feed", "broken, or nothing happened", meaning, True)

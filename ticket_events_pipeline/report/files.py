@@ -72,7 +72,7 @@ def write_report(store: Store, report: DayReport) -> MadeReport:
     ).encode()
     put_explained(store)  # first: the page has a link to it
     put_page(store, report_path(report.day), page)
-    _bring_latest_up_to_date(store, report.day.timezone)
+    bring_latest_up_to_date(store, report.day.timezone)
     return MadeReport(report.day, store.url(report_path(report.day)), store.url(LATEST), len(page))
 
 
@@ -81,7 +81,7 @@ def _explained() -> bytes:
     return explained_page().encode()
 
 
-def _bring_latest_up_to_date(store: Store, timezone: str) -> None:
+def bring_latest_up_to_date(store: Store, timezone: str) -> None:
     """Make `latest.html` the newest stored page, also if another process stored it.
 
     Processes do this concurrently. Each stores its page first, then writes `latest.html`, then checks that it still is the

@@ -289,6 +289,7 @@ class DataQuality:
         deletions_from: first day of the unbroken range of days whose deleted tickets are known; None where none are.
         deletions_through: epoch seconds up to which they are known; None likewise.
         has_elapsed: whether the day's durations are stored; an earlier version that made the day didn't store them.
+        is_raw_pruned: whether the day's metric events are not stored on purpose.
     """
 
     as_of: int
@@ -311,6 +312,7 @@ class DataQuality:
     deletions_from: dt.date | None
     deletions_through: int | None
     has_elapsed: bool = True
+    is_raw_pruned: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,15 @@ def week_path(week: Week) -> str:
 
 def report_weeks(store: Store, timezone: str) -> list[Week]:
     """The weeks that have a page, in order."""
-    names = (match[1] for match in map(_WEEK_PAGE.fullmatch, store.paths(WEEKS)) if match)
-    return sorted(week for week in (_week_of(name, timezone) for name in names) if week is not None)
+    found = (week_of_page(path, timezone) for path in store.paths(WEEKS))
+    return sorted(week for week in found if week is not None)
 
 
-def _week_of(name: str, timezone: str) -> Week | None:
+def week_of_page(path: str, timezone: str) -> Week | None:
+    """The week whose page is at the path below the root; None where that is no page of a week."""
+    match = _WEEK_PAGE.fullmatch(path)
     try:
-        return Week.parse(name, timezone)
+        return Week.parse(match[1], timezone) if match else None
     except ValueError:  # 2026-W54: not written by this program
         return None
 

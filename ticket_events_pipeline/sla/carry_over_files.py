@@ -24,6 +24,7 @@ from ticket_events_pipeline.sla.inputs import HISTORY_DAYS
 from ticket_events_pipeline.sla.layer_files import LayeredTable, Made, NewLayer, StoredLayer, read_layer
 from ticket_events_pipeline.sla.rules.carry_over import REACH_DAYS, CarryOver, Layer
 from ticket_events_pipeline.sla.rules.row_runs import union
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import Store
 
 FILES_AT_ONCE = 16
@@ -147,12 +148,16 @@ class _Files(Generic[New, Made, Known]):
         self.store = store
         self.chain = chain
         self._newest = newest
+        self._pruned = read_pruned_days(store)
         days = days_between(newest.day.plus(-newest.reaches_back_days), newest.day)
         with ThreadPoolExecutor(FILES_AT_ONCE) as readers:
             self._layers = dict(zip(days, readers.map(self._read, days), strict=True))
 
     def layer(self, day: Day) -> StoredLayer[Made] | None:
-        """None where the day has no readable file, or one that was made from other inputs than are stored now."""
+        """None where the day has no readable file, or one that was made from other inputs than are stored now.
+
+        The file of a closed day is final.
+        """
         if day not in self._layers:
             self._layers[day] = self._read(day)
         return self._layers[day]
@@ -168,7 +173,8 @@ class _Files(Generic[New, Made, Known]):
     def _read(self, day: Day) -> StoredLayer[Made] | None:
         try:
             layer = self._newest if day == self._newest.day else read_layer(self.store, self.chain.layered, day)
-            return layer if layer is None or self.chain.is_of_stored_inputs(self.store, layer) else None
+            is_usable = layer is None or self._pruned.is_closed(day) or self.chain.is_of_stored_inputs(self.store, layer)
+            return layer if is_usable else None
         except NewerFileError:  # without it, a recomputed carry-over would replace what this version can't write
             raise
         except DamagedFileError:

@@ -6,6 +6,7 @@ the status, the store's error code and message, and the kind of failure are repe
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,9 @@ from contextlib import contextmanager
 from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
 
 from ticket_events_pipeline.errors import TicketEventsError, TransientError, UsageError
-from ticket_events_pipeline.root import ObjectRoot
+from ticket_events_pipeline.root import ObjectRoot, Provider
 
-_STATUS = re.compile(r"status code: (\d{3})")
+_STATUS = re.compile(r"(?:status code: |\(code: )(\d{3})")  # of an answer, or of one in Azure's answer to a batch of deletes
 _CODE = re.compile(r"<Code>(\w{1,100})</Code>")
 _SENTENCE = re.compile(r"<Message>([^<]{1,300})")
 _CREDENTIALS = re.compile(r"External \w+ credential provider: ([^\n]{1,500})")
@@ -26,7 +27,9 @@ _KINDS = {
     "NotImplemented": "it is not supported",
     "NotSupported": "it is not supported",
     "certificate": "its certificate isn't trusted",
+    "builder error": "its address is plain http, or none",
 }
+_NO_TOKEN = "performing token request"  # noqa: S105  # words of an error
 
 UNSUPPORTED = (NotSupportedError, NotImplementedError)
 """Errors for requests that the library doesn't support for a store."""
@@ -65,7 +68,12 @@ def problem_of(error: Exception, root: ObjectRoot, *, attempt: str) -> TicketEve
         return UsageError(f"{failure} There is no bucket {root.bucket} there: create it, or correct the root.")
     if any(words in text for words in _OTHER_REGION):
         return UsageError(f"{failure} The bucket is in another region: set AWS_REGION to it.")
+    if "builder error" in text:
+        return UsageError(f"{failure} Check {root.provider.endpoint_variable}, and an address in the file of credentials.")
     status = int(found[1]) if (found := _STATUS.search(text)) else None
+    if _NO_TOKEN in text:  # of an identity provider, or of the machine's own service where no credentials are set
+        kind = UsageError if status is not None and 400 <= status < 429 else TransientError
+        return kind(f"{failure} No token was issued. {credential_advice(root.provider)}")
     if status in (401, 403) or _CREDENTIALS.search(text) or any(words in text for words in _STALE_CREDENTIALS):
         return UsageError(
             f"{failure} Check the credentials ({root.provider.credential_variables}, or what else the provider's own chain "
@@ -79,6 +87,13 @@ def problem_of(error: Exception, root: ObjectRoot, *, attempt: str) -> TicketEve
             "then run it again: nothing stored was changed."
         )
     return UsageError(f"{failure} Check the root, {root.provider.endpoint_variable} and the bucket's settings.")
+
+
+def credential_advice(provider: Provider) -> str:
+    """Which variables hold credentials, and which of those that are set don't."""
+    not_enough = [f" {name} {why}." for name, why in provider.not_enough.items() if os.environ.get(name)]
+    advice = f"Check the credentials: {provider.credential_variables}, or a role of this machine."
+    return advice + "".join(not_enough)
 
 
 def _safe_text(text: str) -> str:

@@ -210,13 +210,20 @@ class ObjectStore:
         try:
             return self._patient.get(path, options={"range": {"suffix": TAIL_BYTES}})
         except UNSUPPORTED:  # Azure
-            size = self._patient.head(path)["size"]
+            size = self._size_of(path)
         except BaseError as error:
             # An empty object has no last bytes: S3 answers 416, others send an empty body.
             if not any(words in str(error) for words in ("416 Range", "non-partial response")):
                 raise
             size = 0
         return self._patient.get(path, options={"range": (max(0, size - TAIL_BYTES), size)} if size else {})
+
+    def _size_of(self, path: str) -> int:
+        try:
+            return self._patient.head(path)["size"]
+        except FileNotFoundError:
+            self._patient.get(path)  # raises too, and says whether the container is missing: the answer to a HEAD has no body
+            raise
 
     def _trial(self) -> str:
         return f"{HALF_WRITTEN}/{this_process()}.{uuid.uuid4().hex}.trial"

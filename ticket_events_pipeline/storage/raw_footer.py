@@ -123,6 +123,8 @@ class RawFooter:
         missed: events that earlier fetches of the day delivered and the newest one didn't.
         metric_rows: rows of the metric-event shape; None in files without it.
         stopped_at: up to when the stream was read, epoch seconds, if the reading stopped before its end; else None.
+        forgotten_rows: rows that were blanked because `ticket-events forget` was run for them; None if there are none.
+        forgotten_at: when that command last rewrote the file, epoch seconds; None if a fetch has blanked the rows.
     """
 
     schema_version: int
@@ -148,6 +150,8 @@ class RawFooter:
     missed: MissedEvents = MissedEvents()
     metric_rows: int | None = None
     stopped_at: int | None = None
+    forgotten_rows: int | None = None
+    forgotten_at: int | None = None
 
     @property
     def read_up_to(self) -> int:

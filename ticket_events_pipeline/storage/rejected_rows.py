@@ -39,9 +39,14 @@ class RejectedRows:
         new = [line for digest, line in lines.items() if digest not in self._known]
         self._known = set(lines)
         if new:
-            content = b"".join(new)
-            path = f"{REJECTED}/{self._stream}/{start_time}-{hashlib.sha256(content).hexdigest()[:16]}.jsonl"
-            with self._store.writer(path) as file:
-                file.write(content)
+            path = write_rejected(self._store, self._stream, str(start_time), b"".join(new))
             self._log(f"{self._stream}: {plural(len(new), 'row')} rejected, see {self._store.url(path)}")
         return len(new)
+
+
+def write_rejected(store: Store, stream: str, start_time: str, content: bytes) -> str:
+    """Store lines of rejected rows; returns the path, which is the same for the same page and lines."""
+    path = f"{REJECTED}/{stream}/{start_time}-{hashlib.sha256(content).hexdigest()[:16]}.jsonl"
+    with store.writer(path) as file:
+        file.write(content)
+    return path

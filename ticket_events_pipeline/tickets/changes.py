@@ -249,7 +249,7 @@ def _stored(
     """The stored changes, of all tickets or some; None unless they were made from the raw file with that hash."""
     try:
         with opened_partition(store, CHANGES, day, dictionary_columns=DICTIONARY_COLUMNS) as file:
-            if file is None or not _is_made_from(file.metadata, raw_hash):
+            if file is None or not is_made_from(file.metadata, raw_hash):
                 return None
             rows = file.read(columns) if tickets is None else _rows_of(file, tickets)
             return FieldChanges(rows, int(file.metadata[UNREADABLE_AUDITS]))
@@ -257,7 +257,8 @@ def _stored(
         return None
 
 
-def _is_made_from(metadata: Mapping[str, str], raw_hash: str) -> bool:
+def is_made_from(metadata: Mapping[str, str], raw_hash: str) -> bool:
+    """Whether a file with that footer was made from the raw file with that hash, by today's rules."""
     made_from = metadata.get(MADE_FROM_AUDITS, "").partition(" ")[0]
     return made_from == raw_hash and metadata.get(CHANGES_RULES_VERSION) == str(RULES_VERSION)
 

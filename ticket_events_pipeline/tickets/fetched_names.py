@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Clock, wall_clock
 from ticket_events_pipeline.decoding.json_values import as_id, as_int64
 from ticket_events_pipeline.errors import AuthenticationError, DamagedFileError, TicketEventsError
+from ticket_events_pipeline.forgotten.blanking import blanking_of
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.tickets import SLA_TARGET_DIMENSIONS_TABLE, SLA_TARGET_HOLDERS_TABLE
 from ticket_events_pipeline.text import valid_unicode
-from ticket_events_pipeline.tickets.names import SCHEDULES, TEXT_ID_KINDS, Log, names_schema, read_kind, write_kind
+from ticket_events_pipeline.tickets.names import SCHEDULES, TEXT_ID_KINDS, USERS, Log, names_schema, read_kind, write_kind
 from ticket_events_pipeline.zendesk.account_endpoints import (
     AGENTS,
     BRANDS,
@@ -169,6 +170,8 @@ def _refresh(store: Store, api: AccountApi, kind: str, *, timezone: str, now: in
         log(f"{error} It is made again now; earlier names in it are lost.")
         stored = None
     table = merged(stored, seen.rows, kind=kind, now=now, asked=seen.asked)
+    if kind == USERS and (blanking := blanking_of(store)):
+        table = blanking.names(table)
     write_kind(store, kind, table, fetched_at=now)
     return len(pc.unique(table.filter(pc.invert(table["is_deleted"]))["id"]))
 
@@ -179,7 +182,7 @@ def _fetched(store: Store, api: AccountApi, kind: str, timezone: str) -> _Seen:
         return _Seen([row for row, _ in _named(_by_id(api, SOME_ORGANIZATIONS, ids), kind)], frozenset(ids))
     listed = _named(api.all(LISTS[kind]), kind)
     rows = [row | _hours(api, record) if kind == SCHEDULES else row for row, record in listed]
-    if kind == "agents":
+    if kind == USERS:
         known = {row["id"] for row in rows}
         former = [id_ for id_ in appearing_ids(store, kind, timezone) if id_ not in known]
         rows += [row | {"is_deleted": True} for row, _ in _named(_by_id(api, SOME_USERS, former), kind)]

@@ -26,6 +26,9 @@ ZENDESK_NAMES = "zendesk_names"
 
 SCHEDULES = "schedules"
 
+USERS = "agents"
+"""The kind whose ids are those of users."""
+
 TEXT_ID_KINDS = ("sla_policies", "group_sla_policies")
 """Kinds whose ids are text, as in the SLA tables."""
 

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Clock, Day, wall_clock
 from ticket_events_pipeline.decoding.json_values import as_int64
 from ticket_events_pipeline.errors import DamagedFileError, TicketEventsError, TransientError
+from ticket_events_pipeline.forgotten.blanking import Blanking, Changed, blanking_of, changed
 from ticket_events_pipeline.storage.partition_file import Layout, opened_parquet
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.table import DICTIONARY_STRING, INT64, STRING, TIMESTAMP
@@ -170,7 +171,7 @@ class Snapshots:
 
     def _paths(self, since: Day | None = None) -> list[str]:
         """The files, in order; with `since` those of that day and later ones."""
-        found = [path for path in self._store.paths(TICKET_SNAPSHOTS) if path.endswith(".parquet")]
+        found = snapshot_paths(self._store)
         return found if since is None else [path for path in found if path >= _folder(since)]
 
     def _paths_of(self, day: Day) -> list[str]:
@@ -215,15 +216,42 @@ class Snapshots:
                 if (part := self._read(other)) is not None:
                     others[other] = part
         table = _unique([*others.values(), *rows])
-        path = f"{_folder(day)}{uuid.uuid4().hex}.parquet"
-        with self._store.writer(path) as sink, _LAYOUT.writer(sink, table.schema) as parquet:
-            parquet.write_table(table, row_group_size=_LAYOUT.rows_per_group)
-            parquet.finish({"rows": str(table.num_rows), "written_at": str(int(self._clock()))})
+        blanking = blanking_of(self._store)
+        _write_file(self._store, _folder(day), table if blanking is None else blanking.fields(table), now=self._clock())
         self._store.delete(*others)
 
     def _write_status(self, status: SnapshotStatus) -> None:
         with self._store.writer(STATUS_PATH) as sink:
             sink.write(json.dumps(asdict(status)).encode())
+
+
+def snapshot_paths(store: Store) -> list[str]:
+    """The files, in order."""
+    return [path for path in store.paths(TICKET_SNAPSHOTS) if path.endswith(".parquet")]
+
+
+def blank_snapshots(store: Store, path: str, blanking: Blanking, *, dry_run: bool = False) -> Changed:
+    """Replace a file by one without what was forgotten; returns what changes.
+
+    Raises:
+        DamagedFileError: the file can't be read.
+    """
+    try:
+        with opened_parquet(store, path, advice=_ADVICE, dictionary_columns=["field"]) as file:
+            before = file.read().select(SNAPSHOTS_SCHEMA.names).cast(SNAPSHOTS_SCHEMA)
+    except FileNotFoundError:  # another run has included it in a newer one, which it blanked
+        return Changed()
+    after = blanking.fields(before)
+    if after is not before and not dry_run:
+        _write_file(store, path.rpartition("/")[0] + "/", after, now=wall_clock())
+        store.delete(path)
+    return changed(before, after)
+
+
+def _write_file(store: Store, folder: str, table: pa.Table, *, now: float) -> None:
+    with store.writer(f"{folder}{uuid.uuid4().hex}.parquet") as sink, _LAYOUT.writer(sink, table.schema) as parquet:
+        parquet.write_table(table, row_group_size=_LAYOUT.rows_per_group)
+        parquet.finish({"rows": str(table.num_rows), "written_at": str(int(now))})
 
 
 def read_status(store: Store) -> SnapshotStatus | None:

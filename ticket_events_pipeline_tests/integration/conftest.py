@@ -1,10 +1,52 @@
 """Fixtures of several integration tests."""
 
+import functools
+import os
 import re
+from contextlib import ExitStack
 
 import pytest
 
-from ticket_events_pipeline_tests.support.object_server import object_server
+from ticket_events_pipeline_tests.support.azurite import why_not_here
+from ticket_events_pipeline_tests.support.object_server import KINDS, object_server
+
+
+@pytest.fixture(scope="session")
+def object_servers():
+    """A server of one of `KINDS`, without faults; started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def started(kind):
+            if kind == "azure" and (problem := why_not_here()):
+                (pytest.fail if os.environ.get("CI") else pytest.skip)(problem)
+            return stack.enter_context(object_server(kind))
+
+        def healed(kind):
+            server = started(kind)
+            server.heal()
+            return server
+
+        yield healed
+
+
+@pytest.fixture(params=KINDS)
+def bucket(request, object_servers):
+    """A server of each provider, without faults; this process's environment leads to it."""
+    server = object_servers(request.param)
+    with server.exported():
+        yield server
+
+
+@pytest.fixture
+def bucket_root(bucket, request):
+    """A prefix in its bucket that no other test uses."""
+    return bucket.root(f"tests/{prefix_of(request.node)}")
+
+
+def prefix_of(test):
+    """A folder's name that no other test has."""
+    return re.sub("[^a-z_0-9]", "_", f"{test.module.__name__.rpartition('.')[2]}_{test.name}")
 
 
 @pytest.fixture(scope="module")

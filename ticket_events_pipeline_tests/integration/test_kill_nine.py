@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import pytest
 
@@ -14,9 +13,11 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline_tests.integration.conftest import prefix_of
 from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.gated_account import GatedAccount
+from ticket_events_pipeline_tests.support.object_server import KINDS, exported
 
 FIRST, LAST = "2026-03-02", "2026-03-04"
 START = Day.parse(FIRST).start
@@ -30,22 +31,6 @@ SECONDS_APART = 3 * 86_400 // ROWS
 def rows_of(stream):
     make = audit if stream == "ticket_events" else metric_event
     return [make(number, START + number * SECONDS_APART) for number in range(1, ROWS + 1)]
-
-
-@contextmanager
-def folder_root(path):
-    yield str(path / "root"), {}
-
-
-@contextmanager
-def bucket_root(path):
-    from ticket_events_pipeline_tests.support.object_server import object_server
-
-    with object_server() as server:
-        yield server.root("kill"), server.env
-
-
-ROOTS = {"folder": folder_root, "bucket": bucket_root}
 
 
 class World:
@@ -94,20 +79,25 @@ def truth():
     return expected
 
 
-@pytest.fixture(params=sorted(ROOTS))
-def world(request, tmp_path, monkeypatch):
+@pytest.fixture(params=["folder", *KINDS])
+def world(request, tmp_path, object_servers):
     account = GatedAccount({stream: rows_of(stream) for stream in STREAMS})
-    with ROOTS[request.param](tmp_path) as (root, env), SandboxServer(account, page_limit=PAGE) as server:
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
+    root, env = str(tmp_path / "root"), {}
+    if request.param != "folder":
+        objects = object_servers(request.param)
+        root, env = objects.root(prefix_of(request.node)), objects.env
+    with exported(env), SandboxServer(account, page_limit=PAGE) as server:
         limits = {"ZENDESK_REQUESTS_PER_MINUTE": "100000", "TICKET_EVENTS_ROOT": root, **env}
         place = new_place(tmp_path / "place", server, **limits)
         assert place.recorded_days(STREAMS[0]) == set()  # two processes can't make Dagster's database at once
         yield World(account, server, place, root)
 
 
+EACH_STREAM = [(place, stream) for place in ("folder", "s3") for stream in STREAMS]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize(("world", "stream"), [*EACH_STREAM, ("azure", STREAMS[0]), ("google", STREAMS[1])], indirect=["world"])
 def test_killed_at_a_third_and_at_two_thirds_the_same_command_ends_exact(world, stream):
     world.kill_at(stream, PAGES // 3)
     world.kill_at(stream, PAGES * 2 // 3)  # the first one had written no journal file, and starts from the beginning
@@ -132,6 +122,7 @@ def test_two_processes_over_the_same_days_are_both_exact(world):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("world", ["folder", "s3"], indirect=True)
 def test_two_processes_over_the_two_streams_do_not_wait_for_each_other(world):
     both = [world.start(stream) for stream in STREAMS]
     assert [process.wait(120) for process in both] == [0, 0], world.logs()

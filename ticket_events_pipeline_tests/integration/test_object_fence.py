@@ -6,15 +6,14 @@ from ticket_events_pipeline.errors import DaysHeldError, TransientError
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.store import Fence
 from ticket_events_pipeline_tests.support.file_contents import put, read
-from ticket_events_pipeline_tests.support.object_server import client
 
 LEASE = "_inflight/passes/stream.json"
 DAY = "stream/date=2026-03-02/stream.parquet"
 
 
 @pytest.fixture
-def store(s3_root):
-    return open_store(s3_root)
+def store(bucket_root):
+    return open_store(bucket_root)
 
 
 def fence_of(name):
@@ -35,27 +34,31 @@ def put_fenced(store, fence, content, path=DAY):
         file.write(content)
 
 
-def verbs(s3):
-    return [line.partition(" ")[0] for line in s3.requests()]
-
-
-def test_a_fenced_put_costs_one_more_request_and_a_fetch_one_listing(s3, store):
-    fence = hold(store, "first")
-    s3.heal()
-    put_fenced(store, fence, b"new")
-    assert verbs(s3) == ["GET", "GET", "PUT"]
-    assert "list-type=2" in s3.requests()[0]
-    s3.heal()
-    put_fenced(store, fence, b"another day", "stream/date=2026-03-03/stream.parquet")
-    put_fenced(store, fence, b"a name of its own", "_inflight/segments/1")
-    assert verbs(s3) == ["GET", "PUT", "GET", "PUT"]
-    s3.heal()
-    store.delete("_inflight/segments/1", "_inflight/segments/2", fence=fence)
-    assert verbs(s3) == ["GET", "DELETE", "DELETE"]
+def verbs(bucket):
+    return [line.partition(" ")[0] for line in bucket.requests()]
 
 
 @pytest.mark.parametrize("before", [None, b"stood there"])
-def test_a_former_lease_holder_replaces_nothing(s3, store, before):
+def test_a_fenced_put_costs_one_more_request_and_a_fetch_one_listing(bucket, store, before):
+    if before:
+        put(store, DAY, before)
+    fence = hold(store, "first")
+    bucket.heal()
+    put_fenced(store, fence, b"new")
+    condition = ["HEAD"] if bucket.kind == "google" else []  # its listing has no generations
+    assert verbs(bucket) == [*(condition or ["GET"]), "GET", "PUT"]
+    assert condition or bucket.listing in bucket.requests()[0]
+    bucket.heal()
+    put_fenced(store, fence, b"another day", "stream/date=2026-03-03/stream.parquet")
+    put_fenced(store, fence, b"a name of its own", "_inflight/segments/1")
+    assert verbs(bucket) == [*condition, "GET", "PUT", "GET", "PUT"]
+    bucket.heal()
+    store.delete("_inflight/segments/1", "_inflight/segments/2", fence=fence)
+    assert verbs(bucket) == ["GET", *["POST" if bucket.kind == "azure" else "DELETE"] * 2]
+
+
+@pytest.mark.parametrize("before", [None, b"stood there"])
+def test_a_former_lease_holder_replaces_nothing(bucket, store, before):
     if before:
         put(store, DAY, before)
     first = hold(store, "first")
@@ -84,7 +87,7 @@ def asleep(store, fence, during):
 
 
 @pytest.mark.parametrize("before", [None, b"stood there"])
-def test_a_late_put_after_that_of_the_new_holder_is_refused(s3, store, before):
+def test_a_late_put_after_that_of_the_new_holder_is_refused(bucket, store, before):
     if before:
         put(store, DAY, before)
     late = asleep(store, hold(store, "first"), lambda: put_fenced(store, hold(store, "second"), b"the new holder's"))
@@ -94,7 +97,7 @@ def test_a_late_put_after_that_of_the_new_holder_is_refused(s3, store, before):
 
 
 @pytest.mark.parametrize("before", [None, b"stood there"])
-def test_a_late_put_before_that_of_the_new_holder_is_replaced(s3, store, before):
+def test_a_late_put_before_that_of_the_new_holder_is_replaced(bucket, store, before):
     """The new holder has listed the files before."""
     if before:
         put(store, DAY, before)
@@ -109,36 +112,36 @@ def test_a_late_put_before_that_of_the_new_holder_is_replaced(s3, store, before)
     assert read(store, DAY) == b"the new holder's"
 
 
-def test_a_day_deleted_by_hand_meanwhile_is_put(s3, store):
+def test_a_day_deleted_by_hand_meanwhile_is_put(bucket, store):
     put(store, DAY, b"stood there")
     put_fenced(store, asleep(store, hold(store, "first"), lambda: store.delete(DAY)), b"new")
     assert read(store, DAY) == b"new"
 
 
 @pytest.mark.parametrize("times", [1, 4])
-def test_a_put_whose_answer_is_lost_is_made_once(s3, store, times):
+def test_a_put_whose_answer_is_lost_is_made_once(bucket, store, times):
     fence = hold(store, "first")
     put_fenced(store, fence, b"another day", "stream/date=2026-03-03/stream.parquet")
-    s3.heal()
-    s3.fail("PUT", 500, code="InternalError", after=True, times=times)
+    bucket.heal()
+    bucket.fail("PUT", 500, code="InternalError", after=True, times=times)
     put_fenced(store, fence, b"new")
     assert read(store, DAY) == b"new"
 
 
-def test_a_day_that_others_keep_replacing_without_a_lease_is_an_error(s3, store):
+def test_a_day_that_others_keep_replacing_without_a_lease_is_an_error(bucket, store):
     fence = hold(store, "first")
-    s3.fail("PUT", 412, code="PreconditionFailed", times=5)
+    bucket.fail("PUT", 412, code="PreconditionFailed", times=5)
     with pytest.raises(TransientError, match=rf"{DAY} was replaced by others 5 times in between"):
         put_fenced(store, fence, b"new")
 
 
-def test_a_day_of_many_megabytes_is_put_in_one_piece(s3, store):
+def test_a_day_of_many_megabytes_is_put_in_one_piece(bucket, store):
     """A multipart put takes no precondition."""
     content = bytes(range(256)) * (9 * 2**12)
     fence = hold(store, "first")
-    s3.heal()
+    bucket.heal()
     put_fenced(store, fence, content)
-    assert [line.partition(" ")[0] for line in s3.requests() if DAY in line] == ["PUT"]
+    assert [line.partition(" ")[0] for line in bucket.requests() if f"{DAY}?" in line and "PUT" in line] == ["PUT"]
     assert read(store, DAY) == content
     key = f"{store.location.partition('/lake/')[2]}/{DAY}"
-    assert "put" in client(s3).head_object(Bucket="lake", Key=key)["Metadata"]
+    assert [name for name in bucket.head(key) if name.lower().endswith("-meta-put")]

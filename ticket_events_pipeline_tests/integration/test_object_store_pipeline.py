@@ -61,18 +61,22 @@ def what_is_made(root, url=None):
         return {**made, "paths": sorted(named), "rejected": rejected}
 
 
+@pytest.fixture(scope="module")
+def made_in_a_folder(tmp_path_factory):
+    return what_is_made(tmp_path_factory.mktemp("folder"))
+
+
 @pytest.mark.slow
-def test_a_bucket_has_the_same_days_as_a_folder(server, tmp_path):
+def test_a_bucket_has_the_same_days_as_a_folder(bucket, bucket_root, made_in_a_folder, tmp_path):
     """Through the assets and the sensor: every table, hash and path, and the rejected rows."""
-    folder = what_is_made(tmp_path)
-    with server.exported():
-        bucket = what_is_made(tmp_path / "nothing", server.root("assets"))
+    folder = made_in_a_folder
+    made = what_is_made(tmp_path / "nothing", bucket_root)
     shared = ["_rejected", "latest.html", "explained.html", "ticket_snapshots/_status.json"]
     assert len(folder["paths"]) == (len(ASSETS) + 1) * len(DAYS) + len(shared)
     assert isinstance(folder["daily_sla_breach_summary", DAYS[0]], pa.Table)
-    assert folder == bucket
+    assert folder == made
     assert not (tmp_path / "nothing").exists()
-    assert server.unfinished_uploads() == []
+    assert bucket.unfinished_uploads() == []
 
 
 @pytest.mark.slow

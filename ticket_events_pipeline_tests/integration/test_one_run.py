@@ -82,9 +82,9 @@ def test_a_run_reads_the_variables_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_tries_the_conditions_of_a_bucket_out_once(tmp_path: Path) -> None:
-    """Three puts and a delete, as a store that was opened a second time would make them again."""
+    """Three puts, a look at the store's clock and a delete, as a store that was opened a second time would make them again."""
     with object_server() as bucket, bucket.exported(), runs(bucket.root("prefix")) as counted:
         everything = counted.definitions.resolve_implicit_global_asset_job_def()
         assert counted.reads_of(everything) == 1
         tried_out = [line.split(" ")[0] for line in bucket.requests() if ".trial?" in line]
-    assert tried_out == ["PUT", "PUT", "PUT", "DELETE"]
+    assert tried_out == ["PUT", "HEAD", "PUT", "PUT", "DELETE"]

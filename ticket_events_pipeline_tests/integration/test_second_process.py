@@ -9,7 +9,6 @@ from ticket_events_pipeline.storage.object_store import ObjectStore
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.second_process import exchange_problem, lock_problem, tried_lock
 from ticket_events_pipeline_tests.support.lock_share import KIND, lock_share
-from ticket_events_pipeline_tests.support.object_server import object_server
 
 
 @pytest.mark.parametrize("lock", Lock)
@@ -73,10 +72,8 @@ def test_a_second_process_that_sees_another_folder_is_a_problem(tmp_path):
     assert problem == "this process doesn't see what a second one has written there"
 
 
-def test_two_processes_see_each_others_changes_of_a_bucket():
-    with object_server() as server, server.exported():
-        root = server.root("acme")
-        store = open_store(root)
-        assert isinstance(store, ObjectStore)
-        assert exchange_problem(store, root) == ""
-        assert store.paths("") == []
+def test_two_processes_see_each_others_changes_of_a_bucket(bucket_root):
+    store = open_store(bucket_root)
+    assert isinstance(store, ObjectStore)
+    assert exchange_problem(store, bucket_root) == ""
+    assert store.paths("") == []

@@ -345,10 +345,10 @@ def test_the_root_must_be_valid(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_snapshots_lie_in_a_bucket_too(s3_root: str) -> None:
+def test_snapshots_lie_in_a_bucket_too(bucket_root: str) -> None:
     """The askings of a day end in one object there."""
     with ScriptedServer([whole_account({id_: ticket(id_) for id_ in range(4)})] * 9) as server:
-        variables = {"TICKET_EVENTS_ROOT": s3_root, "ZENDESK_BASE_URL": server.url, "ZENDESK_OAUTH_TOKEN": SECRET}
+        variables = {"TICKET_EVENTS_ROOT": bucket_root, "ZENDESK_BASE_URL": server.url, "ZENDESK_OAUTH_TOKEN": SECRET}
         for id_ in range(4):
             pipeline = pipeline_of(variables)
             pipeline.snapshots(print).ask([id_], ["status"])

@@ -1,4 +1,4 @@
-"""What every store promises, on a folder and on a bucket of an S3-compatible server."""
+"""What every store promises, on a folder and on a bucket of each provider."""
 
 import io
 import os
@@ -21,8 +21,9 @@ from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, stored_days, write_partition
 from ticket_events_pipeline.storage.range_reader import Block, ObjectReader
 from ticket_events_pipeline.storage.store import HALF_WRITTEN, Store
+from ticket_events_pipeline_tests.integration.conftest import prefix_of
 from ticket_events_pipeline_tests.support.file_contents import put, read
-from ticket_events_pipeline_tests.support.object_server import object_server
+from ticket_events_pipeline_tests.support.object_server import KINDS
 
 DAY = Day.parse("2026-03-02")
 
@@ -38,20 +39,14 @@ class Place:
         return open_store(self.root)
 
 
-@pytest.fixture(scope="module")
-def server():
-    with object_server() as running:
-        yield running
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def place(request, tmp_path):
+@pytest.fixture(params=["folder", *KINDS])
+def place(request, tmp_path, object_servers):
     if request.param == "folder":
         yield Place(str(tmp_path / "root"), {})
         return
-    server = request.getfixturevalue("server")
+    server = object_servers(request.param)
     with server.exported():
-        yield Place(server.root(f"tests/{request.node.name.partition('[')[0]}"), server.env)
+        yield Place(server.root(f"tests/{prefix_of(request.node)}"), server.env)
 
 
 @pytest.fixture
@@ -161,14 +156,13 @@ def test_the_versions_of_tables_are_those_of_their_own_files(store):
 
 
 @pytest.mark.parametrize(("prefix", "listings"), [("tests/listed", 1), ("", 3)])
-def test_a_root_is_listed_once_but_a_whole_bucket_table_by_table(server, prefix, listings):
+def test_a_root_is_listed_once_but_a_whole_bucket_table_by_table(bucket, prefix, listings):
     path = f"listed_{listings}/date=2026-03-01/listed_{listings}.parquet"
-    with server.exported():
-        store = open_store(server.root(prefix))
-        put(store, path)
-        server.heal()
-        found = store.table_versions([f"listed_{listings}", "others", "nothing"])
-    assert sum("list-type=" in line for line in server.requests()) == listings
+    store = open_store(bucket.root(prefix))
+    put(store, path)
+    bucket.heal()
+    found = store.table_versions([f"listed_{listings}", "others", "nothing"])
+    assert sum(bucket.listing in line for line in bucket.requests()) == listings
     assert list(found) == [path]
 
 

@@ -118,8 +118,9 @@ def decimal(shortest):
 
 
 def in_order(tags):
-    """A list of tags by code point; anything else as it is."""
-    return sorted(tags) if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else tags
+    """A list of tags by code point, as the columns of what was added and removed hold them; anything else as it is."""
+    found = names(tags)
+    return tags if found is None else sorted(found)
 
 
 def names(tags):

@@ -35,6 +35,7 @@ def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
         deps=[scope.key(asset) for asset in UPSTREAM],
         # After the ticket tables, whose figures it shows, but not downstream of them: one that fails must not withhold it.
         priority=LAST,
+        makes_closed_days=True,
         freshness=SLA_FRESHNESS,
         shown=Shown(
             group="sla",

@@ -53,6 +53,7 @@ from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.footer_cache import TABLES, WITHOUT_TICKET_TABLES, FooterCache
 from ticket_events_pipeline.sla.staleness import Comparison, StaleRange, compare, range_before_obstacle, stale_ranges
 from ticket_events_pipeline.storage.partition_file import partition_path
+from ticket_events_pipeline.storage.pruned_days import NOTHING_PRUNED, read_pruned_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
 from ticket_events_pipeline.tickets.staleness import (
@@ -132,6 +133,7 @@ class SensorCache:
         self._footers = FooterCache(TABLES if scope.has_ticket_tables else WITHOUT_TICKET_TABLES)
         self._observation: Observation | None = None
         self._today: Day | None = None
+        self._pruned = NOTHING_PRUNED
         self._announced: tuple[str, Fingerprint] | None = None
         self.lock = Lock()
         self.log = EventLog(scope)
@@ -159,7 +161,7 @@ class SensorCache:
             missing = unrecorded_days(observation.comparison.stored, recordable, self.log)
             missing += unrecorded_reports(store, self._scope, recordable[SUMMARY], self.log)
             missing = [asset_day for asset_day in missing if asset_day not in self.unreadable]
-            unstored = unstored_days(observation.comparison.stored, self.log, self._scope.is_partition)
+            unstored = unstored_days(observation.comparison.stored, self._pruned, self.log, self._scope.is_partition)
             self._observation = replace(observation, unrecorded=missing, unstored=unstored)
         return self._observation
 
@@ -167,16 +169,20 @@ class SensorCache:
         """Compare the files; the last observation if none has changed."""
         first, today = self._scope.first_day, self._scope.day_containing(wall_clock())
         stored = self._footers.read(store, self._scope.timezone)
-        last = self._observation
-        if last is not None and stored is last.comparison.stored and today == self._today:
+        pruned = read_pruned_days(store)
+        last, is_same = self._observation, (today, pruned) == (self._today, self._pruned)
+        if last is not None and stored is last.comparison.stored and is_same:
             return last
 
         def is_partition(day: Day) -> bool:
             return first <= day <= today
 
-        self._today, self.unreadable = today, set()
-        comparison = compare(stored, is_partition)
-        tickets = compare_tickets(comparison, is_partition) if self._scope.has_ticket_tables else NOTHING_STALE
+        def may_be_made(day: Day) -> bool:
+            return is_partition(day) and not pruned.is_closed(day)
+
+        self._today, self._pruned, self.unreadable = today, pruned, set()
+        comparison = compare(stored, may_be_made)
+        tickets = compare_tickets(comparison, may_be_made) if self._scope.has_ticket_tables else NOTHING_STALE
         return Observation(comparison, tickets, {**recordable_days(stored, is_partition), REPORT: []}, [], {})
 
 

@@ -1,0 +1,250 @@
+"""Iceberg tables, by PyIceberg: format version 2, partitioned by identity(date).
+
+What was published of a day is a property of the table, set in the transaction that makes the day's snapshot. Two publishers are
+kept apart by the catalog: a commit holds only for the snapshot that it was made after. https://py.iceberg.apache.org/api/
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager
+
+import pyarrow as pa
+from pyarrow.fs import FileSelector
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    RESTError,
+    TableAlreadyExistsError,
+    ValidationError,
+    ValidationException,
+)
+from pyiceberg.io.pyarrow import PyArrowFileIO, write_file
+from pyiceberg.manifest import DataFile
+from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table import TableProperties, Transaction, WriteTask
+from sqlalchemy.exc import SQLAlchemyError
+
+from ticket_events_pipeline.publish.columns import DATE
+from ticket_events_pipeline.publish.failures import Reading, library_errors
+from ticket_events_pipeline.publish.plan import fingerprint
+from ticket_events_pipeline.publish.table_format import (
+    ORPHAN_SECONDS,
+    PREFIX,
+    ConflictError,
+    NewDay,
+    Stamp,
+    statistics_columns,
+)
+from ticket_events_pipeline.tables.table import Table
+
+FILE_BYTES = 128 * 1024 * 1024
+"""Rows of one data file, in memory: PyIceberg writes a file from rows that it holds as a whole."""
+
+_DAY = f"{PREFIX}day."
+
+_ERRORS = (RESTError, NoSuchTableError, NoSuchNamespaceError, ValidationError, ValidationException)
+
+_METRICS = "write.metadata.metrics"
+
+
+class IcebergFormat:
+    """The tables of a namespace in a catalog, their files below a URI."""
+
+    name = "iceberg"
+
+    def __init__(self, uri: str, catalog: Catalog, namespace: str) -> None:
+        self._uri, self._catalog, self._namespace = uri, catalog, namespace
+
+    def url(self, asset: str) -> str:
+        """See `TableFormat.url`."""
+        return f"{self._uri}/{asset}"
+
+    def open(self, asset: str) -> IcebergCopy | None:
+        """See `TableFormat.open`."""
+        with _errors(self.url(asset)):
+            try:
+                return IcebergCopy(self.url(asset), self._catalog.load_table((self._namespace, asset)))
+            except NoSuchTableError:
+                return None
+
+    def create(self, table: Table, schema: pa.Schema, stamp: Stamp) -> IcebergCopy:
+        """See `TableFormat.create`."""
+        properties = {
+            **stamp.to_properties(),
+            TableProperties.FORMAT_VERSION: "2",
+            # A retry of the library's own would add a day that another publish has added meanwhile.
+            TableProperties.COMMIT_NUM_RETRIES: "0",
+            # Each commit writes a metadata file with all snapshots in it.
+            "write.metadata.delete-after-commit.enabled": "true",
+            "write.metadata.previous-versions-max": "10",
+            # The smallest and the largest value of other columns would hold texts of people.
+            f"{_METRICS}.default": "counts",
+            **{f"{_METRICS}.column.{name}": "full" for name in (DATE, *statistics_columns(table))},
+        }
+        with _errors(self.url(table.name)):
+            self._catalog.create_namespace_if_not_exists(self._namespace)
+            try:
+                with (
+                    self._catalog.create_table_transaction(
+                        (self._namespace, table.name), schema, location=self._location(table.name), properties=properties
+                    ) as transaction,
+                    transaction.update_spec() as spec,
+                ):
+                    spec.add_identity(DATE)
+            except TableAlreadyExistsError as error:
+                raise ConflictError(str(error)) from error
+        found = self.open(table.name)
+        if found is None:
+            raise ConflictError(f"{self.url(table.name)} was dropped as soon as it was made")
+        return found
+
+    def _location(self, asset: str) -> str:
+        return f"{self._uri}/{asset}" if "://" in self._uri else f"file://{self._uri}/{asset}"
+
+
+class IcebergCopy:
+    """See `PublishedTable`."""
+
+    def __init__(self, url: str, table: IcebergTable) -> None:
+        self.url, self._table = url, table
+
+    @property
+    def stamp(self) -> Stamp | None:
+        """See `PublishedTable.stamp`."""
+        return Stamp.of(self._table.properties)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """See `PublishedTable.schema`."""
+        return pa.schema([(column.name, column.type) for column in self._table.schema().as_arrow()])
+
+    @property
+    def version(self) -> str:
+        """The id of the newest snapshot; empty without any."""
+        snapshot = self._table.current_snapshot()
+        return "" if snapshot is None else str(snapshot.snapshot_id)
+
+    def fingerprints(self, dates: Collection[dt.date]) -> dict[dt.date, str]:
+        """See `PublishedTable.fingerprints`."""
+        return {
+            dt.date.fromisoformat(name.removeprefix(_DAY)): value
+            for name, value in self._table.properties.items()
+            if name.startswith(_DAY)
+        }
+
+    def put(self, day: NewDay) -> None:
+        """See `PublishedTable.put`."""
+        name = f"{_DAY}{day.change.date}"
+        summary, reading = day.commit_metadata(self.schema), Reading(day.batches)
+        with _errors(self.url, reading), self._table.transaction() as transaction:
+            if day.schema.names != self.schema.names:
+                with transaction.update_schema() as update:
+                    update.union_by_name(day.schema)
+            with transaction.update_snapshot(snapshot_properties=summary).overwrite() as overwrite:
+                for task in self._table.scan(row_filter=f"{DATE} = '{day.change.date}'").plan_files():
+                    overwrite.delete_data_file(task.file)
+                for file in _data_files(transaction, self._table, day, reading, overwrite.commit_uuid):
+                    overwrite.append_data_file(file)
+            if day.content_hash:
+                transaction.set_properties({name: fingerprint(day.content_hash)})
+            else:
+                transaction.remove_properties(name)
+
+    def restamp(self, stamp: Stamp) -> None:
+        """See `PublishedTable.restamp`."""
+        with _errors(self.url), self._table.transaction() as transaction:
+            transaction.set_properties(stamp.to_properties())
+
+    def has_state_before(self, moment: dt.datetime, *, now: dt.datetime) -> bool:
+        """See `PublishedTable.has_state_before`."""
+        return bool(self._snapshots_before(moment))
+
+    def _snapshots_before(self, moment: dt.datetime) -> list[int]:
+        newest, milliseconds = self._table.current_snapshot(), moment.timestamp() * 1000
+        return [
+            snapshot.snapshot_id
+            for snapshot in self._table.snapshots()
+            if snapshot != newest and snapshot.timestamp_ms < milliseconds
+        ]
+
+    def expire(self, *, before: dt.datetime, now: dt.datetime) -> int:
+        """See `PublishedTable.expire`. The catalog forgets the old snapshots first: a killed clean-up only leaves files."""
+        with _errors(self.url):
+            needed_before = _data_paths(self._table)
+            old = self._snapshots_before(before)
+            if old:
+                self._table.maintenance.expire_snapshots().by_ids(old).commit()
+                self._table.refresh()
+            needed = _data_paths(self._table)
+            kept = {entry.metadata_file for entry in self._table.metadata.metadata_log} | {self._table.metadata_location}
+            orphans = {
+                path
+                for path, written_at in _listed(self._table).items()
+                if written_at < min(before.timestamp(), now.timestamp() - ORPHAN_SECONDS)
+            }
+            gone = ((needed_before | orphans) - needed) - kept
+            for path in gone:
+                self._table.io.delete(path)
+        return len([path for path in gone if path.endswith(".parquet")])
+
+
+def _data_files(
+    transaction: Transaction, table: IcebergTable, day: NewDay, reading: Reading, commit: uuid.UUID
+) -> Iterator[DataFile]:
+    """Write the rows into new data files, some FILE_BYTES each; no snapshot knows them yet."""
+    metadata = transaction.table_metadata
+    spec, schema = metadata.spec(), metadata.schema()
+    key = PartitionKey([PartitionFieldValue(spec.fields[0], day.change.date)], spec, schema)
+    for number, batches in enumerate(_packed(reading)):
+        task = WriteTask(write_uuid=commit, task_id=number, schema=schema, record_batches=batches, partition_key=key)
+        yield from write_file(table.io, metadata, iter([task]))
+
+
+def _packed(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """The batches with rows, some FILE_BYTES at a time."""
+    packed, size = list[pa.RecordBatch](), 0
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        packed.append(batch)
+        size += batch.nbytes
+        if size >= FILE_BYTES:
+            yield packed
+            packed, size = [], 0
+    if packed:
+        yield packed
+
+
+def _data_paths(table: IcebergTable) -> set[str]:
+    """The files that any snapshot of the table needs, but for its metadata files."""
+    found = set[str]()
+    for snapshot in table.snapshots():
+        found.add(snapshot.manifest_list)
+        for manifest in snapshot.manifests(table.io):
+            if manifest.manifest_path not in found:
+                found.add(manifest.manifest_path)
+                found.update(
+                    entry.data_file.file_path for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+                )
+    return found
+
+
+def _listed(table: IcebergTable) -> dict[str, float]:
+    """By location, when each file of the table's folder was written, epoch seconds; none where the library can't list."""
+    if not isinstance(table.io, PyArrowFileIO):
+        return {}
+    scheme, host, path = PyArrowFileIO.parse_location(table.location())
+    system = table.io.fs_by_scheme(scheme, host)
+    begin = table.location()[: -len(path)] if table.location().endswith(path) else ""
+    files = system.get_file_info(FileSelector(path, recursive=True, allow_not_found=True))
+    return {f"{begin}{file.path}": file.mtime_ns / 1e9 for file in files if file.is_file}
+
+
+def _errors(url: str, reading: Reading | None = None) -> AbstractContextManager[None]:
+    return library_errors(url, conflicts=(CommitFailedException,), others=(SQLAlchemyError, *_ERRORS), reading=reading)
