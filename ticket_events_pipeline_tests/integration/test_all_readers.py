@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.util
 import re
 import runpy
+from shutil import copytree
 
 import duckdb
 import pandas as pd
 import pytest
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline_tests.readers.lake import make_lake
+from ticket_events_pipeline_tests.readers.lake import DAY, SUMMARY, file_tables, make_lake
 from ticket_events_pipeline_tests.readers.page import PAGE, places, recipes
 from ticket_events_pipeline_tests.readers.probe import READERS
 from ticket_events_pipeline_tests.readers.reader import RECIPES
@@ -38,6 +39,8 @@ def test_readers_find_the_counts_and_sums_of_each_file_alone_and_the_page_is_wha
     truth = Truth.of(lake)
     found = [month_differences(name, answers[name]["month"], truth.sums, truth.kinds) for name in names]
     assert found == [[]] * len(names)
+    (summary,) = file_tables(lake, SUMMARY, DAY, DAY)
+    assert {answers[name]["printed"] for name in names} == {str(sum(summary["breaches"].to_pylist()))}
     shown = {name: rows_of(text, names) for name, text in places(PAGE.read_text(), "run").items() if name != "versions"}
     run = {name: rows_of(text, names) for name, text in tables(answers, truth).items() if name != "versions"}
     assert shown == run, "the page is not what a run shows: make readers"
@@ -118,6 +121,30 @@ def test_a_category_of_texts_equals_no_date_and_the_documented_line_makes_it_dat
     exec(line, {"pd": pd, "targets": targets})  # noqa: S102  # our own page
     stored = len(pd.read_parquet(f"data/sla_targets/date={DAYS[1]}/sla_targets.parquet", partitioning=None))
     assert (targets["date"] == day).sum() == (targets["date"] == DAYS[1]).sum() == stored > 0
+
+
+def test_the_short_examples_of_duckdb_and_pandas_read_all_days_and_some(in_folder):
+    (sql,) = re.findall(r"`(FROM read_parquet\([^`]+)`", PAGE.read_text())
+    (filters,) = re.findall(r"`(filters=[^`]+)`", PAGE.read_text())
+    recipe = (RECIPES / "with_pandas.py").read_text()
+    every, some = {}, {}
+    exec(recipe, every)  # noqa: S102  # our own recipe
+    exec(recipe.replace("schema=schema)", f"schema=schema, {filters.replace('03-28', '03-29')})"), some)  # noqa: S102
+    frame = every["read"]("sla_targets")
+    assert len(duckdb.sql(sql)) == len(frame)
+    assert len(some["read"]("sla_targets")) == (frame["date"] >= DAYS[1]).sum() < len(frame)
+    assert pd.read_parquet("data/sla_targets", dtype_backend="pyarrow")["target_seconds"].dtype == "int64[pyarrow]"
+
+
+def test_a_view_of_duckdb_sees_replaced_and_new_days(folder, tmp_path):
+    days = copytree(folder / "data" / "ticket_metric_events", tmp_path / "ticket_metric_events")
+    with duckdb.connect() as connection:
+        connection.execute(f"CREATE VIEW events AS FROM '{days}/date=*/*.parquet'")
+        counted = [len(connection.sql("FROM events"))]
+        copytree(days / f"date={DAYS[1]}", days / f"date={DAYS[0]}", dirs_exist_ok=True)
+        copytree(days / f"date={DAYS[1]}", days / "date=2026-03-31")
+        counted.append(len(connection.sql("FROM events")))
+    assert counted == [1 + BREACHES, 3 * BREACHES]
 
 
 def test_a_glob_with_the_assets_name_leaves_out_a_copy(folder, tmp_path):

@@ -91,7 +91,6 @@ def added_column(reader: Reader, asset: str, column: str, day: dt.date) -> dict[
         seen.add(str(found(lambda: column in reader.columns(reader.try_first(asset)))))
         if len(seen) > 1:
             break
-    before = dt.date.min.replace(year=2000), day - dt.timedelta(days=1)
 
     def values(first: dt.date, last: dt.date) -> Any:
         return reader.sums(reader.read(asset), first, last, {column: "integer"})[column][0]
@@ -100,8 +99,8 @@ def added_column(reader: Reader, asset: str, column: str, day: dt.date) -> dict[
         "first try has it": sorted(seen),
         "first try rows": found(lambda: reader.count(reader.try_first(asset))),
         "recipe rows": found(lambda: reader.count(reader.read(asset))),
-        "older values": found(lambda: values(*before)),
-        "newer values": found(lambda: values(day, day.replace(year=2100))),
+        "older values": found(lambda: values(dt.date(2000, 1, 1), day - dt.timedelta(days=1))),
+        "newer values": found(lambda: values(day, dt.date(2100, 1, 1))),
     }
 
 
@@ -156,6 +155,7 @@ def answers(name: str, questions: dict[str, Any]) -> dict[str, Any]:
     raw, day = questions["raw"], dt.date.fromisoformat(questions["day"])
     added, replaced = questions["added"], questions["replaced"]
     return {
+        "printed": reader.printed,
         "versions": {package: version(package) for package in reader.packages},
         "types": types(reader, raw),
         "month": month(reader, questions),

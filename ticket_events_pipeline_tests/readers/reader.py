@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import runpy
-import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -46,9 +46,10 @@ class Reader:
     columns_by_chance = False
 
     def __init__(self) -> None:
-        """Runs the recipe."""
-        with redirect_stdout(sys.stderr):
+        """Runs the recipe, and keeps what it prints."""
+        with redirect_stdout(io.StringIO()) as output:
             self._names = runpy.run_path(str(RECIPES / f"with_{self.recipe}.py"))
+        self.printed = output.getvalue().strip()
 
     def read(self, asset: str) -> Any:
         """The asset, by the recipe."""
