@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 import os
 import re
 import signal
@@ -179,7 +180,8 @@ class ObjectServer:
         """Answer the next `times` requests whose line holds `match` with an error.
 
         `after=True` executes them nevertheless; `seconds=…` delays them; `drop=True` ignores their preconditions and answers
-        normally; `body=…` and `content_type=…` are the answer instead of the error in XML.
+        normally; `body=…` and `content_type=…` are the answer instead of the error in XML. With `pace=…`, only those that come
+        within so many seconds of a successful one to the same path.
         """
         fault = {"match": match, "status": status, "code": code, "times": times, **how}
         requests.post(self.url + _CONTROL, json=fault, timeout=10).raise_for_status()
@@ -261,6 +263,7 @@ class _FaultyApp:
         self._lock = threading.Lock()
         self._seen: list[str] = []
         self._faults: list[dict[str, Any]] = []
+        self._put_at: dict[str, float] = {}
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Any:
         from werkzeug.wrappers import Request, Response
@@ -271,6 +274,8 @@ class _FaultyApp:
         with self._lock:
             self._seen.append(line)
             fault = next((one for one in self._faults if one["match"] in line and one["times"] > 0), {})
+            if "pace" in fault and time.monotonic() - self._put_at.get(environ["PATH_INFO"], -math.inf) > fault["pace"]:
+                fault, start = {}, self._noting(environ["PATH_INFO"], start)
             fault.update({"times": fault["times"] - 1} if fault else {})
         time.sleep(fault.get("seconds", 0))
         if fault.get("drop"):
@@ -285,6 +290,16 @@ class _FaultyApp:
         )
         content_type = fault.get("content_type", "application/xml")
         return Response(fault.get("body", body), status=fault["status"], content_type=content_type)(environ, start)
+
+    def _noting(self, path: str, start: Any) -> Any:
+        """The same `start`, which notes when a request succeeded."""
+
+        def noting(status: str, *rest: Any) -> Any:
+            if status.startswith("2"):
+                self._put_at[path] = time.monotonic()
+            return start(status, *rest)
+
+        return noting
 
     def _controlled(self, request: Any, response: Any) -> Any:
         with self._lock:
