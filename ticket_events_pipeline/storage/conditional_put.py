@@ -141,13 +141,14 @@ class ConditionalPuts:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type((_OvertakenError, ThrottledError)),
             wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
-            stop=tenacity.stop_any(tenacity.stop_after_attempt(self._attempts), self._is_throttled_too_long),
+            stop=self._gives_up,
             reraise=True,
         )
 
-    def _is_throttled_too_long(self, state: tenacity.RetryCallState) -> bool:
+    def _gives_up(self, state: tenacity.RetryCallState) -> bool:
         is_throttled = state.outcome is not None and isinstance(state.outcome.exception(), ThrottledError)
-        return is_throttled and (state.seconds_since_start or 0) > self._throttled_seconds
+        has_waited = (state.seconds_since_start or 0) > self._throttled_seconds
+        return state.attempt_number >= self._attempts or (is_throttled and has_waited)
 
     def _is_taken(self, path: str, mode: PutMode) -> bool:
         """Whether the store accepts a put with a precondition."""

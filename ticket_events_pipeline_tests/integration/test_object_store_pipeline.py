@@ -14,7 +14,7 @@ from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.open_store import open_store
-from ticket_events_pipeline.storage.partition_file import read_partition
+from ticket_events_pipeline.storage.partition_file import read_partition, write_partition
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPOSITORY, deployed
@@ -133,6 +133,18 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
     shown = capsys.readouterr().out
     assert {day: int(breaches) for day, breaches in re.findall(r"(2026-03-\d\d) │ +(\d+)", shown)} == expected
     assert sum(expected.values())
+
+
+def test_the_guides_query_reads_any_bucket(bucket, bucket_root, capsys):
+    """With the pipeline's own library, which knows the credentials of each provider."""
+    summary = pa.table({"breaches": pa.array([2, 3], pa.int64())})
+    for day in DAYS[:2]:
+        write_partition(open_store(bucket_root), ASSETS[4], Day.parse(day), summary, {})
+    (query,) = (block for block in re.findall(r"```py\n(.*?)```", GUIDE, re.DOTALL) if "FsspecStore" in block)
+    scheme, _, path = bucket_root.partition("://")
+    with bucket.exported(AWS_ALLOW_HTTP="true", AZURE_ALLOW_HTTP="true", GOOGLE_ALLOW_HTTP="true"):
+        exec(query.replace("container/prefix", path).replace('"az"', f'"{scheme}"'), {})  # noqa: S102  # our own page
+    assert re.findall(r"(2026-03-\d\d) │ +(\d+)", capsys.readouterr().out) == [(day, "5") for day in DAYS[:2]]
 
 
 @pytest.mark.slow
