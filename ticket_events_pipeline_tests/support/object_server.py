@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -242,17 +242,21 @@ def exported(variables: dict[str, str]) -> Iterator[None]:
 @contextmanager
 def object_server(kind: str = "s3") -> Iterator[ObjectServer]:
     """A new server of one of `KINDS`, with an empty bucket."""
-    with ExitStack() as stack:
-        store = [stack.enter_context(azurite(_AZURE_KEY))] if kind == "azure" else []
-        command = [sys.executable, "-m", __name__, kind, *store]
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        process = stack.enter_context(subprocess.Popen(command, cwd=CHECKOUT, **pipes))
-        stack.callback(process.kill)
+    command = [sys.executable, "-m", __name__, kind]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=CHECKOUT, **pipes) as process:
         assert process.stdout is not None
-        server = ObjectServer(kind, process.stdout.readline().strip(), process.pid)
-        server.create_bucket()
-        server.heal()
-        yield server
+        assert process.stdin is not None
+        try:
+            server = ObjectServer(kind, process.stdout.readline().strip(), process.pid)
+            server.create_bucket()
+            server.heal()
+            yield server
+        finally:
+            process.stdin.close()  # so that it ends, and what it has started
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=20)
+            process.kill()
 
 
 class _FaultyApp:
@@ -329,31 +333,34 @@ class _OneAtATime:
             return list(self._moto(environ, start))
 
 
-def _store_of(kind: str, *address: str) -> Any:
+@contextmanager
+def _store_of(kind: str) -> Iterator[Any]:
     if kind == "azure":
-        return Forward(*address, _AZURE_KEY)
-    if kind == "google":
+        with azurite(_AZURE_KEY) as url:
+            yield Forward(url, _AZURE_KEY)
+    elif kind == "google":
         from ticket_events_pipeline_tests.support.google_storage import GoogleStorage
 
-        return GoogleStorage(SECRET)
-    from moto.server import DomainDispatcherApplication, create_backend_app
+        yield GoogleStorage(SECRET)
+    else:
+        from moto.server import DomainDispatcherApplication, create_backend_app
 
-    return _OneAtATime(DomainDispatcherApplication(create_backend_app))
+        yield _OneAtATime(DomainDispatcherApplication(create_backend_app))
 
 
-def _serve(kind: str, *address: str) -> None:
+def _serve(kind: str) -> None:
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
         def log_request(self, *_: object) -> None:
             pass
 
-    app = _FaultyApp(_store_of(kind, *address))
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    sys.stdout.write(f"http://127.0.0.1:{server.port}\n")
-    sys.stdout.flush()
-    sys.stdin.read()  # until the parent process ends
+    with _store_of(kind) as store:
+        server = make_server("127.0.0.1", 0, _FaultyApp(store), threaded=True, request_handler=Quiet)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sys.stdout.write(f"http://127.0.0.1:{server.port}\n")
+        sys.stdout.flush()
+        sys.stdin.read()  # until the parent process closes it or ends
 
 
 if __name__ == "__main__":
