@@ -77,7 +77,8 @@ def problem_of(error: Exception, root: ObjectRoot, *, attempt: str) -> TicketEve
     status = int(found[1]) if (found := _STATUS.search(text)) else None
     if _NO_TOKEN in text:  # of an identity provider, or of the machine's own service where no credentials are set
         kind = UsageError if status is not None and 400 <= status < 429 else TransientError
-        return kind(f"{failure} No token was issued. {credential_advice(root.provider)}")
+        why = f"the request for a token failed: {_safe_text(text)}"
+        return kind(f"TICKET_EVENTS_ROOT: can't {attempt} ({why}). {credential_advice(root.provider)}")
     if status in (401, 403) or _CREDENTIALS.search(text) or any(words in text for words in _STALE_CREDENTIALS):
         return UsageError(
             f"{failure} Check the credentials ({root.provider.credential_variables}, or what else the provider's own chain "

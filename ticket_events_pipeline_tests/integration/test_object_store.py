@@ -639,7 +639,9 @@ def test_without_credentials_the_error_names_them_and_not_the_network(root, vari
     metadata = {"GCE_METADATA_HOST": "127.0.0.1:9", "GCE_METADATA_IP": "127.0.0.1:9", "AZURE_MSI_ENDPOINT": NOBODY}
     with exported({**variables, **metadata}):
         hasty = connect(ObjectRoot.parse(root), prompt=Patience(request_seconds=2, retries=1, retry_seconds=2)).prompt
-        with pytest.raises(TransientError, match=rf"\(no connection to it\)\. No token was issued\. .*{words}") as caught:
+        with pytest.raises(
+            TransientError, match=rf"\(the request for a token failed: no connection to it\)\. .*{words}"
+        ) as caught:
             ConditionalPuts(ObjectRoot.parse(root), hasty).update("file", one_more, trial="trial")
     assert "network" not in str(caught.value)
 
