@@ -17,7 +17,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from ticket_events_pipeline.errors import TransientError, UsageError
 from ticket_events_pipeline.root import ObjectRoot
-from ticket_events_pipeline.storage.object_errors import translated_errors
+from ticket_events_pipeline.storage.object_errors import ThrottledError, translated_errors
 from ticket_events_pipeline.storage.store_clock import StoreClock
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 100
 """Of any number of processes that update a file at once, one succeeds in each round."""
+
+THROTTLED_SECONDS = 20.0
+"""Google takes one put a second of one object, so several processes that update a file at once wait for each other.
+https://docs.cloud.google.com/storage/quotas"""
 
 _MARK = "exchange"
 """Metadata of an updated file: which update put it. Identifies one's own put whose answer was lost."""
@@ -62,10 +66,18 @@ class ConditionalPuts:
         clock: the store's; known after the first update, or test of preconditions.
     """
 
-    def __init__(self, root: ObjectRoot, objects: ObjectStoreMethods, *, attempts: int = ATTEMPTS) -> None:
+    def __init__(
+        self,
+        root: ObjectRoot,
+        objects: ObjectStoreMethods,
+        *,
+        attempts: int = ATTEMPTS,
+        throttled_seconds: float = THROTTLED_SECONDS,
+    ) -> None:
         self._root = root
         self._objects = objects
         self._attempts = attempts
+        self._throttled_seconds = throttled_seconds
         self._is_tested = False
         self._own_puts: dict[str, _OwnPut] = {}
         self.clock = StoreClock()
@@ -79,14 +91,9 @@ class ConditionalPuts:
         """
         if not self._is_tested or self.clock.now() is None:
             self.test_preconditions(trial)
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_OvertakenError),
-            wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
-            stop=tenacity.stop_after_attempt(self._attempts),
-        )
         try:
-            retrying(self._try, path, change, uuid.uuid4().hex)
-        except tenacity.RetryError:
+            self._retrying()(self._try, path, change, uuid.uuid4().hex)
+        except _OvertakenError:
             raise TransientError(
                 f"{self._root}/{path} was changed by others {self._attempts} times in between. Run it again."
             ) from None
@@ -130,8 +137,24 @@ class ConditionalPuts:
             last_modified = self._objects.head(path)["last_modified"]
         self.clock.note_put(last_modified, sent_at=sent_at, answered_at=answered_at)
 
+    def _retrying(self) -> tenacity.Retrying:
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((_OvertakenError, ThrottledError)),
+            wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
+            stop=self._gives_up,
+            reraise=True,
+        )
+
+    def _gives_up(self, state: tenacity.RetryCallState) -> bool:
+        is_throttled = state.outcome is not None and isinstance(state.outcome.exception(), ThrottledError)
+        has_waited = (state.seconds_since_start or 0) > self._throttled_seconds
+        return state.attempt_number >= self._attempts or (is_throttled and has_waited)
+
     def _is_taken(self, path: str, mode: PutMode) -> bool:
         """Whether the store accepts a put with a precondition."""
+        return self._retrying()(self._is_taken_at_once, path, mode)
+
+    def _is_taken_at_once(self, path: str, mode: PutMode) -> bool:
         try:
             with translated_errors(self._root, f"write {self._root}/{path} under a condition (If-Match, If-None-Match)"):
                 self._objects.put(path, b"trial", mode=mode, use_multipart=False)

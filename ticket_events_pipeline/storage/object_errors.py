@@ -39,6 +39,10 @@ _OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "incorrect
 _STALE_CREDENTIALS = ("ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "invalid_grant")
 
 
+class ThrottledError(TransientError):
+    """The store refused because there were too many requests, also after retries."""
+
+
 @contextmanager
 def translated_errors(root: ObjectRoot, attempt: str, *, may_be_missing: bool = False) -> Iterator[None]:
     """Translate the library's errors into ours; `attempt` says what is tried ("write s3://…").
@@ -73,15 +77,20 @@ def problem_of(error: Exception, root: ObjectRoot, *, attempt: str) -> TicketEve
     status = int(found[1]) if (found := _STATUS.search(text)) else None
     if _NO_TOKEN in text:  # of an identity provider, or of the machine's own service where no credentials are set
         kind = UsageError if status is not None and 400 <= status < 429 else TransientError
-        return kind(f"{failure} No token was issued. {credential_advice(root.provider)}")
+        why = f"the request for a token failed: {_safe_text(text)}"
+        return kind(f"TICKET_EVENTS_ROOT: can't {attempt} ({why}). {credential_advice(root.provider)}")
     if status in (401, 403) or _CREDENTIALS.search(text) or any(words in text for words in _STALE_CREDENTIALS):
         return UsageError(
             f"{failure} Check the credentials ({root.provider.credential_variables}, or what else the provider's own chain "
             "finds), and that they may list the bucket, and get, put and delete below the root."
         )
+    if status == 429:
+        return ThrottledError(
+            f"{failure} It takes no more requests for now. Run it again in a minute: nothing stored was changed."
+        )
     if status == 501 or isinstance(error, UNSUPPORTED):
         return UsageError(f"{failure} The store doesn't support that: use another one.")
-    if status is None or status in (408, 429) or status >= 500:
+    if status is None or status == 408 or status >= 500:
         return TransientError(
             f"{failure} It was retried for a while. Check the network and {root.provider.endpoint_variable}, "
             "then run it again: nothing stored was changed."

@@ -1,4 +1,4 @@
-"""A store in a bucket: S3 and compatible stores; Google's and Azure's through the same library, untested.
+"""A store in a bucket: S3 and compatible stores, Azure Blob Storage, Google Cloud Storage.
 
 Built on obstore, which has the two operations needed: a put that becomes visible whole, and a conditional put. pyarrow.fs has
 no conditional put, s3fs no If-Match.

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pyarrow as pa
@@ -260,6 +261,19 @@ def test_an_update_whose_answer_is_lost_is_made_once(bucket, store, gives_up):
     assert calls == [b"1"]
 
 
+@pytest.mark.slow
+def test_an_object_that_takes_one_put_a_second_is_waited_for(object_servers):
+    """Google's limit for an object: https://docs.cloud.google.com/storage/quotas."""
+    server = object_servers("google")
+    server.fail("PUT", 429, code="SlowDown", pace=1.0)
+    with server.exported(), ThreadPoolExecutor(2) as threads:
+        stores = [open_store(server.root("paced")) for _ in range(2)]
+        list(threads.map(lambda store: [store.update("count", one_more) for _ in range(2)], stores))
+        assert read(stores[0], "count") == b"4"
+        put(stores[0], "fenced", b"1")
+        put(stores[0], "fenced", b"2")
+
+
 def test_an_update_that_loses_the_race_is_retried_on_the_new_content(bucket, bucket_root, store):
     other, seen = open_store(bucket_root), []
 
@@ -396,12 +410,22 @@ def test_an_error_names_the_wrong_region(s3, s3_root):
         open_store(s3_root).paths("")
 
 
-@pytest.mark.parametrize("status", [503, 429, 408])
-def test_retries_of_a_failing_store_end(bucket, store, status):
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(503, "was retried for a while"), (408, "was retried for a while"), (429, "takes no more requests for now")],
+)
+def test_retries_of_a_failing_store_end(bucket, store, status, words):
     bucket.fail("/lake", status)
-    with pytest.raises(TransientError, match=rf"\({status}: SlowDown: Injected\.\)\. It was retried for a while") as caught:
-        store.update("file", one_more)
+    with pytest.raises(TransientError, match=rf"\({status}: SlowDown: Injected\.\)\. It {words}") as caught:
+        store.delete("file")
     assert_shows_no_secret(caught)
+
+
+def test_an_update_waits_only_so_long_for_a_store_that_takes_no_more_requests(bucket, bucket_root):
+    parsed = ObjectRoot.parse(bucket_root)
+    bucket.fail("PUT", 429)
+    with pytest.raises(TransientError, match="takes no more requests for now"):
+        ConditionalPuts(parsed, connect(parsed).prompt, throttled_seconds=0.1).update("file", one_more, trial="trial")
 
 
 def test_an_unreachable_store_is_an_error_that_says_why(bucket, bucket_root):
@@ -615,7 +639,9 @@ def test_without_credentials_the_error_names_them_and_not_the_network(root, vari
     metadata = {"GCE_METADATA_HOST": "127.0.0.1:9", "GCE_METADATA_IP": "127.0.0.1:9", "AZURE_MSI_ENDPOINT": NOBODY}
     with exported({**variables, **metadata}):
         hasty = connect(ObjectRoot.parse(root), prompt=Patience(request_seconds=2, retries=1, retry_seconds=2)).prompt
-        with pytest.raises(TransientError, match=rf"\(no connection to it\)\. No token was issued\. .*{words}") as caught:
+        with pytest.raises(
+            TransientError, match=rf"\(the request for a token failed: no connection to it\)\. .*{words}"
+        ) as caught:
             ConditionalPuts(ObjectRoot.parse(root), hasty).update("file", one_more, trial="trial")
     assert "network" not in str(caught.value)
 

@@ -6,13 +6,15 @@ import re
 import dagster as dg
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
+from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.open_store import open_store
-from ticket_events_pipeline.storage.partition_file import read_partition
+from ticket_events_pipeline.storage.partition_file import read_partition, write_partition
 from ticket_events_pipeline_tests.support.checkout import CHECKOUT
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import ASSETS, REPOSITORY, deployed
@@ -45,7 +47,7 @@ def events():
 
 
 def what_is_made(root, url=None):
-    """The files, tables, hashes and rejected rows of the three days."""
+    """The files, tables, hashes, rejected rows and printed figures of the three days."""
     with deployed(root, now=NOON.timestamp(), url=url) as deployment:
         for stream, rows in events().items():
             deployment.account.deliver(stream, rows)
@@ -58,7 +60,15 @@ def what_is_made(root, url=None):
         rejected = {path: content for path, content in files.items() if path.startswith("_rejected")}
         # The files of snapshots are named at random.
         named = [path for path in files if not path.startswith("ticket_snapshots/date=")]
-        return {**made, "paths": sorted(named), "rejected": rejected}
+        return {**made, "paths": sorted(named), "rejected": rejected, **what_commands_print()}
+
+
+def what_commands_print():
+    """The summaries as CSV, and what `verify` concludes."""
+    summary = CliRunner().invoke(commands, ["summary", f"{DAYS[0]}..{DAYS[-1]}", "--format", "csv"])
+    verified = CliRunner().invoke(commands, ["verify"])
+    assert (summary.exit_code, verified.exit_code) == (0, 0), verified.output
+    return {"summary": summary.stdout_bytes, "verified": verified.stdout.splitlines()[-1]}
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +78,14 @@ def made_in_a_folder(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_bucket_has_the_same_days_as_a_folder(bucket, bucket_root, made_in_a_folder, tmp_path):
-    """Through the assets and the sensor: every table, hash and path, and the rejected rows."""
+    """Through the assets, the sensor and two commands: tables, hashes, paths, rejected rows, and the summary to the byte."""
     folder = made_in_a_folder
     made = what_is_made(tmp_path / "nothing", bucket_root)
     shared = ["_rejected", "latest.html", "explained.html", "ticket_snapshots/_status.json"]
     assert len(folder["paths"]) == (len(ASSETS) + 1) * len(DAYS) + len(shared)
     assert isinstance(folder["daily_sla_breach_summary", DAYS[0]], pa.Table)
     assert folder == made
+    assert made["verified"].startswith("All 6 day files are complete and consistent")
     assert not (tmp_path / "nothing").exists()
     assert bucket.unfinished_uploads() == []
 
@@ -122,6 +133,18 @@ def test_the_commands_work_on_a_bucket_and_the_readmes_query_reads_it(server, tm
     shown = capsys.readouterr().out
     assert {day: int(breaches) for day, breaches in re.findall(r"(2026-03-\d\d) │ +(\d+)", shown)} == expected
     assert sum(expected.values())
+
+
+def test_the_guides_query_reads_any_bucket(bucket, bucket_root, capsys):
+    """With the pipeline's own library, which knows the credentials of each provider."""
+    summary = pa.table({"breaches": pa.array([2, 3], pa.int64())})
+    for day in DAYS[:2]:
+        write_partition(open_store(bucket_root), ASSETS[4], Day.parse(day), summary, {})
+    (query,) = (block for block in re.findall(r"```py\n(.*?)```", GUIDE, re.DOTALL) if "FsspecStore" in block)
+    scheme, _, path = bucket_root.partition("://")
+    with bucket.exported(AWS_ALLOW_HTTP="true", AZURE_ALLOW_HTTP="true", GOOGLE_ALLOW_HTTP="true"):
+        exec(query.replace("container/prefix", path).replace('"az"', f'"{scheme}"'), {})  # noqa: S102  # our own page
+    assert re.findall(r"(2026-03-\d\d) │ +(\d+)", capsys.readouterr().out) == [(day, "5") for day in DAYS[:2]]
 
 
 @pytest.mark.slow

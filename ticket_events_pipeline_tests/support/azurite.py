@@ -1,6 +1,6 @@
 """Azurite, Microsoft's emulator of Azure Blob Storage, in its own process on 127.0.0.1, and the signatures of Azure.
 
-`make .azurite/.installed` installs it; it needs Node. All it holds is in its memory.
+`make azurite` installs it; it needs Node. All it holds is in its memory.
 https://learn.microsoft.com/azure/storage/common/storage-use-azurite
 """
 
@@ -40,7 +40,7 @@ def why_not_here() -> str:
     """Why it can't be started here; empty if it can."""
     if COMMAND.exists():
         return ""
-    return "Azurite isn't installed: install Node and npm, then run `make .azurite/.installed`"
+    return "Azurite isn't installed: install Node and npm, then run `make azurite`"
 
 
 @contextmanager

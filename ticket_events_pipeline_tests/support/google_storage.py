@@ -180,14 +180,26 @@ def _content(found: _Object, request: Request) -> Response:
 def _listing(objects: Mapping[str, _Object], request: Request) -> Response:
     """Version 2 of the listing: https://docs.cloud.google.com/storage/docs/xml-api/get-bucket-list."""
     prefix, after = request.args.get("prefix", ""), request.args.get("continuation-token", "")
-    if request.args.get("list-type") != "2" or "delimiter" in request.args:
+    if request.args.get("list-type") != "2":
         raise _RefusedError("NotImplemented")
-    keys = sorted(key for key in objects if key.startswith(prefix) and key > after)
-    page = keys[: int(request.args.get("max-keys", _PAGE))]
-    more = len(page) < len(keys)
+    delimiter = request.args.get("delimiter")
+    names = {_up_to(delimiter, key, len(prefix)) for key in objects if key.startswith(prefix)}
+    left = sorted(name for name in names if name > after)
+    page = left[: int(request.args.get("max-keys", _PAGE))]
+    more = len(page) < len(left)
     token = f"<NextContinuationToken>{escape(page[-1])}</NextContinuationToken>" if more else ""
-    rows = "".join(_row(key, objects[key]) for key in page)
+    rows = "".join(_row(name, objects[name]) if name in objects else _folder(name) for name in page)
     return _xml(f"<ListBucketResult>{rows}<IsTruncated>{str(more).lower()}</IsTruncated>{token}</ListBucketResult>")
+
+
+def _up_to(delimiter: str | None, key: str, start: int) -> str:
+    """The key, or what it shares with others of the same folder."""
+    end = key.find(delimiter, start) if delimiter else -1
+    return key if end < 0 else key[: end + 1]
+
+
+def _folder(name: str) -> str:
+    return f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>"
 
 
 def _row(key: str, found: _Object) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
 import os
 import re
 import signal
@@ -23,7 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -179,7 +180,8 @@ class ObjectServer:
         """Answer the next `times` requests whose line holds `match` with an error.
 
         `after=True` executes them nevertheless; `seconds=…` delays them; `drop=True` ignores their preconditions and answers
-        normally; `body=…` and `content_type=…` are the answer instead of the error in XML.
+        normally; `body=…` and `content_type=…` are the answer instead of the error in XML. With `pace=…`, only those that come
+        within so many seconds of a successful one to the same path.
         """
         fault = {"match": match, "status": status, "code": code, "times": times, **how}
         requests.post(self.url + _CONTROL, json=fault, timeout=10).raise_for_status()
@@ -240,17 +242,21 @@ def exported(variables: dict[str, str]) -> Iterator[None]:
 @contextmanager
 def object_server(kind: str = "s3") -> Iterator[ObjectServer]:
     """A new server of one of `KINDS`, with an empty bucket."""
-    with ExitStack() as stack:
-        store = [stack.enter_context(azurite(_AZURE_KEY))] if kind == "azure" else []
-        command = [sys.executable, "-m", __name__, kind, *store]
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        process = stack.enter_context(subprocess.Popen(command, cwd=CHECKOUT, **pipes))
-        stack.callback(process.kill)
+    command = [sys.executable, "-m", __name__, kind]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=CHECKOUT, **pipes) as process:
         assert process.stdout is not None
-        server = ObjectServer(kind, process.stdout.readline().strip(), process.pid)
-        server.create_bucket()
-        server.heal()
-        yield server
+        assert process.stdin is not None
+        try:
+            server = ObjectServer(kind, process.stdout.readline().strip(), process.pid)
+            server.create_bucket()
+            server.heal()
+            yield server
+        finally:
+            process.stdin.close()  # so that it ends, and what it has started
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=20)
+            process.kill()
 
 
 class _FaultyApp:
@@ -261,6 +267,7 @@ class _FaultyApp:
         self._lock = threading.Lock()
         self._seen: list[str] = []
         self._faults: list[dict[str, Any]] = []
+        self._put_at: dict[str, float] = {}
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Any:
         from werkzeug.wrappers import Request, Response
@@ -271,6 +278,8 @@ class _FaultyApp:
         with self._lock:
             self._seen.append(line)
             fault = next((one for one in self._faults if one["match"] in line and one["times"] > 0), {})
+            if "pace" in fault and time.monotonic() - self._put_at.get(environ["PATH_INFO"], -math.inf) > fault["pace"]:
+                fault, start = {}, self._noting(environ["PATH_INFO"], start)
             fault.update({"times": fault["times"] - 1} if fault else {})
         time.sleep(fault.get("seconds", 0))
         if fault.get("drop"):
@@ -285,6 +294,16 @@ class _FaultyApp:
         )
         content_type = fault.get("content_type", "application/xml")
         return Response(fault.get("body", body), status=fault["status"], content_type=content_type)(environ, start)
+
+    def _noting(self, path: str, start: Any) -> Any:
+        """The same `start`, which notes when a request succeeded."""
+
+        def noting(status: str, *rest: Any) -> Any:
+            if status.startswith("2"):
+                self._put_at[path] = time.monotonic()
+            return start(status, *rest)
+
+        return noting
 
     def _controlled(self, request: Any, response: Any) -> Any:
         with self._lock:
@@ -314,31 +333,34 @@ class _OneAtATime:
             return list(self._moto(environ, start))
 
 
-def _store_of(kind: str, *address: str) -> Any:
+@contextmanager
+def _store_of(kind: str) -> Iterator[Any]:
     if kind == "azure":
-        return Forward(*address, _AZURE_KEY)
-    if kind == "google":
+        with azurite(_AZURE_KEY) as url:
+            yield Forward(url, _AZURE_KEY)
+    elif kind == "google":
         from ticket_events_pipeline_tests.support.google_storage import GoogleStorage
 
-        return GoogleStorage(SECRET)
-    from moto.server import DomainDispatcherApplication, create_backend_app
+        yield GoogleStorage(SECRET)
+    else:
+        from moto.server import DomainDispatcherApplication, create_backend_app
 
-    return _OneAtATime(DomainDispatcherApplication(create_backend_app))
+        yield _OneAtATime(DomainDispatcherApplication(create_backend_app))
 
 
-def _serve(kind: str, *address: str) -> None:
+def _serve(kind: str) -> None:
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
         def log_request(self, *_: object) -> None:
             pass
 
-    app = _FaultyApp(_store_of(kind, *address))
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    sys.stdout.write(f"http://127.0.0.1:{server.port}\n")
-    sys.stdout.flush()
-    sys.stdin.read()  # until the parent process ends
+    with _store_of(kind) as store:
+        server = make_server("127.0.0.1", 0, _FaultyApp(store), threaded=True, request_handler=Quiet)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        sys.stdout.write(f"http://127.0.0.1:{server.port}\n")
+        sys.stdout.flush()
+        sys.stdin.read()  # until the parent process closes it or ends
 
 
 if __name__ == "__main__":
