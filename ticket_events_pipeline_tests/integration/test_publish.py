@@ -3,6 +3,7 @@
 import datetime as dt
 from dataclasses import replace
 
+import deltalake
 import pyarrow as pa
 import pytest
 
@@ -13,7 +14,8 @@ from ticket_events_pipeline.publish.stored import PUBLISHED
 from ticket_events_pipeline.publish.table_format import NewDay
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.registry import TABLES
-from ticket_events_pipeline_tests.support.published import FORMATS, Lakehouse, made_up, put_day
+from ticket_events_pipeline_tests.support.fault_injection import KilledError
+from ticket_events_pipeline_tests.support.published import CATALOG, FORMATS, Lakehouse, made_up, put_day
 
 DAY = Day.parse("2026-03-02")
 EVENTS, TARGETS, DIMENSIONS = "ticket_metric_events", "sla_targets", "sla_target_dimensions"
@@ -248,3 +250,51 @@ def test_a_state_that_is_older_than_the_kept_history_is_gone_with_its_files(lake
         assert sum(expire_history(tables, [TARGETS], before=now + dt.timedelta(minutes=1), now=now).values()) == 1
     assert lakehouse.published(TARGETS) == lakehouse.stored(TARGETS)
     assert dict(lakehouse.publish(TARGETS)[0].days) == {}
+
+
+def test_a_table_that_was_rolled_back_is_published_anew_even_if_that_is_killed(lakehouse):
+    """Old rows are back, and the table still remembers the newest ones."""
+    put_days(lakehouse, TARGETS, 3)
+    lakehouse.publish(TARGETS)
+    old = lakehouse.publish(TARGETS)[0].version
+    for number in range(3):
+        put_day(lakehouse.root, TARGETS, DAY.plus(number), made_up(TARGETS, 4, seed=50 + number))
+    lakehouse.publish(TARGETS)
+    roll_back(lakehouse, old)
+    assert lakehouse.published(TARGETS) != lakehouse.stored(TARGETS)
+    path = f"{TARGETS}/date={DAY.plus(1)}/{TARGETS}.parquet"
+    with pytest.raises(KilledError):
+        lakehouse.publish(TARGETS, store=MeddlingStore(lakehouse.root, path, die))
+    assert dict(lakehouse.publish(TARGETS)[0].days) == {Why.CHANGED: 2}
+    assert lakehouse.published(TARGETS) == lakehouse.stored(TARGETS)
+    assert dict(lakehouse.publish(TARGETS)[0].days) == {}
+
+
+def die():
+    raise KilledError
+
+
+def roll_back(lakehouse, version):
+    if lakehouse.format == "delta":
+        lakehouse.delta(TARGETS).restore(int(version))
+        return
+    with lakehouse.catalog() as catalog:
+        table = catalog.load_table(f"{CATALOG.namespace}.{TARGETS}")
+        table.manage_snapshots().rollback_to_snapshot(int(version)).commit()
+
+
+def test_rows_that_another_program_added_are_removed_and_a_compaction_is_left_alone(lakehouse):
+    put_days(lakehouse, TARGETS, 2)
+    lakehouse.publish(TARGETS)
+    if lakehouse.format == "delta":
+        table = lakehouse.delta(TARGETS)
+        table.optimize.compact()
+        assert dict(lakehouse.publish(TARGETS)[0].days) == {}
+        deltalake.write_deltalake(lakehouse.delta(TARGETS), lakehouse.read(TARGETS), mode="append")
+    else:
+        with lakehouse.catalog() as catalog:
+            table = catalog.load_table(f"{CATALOG.namespace}.{TARGETS}")
+            table.append(table.scan().to_arrow())
+    assert len(lakehouse.published(TARGETS)) == 16
+    lakehouse.publish(TARGETS)
+    assert lakehouse.published(TARGETS) == lakehouse.stored(TARGETS)
