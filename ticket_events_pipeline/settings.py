@@ -67,7 +67,7 @@ DELTA, ICEBERG = "delta", "iceberg"
 PUBLISH_URIS = {DELTA: "TICKET_EVENTS_PUBLISH_DELTA", ICEBERG: "TICKET_EVENTS_PUBLISH_ICEBERG"}
 """By table format, the variable of the place to publish to."""
 
-PUBLISH_CATALOG, DEFAULT_CATALOG = "TICKET_EVENTS_PUBLISH_CATALOG", "ticket-events.ticket_events"
+PUBLISH_CATALOG, DEFAULT_CATALOG = "TICKET_EVENTS_PUBLISH_CATALOG", "ticket-events.zendesk"
 
 _CATALOG = re.compile(r"([a-z0-9][a-z0-9-]*)\.([a-z0-9_]+(?:\.[a-z0-9_]+)*)", re.ASCII)
 

@@ -187,12 +187,10 @@ class IcebergCopy:
         return bool(self._snapshots_before(moment))
 
     def _snapshots_before(self, moment: dt.datetime) -> list[int]:
-        newest, milliseconds = self._table.current_snapshot(), moment.timestamp() * 1000
-        return [
-            snapshot.snapshot_id
-            for snapshot in self._table.snapshots()
-            if snapshot != newest and snapshot.timestamp_ms < milliseconds
-        ]
+        """The ids of older snapshots, but for the newest one and those that a branch or tag keeps."""
+        kept, milliseconds = {ref.snapshot_id for ref in self._table.metadata.refs.values()}, moment.timestamp() * 1000
+        old = [snapshot for snapshot in self._table.snapshots() if snapshot.timestamp_ms < milliseconds]
+        return [snapshot.snapshot_id for snapshot in old if snapshot.snapshot_id not in kept]
 
     def expire(self, *, before: dt.datetime, now: dt.datetime) -> int:
         """See `PublishedTable.expire`. The catalog forgets the old snapshots first: a killed clean-up only leaves files."""
