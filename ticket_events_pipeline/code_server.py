@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ticket_events_pipeline.installation import PACKAGE, installed_version
 from ticket_events_pipeline.process import host_name
-from ticket_events_pipeline.settings import Settings
+from ticket_events_pipeline.settings import PUBLISH_CATALOG, PUBLISH_URIS, Settings
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.variables import NONE
 
@@ -88,6 +88,8 @@ def fingerprint_of(settings: Settings) -> Fingerprint:
             "TICKET_EVENTS_ALERT_MIN_TARGETS": str(settings.min_targets),
             **{name: str(int(is_on)) for name, is_on in flags.items()},
             **{name: ",".join(sorted(values)) or NONE for name, values in lists.items()},
+            **{variable: settings.publish.targets.get(name, NONE) for name, variable in PUBLISH_URIS.items()},
+            PUBLISH_CATALOG: ".".join(settings.publish.catalog),
         },
     )
 

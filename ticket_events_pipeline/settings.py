@@ -67,7 +67,7 @@ DELTA, ICEBERG = "delta", "iceberg"
 PUBLISH_URIS = {DELTA: "TICKET_EVENTS_PUBLISH_DELTA", ICEBERG: "TICKET_EVENTS_PUBLISH_ICEBERG"}
 """By table format, the variable of the place to publish to."""
 
-PUBLISH_CATALOG, DEFAULT_CATALOG = "TICKET_EVENTS_PUBLISH_CATALOG", "ticket-events.ticket_events"
+PUBLISH_CATALOG, DEFAULT_CATALOG = "TICKET_EVENTS_PUBLISH_CATALOG", "ticket-events.zendesk"
 
 _CATALOG = re.compile(r"([a-z0-9][a-z0-9-]*)\.([a-z0-9_]+(?:\.[a-z0-9_]+)*)", re.ASCII)
 
@@ -105,6 +105,9 @@ class PublishSettings(NamedTuple):
 
     targets: Mapping[str, str]
     catalog: PublishCatalog
+
+
+NOT_PUBLISHED = PublishSettings({}, PublishCatalog(*DEFAULT_CATALOG.split(".", 1)))
 
 
 class RootSettings(NamedTuple):
@@ -151,6 +154,7 @@ class Settings:
         has_snapshots: whether tickets are asked for what no stored audit tells.
         names: which of `NAME_KINDS` are fetched.
         fetch_every_minutes: as in `RootSettings`.
+        publish: where tables are published.
     """
 
     server: Server | None
@@ -174,6 +178,7 @@ class Settings:
     has_snapshots: bool = True
     names: tuple[str, ...] = NAME_KINDS
     fetch_every_minutes: int = FETCH_EVERY_MINUTES
+    publish: PublishSettings = NOT_PUBLISHED
 
     @property
     def account(self) -> str:
@@ -271,6 +276,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         has_snapshots=reader.flag("ZENDESK_SNAPSHOTS", default="1"),
         names=reader.parsed("ZENDESK_NAMES", ",".join(NAME_KINDS), parse=_names),
         fetch_every_minutes=_fetch_every_minutes(reader),
+        publish=_publish(reader),
     )
     reader.raise_problems()
     return settings
@@ -325,10 +331,9 @@ def publish_settings(env: Mapping[str, str]) -> PublishSettings:
         SettingsError: one of the variables is malformed.
     """
     reader = VariableReader(env)
-    targets = {name: reader.parsed(variable, "", parse=_target) for name, variable in PUBLISH_URIS.items()}
-    catalog = reader.parsed(PUBLISH_CATALOG, DEFAULT_CATALOG, parse=parse_catalog)
+    found = _publish(reader)
     reader.raise_problems()
-    return PublishSettings({name: uri for name, uri in targets.items() if uri}, catalog)
+    return found
 
 
 def parse_catalog(text: str) -> PublishCatalog:
@@ -341,6 +346,12 @@ def parse_catalog(text: str) -> PublishCatalog:
     if found is None:
         raise ValueError(f"{text!r} is not CATALOG.NAMESPACE in small letters, as in {DEFAULT_CATALOG}")
     return PublishCatalog(found[1], found[2])
+
+
+def _publish(reader: VariableReader) -> PublishSettings:
+    targets = {name: reader.parsed(variable, "", parse=_target) for name, variable in PUBLISH_URIS.items()}
+    catalog = reader.parsed(PUBLISH_CATALOG, DEFAULT_CATALOG, parse=parse_catalog)
+    return PublishSettings({name: uri for name, uri in targets.items() if uri}, catalog)
 
 
 def _target(text: str) -> str:

@@ -9,6 +9,7 @@ https://delta-io.github.io/delta-rs/api/delta_writer/
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import math
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
@@ -18,9 +19,9 @@ import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from ticket_events_pipeline.publish.columns import DATE
-from ticket_events_pipeline.publish.delta_log import transaction_versions
+from ticket_events_pipeline.publish.delta_log import has_changed_rows, transaction_versions
 from ticket_events_pipeline.publish.failures import Reading, library_errors
-from ticket_events_pipeline.publish.plan import fingerprint
+from ticket_events_pipeline.publish.plan import FINGERPRINT_DIGITS, fingerprint
 from ticket_events_pipeline.publish.table_format import (
     ORPHAN_SECONDS,
     PREFIX,
@@ -30,10 +31,14 @@ from ticket_events_pipeline.publish.table_format import (
     statistics_columns,
 )
 from ticket_events_pipeline.storage.open_store import open_store
+from ticket_events_pipeline.storage.partition_file import ROWS_PER_GROUP
 from ticket_events_pipeline.tables.table import Table
 
-_APPLICATION = f"{PREFIX}day."
+_COMMIT, _EPOCH = f"{PREFIX}commit", f"{PREFIX}epoch"
 _REMOVED = -1
+
+_WRITER = deltalake.WriterProperties(compression="ZSTD", max_row_group_size=ROWS_PER_GROUP)
+"""A row group is held in memory until it is full; the library's own are eight times as large."""
 
 
 class DeltaFormat:
@@ -110,24 +115,43 @@ class DeltaCopy:
         """See `PublishedTable.fingerprints`."""
         with _errors(self.url):
             filled = {dt.date.fromisoformat(str(part[DATE])) for part in self._table.partitions()}
-            versions = self._versions(filled.union(dates))
-        known = {date: _text(version) for date, version in versions.items() if version not in (None, _REMOVED)}
+            names = {date: _application(self._epoch, date) for date in filled.union(dates)}
+            known = {date: _text(version) for date, name in names.items() if (version := self._remembered(name)) >= 0}
         return {date: known.get(date, "") for date in filled.union(known)}
 
-    def _versions(self, dates: Collection[dt.date]) -> dict[dt.date, int | None]:
-        """What is remembered of the days."""
-        names = {date: _application(date) for date in dates}
-        found = transaction_versions(self._store, self._table.version())
-        if found is None:
-            return {date: self._table.transaction_version(name) for date, name in names.items()}
-        return {date: found.get(name) for date, name in names.items()}
+    @functools.cached_property
+    def _epoch(self) -> int:
+        """The number of the commit since which every change of rows was remembered; a new one if another program made some.
+
+        RESTORE, for one, brings old rows back, and leaves the newest transaction identifiers.
+        """
+        newest = self._remembered(_COMMIT)
+        if newest < 0 or has_changed_rows(self._store, newest, self._table.version()):
+            return self._table.version() + 1
+        return self._remembered(_EPOCH)
+
+    @functools.cached_property
+    def _versions(self) -> Mapping[str, int] | None:
+        return transaction_versions(self._store, self._table.version())
+
+    def _remembered(self, application: str) -> int:
+        """The version of a transaction identifier; negative without any."""
+        versions = self._versions
+        found = self._table.transaction_version(application) if versions is None else versions.get(application)
+        return _REMOVED if found is None else found
 
     def put(self, day: NewDay) -> None:
         """See `PublishedTable.put`."""
-        date, reading = day.change.date, Reading(day.batches)
+        date, number, reading = day.change.date, self._table.version() + 1, Reading(day.batches)
+        remembered = {
+            _application(self._epoch, date): _number(day.content_hash),
+            _EPOCH: self._epoch,
+            _COMMIT: number,
+        }
         properties = deltalake.CommitProperties(
             custom_metadata=day.commit_metadata(self.schema),
-            app_transactions=[deltalake.Transaction(_application(date), _number(day.content_hash))],
+            app_transactions=[deltalake.Transaction(*entry) for entry in remembered.items()],
+            max_commit_retries=0,  # the commit says its own number
         )
         rows = pa.RecordBatchReader.from_batches(day.schema, reading)
         with _errors(self.url, reading):
@@ -138,8 +162,11 @@ class DeltaCopy:
                 predicate=f"{DATE} = '{date}'",
                 schema_mode="merge",
                 commit_properties=properties,
+                writer_properties=_WRITER,
             )
             self._table.update_incremental()
+        if self._table.version() != number:
+            raise ConflictError(f"commit {number + 1} came right after")
 
     def restamp(self, stamp: Stamp) -> None:
         """See `PublishedTable.restamp`."""
@@ -167,16 +194,16 @@ def _hours(time: dt.timedelta) -> int:
     return max(0, math.ceil(time.total_seconds() / 3600))
 
 
-def _application(date: dt.date) -> str:
-    return f"{_APPLICATION}{date}"
+def _application(epoch: int, date: dt.date) -> str:
+    return f"{PREFIX}{epoch}.{date}"
 
 
 def _number(content_hash: str) -> int:
     return int(fingerprint(content_hash), 16) if content_hash else _REMOVED
 
 
-def _text(version: int | None) -> str:
-    return "" if version is None else f"{version:0{len(fingerprint('0' * 64))}x}"
+def _text(version: int) -> str:
+    return f"{version:0{FINGERPRINT_DIGITS}x}"
 
 
 def _errors(url: str, reading: Reading | None = None) -> AbstractContextManager[None]:

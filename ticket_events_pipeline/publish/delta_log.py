@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -22,7 +23,6 @@ READS_AT_ONCE = 16
 """A request to an object store takes some thirty milliseconds."""
 
 _CHECKPOINT = re.compile(r"([0-9]{20})\.checkpoint(?:\.([0-9]{10})\.([0-9]{10}))?\.parquet")
-_COMMIT = re.compile(r"([0-9]{20})\.json")
 
 
 def transaction_versions(store: Store, version: int) -> Mapping[str, int] | None:
@@ -32,16 +32,32 @@ def transaction_versions(store: Store, version: int) -> Mapping[str, int] | None
     """
     names = [path.rpartition("/")[2] for path in store.paths(LOG)]
     checkpoint, parts = _newest_checkpoint(names, version)
-    wanted = [f"{number:020d}.json" for number in range(checkpoint + 1, version + 1)]
+    wanted = [_commit_name(number) for number in range(checkpoint + 1, version + 1)]
     if not set(wanted).issubset(names):
         return None
     found: dict[str, int] = {}
     for part in parts:
         found |= _of_checkpoint(store, f"{LOG}/{part}")
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
-        for commit in pool.map(lambda name: _of_commit(store, f"{LOG}/{name}"), wanted):
-            found |= commit
+        for actions in pool.map(lambda name: _actions(store, name), wanted):
+            found |= {action["txn"]["appId"]: action["txn"]["version"] for action in actions if "txn" in action}
     return found
+
+
+def has_changed_rows(store: Store, after: int, version: int) -> bool:
+    """Whether a commit after `after`, up to `version`, has changed rows, or may have: it isn't in the log any more.
+
+    A compaction changes files, and no rows.
+    """
+    try:
+        return any(_changes_rows(_actions(store, _commit_name(number))) for number in range(after + 1, version + 1))
+    except FileNotFoundError:
+        return True
+
+
+def _changes_rows(actions: Iterable[Mapping[str, Any]]) -> bool:
+    files = (action.get("add") or action.get("remove") for action in actions)
+    return any(file is not None and file.get("dataChange", True) for file in files)
 
 
 def _newest_checkpoint(names: Iterable[str], version: int) -> tuple[int, list[str]]:
@@ -65,7 +81,10 @@ def _of_checkpoint(store: Store, path: str) -> dict[str, int]:
     return {row["appId"]: row["version"] for row in rows}
 
 
-def _of_commit(store: Store, path: str) -> dict[str, int]:
-    with contextlib.closing(store.reader(path)) as source:
-        actions = [json.loads(line) for line in source.read().splitlines() if line.strip()]
-    return {action["txn"]["appId"]: action["txn"]["version"] for action in actions if "txn" in action}
+def _actions(store: Store, name: str) -> list[dict[str, Any]]:
+    with contextlib.closing(store.reader(f"{LOG}/{name}")) as source:
+        return [json.loads(line) for line in source.read().splitlines() if line.strip()]
+
+
+def _commit_name(number: int) -> str:
+    return f"{number:020d}.json"

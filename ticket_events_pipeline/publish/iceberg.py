@@ -28,6 +28,8 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import TableProperties, Transaction, WriteTask
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.utils.datetime import days_to_date
 from sqlalchemy.exc import SQLAlchemyError
 
 from ticket_events_pipeline.publish.columns import DATE
@@ -43,10 +45,10 @@ from ticket_events_pipeline.publish.table_format import (
 )
 from ticket_events_pipeline.tables.table import Table
 
-FILE_BYTES = 128 * 1024 * 1024
+FILE_BYTES = 64 * 1024 * 1024
 """Rows of one data file, in memory: PyIceberg writes a file from rows that it holds as a whole."""
 
-_DAY = f"{PREFIX}day."
+_DAY, _SNAPSHOT = f"{PREFIX}day.", f"{PREFIX}snapshot"
 
 _ERRORS = (RESTError, NoSuchTableError, NoSuchNamespaceError, ValidationError, ValidationException)
 
@@ -132,11 +134,28 @@ class IcebergCopy:
 
     def fingerprints(self, dates: Collection[dt.date]) -> dict[dt.date, str]:
         """See `PublishedTable.fingerprints`."""
-        return {
-            dt.date.fromisoformat(name.removeprefix(_DAY)): value
-            for name, value in self._table.properties.items()
-            if name.startswith(_DAY)
-        }
+        with _errors(self.url):
+            if self._is_own:
+                return {dt.date.fromisoformat(name.removeprefix(_DAY)): value for name, value in self._days.items()}
+            return {days_to_date(task.file.partition[0]): "" for task in self._table.scan().plan_files()}
+
+    @property
+    def _days(self) -> dict[str, str]:
+        """The properties that remember days."""
+        return {name: value for name, value in self._table.properties.items() if name.startswith(_DAY)}
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether every change of rows was remembered; a compaction changes none.
+
+        A rollback, for one, brings old rows back, and leaves the newest properties.
+        """
+        remembered, snapshot = self._table.properties.get(_SNAPSHOT), self._table.current_snapshot()
+        while snapshot is not None and str(snapshot.snapshot_id) != remembered:
+            if snapshot.summary is None or snapshot.summary.operation is not Operation.REPLACE:
+                return False
+            snapshot = self._table.snapshot_by_id(snapshot.parent_snapshot_id or 0)
+        return (snapshot is None) == (remembered is None)
 
     def put(self, day: NewDay) -> None:
         """See `PublishedTable.put`."""
@@ -151,10 +170,12 @@ class IcebergCopy:
                     overwrite.delete_data_file(task.file)
                 for file in _data_files(transaction, self._table, day, reading, overwrite.commit_uuid):
                     overwrite.append_data_file(file)
-            if day.content_hash:
-                transaction.set_properties({name: fingerprint(day.content_hash)})
-            else:
-                transaction.remove_properties(name)
+            remembered = self._days if self._is_own else {f"{_DAY}{date}": "" for date in self.fingerprints(())}
+            remembered[name] = fingerprint(day.content_hash)
+            if not day.content_hash:
+                del remembered[name]
+            transaction.remove_properties(*self._days.keys() - remembered.keys())
+            transaction.set_properties({**remembered, _SNAPSHOT: str(transaction.table_metadata.current_snapshot_id)})
 
     def restamp(self, stamp: Stamp) -> None:
         """See `PublishedTable.restamp`."""
@@ -166,12 +187,10 @@ class IcebergCopy:
         return bool(self._snapshots_before(moment))
 
     def _snapshots_before(self, moment: dt.datetime) -> list[int]:
-        newest, milliseconds = self._table.current_snapshot(), moment.timestamp() * 1000
-        return [
-            snapshot.snapshot_id
-            for snapshot in self._table.snapshots()
-            if snapshot != newest and snapshot.timestamp_ms < milliseconds
-        ]
+        """The ids of older snapshots, but for the newest one and those that a branch or tag keeps."""
+        kept, milliseconds = {ref.snapshot_id for ref in self._table.metadata.refs.values()}, moment.timestamp() * 1000
+        old = [snapshot for snapshot in self._table.snapshots() if snapshot.timestamp_ms < milliseconds]
+        return [snapshot.snapshot_id for snapshot in old if snapshot.snapshot_id not in kept]
 
     def expire(self, *, before: dt.datetime, now: dt.datetime) -> int:
         """See `PublishedTable.expire`. The catalog forgets the old snapshots first: a killed clean-up only leaves files."""

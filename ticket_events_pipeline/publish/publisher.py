@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ticket_events_pipeline.day import Day
@@ -185,9 +186,19 @@ def expire_history(
     Raises:
         TransientError: a table can't be read or written.
     """
-    removed = {}
-    for asset in assets:
+    return {
+        tables.url(asset): files
+        for asset in assets
+        if (files := _expire(tables, asset, before=before, now=now, slack=slack)) is not None
+    }
+
+
+def _expire(tables: TableFormat, asset: str, *, before: dt.datetime, now: dt.datetime, slack: dt.timedelta) -> int | None:
+    """How many data files of the asset's table were removed; None if there is no table, or nothing that old in it."""
+    for _ in range(MOST_CONFLICTS):
         table = tables.open(asset)
-        if table is not None and table.stamp is not None and (not slack or table.has_state_before(before - slack, now=now)):
-            removed[table.url] = table.expire(before=before, now=now)
-    return removed
+        if table is None or table.stamp is None or (slack and not table.has_state_before(before - slack, now=now)):
+            return None
+        with suppress(ConflictError):
+            return table.expire(before=before, now=now)
+    raise TransientError(f"{tables.url(asset)}: another program was faster {MOST_CONFLICTS} times in a row. Try again.")

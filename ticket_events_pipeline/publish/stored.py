@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import TransientError
+from ticket_events_pipeline.errors import DamagedFileError, TransientError
 from ticket_events_pipeline.publish.columns import published_batches
 from ticket_events_pipeline.sla.footer_cache import TABLES as CACHED_TABLES
-from ticket_events_pipeline.sla.footer_cache import FooterCache
+from ticket_events_pipeline.sla.footer_cache import FooterCache, StoredFooters
 from ticket_events_pipeline.storage.content_hash import ContentHash
 from ticket_events_pipeline.storage.partition_file import opened_partition
 from ticket_events_pipeline.storage.store import Store
@@ -51,16 +51,17 @@ def read_stored_days(store: Store, timezone: str) -> Mapping[str, StoredDays]:
     found = FooterCache(CACHED_TABLES, seconds=LISTING_SECONDS).read(store, timezone)
     if found.unread:
         raise TransientError(f"{found.unread} footers below {store.location} could not be read in {LISTING_SECONDS:g} seconds.")
-    return {
-        asset: StoredDays(
-            {
-                day.date: footer.get(CONTENT_HASH) or _hash_of_rows(store, asset, day)
-                for day, footer in found.footers[asset].items()
-            },
-            {day.date: problem.reason for day, problem in found.unreadable[asset].items()},
-        )
-        for asset in PUBLISHED
-    }
+    return {asset: _stored_days(store, found, asset) for asset in PUBLISHED}
+
+
+def _stored_days(store: Store, found: StoredFooters, asset: str) -> StoredDays:
+    hashes, problems = {}, {day.date: problem.reason for day, problem in found.unreadable[asset].items()}
+    for day, footer in found.footers[asset].items():
+        try:
+            hashes[day.date] = footer.get(CONTENT_HASH) or _hash_of_rows(store, asset, day)
+        except DamagedFileError as error:
+            problems[day.date] = str(error)
+    return StoredDays(hashes, problems)
 
 
 class OpenedDay:

@@ -16,7 +16,7 @@ from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.publish.plan import Change
 from ticket_events_pipeline.tables.table import EVENT_KEY, Table
 
-PREFIX = "ticket_events."
+PREFIX = "ticket-events."
 """How the names of this program's entries in a table's properties and commits begin."""
 
 ORPHAN_SECONDS = 3600

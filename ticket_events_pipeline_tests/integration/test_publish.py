@@ -3,6 +3,7 @@
 import datetime as dt
 from dataclasses import replace
 
+import deltalake
 import pyarrow as pa
 import pytest
 
@@ -11,9 +12,12 @@ from ticket_events_pipeline.publish.plan import Change, Why
 from ticket_events_pipeline.publish.publisher import expire_history
 from ticket_events_pipeline.publish.stored import PUBLISHED
 from ticket_events_pipeline.publish.table_format import NewDay
+from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.partition_file import write_partition
 from ticket_events_pipeline.tables.registry import TABLES
-from ticket_events_pipeline_tests.support.published import FORMATS, Lakehouse, made_up, put_day
+from ticket_events_pipeline_tests.support.fault_injection import KilledError
+from ticket_events_pipeline_tests.support.published import CATALOG, FORMATS, Lakehouse, in_order, made_up, put_day
 
 DAY = Day.parse("2026-03-02")
 EVENTS, TARGETS, DIMENSIONS = "ticket_metric_events", "sla_targets", "sla_target_dimensions"
@@ -248,3 +252,95 @@ def test_a_state_that_is_older_than_the_kept_history_is_gone_with_its_files(lake
         assert sum(expire_history(tables, [TARGETS], before=now + dt.timedelta(minutes=1), now=now).values()) == 1
     assert lakehouse.published(TARGETS) == lakehouse.stored(TARGETS)
     assert dict(lakehouse.publish(TARGETS)[0].days) == {}
+
+
+def test_a_table_that_was_rolled_back_is_published_anew_even_if_that_is_killed(lakehouse):
+    """Old rows are back, and the table still remembers the newest ones."""
+    put_days(lakehouse, TARGETS, 3)
+    lakehouse.publish(TARGETS)
+    old = lakehouse.publish(TARGETS)[0].version
+    for number in range(3):
+        put_day(lakehouse.root, TARGETS, DAY.plus(number), made_up(TARGETS, 4, seed=50 + number))
+    lakehouse.publish(TARGETS)
+    roll_back(lakehouse, old)
+    assert lakehouse.published(TARGETS) != lakehouse.stored(TARGETS)
+    path = f"{TARGETS}/date={DAY.plus(1)}/{TARGETS}.parquet"
+    with pytest.raises(KilledError):
+        lakehouse.publish(TARGETS, store=MeddlingStore(lakehouse.root, path, die))
+    assert dict(lakehouse.publish(TARGETS)[0].days) == {Why.CHANGED: 2}
+    assert lakehouse.published(TARGETS) == lakehouse.stored(TARGETS)
+    assert dict(lakehouse.publish(TARGETS)[0].days) == {}
+
+
+def die():
+    raise KilledError
+
+
+def roll_back(lakehouse, version):
+    if lakehouse.format == "delta":
+        lakehouse.delta(TARGETS).restore(int(version))
+        return
+    with lakehouse.catalog() as catalog:
+        table = catalog.load_table(f"{CATALOG.namespace}.{TARGETS}")
+        table.manage_snapshots().rollback_to_snapshot(int(version)).commit()
+
+
+def test_rows_that_another_program_added_are_removed_and_a_compaction_is_left_alone(lakehouse):
+    put_days(lakehouse, TARGETS, 2)
+    lakehouse.publish(TARGETS)
+    if lakehouse.format == "delta":
+        table = lakehouse.delta(TARGETS)
+        table.optimize.compact()
+        assert dict(lakehouse.publish(TARGETS)[0].days) == {}
+        deltalake.write_deltalake(lakehouse.delta(TARGETS), lakehouse.read(TARGETS), mode="append")
+    else:
+        with lakehouse.catalog() as catalog:
+            table = catalog.load_table(f"{CATALOG.namespace}.{TARGETS}")
+            table.append(table.scan().to_arrow())
+    assert len(lakehouse.published(TARGETS)) == 16
+    lakehouse.publish(TARGETS)
+    assert lakehouse.published(TARGETS) == lakehouse.stored(TARGETS)
+
+
+def test_a_day_whose_footer_has_no_content_hash_is_compared_by_its_rows(lakehouse):
+    rows = made_up(TARGETS, 3)
+    write_partition(FolderStore(lakehouse.root), TARGETS, DAY, rows, {"partition": str(DAY)})
+    assert dict(lakehouse.publish(TARGETS)[0].days) == {Why.NEW: 1}
+    assert lakehouse.published(TARGETS) == lakehouse.stored(TARGETS)
+    assert lakehouse.commits(TARGETS)[0]["content_hash"] == content_hash(rows, added=TABLES[TARGETS].added)
+    put_day(lakehouse.root, TARGETS, DAY, rows)
+    assert dict(lakehouse.publish(TARGETS)[0].days) == {}
+
+
+def test_a_clean_up_and_a_publish_at_once_leave_the_table_whole(lakehouse):
+    put_days(lakehouse, TARGETS, 3)
+    lakehouse.publish(TARGETS)
+    for number in range(3):
+        put_day(lakehouse.root, TARGETS, DAY.plus(number), made_up(TARGETS, 2, seed=20 + number))
+    now = dt.datetime.now(dt.UTC)
+
+    def clean_up():
+        with lakehouse.tables() as tables:
+            expire_history(tables, [TARGETS], before=now + dt.timedelta(minutes=1), now=now)
+
+    path = f"{TARGETS}/date={DAY.plus(1)}/{TARGETS}.parquet"
+    assert lakehouse.publish(TARGETS, store=MeddlingStore(lakehouse.root, path, clean_up))[0].problems == []
+    assert lakehouse.published(TARGETS) == lakehouse.stored(TARGETS)
+
+
+def test_a_state_with_a_tag_stays(tmp_path):
+    """In Iceberg; Delta has no tags."""
+    lakehouse = Lakehouse("iceberg", tmp_path)
+    put_days(lakehouse, TARGETS, 1)
+    tagged = int(lakehouse.publish(TARGETS)[0].version)
+    with lakehouse.catalog() as catalog:
+        catalog.load_table(f"{CATALOG.namespace}.{TARGETS}").manage_snapshots().create_tag(tagged, "reported").commit()
+    before = lakehouse.published(TARGETS)
+    put_day(lakehouse.root, TARGETS, DAY, made_up(TARGETS, 2, seed=5))
+    lakehouse.publish(TARGETS)
+    now = dt.datetime.now(dt.UTC)
+    with lakehouse.tables() as tables:
+        assert list(expire_history(tables, [TARGETS], before=now + dt.timedelta(minutes=1), now=now).values()) == [0]
+    with lakehouse.catalog() as catalog:
+        scan = catalog.load_table(f"{CATALOG.namespace}.{TARGETS}").scan(snapshot_id=tagged)
+        assert in_order(scan.to_arrow().to_pylist()) == before

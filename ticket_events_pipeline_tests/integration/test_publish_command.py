@@ -8,7 +8,7 @@ import pytest
 
 from ticket_events_pipeline.cli.doctor_checks import Deployment, Status
 from ticket_events_pipeline.cli.publish_checks import PUBLISH_CHECKS
-from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
@@ -119,6 +119,17 @@ def test_the_doctor_opens_the_tables_and_finds_conversions_in_place(place):
 def definitions(root: Path, **variables: str) -> dg.Definitions:
     env = {"TICKET_EVENTS_ROOT": str(root), "ZENDESK_SUBDOMAIN": ACCOUNT, "TICKET_EVENTS_START_DATE": str(DAY), **variables}
     return account_definitions(account_scope("", lambda: {**env, "ZENDESK_OAUTH_TOKEN": "made-up"}))
+
+
+@pytest.mark.slow
+def test_a_range_of_days_of_all_assets_is_one_run_with_the_published_tables(tmp_path):
+    """An asset without partitions would make Dagster refuse the range, if it had no single-run policy."""
+    last = str(Day.containing(wall_clock()))
+    variables = {"ZENDESK_SANDBOX": "1", "TICKET_EVENTS_PUBLISH_DELTA": str(tmp_path / "delta")}
+    place = new_place(tmp_path, **variables)
+    ended = place.materialize("*", last, last)
+    assert ended.code == 0, ended.output
+    assert Lakehouse("delta", tmp_path).delta("ticket_events").count() > 0
 
 
 def test_without_a_place_to_publish_to_there_is_no_asset(tmp_path):

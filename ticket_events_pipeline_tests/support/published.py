@@ -148,7 +148,7 @@ class Lakehouse:
             with self.catalog() as catalog:
                 snapshots = catalog.load_table(f"{CATALOG.namespace}.{asset}").snapshots()
             entries = [snapshot.summary.additional_properties for snapshot in snapshots]
-        prefix = "ticket_events."
+        prefix = "ticket-events."
         return [{k.removeprefix(prefix): v for k, v in entry.items() if k.startswith(prefix)} for entry in entries]
 
     def file(self, asset: str, day: Day) -> Path:

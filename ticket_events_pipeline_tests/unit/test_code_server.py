@@ -48,6 +48,8 @@ def fingerprint(**more):
         ("TICKET_EVENTS_TICKET_TABLES", "0"),
         ("TICKET_EVENTS_DIMENSIONS", "custom_field:360041597112"),
         ("TICKET_EVENTS_RESTATE_DAYS", "7"),
+        ("TICKET_EVENTS_PUBLISH_DELTA", "/srv/lakehouse"),
+        ("TICKET_EVENTS_PUBLISH_CATALOG", "lakehouse.acme"),
         ("TICKET_EVENTS_GOAL_PERCENT", "97.5"),
         ("TICKET_EVENTS_ALERT_MIN_TARGETS", "5"),
     ],

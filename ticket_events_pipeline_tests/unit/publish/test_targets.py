@@ -45,7 +45,7 @@ def test_a_link_into_the_root_is_seen_through(tmp_path):
 
 
 def test_the_catalog_and_its_namespace_are_one_variable():
-    assert publish_settings({}).catalog == PublishCatalog("ticket-events", "ticket_events")
+    assert publish_settings({}).catalog == PublishCatalog("ticket-events", "zendesk")
     assert parse_catalog("lakehouse.zendesk.acme") == PublishCatalog("lakehouse", "zendesk.acme")
     with pytest.raises(ValueError, match=r"is not CATALOG\.NAMESPACE"):
         parse_catalog("lakehouse")
