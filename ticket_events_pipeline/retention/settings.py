@@ -11,6 +11,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.settings import has_ticket_tables, partition_settings
 from ticket_events_pipeline.sla.footer_cache import TABLES
+from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.tickets.snapshots import TICKET_SNAPSHOTS
 from ticket_events_pipeline.variables import GREATEST_NUMBER, NONE, VariableReader, listed, whole_number
 
@@ -87,7 +88,7 @@ def _parse(text: str, *, least: int) -> dict[str, int]:
     for entry in listed(text):
         match = _ENTRY.fullmatch(entry)
         if match is None:
-            raise ValueError(f"{entry!r} is neither a number of days nor an asset with one, as in 730, ticket_events=90")
+            raise ValueError(f"{entry!r} is neither a number of days nor an asset with one, as in 730, {AUDITS}=90")
         name, days = match["name"], whole_number(match["days"], least, GREATEST_NUMBER)
         if name is None:
             if everywhere is not None:

@@ -216,6 +216,7 @@ def test_each_runs_its_job_and_is_off_until_turned_on():
         "refresh_names": "fetch_zendesk_names",
         "frequent_fetch": "refresh_open_day",
         "morning_digest": "send_morning_digest",
+        "daily_prune": "prune_old_days",
     }
     assert {schedule.default_status for schedule in REPOSITORY.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
 
