@@ -43,8 +43,9 @@ def filled(store, server) -> Office:
     return office
 
 
-def done(office: Office, **wanted) -> Forgotten:
-    return forget(office.store, office.settings, Wanted(**wanted), clock=office.clock, sleep=lambda _: None)
+def done(office: Office, *, dry_run: bool = False) -> Forgotten:
+    wanted = Wanted(requesters=(PERSON,))
+    return forget(office.store, office.settings, wanted, dry_run=dry_run, clock=office.clock, sleep=lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,10 @@ def world(tmp_path_factory):
         office = filled(store, server)
         office.before = office.figures()
         office.planted = found_in(store, NEEDLES)
-        office.did = done(office, requesters=(PERSON,))
+        before = contents(office)
+        office.would = done(office, dry_run=True)
+        office.is_unchanged = contents(office) == before
+        office.did = done(office)
         office.left_at_once = found_in(store, NEEDLES)
         office.hashes = hashes(office)
         yield office
@@ -92,6 +96,16 @@ def test_it_says_what_it_did_and_nothing_of_the_person(world):
     assert (cleared[METRIC].rows, cleared[f"_rejected/{AUDITS}"].rows) == (1, 2)
     assert all(cleared[folder].files for folder in ("ticket_snapshots", "zendesk_names", "sla_breach_report"))
     assert cleared[f"_inflight/segments/{AUDITS}"].files == 1
+
+
+def test_a_dry_run_counts_the_same_and_changes_nothing(world):
+    assert world.is_unchanged
+    assert world.would.ledger is None
+    assert (world.would.tickets, world.would.addresses) == (2, 1)
+    pages = "sla_breach_report"
+    assert {folder: one for folder, one in world.would.cleared.items() if folder != pages} == {
+        folder: one for folder, one in world.did.cleared.items() if folder != pages
+    }
 
 
 def test_footers_say_which_days_were_blanked(world):
@@ -163,7 +177,7 @@ def test_verify_finds_the_days_whole(world):
 
 def test_forgetting_again_changes_nothing(world):
     before = contents(world)
-    again = done(world, requesters=(PERSON,))
+    again = done(world)
     assert [folder for folder, cleared in again.cleared.items() if cleared.files] == []
     assert contents(world) == before
 
@@ -172,7 +186,7 @@ def contents(office):
     """Every finished file."""
     found = {}
     for path in office.store.paths(""):
-        if not path.startswith("_inflight"):
+        if not path.startswith("_inflight/passes"):
             with office.store.reader(path) as file:
                 found[path] = file.read()
     return found
