@@ -129,6 +129,7 @@ class KeptValues:
             elif name != "previous_value":
                 kept |= self._known(name, value)
                 is_dropped |= name not in kept and name not in _NO_FIELDS
+                is_dropped |= name in _TAG_CHANGES and kept.get(name, value) != value
         if is_dropped and child.get("event_type") in _SETS_FIELDS:
             kept[FORGOTTEN] = None
         if "previous_value" in child and (fields := [name for name in kept if name == CUSTOM_FIELDS or self._is_kept(name)]):
@@ -148,7 +149,8 @@ class KeptValues:
             return {name: self._word(value)}
         if name == "via_reference_id":
             return {name: None}
-        return {name: self.tags(value)} if name in _TAG_CHANGES and isinstance(value, list) else {}
+        is_texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return {name: self.tags(value)} if name in _TAG_CHANGES and is_texts else {}
 
     def _previous(self, fields: list[str], value: Any) -> Any:
         for name in fields:

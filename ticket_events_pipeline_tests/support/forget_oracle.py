@@ -61,6 +61,7 @@ class Oracle:
         if isinstance(child.get("custom_ticket_fields"), dict):
             customs = child["custom_ticket_fields"]
             lost = [name for name in lost if name != "custom_ticket_fields"] + [one for one in customs if one != self.custom]
+        lost += [name for name in ("added_tags", "removed_tags") if name in left and left[name] != child[name]]
         if sets and lost:
             left["forgotten"] = None
         fields = [name for name in left if name in (*WORDS, *IDS, "tags", "channel", "custom_ticket_fields")]
@@ -98,7 +99,10 @@ class Oracle:
             return value if is_number and str(value) != str(self.person) else None
         if name == "channel":
             return _phrase(value) if isinstance(value, str) else None
-        if name == "tags" or (name in ("added_tags", "removed_tags") and isinstance(value, list)):
+        if name in ("added_tags", "removed_tags"):
+            is_texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+            return self._tags(value) if is_texts else GONE
+        if name == "tags":
             return self._tags(value)
         if name == "custom_ticket_fields" and isinstance(value, dict):
             return {n: self._custom(v) for n, v in value.items() if n == self.custom} or GONE
