@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ticket_events_pipeline.forget.forget import Forgotten, Wanted, forget
@@ -9,6 +12,7 @@ from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.store import HALF_WRITTEN
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.fetches import Moment
 from ticket_events_pipeline_tests.support.forget_roots import SLA_TABLES, Office, found_in, raw_rows
@@ -30,6 +34,7 @@ from ticket_events_pipeline_tests.support.person_account import (
 
 DIMENSIONS = (f"custom_field:{CUSTOM}", f"custom_field:{FREE_TEXT}")
 AUDITS, METRIC = STREAMS
+WHO_AM_I = "from ticket_events_pipeline.process import this_process; print(this_process())"
 
 
 def filled(store, server) -> Office:
@@ -40,6 +45,9 @@ def filled(store, server) -> Office:
     office.ask([TICKET, EARLIER_TICKET, OTHER_TICKET])
     office.make_tables()
     office.fetch(AUDITS, DAYS, stop_after=1)
+    dead = subprocess.run([sys.executable, "-c", WHO_AM_I], capture_output=True, text=True, check=True).stdout.strip()
+    with store.writer(f"{HALF_WRITTEN}/{dead}.0123.latest.html") as file:
+        file.write(f"{ADDRESS} {PERSON}".encode())
     return office
 
 
@@ -80,6 +88,7 @@ def test_the_person_stands_in_every_kind_of_file_before(world):
         "daily_sla_breaches_by_dimension",
     }
     assert folders >= {*wanted, "ticket_snapshots", "zendesk_names", "sla_breach_report", "_rejected", "_inflight"}
+    assert any("half_written" in path for path in world.planted)
     assert any("/weeks/" in path for path in world.planted)
     assert any(path.endswith("latest.html") for path in world.planted)
     assert {needle for hits in world.planted.values() for needle in hits} == set(NEEDLES)

@@ -12,10 +12,12 @@ from ticket_events_pipeline.forget.forget import Wanted, forget
 from ticket_events_pipeline.quality.against_api import compare_with_api, draw_sample
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.commands import new_place
+from ticket_events_pipeline_tests.support.deployment import deployed
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at
 from ticket_events_pipeline_tests.support.forget_roots import SLA_TABLES, Office, found_in, raw_rows
 from ticket_events_pipeline_tests.support.killed_forget import killed_at
@@ -29,7 +31,10 @@ from ticket_events_pipeline_tests.support.person_account import (
     NOW,
     PERSON,
     TICKET,
+    metric_events,
+    other_audits,
     person_account,
+    person_audits,
 )
 
 DIMENSIONS = (f"custom_field:{CUSTOM}", f"custom_field:{FREE_TEXT}")
@@ -135,6 +140,30 @@ def test_killed_at_any_step_and_run_again_nothing_is_left(tmp_path, server):
             break
         places += 1
     assert places > 5
+
+
+@pytest.mark.slow
+def test_the_sensor_has_everything_made_again_and_no_figure_changes(tmp_path):
+    """Through Dagster's assets: from the first blanked day on, and then nothing more is requested."""
+    figures = (*SLA_TABLES, "sla_target_holders", "daily_ticket_durations")
+    with deployed(tmp_path, now=NOW) as deployment:
+        for stream, rows in {AUDITS: [*person_audits(), *other_audits()], "ticket_metric_events": metric_events()}.items():
+            deployment.account.deliver(stream, rows)
+        days = [str(day) for day in DAYS]
+        deployment.fetch(days[0], days[-1])
+        assert deployment.settle() == [(days[0], days[-1])]
+        before = {(asset, day): deployment.table(asset, day).to_pylist() for asset in figures for day in days}
+        restated = [deployment.footer("daily_sla_breach_summary", day)["restatements"] for day in days]
+        assert found_in(deployment.store, [str(PERSON), "quittenbaum"]) != {}
+        forget(deployment.store, RootSettings("", "UTC", None, None), Wanted(requesters=(PERSON,)), sleep=lambda _: None)
+        assert found_in(deployment.store, [str(PERSON), "quittenbaum"]) == {}
+        assert deployment.settle() == [(days[0], days[-1])]
+        assert {(asset, day): deployment.table(asset, day).to_pylist() for asset in figures for day in days} == before
+        assert [deployment.footer("daily_sla_breach_summary", day)["restatements"] for day in days] == restated
+        assert found_in(deployment.store, [str(PERSON), "quittenbaum"]) == {}
+        deployment.fetch(days[0], days[-1])
+        assert deployment.settle() == []
+        assert found_in(deployment.store, [str(PERSON), "quittenbaum"]) == {}
 
 
 @pytest.fixture

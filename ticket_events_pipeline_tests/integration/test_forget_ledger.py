@@ -158,6 +158,13 @@ def test_an_agent_who_held_tickets_is_refused_and_nothing_is_entered(office):
     assert read_ledger(office.store) is None
 
 
+def test_a_tickets_number_is_no_users_id(office):
+    """It is found in many texts: all of them would be blanked."""
+    with pytest.raises(UsageError, match="To forget a ticket: --ticket 35436"):
+        forgotten(office, requesters=(35436,))
+    assert office.store.paths("") == []
+
+
 def test_a_damaged_day_is_named_and_the_others_are_blanked(office):
     office.fetch(AUDITS)
     path = office.store._root / f"{AUDITS}/date={DAYS[0]}/{AUDITS}.parquet"
