@@ -46,6 +46,9 @@ _ALL_DAYS = ("2000-01-01", "2999-12-31")
 
 LABEL = "ticket-events forget"
 
+SMALLEST_USER_ID = 1_000_000
+"""A user's id is looked for in every text. A shorter number, a ticket's for example, stands in many that aren't the user's."""
+
 Log = Callable[[str], None]
 
 
@@ -112,7 +115,7 @@ def forget(
     `dry_run` nothing changes.
 
     Raises:
-        UsageError: a requester is an agent, who holds tickets.
+        UsageError: a requester is an agent, who held tickets, or the number is too small for a user's id.
         DaysHeldError: a fetch is in progress and doesn't end in time. The ledger has the entries by then.
         DamagedFileError: the ledger can't be read.
     """
@@ -132,6 +135,7 @@ class _Forgetting:
         self._result = Forgotten()
 
     def run(self, wanted: Wanted) -> Forgotten:
+        _refuse_small_ids(wanted)
         read_ledger(self._store)  # before anything else: a damaged one can't be added to
         search, seen = PersonSearch(wanted.requesters), dict[str, str]()
         self._search(search, seen)
@@ -251,6 +255,12 @@ class _Forgetting:
         result.is_nowhere = not found.mentions and not any(cleared.rows for cleared in result.cleared.values())
         result.runs_in_progress = len(read_beats(self._store))
         return result
+
+
+def _refuse_small_ids(wanted: Wanted) -> None:
+    small = next((one for one in wanted.requesters if one < SMALLEST_USER_ID), None)
+    if small is not None:
+        raise UsageError(f"{small} is no user's id: those have seven digits or more. To forget a ticket: --ticket {small}.")
 
 
 def _refuse_agents(found: Person) -> None:

@@ -87,10 +87,9 @@ class PersonSearch:
         if by_person and isinstance(extra, dict):
             self._take_sender(extra.get("via"))
         for child in _children(row["child_events"]):
-            author = child.get("author_id", row["updater_id"])
-            if author in self._requesters:
+            if child.get("author_id") in self._requesters:
                 by_person = True
-                self._take_sender(child.get("via"))
+                self._take_sender(child.get("via"))  # of other children, it may be the account's own address
             held = (child["assignee_id"], child.get("previous_value")) if "assignee_id" in child else ()
             self.found.assignees |= self._requesters.intersection(one for one in held if isinstance(one, int))
         if by_person and row["ticket_id"] is not None:

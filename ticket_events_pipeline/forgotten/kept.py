@@ -37,9 +37,7 @@ _FLAGS = ("comment_present", "comment_public", "public")
 _WORDS = ("event_type", "via")
 _SETS_FIELDS = ("Create", "Change")
 _DELETED = "deleted"
-_NO_FIELDS = frozenset(
-    {*_NUMBERS, *_FLAGS, *_WORDS, *_TAG_CHANGES, "type", "via_reference_id", "previous_value", "created_at"},
-)
+_NO_FIELDS = frozenset({"id", "created_at", "type", "via_reference_id", "previous_value", *_WORDS, *_TAG_CHANGES})
 
 _VALUE_WORD = re.compile(r"[a-z][a-z_-]{0,29}|")
 _PHRASE = re.compile(r"[A-Za-z][A-Za-z ()/_-]{0,39}")
@@ -86,9 +84,9 @@ class KeptValues:
         kept = {name: value for name, value in fields.items() if self._is_kept_extra(name, value)}
         return text if len(kept) == len(fields) else compact_json(dict(sorted({**kept, FORGOTTEN: True}.items())))
 
-    def phrase(self, text: str | None) -> str | None:
+    def phrase(self, value: Any) -> str | None:
         """A channel or kind of event, such as Web form."""
-        return text if text is not None and _PHRASE.fullmatch(text) else None
+        return value if isinstance(value, str) and _PHRASE.fullmatch(value) else None
 
     def ticket_numbers(self, text: str | None) -> str | None:
         """A JSON list of ticket numbers."""
@@ -119,41 +117,40 @@ class KeptValues:
         return tags if is_text else None
 
     def _child(self, child: dict[str, Any]) -> dict[str, Any]:
-        sets_fields = child.get("event_type") in _SETS_FIELDS
         kept: dict[str, Any] = {}
+        is_dropped = False
         for name, value in child.items():
-            if name in _NO_FIELDS:
-                self._keep_known(name, value, kept)
-            elif name == CUSTOM_FIELDS and isinstance(value, dict):
+            if name == CUSTOM_FIELDS and isinstance(value, dict):
                 customs = {number: self._custom(one) for number, one in value.items() if number in self._customs}
-                if customs:
-                    kept[name] = customs
-                if len(customs) < len(value):
-                    kept[FORGOTTEN] = None
-            elif self._is_kept(name):
+                kept |= {name: customs} if customs else {}
+                is_dropped |= len(customs) < len(value)
+            elif self._is_kept(name) and name != "type":
                 kept[name] = self._rule(name)(value)
-            elif sets_fields:
-                kept[FORGOTTEN] = None
+            elif name != "previous_value":
+                kept |= self._known(name, value)
+                is_dropped |= name not in kept and name not in _NO_FIELDS
+                is_dropped |= name in _TAG_CHANGES and kept.get(name, value) != value
+        if is_dropped and child.get("event_type") in _SETS_FIELDS:
+            kept[FORGOTTEN] = None
         if "previous_value" in child and (fields := [name for name in kept if name == CUSTOM_FIELDS or self._is_kept(name)]):
             kept["previous_value"] = self._previous(fields, child["previous_value"])
         return kept
 
-    def _keep_known(self, name: str, value: Any, kept: dict[str, Any]) -> None:
-        """What a child event says besides the fields that it sets; `type` may be either."""
-        is_phrase = isinstance(value, str) and _PHRASE.fullmatch(value) is not None
+    def _known(self, name: str, value: Any) -> dict[str, Any]:
+        """What a child event says besides a ticket's tracked fields, if it is kept; `type` may be either."""
         is_kept = {
             **dict.fromkeys(_NUMBERS, value is None or _is_int(value)),
             **dict.fromkeys(_FLAGS, isinstance(value, bool)),
-            **dict.fromkeys((*_WORDS, "type"), is_phrase),
+            **dict.fromkeys((*_WORDS, "type"), self.phrase(value) is not None),
         }
         if is_kept.get(name):
-            kept[name] = value
-        elif name == "type":
-            kept[name] = self._word(value)
-        elif name == "via_reference_id":
-            kept[name] = None
-        elif name in _TAG_CHANGES and isinstance(value, list):
-            kept[name] = self.tags(value)
+            return {name: value}
+        if name == "type" and (value is None or isinstance(value, str)):
+            return {name: self._word(value)}
+        if name == "via_reference_id":
+            return {name: None}
+        is_texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+        return {name: self.tags(value)} if name in _TAG_CHANGES and is_texts else {}
 
     def _previous(self, fields: list[str], value: Any) -> Any:
         for name in fields:

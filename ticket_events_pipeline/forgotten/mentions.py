@@ -15,11 +15,14 @@ from ticket_events_pipeline.forgotten.ledger import ADDRESS, REQUESTER, TICKET, 
 Bools = npt.NDArray[np.bool_]
 
 _DIGITS = re.compile(rb"[0-9]+")
-_DIGITS_AFTER_ESCAPE = re.compile(rb"(?<=\\u[0-9a-f]{4})[0-9]+")
-_ADDRESS = re.compile(rb"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]|\\u[0-9a-f]{4})+@(?:[A-Za-z0-9.-]|\\u[0-9a-f]{4})+")
+_DIGITS_AFTER_ESCAPE = re.compile(rb"\\u[0-9a-f]{4}([0-9]+)")
+_DOMAIN = re.compile(rb"@((?:[A-Za-z0-9.-]|\\u[0-9a-f]{4})+)")
+_NOT_LOCAL = re.compile(rb"[^A-Za-z0-9!#$%&'*+/=?^_`{|}~.\\-]+")
+_CONTROL_ESCAPE = re.compile(rb"\\[nrtbf]")
+_LONGEST_LOCAL = 400
 _TICKET = re.compile(rb"(?:#|ticket_id\\?\":)([0-9]+)")
 _MOST_DIGITS = 19
-_AROUND_ADDRESS = b"!#$%&'*+/=?^_`{|}~.-"
+_AROUND_ADDRESS = b"!#$%&'*+/=?^_`{|}~.\\-"
 
 
 class Mentions:
@@ -39,10 +42,7 @@ class Mentions:
         """The forgotten e-mail addresses in a text, in lower case."""
         if not self._ledger.has(ADDRESS):
             return set()
-        found = {bytes(one).lower() for one in _ADDRESS.findall(text)}
-        # After an escape such as \n stands a letter that isn't part of the address.
-        candidates = {one for address in found for one in _address_candidates(address)}
-        return set(self._forgotten(ADDRESS, candidates))
+        return set(self._forgotten(ADDRESS, {one for found in _addresses(text) for one in _candidates(found)}))
 
     def tickets_in(self, text: bytes | memoryview) -> set[str]:
         """The forgotten tickets that a text refers to: `#4711`, or a member `ticket_id`."""
@@ -62,10 +62,11 @@ class Mentions:
         text = _bytes_of(column)
         patterns = [rf"(?:^|[^0-9]|\\u[0-9a-f]{{4}}){one}(?:[^0-9]|$)" for one in sorted(self.ids_in(text))]
         patterns += [rf"(?:#|ticket_id\\?\":){one}(?:[^0-9]|$)" for one in sorted(self.tickets_in(text))]
-        patterns += [rf"(?i:{re.escape(one)})" for one in sorted(self.addresses_in(text))]
-        if not patterns:
-            return np.zeros(len(column), bool)
-        return _mask(pc.match_substring_regex(column, "|".join(patterns)))
+        found = _mask(pc.match_substring_regex(column, "|".join(patterns))) if patterns else np.zeros(len(column), bool)
+        if self.addresses_in(text):
+            for row in np.flatnonzero(_mask(pc.match_substring(column, "@")) & ~found):
+                found[row] = bool(self.addresses_in(column[int(row)].as_py().encode()))
+        return found
 
     def of_values(self, kind: str, column: pa.Array) -> Bools:
         """Which numbers of a column were forgotten as that kind."""
@@ -84,12 +85,20 @@ def normal_address(address: str) -> str:
     return address.strip().lower().encode("ascii", "backslashreplace").decode()
 
 
-def _address_candidates(address: bytes) -> Iterator[bytes]:
-    yield address
-    stripped = address.strip(_AROUND_ADDRESS)
-    yield stripped
-    yield stripped[1:]
-    yield stripped[1:].lstrip(_AROUND_ADDRESS)
+def _addresses(text: bytes | memoryview) -> set[bytes]:
+    """What looks like an e-mail address, in lower case. Found by the @: a pattern of the whole takes five times as long."""
+    found = set()
+    for match in _DOMAIN.finditer(text):
+        before = bytes(text[max(0, match.start() - _LONGEST_LOCAL) : match.start()])
+        found.add((_NOT_LOCAL.split(before)[-1] + bytes(match[0])).lower())
+    return found
+
+
+def _candidates(address: bytes) -> Iterator[bytes]:
+    """The address with and without what may stand around it in a text: signs, and the escape of a line's end."""
+    for one in {address, _CONTROL_ESCAPE.split(address)[-1]}:
+        yield one
+        yield one.strip(_AROUND_ADDRESS)
 
 
 def _bytes_of(column: pa.Array) -> bytes | memoryview:
@@ -99,5 +108,5 @@ def _bytes_of(column: pa.Array) -> bytes | memoryview:
 
 
 def _mask(found: pa.Array | pa.ChunkedArray) -> Bools:
-    mask: Bools = pc.fill_null(found, False).to_numpy(zero_copy_only=False)
+    mask: Bools = pc.fill_null(found, False).to_numpy(zero_copy_only=False).copy()
     return mask

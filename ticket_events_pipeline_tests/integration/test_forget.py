@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ticket_events_pipeline.forget.forget import Forgotten, Wanted, forget
@@ -9,6 +12,7 @@ from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
+from ticket_events_pipeline.storage.store import HALF_WRITTEN
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.fetches import Moment
 from ticket_events_pipeline_tests.support.forget_roots import SLA_TABLES, Office, found_in, raw_rows
@@ -30,6 +34,7 @@ from ticket_events_pipeline_tests.support.person_account import (
 
 DIMENSIONS = (f"custom_field:{CUSTOM}", f"custom_field:{FREE_TEXT}")
 AUDITS, METRIC = STREAMS
+WHO_AM_I = "from ticket_events_pipeline.process import this_process; print(this_process())"
 
 
 def filled(store, server) -> Office:
@@ -40,11 +45,15 @@ def filled(store, server) -> Office:
     office.ask([TICKET, EARLIER_TICKET, OTHER_TICKET])
     office.make_tables()
     office.fetch(AUDITS, DAYS, stop_after=1)
+    dead = subprocess.run([sys.executable, "-c", WHO_AM_I], capture_output=True, text=True, check=True).stdout.strip()
+    with store.writer(f"{HALF_WRITTEN}/{dead}.0123.latest.html") as file:
+        file.write(f"{ADDRESS} {PERSON}".encode())
     return office
 
 
-def done(office: Office, **wanted) -> Forgotten:
-    return forget(office.store, office.settings, Wanted(**wanted), clock=office.clock, sleep=lambda _: None)
+def done(office: Office, *, dry_run: bool = False) -> Forgotten:
+    wanted = Wanted(requesters=(PERSON,))
+    return forget(office.store, office.settings, wanted, dry_run=dry_run, clock=office.clock, sleep=lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +63,10 @@ def world(tmp_path_factory):
         office = filled(store, server)
         office.before = office.figures()
         office.planted = found_in(store, NEEDLES)
-        office.did = done(office, requesters=(PERSON,))
+        before = contents(office)
+        office.would = done(office, dry_run=True)
+        office.is_unchanged = contents(office) == before
+        office.did = done(office)
         office.left_at_once = found_in(store, NEEDLES)
         office.hashes = hashes(office)
         yield office
@@ -76,6 +88,7 @@ def test_the_person_stands_in_every_kind_of_file_before(world):
         "daily_sla_breaches_by_dimension",
     }
     assert folders >= {*wanted, "ticket_snapshots", "zendesk_names", "sla_breach_report", "_rejected", "_inflight"}
+    assert any("half_written" in path for path in world.planted)
     assert any("/weeks/" in path for path in world.planted)
     assert any(path.endswith("latest.html") for path in world.planted)
     assert {needle for hits in world.planted.values() for needle in hits} == set(NEEDLES)
@@ -92,6 +105,16 @@ def test_it_says_what_it_did_and_nothing_of_the_person(world):
     assert (cleared[METRIC].rows, cleared[f"_rejected/{AUDITS}"].rows) == (1, 2)
     assert all(cleared[folder].files for folder in ("ticket_snapshots", "zendesk_names", "sla_breach_report"))
     assert cleared[f"_inflight/segments/{AUDITS}"].files == 1
+
+
+def test_a_dry_run_counts_the_same_and_changes_nothing(world):
+    assert world.is_unchanged
+    assert world.would.ledger is None
+    assert (world.would.tickets, world.would.addresses) == (2, 1)
+    pages = "sla_breach_report"
+    assert {folder: one for folder, one in world.would.cleared.items() if folder != pages} == {
+        folder: one for folder, one in world.did.cleared.items() if folder != pages
+    }
 
 
 def test_footers_say_which_days_were_blanked(world):
@@ -163,7 +186,7 @@ def test_verify_finds_the_days_whole(world):
 
 def test_forgetting_again_changes_nothing(world):
     before = contents(world)
-    again = done(world, requesters=(PERSON,))
+    again = done(world)
     assert [folder for folder, cleared in again.cleared.items() if cleared.files] == []
     assert contents(world) == before
 
@@ -172,7 +195,7 @@ def contents(office):
     """Every finished file."""
     found = {}
     for path in office.store.paths(""):
-        if not path.startswith("_inflight"):
+        if not path.startswith("_inflight/passes"):
             with office.store.reader(path) as file:
                 found[path] = file.read()
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -52,11 +52,21 @@ class Office:
         self.store, self.server, self.days, self.clock = store, server, list(days), Moment(now)
         self.settings = RootSettings(store.location, "UTC", "recorded", None, dimensions=dimensions)
 
-    def fetch(self, stream: str, days: Sequence[Day] | None = None, *, stop_after: int | None = None) -> None:
-        """Fetch days with comments; with `stop_after`, Zendesk fails after so many pages, and a journal is left."""
+    def fetch(
+        self,
+        stream: str,
+        days: Sequence[Day] | None = None,
+        *,
+        stop_after: int | None = None,
+        pause: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Fetch days with comments; with `stop_after`, Zendesk fails after so many pages, and a journal is left.
+
+        `pause` is called before the second page.
+        """
         with client_at(self.server.base_url, clock=self.clock, include_comments=True) as client:
             fetched = fetch_days(
-                client if stop_after is None else _Failing(client, stop_after),
+                _Interrupted(client, stop_after, pause),
                 self.store,
                 stream=STREAMS[stream],
                 days=list(days or self.days),
@@ -100,14 +110,16 @@ class Office:
         return {(name, str(day)): read_partition(self.store, name, day).to_pylist() for name in tables for day in self.days}
 
 
-class _Failing:
-    def __init__(self, client: Any, pages: int) -> None:
-        self._client, self._pages = client, pages
+class _Interrupted:
+    def __init__(self, client: Any, pages: int | None, pause: Callable[[], object]) -> None:
+        self._client, self._pages, self._pause = client, pages, pause
 
     def pages(self, stream: Any, start_time: int, **more: Any) -> Iterator[Any]:
         for number, walked in enumerate(self._client.pages(stream, start_time, **more)):
             if number == self._pages:
                 raise TransientError("Zendesk has gone")
+            if number == 1:
+                self._pause()
             yield walked
 
 
