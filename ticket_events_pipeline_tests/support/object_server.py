@@ -224,6 +224,11 @@ def client(server: ObjectServer) -> Any:
     )
 
 
+def prefix_of(test: Any) -> str:
+    """A folder's name for a pytest item, which no other test has."""
+    return re.sub("[^a-z_0-9]", "_", f"{test.module.__name__.rpartition('.')[2]}_{test.name}")
+
+
 @contextmanager
 def exported(variables: dict[str, str]) -> Iterator[None]:
     """`variables` in this process's environment, in place of all that object stores' libraries read."""
