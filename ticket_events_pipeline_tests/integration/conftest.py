@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from ticket_events_pipeline_tests.support.azurite import why_not_here
-from ticket_events_pipeline_tests.support.object_server import KINDS, object_server
+from ticket_events_pipeline_tests.support.object_server import KINDS, object_server, prefix_of
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +42,6 @@ def bucket(request, object_servers):
 def bucket_root(bucket, request):
     """A prefix in its bucket that no other test uses."""
     return bucket.root(f"tests/{prefix_of(request.node)}")
-
-
-def prefix_of(test):
-    """A folder's name that no other test has."""
-    return re.sub("[^a-z_0-9]", "_", f"{test.module.__name__.rpartition('.')[2]}_{test.name}")
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,10 @@ from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline_tests.integration.conftest import prefix_of
 from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.events import audit, metric_event
 from ticket_events_pipeline_tests.support.gated_account import GatedAccount
-from ticket_events_pipeline_tests.support.object_server import KINDS, exported
+from ticket_events_pipeline_tests.support.object_server import KINDS, exported, prefix_of
 
 FIRST, LAST = "2026-03-02", "2026-03-04"
 START = Day.parse(FIRST).start

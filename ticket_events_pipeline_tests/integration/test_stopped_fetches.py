@@ -17,10 +17,10 @@ from ticket_events_pipeline.storage import file_lock
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_partition
 from ticket_events_pipeline.storage.raw_footer import read_raw_footer
-from ticket_events_pipeline_tests.integration.conftest import prefix_of
 from ticket_events_pipeline_tests.support.events import metric_event
 from ticket_events_pipeline_tests.support.fetches import Moment
 from ticket_events_pipeline_tests.support.gated_account import GatedAccount
+from ticket_events_pipeline_tests.support.object_server import prefix_of
 from ticket_events_pipeline_tests.support.stopping_fetch import DAYS, NOW, POINTS, STREAM, fetched, is_stopped, start
 
 PAGE, PAGES = 20, 30

@@ -21,9 +21,8 @@ from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, stored_days, write_partition
 from ticket_events_pipeline.storage.range_reader import Block, ObjectReader
 from ticket_events_pipeline.storage.store import HALF_WRITTEN, Store
-from ticket_events_pipeline_tests.integration.conftest import prefix_of
 from ticket_events_pipeline_tests.support.file_contents import put, read
-from ticket_events_pipeline_tests.support.object_server import KINDS
+from ticket_events_pipeline_tests.support.object_server import KINDS, prefix_of
 
 DAY = Day.parse("2026-03-02")
 

@@ -39,7 +39,7 @@ SECRET = "not-a-secret-9f3c"
 KEY_ID = "AKIAMADEUP7"
 _CONTROL = "/_control"
 _PROVIDERS = ("AWS_", "GOOGLE_", "AZURE_", "AZURITE_")
-_AZURE_KEY = base64.b64encode(SECRET.encode()).decode()
+AZURE_KEY = base64.b64encode(SECRET.encode()).decode()
 _CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_X_GOOG_IF_GENERATION_MATCH")
 
 
@@ -91,7 +91,7 @@ _KINDS = {
         scheme="az",
         base=f"/{ACCOUNT}",
         endpoint_variable="AZURE_STORAGE_ENDPOINT",
-        env={"AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT, "AZURE_STORAGE_ACCOUNT_KEY": _AZURE_KEY},
+        env={"AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT, "AZURE_STORAGE_ACCOUNT_KEY": AZURE_KEY},
         headers={UNSIGNED: "1"},
         listing="comp=list",
         part="comp=block&",
@@ -224,6 +224,11 @@ def client(server: ObjectServer) -> Any:
     )
 
 
+def prefix_of(test: Any) -> str:
+    """A folder's name for a pytest item, which no other test has."""
+    return re.sub("[^a-z_0-9]", "_", f"{test.module.__name__.rpartition('.')[2]}_{test.name}")
+
+
 @contextmanager
 def exported(variables: dict[str, str]) -> Iterator[None]:
     """`variables` in this process's environment, in place of all that object stores' libraries read."""
@@ -248,7 +253,9 @@ def object_server(kind: str = "s3") -> Iterator[ObjectServer]:
         assert process.stdout is not None
         assert process.stdin is not None
         try:
-            server = ObjectServer(kind, process.stdout.readline().strip(), process.pid)
+            address = process.stdout.readline().strip()
+            assert address, f"the server of {kind} didn't start"
+            server = ObjectServer(kind, address, process.pid)
             server.create_bucket()
             server.heal()
             yield server
@@ -336,8 +343,8 @@ class _OneAtATime:
 @contextmanager
 def _store_of(kind: str) -> Iterator[Any]:
     if kind == "azure":
-        with azurite(_AZURE_KEY) as url:
-            yield Forward(url, _AZURE_KEY)
+        with azurite(AZURE_KEY) as url:
+            yield Forward(url, AZURE_KEY)
     elif kind == "google":
         from ticket_events_pipeline_tests.support.google_storage import GoogleStorage
 
