@@ -35,7 +35,7 @@ def check_publish(deployment: Deployment) -> Iterator[Finding]:
                 found = [table for asset in PUBLISHED if (table := tables.open(asset)) is not None]
                 for table in found:
                     asset = table.url.rpartition("/")[2]
-                    own = Stamp(asset, lake.account or "", lake.timezone, lake.root)
+                    own = Stamp(asset, lake.account or "", lake.timezone, deployment.pipeline.store.location)
                     refuse_foreign(table.stamp, own, lake.former_accounts, table.url, adopts=False)
         except TicketEventsError as error:
             yield Finding.failed("publish", f"{PUBLISH_URIS[name]}: {error}")

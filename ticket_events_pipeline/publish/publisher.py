@@ -110,8 +110,8 @@ class _Publisher:
     def publish(self, stored: StoredDays) -> Published:
         asset = self.stamp.asset
         made = Published(asset, self.tables.url(asset), len(stored.hashes) + len(stored.problems))
-        made.problems += stored.problems.values()
         for _ in range(MOST_CONFLICTS):
+            made.problems = list(stored.problems.values())
             try:
                 self._publish_once(stored, made)
                 return made
@@ -120,6 +120,8 @@ class _Publisher:
                 return made
             except ConflictError as error:
                 self.log(f"{made.url}: another program has changed the table meanwhile ({error}); comparing again.")
+                # It may have published days that were stored since then.
+                stored = read_stored_days(self.store, self.settings.timezone)[asset]
         raise TransientError(
             f"{made.url}: another program was faster {MOST_CONFLICTS} times in a row. Publish again when it has ended."
         )
@@ -149,28 +151,27 @@ class _Publisher:
 
     def _changes(self, table: PublishedTable | None, stored: StoredDays) -> list[Change]:
         published = {} if table is None else table.fingerprints(stored.hashes)
-        if published and not (stored.hashes or stored.problems):
+        keeps = self.wanted.keeps_removed
+        if published and not (stored.hashes or stored.problems or keeps):
             url = self.tables.url(self.stamp.asset)
             raise UsageError(
                 f"No day of {self.stamp.asset} is stored below {self.store.location}, and {url} has {len(published)}: nothing "
                 "was removed there. Check TICKET_EVENTS_ROOT; or drop the table."
             )
-        keeps = self.wanted.keeps_removed
         return changes(stored.hashes, published, unreadable=stored.problems, keeps_removed=keeps)
 
     def _publish_day(self, table: PublishedTable, change: Change, made: Published) -> None:
         asset, day = self.stamp.asset, Day(change.date, self.settings.timezone)
-        if change.why is Why.REMOVED:
-            table.put(NewDay(change, "", table.schema, iter(())))
-            made.days[change.why] += 1
-            return
         try:
             with opened_day(self.store, asset, day) as opened:
-                if opened is None:  # removed since it was listed; the next publish removes it there
+                if (opened is None) != (change.why is Why.REMOVED):  # it came or went since the listing: for the next publish
                     return
-                schema = evolved_schema(TABLES[asset], opened.columns, table.schema, table.url)
-                table.put(NewDay(change, opened.content_hash, schema, opened.batches(schema)))
-                made.rows += opened.num_rows
+                if opened is None:
+                    table.put(NewDay(change, "", table.schema, iter(())))
+                else:
+                    schema = evolved_schema(TABLES[asset], opened.columns, table.schema, table.url)
+                    table.put(NewDay(change, opened.content_hash, schema, opened.batches(schema)))
+                    made.rows += opened.num_rows
                 made.days[change.why] += 1
         except DamagedFileError as error:
             made.problems.append(str(error))

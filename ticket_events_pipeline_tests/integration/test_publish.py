@@ -219,17 +219,17 @@ class MeddlingStore(FolderStore):
 
 def test_two_publishers_at_once_double_no_day_and_make_one_commit_each(lakehouse):
     put_days(lakehouse, TARGETS, 4)
-    others = list[str]()
-    store = MeddlingStore(
-        lakehouse.root,
-        f"{TARGETS}/date={DAY.plus(1)}/{TARGETS}.parquet",
-        lambda: others.extend(str(one.days) for one in lakehouse.publish(TARGETS)),
-    )
-    made = lakehouse.publish(TARGETS, store=store)[0]
-    assert len(others) == 1
-    assert made.problems == []
+
+    def publish_more():
+        """By another publisher, which has seen two days that came or changed since this one listed them."""
+        put_day(lakehouse.root, TARGETS, DAY.plus(3), made_up(TARGETS, 2, seed=30))
+        put_day(lakehouse.root, TARGETS, DAY.plus(4), made_up(TARGETS, 2, seed=31))
+        lakehouse.publish(TARGETS)
+
+    store = MeddlingStore(lakehouse.root, f"{TARGETS}/date={DAY.plus(1)}/{TARGETS}.parquet", publish_more)
+    assert lakehouse.publish(TARGETS, store=store)[0].problems == []
     assert lakehouse.published(TARGETS) == lakehouse.stored(TARGETS)
-    assert sorted(commit["date"] for commit in lakehouse.commits(TARGETS)) == [str(DAY.plus(number)) for number in range(4)]
+    assert sorted(commit["date"] for commit in lakehouse.commits(TARGETS)) == [str(DAY.plus(number)) for number in range(5)]
     assert any("another program has changed the table" in line for line in lakehouse.log)
 
 
