@@ -24,6 +24,7 @@ from ticket_events_pipeline.report.stored import newest_summary
 from ticket_events_pipeline.settings import RootSettings, partition_settings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
 from ticket_events_pipeline.tables.table import TIMESTAMP, Column
@@ -97,10 +98,12 @@ def run_summary(words: Sequence[str], *, wanted: Filter, output: str, path: str 
     _note_first_days(summaries)
     missing = [day for day in days if day not in summaries]
     if missing:
-        found = ranges_text(day_ranges(missing))
-        makeable = [day for day in missing if day <= today]
+        found, pruned = ranges_text(day_ranges(missing)), read_pruned_days(store)
+        makeable = [day for day in missing if day <= today and not pruned.is_closed(day)]
         advice = f" To make it: {program()} backfill {_as_words(makeable)}" if makeable else ""
         click.echo(f"No summary is stored of {found}.{advice}", err=True)
+        if gone := [day for day in missing if pruned.has(SUMMARY, day)]:
+            click.echo(f"Pruned, so no longer stored: {ranges_text(day_ranges(gone))}", err=True)
         if note := outside_note(missing, partition_settings(os.environ).start_date, today):
             click.echo(note, err=True)
     return not missing
