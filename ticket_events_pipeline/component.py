@@ -74,6 +74,7 @@ SETTINGS = {
     "include_comments": "ZENDESK_INCLUDE_COMMENTS",
     "support_type_scope": "ZENDESK_SUPPORT_TYPE_SCOPE",
     "restate_days": "TICKET_EVENTS_RESTATE_DAYS",
+    "retain_days": "TICKET_EVENTS_RETAIN_DAYS",
     "ticket_tables": "TICKET_EVENTS_TICKET_TABLES",
     "snapshots": "ZENDESK_SNAPSHOTS",
     "names": "ZENDESK_NAMES",
@@ -101,6 +102,7 @@ SHARED = {
     "include_comments",
     "support_type_scope",
     "restate_days",
+    "retain_days",
     "ticket_tables",
     "snapshots",
     "names",
@@ -141,6 +143,9 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
         None, description="Whose tickets the ticket events hold: agents' (the default), all, or those of AI agents."
     )
     restate_days: int | None = Field(None, description="Closed days that the daily restatement re-reads; default 3.")
+    retain_days: str | None = Field(
+        None, description="For how many days files are kept, as in '730, ticket_events=90'. Default: for ever."
+    )
     ticket_tables: bool | None = Field(
         None, description="Whether the ticket tables are made, which say who held a ticket when it breached; default yes."
     )

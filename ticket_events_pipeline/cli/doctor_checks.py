@@ -37,6 +37,7 @@ from ticket_events_pipeline.errors import AuthenticationError, BlockedError, Set
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import Log, Pipeline, pipeline_of
+from ticket_events_pipeline.retention.settings import RETAIN_DAYS, retention_settings
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
 from ticket_events_pipeline.text import plural
 from ticket_events_pipeline.zendesk.client import CHECK_AGE_SECONDS, ZendeskClient
@@ -259,6 +260,15 @@ def check_warnings(deployment: Deployment) -> Iterator[Finding]:
         yield from (Finding.failed("warnings", problem) for problem in error.problems)
 
 
+def check_retention(deployment: Deployment) -> Iterator[Finding]:
+    """The variable of how long files are kept."""
+    try:
+        retention_settings(deployment.variables)
+    except SettingsError as error:  # another check names those of the other variables
+        own = [problem for problem in error.problems if problem.startswith(RETAIN_DAYS)]
+        yield from (Finding.failed("retention", problem) for problem in own)
+
+
 def check_root(deployment: Deployment) -> Iterator[Finding]:
     """Whether the files can be written, and belong to the account."""
     if not deployment.are_settings_valid:
@@ -372,6 +382,7 @@ CHECKS: tuple[Check, ...] = (
     check_names,
     check_alerts,
     check_warnings,
+    check_retention,
     check_dagster_home,
     check_root,
 )

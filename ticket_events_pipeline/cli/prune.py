@@ -48,7 +48,7 @@ def run_reopen(first: str, *, is_json: bool) -> None:
     if is_json:
         click.echo(json.dumps({"root": root.store.location, **_record_document(record)}, indent=1))
     else:
-        click.echo(f"{root.store.location}: {_closed_text(record)} Nothing that was removed is back: backfill what you need.")
+        click.echo(f"{root.store.location}: {record.closed_sentence} Nothing that was removed is back: backfill what you need.")
 
 
 def _root() -> tuple[RetentionSettings, Root]:
@@ -81,7 +81,7 @@ def _print(root: Root, plan: PrunePlan, *, is_dry: bool) -> None:
         click.echo(f"  {found.asset:<{width}}before {found.before}: {_files_text(found)}")
     if plan.held_back:
         click.echo(plan.held_back)
-    click.echo(_closed_text(plan.record))
+    click.echo(plan.record.closed_sentence)
     word = "To be removed" if is_dry else "Removed"
     click.echo(f"{word}: {plural(plan.files, 'file')}, {size_text(plan.size_bytes)}.")
 
@@ -92,12 +92,6 @@ def _files_text(found: AssetFiles) -> str:
     days = found.days
     span = str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"
     return f"{plural(len(found.paths), 'file')} of {plural(len(days), 'day')}, {span}, {size_text(found.size_bytes)}"
-
-
-def _closed_text(record: PrunedDays) -> str:
-    if record.closed_before is None:
-        return "No day is closed."
-    return f"Days before {record.closed_before} are closed: they are neither fetched nor made again."
 
 
 def _document(root: Root, plan: PrunePlan, *, is_dry: bool) -> dict[str, Any]:

@@ -288,7 +288,7 @@ def _stored_lines(status: Status) -> list[str]:
     lines = ["Stored:"]
     lines += [f"  {asset:<{width}}{_days_text(status, asset)}" for asset in status.days]
     if status.pruned.closed_before is not None:
-        lines.append(f"  Days before {status.pruned.closed_before} are closed: they are neither fetched nor made again")
+        lines.append(f"  {status.pruned.closed_sentence}")
     if missing := without_ticket_tables(status):
         lines.append(
             f"  {plural(len(missing), 'day')} with SLA tables and without ticket tables: {program()} backfill --tickets"

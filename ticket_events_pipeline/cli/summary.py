@@ -19,11 +19,12 @@ from ticket_events_pipeline.cli.workbook import Sheet, SheetColumn, checked_outp
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import program
-from ticket_events_pipeline.pipeline import pipeline_of
+from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.report.stored import newest_summary
-from ticket_events_pipeline.settings import RootSettings, partition_settings
+from ticket_events_pipeline.settings import partition_settings
 from ticket_events_pipeline.sla.build import SUMMARY
-from ticket_events_pipeline.storage.partition_file import read_partition, stored_days
+from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, stored_days
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
 from ticket_events_pipeline.tables.table import TIMESTAMP, Column
@@ -91,16 +92,18 @@ def run_summary(words: Sequence[str], *, wanted: Filter, output: str, path: str 
     if workbook is None:
         FORMATS[output](printed)
     else:
-        write_tables(workbook, "Summary", DAILY_SLA_BREACH_SUMMARY_TABLE.columns, printed, pipeline.root_settings)
+        write_tables(workbook, pipeline, SUMMARY, DAILY_SLA_BREACH_SUMMARY_TABLE.columns, printed)
     _note_filter(summaries, shown, wanted)
     _note_open(summaries)
     _note_first_days(summaries)
     missing = [day for day in days if day not in summaries]
     if missing:
-        found = ranges_text(day_ranges(missing))
-        makeable = [day for day in missing if day <= today]
+        found, pruned = ranges_text(day_ranges(missing)), read_pruned_days(store)
+        makeable = [day for day in missing if day <= today and not pruned.is_closed(day)]
         advice = f" To make it: {program()} backfill {_as_words(makeable)}" if makeable else ""
         click.echo(f"No summary is stored of {found}.{advice}", err=True)
+        if gone := [day for day in missing if pruned.has(SUMMARY, day)]:
+            click.echo(f"Pruned, so no longer stored: {ranges_text(day_ranges(gone))}", err=True)
         if note := outside_note(missing, partition_settings(os.environ).start_date, today):
             click.echo(note, err=True)
     return not missing
@@ -191,27 +194,31 @@ def _print_csv(summaries: Summaries) -> None:
     print_csv(["date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names], _rows(summaries))
 
 
-def write_tables(path: Path, name: str, columns: Sequence[Column], tables: Summaries, settings: RootSettings) -> None:
-    """Write the rows of the days' tables into the sheet of a workbook.
+def write_tables(path: Path, pipeline: Pipeline, asset: str, columns: Sequence[Column], tables: Summaries) -> None:
+    """Write the rows of the days' tables of an asset into the sheet of a workbook.
 
     Raises:
+        DamagedFileError: a stored file can't be read.
         UsageError: there are too many rows, or the file can't be written.
     """
     dated = [SheetColumn("date", "The day that the figures are of.")]
     shown = [*dated, *(SheetColumn(column.name, column.doc, is_time=column.type == TIMESTAMP) for column in columns)]
     rows = [{"date": day.date, **row} for day, table in tables.items() for row in table.to_pylist()]
-    write_workbook(path, [Sheet(name, shown, rows)], facts_of(tables, rows, settings), timezone=settings.timezone)
+    settings = pipeline.root_settings
+    about = {
+        "Account": settings.account or "unknown",
+        "Table": asset,
+        "Days": ranges_text(day_ranges(sorted(tables))) or "none",
+        "As of": _as_of(pipeline.store, asset, max(tables, default=None)),
+    }
+    write_workbook(path, [Sheet("Summary", shown, rows)], about, timezone=settings.timezone)
     click.echo(f"{plural(len(rows), 'row')} in {path}", err=True)
 
 
-def facts_of(tables: Summaries, rows: Sequence[Mapping[str, Any]], settings: RootSettings) -> dict[str, str]:
-    """What a workbook says of days' tables."""
-    as_of = max((row["as_of"] for row in rows), default=None)
-    return {
-        "Account": settings.account or "unknown",
-        "Days": ranges_text(day_ranges(sorted(tables))) or "none",
-        "As of": "no row" if as_of is None else zoned_text(as_of.timestamp(), settings.timezone),
-    }
+def _as_of(store: Store, asset: str, day: Day | None) -> str:
+    """Up to when the newest of the days is known."""
+    footer = None if day is None else read_metadata(store, asset, day)
+    return "unknown" if day is None or footer is None else zoned_text(int(footer["as_of"]), day.timezone)
 
 
 def _print_json(summaries: Summaries) -> None:

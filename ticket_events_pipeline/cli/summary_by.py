@@ -91,7 +91,7 @@ def run_summary_by(
         _print_table(tables, dimension, names)
     elif workbook is not None:
         named = {day: _with_names(table, dimension, names) for day, table in tables.items()}
-        write_tables(workbook, "Breaches", _NAMED_COLUMNS, named, pipeline.root_settings)
+        write_tables(workbook, pipeline, BY_DIMENSION, _NAMED_COLUMNS, named)
     elif output == "csv":
         print_csv(COLUMNS, _named_rows(tables, dimension, names))
     else:

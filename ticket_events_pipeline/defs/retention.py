@@ -76,4 +76,4 @@ def _log(context: dg.OpExecutionContext, done: PrunePlan) -> None:
             context.log.info(f"{found.asset}: removed {files} of {days[0]} to {days[-1]}, {size}.")
     if done.held_back:
         context.log.warning(done.held_back)
-    context.log.info(f"Removed {plural(done.files, 'file')}. Days before {done.record.closed_before} are closed.")
+    context.log.info(f"Removed {plural(done.files, 'file')}. {done.record.closed_sentence}")

@@ -42,6 +42,13 @@ class PrunedDays:
         """Whether the day is neither fetched nor made again."""
         return self.closed_before is not None and day.date < self.closed_before
 
+    @property
+    def closed_sentence(self) -> str:
+        """Which days are closed, for people."""
+        if self.closed_before is None:
+            return "No day is closed."
+        return f"Days before {self.closed_before} are closed: they are neither fetched nor made again."
+
     def first_open(self, timezone: str) -> Day | None:
         """The first day that isn't closed; None where nothing is."""
         return None if self.closed_before is None else Day(self.closed_before, timezone)

@@ -10,6 +10,7 @@ import pytest
 
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.retention import PRUNE
+from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.pruned_days import PrunedDays, write_pruned_days
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.deployment import QUIET, REPOSITORY, deployed
@@ -158,6 +159,9 @@ def test_the_commands_prune_and_say_what_is_pruned_and_closed(place):
     pruned = [line for line in verified.splitlines() if line.endswith("pruned")]
     assert (len(pruned), any("BAD" in line for line in pruned)) == (2, False)
 
+    write_pruned_days(FolderStore(place.root), PrunedDays({SUMMARY: before.date}, closed.date))
+    summary = place.ticket_events("summary", str(before.plus(-1))).output
+    assert f"No summary is stored of {before.plus(-1)}.\nPruned, so no longer stored: {before.plus(-1)}\n" in summary
     reopened = place.ticket_events("prune", "--reopen", str(today.plus(-70)))
     assert f"Days before {today.plus(-70)} are closed" in reopened.output
 

@@ -114,15 +114,17 @@ def test_the_doctor_notes_streams_without_events_and_without_slas(tmp_path):
     assert (status, "none of 1 metric event that were read now applies a policy" in text) == ("note", True)
 
 
-def test_the_doctor_names_mistyped_variables_and_wrong_alert_variables(tmp_path):
+def test_the_doctor_names_mistyped_variables_and_wrong_ones_of_alerts_and_retention(tmp_path):
     place = new_place(tmp_path, ZENDESK_SANDBOX="1", TICKET_EVENTS_TIMEZON="UTC")
     wrong = {"TICKET_EVENTS_ALERT_WEBHOOK": f"http://hooks.example/{SECRET}", "TICKET_EVENTS_WARN_MINUTES": "1h"}
+    wrong["TICKET_EVENTS_RETAIN_DAYS"] = "30"
     ended = place.ticket_events("doctor", **wrong, ZENDESK_XYZ="1")
     assert ended.code == 1
     assert "note  TICKET_EVENTS_TIMEZON is unknown: did you mean TICKET_EVENTS_TIMEZONE?" in ended.output
     assert "note  ZENDESK_XYZ is unknown: nothing reads it." in ended.output
     assert "FAIL  TICKET_EVENTS_ALERT_WEBHOOK: must begin with https://" in ended.output
     assert "FAIL  TICKET_EVENTS_WARN_MINUTES: is no number of minutes from 1 to 1440" in ended.output
+    assert "FAIL  TICKET_EVENTS_RETAIN_DAYS: '30' is not a whole number from 75 to 999999" in ended.output
     assert SECRET not in ended.output
 
 

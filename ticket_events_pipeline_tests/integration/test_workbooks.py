@@ -174,7 +174,8 @@ def test_the_summary_is_a_sheet_with_every_column(place, tmp_path):
     ]
     assert rows[0]["as_of (UTC)"] == dt.datetime.fromtimestamp(Clock.DAY.end, dt.UTC).replace(tzinfo=None)
     about = dict(row[:2] for row in book["About"].iter_rows(values_only=True))
-    assert about["Account"] == "acme"
+    assert (about["Account"], about["Table"]) == ("acme", "daily_sla_breach_summary")
+    assert about["As of"].startswith(str(Clock.DAY.plus(2)))
     assert about["achievement_rate"] == next(
         column.doc for column in DAILY_SLA_BREACH_SUMMARY_TABLE.columns if column.name == "achievement_rate"
     )
@@ -206,6 +207,10 @@ def test_due_is_a_workbook_of_what_is_due_and_of_the_work_list(tmp_path):
     late = records(book["Late and open"])
     assert [row["ticket_id"] for row in late] == [7, 6]
     assert [round(row["since_breach_seconds"], -2) for row in late] == [93_400, 100]
+    by_group = command(found, "summary", "today", "--by", "group", "--format", "xlsx", "--output", str(path))
+    assert by_group.exit_code == 0, by_group.output
+    rows = records(load_workbook(path)["Summary"])
+    assert {(row["value"], row["name"], row["breaches"]) for row in rows} >= {(str(SALES), "Sales", 1)}
     only = command(found, "due", "--format", "xlsx", "--output", str(path), "--group", "Billing")
     assert "Late and open: 0 targets" in only.stderr
 
