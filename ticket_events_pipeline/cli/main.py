@@ -368,7 +368,7 @@ def ticket(ticket_id: int, date: str | None, is_json: bool) -> None:
 )
 @click.option("--ticket", "tickets", multiple=True, type=click.IntRange(1), metavar="ID", help="A ticket's number. Repeatable.")
 @click.option("--dry-run", is_flag=True, help="Say what would be blanked, and change nothing.")
-@click.option("--list", "is_list", is_flag=True, help="Say how much the root has forgotten. What, nobody can say.")
+@click.option("--list", "is_list", is_flag=True, help="Only say how many entries the ledger has.")
 @click.option("--json", "is_json", is_flag=True, help=AS_JSON)
 def forget(
     requesters: tuple[int, ...],

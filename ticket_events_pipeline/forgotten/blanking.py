@@ -97,6 +97,8 @@ class Blanking:
     def changes(self, rows: pa.Table) -> pa.Table:
         """Rows of `ticket_field_changes`: as `fields`, and without who made them. The same object if nothing changes."""
         is_concerned = self._concerned_fields(rows) | self._mentions.of_values(REQUESTER, _whole(rows["updater_id"]))
+        is_mark = pc.and_(pc.equal(rows["field"].cast(pa.string()), FORGOTTEN), pc.is_null(rows["value"]))
+        is_concerned &= ~is_mark.to_numpy()  # from blanked audits: its previous value is that of a field that was kept
         nobody = {"updater_id": [None] * int(is_concerned.sum())}
         return _replaced(rows, is_concerned, {**self._field_columns(rows, is_concerned), **nobody})
 

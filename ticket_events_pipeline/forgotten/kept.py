@@ -129,7 +129,7 @@ class KeptValues:
             elif name != "previous_value":
                 kept |= self._known(name, value)
                 is_dropped |= name not in kept and name not in _NO_FIELDS
-                is_dropped |= name in _TAG_CHANGES and kept.get(name, value) != value
+                is_dropped |= name in _TAG_CHANGES and TAGS not in child and kept.get(name, value) != value
         if is_dropped and child.get("event_type") in _SETS_FIELDS:
             kept[FORGOTTEN] = None
         if "previous_value" in child and (fields := [name for name in kept if name == CUSTOM_FIELDS or self._is_kept(name)]):

@@ -1,7 +1,7 @@
 """The ledger of what was forgotten: salted hashes of ids and addresses, in a small file of the root.
 
-With it, a later fetch of the same days blanks the same rows again. It holds nothing that can be read. Whoever has the file can
-still test a guess: ids are numbers that can all be tried.
+With it, a later fetch of the same days blanks the same rows again. It holds nothing that can be read. Anyone who has the file
+can still test a guess: ids are numbers that can all be tried.
 """
 
 from __future__ import annotations

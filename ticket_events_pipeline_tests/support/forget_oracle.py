@@ -61,7 +61,8 @@ class Oracle:
         if isinstance(child.get("custom_ticket_fields"), dict):
             customs = child["custom_ticket_fields"]
             lost = [name for name in lost if name != "custom_ticket_fields"] + [one for one in customs if one != self.custom]
-        lost += [name for name in ("added_tags", "removed_tags") if name in left and left[name] != child[name]]
+        changes = () if "tags" in child else ("added_tags", "removed_tags")
+        lost += [name for name in changes if name in left and left[name] != child[name]]
         if sets and lost:
             left["forgotten"] = None
         fields = [name for name in left if name in (*WORDS, *IDS, "tags", "channel", "custom_ticket_fields")]
