@@ -18,6 +18,7 @@ from ticket_events_pipeline.credentials import SANDBOX_TOKEN, SANDBOX_URL
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
 from ticket_events_pipeline.settings import DEFAULT_START_DATE
+from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.variables import NONE
 
 
@@ -134,7 +135,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
     )
     restate_days: int | None = Field(None, description="Closed days that the daily restatement re-reads; default 3.")
     retain_days: str | None = Field(
-        None, description="For how many days files are kept, as in '730, ticket_events=90'. Default: for ever."
+        None, description=f"For how many days files are kept, as in '730, {AUDITS}=90'. Default: for ever."
     )
     ticket_tables: bool | None = Field(
         None, description="Whether the ticket tables are made, which say who held a ticket when it breached; default yes."
