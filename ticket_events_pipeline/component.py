@@ -25,6 +25,7 @@ from ticket_events_pipeline.settings import (
     PUBLISH_CATALOG,
     PUBLISH_URIS,
 )
+from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.variables import NONE
 
 
@@ -144,7 +145,7 @@ class ZendeskTicketEvents(dg.Component, dg.Model, dg.Resolvable):
     )
     restate_days: int | None = Field(None, description="Closed days that the daily restatement re-reads; default 3.")
     retain_days: str | None = Field(
-        None, description="For how many days files are kept, as in '730, ticket_events=90'. Default: for ever."
+        None, description=f"For how many days files are kept, as in '730, {AUDITS}=90'. Default: for ever."
     )
     ticket_tables: bool | None = Field(
         None, description="Whether the ticket tables are made, which say who held a ticket when it breached; default yes."
