@@ -50,13 +50,15 @@ def publish_to(
     parsed = [(name, parse_target(text, settings.root)) for name, text in targets]
     for name, uri in parsed:
         with opened_format(name, uri, catalog, is_to_change=not wanted.is_dry_run) as tables:
+            own = list[str]()
             for made in publish(store, settings, tables, wanted, log=log):
+                own += [made.asset] if made.version else []  # a table that was refused has none here
                 yield name, made
             if history is None or wanted.is_dry_run:
                 continue
             now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
             before, slack = now - dt.timedelta(days=history.days), dt.timedelta(days=history.slack_days)
-            for url, files in expire_history(tables, wanted.assets, before=before, now=now, slack=slack).items():
+            for url, files in expire_history(tables, own, before=before, now=now, slack=slack).items():
                 log(f"{url}: {plural(files, 'data file')} of old states removed.")
 
 

@@ -50,6 +50,23 @@ def test_the_command_publishes_and_says_what_it_did(place, name):
     }
 
 
+def test_the_history_of_a_table_that_is_refused_stays(place):
+    lakehouse = Lakehouse("delta", place.folder)
+    lakehouse.publish(ASSET)
+    put_day(place.root, ASSET, DAY, made_up(ASSET, 1, seed=7))
+    lakehouse.publish(ASSET)
+    old = len(list(Path(lakehouse.uri).rglob("part-*.parquet")))
+    other = place.folder / "other"
+    place.root.rename(other)
+    arguments = ("publish", "--to", "delta", "delta", "--asset", ASSET, "--expire-history", "0")
+    ended = place.ticket_events(*arguments, TICKET_EVENTS_ROOT=str(other))
+    assert (ended.code, "--adopt" in ended.output) == (1, True)
+    assert len(list(Path(lakehouse.uri).rglob("part-*.parquet"))) == old
+    ended = place.ticket_events(*arguments, "--adopt", TICKET_EVENTS_ROOT=str(other))
+    assert ended.code == 0, ended.output
+    assert len(list(Path(lakehouse.uri).rglob("part-*.parquet"))) == old - 1
+
+
 def test_wrong_usage_is_explained(place):
     for arguments, message in (
         ((), "Nowhere to publish to: give --to, or set TICKET_EVENTS_PUBLISH_DELTA or TICKET_EVENTS_PUBLISH_ICEBERG."),
