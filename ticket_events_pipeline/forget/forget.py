@@ -25,7 +25,7 @@ from ticket_events_pipeline.forget.ticket_files import (
 )
 from ticket_events_pipeline.forgotten.blanking import Blanking, Changed
 from ticket_events_pipeline.forgotten.ledger import ADDRESS, REQUESTER, TICKET, Ledger, add_to_ledger, read_ledger
-from ticket_events_pipeline.forgotten.mentions import normal_address
+from ticket_events_pipeline.forgotten.mentions import SMALLEST_USER_ID, normal_address
 from ticket_events_pipeline.ingest.lease import Sleep, hold_days
 from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.settings import RootSettings
@@ -45,9 +45,6 @@ _ALL_DAYS = ("2000-01-01", "2999-12-31")
 """Also days that are not stored: a fetch of them may be in progress."""
 
 LABEL = "ticket-events forget"
-
-SMALLEST_USER_ID = 1_000_000
-"""A user's id is looked for in every text. A shorter number, a ticket's for example, stands in many that aren't the user's."""
 
 Log = Callable[[str], None]
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.decoding.leftovers import dig
 from ticket_events_pipeline.forgotten.blanking import Blanking
+from ticket_events_pipeline.forgotten.kept import FORGOTTEN
 from ticket_events_pipeline.forgotten.ledger import REQUESTER, Ledger
 from ticket_events_pipeline.forgotten.mentions import normal_address
 from ticket_events_pipeline.storage.partition_file import opened_partition
@@ -22,6 +23,9 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import AUDITS
 
 _COLUMNS = ["id", "ticket_id", "updater_id", "child_events", "system", "metadata", "extra"]
+
+_SETS_REQUESTER = rf'"requester_id":|"event_type":"Create"|"{FORGOTTEN}":null'
+"""Also what a blanked audit may have set: of a ticket whose Create was blanked, nobody else who acted is the requester."""
 
 _SENDER = ("source", "from", "address")
 
@@ -34,7 +38,7 @@ class Person:
         mentions: rows that mention one of them.
         own_tickets: whose requester is or was one of them.
         acted_in: tickets in which one of them did or wrote something.
-        requester_known: tickets whose requester some audit says, ascending.
+        requester_known: tickets whose requester some audit says, or said before it was blanked.
         addresses: that the users wrote from.
         assignees: those of the users who held a ticket.
     """
@@ -72,7 +76,7 @@ class PersonSearch:
                     self._take(pa.Table.from_batches([batch]))
 
     def _take(self, rows: pa.Table) -> None:
-        sets_requester = pc.fill_null(pc.match_substring(rows["child_events"], '"requester_id":'), False)
+        sets_requester = pc.fill_null(pc.match_substring_regex(rows["child_events"], _SETS_REQUESTER), False)
         known = rows["ticket_id"].filter(sets_requester).drop_null().to_numpy()
         self.found.requester_known.update(np.unique(known).tolist())
         self.found.own_tickets |= self._blanking.tickets_of(rows)

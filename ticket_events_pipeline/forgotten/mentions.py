@@ -14,8 +14,11 @@ from ticket_events_pipeline.forgotten.ledger import ADDRESS, REQUESTER, TICKET, 
 
 Bools = npt.NDArray[np.bool_]
 
-_DIGITS = re.compile(rb"[0-9]+")
-_DIGITS_AFTER_ESCAPE = re.compile(rb"\\u[0-9a-f]{4}([0-9]+)")
+SMALLEST_USER_ID = 1_000_000
+"""A user's id is looked for in every text. A shorter number, a ticket's for example, stands in many that aren't the user's."""
+
+_DIGITS = re.compile(rb"[0-9]{7,}")
+_DIGITS_AFTER_ESCAPE = re.compile(rb"\\u[0-9a-f]{4}([0-9]{7,})")
 _DOMAIN = re.compile(rb"@((?:[A-Za-z0-9.-]|\\u[0-9a-f]{4})+)")
 _NOT_LOCAL = re.compile(rb"[^A-Za-z0-9!#$%&'*+/=?^_`{|}~.\\-]+")
 _CONTROL_ESCAPE = re.compile(rb"\\[nrtbf]")

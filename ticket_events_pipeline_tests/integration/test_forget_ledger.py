@@ -13,6 +13,7 @@ from ticket_events_pipeline.forget.forget import Wanted, forget
 from ticket_events_pipeline.forgotten.kept import KEPT_FIELDS, KEPT_IDS, TAGS
 from ticket_events_pipeline.forgotten.ledger import LEDGER, TICKET, add_to_ledger, read_ledger
 from ticket_events_pipeline.ingest.lease import hold_days
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tickets.fields import TRACKED_FIELDS
@@ -156,6 +157,25 @@ def test_an_agent_who_held_tickets_is_refused_and_nothing_is_entered(office):
     with pytest.raises(UsageError, match=rf"{AGENT} held tickets as an agent.*section Agents"):
         forgotten(office, requesters=(AGENT,))
     assert read_ledger(office.store) is None
+
+
+def test_a_ticket_whose_creation_was_blanked_belongs_to_nobody_else(tmp_path):
+    """Else forgetting a second person, who only commented, would blank all of it."""
+    copied_in, commenter, agent = 900_000_001, 900_000_002, 900_000_003
+    created = [{"id": 11, "requester_id": 900_000_004, "event_type": "Create"}, {"collaborator_ids": [copied_in]}]
+    said = {agent: "words of the agent", commenter: "what was said"}
+    rows = [{"id": 1, "ticket_id": 80, "timestamp": DAYS[0].start + 60, "updater_id": agent, "child_events": created}]
+    for number, (author, body) in enumerate(said.items(), start=2):
+        comment = {"id": 10 * number, "event_type": "Comment", "author_id": author, "body": body}
+        time = DAYS[0].start + 60 * number
+        rows.append({"id": number, "ticket_id": 80, "timestamp": time, "updater_id": author, "child_events": [comment]})
+    with SandboxServer(RecordedAccount({AUDITS: rows}), clock=Moment(NOW)) as server:
+        office = Office(FolderStore(tmp_path), server, DAYS[:1], now=NOW)
+        office.fetch(AUDITS)
+    assert forgotten(office, requesters=(copied_in,)).cleared[AUDITS].rows == 1
+    assert forgotten(office, requesters=(commenter,)).tickets == 0
+    assert set(found_in(office.store, [str(commenter), "what was said"])) == set()
+    assert found_in(office.store, ["words of the agent"]) != {}
 
 
 def test_a_tickets_number_is_no_users_id(office):
