@@ -48,7 +48,10 @@ def run_reopen(first: str, *, is_json: bool) -> None:
     if is_json:
         click.echo(json.dumps({"root": root.store.location, **_record_document(record)}, indent=1))
     else:
-        click.echo(f"{root.store.location}: {record.closed_sentence} Nothing that was removed is back: backfill what you need.")
+        click.echo(
+            f"{root.store.location}: {record.closed_sentence} Nothing that was removed is back. Turn off "
+            "new_event_partitions_sensor, or it makes these days from what is left. Backfill what you need, and turn it on again."
+        )
 
 
 def _root() -> tuple[RetentionSettings, Root]:

@@ -224,14 +224,12 @@ def _closed_by(root: Root, before: dt.date) -> Day:
 
 
 def _recorded(known: PrunedDays, before: Mapping[str, dt.date]) -> PrunedDays:
-    """The record after pruning: what was pruned once stays pruned."""
-    dates = {**known.before}
-    for asset, date in before.items():
-        dates[asset] = max(date, dates.get(asset, date))
-    closed = [date + dt.timedelta(days=REACH_DAYS) for asset, date in dates.items() if asset in CLOSING]
-    return replace(
-        known, before=dates, closed_before=max([*closed, *([known.closed_before] if known.closed_before else [])], default=None)
-    )
+    """The record after pruning: what was pruned stays pruned, and what is pruned now closes days; reopened ones stay open."""
+    new = {asset: date for asset, date in before.items() if date > known.before.get(asset, dt.date.min)}
+    closed = [date + dt.timedelta(days=REACH_DAYS) for asset, date in new.items() if asset in CLOSING]
+    if known.closed_before is not None:
+        closed.append(known.closed_before)
+    return replace(known, before={**known.before, **new}, closed_before=max(closed, default=None))
 
 
 def _first_unfinished(root: Root, known: PrunedDays, *, until: Day) -> tuple[Day, str] | None:

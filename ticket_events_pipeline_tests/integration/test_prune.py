@@ -220,6 +220,13 @@ def test_reopened_days_may_be_fetched_again_and_are_missing(root):
     assert reopen(root_at(root), TODAY, log=lambda _: None) == record
 
 
+def test_reopened_days_stay_open_until_something_is_pruned_again(root):
+    pruned(root)
+    record = reopen(root_at(root), FIRST.plus(2), log=lambda _: None)
+    assert pruned(root, before=all_before(FIRST.plus(1))).record == record
+    assert pruned(root, before=all_before(FIRST.plus(3))).record.closed_before == FIRST.plus(3 + REACH_DAYS).date
+
+
 def test_a_damaged_record_is_named_and_nothing_is_taken_for_missing(root):
     pruned(root)
     (root / PRUNED).write_text('{"pruned_before": 1}')
