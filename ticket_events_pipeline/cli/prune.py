@@ -50,7 +50,7 @@ def run_reopen(first: str, *, is_json: bool) -> None:
     else:
         click.echo(
             f"{root.store.location}: {record.closed_sentence} Nothing that was removed is back. Turn off "
-            "new_event_partitions_sensor, or it makes these days from what is left. Backfill what you need, and turn it on again."
+            "new_event_partitions_sensor, or it makes these days from what is left. Backfill what you need, then turn it on."
         )
 
 

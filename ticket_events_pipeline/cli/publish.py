@@ -67,8 +67,11 @@ def _print(made: Published, *, is_dry_run: bool) -> None:
     counts = ", ".join(f"{plural(number, f'{why} day')}" for why, number in sorted(made.days.items()))
     verb = "to publish: " if is_dry_run else ""
     state = f"version {made.version}" if made.version else "no table yet"
-    colour = "red" if made.problems else "green"
-    click.secho(f"{made.asset:<32} {verb}{counts or 'up to date'}; {made.url}, {state}", fg=colour)
+    if made.problems and not made.version:
+        click.secho(f"{made.asset:<32} not published; {made.url}", fg="red")
+    else:
+        colour = "red" if made.problems else "green"
+        click.secho(f"{made.asset:<32} {verb}{counts or 'up to date'}; {made.url}, {state}", fg=colour)
     for problem in made.problems:
         click.secho(f"      {problem}", fg="red")
 

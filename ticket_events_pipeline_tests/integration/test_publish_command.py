@@ -60,7 +60,8 @@ def test_the_history_of_a_table_that_is_refused_stays(place):
     place.root.rename(other)
     arguments = ("publish", "--to", "delta", "delta", "--asset", ASSET, "--expire-history", "0")
     ended = place.ticket_events(*arguments, TICKET_EVENTS_ROOT=str(other))
-    assert (ended.code, "--adopt" in ended.output) == (1, True)
+    assert (ended.code, "--adopt" in ended.output, "not published" in ended.output) == (1, True, True)
+    assert "no table yet" not in ended.output
     assert len(list(Path(lakehouse.uri).rglob("part-*.parquet"))) == old
     ended = place.ticket_events(*arguments, "--adopt", TICKET_EVENTS_ROOT=str(other))
     assert ended.code == 0, ended.output
