@@ -182,8 +182,11 @@ class KeptValues:
         return value if _VALUE_WORD.fullmatch(value) else FORGOTTEN
 
     def _id(self, value: Any) -> Any:
-        is_id = _is_int(value) or (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20)
-        return value if is_id and not self._ledger.holds(REQUESTER, value) else None
+        if value is None or value == "":
+            return None
+        if not (_is_int(value) or (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20)):
+            return FORGOTTEN  # null would say that it has none
+        return None if self._ledger.holds(REQUESTER, value) else value
 
     def _custom(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -197,7 +200,9 @@ class KeptValues:
         return _TAG.fullmatch(text) is not None and not self._is_personal(text)
 
     def _is_personal(self, text: str) -> bool:
-        return _MAY_BE_PHONE.search(text) is not None or any(self._ledger.holds(REQUESTER, digits) for digits in _DIGITS.findall(text))
+        return _MAY_BE_PHONE.search(text) is not None or any(
+            self._ledger.holds(REQUESTER, digits) for digits in _DIGITS.findall(text)
+        )
 
     def _is_kept_extra(self, name: str, value: Any) -> bool:
         if name == _DELETED:
