@@ -46,7 +46,7 @@ _URLS = tuple(
     name + rb"(?:(?<=/" + name + rb")|(?<=%2[Ff]" + name + rb"))(?:\\*/|%2[Ff])([0-9]+)(?![A-Za-z0-9_])"
     for name in (rb"tickets", rb"requests")
 )
-_VIA, _REFERENCE = rb'"via":"(?:Merge|Closed ticket|Follow[ -]?up)"', rb'"via_reference_id":([0-9]+)(?![0-9])'
+_VIA, _REFERENCE = rb'"via":"(?:[Mm]erge|Closed [Tt]icket|[Ff]ollow[ -][Uu]p)"', rb'"via_reference_id":([0-9]+)(?![0-9])'
 _REFERENCES = (_VIA + rb"[^{}]{0,200}?" + _REFERENCE, _REFERENCE + rb"[^{}]{0,200}?" + _VIA)
 _NUMBERS = re.compile(rb"[0-9]+")
 _LINKS = tuple(re.compile(one) for one in (*_MEMBERS, _IDS_MEMBER, *_URLS, *_REFERENCES))
@@ -64,7 +64,7 @@ _STYLES = re.compile(
     rb"""|(?:colou?r|background|border|outline|shadow|fill|stroke)[a-z-]*(?:\\*["'])?\s*[:=][^;"'<>{}#]{0,40}(?:\\*["'])?#[0-9]+""",
     re.IGNORECASE,
 )
-_VIA_OF_LINKS = re.compile(r"merge|closed ticket|follow[ -]?up", re.IGNORECASE)
+_VIA_OF_LINKS = re.compile(r"merge|closed ticket|follow[ -]up", re.IGNORECASE)
 
 
 class Mentions:
