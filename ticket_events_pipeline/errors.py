@@ -104,9 +104,9 @@ class NewerFileError(DamagedFileError):
         remedy: what to do, as a sentence.
     """
 
-    def __init__(self, url: str, *, version: str, known: int) -> None:
+    def __init__(self, url: str, *, version: str, known: int, versioned: str = "its columns are of schema version") -> None:
         self.problem = (
-            f"The file was written by a newer version of this program: its columns are of schema version {version}, and this "
+            f"The file was written by a newer version of this program: {versioned} {version}, and this "
             f"program knows versions up to {known}."
         )
         self.remedy = "Upgrade this program; until then, the file stays as it is."

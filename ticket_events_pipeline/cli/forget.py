@@ -24,6 +24,7 @@ NOT_REACHED = (
     "Dagster's event log and the logs of runs, in DAGSTER_HOME or its database",
     "copies: published tables and their older snapshots, exports, reports that were written elsewhere or sent",
     "alerts, warnings and digests that were sent",
+    "tags and options of custom fields that are a name: a query in docs/how-to/delete-personal-data.md lists those left",
 )
 """Where the same data may be that the command can't change."""
 

@@ -65,6 +65,8 @@ class Blanking:
                 found |= self._mentions.of_column(_whole(column))
             elif name == "merged_ticket_ids":
                 found |= self._merged(_whole(column))
+        if {"via", "via_reference_id"} <= set(rows.column_names):
+            found |= self._mentions.of_links(_whole(rows["via"]), _whole(rows["via_reference_id"]))
         return found
 
     def tickets_of(self, rows: pa.Table) -> set[int]:
@@ -139,7 +141,7 @@ class Blanking:
         is_concerned |= self._of_lists(_whole(rows[TAGS]))
         customs = [name for name in rows.column_names if name.startswith(CUSTOM_FIELD)]
         for name in customs:
-            is_concerned |= self._mentions.of_column(_whole(rows[name]))
+            is_concerned |= self._of_few_values(_whole(rows[name]))
         concerned = rows.filter(pa.array(is_concerned))
         columns = {name: [self._kept.field_text(name, one) for one in concerned[name].to_pylist()] for name in customs}
         columns[TAGS] = [None if tags is None else self._kept.tags(tags) for tags in concerned[TAGS].to_pylist()]

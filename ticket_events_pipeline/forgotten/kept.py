@@ -46,6 +46,7 @@ _KEYWORD = re.compile(r"[a-z][a-z0-9_:-]{0,99}")
 """What an option of a drop-down field is called; free text has capitals, blanks or punctuation."""
 _ODD_FLAG = re.compile(r"[A-Za-z0-9]{1,8}")
 _DIGITS = re.compile(r"[0-9]+")
+_MAY_BE_PHONE = re.compile(r"[0-9]{7}")
 
 _DESCRIPTIONS = frozenset(".".join((name, *POLICY_DESCRIPTION.split(".")[1:])) for name in POLICY_FIELDS)
 
@@ -110,7 +111,7 @@ class KeptValues:
         return kept if kept is None or isinstance(kept, str) else compact_json(kept)
 
     def tags(self, tags: Any) -> Any:
-        """A ticket's tags: words without blanks, none of them with an address or a forgotten id."""
+        """A ticket's tags: words without blanks, none of them with an address, a forgotten id or a run of seven digits."""
         if isinstance(tags, list):
             return [tag for tag in tags if isinstance(tag, str) and self._is_tag(tag)]
         is_text = isinstance(tags, str) and all(self._is_tag(tag) for tag in tags.split())
@@ -181,8 +182,11 @@ class KeptValues:
         return value if _VALUE_WORD.fullmatch(value) else FORGOTTEN
 
     def _id(self, value: Any) -> Any:
-        is_id = _is_int(value) or (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20)
-        return value if is_id and not self._ledger.holds(REQUESTER, value) else None
+        if value is None or value == "":
+            return None
+        if not (_is_int(value) or (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20)):
+            return FORGOTTEN  # null would say that it has none
+        return None if self._ledger.holds(REQUESTER, value) else value
 
     def _custom(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -190,13 +194,15 @@ class KeptValues:
         return value if isinstance(value, bool) or (isinstance(value, str) and self._is_keyword(value)) else None
 
     def _is_keyword(self, text: str) -> bool:
-        return _KEYWORD.fullmatch(text) is not None and not self._mentions_id(text)
+        return _KEYWORD.fullmatch(text) is not None and not self._is_personal(text)
 
     def _is_tag(self, text: str) -> bool:
-        return _TAG.fullmatch(text) is not None and not self._mentions_id(text)
+        return _TAG.fullmatch(text) is not None and not self._is_personal(text)
 
-    def _mentions_id(self, text: str) -> bool:
-        return any(self._ledger.holds(REQUESTER, digits) for digits in _DIGITS.findall(text))
+    def _is_personal(self, text: str) -> bool:
+        return _MAY_BE_PHONE.search(text) is not None or any(
+            self._ledger.holds(REQUESTER, digits) for digits in _DIGITS.findall(text)
+        )
 
     def _is_kept_extra(self, name: str, value: Any) -> bool:
         if name == _DELETED:

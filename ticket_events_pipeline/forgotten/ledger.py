@@ -103,7 +103,7 @@ class Ledger:
             fields = json.loads(content)
             version, digest = fields["version"], fields.pop("sha256")
             if isinstance(version, int) and version > _VERSION:
-                raise NewerFileError(url, version=str(version), known=_VERSION)
+                raise NewerFileError(url, version=str(version), known=_VERSION, versioned="it is a ledger of version")
             if version != _VERSION or digest != _digest(fields):
                 raise ValueError("its checksum doesn't fit")
             hashes = {kind: frozenset(fields["hashes"][kind]) for kind in KINDS}

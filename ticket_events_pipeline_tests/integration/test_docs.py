@@ -10,6 +10,7 @@ import sys
 import dagster as dg
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ticket_events_pipeline.cli.main import commands
@@ -180,6 +181,19 @@ def catalog_rows(asset):
     """What the query in the asset's description finds."""
     (query,) = re.findall(r"```sql\n(.*?)```", catalog_text(asset), re.DOTALL)
     return [tuple(str(value) for value in row) for row in duckdb.sql(query).fetchall()]
+
+
+def test_the_query_of_tags_that_are_left_finds_those_of_blanked_rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    children = [{"id": 1, "tags": ["anna_smith", "vip"], "previous_value": ["vip"]}, {"id": 2, "added_tags": ["anna_smith"]}]
+    rows = [{"ticket_id": 7, "child_events": json.dumps(children), "extra": '{"forgotten":true}'}]
+    rows += [{"ticket_id": 8, "child_events": '[{"tags":["printer"],"body":"x"}]', "extra": "{}"}]
+    rows += [{"ticket_id": 9, "child_events": '[{"status":"new","previous_value":null}]', "extra": '{"forgotten":true}'}]
+    folder = tmp_path / "data" / "ticket_events" / "date=2026-03-02"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), folder / "ticket_events.parquet")
+    query = block("how-to/delete-personal-data", "sql")
+    assert duckdb.sql(query).fetchall() == [("anna_smith", 2, [7]), ("vip", 2, [7])]
 
 
 def test_the_queries_of_the_docs_and_of_the_catalog_run_unchanged(tmp_path, monkeypatch, capsys):

@@ -11,7 +11,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, NewerFileError, UsageError
 from ticket_events_pipeline.forget.forget import Wanted, forget
 from ticket_events_pipeline.forgotten.kept import KEPT_FIELDS, KEPT_IDS, TAGS
-from ticket_events_pipeline.forgotten.ledger import LEDGER, TICKET, add_to_ledger, read_ledger
+from ticket_events_pipeline.forgotten.ledger import LEDGER, TICKET, Ledger, add_to_ledger, read_ledger
 from ticket_events_pipeline.ingest.lease import hold_days
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -100,6 +100,13 @@ def test_without_a_readable_ledger_nothing_is_fetched_or_forgotten(office, damag
     with pytest.raises(error):
         forgotten(office, tickets=(72,))
     assert office.store.paths(AUDITS) == []
+
+
+def test_a_newer_ledger_is_called_one():
+    newer = json.dumps({"version": 7, "sha256": ""}).encode()
+    with pytest.raises(NewerFileError, match="it is a ledger of version 7, .* up to 1") as raised:
+        Ledger.from_bytes(newer, "root/ledger.json")
+    assert "columns" not in str(raised.value)
 
 
 def test_entries_that_are_made_at_the_same_time_are_all_kept(tmp_path):

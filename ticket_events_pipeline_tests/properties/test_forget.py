@@ -28,7 +28,14 @@ BLANKING = Blanking(
 
 IDS_SAID = [PERSON, str(PERSON), f"\u1234{PERSON}", f"x{PERSON}y", f"{PERSON}0", f"0{PERSON}", -PERSON]
 ADDRESSES_SAID = [ADDRESS_OF, ADDRESS_OF.upper(), f"a\n{ADDRESS_OF}", f"<{ADDRESS_OF}>,", f"x{ADDRESS_OF}", f"{ADDRESS_OF}x"]
-SAID = st.sampled_from([*IDS_SAID, *ADDRESSES_SAID, "#4711", "#47110"])
+SPELLINGS = [ADDRESS_OF.replace("@", one) for one in ("&#64;", "%40", "&commat;", "=")]
+SURROUNDINGS = ["“{}”", "\u00a0{}", "\u200b{}\u2026", "?email={}&x=1", "{}.Bitte", "To=3D{}", "{}@mail.example", "a.{}", "a+{}"]
+ADDRESSES_SAID += [around.format(one) for around in SURROUNDINGS for one in (ADDRESS_OF, *SPELLINGS)]
+TICKETS_SAID = ["#4711", "#47110", "&#4711;", "color:#4711", "<p style='border: 1px #4711'>", "/p#4711", "a\n#4711", "(#4711)"]
+TICKETS_SAID += ["/agent/tickets/4711", "/tickets/47110", '{"ticket_id": 4711}', '{"ticket_id":"4711"}']
+LINKS_SAID = [{"ticket_id": "4711"}, {"ticket_ids": [5, 4711]}, {"via": "Merge", "via_reference_id": 4711}]
+LINKS_SAID += [{"ticket_ids": [5]}, {"via": "Mail", "via_reference_id": 4711}]
+SAID = st.sampled_from([*IDS_SAID, *ADDRESSES_SAID, *TICKETS_SAID, *LINKS_SAID])
 FIELDS = st.sampled_from(["subject", "requester_id", "assignee_id", "tags", "status", "author_id", "body", "group_id", "later"])
 PLANTED = st.builds(
     lambda name, value, kind: {"id": 3, name: value, "event_type": kind},
@@ -51,8 +58,8 @@ def raw_tables(draw):
             "time": DAY.start * 1000 + number,
             "created_at": DAY.start * 1000,
             "updater_id": draw(st.sampled_from([7, 8, PERSON, None])),
-            "via": draw(st.sampled_from(["Web form", "Mail", "mail by jo.doe+x@example.org", None])),
-            "via_reference_id": draw(st.sampled_from([None, 5])),
+            "via": draw(st.sampled_from(["Web form", "Merge", "mail by jo.doe+x@example.org", None])),
+            "via_reference_id": draw(st.sampled_from([None, 5, 4711])),
             "event_type": "Audit",
             "child_events": draw(TEXTS_OF_CHILDREN),
             "system": draw(OBJECTS),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from typing import Any
+from urllib.parse import unquote
 
 MARKED = '{"forgotten":true}'
 WORDS = ("status", "priority", "type")
@@ -19,6 +21,8 @@ class Oracle:
 
     def concerned(self, row: Row) -> bool:
         if row["ticket_id"] in self.tickets or self.person in (row["updater_id"], row["via_reference_id"]):
+            return True
+        if row["via"] == "Merge" and row["via_reference_id"] in self.tickets:
             return True
         texts = [row["via"] or "", row["event_type"] or ""]
         for name in ("child_events", "system", "metadata", "extra"):
@@ -40,9 +44,21 @@ class Oracle:
 
     def _mentions(self, text: str) -> bool:
         numbers = re.findall("[0-9]+", text)
-        tickets = re.findall('(?:#|ticket_id":)([0-9]+)', text)
-        is_address = re.search(rf"(?<![\w.+-]){re.escape(self.address)}(?![\w.-])", text, re.IGNORECASE | re.ASCII)
-        return str(self.person) in numbers or any(int(one) in self.tickets for one in tickets) or bool(is_address)
+        tickets = re.findall(
+            """(?<![&:=/'"A-Za-z0-9_])#([0-9]+)(?![A-Za-z0-9_])""", re.sub("(?i)style=([\"']).*?\\1", " ", text)
+        )
+        tickets += re.findall(r"/(?:tickets|requests)/([0-9]+)(?!\w)", text)
+        tickets += re.findall(r'"ticket_id": ?"?([0-9]+)', text)
+        is_ticket = any(int(one) in self.tickets for one in tickets)
+        return str(self.person) in numbers or is_ticket or self._has_address(text)
+
+    def _has_address(self, text: str) -> bool:
+        plain = html.unescape(unquote(text).replace("=3D", "="))
+        address, bounce = re.escape(self.address), re.escape(self.address.replace("@", "="))
+        signs = "._'-" if "%40" in text else "._'+-"  # in a form, + is a space
+        before, after = rf"(?<![A-Za-z0-9])(?<![A-Za-z0-9][{signs}])", r"(?![A-Za-z0-9])"
+        pattern = rf"{before}{address}{after}|(?<![A-Za-z0-9]){bounce}{after}[^\s<>]*@"
+        return re.search(pattern, plain, re.IGNORECASE | re.ASCII) is not None
 
     def _children(self, text: str) -> str:
         try:
@@ -97,7 +113,9 @@ class Oracle:
             return _word(value)
         if name in IDS:
             is_number = is_whole or (isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value))
-            return value if is_number and str(value) != str(self.person) else None
+            if value in (None, "") or (is_number and str(value) == str(self.person)):
+                return None
+            return value if is_number else "forgotten"
         if name == "channel":
             return _phrase(value) if isinstance(value, str) else None
         if name in ("added_tags", "removed_tags"):
@@ -118,17 +136,22 @@ class Oracle:
 
     def _is_tag(self, tag: str) -> bool:
         is_word = 0 < len(tag) < 256 and "@" not in tag and not any(letter.isspace() for letter in tag)
-        return is_word and str(self.person) not in re.findall("[0-9]+", tag)
+        return is_word and not _is_like_phone(tag)
 
     def _custom(self, value: Any) -> Any:
         if isinstance(value, list):
             return [one for one in value if isinstance(one, str) and self._custom(one) is not None]
         if isinstance(value, str) and re.fullmatch("[a-z][a-z0-9_:-]{0,99}", value):
-            return None if str(self.person) in re.findall("[0-9]+", value) else value
+            return None if _is_like_phone(value) else value
         return value if isinstance(value, bool) else None
 
 
 GONE = object()
+
+
+def _is_like_phone(text: str) -> bool:
+    """A user's id is, too."""
+    return any(len(digits) >= 7 for digits in re.findall("[0-9]+", text))
 
 
 def _is_text(value: Any) -> bool:
@@ -145,18 +168,28 @@ def _phrase(text: str | None) -> str | None:
     return text if text is not None and re.fullmatch(r"[A-Za-z][A-Za-z ()/_-]{0,39}", text) else None
 
 
+def _tickets_linked(value: Row) -> list[Any]:
+    """The tickets that an object names."""
+    ticket, tickets = value.get("ticket_id"), value.get("ticket_ids")
+    found = [ticket, *(tickets if isinstance(tickets, list) else ())]
+    if value.get("via") == "Merge":
+        found.append(value.get("via_reference_id"))
+    return [one for one in found if isinstance(one, int | str)]
+
+
 def _leaves(text: str | None) -> list[str]:
     """Every text, name and number of a JSON document; the whole text if it is none."""
     if text is None:
         return []
     try:
-        pending, found = [json.loads(text)], [*re.findall('ticket_id":[0-9]+', text)]
+        pending, found = [json.loads(text)], []
     except (ValueError, RecursionError):
         return [text]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
             found += value
+            found += [f"/tickets/{one}" for one in _tickets_linked(value)]
             pending += value.values()
         elif isinstance(value, list):
             pending += value
