@@ -86,6 +86,7 @@ def _document(pipeline: Pipeline, wanted: Wanted, found: Forgotten, *, dry_run: 
         "is_nowhere": found.is_nowhere,
         "cleared": {folder: asdict(cleared) for folder, cleared in _changed(found).items()},
         "ledger": None if dry_run else _counts(found.ledger),
+        "not_searched": found.not_searched,
         "problems": found.problems,
         "runs_in_progress": found.runs_in_progress,
         "not_reached": list(NOT_REACHED),
@@ -96,12 +97,17 @@ def _print(pipeline: Pipeline, found: Forgotten, *, dry_run: bool) -> None:
     click.echo(f"{pipeline.store.location}{' (dry run: nothing is changed)' if dry_run else ''}")
     if found.tickets or found.addresses:
         addresses = plural(found.addresses, "e-mail address", "e-mail addresses")
-        click.echo(f"Found by the stored audits: {plural(found.tickets, 'ticket')} and {addresses} of the requesters.")
+        click.echo(f"Found in the stored files: {plural(found.tickets, 'ticket')} and {addresses} of the requesters.")
     for folder, cleared in _changed(found).items():
         counts = f"{plural(cleared.rows, 'row')}, {plural(cleared.values, 'value')} in {plural(cleared.files, 'file')}"
         click.echo(f"  {folder:<40} {counts}")
     if found.is_nowhere:
-        click.echo("Nothing of it is stored.")
+        click.echo("This run found nothing of it in the stored files.")
+    if found.not_searched:
+        click.echo(
+            f"Not searched: {' and '.join(found.not_searched)}. Tickets of then are found by the tables made from them alone: "
+            "name others with --ticket."
+        )
     if not dry_run:
         click.echo(f"Ledger: {_counts_text(_counts(found.ledger))}. Later fetches blank the same again.")
     for problem in found.problems:

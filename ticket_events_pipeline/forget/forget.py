@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from ticket_events_pipeline.day import Clock, Day, wall_clock
+from ticket_events_pipeline.day import Clock, Day, days_between, wall_clock
 from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, UsageError
-from ticket_events_pipeline.forget.person import Person, PersonSearch
+from ticket_events_pipeline.forget.person import SEARCHED_TABLES, Person, PersonSearch
 from ticket_events_pipeline.forget.raw_files import blank_day, remove_journals, remove_rejected, to_blank
 from ticket_events_pipeline.forget.ticket_files import (
     blank_changes,
@@ -31,13 +31,15 @@ from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.journal_file import JOURNAL_FOLDER
 from ticket_events_pipeline.storage.partition_file import days_of, partition_path, stored_days
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.rejected_rows import REJECTED
 from ticket_events_pipeline.storage.run_beats import read_beats
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import AUDITS, STREAMS
+from ticket_events_pipeline.text import plural
 from ticket_events_pipeline.tickets.changes import CHANGES
 from ticket_events_pipeline.tickets.dimensions import DIMENSIONS
-from ticket_events_pipeline.tickets.names import ZENDESK_NAMES
+from ticket_events_pipeline.tickets.names import USERS, ZENDESK_NAMES, read_kind
 from ticket_events_pipeline.tickets.snapshots import TICKET_SNAPSHOTS, blank_snapshots, snapshot_paths
 from ticket_events_pipeline.tickets.states import STATES
 
@@ -83,6 +85,7 @@ class Forgotten:
         addresses: those that the users wrote from.
         is_nowhere: whether nothing of it was stored.
         cleared: by folder, below the root.
+        not_searched: audits that are not stored, as phrases: tickets of then are found by what was made from them alone.
         problems: files that could not be read, as sentences.
         runs_in_progress: runs that may store again what they have read before.
     """
@@ -92,6 +95,7 @@ class Forgotten:
     addresses: int = 0
     is_nowhere: bool = False
     cleared: dict[str, Cleared] = field(default_factory=lambda: defaultdict(Cleared))
+    not_searched: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     runs_in_progress: int = 0
 
@@ -112,9 +116,9 @@ def forget(
     `dry_run` nothing changes.
 
     Raises:
-        UsageError: a requester is an agent, who held tickets, or the number is too small for a user's id.
+        UsageError: a requester is an agent, by the stored names or by tickets held, or the number is too small for a user's id.
         DaysHeldError: a fetch is in progress and doesn't end in time. The ledger has the entries by then.
-        DamagedFileError: the ledger can't be read.
+        DamagedFileError: the ledger or the names of agents can't be read.
     """
     return _Forgetting(store, settings, dry_run=dry_run, clock=clock, log=log, sleep=sleep).run(wanted)
 
@@ -133,10 +137,12 @@ class _Forgetting:
 
     def run(self, wanted: Wanted) -> Forgotten:
         _refuse_small_ids(wanted)
-        read_ledger(self._store)  # before anything else: a damaged one can't be added to
+        known = read_ledger(self._store)  # before anything else: a damaged one can't be added to
+        _refuse_named_agents(self._store, wanted, known)
         search, seen = PersonSearch(wanted.requesters), dict[str, str]()
         self._search(search, seen)
-        _refuse_agents(search.found)
+        self._search_tables(search)
+        _refuse_holders(search.found)
         ledger = self._enter(wanted, search.found)
         for stream in STREAMS:
             if self._dry_run:
@@ -159,6 +165,13 @@ class _Forgetting:
         for day in days:
             self._noting_problems(partial(search.search, self._store, [day]))
         seen.update(versions)
+
+    def _search_tables(self, search: PersonSearch) -> None:
+        for asset in SEARCHED_TABLES:
+            for day in stored_days(self._store, asset, self._settings.timezone):
+                self._noting_problems(partial(search.search_table, self._store, asset, day))
+        for path in snapshot_paths(self._store):
+            self._noting_problems(partial(search.search_snapshots, self._store, path))
 
     def _enter(self, wanted: Wanted, found: Person) -> Ledger:
         entries: dict[str, Iterable[int | str]] = {
@@ -250,8 +263,23 @@ class _Forgetting:
         result.tickets = len(found.tickets.difference(wanted.tickets))
         result.addresses = len(found.addresses)
         result.is_nowhere = not found.mentions and not any(cleared.rows for cleared in result.cleared.values())
+        result.not_searched = _not_stored(self._store, self._settings.timezone) if wanted.requesters else []
         result.runs_in_progress = len(read_beats(self._store))
         return result
+
+
+def _not_stored(store: Store, timezone: str) -> list[str]:
+    """The audits that are not stored, as phrases: those that were pruned, and of other days of the root."""
+    first_kept = read_pruned_days(store).before.get(AUDITS)
+    searched = set(stored_days(store, AUDITS, timezone))
+    known = {day for asset in (*STREAMS, *SEARCHED_TABLES) for day in stored_days(store, asset, timezone)}
+    days = days_between(min(known), max(known)) if known else []
+    missing = [day for day in days if day not in searched and (first_kept is None or day.date >= first_kept)]
+    phrases = [] if first_kept is None else [f"audits before {first_kept}, which were pruned"]
+    if missing:
+        span = str(missing[0]) if len(missing) == 1 else f"{plural(len(missing), 'day')} from {missing[0]} to {missing[-1]}"
+        phrases.append(f"audits of {span}, which are not stored")
+    return phrases
 
 
 def _refuse_small_ids(wanted: Wanted) -> None:
@@ -260,11 +288,22 @@ def _refuse_small_ids(wanted: Wanted) -> None:
         raise UsageError(f"{small} is no user's id: those have seven digits or more. To forget a ticket: --ticket {small}.")
 
 
-def _refuse_agents(found: Person) -> None:
+def _refuse_named_agents(store: Store, wanted: Wanted, known: Ledger | None) -> None:
+    """Raises UsageError where the stored names have one of the users, unless it was forgotten before it became an agent."""
+    names = read_kind(store, USERS) if wanted.requesters else None
+    agents = set() if names is None else set(names["id"].to_pylist())
+    new = {one for one in wanted.requesters if known is None or not known.holds(REQUESTER, one)}
+    _refuse(new & agents, "has a name in zendesk_names/agents.parquet, so it is an agent's id")
+
+
+def _refuse_holders(found: Person) -> None:
     """Raises UsageError where one of the users held a ticket: figures by agent would change."""
-    if found.assignees:
-        ids = ", ".join(map(str, sorted(found.assignees)))
+    _refuse(found.assignees, "held tickets as an agent, and the figures by agent would change")
+
+
+def _refuse(agents: set[int], reason: str) -> None:
+    if agents:
         raise UsageError(
-            f"{ids} held tickets as an agent, and the figures by agent would change. Nothing was changed. What is stored of an "
-            "agent, and how to remove it: docs/how-to/delete-personal-data.md, section Agents."
+            f"{min(agents)} {reason}. Nothing was changed. What is stored of an agent, and how to remove it: "
+            "docs/how-to/delete-personal-data.md, section Agents."
         )

@@ -1,0 +1,152 @@
+"""What `forget` finds to be a person's where audits are gone, and who it refuses as an agent."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+
+import pytest
+
+from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.forget.forget import Wanted, forget
+from ticket_events_pipeline.forgotten.ledger import TICKET, read_ledger
+from ticket_events_pipeline.sandbox.rows import RecordedAccount
+from ticket_events_pipeline.sandbox.server import SandboxServer
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.tables.streams import STREAMS
+from ticket_events_pipeline.tickets.changes import make_changes
+from ticket_events_pipeline_tests.support.fetches import Moment
+from ticket_events_pipeline_tests.support.forget_roots import Office, found_in
+from ticket_events_pipeline_tests.support.person_account import DAYS, NOW, person_account
+
+AUDITS = "ticket_events"
+PERSON, AGENT, CUSTOMER = 903_417_556_208, 700_000_000_001, 800_000_000_001
+
+
+def audit(number, ticket, day, updater, *children):
+    listed = [{"id": number + place, "via": "Mail", "event_type": "Change", **one} for place, one in enumerate(children, 1)]
+    time = DAYS[day].start + 3600 + number
+    row = {"id": number, "ticket_id": ticket, "timestamp": time, "updater_id": updater, "event_type": "Audit"}
+    return {**row, "child_events": listed}
+
+
+def created(number, ticket, requester, **fields):
+    children = [{"event_type": "Create", name: value} for name, value in {"requester_id": requester, **fields}.items()]
+    return audit(number, ticket, 0, AGENT, *children)
+
+
+def comment(body, author):
+    return {"event_type": "Comment", "type": "Comment", "body": body, "author_id": author}
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """Makes a root of some audits and their changes; `agents` have names, and of `tickets` there are snapshots."""
+    with ExitStack() as stack:
+
+        def fill(*audits, agents=(), tickets=()):
+            account = RecordedAccount({AUDITS: sorted(audits, key=lambda row: row["timestamp"])})
+            account.listed = {"users": [{"id": one, "name": "Ann", "role": "agent"} for one in agents]}
+            account.current_tickets = {one["id"]: one for one in tickets}
+            server = stack.enter_context(SandboxServer(account, clock=Moment(NOW)))
+            office = Office(FolderStore(tmp_path / "root"), server, DAYS, now=NOW)
+            office.fetch(AUDITS)
+            list(make_changes(office.store, list(DAYS)))
+            if agents or tickets:
+                office.ask([one["id"] for one in tickets])
+            return office
+
+        yield fill
+
+
+def forgotten(office, **wanted):
+    return forget(office.store, office.settings, Wanted(**wanted), clock=office.clock, sleep=lambda _: None)
+
+
+def without_audits(office, day=None):
+    folder = office.store._root / AUDITS
+    shutil.rmtree(folder if day is None else folder / f"date={day}")
+
+
+def test_after_the_audits_are_gone_tickets_are_found_by_their_changes(filled):
+    """And stay known: the ledger has them."""
+    office = filled(
+        created(10, 81, PERSON, subject="a zebrafinch"),
+        audit(20, 81, 1, AGENT, {"subject": "two zebrafinches", "previous_value": "a zebrafinch"}),
+        created(30, 82, CUSTOMER, subject="a printer"),
+        audit(40, 82, 1, AGENT, {"requester_id": CUSTOMER, "previous_value": str(PERSON)}),
+        created(50, 83, CUSTOMER, subject="a kettle"),
+    )
+    without_audits(office)
+    did = forgotten(office, requesters=(PERSON,))
+    assert (did.tickets, did.problems) == (2, [])
+    assert did.not_searched == ["audits of 3 days from 2026-03-02 to 2026-03-04, which are not stored"]
+    assert found_in(office.store, ["zebrafinch", "a printer", str(PERSON)]) == {}
+    assert found_in(office.store, ["a kettle"]) != {}
+    assert all(read_ledger(office.store).holds(TICKET, ticket) for ticket in (81, 82))
+
+
+def test_a_ticket_whose_creation_is_gone_is_found_by_the_changes_of_that_day(filled):
+    office = filled(
+        created(10, 81, PERSON, subject="Q"),
+        audit(20, 81, 1, AGENT, comment("Dear Marlene, your zebrafinch", AGENT)),
+        created(30, 82, CUSTOMER, subject="Q"),
+        audit(40, 82, 1, PERSON, comment("I was copied in", PERSON)),
+        audit(50, 82, 2, AGENT, comment("Dear customer, your kettle", AGENT)),
+    )
+    without_audits(office, DAYS[0])
+    did = forgotten(office, requesters=(PERSON,))
+    assert did.tickets == 1
+    assert did.not_searched == ["audits of 2026-03-02, which are not stored"]
+    assert found_in(office.store, ["zebrafinch", "copied in"]) == {}
+    assert found_in(office.store, ["kettle"]) != {}  # the changes say that the ticket is somebody else's
+
+
+def test_an_agent_is_known_by_name(filled):
+    """Else a note in a ticket from before the stored days would make the customer's whole ticket theirs."""
+    office = filled(
+        audit(10, 99, 1, AGENT, comment("a note", AGENT)),
+        audit(20, 99, 2, CUSTOMER, comment("the customer's words", CUSTOMER)),
+        agents=[AGENT],
+    )
+    with pytest.raises(UsageError, match=rf"{AGENT} has a name in zendesk_names/agents.parquet.*section Agents"):
+        forgotten(office, requesters=(AGENT,))
+    assert read_ledger(office.store) is None
+    assert found_in(office.store, ["a note"]) != {}
+
+
+def test_one_who_was_forgotten_before_becoming_an_agent_is_not_refused(filled):
+    """A run that had read the ledger before may have stored the name: the command is run again."""
+    office = filled(audit(10, 99, 1, PERSON, comment("a note", PERSON)), agents=[PERSON])
+    names = office.store._root / "zendesk_names/agents.parquet"
+    content = names.read_bytes()
+    names.unlink()
+    forgotten(office, requesters=(PERSON,))
+    names.write_bytes(content)
+    assert forgotten(office, requesters=(PERSON,)).cleared["zendesk_names"].rows == 1
+    assert found_in(office.store, [str(PERSON)]) == {}
+
+
+@pytest.mark.parametrize("held_by", ["audit", "changes", "snapshot"])
+def test_an_agent_who_held_a_ticket_is_refused_by_any_file_that_says_so(filled, held_by):
+    tickets = [{"id": 99, "assignee_id": AGENT, "tags": [], "custom_fields": []}] if held_by == "snapshot" else []
+    children = [{"assignee_id": None, "previous_value": str(AGENT)}] if held_by != "snapshot" else [{"priority": "low"}]
+    office = filled(audit(10, 99, 1, CUSTOMER, *children), tickets=tickets)
+    if held_by == "changes":
+        without_audits(office)
+    with pytest.raises(UsageError, match=rf"{AGENT} held tickets as an agent"):
+        forgotten(office, requesters=(AGENT,))
+
+
+def test_an_agent_who_held_a_ticket_is_refused_by_each_ticket_table(tmp_path):
+    """Also where it is all that is left."""
+    with SandboxServer(person_account(), clock=Moment(NOW)) as server:
+        office = Office(FolderStore(tmp_path / "root"), server, DAYS, now=NOW)
+        for stream in STREAMS:
+            office.fetch(stream)
+        office.make_tables()
+    for table in ("ticket_states", "sla_target_dimensions", "sla_target_holders"):
+        shutil.copytree(tmp_path / "root" / table, tmp_path / "only" / table / table)
+        office.store = FolderStore(tmp_path / "only" / table)
+        with pytest.raises(UsageError, match=rf"{AGENT} held tickets as an agent"):
+            forgotten(office, requesters=(AGENT,))
