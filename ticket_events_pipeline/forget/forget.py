@@ -30,16 +30,18 @@ from ticket_events_pipeline.ingest.lease import Sleep, hold_days
 from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.journal_file import JOURNAL_FOLDER
-from ticket_events_pipeline.storage.partition_file import days_of, partition_path, stored_days
+from ticket_events_pipeline.storage.partition_file import days_of, partition_path, read_metadata, stored_days
 from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.rejected_rows import REJECTED
 from ticket_events_pipeline.storage.run_beats import read_beats
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import AUDITS, STREAMS
+from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD
 from ticket_events_pipeline.text import plural
 from ticket_events_pipeline.tickets.changes import CHANGES
 from ticket_events_pipeline.tickets.dimensions import DIMENSIONS
 from ticket_events_pipeline.tickets.names import USERS, ZENDESK_NAMES, read_kind
+from ticket_events_pipeline.tickets.provenance import TRACKED_FIELDS
 from ticket_events_pipeline.tickets.snapshots import TICKET_SNAPSHOTS, blank_snapshots, snapshot_paths
 from ticket_events_pipeline.tickets.states import STATES
 
@@ -134,6 +136,7 @@ class _Forgetting:
         self._log = log
         self._sleep = sleep
         self._result = Forgotten()
+        self._fields = {*settings.dimensions}
 
     def run(self, wanted: Wanted) -> Forgotten:
         _refuse_small_ids(wanted)
@@ -143,6 +146,7 @@ class _Forgetting:
         self._search(search, seen)
         self._search_tables(search)
         _refuse_holders(search.found)
+        self._find_fields()
         ledger = self._enter(wanted, search.found)
         for stream in STREAMS:
             if self._dry_run:
@@ -173,13 +177,23 @@ class _Forgetting:
         for path in snapshot_paths(self._store):
             self._noting_problems(partial(search.search_snapshots, self._store, path))
 
+    def _find_fields(self) -> None:
+        """Find the custom fields that the stored tables track: the command may run without the pipeline's variables."""
+
+        def find(day: Day) -> None:
+            listed = (read_metadata(self._store, STATES, day) or {}).get(TRACKED_FIELDS, "")
+            self._fields.update(name for name in listed.split(",") if name.startswith(CUSTOM_FIELD))
+
+        for day in stored_days(self._store, STATES, self._settings.timezone):
+            self._noting_problems(partial(find, day))
+
     def _enter(self, wanted: Wanted, found: Person) -> Ledger:
         entries: dict[str, Iterable[int | str]] = {
             REQUESTER: wanted.requesters,
             TICKET: {*wanted.tickets, *found.tickets},
             ADDRESS: {*map(normal_address, wanted.addresses), *found.addresses},
         }
-        fields = self._settings.dimensions
+        fields = self._fields
         if self._dry_run:
             return (read_ledger(self._store) or Ledger(b"of a dry run")).with_entries(entries, fields)
         return add_to_ledger(self._store, entries, custom_fields=fields, log=self._log)

@@ -17,7 +17,8 @@ from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.tickets.changes import make_changes
 from ticket_events_pipeline_tests.support.fetches import Moment
 from ticket_events_pipeline_tests.support.forget_roots import Office, found_in
-from ticket_events_pipeline_tests.support.person_account import DAYS, NOW, person_account
+from ticket_events_pipeline_tests.support.person_account import ADDRESS, CUSTOM, DAYS, NOW, person_account
+from ticket_events_pipeline_tests.support.person_account import TICKET as PERSONS_TICKET
 
 AUDITS = "ticket_events"
 PERSON, AGENT, CUSTOMER = 903_417_556_208, 700_000_000_001, 800_000_000_001
@@ -136,6 +137,27 @@ def test_an_agent_who_held_a_ticket_is_refused_by_any_file_that_says_so(filled, 
         without_audits(office)
     with pytest.raises(UsageError, match=rf"{AGENT} held tickets as an agent"):
         forgotten(office, requesters=(AGENT,))
+
+
+def test_the_custom_fields_that_stored_tables_track_are_kept_without_the_variable(tmp_path):
+    """The command may be typed where the pipeline's variables aren't set; figures by the field must not change."""
+    by_field = "daily_sla_breaches_by_dimension"
+    with SandboxServer(person_account(), clock=Moment(NOW)) as server:
+        office = Office(FolderStore(tmp_path), server, DAYS, now=NOW, dimensions=(f"custom_field:{CUSTOM}",))
+        for stream in STREAMS:
+            office.fetch(stream)
+        office.make_tables()
+        before = office.figures([by_field])
+        assert found_in(office.store, ["refund"]) != {}
+        office.settings = office.settings._replace(dimensions=())
+        forgotten(office, requesters=(PERSON,), tickets=(PERSONS_TICKET,))
+        office.settings = office.settings._replace(dimensions=(f"custom_field:{CUSTOM}",))
+        office.make_tables()
+    assert {key: rows for key, rows in office.figures([by_field]).items() if rows} == {
+        key: [row for row in rows if ADDRESS not in str(row["value"]) and str(PERSON) not in str(row["value"])]
+        for key, rows in before.items()
+        if rows
+    }
 
 
 def test_an_agent_who_held_a_ticket_is_refused_by_each_ticket_table(tmp_path):
