@@ -24,6 +24,7 @@ from ticket_events_pipeline.cli.waits import (
 )
 from ticket_events_pipeline.day import Day, Instant, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import DamagedFileError, TicketEventsError
+from ticket_events_pipeline.forgotten.ledger import read_ledger
 from ticket_events_pipeline.installation import dagster_home_hint, program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.report.files import REPORT, report_days
@@ -134,6 +135,7 @@ def _status(pipeline: Pipeline) -> Status:
         store = pipeline.store  # its libraries are imported before the time counts
         quota, quota_now = of_root(root.root, pipeline.quota_state)
         pruned = of_root(root.root, lambda: read_pruned_days(store))
+        of_root(root.root, lambda: read_ledger(store))  # a damaged one: nothing can be fetched
         days, readings = of_root(root.root, lambda: _stored(store, root), seconds=READ_SECONDS)
     except TicketEventsError as error:
         problem = one_line(str(error))
