@@ -221,11 +221,12 @@ def without_ticket_tables(status: Status) -> list[Day]:
 
 
 def _gaps(status: Status, asset: str) -> list[tuple[Day, Day]]:
-    """The days that are missing; those that were pruned are not."""
-    days = status.days[asset]
+    """The days that are missing; those that were pruned are not, nor are reports of closed days: `forget` may remove them."""
+    days, pruned = status.days[asset], status.pruned
     held = set(days)
     between = days_between(days[0], days[-1]) if days else []
-    return day_ranges(day for day in between if day not in held and not status.pruned.has(asset, day))
+    absent = [day for day in between if day not in held and not pruned.has(asset, day)]
+    return day_ranges(day for day in absent if asset != REPORT or not pruned.is_closed(day))
 
 
 def next_step(status: Status) -> str:

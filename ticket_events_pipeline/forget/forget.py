@@ -21,13 +21,15 @@ from ticket_events_pipeline.forget.ticket_files import (
     blank_dimensions,
     blank_names,
     blank_states,
+    pages_of,
+    pages_showing,
     remove_pages,
 )
 from ticket_events_pipeline.forgotten.blanking import Blanking, Changed
 from ticket_events_pipeline.forgotten.ledger import ADDRESS, REQUESTER, TICKET, Ledger, add_to_ledger, read_ledger
 from ticket_events_pipeline.forgotten.mentions import SMALLEST_USER_ID, normal_address
 from ticket_events_pipeline.ingest.lease import Sleep, hold_days
-from ticket_events_pipeline.report.files import REPORT
+from ticket_events_pipeline.report.files import LATEST, REPORT, day_of_page
 from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.journal_file import JOURNAL_FOLDER
 from ticket_events_pipeline.storage.partition_file import days_of, partition_path, read_metadata, stored_days
@@ -88,6 +90,7 @@ class Forgotten:
         is_nowhere: whether nothing of it was stored.
         cleared: by folder, below the root.
         not_searched: audits that are not stored, as phrases: tickets of then are found by what was made from them alone.
+        closed_pages: removed reports of closed days, which are not made again.
         problems: files that could not be read, as sentences.
         runs_in_progress: runs that may store again what they have read before.
     """
@@ -98,6 +101,7 @@ class Forgotten:
     is_nowhere: bool = False
     cleared: dict[str, Cleared] = field(default_factory=lambda: defaultdict(Cleared))
     not_searched: list[str] = field(default_factory=list)
+    closed_pages: int = 0
     problems: list[str] = field(default_factory=list)
     runs_in_progress: int = 0
 
@@ -137,6 +141,8 @@ class _Forgetting:
         self._sleep = sleep
         self._result = Forgotten()
         self._fields = {*settings.dimensions}
+        self._subjects_of = set[int]()
+        self._pages = set[str]()
 
     def run(self, wanted: Wanted) -> Forgotten:
         _refuse_small_ids(wanted)
@@ -223,7 +229,8 @@ class _Forgetting:
     def _clear_stream(self, store: Store, stream: str, blanking: Blanking) -> None:
         days = days_of(store.paths(stream), self._settings.timezone)
         changing = [day for day in days if self._take(stream, partial(to_blank, store, stream, day, blanking))]
-        self._remove_pages(blanking, since=changing)
+        if stream == AUDITS:
+            self._remove_pages(pages_showing(store, blanking, self._subjects_of))
         for day in () if self._dry_run else changing:
             self._noting_problems(partial(blank_day, store, stream, day, blanking, now=int(self._clock())))
         rejected, journals = (partial(clear, store, stream, blanking) for clear in (remove_rejected, remove_journals))
@@ -234,20 +241,25 @@ class _Forgetting:
         store, dry_run = self._store, self._dry_run
         tables = {CHANGES: blank_changes, STATES: blank_states, DIMENSIONS: blank_dimensions}
         days = [(asset, day) for asset in tables for day in stored_days(store, asset, self._settings.timezone)]
-        changing = [day for asset, day in days if self._take(asset, partial(tables[asset], store, day, blanking, dry_run=True))]
-        self._remove_pages(blanking, since=changing)
+        known = set(self._subjects_of)
+        changing = [
+            day
+            for asset, day in days
+            if self._take(asset, partial(tables[asset], store, day, blanking, dry_run=True)) and asset == DIMENSIONS
+        ]
+        showing = pages_showing(store, blanking, self._subjects_of) if self._subjects_of > known else set()
+        self._remove_pages(showing | (pages_of(store, changing) if changing else set()))
         for asset, day in () if dry_run else days:
             self._noting_problems(partial(tables[asset], store, day, blanking))
         for path in snapshot_paths(store):
             self._take(TICKET_SNAPSHOTS, partial(blank_snapshots, store, path, blanking, dry_run=dry_run))
         self._take(ZENDESK_NAMES, partial(blank_names, store, blanking, dry_run=dry_run))
 
-    def _remove_pages(self, blanking: Blanking, *, since: list[Day]) -> None:
+    def _remove_pages(self, paths: set[str]) -> None:
         """Before what they were made from is blanked: a command that is run again finds by that which are to be removed."""
-        first = min(since, default=None)
-        self._take(
-            REPORT, partial(remove_pages, self._store, self._settings.timezone, blanking, since=first, dry_run=self._dry_run)
-        )
+        self._pages |= paths - {LATEST}
+        if paths and not self._dry_run:
+            remove_pages(self._store, self._settings.timezone, paths)
 
     def _take(self, folder: str, blank: Callable[[], Changed]) -> bool:
         """Count what changes in a file; whether anything does."""
@@ -261,6 +273,7 @@ class _Forgetting:
         def take() -> None:
             for found in blank():
                 self._result.cleared[folder].take(found)
+                self._subjects_of |= found.subjects_of
 
         self._noting_problems(take)
 
@@ -272,7 +285,10 @@ class _Forgetting:
                 self._result.problems.append(str(error))
 
     def _finished(self, wanted: Wanted, found: Person, ledger: Ledger) -> Forgotten:
-        result = self._result
+        result, pruned = self._result, read_pruned_days(self._store)
+        result.cleared[REPORT] = Cleared(len(self._pages), len(self._pages), len(self._pages))
+        days = [day_of_page(path, self._settings.timezone) for path in self._pages]
+        result.closed_pages = sum(day is not None and pruned.is_closed(day) for day in days)
         result.ledger = None if self._dry_run else ledger
         result.tickets = len(found.tickets.difference(wanted.tickets))
         result.addresses = len(found.addresses)

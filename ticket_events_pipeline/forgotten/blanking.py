@@ -242,13 +242,20 @@ class FetchBlanking:
 
 @dataclass(frozen=True)
 class Changed:
-    """What the blanking of a file changed: `rows`, and the single `values` in them."""
+    """What the blanking of a file changed.
+
+    Attributes:
+        rows: how many.
+        values: the single ones in them.
+        subjects_of: tickets whose subject one of the rows had set.
+    """
 
     rows: int = 0
     values: int = 0
+    subjects_of: frozenset[int] = frozenset()
 
     def __add__(self, other: Changed) -> Changed:
-        return Changed(self.rows + other.rows, self.values + other.values)
+        return Changed(self.rows + other.rows, self.values + other.values, self.subjects_of | other.subjects_of)
 
 
 def changed(before: pa.Table, after: pa.Table) -> Changed:
@@ -256,7 +263,19 @@ def changed(before: pa.Table, after: pa.Table) -> Changed:
     differs = [_differing(before[name], after[name]) for name in before.column_names if before[name] is not after[name]]
     if not differs:
         return Changed()
-    return Changed(int(np.any(differs, axis=0).sum()), int(np.sum(differs)))
+    where = np.any(differs, axis=0)
+    return Changed(int(where.sum()), int(np.sum(differs)), _subjects_of(before.filter(pa.array(where))))
+
+
+def _subjects_of(rows: pa.Table) -> frozenset[int]:
+    """The tickets whose subject one of the rows sets, of audits or of changed fields."""
+    if "child_events" in rows.column_names:
+        sets_subject = pc.match_substring(rows["child_events"], '"subject":')
+    elif "field" in rows.column_names:
+        sets_subject = pc.equal(rows["field"].cast(pa.string()), "subject")
+    else:
+        return frozenset()
+    return frozenset(rows["ticket_id"].filter(pc.fill_null(sets_subject, False)).drop_null().to_pylist())
 
 
 def blanking_of(store: Store) -> Blanking | None:

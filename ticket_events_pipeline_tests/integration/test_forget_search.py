@@ -13,6 +13,7 @@ from ticket_events_pipeline.forgotten.ledger import TICKET, read_ledger
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.pruned_days import PrunedDays, write_pruned_days
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.tickets.changes import make_changes
 from ticket_events_pipeline_tests.support.fetches import Moment
@@ -60,8 +61,9 @@ def filled(tmp_path):
         yield fill
 
 
-def forgotten(office, **wanted):
-    return forget(office.store, office.settings, Wanted(**wanted), clock=office.clock, sleep=lambda _: None)
+def forgotten(office, *, dry_run=False, **wanted):
+    clock = office.clock
+    return forget(office.store, office.settings, Wanted(**wanted), dry_run=dry_run, clock=clock, sleep=lambda _: None)
 
 
 def without_audits(office, day=None):
@@ -158,6 +160,39 @@ def test_the_custom_fields_that_stored_tables_track_are_kept_without_the_variabl
         for key, rows in before.items()
         if rows
     }
+
+
+def test_only_pages_that_show_something_of_it_are_removed(filled):
+    """A page of a closed day isn't made again."""
+    office = filled(created(10, 81, PERSON, subject="a zebrafinch"), created(20, 82, CUSTOMER, subject="a kettle"))
+    contents = [
+        '<span class="number">#81</span> <bdi>a zebrafinch</bdi>',
+        f"written to {PERSON}",
+        '<span class="number">#81</span>, <span class="number">#82</span> <bdi>a kettle</bdi>',
+    ]
+    folder = office.store._root / "sla_breach_report"
+    pages = [folder / f"date={day}/sla_breach_report.html" for day in DAYS]
+    for page, content in zip(pages, contents, strict=True):
+        page.parent.mkdir(parents=True)
+        page.write_text(content)
+    (folder / "latest.html").write_text("of day 2")
+    write_pruned_days(office.store, PrunedDays({}, DAYS[1].date))
+    would = forgotten(office, dry_run=True, requesters=(PERSON,))
+    assert all(page.exists() for page in pages)
+    did = forgotten(office, requesters=(PERSON,))
+    assert [page.exists() for page in pages] == [False, False, True]
+    assert (folder / "latest.html").read_text() == contents[2]
+    for found in (would, did):
+        assert (found.cleared["sla_breach_report"].files, found.closed_pages) == (2, 1)
+
+
+def test_a_page_with_the_subject_of_somebody_elses_ticket_goes_if_that_is_blanked(filled):
+    office = filled(created(10, 82, CUSTOMER, subject="Marlene's kettle", collaborator_ids=[PERSON]))
+    page = office.store._root / f"sla_breach_report/date={DAYS[0]}/sla_breach_report.html"
+    page.parent.mkdir(parents=True)
+    page.write_text('<span class="number">#82</span> <bdi>Marlene&#39;s kettle</bdi>')
+    forgotten(office, requesters=(PERSON,))
+    assert not page.exists()
 
 
 def test_an_agent_who_held_a_ticket_is_refused_by_each_ticket_table(tmp_path):
