@@ -221,12 +221,16 @@ class Blanking:
 
 
 class FetchBlanking:
-    """Blanks the pages of a fetch. A ticket that turns out to be a forgotten user's is entered in the ledger at once."""
+    """Blanks the pages of a fetch. A ticket that turns out to be a forgotten user's is entered in the ledger at once.
+
+    Days that are stored are not blanked again: `log` gets a line that says so, once.
+    """
 
     def __init__(self, store: Store, ledger: Ledger, log: Log) -> None:
         self._store = store
         self._log = log
         self._blanking = Blanking(ledger)
+        self._has_learned = False
 
     def page(self, batch: EventBatch) -> EventBatch:
         """The rows of a page, those concerned blanked, and its rejected rows without those concerned."""
@@ -238,6 +242,12 @@ class FetchBlanking:
         new = {one for one in self._blanking.tickets_of(rows) if not self._blanking.ledger.holds(TICKET, one)}
         if new:
             self._blanking = Blanking(add_to_ledger(self._store, {TICKET: new}, log=self._log))
+            if not self._has_learned:
+                self._has_learned = True
+                self._log(
+                    "The fetch shows tickets of a forgotten user that were not known before. It blanks them; days that are "
+                    "stored already may hold more of them: run the same `ticket-events forget --requester …` again."
+                )
 
 
 @dataclass(frozen=True)

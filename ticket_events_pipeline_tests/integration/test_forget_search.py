@@ -162,6 +162,28 @@ def test_the_custom_fields_that_stored_tables_track_are_kept_without_the_variabl
     }
 
 
+def test_a_backfill_that_shows_new_tickets_says_that_stored_days_may_hold_more(filled):
+    """Of them it can't blank other days. The line names nobody, and the same command completes it."""
+    office = filled(
+        created(10, 81, PERSON, subject="Q"),
+        created(20, 84, PERSON, subject="Q"),
+        audit(30, 81, 1, AGENT, comment("Dear Marlene, your zebrafinch", AGENT)),
+    )
+    shutil.rmtree(office.store._root / "ticket_field_changes")
+    without_audits(office, DAYS[0])
+    assert forgotten(office, requesters=(PERSON,)).tickets == 0
+    lines = []
+    office.fetch(AUDITS, DAYS[:1], log=lines.append)
+    (line,) = [line for line in lines if "forgotten" in line]
+    assert "run the same `ticket-events forget --requester …` again" in line
+    assert str(PERSON) not in line
+    assert found_in(office.store, ["zebrafinch"]) != {}
+    forgotten(office, requesters=(PERSON,))
+    assert found_in(office.store, ["zebrafinch"]) == {}
+    office.fetch(AUDITS, log=lines.append)
+    assert sum("forgotten" in line for line in lines) == 1
+
+
 def test_only_pages_that_show_something_of_it_are_removed(filled):
     """A page of a closed day isn't made again."""
     office = filled(created(10, 81, PERSON, subject="a zebrafinch"), created(20, 82, CUSTOMER, subject="a kettle"))
