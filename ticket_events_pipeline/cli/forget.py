@@ -46,7 +46,7 @@ def run_forget(wanted: Wanted, *, dry_run: bool, is_json: bool) -> bool:
     if is_json:
         click.echo(json.dumps(_document(pipeline, wanted, found, dry_run=dry_run), indent=1))
     else:
-        _print(pipeline, found, dry_run=dry_run)
+        _print(pipeline, wanted, found, dry_run=dry_run)
     return not found.problems
 
 
@@ -95,11 +95,13 @@ def _document(pipeline: Pipeline, wanted: Wanted, found: Forgotten, *, dry_run: 
     }
 
 
-def _print(pipeline: Pipeline, found: Forgotten, *, dry_run: bool) -> None:
+def _print(pipeline: Pipeline, wanted: Wanted, found: Forgotten, *, dry_run: bool) -> None:
     click.echo(f"{pipeline.store.location}{' (dry run: nothing is changed)' if dry_run else ''}")
     if found.tickets or found.addresses:
         addresses = plural(found.addresses, "e-mail address", "e-mail addresses")
         click.echo(f"Found in the stored files: {plural(found.tickets, 'ticket')} and {addresses} of the requesters.")
+    if wanted.requesters and not (found.addresses or wanted.addresses):
+        click.echo("No e-mail address of the requesters was found. Texts that name one stay: give them with --address.")
     _print_cleared(found)
     if not dry_run:
         click.echo(f"Ledger: {_counts_text(_counts(found.ledger))}. Later fetches blank the same again.")

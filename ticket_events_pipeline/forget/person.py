@@ -32,7 +32,7 @@ _COLUMNS = ["id", "ticket_id", "updater_id", "child_events", "system", "metadata
 _SETS_REQUESTER = rf'"requester_id":|"event_type":"Create"|"{FORGOTTEN}":null'
 """Also what a blanked audit may have set: of a ticket whose Create was blanked, nobody else who acted is the requester."""
 
-_SENDER = ("source", "from", "address")
+_SENDER, _EMAIL = ("source", "from", "address"), ("requester", "email")
 
 _ASSIGNEE, _REQUESTER_FIELD = "assignee_id", "requester_id"
 
@@ -56,7 +56,7 @@ class Person:
         own_tickets: whose requester is or was one of them.
         acted_in: tickets in which one of them did or wrote something.
         requester_known: tickets whose requester some row says, or said before it was blanked.
-        addresses: that the users wrote from.
+        addresses: that the users wrote from, or that an audit sets together with the requester's id.
         assignees: those of the users who held a ticket.
     """
 
@@ -149,18 +149,20 @@ class PersonSearch:
         by_person = row["updater_id"] in self._requesters
         extra = _read(row["extra"])
         if by_person and isinstance(extra, dict):
-            self._take_sender(extra.get("via"))
+            self._take_address(extra.get("via"), _SENDER)
         for child in _children(row["child_events"]):
             if child.get("author_id") in self._requesters:
                 by_person = True
-                self._take_sender(child.get("via"))  # of other children, it may be the account's own address
+                self._take_address(child.get("via"), _SENDER)  # of other children, it may be the account's own address
+            if str(child.get(_REQUESTER_FIELD)) in self._texts:
+                self._take_address(child, _EMAIL)
             held = (child[_ASSIGNEE], child.get("previous_value")) if _ASSIGNEE in child else ()
             self.found.assignees.update(self._texts[str(one)] for one in held if str(one) in self._texts)
         if by_person and row["ticket_id"] is not None:
             self.found.acted_in.add(row["ticket_id"])
 
-    def _take_sender(self, via: Any) -> None:
-        address = dig(via, _SENDER)
+    def _take_address(self, holder: Any, place: tuple[str, ...]) -> None:
+        address = dig(holder, place)
         if isinstance(address, str) and "@" in address:
             self.found.addresses.add(normal_address(address))
 

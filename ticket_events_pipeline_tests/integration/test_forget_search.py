@@ -105,6 +105,21 @@ def test_a_ticket_whose_creation_is_gone_is_found_by_the_changes_of_that_day(fil
     assert found_in(office.store, ["kettle"]) != {}  # the changes say that the ticket is somebody else's
 
 
+def test_an_address_that_is_set_with_the_requester_is_theirs(filled):
+    """Not `recipient`, which is mostly an address of the account's own: all that names it would be blanked."""
+    own = {"event_type": "Create", "recipient": "desk@acme.example.com"}
+    requester = {"event_type": "Create", "requester_id": PERSON, "requester": {"email": "Marlene@Example.org"}}
+    office = filled(
+        audit(10, 81, 0, AGENT, requester, own),
+        created(20, 82, CUSTOMER, subject="a kettle"),
+        audit(30, 82, 1, CUSTOMER, comment("I asked marlene@example.org", CUSTOMER)),
+        audit(40, 82, 1, CUSTOMER, comment("and desk@acme.example.com", CUSTOMER)),
+    )
+    assert forgotten(office, requesters=(PERSON,)).addresses == 1
+    assert found_in(office.store, ["I asked", "marlene@"]) == {}
+    assert found_in(office.store, ["and desk@acme"]) != {}
+
+
 def test_an_agent_is_known_by_name(filled):
     """Else a note in a ticket from before the stored days would make the customer's whole ticket theirs."""
     office = filled(
