@@ -95,8 +95,13 @@ class Blanking:
         return bool(self._mentions.ids_in(content) or self._mentions.addresses_in(content))
 
     def changes(self, rows: pa.Table) -> pa.Table:
-        """Rows of `ticket_field_changes`: as `fields`, and without who made them. The same object if nothing changes."""
+        """Rows of `ticket_field_changes`: as `fields`, and without who made them. The same object if nothing changes.
+
+        An audit is blanked whole, so all changes of an audit with one that is concerned are.
+        """
         is_concerned = self._concerned_fields(rows) | self._mentions.of_values(REQUESTER, _whole(rows["updater_id"]))
+        audits = pc.unique(rows["audit_id"].filter(pa.array(is_concerned)))
+        is_concerned = pc.is_in(rows["audit_id"], value_set=audits).to_numpy().copy()
         is_mark = pc.and_(pc.equal(rows["field"].cast(pa.string()), FORGOTTEN), pc.is_null(rows["value"]))
         is_concerned &= ~is_mark.to_numpy()  # from blanked audits: its previous value is that of a field that was kept
         nobody = {"updater_id": [None] * int(is_concerned.sum())}

@@ -79,6 +79,7 @@ def test_after_the_audits_are_gone_tickets_are_found_by_their_changes(filled):
         created(30, 82, CUSTOMER, subject="a printer"),
         audit(40, 82, 1, AGENT, {"requester_id": CUSTOMER, "previous_value": str(PERSON)}),
         created(50, 83, CUSTOMER, subject="a kettle"),
+        audit(60, 83, 1, CUSTOMER, {"collaborator_ids": [PERSON]}, {"note": "copy it to the zebrafinch"}),
     )
     without_audits(office)
     did = forgotten(office, requesters=(PERSON,))
