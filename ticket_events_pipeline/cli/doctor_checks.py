@@ -18,6 +18,7 @@ from typing import TypeVar
 from ticket_events_pipeline.alerts.destinations import NOTIFY_URLS, WEBHOOK
 from ticket_events_pipeline.alerts.settings import alert_settings
 from ticket_events_pipeline.alerts.warning_settings import warning_settings
+from ticket_events_pipeline.background_worker import map_concurrently
 from ticket_events_pipeline.cli.dagster_yaml import old_dagster_yaml
 from ticket_events_pipeline.cli.old_files import days_without_ticket_tables, old_files
 from ticket_events_pipeline.cli.variables import unknown_variables
@@ -32,12 +33,15 @@ from ticket_events_pipeline.cli.waits import (
     of_root,
 )
 from ticket_events_pipeline.credentials import BearerToken
-from ticket_events_pipeline.day import wall_clock
-from ticket_events_pipeline.errors import AuthenticationError, BlockedError, SettingsError, TicketEventsError
+from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.errors import AuthenticationError, BlockedError, DamagedFileError, SettingsError, TicketEventsError
+from ticket_events_pipeline.forgotten.ledger import lost_ledger_error, read_ledger
 from ticket_events_pipeline.ingest.ownership import refuse_foreign_files
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import Log, Pipeline, pipeline_of
 from ticket_events_pipeline.retention.settings import RETAIN_DAYS, retention_settings
+from ticket_events_pipeline.storage.partition_file import partition_path, stored_days
+from ticket_events_pipeline.storage.raw_footer import read_raw_footer
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
 from ticket_events_pipeline.text import plural
 from ticket_events_pipeline.zendesk.client import CHECK_AGE_SECONDS, ZendeskClient
@@ -54,8 +58,8 @@ QUIET_SECONDS = 7 * 86_400
 _SMALL_PAGE = 100
 # Where the sentences of a message begin to say what to do.
 _ADVICE = re.compile(
-    r"(?:(?<=[.)]) |: |; )(?=(?:[Aa]dd|[Aa]sk|[Cc]heck|[Gg]ive|[Ii]nstall|[Kk]eep|[Mm]ake|[Mm]aterialize|[Pp]ut|[Ss]et|[Tt]ry|"
-    r"[Uu]nset|[Uu]pgrade|[Uu]se|pip install)\b)"
+    r"(?:(?<=[.)]) |: |; )(?=(?:[Aa]dd|[Aa]sk|[Cc]heck|[Gg]ive|[Ii]nstall|[Kk]eep|[Mm]ake|[Mm]aterialize|[Pp]ut|[Rr]estore|"
+    r"[Ss]et|[Tt]ry|[Uu]nset|[Uu]pgrade|[Uu]se|pip install)\b)"
 )
 
 
@@ -304,6 +308,33 @@ def _ticket_tables(pipeline: Pipeline) -> Iterator[str]:
         )
 
 
+def check_ledger(deployment: Deployment) -> Iterator[Finding]:
+    """Whether the ledger of what was forgotten is there, if anything was."""
+    if not deployment.are_settings_valid or deployment.root_problem is not None:
+        return
+    try:
+        deployment.of_root(lambda: _require_ledger(deployment.pipeline))
+    except TicketEventsError as error:
+        yield Finding.failed("ledger", str(error))
+
+
+def _require_ledger(pipeline: Pipeline) -> None:
+    store = pipeline.store
+    if read_ledger(store) is not None:
+        return
+    days = [(stream, day) for stream in STREAMS for day in stored_days(store, stream, pipeline.settings.timezone)]
+
+    def has_blanked_rows(place: tuple[str, Day]) -> bool:
+        with suppress(DamagedFileError):  # `verify` names it
+            footer = read_raw_footer(store, *place)
+            return footer is not None and bool(footer.forgotten_rows)
+        return False
+
+    for place, is_blanked in zip(days, map_concurrently(has_blanked_rows, days), strict=True):
+        if is_blanked:
+            raise lost_ledger_error(store, store.url(partition_path(*place)))
+
+
 def check_dagster_home(deployment: Deployment) -> Iterator[Finding]:
     """Where Dagster keeps runs and schedules."""
     home, check = deployment.home, "dagster_home"
@@ -385,6 +416,7 @@ CHECKS: tuple[Check, ...] = (
     check_retention,
     check_dagster_home,
     check_root,
+    check_ledger,
 )
 """In the order of their lines. They send no request to Zendesk: one may wait minutes for its share of the quota."""
 

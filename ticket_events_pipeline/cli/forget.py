@@ -17,6 +17,7 @@ from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.forget.forget import Cleared, Forgotten, Wanted, forget
 from ticket_events_pipeline.forgotten.ledger import KINDS, LEDGER, Ledger, read_ledger
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
+from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.text import plural
 
 NOT_REACHED = (
@@ -46,7 +47,7 @@ def run_forget(wanted: Wanted, *, dry_run: bool, is_json: bool) -> bool:
     if is_json:
         click.echo(json.dumps(_document(pipeline, wanted, found, dry_run=dry_run), indent=1))
     else:
-        _print(pipeline, found, dry_run=dry_run)
+        _print(pipeline, wanted, found, dry_run=dry_run)
     return not found.problems
 
 
@@ -87,22 +88,22 @@ def _document(pipeline: Pipeline, wanted: Wanted, found: Forgotten, *, dry_run: 
         "is_nowhere": found.is_nowhere,
         "cleared": {folder: asdict(cleared) for folder, cleared in _changed(found).items()},
         "ledger": None if dry_run else _counts(found.ledger),
+        "closed_pages": found.closed_pages,
+        "not_searched": found.not_searched,
         "problems": found.problems,
         "runs_in_progress": found.runs_in_progress,
         "not_reached": list(NOT_REACHED),
     }
 
 
-def _print(pipeline: Pipeline, found: Forgotten, *, dry_run: bool) -> None:
+def _print(pipeline: Pipeline, wanted: Wanted, found: Forgotten, *, dry_run: bool) -> None:
     click.echo(f"{pipeline.store.location}{' (dry run: nothing is changed)' if dry_run else ''}")
     if found.tickets or found.addresses:
         addresses = plural(found.addresses, "e-mail address", "e-mail addresses")
-        click.echo(f"Found by the stored audits: {plural(found.tickets, 'ticket')} and {addresses} of the requesters.")
-    for folder, cleared in _changed(found).items():
-        counts = f"{plural(cleared.rows, 'row')}, {plural(cleared.values, 'value')} in {plural(cleared.files, 'file')}"
-        click.echo(f"  {folder:<40} {counts}")
-    if found.is_nowhere:
-        click.echo("Nothing of it is stored.")
+        click.echo(f"Found in the stored files: {plural(found.tickets, 'ticket')} and {addresses} of the requesters.")
+    if wanted.requesters and not (found.addresses or wanted.addresses):
+        click.echo("No e-mail address of the requesters was found. Texts that name one stay: give them with --address.")
+    _print_cleared(found)
     if not dry_run:
         click.echo(f"Ledger: {_counts_text(_counts(found.ledger))}. Later fetches blank the same again.")
     for problem in found.problems:
@@ -117,3 +118,18 @@ def _print(pipeline: Pipeline, found: Forgotten, *, dry_run: bool) -> None:
     click.echo("Not reached by this command, and yours to clean:")
     for place in NOT_REACHED:
         click.echo(f"  - {place}")
+
+
+def _print_cleared(found: Forgotten) -> None:
+    for folder, cleared in _changed(found).items():
+        values = "" if folder == REPORT else f"{plural(cleared.rows, 'row')}, {plural(cleared.values, 'value')} in "
+        click.echo(f"  {folder:<40} {values}{plural(cleared.files, 'page' if folder == REPORT else 'file')}")
+    if found.closed_pages:
+        click.echo(f"{plural(found.closed_pages, 'page')} of closed days: not made again, since days before them were pruned.")
+    if found.is_nowhere:
+        click.echo("This run found nothing of it in the stored files.")
+    if found.not_searched:
+        click.echo(
+            f"Not searched: {' and '.join(found.not_searched)}. Tickets of then are found by the tables made from them alone: "
+            "name others with --ticket."
+        )

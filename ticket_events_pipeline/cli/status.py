@@ -24,6 +24,7 @@ from ticket_events_pipeline.cli.waits import (
 )
 from ticket_events_pipeline.day import Day, Instant, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import DamagedFileError, TicketEventsError
+from ticket_events_pipeline.forgotten.ledger import read_ledger
 from ticket_events_pipeline.installation import dagster_home_hint, program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.report.files import REPORT, report_days
@@ -134,6 +135,7 @@ def _status(pipeline: Pipeline) -> Status:
         store = pipeline.store  # its libraries are imported before the time counts
         quota, quota_now = of_root(root.root, pipeline.quota_state)
         pruned = of_root(root.root, lambda: read_pruned_days(store))
+        of_root(root.root, lambda: read_ledger(store))  # a damaged one: nothing can be fetched
         days, readings = of_root(root.root, lambda: _stored(store, root), seconds=READ_SECONDS)
     except TicketEventsError as error:
         problem = one_line(str(error))
@@ -219,11 +221,12 @@ def without_ticket_tables(status: Status) -> list[Day]:
 
 
 def _gaps(status: Status, asset: str) -> list[tuple[Day, Day]]:
-    """The days that are missing; those that were pruned are not."""
-    days = status.days[asset]
+    """The days that are missing; those that were pruned are not, nor are reports of closed days: `forget` may remove them."""
+    days, pruned = status.days[asset], status.pruned
     held = set(days)
     between = days_between(days[0], days[-1]) if days else []
-    return day_ranges(day for day in between if day not in held and not status.pruned.has(asset, day))
+    absent = [day for day in between if day not in held and not pruned.has(asset, day)]
+    return day_ranges(day for day in absent if asset != REPORT or not pruned.is_closed(day))
 
 
 def next_step(status: Status) -> str:

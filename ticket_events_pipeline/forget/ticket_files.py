@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
 import pyarrow as pa
 
@@ -13,7 +13,6 @@ from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.forgotten.blanking import Blanking, Changed, changed
 from ticket_events_pipeline.forgotten.ledger import TICKET
 from ticket_events_pipeline.report.files import LATEST, REPORT, bring_latest_up_to_date, read_page, report_days, report_path
-from ticket_events_pipeline.report.week_page import report_weeks, week_path
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import (
     Layout,
@@ -101,32 +100,29 @@ def blank_names(store: Store, blanking: Blanking, *, dry_run: bool = False) -> C
     return Changed(removed, removed)
 
 
-def remove_pages(store: Store, timezone: str, blanking: Blanking, *, since: Day | None, dry_run: bool = False) -> Changed:
-    """Remove reports: those from the day `since` on, and any that shows a forgotten ticket's subject or mentions a person.
-
-    Runs make the reports of days again. The newest one that is left becomes `latest.html`. Counts pages.
-    """
-    made_again = _pages_since(store, timezone, since) if since is not None else set()
-    removed = [path for path in store.paths(REPORT) if path in made_again or _shows_forgotten(store, path, blanking)]
-    if removed and not dry_run:
-        store.delete(*removed)
-        if report_days(store, timezone):
-            bring_latest_up_to_date(store, timezone)
-        else:
-            store.delete(LATEST)
-    return Changed(len(removed), len(removed))
+def pages_showing(store: Store, blanking: Blanking, subjects_of: Collection[int]) -> set[str]:
+    """The paths of reports that mention a forgotten person, or show the subject of a ticket: a forgotten one or those given."""
+    return {path for path in store.paths(REPORT) if _shows_forgotten(store, path, blanking, subjects_of)}
 
 
-def _pages_since(store: Store, timezone: str, since: Day) -> set[str]:
-    days = {report_path(day) for day in report_days(store, timezone) if day >= since}
-    return days | {week_path(week) for week in report_weeks(store, timezone) if week.days[-1] >= since}
+def pages_of(store: Store, days: Iterable[Day]) -> set[str]:
+    """The paths of the reports of days, where there are some."""
+    return set(map(report_path, days)).intersection(store.paths(REPORT))
 
 
-def _shows_forgotten(store: Store, path: str, blanking: Blanking) -> bool:
+def remove_pages(store: Store, timezone: str, paths: Collection[str]) -> None:
+    """Remove reports. The newest one of a day that is left becomes `latest.html`."""
+    store.delete(*paths, LATEST)
+    if report_days(store, timezone):
+        bring_latest_up_to_date(store, timezone)
+
+
+def _shows_forgotten(store: Store, path: str, blanking: Blanking, subjects_of: Collection[int]) -> bool:
     page = read_page(store, path)
     text = html.unescape((page or b"").decode(errors="replace"))
-    with_subject = set(_WITH_SUBJECT.findall(text))
-    return any(blanking.ledger.holds(TICKET, number) for number in with_subject) or blanking.mentions_person(text)
+    with_subject = set(map(int, _WITH_SUBJECT.findall(text)))
+    is_forgotten = any(number in subjects_of or blanking.ledger.holds(TICKET, number) for number in with_subject)
+    return is_forgotten or blanking.mentions_person(text)
 
 
 def _is_made_from_dimensions(store: Store, day: Day) -> bool:

@@ -97,8 +97,13 @@ class Blanking:
         return bool(self._mentions.ids_in(content) or self._mentions.addresses_in(content))
 
     def changes(self, rows: pa.Table) -> pa.Table:
-        """Rows of `ticket_field_changes`: as `fields`, and without who made them. The same object if nothing changes."""
+        """Rows of `ticket_field_changes`: as `fields`, and without who made them. The same object if nothing changes.
+
+        An audit is blanked whole, so all changes of an audit with one that is concerned are.
+        """
         is_concerned = self._concerned_fields(rows) | self._mentions.of_values(REQUESTER, _whole(rows["updater_id"]))
+        audits = pc.unique(rows["audit_id"].filter(pa.array(is_concerned)))
+        is_concerned = pc.is_in(rows["audit_id"], value_set=audits).to_numpy().copy()
         is_mark = pc.and_(pc.equal(rows["field"].cast(pa.string()), FORGOTTEN), pc.is_null(rows["value"]))
         is_concerned &= ~is_mark.to_numpy()  # from blanked audits: its previous value is that of a field that was kept
         nobody = {"updater_id": [None] * int(is_concerned.sum())}
@@ -223,12 +228,16 @@ class Blanking:
 
 
 class FetchBlanking:
-    """Blanks the pages of a fetch. A ticket that turns out to be a forgotten user's is entered in the ledger at once."""
+    """Blanks the pages of a fetch. A ticket that turns out to be a forgotten user's is entered in the ledger at once.
+
+    Days that are stored are not blanked again: `log` gets a line that says so, once.
+    """
 
     def __init__(self, store: Store, ledger: Ledger, log: Log) -> None:
         self._store = store
         self._log = log
         self._blanking = Blanking(ledger)
+        self._has_learned = False
 
     def page(self, batch: EventBatch) -> EventBatch:
         """The rows of a page, those concerned blanked, and its rejected rows without those concerned."""
@@ -240,17 +249,30 @@ class FetchBlanking:
         new = {one for one in self._blanking.tickets_of(rows) if not self._blanking.ledger.holds(TICKET, one)}
         if new:
             self._blanking = Blanking(add_to_ledger(self._store, {TICKET: new}, log=self._log))
+            if not self._has_learned:
+                self._has_learned = True
+                self._log(
+                    "The fetch shows tickets of a forgotten user that were not known before. It blanks them; days that are "
+                    "stored already may hold more of them: run the same `ticket-events forget --requester …` again."
+                )
 
 
 @dataclass(frozen=True)
 class Changed:
-    """What the blanking of a file changed: `rows`, and the single `values` in them."""
+    """What the blanking of a file changed.
+
+    Attributes:
+        rows: how many.
+        values: the single ones in them.
+        subjects_of: tickets whose subject one of the rows had set.
+    """
 
     rows: int = 0
     values: int = 0
+    subjects_of: frozenset[int] = frozenset()
 
     def __add__(self, other: Changed) -> Changed:
-        return Changed(self.rows + other.rows, self.values + other.values)
+        return Changed(self.rows + other.rows, self.values + other.values, self.subjects_of | other.subjects_of)
 
 
 def changed(before: pa.Table, after: pa.Table) -> Changed:
@@ -258,7 +280,19 @@ def changed(before: pa.Table, after: pa.Table) -> Changed:
     differs = [_differing(before[name], after[name]) for name in before.column_names if before[name] is not after[name]]
     if not differs:
         return Changed()
-    return Changed(int(np.any(differs, axis=0).sum()), int(np.sum(differs)))
+    where = np.any(differs, axis=0)
+    return Changed(int(where.sum()), int(np.sum(differs)), _subjects_of(before.filter(pa.array(where))))
+
+
+def _subjects_of(rows: pa.Table) -> frozenset[int]:
+    """The tickets whose subject one of the rows sets, of audits or of changed fields."""
+    if "child_events" in rows.column_names:
+        sets_subject = pc.match_substring(rows["child_events"], '"subject":')
+    elif "field" in rows.column_names:
+        sets_subject = pc.equal(rows["field"].cast(pa.string()), "subject")
+    else:
+        return frozenset()
+    return frozenset(rows["ticket_id"].filter(pc.fill_null(sets_subject, False)).drop_null().to_pylist())
 
 
 def blanking_of(store: Store) -> Blanking | None:

@@ -37,10 +37,9 @@ _ATTEMPTS = 20
 
 _HASH = re.compile(rf"[0-9a-f]{{{2 * _HASH_BYTES}}}")
 
-_ADVICE = (
-    "Without it, a fetch could bring back what was forgotten, so nothing is fetched. Restore it from a backup. If there is "
-    "none, remove it and run every `ticket-events forget` again."
-)
+_RISK = "Without it, a fetch could bring back what was forgotten, so nothing is fetched. Restore it from a backup."
+
+_ADVICE = f"{_RISK} If there is none, remove it and run every `ticket-events forget` again."
 
 Log = Callable[[str], None]
 
@@ -122,6 +121,14 @@ def read_ledger(store: Store) -> Ledger | None:
     """
     content = _content(store)
     return None if content is None else Ledger.from_bytes(content, store.url(LEDGER))
+
+
+def lost_ledger_error(store: Store, file: str) -> DamagedFileError:
+    """What to raise where there is no ledger, although `file`, the URL of a stored one, has blanked rows."""
+    return DamagedFileError(
+        f"{store.url(LEDGER)}, the ledger of what was forgotten, is gone: {file} has rows that were blanked by it. {_RISK} If "
+        "there is none, run every `ticket-events forget` again."
+    )
 
 
 def add_to_ledger(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, AccountNames
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, ForeignRootError, NewerFileError
-from ticket_events_pipeline.storage.partition_file import stored_days
+from ticket_events_pipeline.forgotten.ledger import lost_ledger_error, read_ledger
+from ticket_events_pipeline.storage.partition_file import partition_path, stored_days
 from ticket_events_pipeline.storage.raw_footer import RawFooter, read_raw_footer
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS
@@ -44,6 +45,7 @@ def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: 
     Raises:
         ForeignRootError: a file was made for another account, timezone, sideload or support type scope.
         NewerFileError: a newer version of this program wrote a file.
+        DamagedFileError: a day of the range has blanked rows, and the ledger of what was forgotten is gone or can't be read.
     """
     asked = set(days)
     for name in STREAMS:
@@ -58,6 +60,8 @@ def refuse_foreign_files(store: Store, stream: str, days: list[Day], ownership: 
                 log(str(error))
                 continue
             if footer is not None:
+                if day in in_range and footer.forgotten_rows and read_ledger(store) is None:
+                    raise lost_ledger_error(store, store.url(partition_path(name, day)))
                 _refuse(store, day, footer, ownership if name == stream else _without_choices(ownership, footer))
 
 

@@ -53,8 +53,17 @@ def report_path(day: Day) -> str:
 
 def report_days(store: Store, timezone: str) -> list[Day]:
     """The days that have a page, in order."""
-    found = (_day_of(path, timezone) for path in store.paths(REPORT))
+    found = (day_of_page(path, timezone) for path in store.paths(REPORT))
     return sorted(day for day in found if day is not None)
+
+
+def day_of_page(path: str, timezone: str) -> Day | None:
+    """The day whose page is at the path below the root; None where that is no page of a day."""
+    match = _DAY_PAGE.fullmatch(path)
+    try:
+        return Day.parse(match.group(1), timezone) if match else None
+    except ValueError:  # date=2026-02-30: not written by this program
+        return None
 
 
 def write_report(store: Store, report: DayReport) -> MadeReport:
@@ -125,12 +134,4 @@ def read_page(store: Store, path: str) -> bytes | None:
         with store.reader(path) as file:
             return file.read()
     except FileNotFoundError:
-        return None
-
-
-def _day_of(path: str, timezone: str) -> Day | None:
-    match = _DAY_PAGE.fullmatch(path)
-    try:
-        return Day.parse(match.group(1), timezone) if match else None
-    except ValueError:  # date=2026-02-30: not written by this program
         return None

@@ -26,6 +26,9 @@ MADE_FROM_TARGETS, MADE_FROM_STATES = "made_from_targets", "made_from_previous_s
 MADE_FROM_CLOCKS = "made_from_clocks"
 """Footer key of the tables that read them: the content hash of the day's `sla_clocks`."""
 
+TRACKED_FIELDS = "tracked_fields"
+"""Footer key: the names of the tracked fields, between commas."""
+
 LAYOUT = Layout()
 
 
@@ -68,7 +71,7 @@ class TicketProvenance:
             MADE_FROM_TARGETS: self.targets_hash,
             MADE_FROM_STATES: self.previous_states,
             "audits": self.audits,
-            "tracked_fields": ",".join(self.fields),
+            TRACKED_FIELDS: ",".join(self.fields),
             "ticket_rules_version": str(self.rules_version),
         }
 
@@ -83,7 +86,7 @@ class TicketProvenance:
             Provenance.from_metadata(metadata),
             targets_hash=metadata[MADE_FROM_TARGETS],
             previous_states=metadata[MADE_FROM_STATES],
-            fields=tuple(metadata["tracked_fields"].split(",")),
+            fields=tuple(metadata[TRACKED_FIELDS].split(",")),
             rules_version=int(metadata["ticket_rules_version"]),
         )
 

@@ -230,16 +230,27 @@ def snapshot_paths(store: Store) -> list[str]:
     return [path for path in store.paths(TICKET_SNAPSHOTS) if path.endswith(".parquet")]
 
 
-def blank_snapshots(store: Store, path: str, blanking: Blanking, *, dry_run: bool = False) -> Changed:
-    """Replace a file by one without what was forgotten; returns what changes.
+def read_snapshots(store: Store, path: str) -> pa.Table | None:
+    """The rows of a file; None if it is gone.
 
     Raises:
         DamagedFileError: the file can't be read.
     """
     try:
         with opened_parquet(store, path, advice=_ADVICE, dictionary_columns=["field"]) as file:
-            before = file.read().select(SNAPSHOTS_SCHEMA.names).cast(SNAPSHOTS_SCHEMA)
-    except FileNotFoundError:  # another run has included it in a newer one, which it blanked
+            return file.read().select(SNAPSHOTS_SCHEMA.names).cast(SNAPSHOTS_SCHEMA)
+    except FileNotFoundError:
+        return None
+
+
+def blank_snapshots(store: Store, path: str, blanking: Blanking, *, dry_run: bool = False) -> Changed:
+    """Replace a file by one without what was forgotten; returns what changes.
+
+    Raises:
+        DamagedFileError: the file can't be read.
+    """
+    before = read_snapshots(store, path)
+    if before is None:  # another run has included it in a newer one, which it blanked
         return Changed()
     after = blanking.fields(before)
     if after is not before and not dry_run:

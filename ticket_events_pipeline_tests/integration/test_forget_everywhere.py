@@ -178,12 +178,16 @@ def place(tmp_path, server):
 def test_the_command_says_what_it_did_and_repeats_nothing_personal(place):
     ended = place.ticket_events("forget", "--requester", str(PERSON), "--address", ADDRESS)
     assert ended.code == 0, ended.output
-    assert "Found by the stored audits: 2 tickets and 1 e-mail address of the requesters." in ended.output
+    assert "Found in the stored files: 2 tickets and 1 e-mail address of the requesters." in ended.output
     assert "Ledger: 1 requester, 2 tickets, 1 address." in ended.output
     assert "Not reached by this command" in ended.output
+    assert "was found. Texts that name one stay" not in ended.output
     assert str(PERSON) not in ended.output
     assert ADDRESS not in ended.output
     assert found_in(FolderStore(place.root), NEEDLES) == {}
+    nobody = place.ticket_events("forget", "--requester", str(PERSON + 1), "--dry-run").output
+    assert "No e-mail address of the requesters was found. Texts that name one stay: give them with --address." in nobody
+    assert "This run found nothing of it in the stored files." in nobody
     listed = json.loads(place.ticket_events("forget", "--list", "--json").output)
     assert listed["ledger"] == {"requesters": 1, "tickets": 2, "addresses": 1}
 

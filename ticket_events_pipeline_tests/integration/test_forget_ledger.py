@@ -6,7 +6,10 @@ import json
 import threading
 
 import pytest
+from click.testing import CliRunner
 
+from ticket_events_pipeline.cli.doctor_checks import Deployment, Status, check_ledger
+from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, NewerFileError, UsageError
 from ticket_events_pipeline.forget.forget import Wanted, forget
@@ -23,6 +26,7 @@ from ticket_events_pipeline_tests.support.person_account import (
     ADDRESS,
     AGENT,
     DAYS,
+    EARLIER_TICKET,
     NEEDLES,
     NOW,
     PERSON,
@@ -107,6 +111,48 @@ def test_a_newer_ledger_is_called_one():
     with pytest.raises(NewerFileError, match="it is a ledger of version 7, .* up to 1") as raised:
         Ledger.from_bytes(newer, "root/ledger.json")
     assert "columns" not in str(raised.value)
+
+
+def test_a_day_with_blanked_rows_is_not_fetched_again_without_the_ledger(office):
+    """A lost ledger must not bring back what was forgotten, not even once."""
+    office.fetch(AUDITS)
+    forgotten(office, requesters=(PERSON,))
+    (office.store._root / LEDGER).unlink()
+    with pytest.raises(DamagedFileError, match=r"ledger.json, the ledger .* is gone: .*ticket_events.*\.parquet has rows"):
+        office.fetch(AUDITS, DAYS[1:2])
+    assert found_in(office.store, NEEDLES) == {}
+    forgotten(office, requesters=(PERSON,), addresses=(ADDRESS,), tickets=(PERSONS_TICKET, EARLIER_TICKET))
+    office.fetch(AUDITS)
+    assert found_in(office.store, NEEDLES) == {}
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda path: path.unlink(), "is gone"),
+        (lambda path: path.write_bytes(b"{"), "can't be read"),
+    ],
+    ids=["gone", "damaged"],
+)
+def test_the_doctor_says_that_the_ledger_is_gone_or_damaged_and_what_to_do(office, break_it, words):
+    office.fetch(AUDITS)
+    account = {"ZENDESK_BASE_URL": office.server.base_url, "ZENDESK_OAUTH_TOKEN": "sandbox"}
+    variables = {"TICKET_EVENTS_ROOT": str(office.store._root), **account}
+    forgotten(office, requesters=(PERSON,))
+    assert list(check_ledger(Deployment(variables, log=lambda _: None))) == []
+    break_it(office.store._root / LEDGER)
+    (found,) = check_ledger(Deployment(variables, log=lambda _: None))
+    assert (found.status, words in found.text) == (Status.FAILED, True)
+    assert found.fix.startswith("Restore it from a backup. If there is none, ")
+
+
+def test_the_status_says_that_the_ledger_is_damaged(office, monkeypatch):
+    add_to_ledger(office.store, {TICKET: [71]})
+    (office.store._root / LEDGER).write_bytes(b"{")
+    for name, value in {"TICKET_EVENTS_ROOT": str(office.store._root), "DAGSTER_HOME": ""}.items():
+        monkeypatch.setenv(name, value)
+    ended = CliRunner().invoke(commands, ["status"])
+    assert (ended.exit_code, "the ledger of what was forgotten, can't be read" in ended.stdout) == (1, True)
 
 
 def test_entries_that_are_made_at_the_same_time_are_all_kept(tmp_path):

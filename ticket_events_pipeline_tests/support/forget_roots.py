@@ -59,6 +59,7 @@ class Office:
         *,
         stop_after: int | None = None,
         pause: Callable[[], object] = lambda: None,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Fetch days with comments; with `stop_after`, Zendesk fails after so many pages, and a journal is left.
 
@@ -72,7 +73,7 @@ class Office:
                 days=list(days or self.days),
                 ownership=Ownership("recorded", "UTC", STREAMS[stream].takes_choices),
                 clock=self.clock,
-                log=lambda _: None,
+                log=log,
             )
             with suppress(TransientError) if stop_after else nullcontext():
                 list(fetched)

@@ -163,7 +163,7 @@ def person_account() -> RecordedAccount:
         {"ticket_events": [*audits[:3], lost, *others, *audits[3:]], "ticket_metric_events": metric_events()}
     )
     account.current_tickets = {ticket: _current(ticket) for ticket in (TICKET, EARLIER_TICKET, OTHER_TICKET)}
-    account.listed = {"users": [{"id": AGENT, "name": "Ann", "role": "agent"}, {"id": PERSON, "name": NAME, "role": "agent"}]}
+    account.listed = {"users": [{"id": AGENT, "name": "Ann", "role": "agent"}]}
     return account
 
 
