@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import ExitStack
 
 import pytest
+from click.testing import CliRunner
 
+from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.forget.forget import Wanted, forget
 from ticket_events_pipeline.forgotten.ledger import TICKET, read_ledger
@@ -222,6 +225,24 @@ def test_only_pages_that_show_something_of_it_are_removed(filled):
     assert (folder / "latest.html").read_text() == contents[2]
     for found in (would, did):
         assert (found.cleared["sla_breach_report"].files, found.closed_pages) == (2, 1)
+
+
+def test_the_status_does_not_miss_a_removed_report_of_a_closed_day(tmp_path, monkeypatch):
+    """Nothing would make it again."""
+    for day in (DAYS[0], DAYS[2]):
+        page = tmp_path / f"sla_breach_report/date={day}/sla_breach_report.html"
+        page.parent.mkdir(parents=True)
+        page.write_text("")
+    for name, value in {"TICKET_EVENTS_ROOT": str(tmp_path), "DAGSTER_HOME": ""}.items():
+        monkeypatch.setenv(name, value)
+
+    def missing():
+        found = json.loads(CliRunner().invoke(commands, ["status", "--json"]).stdout)
+        return found["stored"]["sla_breach_report"]["missing"]
+
+    assert missing() == [[str(DAYS[1])] * 2]
+    write_pruned_days(FolderStore(tmp_path), PrunedDays({}, DAYS[2].date))
+    assert missing() == []
 
 
 def test_a_page_with_the_subject_of_somebody_elses_ticket_goes_if_that_is_blanked(filled):
