@@ -11,14 +11,15 @@ import pyarrow as pa
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError
 from ticket_events_pipeline.forgotten.blanking import Blanking, Changed, changed
+from ticket_events_pipeline.forgotten.kept import TAGS
 from ticket_events_pipeline.forgotten.ledger import TICKET
 from ticket_events_pipeline.report.files import LATEST, REPORT, bring_latest_up_to_date, read_page, report_days, report_path
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import (
     Layout,
     opened_partition,
-    partition_path,
     read_metadata,
+    read_partition,
     read_partition_and_metadata,
     write_partition,
 )
@@ -27,6 +28,7 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
 from ticket_events_pipeline.tables.streams import AUDITS
+from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD
 from ticket_events_pipeline.tickets.by_dimension import BY_DIMENSION, MADE_FROM_DIMENSIONS, make_breaches_by_dimension
 from ticket_events_pipeline.tickets.changes import CHANGES, is_made_from, make_changes
 from ticket_events_pipeline.tickets.changes import LAYOUT as CHANGES_LAYOUT
@@ -79,9 +81,23 @@ def blank_dimensions(store: Store, day: Day, blanking: Blanking, *, dry_run: boo
     if not dry_run and not _is_made_from_dimensions(store, day):
         try:
             list(make_breaches_by_dimension(store, [day]))
-        except DayNotFetchedError:  # its targets were made again since; the sensor has it made from them
-            store.delete(partition_path(BY_DIMENSION, day))
+        except DayNotFetchedError:  # its targets were pruned, or made again since: then the sensor has it made from them
+            _drop_values_no_target_has(store, day)
     return found
+
+
+def _drop_values_no_target_has(store: Store, day: Day) -> None:
+    """Drop the figures by tags and custom fields whose value no stored row of `sla_target_dimensions` has any more."""
+    figures, dimensions = read_partition_and_metadata(store, BY_DIMENSION, day), read_partition(store, DIMENSIONS, day)
+    if figures is None or dimensions is None:
+        return
+    rows, metadata = figures
+    held: dict[str, set[str]] = {"tag": {tag for tags in dimensions[TAGS].to_pylist() for tag in tags or ()}}
+    held |= {name: set(dimensions[name].to_pylist()) for name in dimensions.schema.names if name.startswith(CUSTOM_FIELD)}
+    pairs = zip(rows["dimension"].to_pylist(), rows["value"].to_pylist(), strict=True)
+    is_kept = [value is None or name not in held or value in held[name] for name, value in pairs]
+    if not all(is_kept):
+        _write(store, BY_DIMENSION, day, rows.filter(pa.array(is_kept)), metadata, TICKET_LAYOUT)
 
 
 def blank_names(store: Store, blanking: Blanking, *, dry_run: bool = False) -> Changed:

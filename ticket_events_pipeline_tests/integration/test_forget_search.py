@@ -21,7 +21,7 @@ from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.tickets.changes import make_changes
 from ticket_events_pipeline_tests.support.fetches import Moment
 from ticket_events_pipeline_tests.support.forget_roots import Office, found_in
-from ticket_events_pipeline_tests.support.person_account import ADDRESS, CUSTOM, DAYS, NOW, person_account
+from ticket_events_pipeline_tests.support.person_account import ADDRESS, CUSTOM, DAYS, FREE_TEXT, NOW, SECRET, person_account
 from ticket_events_pipeline_tests.support.person_account import TICKET as PERSONS_TICKET
 
 AUDITS = "ticket_events"
@@ -179,6 +179,27 @@ def test_the_custom_fields_that_stored_tables_track_are_kept_without_the_variabl
         for key, rows in before.items()
         if rows
     }
+
+
+def test_figures_by_dimension_stay_where_the_days_targets_were_pruned(tmp_path):
+    """They can't be made again: only those of values that are gone go."""
+    by_dimension = "daily_sla_breaches_by_dimension"
+    with SandboxServer(person_account(), clock=Moment(NOW)) as server:
+        office = Office(FolderStore(tmp_path), server, DAYS, now=NOW, dimensions=(f"custom_field:{FREE_TEXT}",))
+        for stream in STREAMS:
+            office.fetch(stream)
+        office.make_tables()
+        before = office.figures([by_dimension])
+        assert any(row["value"] == SECRET for rows in before.values() for row in rows)
+        shutil.rmtree(tmp_path / "sla_targets")
+        for _ in range(2):
+            forgotten(office, requesters=(PERSON,), tickets=(PERSONS_TICKET,))
+            after = office.figures([by_dimension])
+            for key, rows in before.items():
+                lost = [row for row in rows if row not in after[key]]
+                assert {row["dimension"] for row in lost} <= {"tag", f"custom_field:{FREE_TEXT}"}
+                assert all(SECRET in row["value"] or str(PERSON) in row["value"] or "@" in row["value"] for row in lost), lost
+        assert found_in(office.store, [SECRET, ADDRESS, str(PERSON)]) == {}
 
 
 def test_a_backfill_that_shows_new_tickets_says_that_stored_days_may_hold_more(filled):
