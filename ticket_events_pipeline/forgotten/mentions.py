@@ -60,7 +60,7 @@ _NUMBER = re.compile(
     rb")([0-9]+)(?![A-Za-z0-9_])"
 )
 _STYLES = re.compile(
-    rb"""style\s*=\s*\\*(?:"[^"<>]*|'[^'<>]*)|<style[^>]*>[^<]*"""
+    rb"""style\s*=\s*\\*(?:"[^"<>]*|'[^'"<>]*)|<style[^>]*>[^<"]*"""
     rb"""|(?:colou?r|background|border|outline|shadow|fill|stroke)[a-z-]*(?:\\*["'])?\s*[:=][^;"'<>{}#]{0,40}(?:\\*["'])?#[0-9]+""",
     re.IGNORECASE,
 )
@@ -91,12 +91,15 @@ class Mentions:
 
         A colour, an HTML entity or a fragment of a URL is no ticket.
         """
+        found = self._tickets_and_colours_in(text)
+        return self._tickets_and_colours_in(_STYLES.sub(b" ", text)) if found else found
+
+    def _tickets_and_colours_in(self, text: bytes | memoryview) -> set[str]:
         if not self._ledger.has(TICKET):
             return set()
-        numbers = {bytes(one) for link in _LINKS for found in link.findall(text) for one in _NUMBERS.findall(found)}
-        if (found := set(map(bytes, _NUMBER.findall(text)))) and any(self._forgotten(TICKET, found - numbers)):
-            found = set(_NUMBER.findall(_STYLES.sub(b" ", text)))
-        return set(self._forgotten(TICKET, (one for one in numbers | found if len(one) <= _MOST_DIGITS)))
+        numbers = {one for link in _LINKS for found in link.findall(text) for one in _NUMBERS.findall(found)}
+        numbers.update(_NUMBER.findall(text))
+        return set(self._forgotten(TICKET, (one for one in numbers if len(one) <= _MOST_DIGITS)))
 
     def is_in(self, text: str) -> bool:
         """Whether a text, as JSON, mentions anything forgotten."""
@@ -110,7 +113,7 @@ class Mentions:
         text = _bytes_of(column)
         patterns = [rf"(?:^|[^0-9]|\\u[0-9a-f]{{4}}){one}(?:[^0-9]|$)" for one in sorted(self.ids_in(text))]
         found = _mask(pc.match_substring_regex(column, "|".join(patterns))) if patterns else np.zeros(len(column), bool)
-        if tickets := self.tickets_in(text):
+        if tickets := self._tickets_and_colours_in(text):  # a style must not reach into the next row
             found |= self._in_rows(column, f"(?:^|[^0-9])(?:{'|'.join(sorted(tickets))})(?:[^0-9]|$)", self.tickets_in, found)
         if self.addresses_in(text):
             found |= self._in_rows(column, _ANY_AT, self.addresses_in, found)

@@ -104,7 +104,7 @@ def test_without_a_readable_ledger_nothing_is_fetched_or_forgotten(office, damag
 
 def test_a_newer_ledger_is_called_one():
     newer = json.dumps({"version": 7, "sha256": ""}).encode()
-    with pytest.raises(NewerFileError, match="it is a ledger of version 7, .* up to 1") as raised:
+    with pytest.raises(NewerFileError, match=r"it is a ledger of version 7, .* up to 1") as raised:
         Ledger.from_bytes(newer, "root/ledger.json")
     assert "columns" not in str(raised.value)
 
