@@ -31,6 +31,9 @@ _ANY_AT = b"|".join(_AT_SIGNS).decode()
 _FORM_AT = b"%"
 
 _DOMAIN = re.compile(rb"(?:[A-Za-z0-9.\x80-\xff-]|\\+u[0-9a-fA-F]{4}|%[0-9A-Fa-f]{2}|&#?[A-Za-z0-9]+;){1,300}")
+_PLAIN_LOCAL = re.compile(rb"[A-Za-z0-9]+(?:[._'-][A-Za-z0-9]+)*")
+_PLAIN_DOMAIN = re.compile(rb"[A-Za-z0-9-]+(?:\.[A-Za-z0-9]+)+\.?")
+"""Most addresses have no sign that calls for a closer look, which takes five times as long."""
 _SEPARATORS = re.compile(rb'[\s<>"(),\[\]]+')
 _LONGEST_LOCAL = 400
 _MOST_CANDIDATES, _MOST_PREFIXES = 40, 4
@@ -166,6 +169,11 @@ def _places(text: bytes | memoryview) -> set[tuple[bytes, bytes, bytes]]:
 
 def _candidates(before: bytes, sign: bytes, after: bytes) -> Iterator[str]:
     """The addresses that may be meant there, as the ledger has them."""
+    if _PLAIN_LOCAL.fullmatch(before) and _PLAIN_DOMAIN.fullmatch(after):
+        local, labels = before.decode().lower(), after.decode().lower().rstrip(".").split(".")
+        lengths = {len(labels), *range(2, min(len(labels), 2 + _MOST_PREFIXES))}
+        yield from (f"{local}@{'.'.join(labels[:length])}" for length in lengths)
+        return
     raw = before.decode(errors="replace")
     domains = list(_domains(_decoded(after.decode(errors="replace"))))
     inside = _IN_LOCAL - {"+"} if sign == _FORM_AT else _IN_LOCAL
