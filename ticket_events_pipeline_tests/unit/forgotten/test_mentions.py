@@ -153,6 +153,12 @@ def test_what_only_looks_like_a_ticket_is_none(text):
     assert not is_found(text)
 
 
+@pytest.mark.parametrize("opened", ["style='", "<style>", "style="])
+def test_an_open_style_hides_nothing_of_other_texts(opened):
+    column = pa.array([compact_json([opened]), compact_json([opened, "see #71"]), compact_json(["see #71"])])
+    assert MENTIONS.of_column(column).tolist() == [False, True, True]
+
+
 def test_what_is_found_does_not_depend_on_the_row_before():
     column = pa.array([compact_json(["see 9 7"]), compact_json(["1 #71"]), None, compact_json([MAIL]), compact_json(["x"])])
     assert MENTIONS.of_column(column).tolist() == [False, True, False, True, False]
