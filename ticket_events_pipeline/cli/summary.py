@@ -15,6 +15,7 @@ from rich.console import Console
 from ticket_events_pipeline.cli.breach_table import print_breaches
 from ticket_events_pipeline.cli.dates import outside_note, parse_day, parse_days
 from ticket_events_pipeline.cli.row_formats import dated_rows, plain, print_csv, print_json
+from ticket_events_pipeline.cli.sandbox_hint import sandbox_hint
 from ticket_events_pipeline.cli.workbook import Sheet, SheetColumn, checked_output, write_workbook
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import UsageError
@@ -146,7 +147,7 @@ def complain_of_no_summary(store: Store) -> NoReturn:
     Raises:
         UsageError: always.
     """
-    hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{SUMMARY}") else ""
+    hint = sandbox_hint(store, SUMMARY)
     raise UsageError(f"No summary is stored below {store.location}. To make some: {program()} backfill last-7-days{hint}")
 
 

@@ -24,8 +24,8 @@ CLOSING = tuple(name for name in PRUNABLE if name != REPORT)
 """What the tables of later days are made from, or are compared with. Nothing is made from a page."""
 
 REACH_DAYS = 62
-"""Making a day reads so many days before it, at most: who held a ticket that breached thirty days ago is in the audits of thirty
-days before that; clocks and states reach back 31 days, and as many more where one of their files has to be replaced; usual
+"""Making a day reads so many days before it, at most: who held a ticket that breached thirty days ago is in the audits of
+thirty days before that; clocks and states reach back 31 days, and as many more where one of their files has to be replaced; usual
 figures are those of eight weeks. So pruning before a day closes the days up to so many after it: they are never made again.
 For all later ones, everything is there."""
 
