@@ -26,8 +26,8 @@ CLOSING = tuple(name for name in PRUNABLE if name != REPORT)
 REACH_DAYS = 62
 """Making a day reads so many days before it, at most: who held a ticket that breached thirty days ago is in the audits of
 thirty days before that; clocks and states reach back 31 days, and as many more where one of their files has to be replaced;
-usual figures are those of eight weeks. So pruning before a day closes the days up to so many after it: they are never made again.
-For all later ones, everything is there."""
+usual figures are those of eight weeks. So pruning before a day closes the days up to so many after it: they are never made
+again. For all later ones, everything is there."""
 
 LEAST_DAYS = 75
 """The least that is kept: then two weeks, less a day, are open at any time."""
