@@ -64,6 +64,8 @@ _DOCS = {
     "overdue_max_seconds": "The greatest; empty if there are none.",
     "target_seconds": "The policy's target; empty if there never was a policy, or Zendesk sent no target.",
     "dimension": "What the figures are split by.",
+    "value": "The value, ids as text; empty for none, nobody or unknown.",
+    "contradicted": "Targets fulfilled on the day whose last duration speaks against the outcome by a minute or more.",
     "as_of": "Up to when events are taken into account; what happened later isn't counted.",
 }
 """Where the meaning of the stored column has another unit, or words of the files."""
@@ -73,7 +75,9 @@ _OF_FILES = re.compile(r"[;,] (?:NULL in|and in) files (?:of|before) schema vers
 
 def sheet_column(name: str, doc: str, *, is_time: bool = False) -> SheetColumn:
     """The column of a sheet for a column of a table: `name` and `doc` are those of the table."""
-    meaning = _OF_FILES.sub("", _DOCS.get(name, doc)).replace(" (UTC)", "").replace("NULL", "empty")
+    meaning = _OF_FILES.sub("", _DOCS.get(name, doc))
+    for of_files, of_sheets in (" (UTC)", ""), ("NULL", "empty"), ("at as_of", "at the as-of time"):
+        meaning = meaning.replace(of_files, of_sheets)
     return SheetColumn(name, HEADINGS[name], meaning, Kind.TIME if is_time else _kind(name))
 
 
