@@ -24,6 +24,7 @@ from ticket_events_pipeline.cli.due_rows import (
 )
 from ticket_events_pipeline.cli.due_sheets import due_sheets
 from ticket_events_pipeline.cli.row_formats import print_csv, print_json
+from ticket_events_pipeline.cli.sandbox_hint import sandbox_hint
 from ticket_events_pipeline.cli.workbook import checked_output, write_workbook
 from ticket_events_pipeline.credentials import SANDBOX_ACCOUNT
 from ticket_events_pipeline.day import Day, wall_clock
@@ -134,10 +135,8 @@ def _complain(store: Store, settings: RootSettings) -> DueTargets:
     Raises:
         UsageError: always.
     """
-    hint = ""
-    if store.paths(f"sandbox/{TARGETS}"):
-        hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox."
-    elif settings.account in (None, SANDBOX_ACCOUNT):
+    hint = sandbox_hint(store, TARGETS)
+    if not hint and settings.account in (None, SANDBOX_ACCOUNT):
         hint = f"\nTo see those of a simulated account: {program()} demo, then set ZENDESK_SANDBOX=1."
     raise UsageError(
         f"No SLA targets of today or yesterday are stored below {store.location}. "

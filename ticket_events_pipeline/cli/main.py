@@ -330,11 +330,11 @@ def summary(
     if first is not None or last is not None:
         days = old_options(days, first, last)
     if dimension is not None:
-        from ticket_events_pipeline.cli.summary_by import parse_dimension, run_summary_by
+        from ticket_events_pipeline.cli.summary_by import run_summary_by
 
         if policies:
             raise click.UsageError("--by and --policy: the tables by dimension hold no policies. Leave out one of them.")
-        if not run_summary_by(days, parse_dimension(dimension), metrics=metrics, output=output, path=path):
+        if not run_summary_by(days, dimension, metrics=metrics, output=output, path=path):
             sys.exit(FAILED)
         return
     if not run_summary(days, wanted=Filter(metrics, policies), output=output, path=path):

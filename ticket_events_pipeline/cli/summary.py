@@ -15,7 +15,9 @@ from rich.console import Console
 from ticket_events_pipeline.cli.breach_table import print_breaches
 from ticket_events_pipeline.cli.dates import outside_note, parse_day, parse_days
 from ticket_events_pipeline.cli.row_formats import dated_rows, plain, print_csv, print_json
-from ticket_events_pipeline.cli.workbook import Sheet, SheetColumn, checked_output, write_workbook
+from ticket_events_pipeline.cli.sandbox_hint import sandbox_hint
+from ticket_events_pipeline.cli.sheet_columns import sheet_column
+from ticket_events_pipeline.cli.workbook import Sheet, checked_output, write_workbook
 from ticket_events_pipeline.day import Day, day_ranges, days_between, wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import program
@@ -146,7 +148,7 @@ def complain_of_no_summary(store: Store) -> NoReturn:
     Raises:
         UsageError: always.
     """
-    hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{SUMMARY}") else ""
+    hint = sandbox_hint(store, SUMMARY)
     raise UsageError(f"No summary is stored below {store.location}. To make some: {program()} backfill last-7-days{hint}")
 
 
@@ -201,8 +203,8 @@ def write_tables(path: Path, pipeline: Pipeline, asset: str, columns: Sequence[C
         DamagedFileError: a stored file can't be read.
         UsageError: there are too many rows, or the file can't be written.
     """
-    dated = [SheetColumn("date", "The day that the figures are of.")]
-    shown = [*dated, *(SheetColumn(column.name, column.doc, is_time=column.type == TIMESTAMP) for column in columns)]
+    dated = [sheet_column("date", "The day that the figures are of.")]
+    shown = [*dated, *(sheet_column(column.name, column.doc, is_time=column.type == TIMESTAMP) for column in columns)]
     rows = [{"date": day.date, **row} for day, table in tables.items() for row in table.to_pylist()]
     settings = pipeline.root_settings
     about = {

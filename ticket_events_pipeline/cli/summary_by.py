@@ -24,7 +24,7 @@ from ticket_events_pipeline.day import Day, day_ranges, wall_clock
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.aggregates import reading_order
-from ticket_events_pipeline.report.dimension_table import DimensionRow, dimension_rows
+from ticket_events_pipeline.report.dimension_table import DimensionRow, dimension_rows, none_text
 from ticket_events_pipeline.report.stored import newest_summary
 from ticket_events_pipeline.settings import has_ticket_tables
 from ticket_events_pipeline.storage.partition_file import read_partition
@@ -40,9 +40,8 @@ COLUMNS = ["date", *DAILY_SLA_BREACHES_BY_DIMENSION_TABLE.schema.names]
 COLUMNS.insert(COLUMNS.index("value") + 1, "name")
 
 _NAMED_COLUMNS = [*DAILY_SLA_BREACHES_BY_DIMENSION_TABLE.columns]
-_NAMED_COLUMNS.insert(
-    COLUMNS.index("name") - 1, Column("name", pa.string(), "Name of the group, agent or other value; NULL where none is known.")
-)
+_NAME = Column("name", pa.string(), "Name of the group or agent, else the value; none, nobody or unknown.")
+_NAMED_COLUMNS.insert(COLUMNS.index("name") - 1, _NAME)
 
 Tables = Mapping[Day, pa.Table]
 
@@ -60,23 +59,22 @@ def parse_dimension(text: str) -> str:
     raise click.UsageError(f"--by {text}: there is no such dimension. Give one of {', '.join(DIMENSIONS)}, {CUSTOM_FIELD}ID.")
 
 
-def run_summary_by(
-    words: Sequence[str], dimension: str, *, metrics: Sequence[str], output: str, path: str | None = None
-) -> bool:
+def run_summary_by(words: Sequence[str], by: str, *, metrics: Sequence[str], output: str, path: str | None = None) -> bool:
     """Print the breaches of the days by the values of a dimension; whether each of the days has its table.
 
     Args:
         words: the days, see `cli.dates`; none: the newest complete day, else the newest.
-        dimension: see `parse_dimension`.
+        by: names the dimension, see `parse_dimension`.
         metrics: only these SLA metrics; all where none is named.
         output: table, csv, json or xlsx.
         path: the file of a workbook.
 
     Raises:
-        click.UsageError: the words name no days, or `path` doesn't fit `output`.
+        click.UsageError: the words name no days, `by` no dimension, or `path` doesn't fit `output`.
         UsageError: there is no summary at all, or the root can't be read.
         DamagedFileError: a stored file can't be read.
     """
+    dimension = parse_dimension(by)
     workbook = checked_output(output, path)
     pipeline = pipeline_of(os.environ)
     store, timezone = pipeline.store, pipeline.root_settings.timezone
@@ -90,7 +88,7 @@ def run_summary_by(
     if output == "table":
         _print_table(tables, dimension, names)
     elif workbook is not None:
-        named = {day: _with_names(table, dimension, names) for day, table in tables.items()}
+        named = {day: _for_a_sheet(table, dimension, names, by) for day, table in tables.items()}
         write_tables(workbook, pipeline, BY_DIMENSION, _NAMED_COLUMNS, named)
     elif output == "csv":
         print_csv(COLUMNS, _named_rows(tables, dimension, names))
@@ -127,9 +125,12 @@ def _note_empty(tables: Tables, dimension: str, metrics: Sequence[str]) -> None:
         click.echo(f"No row of {terminal_text(dimension + named)}: {ranges_text(day_ranges(without))}{hint}", err=True)
 
 
-def _with_names(table: pa.Table, dimension: str, names: Names) -> pa.Table:
-    found = [_name(value, dimension, names) for value in table["value"].to_pylist()]
-    return table.append_column("name", pa.array(found, pa.string()))
+def _for_a_sheet(table: pa.Table, dimension: str, names: Names, by: str) -> pa.Table:
+    """The table with what each value is called in `name`, and the dimension as the user calls it."""
+    values = zip(table["value"].to_pylist(), table["is_known"].to_pylist(), strict=True)
+    found = [_name(value, dimension, names) or value or none_text(dimension, is_known=is_known) for value, is_known in values]
+    called = table.set_column(table.schema.get_field_index("dimension"), "dimension", pa.array([by] * len(found), pa.string()))
+    return called.append_column("name", pa.array(found, pa.string()))
 
 
 def _named_rows(tables: Tables, dimension: str, names: Names) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ import click
 
 from ticket_events_pipeline.cli.dates import parse_day
 from ticket_events_pipeline.cli.holders import FIELD_WORDS, change_text, held_lines
+from ticket_events_pipeline.cli.sandbox_hint import sandbox_hint
 from ticket_events_pipeline.day import Day, day_ranges, wall_clock
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.settings import RootSettings
@@ -91,7 +92,7 @@ def _facts(store: Store, story: TicketStory) -> TicketFacts:
 
 def _not_found(story: TicketStory, store: Store) -> str:
     if not story.searched:
-        hint = "\nSet ZENDESK_SANDBOX=1 to see those of the sandbox." if store.paths(f"sandbox/{METRIC_EVENTS}") else ""
+        hint = sandbox_hint(store, METRIC_EVENTS)
         return f"No metric events of {story.day} or before are stored below {store.location}.{hint}"
     return f"Nothing is known of ticket {story.ticket_id}. {_searched(story)} A ticket without an SLA has metric events, too."
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import click
 
+from ticket_events_pipeline.cli.sandbox_hint import sandbox_hint
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import pip_install
 from ticket_events_pipeline.pipeline import pipeline_of
+from ticket_events_pipeline.storage.store import Store
+from ticket_events_pipeline.tables.streams import METRIC_EVENTS
 from ticket_events_pipeline.text import plural
 from ticket_events_pipeline.views.catalog import root_views
 from ticket_events_pipeline.views.lake import MAIN, Lake
@@ -36,7 +39,7 @@ def run_views(*, output: Path | None, file: Path | None, schema: str) -> None:
         click.echo(f"{plural(len(views), 'view')} in {output}", err=True)
     elif file is None:
         click.echo(views_script(lake, views), nl=False)
-    _note_empty(views)
+    _note_empty(views, pipeline.store)
 
 
 def _make(file: Path, lake: Lake, views: Sequence[View]) -> None:
@@ -64,9 +67,11 @@ def _write(output: Path, script: str) -> None:
         raise UsageError(f"--output {output}: {error.strerror or error}") from error
 
 
-def _note_empty(views: Sequence[View]) -> None:
+def _note_empty(views: Sequence[View], store: Store) -> None:
     """Name what has no file yet: DuckDB can't make a view that begins to work with the first one."""
     if waiting := [view.name for view in views if view.is_empty]:
+        hint = sandbox_hint(store, METRIC_EVENTS) if METRIC_EVENTS in waiting else ""
         click.echo(
-            f"No file is stored yet for {', '.join(waiting)}: empty until the command is run again with files there.", err=True
+            f"No file is stored yet for {', '.join(waiting)}: empty until the command is run again with files there.{hint}",
+            err=True,
         )

@@ -1,7 +1,8 @@
 """Rows of stored tables as an Excel workbook: a sheet a table, and one that explains them.
 
 No text can become a formula or a link: each is written as text, whatever it begins with. Excel keeps fifteen digits of a
-number, so longer ones are written as text, too. Times are Excel's own, in the account's timezone.
+number, so longer ones are written as text, too. Times are Excel's own, in the account's timezone. Lengths of time are hours:
+Excel's own durations can't be negative.
 https://support.microsoft.com/en-us/office/excel-specifications-and-limits-1672b34d-7043-467e-8e27-269d656771c3
 """
 
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +48,35 @@ _NOT_IN_XML = re.compile("[\ufffe\uffff]")
 Row = Mapping[str, Any]
 
 
+class Kind(Enum):
+    """What the numbers and times of a column are, and so how Excel shows them.
+
+    HOURS takes seconds and writes hours; SHARE is from 0 to 1 and shown in percent; NUMBERED are ids, shown digit by digit.
+    """
+
+    PLAIN = "plain"
+    TIME = "time"
+    HOURS = "hours"
+    SHARE = "share"
+    NUMBERED = "numbered"
+
+
 @dataclass(frozen=True)
 class SheetColumn:
-    """A column of a sheet: its name, its meaning, and whether it holds times."""
+    """A column of a sheet: its name in the rows, its heading in words, its meaning, and what it holds."""
 
     name: str
+    heading: str
     doc: str
-    is_time: bool = False
+    kind: Kind = Kind.PLAIN
+
+    def heading_with_unit(self, timezone: str) -> str:
+        """The heading, with the timezone of times and the unit of lengths of time."""
+        unit = {Kind.TIME: timezone, Kind.HOURS: "hours"}.get(self.kind)
+        return self.heading if unit is None else f"{self.heading} ({unit})"
+
+
+_NUMBER_FORMATS = {Kind.HOURS: "#,##0.00", Kind.SHARE: "0.0%", Kind.NUMBERED: "0"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +100,7 @@ def checked_output(output: str, path: str | None) -> Path | None:
             raise click.UsageError("--output is for --format xlsx. For another format: > FILE")
         return None
     if path is None or path == "-":
-        raise click.UsageError("--format xlsx needs --output FILE: a workbook is no text for a terminal.")
+        raise click.UsageError("--format xlsx needs --output FILE: a workbook can't be shown in a terminal.")
     if not path.lower().endswith(".xlsx"):
         raise click.UsageError(f"--output {path}: Excel opens a workbook only if its name ends in .xlsx.")
     try:
@@ -106,7 +130,7 @@ def write_workbook(path: Path, sheets: Sequence[Sheet], facts: Mapping[str, str]
         writer = _Writer(workbook, timezone)
         for sheet in sheets:
             writer.add_table(sheet)
-        writer.add_about(sheets, {**facts, "Times": f"in {timezone}, as local times of that zone"})
+        writer.add_about(sheets, {**facts, "Times": f"local times in {timezone}"})
     _replace(path, content.getvalue())
 
 
@@ -118,17 +142,18 @@ class _Writer:
         self._wrapped = workbook.add_format({"num_format": "@", "text_wrap": True, "valign": "top"})
         self._date = workbook.add_format({"num_format": "yyyy-mm-dd"})
         self._time = workbook.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+        self._numbers = {kind: workbook.add_format({"num_format": shown}) for kind, shown in _NUMBER_FORMATS.items()}
 
     def add_table(self, sheet: Sheet) -> None:
         """The header, frozen and with a filter, and a line a row."""
         page = self._workbook.add_worksheet(sheet.name)
-        heads = [f"{column.name} ({self._timezone})" if column.is_time else column.name for column in sheet.columns]
+        heads = [column.heading_with_unit(self._timezone) for column in sheet.columns]
         widths = [len(head) for head in heads]
         for place, head in enumerate(heads):
             page.write_string(0, place, head, self._head)
         for line, row in enumerate(sheet.rows, start=1):
             for place, column in enumerate(sheet.columns):
-                widths[place] = max(widths[place], self._write(page, line, place, row[column.name]))
+                widths[place] = max(widths[place], self._write(page, line, place, row[column.name], column.kind))
         for place, width in enumerate(widths):
             page.set_column(place, place, min(width, _WIDEST) + 2)
         page.freeze_panes(1, 0)
@@ -137,17 +162,19 @@ class _Writer:
     def add_about(self, sheets: Sequence[Sheet], facts: Mapping[str, str]) -> None:
         """What the workbook holds, and what each column means."""
         page = self._workbook.add_worksheet("About")
-        lines = [(name, text) for name, text in facts.items()]
+        lines = [(name, text, "") for name, text in facts.items()]
         for sheet in sheets:
-            lines += [("", ""), (f"Columns of {sheet.name}", "Meaning")]
-            lines += [(column.name, column.doc) for column in sheet.columns]
-        for line, (name, text) in enumerate(lines):
-            page.write_string(line, 0, _cell_text(name), self._head)
+            lines += [("", "", ""), (f"Columns of {sheet.name}", "Meaning", "Column name")]
+            lines += [(column.heading_with_unit(self._timezone), column.doc, column.name) for column in sheet.columns]
+        for line, (heading, text, name) in enumerate(lines):
+            page.write_string(line, 0, _cell_text(heading), self._head)
             page.write_string(line, 1, _cell_text(text), self._wrapped)
-        page.set_column(0, 0, 34)
+            page.write_string(line, 2, _cell_text(name), self._wrapped)
+        page.set_column(0, 0, 38)
         page.set_column(1, 1, 110)
+        page.set_column(2, 2, 26)
 
-    def _write(self, page: Worksheet, line: int, place: int, value: Any) -> int:
+    def _write(self, page: Worksheet, line: int, place: int, value: Any, kind: Kind) -> int:
         """Write a cell; returns how wide it is, in characters. None stays empty."""
         if value is None:
             return 0
@@ -161,7 +188,7 @@ class _Writer:
             page.write_datetime(line, place, value, self._date)
             return 10
         if isinstance(value, int | float) and abs(value) < GREATEST_NUMBER:
-            page.write_number(line, place, value)
+            page.write_number(line, place, value / 3600 if kind is Kind.HOURS else value, self._numbers.get(kind))
             return len(str(value))
         text = _cell_text(str(value))
         page.write_string(line, place, text, self._text)

@@ -24,10 +24,10 @@ CLOSING = tuple(name for name in PRUNABLE if name != REPORT)
 """What the tables of later days are made from, or are compared with. Nothing is made from a page."""
 
 REACH_DAYS = 62
-"""Making a day reads so many days before it, at most: whose a breach was thirty days ago is looked up in the audits of thirty
-days before that; clocks and states reach back 31 days, and as many more where one of their files has to be replaced; usual
-figures are those of eight weeks. So pruning before a day closes the days up to so many after it: they are never made again.
-For all later ones, everything is there."""
+"""Making a day reads so many days before it, at most: who held a ticket that breached thirty days ago is in the audits of
+thirty days before that; clocks and states reach back 31 days, and as many more where one of their files has to be replaced;
+usual figures are those of eight weeks. So pruning before a day closes the days up to so many after it: they are never made
+again. For all later ones, everything is there."""
 
 LEAST_DAYS = 75
 """The least that is kept: then two weeks, less a day, are open at any time."""

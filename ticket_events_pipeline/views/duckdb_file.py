@@ -30,9 +30,11 @@ def write_views(path: Path, lake: Lake, views: Sequence[View]) -> MadeViews:
     Views of earlier runs in the same schema that are no longer among `views` are dropped. Nothing else is changed.
 
     Raises:
-        UsageError: the file is open elsewhere or is no DuckDB file; it has something else of a view's name; DuckDB can't read
-            the root. The file is as it was.
+        UsageError: the file's folder is missing; the file is open elsewhere or is no DuckDB file; it has something else of a
+            view's name; DuckDB can't read the root. The file is as it was.
     """
+    if not path.parent.is_dir():
+        raise UsageError(f"--duckdb {path}: there is no folder {path.parent}. Make it, or give a file in another one.")
     if path.exists():
         return _written(path, lake, views, shown=path)
     half_written = path.with_name(f"{path.name}.half")
@@ -48,7 +50,7 @@ def _written(file: Path, lake: Lake, views: Sequence[View], *, shown: Path, **co
     try:
         connection = duckdb.connect(file, config=dict(config))
     except duckdb.Error as error:
-        raise UsageError(_cannot_open(shown, error)) from error
+        raise UsageError(_cannot_open(shown, str(error).replace(str(file), str(shown)))) from error
     with connection:
         try:
             return replace_views(connection, lake, views)
@@ -107,8 +109,8 @@ def _present(connection: duckdb.DuckDBPyConnection, schema: str) -> tuple[set[st
     return ours, {name for name, *_ in [*found, *tables]} - ours
 
 
-def _cannot_open(path: Path, error: duckdb.Error) -> str:
-    said = str(error).partition("\n")[0]
+def _cannot_open(path: Path, error: str) -> str:
+    said = error.partition("\n")[0]
     if "lock" in said.lower():
         return f"--duckdb {path}: another program has the file open ({said}). Close it there, and run the command again."
     return f"--duckdb {path}: DuckDB can't open the file ({said}). Give a DuckDB file, or a name that doesn't exist yet."

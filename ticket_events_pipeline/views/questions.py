@@ -186,6 +186,10 @@ def _local(column: str, lake: Lake) -> str:
     return f"Day of {column} in {lake.timezone}, whatever zone the session is in."
 
 
+def _target_docs(*columns: str) -> dict[str, str]:
+    return {name: SLA_TARGETS_TABLE[name].doc for name in columns}
+
+
 _HELD = {
     "group_id": SLA_TARGET_DIMENSIONS_TABLE["group_id_eod"].doc,
     "group_name": "Its newest name; NULL where none is known.",
@@ -198,35 +202,57 @@ _QUESTIONS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "breaches_per_day": (
         BREACHES_PER_DAY,
         "Breaches and achievement rate per day and SLA metric.",
-        _BREACH_DOCS,
+        {"date": "Day of the row, local to the account.", "sla_metric": SLA_TARGETS_TABLE["sla_metric"].doc, **_BREACH_DOCS},
     ),
     "breaches_by_agent": (
         BREACHES_BY_AGENT,
         "Breaches by the agent who held the ticket when it breached, over all stored days.",
         {
             "agent": "Newest name, else the id; nobody or unknown.",
+            "breaches": _BREACH_DOCS["breaches"],
             "decided": "Targets met or breached: read breaches with them.",
         },
     ),
     "weekly_breaches_by_group": (
         _WEEKLY_BREACHES_BY_GROUP,
         "Breaches by week and by the group that held the ticket when it breached.",
-        {"week": "Its Monday.", "group": "Newest name, else the id; none or unknown.", **_BREACH_DOCS},
+        {
+            "week": "Its Monday.",
+            "group": "Newest name, else the id; none or unknown.",
+            "group_id": "Its id, as text; NULL for none or unknown.",
+            **_BREACH_DOCS,
+        },
     ),
     "group_moves": (
         GROUP_MOVES,
         "How often tickets moved from one group to another, over all stored days.",
-        {"moves": "Changes of the group, without those of tickets that had none.", "tickets": "Distinct tickets."},
+        {
+            "from_group_id": "Zendesk's id of the group before, as text.",
+            "to_group_id": "Zendesk's id of the group after, as text; NULL: none.",
+            "moves": "Changes of the group, without those of tickets that had none.",
+            "tickets": "Distinct tickets.",
+        },
     ),
     "late_now": (
         _LATE_NOW,
         "Targets that have breached and are open at the end of the newest stored day, oldest first.",
-        {"breached_at_local": "breached_at as the account's clocks show it.", **_HELD},
+        {
+            **_target_docs("ticket_id", "sla_metric", "instance_id", "policy_title", "breached_at", "overdue_seconds"),
+            "breached_at_local": "breached_at as the account's clocks show it.",
+            **_HELD,
+        },
     ),
     "due_next": (
         _DUE_NEXT,
         "Open targets whose estimated breach lies in the 24 hours after as_of of the newest stored day, the soonest first.",
-        {"due_at_local": "due_at as the account's clocks show it.", "due_in_seconds": "From as_of.", **_HELD},
+        {
+            **_target_docs("ticket_id", "sla_metric", "instance_id", "policy_title", "target_seconds"),
+            "due_by": SLA_TARGET_DIMENSIONS_TABLE["due_by"].doc,
+            "due_at": SLA_TARGET_DIMENSIONS_TABLE["due_at"].doc,
+            "due_at_local": "due_at as the account's clocks show it.",
+            "due_in_seconds": "From as_of.",
+            **_HELD,
+        },
     ),
 }
 """By name: query, meaning, and meaning of columns."""

@@ -109,7 +109,7 @@ def test_the_project_builds_and_answers_like_the_views(root, tmp_path):
         ours = views.sql(f"SELECT {', '.join(columns)} FROM ({latest})").fetchall()  # noqa: S608
         assert sorted(connection.sql("FROM sla_targets_latest").fetchall(), key=repr) == sorted(ours, key=repr)
         weekly = connection.sql(
-            "SELECT sum(breaches), bool_or(group_name LIKE 'Group %') FROM weekly_breaches_by_group"
+            "SELECT sum(breaches), bool_or(group_name LIKE 'Group %') FROM weekly_breaches_by_group_and_metric"
         ).fetchall()
         assert weekly == views.sql("SELECT sum(breaches), true FROM daily_sla_breach_summary").fetchall()
         assert weekly[0][0] > 0

@@ -159,6 +159,12 @@ def test_the_query_for_agents_joins_their_newest_names(tmp_path, monkeypatch):
     assert duckdb.sql(query).fetchall() == [("Anna", 3, 4), ("nobody", 2, 2), ("8", 1, 10), ("unknown", 1, 1)]
 
 
+@pytest.mark.parametrize(("overview", "folder"), [("README.md", "docs/how-to"), ("docs/index.md", "how-to")])
+def test_every_guide_is_linked_where_a_reader_begins(overview, folder):
+    guides = {guide.name for guide in (CHECKOUT / "docs" / "how-to").glob("*.md")}
+    assert guides - set(re.findall(rf"\({folder}/([\w-]+\.md)", (CHECKOUT / overview).read_text())) == set()
+
+
 def test_every_check_names_its_section_of_the_docs():
     graph = REPOSITORY.asset_graph
     for key in graph.asset_check_keys:

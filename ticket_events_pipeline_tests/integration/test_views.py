@@ -116,10 +116,9 @@ def test_an_internal_table_has_no_view(views):
     assert set(ASSETS) < names
 
 
-def test_every_view_and_every_column_of_a_table_says_what_it_means(views):
+def test_every_view_and_every_column_says_what_it_means(views):
     assert rows(views, "SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL") == []
-    silent = rows(views, "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND comment IS NULL")
-    assert [name for name in silent if name[0] in {*ASSETS, "calendar", "names", "zendesk_names", "sla_targets_latest"}] == []
+    assert rows(views, "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND comment IS NULL") == []
 
 
 def test_columns_that_no_stored_file_has_are_null_and_custom_fields_are_kept(copy):
@@ -503,6 +502,21 @@ def test_what_is_no_duckdb_file_is_refused_and_kept(root, tmp_path):
     assert path.read_text().startswith("not a database")
 
 
+def test_a_file_in_a_folder_that_does_not_exist_is_named_as_typed(root, tmp_path):
+    path = tmp_path / "missing" / "x.duckdb"
+    with pytest.raises(UsageError, match=r"there is no folder .*missing\. Make it") as refused:
+        write_views(path, *lake_views(root))
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_new_file_that_cannot_be_made_is_named_as_typed(root, tmp_path):
+    (tmp_path / "shut").mkdir(mode=0o500)
+    with pytest.raises(UsageError, match="DuckDB can't open the file") as refused:
+        write_views(tmp_path / "shut" / "x.duckdb", *lake_views(root))
+    assert ".half" not in str(refused.value)
+
+
 @pytest.mark.slow
 def test_a_bucket_that_duckdb_cannot_read_is_a_clear_error(root, tmp_path):
     """DuckDB needs an extension for it, which it can't fetch from where there is nothing."""
@@ -576,6 +590,15 @@ def test_the_script_for_a_bucket_says_what_duckdb_needs_and_what_was_not_tested(
 def run(root, *arguments, **variables):
     everything = {**dict.fromkeys(os.environ), "TICKET_EVENTS_ROOT": str(root), "HOME": str(root), **variables}
     return CliRunner().invoke(commands, ["views", *arguments], env=everything)
+
+
+def test_a_root_without_files_names_the_sandbox_that_has_some(root, tmp_path):
+    hint = "Set ZENDESK_SANDBOX=1 to see those of the sandbox."
+    assert hint not in run(tmp_path).stderr
+    shutil.copytree(root / "ticket_metric_events", tmp_path / "sandbox" / "ticket_metric_events")
+    assert hint in run(tmp_path).stderr
+    shutil.copytree(root / "ticket_metric_events", tmp_path / "ticket_metric_events")
+    assert hint not in run(tmp_path).stderr
 
 
 def test_the_command_prints_sql_or_writes_files(root, tmp_path, monkeypatch):

@@ -13,10 +13,12 @@ from openpyxl import load_workbook
 
 from ticket_events_pipeline.cli import workbook
 from ticket_events_pipeline.cli.main import commands
-from ticket_events_pipeline.cli.workbook import CUT, LONGEST_TEXT, Sheet, SheetColumn, write_workbook
+from ticket_events_pipeline.cli.sheet_columns import sheet_column
+from ticket_events_pipeline.cli.workbook import CUT, LONGEST_TEXT, Kind, Sheet, SheetColumn, write_workbook
 from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.tables.daily_sla_breach_summary import DAILY_SLA_BREACH_SUMMARY_TABLE
+from ticket_events_pipeline.tables.tickets import DAILY_SLA_BREACHES_BY_DIMENSION_TABLE
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.due_roots import ADA, BILLING, SALES, due_in, due_root, held_by, hour_of
 from ticket_events_pipeline_tests.support.hostile_texts import HOSTILE
@@ -40,7 +42,7 @@ FORMULAS = [
     "1e5",
     "_x0041_",
 ]
-COLUMNS = [SheetColumn("value", "A value."), SheetColumn("at", "A time.", is_time=True)]
+COLUMNS = [SheetColumn("value", "Value", "A value."), SheetColumn("at", "At", "A time.", Kind.TIME)]
 NOON = dt.datetime(2026, 7, 1, 12, 0, 5, tzinfo=dt.UTC)
 
 
@@ -89,7 +91,7 @@ def test_numbers_flags_dates_and_times_are_what_they_are(tmp_path):
     assert [cell.value for cell in column(book)] == [5, -0.25, True, local(2026, 7, 1), None, 999_999_999_999_999]
     at = book["Rows"]["B2"]
     assert (at.value, at.is_date, at.number_format) == (local(2026, 7, 1, 14, 0, 5), True, "yyyy-mm-dd hh:mm:ss")
-    assert book["Rows"]["B1"].value == "at (Europe/Berlin)"
+    assert book["Rows"]["B1"].value == "At (Europe/Berlin)"
 
 
 @pytest.mark.parametrize("number", [10**15, 360041597112345678, -(10**15), float("1e300")])
@@ -126,8 +128,42 @@ def test_the_header_stays_in_sight_and_filters(tmp_path):
 
 def test_about_says_what_the_columns_mean(tmp_path):
     about = [[cell.value for cell in row] for row in written(tmp_path, [])["About"].iter_rows()]
-    assert about[:2] == [["Account", "=acme"], ["Times", "in Europe/Berlin, as local times of that zone"]]
-    assert about[-3:] == [["Columns of Rows", "Meaning"], ["value", "A value."], ["at", "A time."]]
+    assert [row[:2] for row in about[:2]] == [["Account", "=acme"], ["Times", "local times in Europe/Berlin"]]
+    assert about[-3:] == [
+        ["Columns of Rows", "Meaning", "Column name"],
+        ["Value", "A value.", "value"],
+        ["At (Europe/Berlin)", "A time.", "at"],
+    ]
+
+
+def test_lengths_of_time_are_hours_shares_are_percent_and_ids_have_all_digits(tmp_path):
+    columns = [
+        SheetColumn("late", "Late for", "A length of time.", Kind.HOURS),
+        SheetColumn("rate", "Rate", "A share.", Kind.SHARE),
+        SheetColumn("group_id", "Group ID", "An id.", Kind.NUMBERED),
+    ]
+    rows = [
+        {"late": 5400, "rate": 0.9497, "group_id": 360041597112},
+        {"late": -1800, "rate": None, "group_id": 360041597112345678},
+    ]
+    write_workbook(tmp_path / "a.xlsx", [Sheet("Rows", columns, rows)], {}, timezone="UTC")
+    head, *lines = load_workbook(tmp_path / "a.xlsx")["Rows"].iter_rows()
+    assert [cell.value for cell in head] == ["Late for (hours)", "Rate", "Group ID"]
+    found = [[(cell.value, cell.number_format) for cell in line] for line in lines]
+    assert found[0] == [(1.5, "#,##0.00"), (0.9497, "0.0%"), (360041597112, "0")]
+    assert [found[1][0], found[1][2]] == [(-0.5, "#,##0.00"), ("360041597112345678", "@")]
+
+
+@pytest.mark.parametrize("table", [DAILY_SLA_BREACH_SUMMARY_TABLE, DAILY_SLA_BREACHES_BY_DIMENSION_TABLE])
+def test_every_column_of_a_summary_has_a_heading_of_its_own_and_a_meaning_without_words_of_the_files(table):
+    columns = [sheet_column(column.name, column.doc) for column in table.columns]
+    headings = [column.heading for column in columns]
+    assert len(set(headings)) == len(headings)
+    assert [heading for heading in headings if "_" in heading or heading[0].islower()] == []
+    assert [
+        column.doc for column in columns if re.search(r"schema version|NULL|\(UTC\)|second|\bas_of|\bis_", column.doc)
+    ] == []
+    assert [column.kind for column in columns if column.name.endswith("_seconds")] == [Kind.HOURS] * 3
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
@@ -164,21 +200,20 @@ def test_the_summary_is_a_sheet_with_every_column(place, tmp_path):
     assert (ended.exit_code, ended.stdout, f"2 rows in {path}" in ended.stderr) == (0, "", True)
     book = load_workbook(path)
     assert book.sheetnames == ["Summary", "About"]
-    names = DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names
-    zoned = [f"{name} (UTC)" if name in ("as_of", "events_through") else name for name in names]
+    lines = [row for row in book["About"].iter_rows(values_only=True) if row[2]]
+    assert [name for *_, name in lines] == ["Column name", "date", *DAILY_SLA_BREACH_SUMMARY_TABLE.schema.names]
     rows = records(book["Summary"])
-    assert list(rows[0]) == ["date", *zoned]
-    assert [(row["date"].date(), row["policy_title"], row["breaches"]) for row in rows] == [
+    assert list(rows[0]) == [heading for heading, *_ in lines[1:]]
+    assert [(row["Day"].date(), row["Policy"], row["Breaches"]) for row in rows] == [
         (Clock.DAY.date, "=1+1", 1),
         (Clock.DAY.plus(1).date, "=1+1", 0),
     ]
-    assert rows[0]["as_of (UTC)"] == dt.datetime.fromtimestamp(Clock.DAY.end, dt.UTC).replace(tzinfo=None)
+    assert rows[0]["As of (UTC)"] == dt.datetime.fromtimestamp(Clock.DAY.end, dt.UTC).replace(tzinfo=None)
     about = dict(row[:2] for row in book["About"].iter_rows(values_only=True))
     assert (about["Account"], about["Table"]) == ("acme", "daily_sla_breach_summary")
     assert about["As of"].startswith(str(Clock.DAY.plus(2)))
-    assert about["achievement_rate"] == next(
-        column.doc for column in DAILY_SLA_BREACH_SUMMARY_TABLE.columns if column.name == "achievement_rate"
-    )
+    assert about["Achievement rate"] == "Achieved / (achieved + breaches); empty if both are 0."
+    assert about["Median overdue (hours)"].startswith("Median time beyond the target")
 
 
 def test_due_is_a_workbook_of_what_is_due_and_of_the_work_list(tmp_path):
@@ -202,15 +237,20 @@ def test_due_is_a_workbook_of_what_is_due_and_of_the_work_list(tmp_path):
     book = load_workbook(path)
     assert book.sheetnames == ["Due", "Late and open", "About"]
     (due,) = records(book["Due"])
-    assert (due["ticket_id"], due["subject"], due["group_name"], due["assignee_name"]) == (2, "=1+1", "Billing", "Ada")
-    assert abs(due["due_in_seconds"] - (42.5 * 60 + 240)) <= 1
+    assert (due["Ticket"], due["Subject"], due["Group"], due["Agent"]) == (2, "=1+1", "Billing", "Ada")
+    assert abs(due["Due in (hours)"] * 3600 - (42.5 * 60 + 240)) <= 1.01
     late = records(book["Late and open"])
-    assert [row["ticket_id"] for row in late] == [7, 6]
-    assert [round(row["since_breach_seconds"], -2) for row in late] == [93_400, 100]
+    assert [(row["Ticket"], row["Agent"]) for row in late] == [(7, "nobody"), (6, "nobody")]
+    assert [round(row["Late for (hours)"] * 3600, -2) for row in late] == [93_400, 100]
     by_group = command(found, "summary", "today", "--by", "group", "--format", "xlsx", "--output", str(path))
     assert by_group.exit_code == 0, by_group.output
     rows = records(load_workbook(path)["Summary"])
-    assert {(row["value"], row["name"], row["breaches"]) for row in rows} >= {(str(SALES), "Sales", 1)}
+    assert {(row["Value"], row["Name"], row["Breaches"]) for row in rows} >= {(str(SALES), "Sales", 1)}
+    by_agent = command(found, "summary", "today", "--by", "agent", "--format", "xlsx", "--output", str(path))
+    assert by_agent.exit_code == 0, by_agent.output
+    rows = records(load_workbook(path)["Summary"])
+    assert {(row["Split by"], row["Value"], row["Name"]) for row in rows} >= {("agent", None, "nobody")}
+    assert {row["Split by"] for row in rows} == {"agent"}
     only = command(found, "due", "--format", "xlsx", "--output", str(path), "--group", "Billing")
     assert "Late and open: 0 targets" in only.stderr
 
@@ -219,7 +259,7 @@ def test_due_is_a_workbook_of_what_is_due_and_of_the_work_list(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--format", "xlsx"), "--format xlsx needs --output FILE: a workbook is no text for a terminal."),
+        (("--format", "xlsx"), "--format xlsx needs --output FILE: a workbook can't be shown in a terminal."),
         (("--format", "xlsx", "--output", "-"), "--format xlsx needs --output FILE"),
         (("--format", "xlsx", "--output", "a.csv"), "Excel opens a workbook only if its name ends in .xlsx."),
         (("--format", "csv", "--output", "a.csv"), "--output is for --format xlsx. For another format: > FILE"),
