@@ -15,7 +15,7 @@ from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of_run
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.publish.publisher import Published, Wanted
 from ticket_events_pipeline.publish.stored import PUBLISHED
-from ticket_events_pipeline.publish.targets import KeptHistory, publish_to
+from ticket_events_pipeline.publish.targets import KeptHistory, publish_to, targets_of
 from ticket_events_pipeline.settings import publish_settings
 from ticket_events_pipeline.tables.tickets import TICKET_TABLES
 from ticket_events_pipeline.text import markdown_text
@@ -33,7 +33,7 @@ def published_tables(scope: AccountScope) -> dg.AssetsDefinition:
         pipeline = pipeline_of_run(context, scope)
         with expected_failures():
             settings = scope.read(publish_settings)
-            targets = list(settings.targets.items())
+            targets = targets_of(settings)
             wanted, lake = Wanted(PUBLISHED), pipeline.root_settings
             made = list(
                 publish_to(
