@@ -37,14 +37,15 @@ def check_publish(deployment: Deployment) -> Iterator[Finding]:
     for target in targets:
         name, uri = target.format, target.uri
         try:
-            with errors_of(target), opened_format(name, uri, settings.catalog, is_to_change=False) as tables:
+            with errors_of(target):
                 parse_target(uri, lake.root)
-                found = [table for asset in PUBLISHED if (table := tables.open(asset)) is not None]
+                check_writable(uri)
+                with opened_format(name, uri, settings.catalog, is_to_change=False) as tables:
+                    found = [table for asset in PUBLISHED if (table := tables.open(asset)) is not None]
                 for table in found:
                     asset = table.url.rpartition("/")[2]
                     own = Stamp(asset, lake.account or "", lake.timezone, deployment.pipeline.store.location)
                     refuse_foreign(table.stamp, own, lake.former_accounts, table.url, adopts=False)
-                check_writable(uri)
         except TicketEventsError as error:
             yield Finding.failed("publish", str(error))
         else:

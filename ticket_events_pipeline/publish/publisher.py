@@ -122,9 +122,10 @@ class _Publisher:
                 self.log(f"{made.url}: another program has changed the table meanwhile ({error}); comparing again.")
                 # It may have published days that were stored since then.
                 stored = read_stored_days(self.store, self.settings.timezone)[asset]
-        raise TransientError(
+        made.problems.append(
             f"{made.url}: another program was faster {MOST_CONFLICTS} times in a row. Publish again when it has ended."
         )
+        return made
 
     def _publish_once(self, stored: StoredDays, made: Published) -> None:
         table = self.tables.open(self.stamp.asset)

@@ -73,8 +73,8 @@ def test_wrong_usage_is_explained(place):
         ((), "Nowhere to publish to: give --to, or set TICKET_EVENTS_PUBLISH_DELTA or TICKET_EVENTS_PUBLISH_ICEBERG."),
         (("--to", "delta", "x", "--asset", "sla_clocks"), "--asset sla_clocks: not one of ticket_events"),
         (("--to", "delta", f"{place.root}/delta"), "lie in each other"),
+        (("--to", "iceberg", "/proc/x"), "--to iceberg: /proc/x can't be written: No such file or directory."),
         (("--to", "delta", "s3://key:secret@bucket/x"), "holds a secret before the @"),
-        (("--to", "delta", "gs:/bucket/x"), "--to delta: The URI to publish to has one slash after its scheme"),
     ):
         ended = place.ticket_events("publish", *arguments)
         assert ended.code != 0
@@ -191,6 +191,11 @@ def test_the_asset_publishes_and_shows_what_it_did(place):
         found = definitions(place.root, **{variable: str(place.folder / name) for name, variable in VARIABLES.items()})
         job = found.resolve_job_def("publish_to_lakehouse")
         assert job.execute_in_process(instance=instance).success
+        (run,) = instance.get_runs()
+        lines = [entry.user_message for entry in instance.all_logs(run.run_id)]
+        for name in FORMATS:
+            prefix = f"{place.folder}/{name}/{ASSET} ({name}): 2 days published in "
+            assert len([line for line in lines if line.startswith(prefix)]) == 1
         event = instance.get_latest_materialization_event(dg.AssetKey("published_tables"))
         metadata = event.asset_materialization.metadata
         assert metadata["published_days"].value == 4
