@@ -16,6 +16,7 @@ from ticket_events_pipeline.errors import TransientError, UsageError
 from ticket_events_pipeline.publish.failures import of_place
 from ticket_events_pipeline.publish.open_format import opened_format
 from ticket_events_pipeline.publish.publisher import Log, Published, Wanted, expire_history, publish
+from ticket_events_pipeline.publish.table_format import ConflictError, TableFormat
 from ticket_events_pipeline.root import ObjectRoot, is_object_store, parse_root
 from ticket_events_pipeline.settings import PUBLISH_URIS, PublishCatalog, PublishSettings, RootSettings
 from ticket_events_pipeline.storage.open_store import open_store
@@ -59,7 +60,7 @@ def publish_to(
     history: KeptHistory | None,
     log: Log,
 ) -> Iterator[tuple[str, Published]]:
-    """Publish to each target, and then remove old states if a `history` is given; yields the format with each asset.
+    """Publish to each target, and remove old states of each table if a `history` is given; yields the format with each asset.
 
     Raises:
         UsageError, TransientError: a target can't be published to; see `parse_target`, `refuse_shared_places`, `opened_format`
@@ -75,16 +76,22 @@ def publish_to(
         with ExitStack() as stack:
             with errors_of(target):
                 tables = stack.enter_context(opened_format(name, target.uri, catalog, is_to_change=not wanted.is_dry_run))
-            own = list[str]()
             for made in publish(store, settings, tables, wanted, log=log):
-                own += [made.asset] if made.version else []  # a table that was refused has none here
+                if history is not None and made.version and not wanted.is_dry_run:  # one that was refused has no version here
+                    _expire(tables, made, history, log)
                 yield name, made
-            if history is None or wanted.is_dry_run:
-                continue
-            now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
-            before, slack = now - dt.timedelta(days=history.days), dt.timedelta(days=history.slack_days)
-            for url, files in expire_history(tables, own, before=before, now=now, slack=slack).items():
-                log(f"{url}: {plural(files, 'data file')} of old states removed.")
+
+
+def _expire(tables: TableFormat, made: Published, history: KeptHistory, log: Log) -> None:
+    now = dt.datetime.fromtimestamp(wall_clock(), dt.UTC)
+    before, slack = now - dt.timedelta(days=history.days), dt.timedelta(days=history.slack_days)
+    try:
+        removed = expire_history(tables, [made.asset], before=before, now=now, slack=slack)
+    except ConflictError as error:
+        made.problems.append(str(error))
+        return
+    for url, files in removed.items():
+        log(f"{url}: {plural(files, 'data file')} of old states removed.")
 
 
 def targets_of(settings: PublishSettings) -> list[Target]:

@@ -194,7 +194,7 @@ def test_the_asset_publishes_and_shows_what_it_did(place):
         (run,) = instance.get_runs()
         lines = [entry.user_message for entry in instance.all_logs(run.run_id)]
         for name in FORMATS:
-            prefix = f"{place.folder}/{name}/{ASSET} ({name}): 2 days published in "
+            prefix = f"{place.folder}/{name}/{ASSET} ({name}): 2 days published, "
             assert len([line for line in lines if line.startswith(prefix)]) == 1
         event = instance.get_latest_materialization_event(dg.AssetKey("published_tables"))
         metadata = event.asset_materialization.metadata

@@ -67,7 +67,7 @@ def _logged(publishing: Iterable[tuple[str, Published]], log: Log) -> Iterator[t
     for name, one in publishing:
         if one.version or one.problems:
             seconds = time.monotonic() - started
-            log(f"{one.url} ({name}): {plural(one.days.total(), 'day')} published in {seconds:.1f} s.")
+            log(f"{one.url} ({name}): {plural(one.days.total(), 'day')} published, {seconds:.1f} s.")
         yield name, one
         started = time.monotonic()
 
