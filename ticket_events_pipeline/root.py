@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AZURE_CONTAINER = re.compile(r"[A-Za-z0-9$][A-Za-z0-9-]*(@[A-Za-z0-9][A-Za-z0-9.-]*)?")
 _SEGMENT = re.compile(r"[A-Za-z0-9._=+@-]+")
@@ -148,8 +149,12 @@ def parse_root(text: str) -> str:
     """A folder's absolute path, or an object store's URI.
 
     Raises:
-        ValueError: see `ObjectRoot.parse`.
+        ValueError: a slash of a URI is missing; or see `ObjectRoot.parse`.
     """
+    if _ONE_SLASH.match(text):
+        raise ValueError(
+            "has one slash after its scheme: scheme://bucket/prefix is expected; a folder of that name begins with ./"
+        )
     return str(ObjectRoot.parse(text)) if is_object_store(text) else os.path.abspath(os.path.expanduser(text))
 
 

@@ -14,7 +14,7 @@ from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.publish.plan import Why
 from ticket_events_pipeline.publish.publisher import Published, Wanted
 from ticket_events_pipeline.publish.stored import PUBLISHED
-from ticket_events_pipeline.publish.targets import KeptHistory, Target, publish_to
+from ticket_events_pipeline.publish.targets import KeptHistory, Target, publish_to, targets_of
 from ticket_events_pipeline.settings import PUBLISH_URIS, publish_settings
 from ticket_events_pipeline.text import plural
 
@@ -22,7 +22,7 @@ from ticket_events_pipeline.text import plural
 class PublishOptions(NamedTuple):
     """The command's options; see its help."""
 
-    targets: Sequence[Target]
+    targets: Sequence[tuple[str, str]]
     assets: Sequence[str]
     is_dry_run: bool
     keeps_removed: bool
@@ -42,7 +42,7 @@ def run_publish(options: PublishOptions) -> bool:
     if unknown:
         raise click.UsageError(f"--asset {unknown[0]}: not one of {', '.join(PUBLISHED)}.")
     settings = publish_settings(os.environ)
-    targets = options.targets or list(settings.targets.items())
+    targets = [Target(name, uri, f"--to {name}") for name, uri in options.targets] or targets_of(settings)
     if not targets:
         raise click.UsageError(f"Nowhere to publish to: give --to, or set {' or '.join(PUBLISH_URIS.values())}.")
     note = partial(click.echo, err=True)
@@ -65,7 +65,7 @@ def _print(made: Published, *, is_dry_run: bool) -> None:
     if not made.stored and not made.version and not made.problems:
         return
     counts = ", ".join(f"{plural(number, f'{why} day')}" for why, number in sorted(made.days.items()))
-    verb = "to publish: " if is_dry_run else ""
+    verb = "to publish: " if is_dry_run and counts else ""
     state = f"version {made.version}" if made.version else "no table yet"
     if made.problems and not made.version:
         click.secho(f"{made.asset:<32} not published; {made.url}", fg="red")

@@ -1,4 +1,4 @@
-"""The doctor's checks of published tables: that they can be opened, and that no table format was put over the stored files."""
+"""The doctor's checks of published tables: that they can be used, and that no table format was put over the stored files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ticket_events_pipeline.errors import SettingsError, TicketEventsError
 from ticket_events_pipeline.publish.open_format import opened_format
 from ticket_events_pipeline.publish.stored import PUBLISHED
 from ticket_events_pipeline.publish.table_format import Stamp, refuse_foreign
-from ticket_events_pipeline.publish.targets import parse_target
-from ticket_events_pipeline.settings import PUBLISH_URIS, publish_settings
+from ticket_events_pipeline.publish.targets import check_writable, errors_of, parse_target, refuse_shared_places, targets_of
+from ticket_events_pipeline.settings import publish_settings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.text import plural
@@ -19,7 +19,7 @@ _FOLDERS = {"_delta_log": "a Delta table", "metadata": "an Iceberg table"}
 
 
 def check_publish(deployment: Deployment) -> Iterator[Finding]:
-    """Whether the tables of TICKET_EVENTS_PUBLISH_… can be opened, and are copies of this root."""
+    """Whether the tables of TICKET_EVENTS_PUBLISH_… can be opened and written, and are copies of this root."""
     try:
         settings = publish_settings(deployment.variables)
     except SettingsError as error:
@@ -28,17 +28,26 @@ def check_publish(deployment: Deployment) -> Iterator[Finding]:
     if not settings.targets or not deployment.are_settings_valid:
         return
     lake = deployment.pipeline.root_settings
-    for name, text in settings.targets.items():
+    targets = targets_of(settings)
+    try:
+        refuse_shared_places(targets)
+    except TicketEventsError as error:
+        yield Finding.failed("publish", str(error))
+        return
+    for target in targets:
+        name, uri = target.format, target.uri
         try:
-            uri = parse_target(text, lake.root)
-            with opened_format(name, uri, settings.catalog, is_to_change=False) as tables:
-                found = [table for asset in PUBLISHED if (table := tables.open(asset)) is not None]
+            with errors_of(target):
+                parse_target(uri, lake.root)
+                check_writable(uri)
+                with opened_format(name, uri, settings.catalog, is_to_change=False) as tables:
+                    found = [table for asset in PUBLISHED if (table := tables.open(asset)) is not None]
                 for table in found:
                     asset = table.url.rpartition("/")[2]
                     own = Stamp(asset, lake.account or "", lake.timezone, deployment.pipeline.store.location)
                     refuse_foreign(table.stamp, own, lake.former_accounts, table.url, adopts=False)
         except TicketEventsError as error:
-            yield Finding.failed("publish", f"{PUBLISH_URIS[name]}: {error}")
+            yield Finding.failed("publish", str(error))
         else:
             yield Finding("publish", Status.OK, f"publish: {plural(len(found), f'{name} table')} at {uri}")
 

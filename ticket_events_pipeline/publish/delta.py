@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import math
+import re
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 
@@ -28,6 +29,7 @@ from ticket_events_pipeline.publish.table_format import (
     ConflictError,
     NewDay,
     Stamp,
+    refuse_other_format,
     statistics_columns,
 )
 from ticket_events_pipeline.storage.open_store import open_store
@@ -36,6 +38,11 @@ from ticket_events_pipeline.tables.table import Table
 
 _COMMIT, _EPOCH = f"{PREFIX}commit", f"{PREFIX}epoch"
 _REMOVED = -1
+
+_OWN_FILE = re.compile(
+    rf"{DATE}=[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/part-[0-9]{{5}}-[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}-c[0-9]{{3}}\.[a-z]+\.parquet"
+)
+"""What the library calls a data file. Any other file that the log doesn't know is somebody else's."""
 
 _WRITER = deltalake.WriterProperties(compression="ZSTD", max_row_group_size=ROWS_PER_GROUP)
 """A row group is held in memory until it is full; the library's own are eight times as large."""
@@ -48,7 +55,7 @@ class DeltaFormat:
 
     def __init__(self, uri: str, options: Mapping[str, str]) -> None:
         """`options` are the object store's settings, beyond the provider's own variables."""
-        self._uri, self._options = uri, dict(options)
+        self._uri, self._options, self._store = uri, dict(options), open_store(uri)
 
     def url(self, asset: str) -> str:
         """See `TableFormat.url`."""
@@ -58,6 +65,7 @@ class DeltaFormat:
         """See `TableFormat.open`."""
         url = self.url(asset)
         with _errors(url):
+            refuse_other_format(self._store, asset, self.name)
             try:
                 return DeltaCopy(url, deltalake.DeltaTable(url, storage_options=self._options))
             except TableNotFoundError:
@@ -185,9 +193,11 @@ class DeltaCopy:
         with _errors(self.url):
             gone = self._table.vacuum(hours, dry_run=False, enforce_retention_duration=False)
             orphan_hours = max(hours, math.ceil(ORPHAN_SECONDS / 3600))
-            gone += self._table.vacuum(orphan_hours, dry_run=False, enforce_retention_duration=False, full=True)
+            unknown = self._table.vacuum(orphan_hours, dry_run=True, enforce_retention_duration=False, full=True)
+            orphans = [path for path in unknown if _OWN_FILE.fullmatch(path)]
+            self._store.delete(*orphans)
             self._table.update_incremental()
-        return len(gone)
+        return len(gone) + len(orphans)
 
 
 def _hours(time: dt.timedelta) -> int:

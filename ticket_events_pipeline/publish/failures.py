@@ -7,11 +7,14 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from ticket_events_pipeline.errors import TicketEventsError, TransientError
+from ticket_events_pipeline.errors import TicketEventsError, TransientError, UsageError
 from ticket_events_pipeline.publish.table_format import ConflictError
 from ticket_events_pipeline.text import one_line
 
 LONGEST_REASON = 400
+
+_ROOT = "TICKET_EVENTS_ROOT: "
+"""How an error of a store begins: it is the root's, as a rule."""
 
 
 class Reading:
@@ -33,6 +36,12 @@ class Reading:
             raise
 
 
+def of_place(error: UsageError | TransientError, place: str) -> UsageError | TransientError:
+    """The error of a store, which names the root's variable, with the place that was meant."""
+    kind = UsageError if isinstance(error, UsageError) else TransientError
+    return kind(f"{place}: {str(error).removeprefix(_ROOT)}")
+
+
 @contextmanager
 def library_errors(
     url: str, *, conflicts: tuple[type[Exception], ...], others: tuple[type[Exception], ...], reading: Reading | None = None
@@ -45,7 +54,10 @@ def library_errors(
     """
     try:
         yield
-    except (TicketEventsError, ConflictError):
+    except (TicketEventsError, ConflictError) as error:
+        is_of_rows = reading is not None and reading.failure is error
+        if isinstance(error, UsageError | TransientError) and str(error).startswith(_ROOT) and not is_of_rows:
+            raise of_place(error, url) from error
         raise
     except conflicts as error:
         raise ConflictError(one_line(str(error), limit=LONGEST_REASON)) from error
@@ -53,4 +65,7 @@ def library_errors(
         if reading is not None and reading.failure is not None:
             raise reading.failure from None
         reason = one_line(str(error), limit=LONGEST_REASON)
-        raise TransientError(f"{url} can't be read or written ({reason}). What was published before is unharmed.") from error
+        raise TransientError(
+            f"{url} can't be read or written ({reason}). Publish again when that is repaired. If files of the table are "
+            "gone, drop it, and publish anew."
+        ) from error

@@ -7,6 +7,7 @@ kept apart by the catalog: a commit holds only for the snapshot that it was made
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -41,8 +42,10 @@ from ticket_events_pipeline.publish.table_format import (
     ConflictError,
     NewDay,
     Stamp,
+    refuse_other_format,
     statistics_columns,
 )
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.tables.table import Table
 
 FILE_BYTES = 64 * 1024 * 1024
@@ -51,6 +54,14 @@ FILE_BYTES = 64 * 1024 * 1024
 _DAY, _SNAPSHOT = f"{PREFIX}day.", f"{PREFIX}snapshot"
 
 _ERRORS = (RESTError, NoSuchTableError, NoSuchNamespaceError, ValidationError, ValidationException)
+
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+_OWN_FILE = re.compile(
+    rf"data/{DATE}=[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/[0-9]{{5}}-[0-9]+-{_UUID}\.parquet"
+    rf"|metadata/(?:[0-9]{{5,}}-{_UUID}\.metadata\.json|{_UUID}-m[0-9]+\.avro|snap-[0-9]+-[0-9]+-{_UUID}\.avro)"
+)
+"""What the library calls its files in a table's folder. Any other file that no snapshot knows is somebody else's."""
 
 _METRICS = "write.metadata.metrics"
 
@@ -61,7 +72,7 @@ class IcebergFormat:
     name = "iceberg"
 
     def __init__(self, uri: str, catalog: Catalog, namespace: str) -> None:
-        self._uri, self._catalog, self._namespace = uri, catalog, namespace
+        self._uri, self._catalog, self._namespace, self._store = uri, catalog, namespace, open_store(uri)
 
     def url(self, asset: str) -> str:
         """See `TableFormat.url`."""
@@ -70,6 +81,7 @@ class IcebergFormat:
     def open(self, asset: str) -> IcebergCopy | None:
         """See `TableFormat.open`."""
         with _errors(self.url(asset)):
+            refuse_other_format(self._store, asset, self.name)
             try:
                 return IcebergCopy(self.url(asset), self._catalog.load_table((self._namespace, asset)))
             except NoSuchTableError:
@@ -204,7 +216,7 @@ class IcebergCopy:
             kept = {entry.metadata_file for entry in self._table.metadata.metadata_log} | {self._table.metadata_location}
             orphans = {
                 path
-                for path, written_at in _listed(self._table).items()
+                for path, written_at in _own_files(self._table).items()
                 if written_at < min(before.timestamp(), now.timestamp() - ORPHAN_SECONDS)
             }
             gone = ((needed_before | orphans) - needed) - kept
@@ -254,15 +266,16 @@ def _data_paths(table: IcebergTable) -> set[str]:
     return found
 
 
-def _listed(table: IcebergTable) -> dict[str, float]:
-    """By location, when each file of the table's folder was written, epoch seconds; none where the library can't list."""
+def _own_files(table: IcebergTable) -> dict[str, float]:
+    """By location, when each file that the library wrote for the table was written, epoch seconds; none where it can't list."""
     if not isinstance(table.io, PyArrowFileIO):
         return {}
     scheme, host, path = PyArrowFileIO.parse_location(table.location())
     system = table.io.fs_by_scheme(scheme, host)
     begin = table.location()[: -len(path)] if table.location().endswith(path) else ""
     files = system.get_file_info(FileSelector(path, recursive=True, allow_not_found=True))
-    return {f"{begin}{file.path}": file.mtime_ns / 1e9 for file in files if file.is_file}
+    own = (file for file in files if file.is_file and _OWN_FILE.fullmatch(file.path[len(path) :].lstrip("/")))
+    return {f"{begin}{file.path}": file.mtime_ns / 1e9 for file in own}
 
 
 def _errors(url: str, reading: Reading | None = None) -> AbstractContextManager[None]:

@@ -121,7 +121,10 @@ def _own_catalog(uri: str, catalog: PublishCatalog, *, is_to_change: bool) -> di
         )
     folder = Path(uri)
     if is_to_change:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{uri} can't be written: {error.strerror}.") from error
     is_there = is_to_change or (folder / OWN_CATALOG).is_file()
     return {
         "type": "sql",

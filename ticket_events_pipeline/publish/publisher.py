@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError, TransientError, UsageError
+from ticket_events_pipeline.errors import DamagedFileError, UsageError
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.publish.columns import evolved_schema, published_schema
 from ticket_events_pipeline.publish.plan import Change, Why, changes
@@ -122,9 +122,10 @@ class _Publisher:
                 self.log(f"{made.url}: another program has changed the table meanwhile ({error}); comparing again.")
                 # It may have published days that were stored since then.
                 stored = read_stored_days(self.store, self.settings.timezone)[asset]
-        raise TransientError(
+        made.problems.append(
             f"{made.url}: another program was faster {MOST_CONFLICTS} times in a row. Publish again when it has ended."
         )
+        return made
 
     def _publish_once(self, stored: StoredDays, made: Published) -> None:
         table = self.tables.open(self.stamp.asset)
@@ -185,7 +186,8 @@ def expire_history(
     A table without a state that is older by `slack` isn't looked through.
 
     Raises:
-        TransientError: a table can't be read or written.
+        ConflictError: another program changes a table again and again.
+        UsageError, TransientError: a table can't be read or written; see `TableFormat.open`.
     """
     return {
         tables.url(asset): files
@@ -202,4 +204,7 @@ def _expire(tables: TableFormat, asset: str, *, before: dt.datetime, now: dt.dat
             return None
         with suppress(ConflictError):
             return table.expire(before=before, now=now)
-    raise TransientError(f"{tables.url(asset)}: another program was faster {MOST_CONFLICTS} times in a row. Try again.")
+    raise ConflictError(
+        f"{tables.url(asset)}: another program was faster {MOST_CONFLICTS} times in a row, so old states stay. Publish again "
+        "when it has ended."
+    )

@@ -13,7 +13,10 @@ from typing import Protocol
 import pyarrow as pa
 
 from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.publish.delta_log import LOG
 from ticket_events_pipeline.publish.plan import Change
+from ticket_events_pipeline.settings import DELTA, ICEBERG
+from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.table import EVENT_KEY, Table
 
 PREFIX = "ticket-events."
@@ -21,6 +24,10 @@ PREFIX = "ticket-events."
 
 ORPHAN_SECONDS = 3600
 """A file without a commit may be one that another publish is about to commit; after so long, it was left by a killed one."""
+
+
+METADATA = {DELTA: (LOG, ".json"), ICEBERG: ("metadata", ".metadata.json")}
+"""By table format, the folder in a table's folder that holds its states, and how the names of their files end."""
 
 
 class ConflictError(Exception):
@@ -136,6 +143,7 @@ class TableFormat(Protocol):
         """The table of an asset; None if there is none.
 
         Raises:
+            UsageError: another format has a table in the same folder.
             UsageError, TransientError: the URI can't be read.
         """
 
@@ -155,6 +163,21 @@ def statistics_columns(table: Table) -> list[str]:
 
 def _is_text(kind: pa.DataType) -> bool:
     return not (pa.types.is_integer(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def refuse_other_format(store: Store, asset: str, own: str) -> None:
+    """Check that the folder of the asset's table in the format `own` isn't that of another format's table, too.
+
+    Raises:
+        UsageError: it is.
+    """
+    for other, (folder, suffix) in METADATA.items():
+        if other != own and any(path.endswith(suffix) for path in store.paths(f"{asset}/{folder}")):
+            raise UsageError(
+                f"{store.url(asset)} has a table in the format {other}: {folder}. Two formats can't share a folder, since the "
+                f"clean-up of one may remove files of the other. Nothing was changed there. Publish to another URI; or, if "
+                f"nothing reads the {other} table any more, drop it and remove its files."
+            )
 
 
 def refuse_foreign(found: Stamp | None, own: Stamp, former_accounts: Collection[str], url: str, *, adopts: bool) -> None:

@@ -233,6 +233,34 @@ def test_two_publishers_at_once_double_no_day_and_make_one_commit_each(lakehouse
     assert any("another program has changed the table" in line for line in lakehouse.log)
 
 
+class BusyStore(FolderStore):
+    """Another program changes a published table whenever one day is read."""
+
+    def __init__(self, lakehouse, asset, day):
+        super().__init__(lakehouse.root)
+        self._lakehouse, self._asset, self._day, self._reads = lakehouse, asset, day, 0
+
+    def reader(self, path):
+        if path.startswith(f"{self._asset}/date={self._day}/"):
+            self._reads += 1
+            changed = {"another-program": str(self._reads)}
+            self._lakehouse.delta(self._asset).alter.set_table_properties(changed, raise_if_not_exists=False)
+        return super().reader(path)
+
+
+def test_a_publisher_that_another_program_always_outruns_says_so_and_publishes_the_next_asset(tmp_path):
+    lakehouse = Lakehouse("delta", tmp_path)
+    put_days(lakehouse, TARGETS, 1)
+    lakehouse.publish(TARGETS)
+    put_days(lakehouse, TARGETS, 2)
+    put_days(lakehouse, DIMENSIONS, 2)
+    outrun, other = lakehouse.publish(TARGETS, DIMENSIONS, store=BusyStore(lakehouse, TARGETS, DAY.plus(1)))
+    assert [problem.partition(": ")[2] for problem in outrun.problems] == [
+        "another program was faster 10 times in a row. Publish again when it has ended."
+    ]
+    assert (outrun.days.total(), other.days.total(), other.problems) == (0, 2, [])
+
+
 def test_a_table_that_two_publishers_create_at_once_is_one_table(lakehouse):
     put_days(lakehouse, TARGETS, 1)
     store = MeddlingStore(lakehouse.root, f"{TARGETS}/date={DAY}/{TARGETS}.parquet", lambda: lakehouse.publish(TARGETS))

@@ -73,12 +73,33 @@ def test_wrong_usage_is_explained(place):
         ((), "Nowhere to publish to: give --to, or set TICKET_EVENTS_PUBLISH_DELTA or TICKET_EVENTS_PUBLISH_ICEBERG."),
         (("--to", "delta", "x", "--asset", "sla_clocks"), "--asset sla_clocks: not one of ticket_events"),
         (("--to", "delta", f"{place.root}/delta"), "lie in each other"),
+        (("--to", "iceberg", "/proc/x"), "--to iceberg: /proc/x can't be written: No such file or directory."),
         (("--to", "delta", "s3://key:secret@bucket/x"), "holds a secret before the @"),
     ):
         ended = place.ticket_events("publish", *arguments)
         assert ended.code != 0
         assert message in " ".join(ended.output.split()), ended.output
     assert "secret@" not in ended.output
+
+
+def test_targets_that_lie_in_each_other_are_refused_before_anything_is_made(place):
+    ended = place.ticket_events("publish", "--to", "delta", "x", "--to", "iceberg", f"x/{ASSET}")
+    assert (ended.code, "--to delta and --to iceberg lie in each other" in ended.output) == (1, True), ended.output
+    both = dict.fromkeys(VARIABLES.values(), "x")
+    ended = place.ticket_events("publish", **both)
+    assert (ended.code, f"{' and '.join(both)} lie in each other" in ended.output) == (1, True), ended.output
+    assert not (place.folder / "x").exists()
+
+
+def test_a_target_without_credentials_is_named_by_its_option(place):
+    ended = place.ticket_events("publish", "--to", "delta", "s3://nowhere/x", AWS_PROFILE="missing")
+    assert (ended.code, "--to delta: no credentials for s3://nowhere/x" in ended.output) == (1, True), ended.output
+
+
+def test_a_dry_run_of_an_unchanged_table_only_says_that(place):
+    Lakehouse("delta", place.folder).publish(ASSET)
+    ended = place.ticket_events("publish", "--to", "delta", "delta", "--asset", ASSET, "--dry-run")
+    assert ("up to date" in ended.output, "to publish" in ended.output) == (True, False), ended.output
 
 
 def test_a_missing_extra_is_named(place):
@@ -123,6 +144,17 @@ def test_the_doctor_opens_the_tables_and_finds_conversions_in_place(place):
     (inside,) = said(TICKET_EVENTS_PUBLISH_ICEBERG=f"{place.root}/iceberg")
     assert inside.status == Status.FAILED
     assert inside.text.startswith(f"TICKET_EVENTS_PUBLISH_ICEBERG: {place.root}/iceberg and the root")
+    (shared,) = said(TICKET_EVENTS_PUBLISH_DELTA=lakehouse.uri, TICKET_EVENTS_PUBLISH_ICEBERG=f"{lakehouse.uri}/{ASSET}")
+    assert shared.status == Status.FAILED
+    assert shared.text.startswith("TICKET_EVENTS_PUBLISH_DELTA and TICKET_EVENTS_PUBLISH_ICEBERG lie in each other: ")
+    (mixed,) = said(TICKET_EVENTS_PUBLISH_ICEBERG=lakehouse.uri)
+    assert (mixed.status, "has a table in the format delta" in mixed.text) == (Status.FAILED, True)
+    for unwritable in ("/proc/x", f"{place.folder}/file/x"):
+        (place.folder / "file").touch()
+        (refused,) = said(TICKET_EVENTS_PUBLISH_DELTA=unwritable)
+        assert (refused.status, f"{unwritable} can't be written" in refused.text) == (Status.FAILED, True), refused
+    (new,) = said(TICKET_EVENTS_PUBLISH_DELTA=f"{place.folder}/new")
+    assert (new.status, list(place.folder.glob("*new*")), list(place.folder.glob(".*"))) == (Status.OK, [], [])
     for left in ("_delta_log/00000000000000000000.json", "metadata/v1.metadata.json", "date=2026-03-02/ducklake-1.parquet"):
         path = place.root / ASSET / left
         path.parent.mkdir(exist_ok=True)
@@ -159,6 +191,11 @@ def test_the_asset_publishes_and_shows_what_it_did(place):
         found = definitions(place.root, **{variable: str(place.folder / name) for name, variable in VARIABLES.items()})
         job = found.resolve_job_def("publish_to_lakehouse")
         assert job.execute_in_process(instance=instance).success
+        (run,) = instance.get_runs()
+        lines = [entry.user_message for entry in instance.all_logs(run.run_id)]
+        for name in FORMATS:
+            prefix = f"{place.folder}/{name}/{ASSET} ({name}): 2 days published, "
+            assert len([line for line in lines if line.startswith(prefix)]) == 1
         event = instance.get_latest_materialization_event(dg.AssetKey("published_tables"))
         metadata = event.asset_materialization.metadata
         assert metadata["published_days"].value == 4

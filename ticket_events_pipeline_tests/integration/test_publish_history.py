@@ -2,7 +2,9 @@
 
 import datetime as dt
 import os
+import re
 import zlib
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -10,6 +12,7 @@ from pyiceberg.avro.file import AvroFile
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.publish.publisher import expire_history
 from ticket_events_pipeline_tests.support.published import FORMATS, Lakehouse, made_up, put_day
 
@@ -68,11 +71,44 @@ def test_only_data_files_ever_hold_a_text_of_a_row(lakehouse):
 
 def test_what_a_killed_publish_left_is_removed_when_it_is_an_hour_old(lakehouse):
     kept = next((lakehouse.folder / lakehouse.format).rglob("date=*/*.parquet"))
-    old, young = kept.with_name("old.parquet"), kept.with_name("young.parquet")
+    old, young = (kept.with_name(re.sub("[0-9a-f]{12}(?=[-.])", digit * 12, kept.name)) for digit in "01")
     for path in (old, young):
         path.write_bytes(kept.read_bytes())
-    hours_ago = dt.datetime.now(dt.UTC).timestamp() - 2 * 3600
-    os.utime(old, (hours_ago, hours_ago))
+    make_old(old)
     expire(lakehouse)
     assert (old.exists(), young.exists()) == (False, True)
     assert lakehouse.published(ASSET) == lakehouse.stored(ASSET)
+
+
+def make_old(*paths):
+    hours_ago = dt.datetime.now(dt.UTC).timestamp() - 2 * 3600
+    for path in paths:
+        os.utime(path, (hours_ago, hours_ago))
+
+
+def test_a_file_that_the_format_did_not_write_survives_the_clean_up(lakehouse):
+    data = next((lakehouse.folder / lakehouse.format).rglob("date=*/*.parquet")).parent
+    table = Path(lakehouse.uri) / ASSET
+    folders = (table, data, table / "metadata", table / "mine")
+    foreign = [folder / name for folder in folders for name in ("a.parquet", "b.avro")]
+    for path in foreign:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"somebody else's")
+        make_old(path)
+    assert sum(expire(lakehouse).values()) == 3
+    assert [path for path in foreign if not path.exists()] == []
+    assert lakehouse.published(ASSET) == lakehouse.stored(ASSET)
+
+
+@pytest.mark.parametrize("first", FORMATS)
+def test_a_folder_with_a_table_of_the_other_format_is_neither_published_to_nor_cleaned_up(first, tmp_path):
+    (second,) = set(FORMATS) - {first}
+    one, other = (Lakehouse(name, tmp_path, str(tmp_path / "shared")) for name in (first, second))
+    put_day(one.root, ASSET, DAY, made_up(ASSET, 5))
+    one.publish(ASSET)
+    made = other.publish(ASSET)[0]
+    assert (made.version, len(made.problems)) == ("", 1)
+    assert f"{tmp_path}/shared/{ASSET} has a table in the format {first}: " in made.problems[0]
+    with pytest.raises(UsageError, match="Two formats can't share a folder"):
+        expire(other)
+    assert one.published(ASSET) == one.stored(ASSET)

@@ -5,6 +5,8 @@ import pytest
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.publish.open_format import opened_format
+from ticket_events_pipeline.publish.targets import Target, check_writable, errors_of
+from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline_tests.support.object_server import object_server
 from ticket_events_pipeline_tests.support.published import CATALOG, FORMATS, Lakehouse, made_up, put_day
 
@@ -96,3 +98,13 @@ def test_iceberg_in_a_bucket_wants_a_catalog(bucket):
         opened_format("iceberg", bucket.root("x"), CATALOG, is_to_change=True),
     ):
         pass
+
+
+def test_trying_to_write_to_a_bucket_leaves_nothing_and_fails_where_there_is_none(bucket):
+    with bucket.exported():
+        uri = bucket.root("tried")
+        check_writable(uri)
+        assert open_store(uri).paths("") == []
+        missing = Target("delta", "s3://no-such-bucket/x", "--to delta")
+        with pytest.raises(UsageError, match=r"^--to delta: can't write "), errors_of(missing):
+            check_writable(missing.uri)

@@ -2,8 +2,9 @@
 
 # No deferred annotations here: Dagster reads the annotations of an asset's function as they are.
 
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -13,12 +14,12 @@ from ticket_events_pipeline.defs.descriptions import PUBLISHED_TABLES, descripti
 from ticket_events_pipeline.defs.recording import expected_failures
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of_run
 from ticket_events_pipeline.defs.scope import AccountScope
-from ticket_events_pipeline.publish.publisher import Published, Wanted
+from ticket_events_pipeline.publish.publisher import Log, Published, Wanted
 from ticket_events_pipeline.publish.stored import PUBLISHED
-from ticket_events_pipeline.publish.targets import KeptHistory, publish_to
+from ticket_events_pipeline.publish.targets import KeptHistory, publish_to, targets_of
 from ticket_events_pipeline.settings import publish_settings
 from ticket_events_pipeline.tables.tickets import TICKET_TABLES
-from ticket_events_pipeline.text import markdown_text
+from ticket_events_pipeline.text import markdown_text, plural
 
 HISTORY = KeptHistory(days=30, slack_days=1)
 """What Delta's log goes back by default; without an end, each commit to Iceberg would take longer than the one before."""
@@ -33,13 +34,11 @@ def published_tables(scope: AccountScope) -> dg.AssetsDefinition:
         pipeline = pipeline_of_run(context, scope)
         with expected_failures():
             settings = scope.read(publish_settings)
-            targets = list(settings.targets.items())
+            targets = targets_of(settings)
             wanted, lake = Wanted(PUBLISHED), pipeline.root_settings
-            made = list(
-                publish_to(
-                    targets, pipeline.store, lake, wanted, catalog=settings.catalog, history=HISTORY, log=context.log.info
-                )
-            )
+            log = context.log.info
+            publishing = publish_to(targets, pipeline.store, lake, wanted, catalog=settings.catalog, history=HISTORY, log=log)
+            made = list(_logged(publishing, log))
         if problems := [problem for _, one in made for problem in one.problems]:
             raise dg.Failure(description="\n".join(problems), metadata=_metadata(made), allow_retries=False)
         return dg.MaterializeResult(metadata=_metadata(made))
@@ -60,6 +59,17 @@ def published_tables(scope: AccountScope) -> dg.AssetsDefinition:
             required_resource_keys={scope.named(PIPELINE)},
             backfill_policy=dg.BackfillPolicy.single_run(),
         )
+
+
+def _logged(publishing: Iterable[tuple[str, Published]], log: Log) -> Iterator[tuple[str, Published]]:
+    """The tables, each with a line that says how many days were published, and how long it took."""
+    started = time.monotonic()
+    for name, one in publishing:
+        if one.version or one.problems:
+            seconds = time.monotonic() - started
+            log(f"{one.url} ({name}): {plural(one.days.total(), 'day')} published, {seconds:.1f} s.")
+        yield name, one
+        started = time.monotonic()
 
 
 def _metadata(made: Sequence[tuple[str, Published]]) -> dict[str, Any]:
