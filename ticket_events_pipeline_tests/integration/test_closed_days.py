@@ -166,6 +166,13 @@ def test_the_commands_prune_and_say_what_is_pruned_and_closed(place):
     assert f"Days before {today.plus(-70)} are closed" in reopened.output
 
 
+def test_pruning_an_empty_root_says_that_nothing_is_removed_and_writes_nothing(tmp_path):
+    place = new_place(tmp_path)
+    place.variables = {"TICKET_EVENTS_ROOT": str(place.root), "TICKET_EVENTS_RETAIN_DAYS": "90", "DAGSTER_HOME": ""}
+    assert "No day is closed.\nNothing to remove.\n" in place.ticket_events("prune").output
+    assert not place.root.exists() or list(place.root.rglob("*")) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
