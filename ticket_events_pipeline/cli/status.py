@@ -235,6 +235,8 @@ def next_step(status: Status) -> str:
         return f"Set the variables of an account, then: {program()} doctor"
     if not raw:
         first = os.environ.get("TICKET_EVENTS_START_DATE", "").strip()
+        if first and status.pruned.closed_before is not None:  # dates in ISO format sort as text
+            first = max(first, str(status.pruned.closed_before))
         return f"Fetch the first days: {program()} backfill {f'{first}..yesterday' if first else 'last-7-days'}"
     if status.home is None:
         return "Set DAGSTER_HOME to the folder that Dagster uses here"

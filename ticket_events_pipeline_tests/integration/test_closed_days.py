@@ -76,6 +76,8 @@ def test_a_page_of_a_closed_day_can_be_made_and_says_that_its_events_were_pruned
     assert deployment.materialize("sla_breach_report", DAYS[1]).success
     page = deployment.files()[f"sla_breach_report/date={DAYS[1]}/sla_breach_report.html"].decode()
     assert "was pruned (TICKET_EVENTS_RETAIN_DAYS)" in page
+    assert "pruned before Wednesday, 4 March 2026" in page
+    assert "this day is neither fetched nor made again" in page
 
 
 def test_checks_that_reported_a_pruned_day_are_green_again(deployment):
@@ -162,6 +164,12 @@ def test_the_commands_prune_and_say_what_is_pruned_and_closed(place):
     write_pruned_days(FolderStore(place.root), PrunedDays({SUMMARY: before.date}, closed.date))
     summary = place.ticket_events("summary", str(before.plus(-1))).output
     assert f"No summary is stored of {before.plus(-1)}.\nPruned, so no longer stored: {before.plus(-1)}\n" in summary
+    since = {"TICKET_EVENTS_START_DATE": str(today.plus(-90))}
+    report = place.ticket_events("report", str(before.plus(-1)), **since)
+    assert f"Pruned, so no longer stored: {before.plus(-1)}\n" in report.output
+    week = place.ticket_events("report", "--week", str(before.plus(7)), **since)
+    assert "Closed, so not made again: " in week.output
+    assert "backfill" not in report.output + week.output
     reopened = place.ticket_events("prune", "--reopen", str(today.plus(-70)))
     assert f"Days before {today.plus(-70)} are closed" in reopened.output
 
