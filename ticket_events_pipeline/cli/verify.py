@@ -97,7 +97,8 @@ def _verify(store: Store, stream: Stream, days: list[Day], settings: RootSetting
 def _print(verified: VerifiedDay, say: _Say) -> None:
     mark = _styled("ok", "green") if verified.is_whole else _styled("BAD", "red")
     notes = "".join(f"; {note}" for note in verified.notes)
-    counts = f"{plural(verified.rows, 'row'):>14} {plural(verified.pages, 'page'):>11}"
+    rows, pages = ("", "") if verified.state == PRUNED else (plural(verified.rows, "row"), plural(verified.pages, "page"))
+    counts = f"{rows:>14} {pages:>11}"
     say(f"{mark} {verified.day} {verified.stream:<20} {counts}  {verified.state}{notes}")
     for finding in verified.findings:
         say(f"      {finding}")
