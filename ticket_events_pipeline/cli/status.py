@@ -286,7 +286,8 @@ def _data_step(status: Status) -> str:
     if status.recommended:
         return f"Turn on {REFRESH_NAMES} in the UI: Automation. Names and due times in business hours come from it"
     if off := status.configured_but_off:
-        return f"Turn on {' and '.join(off)} in the UI: Automation. {'Its variable is' if len(off) == 1 else 'Their variables are'} set"
+        reason = "Its variable is set" if len(off) == 1 else "Their variables are set"
+        return f"Turn on {' and '.join(off)} in the UI: Automation. {reason}"
     if without_ticket_tables(status):
         return f"If you want to know whose breaches they were on earlier days, too: {program()} backfill --tickets"
     return "Nothing: everything that is stored is summarised, and the schedules are on"

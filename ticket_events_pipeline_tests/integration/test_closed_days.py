@@ -89,6 +89,19 @@ def test_checks_that_reported_a_pruned_day_are_green_again(deployment):
     assert found.passed, found.description
 
 
+def test_a_check_of_a_closed_day_says_that_it_has_to_be_opened_first(deployment):
+    asset, check = dg.AssetKey(METRIC), "no_missing_or_duplicate_events"
+    path = f"{METRIC}/date={DAYS[2]}/{METRIC}.parquet"
+    content = deployment.files()[path]
+    reported = dg.AssetCheckEvaluation(asset, check, passed=False, metadata={"days": [DAYS[2]]})
+    deployment.instance.report_runless_asset_event(reported)
+    deployment.store.delete(path)
+    evaluations = deployment.run("fetch_ticket_events", DAYS[-1]).get_asset_check_evaluations()
+    put(deployment.store, path, content)
+    found = next(one for one in evaluations if (one.asset_key, one.check_name) == (asset, check))
+    assert f"The day is closed, so first: `ticket-events prune --reopen {DAYS[2]}`." in found.description
+
+
 def test_dagsters_own_storage_cannot_wipe_single_days(deployment):
     """Why pruned days stay green in the UI. If this fails, daily_prune can wipe them."""
     with pytest.raises(NotImplementedError):
@@ -164,6 +177,8 @@ def test_the_commands_prune_and_say_what_is_pruned_and_closed(place):
     write_pruned_days(FolderStore(place.root), PrunedDays({SUMMARY: before.date}, closed.date))
     summary = place.ticket_events("summary", str(before.plus(-1))).output
     assert f"No summary is stored of {before.plus(-1)}.\nPruned, so no longer stored: {before.plus(-1)}\n" in summary
+    missing = place.ticket_events("verify", str(before.plus(-1)), "--stream", EVENTS).output
+    assert f"The day is closed, so first: `ticket-events prune --reopen {before.plus(-1)}`." in missing
     since = {"TICKET_EVENTS_START_DATE": str(today.plus(-90))}
     report = place.ticket_events("report", str(before.plus(-1)), **since)
     assert f"Pruned, so no longer stored: {before.plus(-1)}\n" in report.output
