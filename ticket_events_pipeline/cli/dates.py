@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import click
 
-from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.day import Day, day_ranges, days_between
+from ticket_events_pipeline.storage.pruned_days import PrunedDays
+from ticket_events_pipeline.text import ranges_text
 
 DAYS = "[DAYS]"
 """How the argument is named in a command's usage."""
@@ -51,6 +53,25 @@ def parse_days(words: Sequence[str], today: Day) -> list[Day]:
     except (ValueError, OverflowError) as error:
         raise click.UsageError(f"{error}. {DAYS_HELP}") from None
     return days_between(first, last)
+
+
+def pruned_notes(pruned: PrunedDays, days: Sequence[Day], *assets: str) -> list[str]:
+    """Which days that aren't stored can't be had any more, a line each reason; none where all can be fetched and made.
+
+    Args:
+        pruned: the record of the root.
+        days: those that aren't stored.
+        assets: what isn't stored of them.
+    """
+    gone = [day for day in days if any(pruned.has(asset, day) for asset in assets)]
+    closed = [day for day in days if pruned.is_closed(day) and day not in set(gone)]
+    lines = [f"Pruned, so no longer stored: {ranges_text(day_ranges(gone))}"] if gone else []
+    return [*lines, *([f"Closed, so not made again: {ranges_text(day_ranges(closed))}"] if closed else [])]
+
+
+def words_of(days: Sequence[Day]) -> str:
+    """The days, first to last, as a command takes them."""
+    return str(days[0]) if len(days) == 1 else f"{days[0]}..{days[-1]}"
 
 
 def parse_day(word: str, today: Day) -> Day:

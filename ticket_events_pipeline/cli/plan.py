@@ -48,9 +48,9 @@ class _Plan:
 
     Attributes:
         location: the root.
-        streams: one plan a stream.
+        streams: one plan a stream, of the days that may be fetched; none where all days are closed.
         per_minute: requests, the account's quota.
-        closed: those of the days that are not fetched again, since days before them were pruned.
+        closed: the first of the days, as far as they are neither fetched nor made again since days before them were pruned.
     """
 
     account: str
@@ -61,8 +61,13 @@ class _Plan:
     closed: list[Day]
 
     @property
+    def fetchable(self) -> list[Day]:
+        """The days that aren't closed."""
+        return self.days[len(self.closed) :]
+
+    @property
     def all_days(self) -> _Effort:
-        """If every day is fetched, stored or not."""
+        """If every day that may be fetched is fetched, stored or not."""
         requests, size = sum(plan.requests for plan in self.streams), sum(plan.size_bytes for plan in self.streams)
         return _Effort(requests, size, requests * 60 / self.per_minute)
 
@@ -72,7 +77,7 @@ class _Plan:
         if not self.missing:
             return _Effort(0, 0, 0)
         fetched = [day for first, last in self.ranges for day in days_between(first, last)]
-        left_out = set(self.days).difference(fetched)
+        left_out = set(self.fetchable).difference(fetched)
         rows = [plan.rows_without(left_out) for plan in self.streams]
         requests = sum(requests_for(count, fetches=len(self.ranges)) for count in rows)
         size = round(sum(count * plan.bytes_per_row for plan, count in zip(self.streams, rows, strict=True)))
@@ -81,9 +86,7 @@ class _Plan:
     @property
     def missing(self) -> list[Day]:
         """The days that aren't complete in every stream, and may be fetched."""
-        closed = set(self.closed)
-        incomplete = [day for day in self.days if any(day not in plan.stored.complete for plan in self.streams)]
-        return [day for day in incomplete if day not in closed]
+        return [day for day in self.fetchable if any(day not in plan.stored.complete for plan in self.streams)]
 
     @property
     def ranges(self) -> list[tuple[Day, Day]]:
@@ -110,6 +113,9 @@ def run_plan(words: Sequence[str], *, is_json: bool) -> None:
     now = wall_clock()
     days = _days(words, settings, now=now)
     store = pipeline.store
+    pruned = read_pruned_days(store)
+    closed = [day for day in days if pruned.is_closed(day)]
+    fetchable = days[len(closed) :]
     with ExitStack() as opened:
         clients: list[ZendeskClient] = []
 
@@ -118,9 +124,8 @@ def run_plan(words: Sequence[str], *, is_json: bool) -> None:
                 clients.append(opened.enter_context(pipeline.client(_note)))
             return clients[0]
 
-        streams = [plan_stream(store, stream, days, now=now, source=source) for stream in STREAMS.values()]
-    pruned = read_pruned_days(store)
-    closed = [day for day in days if pruned.is_closed(day)]
+        planned = STREAMS.values() if fetchable else ()
+        streams = [plan_stream(store, stream, fetchable, now=now, source=source) for stream in planned]
     plan = _Plan(settings.account, store.location, days, streams, pipeline.quota.known_per_minute(), closed)
     if is_json:
         click.echo(json.dumps(_document(plan), indent=1))
@@ -179,8 +184,13 @@ def _print(plan: _Plan) -> None:
     days = plan.days
     span = str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]} ({plural(len(days), 'day')})"
     click.echo(f"{plan.account}, {span}, timezone {days[0].timezone}, below {plan.location}")
-    some_stored = len(plan.missing) < len(days)
-    click.echo("An estimate of all these days, those that are stored, too:" if some_stored else "An estimate:")
+    if plan.closed:
+        click.echo(f"Closed, so neither fetched nor made again, since earlier days were pruned: {_ranges_text(plan.closed)}.")
+    if not plan.fetchable:
+        return
+    some_stored = len(plan.missing) < len(plan.fetchable)
+    these = "the other days" if plan.closed else "all these days"
+    click.echo(f"An estimate of {these}, those that are stored, too:" if some_stored else "An estimate:")
     for stream in plan.streams:
         _print_stream(stream)
     pace = f"at the account's {plural(plan.per_minute, 'request')} a minute, if nothing else uses them."
@@ -205,16 +215,14 @@ def _print_stored(plan: _Plan) -> None:
         ):
             if found:
                 click.echo(f"{stream.stream}: {plural(len(found), 'day')} {fate}: {_ranges_text(found)}")
-    if plan.closed:
-        click.echo(f"Not fetched again, since days before them were pruned: {_ranges_text(plan.closed)}.")
-    if len(plan.missing) < len(plan.days):
+    if len(plan.missing) < len(plan.fetchable):
         click.echo(f"Missing in a stream: {_ranges_text(plan.missing)}." if plan.missing else "Nothing is missing.")
 
 
 def _print_start(plan: _Plan) -> None:
     if not plan.missing:
         return
-    if len(plan.missing) < len(plan.days):
+    if len(plan.missing) < len(plan.fetchable):
         click.echo(f"The backfill of the missing days takes {plan.backfill}. To start it:")
     else:
         click.echo("To start it:")

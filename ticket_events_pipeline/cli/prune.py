@@ -85,6 +85,9 @@ def _print(root: Root, plan: PrunePlan, *, is_dry: bool) -> None:
     if plan.held_back:
         click.echo(plan.held_back)
     click.echo(plan.record.closed_sentence)
+    if not plan.files:
+        click.echo("Nothing to remove.")
+        return
     word = "To be removed" if is_dry else "Removed"
     click.echo(f"{word}: {plural(plan.files, 'file')}, {size_text(plan.size_bytes)}.")
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 
-from ticket_events_pipeline.cli.dates import outside_note, parse_day
+from ticket_events_pipeline.cli.dates import outside_note, parse_day, pruned_notes, words_of
 from ticket_events_pipeline.credentials import SANDBOX_ACCOUNT
-from ticket_events_pipeline.day import Day, wall_clock
+from ticket_events_pipeline.day import Day, days_between, wall_clock
 from ticket_events_pipeline.errors import DayNotFetchedError, UsageError
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
@@ -30,8 +30,9 @@ from ticket_events_pipeline.report.week import Week, WeekReport, newest_week, re
 from ticket_events_pipeline.report.week_page import week_path, write_week
 from ticket_events_pipeline.root import is_object_store
 from ticket_events_pipeline.settings import RootSettings, partition_settings
-from ticket_events_pipeline.sla.build import SUMMARY
+from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import HALF_WRITTEN, INFLIGHT, Store
 
 
@@ -140,14 +141,18 @@ def _found(path: str, content: bytes) -> _Page:
 
 
 def _how_to_make(store: Store, first: Day | None, last: Day | None = None) -> str:
+    """What makes the days; where they are pruned or closed, that they can't be made."""
     if store.paths(f"sandbox/{SUMMARY}"):
         return "The sandbox's reports need ZENDESK_SANDBOX=1."
     if first is None:
         return f"To make some: {program()} backfill last-7-days"
     today = Day.containing(wall_clock(), first.timezone)
-    note = outside_note([first], partition_settings(os.environ).start_date, today)
-    days = f"{first}..{min(last, today)}" if last is not None and last != first else str(first)
-    return note or f"To make it: {program()} backfill {days}"
+    if note := outside_note([first], partition_settings(os.environ).start_date, today):
+        return note
+    days, pruned = days_between(first, first if last is None else min(last, today)), read_pruned_days(store)
+    makeable = [day for day in days if not pruned.is_closed(day)]
+    advice = [f"To make it: {program()} backfill {words_of(makeable)}"] if makeable else []
+    return "\n".join([*pruned_notes(pruned, days, SUMMARY, TARGETS), *advice])
 
 
 def _written_to(folder: Path, page: _Page) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ from ticket_events_pipeline.forgotten.ledger import read_ledger
 from ticket_events_pipeline.installation import dagster_home_hint, program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.report.files import REPORT, report_days
-from ticket_events_pipeline.settings import RootSettings
+from ticket_events_pipeline.retention.settings import RETAIN_DAYS
+from ticket_events_pipeline.settings import RootSettings, has_publishing
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, TABLES, WITHOUT_TICKET_TABLES
 from ticket_events_pipeline.storage.partition_file import stored_days
@@ -50,6 +51,7 @@ DAEMON_SECONDS = 300
 """The daemon gives a sign of life every half minute."""
 
 REFRESH_NAMES, FREQUENT_FETCH, WARNINGS = "refresh_names", "frequent_fetch", "sla_warning_sensor"
+PRUNE, PUBLISH = "daily_prune", "hourly_publish"
 
 _MOST_RANGES = 5
 _MOST_OPEN_DAYS = 40
@@ -82,6 +84,7 @@ class Status:
         home_problem: why it can't.
         has_names: whether `refresh_names` has something to fetch.
         pruned: the days that are not stored on purpose.
+        configured: schedules that have work to do because their variables are set.
     """
 
     account: str | None
@@ -97,6 +100,13 @@ class Status:
     home_problem: str
     has_names: bool
     pruned: PrunedDays = NOTHING_PRUNED
+    configured: tuple[str, ...] = ()
+
+    @property
+    def configured_but_off(self) -> list[str]:
+        """What is off although its variables are set."""
+        is_on = {} if self.home is None else self.home.automations
+        return [name for name in self.configured if not is_on.get(name, True)]
 
     @property
     def recommended(self) -> list[str]:
@@ -155,7 +165,15 @@ def _status(pipeline: Pipeline) -> Status:
         home_problem=home_problem,
         has_names=has_names,
         pruned=pruned,
+        configured=tuple(_configured(os.environ)),
     )
+
+
+def _configured(env: Mapping[str, str]) -> Iterator[str]:
+    if env.get(RETAIN_DAYS, "").strip().lower() not in ("", NONE):
+        yield PRUNE
+    if has_publishing(env):
+        yield PUBLISH
 
 
 def _stored(store: Store, root: RootSettings) -> tuple[dict[str, list[Day]], dict[str, Reading]]:
@@ -238,6 +256,8 @@ def next_step(status: Status) -> str:
         return f"Set the variables of an account, then: {program()} doctor"
     if not raw:
         first = os.environ.get("TICKET_EVENTS_START_DATE", "").strip()
+        if first and status.pruned.closed_before is not None:  # dates in ISO format sort as text
+            first = max(first, str(status.pruned.closed_before))
         return f"Fetch the first days: {program()} backfill {f'{first}..yesterday' if first else 'last-7-days'}"
     if status.home is None:
         return "Set DAGSTER_HOME to the folder that Dagster uses here"
@@ -268,6 +288,9 @@ def _data_step(status: Status) -> str:
         return f"Fetch and make what is missing: {program()} backfill {missing[0]}..{missing[-1]} --missing"
     if status.recommended:
         return f"Turn on {REFRESH_NAMES} in the UI: Automation. Names and due times in business hours come from it"
+    if off := status.configured_but_off:
+        reason = "Its variable is set" if len(off) == 1 else "Their variables are set"
+        return f"Turn on {' and '.join(off)} in the UI: Automation. {reason}"
     if without_ticket_tables(status):
         return f"If you want to know whose breaches they were on earlier days, too: {program()} backfill --tickets"
     return "Nothing: everything that is stored is summarised, and the schedules are on"
@@ -348,8 +371,14 @@ def _home_lines(status: Status, home: HomeState) -> list[str]:
         at = zoned_text(run.at, status.timezone)
         lines.append(f"  last failed: {_run_text(run.job, run.days, run.run_id)}, at {at}")
     on = [name for name, is_on in home.automations.items() if is_on]
-    off = [name for name in home.automations if name not in (*on, *home.to_turn_on, *status.recommended)]
-    words = {"on": on, "off, and must be on": home.to_turn_on, "off, recommended": status.recommended, "off, optional": off}
+    words = {
+        "on": on,
+        "off, and must be on": home.to_turn_on,
+        "off, and to be turned on, as the variables are set": status.configured_but_off,
+        "off, recommended": status.recommended,
+    }
+    named = {name for names in words.values() for name in names}
+    words["off, optional"] = [name for name in home.automations if name not in named]
     return lines + [f"  {word}: {', '.join(names)}" for word, names in words.items() if names]
 
 
@@ -365,7 +394,9 @@ def _as_json(status: Status) -> dict[str, Any]:
         "root_problem": status.root_problem or None,
         "timezone": status.timezone,
         **(stored if status.root_problem else _stored_json(status)),
-        "dagster": None if status.home is None else _home_json(status.home) | {"recommended": status.recommended},
+        "dagster": None
+        if status.home is None
+        else _home_json(status.home) | {"recommended": status.recommended, "configured_but_off": status.configured_but_off},
         "dagster_problem": status.home_problem or None,
         "next": next_step(status),
     }

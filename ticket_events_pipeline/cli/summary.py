@@ -13,7 +13,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from ticket_events_pipeline.cli.breach_table import print_breaches
-from ticket_events_pipeline.cli.dates import outside_note, parse_day, parse_days
+from ticket_events_pipeline.cli.dates import outside_note, parse_day, parse_days, pruned_notes, words_of
 from ticket_events_pipeline.cli.row_formats import dated_rows, plain, print_csv, print_json
 from ticket_events_pipeline.cli.sandbox_hint import sandbox_hint
 from ticket_events_pipeline.cli.sheet_columns import sheet_column
@@ -102,10 +102,10 @@ def run_summary(words: Sequence[str], *, wanted: Filter, output: str, path: str 
     if missing:
         found, pruned = ranges_text(day_ranges(missing)), read_pruned_days(store)
         makeable = [day for day in missing if day <= today and not pruned.is_closed(day)]
-        advice = f" To make it: {program()} backfill {_as_words(makeable)}" if makeable else ""
+        advice = f" To make it: {program()} backfill {words_of(makeable)}" if makeable else ""
         click.echo(f"No summary is stored of {found}.{advice}", err=True)
-        if gone := [day for day in missing if pruned.has(SUMMARY, day)]:
-            click.echo(f"Pruned, so no longer stored: {ranges_text(day_ranges(gone))}", err=True)
+        for line in pruned_notes(pruned, missing, SUMMARY):
+            click.echo(line, err=True)
         if note := outside_note(missing, partition_settings(os.environ).start_date, today):
             click.echo(note, err=True)
     return not missing
@@ -136,10 +136,6 @@ def _note_filter(summaries: Summaries, shown: Summaries, wanted: Filter) -> None
             if name not in known:
                 there = ", ".join(terminal_text(text) for text in sorted(listed)) or "none"
                 click.echo(f"{option} {terminal_text(name)}: no row of these days. There are: {there}", err=True)
-
-
-def _as_words(days: Sequence[Day]) -> str:
-    return str(days[0]) if len(days) == 1 else f"{days[0]}..{days[-1]}"
 
 
 def complain_of_no_summary(store: Store) -> NoReturn:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ticket_events_pipeline.cli.dates import parse_days
+from ticket_events_pipeline.cli.dates import parse_days, pruned_notes, words_of
 from ticket_events_pipeline.cli.row_formats import dated_rows, print_csv, print_json
 from ticket_events_pipeline.cli.summary import complain_of_no_summary, write_tables
 from ticket_events_pipeline.cli.workbook import checked_output
@@ -28,6 +28,7 @@ from ticket_events_pipeline.report.dimension_table import DimensionRow, dimensio
 from ticket_events_pipeline.report.stored import newest_summary
 from ticket_events_pipeline.settings import has_ticket_tables
 from ticket_events_pipeline.storage.partition_file import read_partition
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.tables.table import Column
 from ticket_events_pipeline.tables.tickets import CUSTOM_FIELD, DAILY_SLA_BREACHES_BY_DIMENSION_TABLE
 from ticket_events_pipeline.text import plural, ranges_text, rate_text, terminal_text
@@ -97,13 +98,17 @@ def run_summary_by(words: Sequence[str], by: str, *, metrics: Sequence[str], out
     _note_empty(tables, dimension, metrics)
     missing = [day for day in days if day not in tables]
     if missing:
-        click.echo(f"No ticket tables are stored of {ranges_text(day_ranges(missing))}. {_how_to_make(missing)}", err=True)
+        pruned = read_pruned_days(store)
+        makeable = [day for day in missing if not pruned.is_closed(day)]
+        advice = f" {_how_to_make(makeable)}" if makeable else ""
+        click.echo(f"No ticket tables are stored of {ranges_text(day_ranges(missing))}.{advice}", err=True)
+        for line in pruned_notes(pruned, missing, BY_DIMENSION):
+            click.echo(line, err=True)
     return not missing
 
 
 def _how_to_make(days: Sequence[Day]) -> str:
-    word = str(days[0]) if len(days) == 1 else f"{days[0]}..{days[-1]}"
-    command = f"{program()} backfill --tickets {word}"
+    command = f"{program()} backfill --tickets {words_of(days)}"
     if not has_ticket_tables(os.environ):
         return f"TICKET_EVENTS_TICKET_TABLES turns them off. To have them, unset it, restart Dagster, and run {command}"
     return f"To make them: {command}"

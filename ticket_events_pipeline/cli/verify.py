@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,11 +20,12 @@ from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.quality.against_api import Comparison, compare_with_api, draw_sample
-from ticket_events_pipeline.quality.findings import PRUNED, VerifiedDay
+from ticket_events_pipeline.quality.findings import PRUNED, VerifiedDay, of_closed_day
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
 from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
 from ticket_events_pipeline.settings import RootSettings, partition_settings
 from ticket_events_pipeline.storage.partition_file import stored_days
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
 from ticket_events_pipeline.text import plural, utc_text
@@ -89,7 +90,9 @@ def _verify(store: Store, stream: Stream, days: list[Day], settings: RootSetting
     owner = owner_of(
         store, stream.name, days, account=settings.account, former=settings.former_accounts, timezone=settings.timezone
     )
-    for verified in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
+    pruned = read_pruned_days(store)
+    for found in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
+        verified = replace(found, findings=of_closed_day(found.findings, found.day, pruned))
         _print(verified, say)
         yield verified
 
@@ -97,7 +100,8 @@ def _verify(store: Store, stream: Stream, days: list[Day], settings: RootSetting
 def _print(verified: VerifiedDay, say: _Say) -> None:
     mark = _styled("ok", "green") if verified.is_whole else _styled("BAD", "red")
     notes = "".join(f"; {note}" for note in verified.notes)
-    counts = f"{plural(verified.rows, 'row'):>14} {plural(verified.pages, 'page'):>11}"
+    rows, pages = ("", "") if verified.state == PRUNED else (plural(verified.rows, "row"), plural(verified.pages, "page"))
+    counts = f"{rows:>14} {pages:>11}"
     say(f"{mark} {verified.day} {verified.stream:<20} {counts}  {verified.state}{notes}")
     for finding in verified.findings:
         say(f"      {finding}")

@@ -8,7 +8,7 @@ evaluates again the days that it reported last time: otherwise the next hour's g
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import dagster as dg
@@ -18,8 +18,9 @@ from ticket_events_pipeline.defs.recording import expected_failures
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_of_run
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.pipeline import Pipeline
-from ticket_events_pipeline.quality.findings import CheckedDay
+from ticket_events_pipeline.quality.findings import CheckedDay, of_closed_day
 from ticket_events_pipeline.storage.partition_file import stored_days
+from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.text import plural
 
@@ -68,7 +69,8 @@ class DayCheck:
         if self.remembered_days is not None:
             oldest = wall_clock() - self.remembered_days * DAY_SECONDS
             reported = [day for day in reported if day.end >= oldest]
-        return self._result(list(self.check_days(pipeline, sorted({*days, *reported}))))
+        checked, pruned = self.check_days(pipeline, sorted({*days, *reported})), read_pruned_days(pipeline.store)
+        return self._result([replace(one, findings=of_closed_day(one.findings, one.day, pruned)) for one in checked])
 
     def _result(self, checked: list[CheckedDay]) -> dg.AssetCheckResult:
         broken = [day for day in checked if day.findings]

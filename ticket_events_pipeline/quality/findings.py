@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.storage.pruned_days import PrunedDays
 
 MAX_NAMED_IDS = 5
 """A message lists at most so many ids."""
@@ -77,6 +78,14 @@ class CheckedDay:
     skipped_reason: str | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def of_closed_day(findings: Sequence[Finding], day: Day, pruned: PrunedDays) -> tuple[Finding, ...]:
+    """The findings of a day; where it is closed, with what has to be done first: a closed day is neither fetched nor made."""
+    if not pruned.is_closed(day):
+        return tuple(findings)
+    first = f"The day is closed, so first: `ticket-events prune --reopen {day}`. Figures from that day on may change then."
+    return tuple(replace(finding, remedy=f"{finding.remedy} {first}") for finding in findings)
 
 
 def materialize_again(asset: str, *days: Day) -> str:

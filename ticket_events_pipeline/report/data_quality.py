@@ -32,6 +32,7 @@ from ticket_events_pipeline.tables.table import TIMESTAMP
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE, metric_shaped
 from ticket_events_pipeline.text import date_text, days_text, moment_text, plural, rate_text
 from ticket_events_pipeline.tickets.fields import ASSUMED, SNAPSHOT
+from ticket_events_pipeline.tickets.ticket_facts import LOOK_BACK_DAYS
 
 COUNTED_COLUMNS = ["id", "ticket_id", "metric", "instance_id", "type", "time", "deleted"]
 """The columns of metric events that decide whether one takes part; see `event_counts`."""
@@ -49,6 +50,7 @@ MAX_UNKNOWN_GROUP_SHARE = 0.1
 BEGUN_BEFORE = (
     "of targets begun before, breaches may be missing, or counted though the target was fulfilled or changed before that day"
 )
+NOT_MADE_AGAIN = "The day is closed: earlier days were pruned (TICKET_EVENTS_RETAIN_DAYS), so it isn't made again."
 MAKE_AGAIN = "make the SLA tables of the day again to apply the current rules"
 
 
@@ -96,6 +98,8 @@ def data_quality_of(
         deletions_through=provenance.deletions.through,
         has_elapsed=targets.has_elapsed,
         is_raw_pruned=pruned.has(METRIC_EVENTS, summary.day),
+        is_closed=pruned.is_closed(summary.day),
+        audits_kept_from=pruned.before.get(AUDITS) if pruned.has(AUDITS, summary.day.plus(1 - LOOK_BACK_DAYS)) else None,
     )
 
 
@@ -229,8 +233,10 @@ def no_tables_text(report: DayReport) -> str:
     command = f"ticket-events backfill --tickets {report.day}"
     if report.ticket_tables.unreadable:
         names = ", ".join(report.ticket_tables.unreadable)
-        return f"Whose breaches these were can't be shown: {names} of this day can't be read. To make it again: {command}"
-    return f"Whose breaches these were isn't stored for this day. To make it: {command}"
+        again = NOT_MADE_AGAIN if report.data_quality.is_closed else f"To make it again: {command}"
+        return f"Whose breaches these were can't be shown: {names} of this day can't be read. {again}"
+    advice = NOT_MADE_AGAIN if report.data_quality.is_closed else f"To make it: {command}"
+    return f"Whose breaches these were isn't stored for this day. {advice}"
 
 
 def quality_facts(report: DayReport) -> list[QualityFact]:
@@ -244,6 +250,7 @@ def quality_facts(report: DayReport) -> list[QualityFact]:
         *_deletions_facts(report),
         *_contradicted_facts(quality),
         *_ticket_facts(report),
+        *_retention_facts(quality),
     ]
 
 
@@ -371,6 +378,22 @@ def _contradicted_facts(quality: DataQuality) -> list[QualityFact]:
     value = plural(quality.contradicted, "target") + (f", {len(quality.contradicted_targets)} of them here" if further else "")
     named = quality.contradicted_targets
     return [QualityFact("contradicted", "Outcomes contradicted", value, meaning, is_odd=True, targets=named, is_wide=True)]
+
+
+def _retention_facts(quality: DataQuality) -> list[QualityFact]:
+    """What was pruned of what the page is made from; nothing where all of it is kept."""
+    facts = []
+    if quality.is_closed:
+        meaning = (
+            "earlier days were pruned (TICKET_EVENTS_RETAIN_DAYS), so this day is neither fetched nor made again, whatever is "
+            "advised here"
+        )
+        facts.append(QualityFact("closed", "The day is", "closed", meaning, is_wide=True))
+    if quality.audits_kept_from is not None:
+        meaning = "subject, priority and group of a ticket are shown only where the days since then hold them"
+        value = f"pruned before {date_text(quality.audits_kept_from)}"
+        facts.append(QualityFact("audits_kept_from", "Ticket events", value, meaning, is_wide=True))
+    return facts
 
 
 def _ticket_facts(report: DayReport) -> list[QualityFact]:

@@ -290,6 +290,8 @@ class DataQuality:
         deletions_through: epoch seconds up to which they are known; None likewise.
         has_elapsed: whether the day's durations are stored; an earlier version that made the day didn't store them.
         is_raw_pruned: whether the day's metric events are not stored on purpose.
+        is_closed: whether the day is neither fetched nor made again, since earlier days were pruned.
+        audits_kept_from: the first date whose ticket events are kept, where some that the page reads were pruned; else None.
     """
 
     as_of: int
@@ -313,6 +315,8 @@ class DataQuality:
     deletions_through: int | None
     has_elapsed: bool = True
     is_raw_pruned: bool = False
+    is_closed: bool = False
+    audits_kept_from: dt.date | None = None
 
 
 @dataclass(frozen=True)

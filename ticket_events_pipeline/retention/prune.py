@@ -4,7 +4,7 @@ First the record says which days are pruned and closed, then their files are rem
 missing, and the next run removes the rest. Days are held as a fetch holds them: none is removed while it is written.
 
 A day is not closed before its tables are up to date, and not before what is missing up to it was fetched: the tables of later
-days would lack it.
+days would lack it. Nothing is recorded, so no day is closed, where no file would be removed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -130,21 +130,27 @@ def plan_prune(root: Root, before: Mapping[str, dt.date]) -> PrunePlan:
         DamagedFileError: the record of what was pruned before can't be read.
     """
     _refuse(root, before)
-    store, known = root.store, read_pruned_days(root.store)
-    allowed, held_back = before, None
-    closing_dates = [date for asset, date in before.items() if asset in CLOSING and date > known.before.get(asset, dt.date.min)]
+    known = read_pruned_days(root.store)
+    stored = _stored_files(root, {*before, *known.before})
+    allowed, held_back = _removing(known, stored, before), None
+    closing_dates = [date for asset, date in allowed.items() if asset in CLOSING]
     if closing_dates:
         obstacle = _first_unfinished(root, known, until=_closed_by(root, max(closing_dates)))
         if obstacle is not None:
             day, reason = obstacle
             latest = day.plus(-REACH_DAYS).date
-            allowed = {asset: min(date, latest) if asset in CLOSING else date for asset, date in before.items()}
+            limited = {asset: min(date, latest) if asset in CLOSING else date for asset, date in before.items()}
+            allowed = _removing(known, stored, limited)
             held_back = (
-                f"Nothing from {latest} on is pruned yet, but pages of the report: that would close the days up to "
+                f"Nothing from {latest} on is pruned yet, except pages of the report: that would close the days up to "
                 f"{REACH_DAYS} days later, and {day} is not finished. {reason}"
             )
     record = _recorded(known, allowed)
-    found = (_files_before(store, asset, Day(date, root.today.timezone)) for asset, date in _ordered(record.before))
+    found = (
+        _files_before(root.store, asset, stored[asset], Day(record.before[asset], root.today.timezone))
+        for asset in PRUNABLE
+        if asset in record.before
+    )
     return PrunePlan(record, tuple(found), held_back)
 
 
@@ -152,14 +158,16 @@ def prune(root: Root, before: Mapping[str, dt.date], *, label: str = "", log: Lo
     """Remove the days before a date of each asset, and record them as pruned; see `plan_prune`.
 
     `label` names this to fetches that wait for it, and `sleep` waits for a fetch. It may be run again at any time, and removes
-    what a killed run has left.
+    what a killed run has left. Where there is nothing to remove, no file is written.
 
     Raises:
         UsageError, DamagedFileError: see `plan_prune`.
         DaysHeldError: a fetch has been reading one of the days for some minutes, or another prune is running.
         TransientError: the store can't be reached.
     """
-    _refuse(root, before)
+    planned = plan_prune(root, before)
+    if not planned.files:
+        return planned
     with ExitStack() as held:
         hold = partial(_held, held, root.store, label=label, log=log, sleep=sleep)
         own, days = hold(RETENTION, [root.today]), _days_to_close(root, before)
@@ -223,13 +231,28 @@ def _closed_by(root: Root, before: dt.date) -> Day:
     return Day(before, root.today.timezone).plus(REACH_DAYS)
 
 
-def _recorded(known: PrunedDays, before: Mapping[str, dt.date]) -> PrunedDays:
+def _removing(known: PrunedDays, stored: Mapping[str, Mapping[str, Day]], before: Mapping[str, dt.date]) -> dict[str, dt.date]:
+    """Those of the dates that are to be recorded, as files that weren't pruned before are removed with them.
+
+    Such files of one asset are enough for all assets with the same or an earlier date: what these don't have is pruned, too.
+    Pages of the report are enough for the report alone.
+    """
+    later = {asset: date for asset, date in before.items() if date > known.before.get(asset, dt.date.min)}
+    removing = {
+        asset
+        for asset, date in later.items()
+        if any(known.before.get(asset, dt.date.min) <= day.date < date for day in stored[asset].values())
+    }
+    latest = max((later[asset] for asset in removing if asset in CLOSING), default=dt.date.min)
+    return {asset: date for asset, date in later.items() if asset in removing or date <= latest}
+
+
+def _recorded(known: PrunedDays, later: Mapping[str, dt.date]) -> PrunedDays:
     """The record after pruning: what was pruned stays pruned, and what is pruned now closes days; reopened ones stay open."""
-    new = {asset: date for asset, date in before.items() if date > known.before.get(asset, dt.date.min)}
-    closed = [date + dt.timedelta(days=REACH_DAYS) for asset, date in new.items() if asset in CLOSING]
+    closed = [date + dt.timedelta(days=REACH_DAYS) for asset, date in later.items() if asset in CLOSING]
     if known.closed_before is not None:
         closed.append(known.closed_before)
-    return replace(known, before={**known.before, **new}, closed_before=max(closed, default=None))
+    return replace(known, before={**known.before, **later}, closed_before=max(closed, default=None))
 
 
 def _first_unfinished(root: Root, known: PrunedDays, *, until: Day) -> tuple[Day, str] | None:
@@ -267,13 +290,18 @@ def _stale(root: Root, is_open: Callable[[Day], bool]) -> Iterator[tuple[Day, st
         yield day, f"{stale[day]} new_event_partitions_sensor makes it, or ticket-events backfill {day}.. --missing."
 
 
-def _ordered(before: Mapping[str, dt.date]) -> Iterator[tuple[str, dt.date]]:
-    return ((asset, before[asset]) for asset in PRUNABLE if asset in before)
+def _stored_files(root: Root, assets: Collection[str]) -> dict[str, dict[str, Day]]:
+    """By asset, the day of each file."""
+    store, zone = root.store, root.today.timezone
+    return {
+        asset: dict([*_of_days(store.paths(asset), zone), *_rejected_of(store, asset, zone)])
+        for asset in PRUNABLE
+        if asset in assets
+    }
 
 
-def _files_before(store: Store, asset: str, before: Day) -> AssetFiles:
-    places = [*_of_days(store.paths(asset), before.timezone), *_rejected_of(store, asset, before.timezone)]
-    paths = {path: day for path, day in places if day < before}
+def _files_before(store: Store, asset: str, stored: Mapping[str, Day], before: Day) -> AssetFiles:
+    paths = {path: day for path, day in stored.items() if day < before}
     sizes = map_concurrently(lambda path: _size(store, path), list(paths))
     return AssetFiles(asset, before, paths, sum(sizes))
 

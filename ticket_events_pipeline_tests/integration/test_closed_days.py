@@ -76,6 +76,8 @@ def test_a_page_of_a_closed_day_can_be_made_and_says_that_its_events_were_pruned
     assert deployment.materialize("sla_breach_report", DAYS[1]).success
     page = deployment.files()[f"sla_breach_report/date={DAYS[1]}/sla_breach_report.html"].decode()
     assert "was pruned (TICKET_EVENTS_RETAIN_DAYS)" in page
+    assert "pruned before Wednesday, 4 March 2026" in page
+    assert "this day is neither fetched nor made again" in page
 
 
 def test_checks_that_reported_a_pruned_day_are_green_again(deployment):
@@ -85,6 +87,19 @@ def test_checks_that_reported_a_pruned_day_are_green_again(deployment):
     evaluations = deployment.run("fetch_ticket_events", DAYS[-1]).get_asset_check_evaluations()
     found = next(one for one in evaluations if (one.asset_key, one.check_name) == (asset, check))
     assert found.passed, found.description
+
+
+def test_a_check_of_a_closed_day_says_that_it_has_to_be_opened_first(deployment):
+    asset, check = dg.AssetKey(METRIC), "no_missing_or_duplicate_events"
+    path = f"{METRIC}/date={DAYS[2]}/{METRIC}.parquet"
+    content = deployment.files()[path]
+    reported = dg.AssetCheckEvaluation(asset, check, passed=False, metadata={"days": [DAYS[2]]})
+    deployment.instance.report_runless_asset_event(reported)
+    deployment.store.delete(path)
+    evaluations = deployment.run("fetch_ticket_events", DAYS[-1]).get_asset_check_evaluations()
+    put(deployment.store, path, content)
+    found = next(one for one in evaluations if (one.asset_key, one.check_name) == (asset, check))
+    assert f"The day is closed, so first: `ticket-events prune --reopen {DAYS[2]}`." in found.description
 
 
 def test_dagsters_own_storage_cannot_wipe_single_days(deployment):
@@ -157,13 +172,28 @@ def test_the_commands_prune_and_say_what_is_pruned_and_closed(place):
     assert (stored["stored"][EVENTS]["pruned_before"], stored["closed_before"]) == (str(before), str(closed))
     verified = place.ticket_events("verify", f"{today.plus(-82)}..{before}", "--stream", EVENTS).output
     pruned = [line for line in verified.splitlines() if line.endswith("pruned")]
-    assert (len(pruned), any("BAD" in line for line in pruned)) == (2, False)
+    assert (len(pruned), any("BAD" in line or " 0 rows" in line for line in pruned)) == (2, False)
 
     write_pruned_days(FolderStore(place.root), PrunedDays({SUMMARY: before.date}, closed.date))
     summary = place.ticket_events("summary", str(before.plus(-1))).output
     assert f"No summary is stored of {before.plus(-1)}.\nPruned, so no longer stored: {before.plus(-1)}\n" in summary
+    missing = place.ticket_events("verify", str(before.plus(-1)), "--stream", EVENTS).output
+    assert f"The day is closed, so first: `ticket-events prune --reopen {before.plus(-1)}`." in missing
+    since = {"TICKET_EVENTS_START_DATE": str(today.plus(-90))}
+    report = place.ticket_events("report", str(before.plus(-1)), **since)
+    assert f"Pruned, so no longer stored: {before.plus(-1)}\n" in report.output
+    week = place.ticket_events("report", "--week", str(before.plus(7)), **since)
+    assert "Closed, so not made again: " in week.output
+    assert "backfill" not in report.output + week.output
     reopened = place.ticket_events("prune", "--reopen", str(today.plus(-70)))
     assert f"Days before {today.plus(-70)} are closed" in reopened.output
+
+
+def test_pruning_an_empty_root_says_that_nothing_is_removed_and_writes_nothing(tmp_path):
+    place = new_place(tmp_path)
+    place.variables = {"TICKET_EVENTS_ROOT": str(place.root), "TICKET_EVENTS_RETAIN_DAYS": "90", "DAGSTER_HOME": ""}
+    assert "No day is closed.\nNothing to remove.\n" in place.ticket_events("prune").output
+    assert not place.root.exists() or list(place.root.rglob("*")) == []
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
+from ticket_events_pipeline.storage.pruned_days import PrunedDays, write_pruned_days
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline_tests.support.commands import new_place
 from ticket_events_pipeline_tests.support.fetches import Moment, client_at, fetch
@@ -256,6 +257,30 @@ def test_the_estimate_beside_the_commands_is_of_what_they_fetch(at_home: Path) -
     assert document["backfill"]["size_bytes"] == pytest.approx(document["size_bytes"] * 4 / 9, rel=0.01)
     assert f"The backfill of the missing days takes about {requests} requests and " in ended.stdout
     assert "An estimate of all these days, those that are stored, too:" in ended.stdout
+
+
+def test_closed_days_are_named_once_and_only_the_others_are_planned(at_home: Path) -> None:
+    """Although days of both are missing."""
+    store_march(at_home, (3, 5), (8, 9))
+    write_pruned_days(FolderStore(at_home), PrunedDays({METRIC: march(3, 3)[0].date}, march(4, 4)[0].date))
+    ended = plan("2026-03-01..2026-03-10")
+    assert ended.exit_code == 0, ended.output
+    assert f"{METRIC}: 4 days stored and complete, fetched again if requested: 2026-03-04 to " in ended.stdout
+    assert "since earlier days were pruned: 2026-03-01 to 2026-03-03.\nAn estimate of the other days, " in ended.stdout
+    document = json.loads(plan("2026-03-01..2026-03-10", "--json").stdout)
+    metric = next(stream for stream in document["streams"] if stream["stream"] == METRIC)
+    assert (metric["rows"], len(metric["complete_days"])) == (7 * 700, 4)
+    assert document["closed_days"] == [str(day) for day in march(1, 3)]
+    assert document["missing_days"] == [str(day) for day in [*march(6, 7), *march(10, 10)]]
+    assert document["backfill"]["requests"] == requests_for(3 * 700, fetches=2) + requests_for(0, fetches=2)
+
+
+def test_of_closed_days_alone_nothing_is_planned(at_home: Path) -> None:
+    write_pruned_days(FolderStore(at_home), PrunedDays({METRIC: march(3, 3)[0].date}, march(4, 4)[0].date))
+    ended = plan("2026-03-01..2026-03-03")
+    assert ended.exit_code == 0, ended.output
+    assert "backfill" not in ended.stdout
+    assert json.loads(plan("2026-03-01..2026-03-03", "--json").stdout)["streams"] == []
 
 
 def test_without_days_the_plan_ends_with_yesterday(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

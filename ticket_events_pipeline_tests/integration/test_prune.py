@@ -106,6 +106,41 @@ def test_pruning_again_removes_nothing_and_an_earlier_date_takes_nothing_back(ro
     assert (again.files, again.record) == (0, record)
 
 
+def everything(root):
+    return sorted(root.rglob("*"))
+
+
+def test_where_no_file_would_be_removed_no_day_is_closed_and_nothing_is_written(root, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for folder, before in ((root, FIRST), (empty, BEFORE)):
+        there = everything(folder)
+        plan = pruned(folder, all_before(before))
+        assert (plan.files, plan.record, plan.held_back) == (0, PrunedDays(), None)
+        assert everything(folder) == there
+
+
+def test_an_asset_with_a_later_date_and_without_files_closes_nothing_further(tmp_path):
+    put(FolderStore(tmp_path), f"sla_targets/date={FIRST}/sla_targets.parquet", b"made")
+    before = {"sla_targets": FIRST.plus(1).date, "ticket_events": FIRST.date, "sla_clocks": FIRST.plus(4).date}
+    record = pruned(tmp_path, before).record
+    del before["sla_clocks"]
+    assert record == PrunedDays(before, FIRST.plus(1 + REACH_DAYS).date)
+
+
+def test_pages_of_the_report_are_pruned_alone_where_nothing_else_is_stored(tmp_path):
+    put(FolderStore(tmp_path), f"sla_breach_report/date={FIRST}/sla_breach_report.html", b"page")
+    assert pruned(tmp_path).record == PrunedDays({"sla_breach_report": BEFORE.date}, None)
+
+
+def test_what_a_killed_prune_left_is_removed_and_closes_nothing_further(root):
+    store = FolderStore(root)
+    record = pruned(root).record
+    put(store, f"sla_targets/date={DAYS[1]}/sla_targets.parquet", b"made")
+    again = pruned(root)
+    assert (again.files, again.record, read_pruned_days(store)) == (1, record, record)
+
+
 def test_an_asset_alone_is_pruned_alone(root, raw):
     plan = pruned(root, all_before(BEFORE, "ticket_events"))
     assert paths(raw) - paths(root) == {REJECTED, *(f"ticket_events/date={day}/ticket_events.parquet" for day in DAYS[:4])}
@@ -171,7 +206,7 @@ def test_the_prune_of_a_process_that_lost_its_days_removes_nothing_more(root, mo
 
 @pytest.mark.parametrize("state", [MISSING, OPEN])
 def test_days_that_the_next_fetch_reads_are_not_closed(root, state):
-    shelf, late = Shelf(root), DAYS[-17]
+    shelf, late = Shelf(root), DAYS[-16]
     for day in days_between(late, DAYS[-1]):
         shelf.put_day("ticket_metric_events", day, state)
     plan = pruned(root)
@@ -223,7 +258,9 @@ def test_reopened_days_may_be_fetched_again_and_are_missing(root):
 def test_reopened_days_stay_open_until_something_is_pruned_again(root):
     pruned(root)
     record = reopen(root_at(root), FIRST.plus(2), log=lambda _: None)
-    assert pruned(root, before=all_before(FIRST.plus(1))).record == record
+    for day in (FIRST.plus(1), FIRST.plus(3)):
+        assert pruned(root, before=all_before(day)).record == record
+    Shelf(root).put_day("ticket_events", FIRST.plus(2), WHOLE)
     assert pruned(root, before=all_before(FIRST.plus(3))).record.closed_before == FIRST.plus(3 + REACH_DAYS).date
 
 

@@ -79,6 +79,17 @@ def test_the_names_are_recommended_and_frequent_fetch_is_too_where_warnings_are_
     assert "frequent_fetch" not in lines[-1]
 
 
+def test_schedules_whose_variables_are_set_are_to_be_turned_on(tmp_path):
+    place, now = new_place(tmp_path), wall_clock()
+    due_root(place.root, [due_in(60, 1, now)], [], as_of=int(now))
+    assert "daily_prune" in next(line for line in status_with(place) if line.startswith("off, optional: "))
+    said = "off, and to be turned on, as the variables are set: "
+    lines = status_with(place, TICKET_EVENTS_RETAIN_DAYS="90")
+    assert f"{said}daily_prune" in lines
+    assert "daily_prune" not in next(line for line in lines if line.startswith("off, optional: "))
+    assert not any(line.startswith(said) for line in status_with(place, on=("daily_prune",), TICKET_EVENTS_RETAIN_DAYS="90"))
+
+
 @pytest.mark.slow
 def test_the_status_names_days_gaps_readings_runs_and_what_must_be_on(tmp_path):
     with SandboxServer(SimulatedAccount(tickets_per_day=5), requests_per_minute=30) as server:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from ticket_events_pipeline.cli.main import commands
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.pruned_days import PRUNED, PrunedDays, write_pruned_days
 from ticket_events_pipeline.tables.tickets import DAILY_SLA_BREACHES_BY_DIMENSION_TABLE
 from ticket_events_pipeline.tickets.names import names_schema, write_kind
 from ticket_events_pipeline.tickets.provenance import write_ticket_day
@@ -135,6 +136,21 @@ def test_a_day_without_ticket_tables_is_named_with_the_command_that_makes_them(p
     assert ended.exit_code == 1
     assert f"No ticket tables are stored of {DAY.plus(2)}. To make them: " in ended.stderr
     assert f"backfill --tickets {DAY.plus(2)}" in ended.stderr
+
+
+def test_a_pruned_or_closed_day_is_named_as_such_and_without_a_command_that_is_refused(place):
+    store = FolderStore(place.root)
+    write_pruned_days(store, PrunedDays({"daily_sla_breaches_by_dimension": DAY.plus(-1).date}, DAY.date))
+    try:
+        ended = summary(place, f"{DAY.plus(-2)}..{DAY}", "--by", "group")
+        both = summary(place, f"{DAY.plus(-2)}..{DAY.plus(2)}", "--by", "group")
+    finally:
+        store.delete(PRUNED)
+    assert ended.stderr.endswith(
+        f"No ticket tables are stored of {DAY.plus(-2)} to {DAY.plus(-1)}.\n"
+        f"Pruned, so no longer stored: {DAY.plus(-2)}\nClosed, so not made again: {DAY.plus(-1)}\n"
+    )
+    assert f"backfill --tickets {DAY.plus(2)}\n" in both.stderr
 
 
 @pytest.mark.parametrize(

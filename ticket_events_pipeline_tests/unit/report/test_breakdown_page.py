@@ -147,6 +147,14 @@ def test_a_day_without_ticket_tables_says_in_one_line_how_to_make_them(state, sa
     assert page.all(data_figure="group_known") == []
 
 
+def test_a_closed_day_without_ticket_tables_says_that_it_is_not_made_again():
+    page = page_of(day_report(data_quality=replace(day_report().data_quality, is_closed=True)))
+    assert page.figure("no_ticket_tables") == (
+        "Whose breaches these were isn't stored for this day. The day is closed: earlier days were pruned "
+        "(TICKET_EVENTS_RETAIN_DAYS), so it isn't made again."
+    )
+
+
 def test_a_link_leads_to_one_group_alone_with_its_agents_tickets_and_who_used_its_time():
     late = replace(LATE_TICKET, now_with=Holder(SECOND_LEVEL, BEN))
     gone = replace(LATE_TICKET, ticket_id=35442, now_with=Holder(BILLING, UNKNOWN_PARTY))
