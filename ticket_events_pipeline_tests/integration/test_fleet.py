@@ -223,9 +223,9 @@ def test_backfills_outlive_a_killed_process_a_lost_host_and_an_emptied_redis(tmp
         diary.note("five runs are in the middle of their days")
 
         it.empty_redis()
+        killed_at = time.time()
         it.hosts["worker-a"].kill_one(runs[of_child].process_id)
         it.hosts["worker-b"].kill()
-        killed_at = time.time()
         in_time = (killed_at, killed_at + NOTICED_SECONDS * diary.slowness)
         diary.note("killed: one process of worker-a, and worker-b; Redis has lost all its entries")
         for desk in (globex, initech, umbrella):
