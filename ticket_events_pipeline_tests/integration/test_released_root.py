@@ -6,7 +6,6 @@ What the root holds, and how it was made, is in `samples/make_released_root.py`.
 import gzip
 import json
 import sys
-import tarfile
 from dataclasses import replace
 from shutil import copytree, rmtree
 
@@ -47,7 +46,7 @@ from ticket_events_pipeline_tests.support.damages import rewrite
 from ticket_events_pipeline_tests.support.deployment import ASSETS, deployed
 from ticket_events_pipeline_tests.support.fetches import Moment, fetching
 from ticket_events_pipeline_tests.support.quality_cases import verified
-from ticket_events_pipeline_tests.support.released import in_released_columns
+from ticket_events_pipeline_tests.support.released import in_released_columns, unpack_released_root
 from ticket_events_pipeline_tests.support.sla_roots import make_sla_days
 from ticket_events_pipeline_tests.support.ticket_days import make_ticket_days
 
@@ -64,8 +63,7 @@ TRIAL = "status_trial_minutes"
 @pytest.fixture(scope="session")
 def released(tmp_path_factory):
     root = tmp_path_factory.mktemp("released")
-    with tarfile.open(SAMPLES / "released_root_v1.tar.gz") as packed:
-        packed.extractall(root, filter="data")
+    unpack_released_root(root)
     return root
 
 

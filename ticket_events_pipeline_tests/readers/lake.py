@@ -6,7 +6,6 @@ Beside it, small roots of one raw asset, in which a day is empty, is replaced, o
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree, rmtree
@@ -22,8 +21,8 @@ from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import Layout, read_metadata, write_partition
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline_tests.support.checkout import SAMPLES
 from ticket_events_pipeline_tests.support.deployment import ASSETS, deployed
+from ticket_events_pipeline_tests.support.released import unpack_released_root
 from ticket_events_pipeline_tests.support.ticket_days import make_ticket_days
 
 FIRST, LAST = Day.parse("2026-03-01"), Day.parse("2026-03-31")
@@ -54,8 +53,7 @@ ZONE = "America/New_York"
 def make_lake(root: Path) -> None:
     """March 2026: through the 27th as a release stored it, then fetched again, the 30th now empty; and the day after, open."""
     root.mkdir(parents=True)
-    with tarfile.open(SAMPLES / "released_root_v1.tar.gz") as packed:
-        packed.extractall(root, filter="data")
+    unpack_released_root(root)
     rmtree(root / "_inflight")
     make_ticket_days(root, FIRST, RESTATED.plus(-1))
     now = TODAY.start + 14 * 3600

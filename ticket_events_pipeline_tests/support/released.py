@@ -1,16 +1,27 @@
-"""The columns of releases: tests that compare with a second implementation compare the columns of released schema versions."""
+"""What releases have stored: a root, and its columns, which tests with a second implementation compare."""
 
 from __future__ import annotations
 
 import json
+import tarfile
+from pathlib import Path
 from typing import Any
 
 from ticket_events_pipeline.decoding.json_values import compact_json
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.table import Column, Table
+from ticket_events_pipeline_tests.support.checkout import SAMPLES
 
 RELEASED_VERSION = 2
 """The newest schema version of a release: files of it lie in users' roots."""
+
+
+def unpack_released_root(root: Path) -> None:
+    """Unpack into an existing folder what version 1 stored."""
+    with tarfile.open(SAMPLES / "released_root_v1.tar.gz") as packed:
+        # Python 3.11 has the filter from 3.11.4 on. https://docs.python.org/3/library/tarfile.html#supporting-older-python-versions
+        packed.extraction_filter = getattr(tarfile, "data_filter", None)
+        packed.extractall(root)  # noqa: S202  # the project's own sample
 
 
 def released_columns(table: Table) -> list[Column]:
