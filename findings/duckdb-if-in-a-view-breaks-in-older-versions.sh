@@ -12,10 +12,10 @@
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-for version in 2.0.1 1.5.5; do
-  python3 -m venv "$work/$version"
-  "$work/$version/bin/pip" install -q --disable-pip-version-check "duckdb==$version"
-done
+python3 -m venv "$work/2.0.1"
+python3 -m venv "$work/1.5.5"
+"$work/2.0.1/bin/pip" install -q --disable-pip-version-check duckdb==2.0.1
+"$work/1.5.5/bin/pip" install -q --disable-pip-version-check duckdb==1.5.5
 cd "$work"
 2.0.1/bin/python - <<'PY'
 import duckdb

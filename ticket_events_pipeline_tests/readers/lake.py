@@ -147,7 +147,7 @@ def _copy_days(lake: Path, root: Path, days: list[Day]) -> None:
 
 
 def _convert_to_delta(asset: Path) -> None:
-    """What nobody should do to a root: a Delta table in place, and its first checkpoint."""
+    """A root as it must not be: with a Delta table in place, and its first checkpoint."""
     date = Schema([Field("date", PrimitiveType("date"))])
     convert_to_deltalake(str(asset), partition_by=date, partition_strategy="hive")
     DeltaTable(str(asset)).create_checkpoint()

@@ -68,7 +68,7 @@ def test_what_is_read_again_every_night_stays_open():
 
 
 def test_no_table_or_page_of_an_open_day_reads_a_day_that_may_be_pruned():
-    """Behind the bound stands each module's own: whoever raises one of them raises the bound."""
+    """Behind the bound stands each module's own: if one of them is raised, so is the bound."""
     carried = 1 + LAYERS
     reaches = [
         HISTORY_DAYS,
