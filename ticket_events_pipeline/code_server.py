@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from ticket_events_pipeline.installation import PACKAGE, installed_version
 from ticket_events_pipeline.process import host_name
-from ticket_events_pipeline.settings import PUBLISH_CATALOG, PUBLISH_URIS, Settings
+from ticket_events_pipeline.publish_settings import PUBLISH_CATALOG, PUBLISH_URIS
+from ticket_events_pipeline.settings import Settings
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.variables import NONE
 

@@ -17,14 +17,8 @@ from ticket_events_pipeline.alerts.destinations import NOTIFY_URLS, WEBHOOK
 from ticket_events_pipeline.credentials import SANDBOX_TOKEN, SANDBOX_URL
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import AccountScope, account_scope
-from ticket_events_pipeline.settings import (
-    DEFAULT_CATALOG,
-    DEFAULT_START_DATE,
-    DELTA,
-    ICEBERG,
-    PUBLISH_CATALOG,
-    PUBLISH_URIS,
-)
+from ticket_events_pipeline.publish_settings import DEFAULT_CATALOG, DELTA, ICEBERG, PUBLISH_CATALOG, PUBLISH_URIS
+from ticket_events_pipeline.settings import DEFAULT_START_DATE
 from ticket_events_pipeline.tables.streams import AUDITS
 from ticket_events_pipeline.variables import NONE
 

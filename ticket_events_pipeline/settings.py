@@ -30,6 +30,7 @@ from ticket_events_pipeline.credentials import (
 )
 from ticket_events_pipeline.day import Day, wall_clock, zone
 from ticket_events_pipeline.errors import UsageError
+from ticket_events_pipeline.publish_settings import NOT_PUBLISHED, PublishSettings, read_publish_settings
 from ticket_events_pipeline.root import is_object_store, oldest_day_folder, parse_root, sandbox_root
 from ticket_events_pipeline.variables import NONE, ON, VariableReader, listed, parse_link_base, percent, whole_number
 
@@ -62,14 +63,6 @@ NAME_KINDS = (
 )
 """What `zendesk_names` can hold: the names behind the ids in the tables."""
 
-DELTA, ICEBERG = "delta", "iceberg"
-
-PUBLISH_URIS = {DELTA: "TICKET_EVENTS_PUBLISH_DELTA", ICEBERG: "TICKET_EVENTS_PUBLISH_ICEBERG"}
-"""By table format, the variable of the place to publish to."""
-
-PUBLISH_CATALOG, DEFAULT_CATALOG = "TICKET_EVENTS_PUBLISH_CATALOG", "ticket-events.zendesk"
-
-_CATALOG = re.compile(r"([a-z0-9][a-z0-9-]*)\.([a-z0-9_]+(?:\.[a-z0-9_]+)*)", re.ASCII)
 
 _CUSTOM_FIELD = re.compile(r"custom_field:[0-9]{1,19}", re.ASCII)
 
@@ -81,33 +74,6 @@ class PartitionSettings(NamedTuple):
 
     start_date: dt.date
     timezone: str
-
-
-class PublishCatalog(NamedTuple):
-    """Where Iceberg tables are registered.
-
-    Attributes:
-        name: of a catalog, as PyIceberg's configuration has it.
-        namespace: of the tables in it, levels separated by dots.
-    """
-
-    name: str
-    namespace: str
-
-
-class PublishSettings(NamedTuple):
-    """Where tables are published.
-
-    Attributes:
-        targets: by table format, the URI; none for a format that isn't published.
-        catalog: of Iceberg.
-    """
-
-    targets: Mapping[str, str]
-    catalog: PublishCatalog
-
-
-NOT_PUBLISHED = PublishSettings({}, PublishCatalog(*DEFAULT_CATALOG.split(".", 1)))
 
 
 class RootSettings(NamedTuple):
@@ -276,7 +242,7 @@ def load_settings(env: Mapping[str, str]) -> Settings:
         has_snapshots=reader.flag("ZENDESK_SNAPSHOTS", default="1"),
         names=reader.parsed("ZENDESK_NAMES", ",".join(NAME_KINDS), parse=_names),
         fetch_every_minutes=_fetch_every_minutes(reader),
-        publish=_publish(reader),
+        publish=read_publish_settings(reader),
     )
     reader.raise_problems()
     return settings
@@ -316,46 +282,6 @@ def fetch_every_minutes(env: Mapping[str, str]) -> int:
     minutes = _fetch_every_minutes(reader)
     reader.raise_problems()
     return minutes
-
-
-def has_publishing(env: Mapping[str, str]) -> bool:
-    """Whether tables are published; a malformed variable counts, so that a run reports it."""
-    reader = VariableReader(env)
-    return any(reader.text(variable) for variable in PUBLISH_URIS.values())
-
-
-def publish_settings(env: Mapping[str, str]) -> PublishSettings:
-    """Where tables are published; other variables may be missing or wrong.
-
-    Raises:
-        SettingsError: one of the variables is malformed.
-    """
-    reader = VariableReader(env)
-    found = _publish(reader)
-    reader.raise_problems()
-    return found
-
-
-def parse_catalog(text: str) -> PublishCatalog:
-    """A catalog and a namespace in it, as in `lakehouse.zendesk`.
-
-    Raises:
-        ValueError: it has another form.
-    """
-    found = _CATALOG.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r} is not CATALOG.NAMESPACE in small letters, as in {DEFAULT_CATALOG}")
-    return PublishCatalog(found[1], found[2])
-
-
-def _publish(reader: VariableReader) -> PublishSettings:
-    targets = {name: reader.parsed(variable, "", parse=_target) for name, variable in PUBLISH_URIS.items()}
-    catalog = reader.parsed(PUBLISH_CATALOG, DEFAULT_CATALOG, parse=parse_catalog)
-    return PublishSettings({name: uri for name, uri in targets.items() if uri}, catalog)
-
-
-def _target(text: str) -> str:
-    return parse_root(text) if text else ""
 
 
 def root_settings(env: Mapping[str, str]) -> RootSettings:

@@ -15,7 +15,7 @@ from ticket_events_pipeline.publish.plan import Why
 from ticket_events_pipeline.publish.publisher import Published, Wanted
 from ticket_events_pipeline.publish.stored import PUBLISHED
 from ticket_events_pipeline.publish.targets import KeptHistory, Target, publish_to, targets_of
-from ticket_events_pipeline.settings import PUBLISH_URIS, publish_settings
+from ticket_events_pipeline.publish_settings import PUBLISH_URIS, publish_settings
 from ticket_events_pipeline.text import plural
 
 

@@ -10,7 +10,7 @@ from ticket_events_pipeline.publish.open_format import opened_format
 from ticket_events_pipeline.publish.stored import PUBLISHED
 from ticket_events_pipeline.publish.table_format import Stamp, refuse_foreign
 from ticket_events_pipeline.publish.targets import check_writable, errors_of, parse_target, refuse_shared_places, targets_of
-from ticket_events_pipeline.settings import publish_settings
+from ticket_events_pipeline.publish_settings import publish_settings
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.text import plural

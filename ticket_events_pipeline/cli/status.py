@@ -27,9 +27,10 @@ from ticket_events_pipeline.errors import DamagedFileError, TicketEventsError
 from ticket_events_pipeline.forgotten.ledger import read_ledger
 from ticket_events_pipeline.installation import dagster_home_hint, program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
+from ticket_events_pipeline.publish_settings import has_publishing
 from ticket_events_pipeline.report.files import REPORT, report_days
 from ticket_events_pipeline.retention.settings import RETAIN_DAYS
-from ticket_events_pipeline.settings import RootSettings, has_publishing
+from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.sla.build import SUMMARY
 from ticket_events_pipeline.sla.footer_cache import MADE_AFTER_SUMMARY, TABLES, WITHOUT_TICKET_TABLES
 from ticket_events_pipeline.storage.partition_file import stored_days

@@ -19,13 +19,8 @@ import dagster as dg
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.errors import SettingsError
 from ticket_events_pipeline.pipeline import Log, Pipeline
-from ticket_events_pipeline.settings import (
-    FETCH_EVERY_MINUTES,
-    fetch_every_minutes,
-    has_publishing,
-    has_ticket_tables,
-    partition_settings,
-)
+from ticket_events_pipeline.publish_settings import has_publishing
+from ticket_events_pipeline.settings import FETCH_EVERY_MINUTES, fetch_every_minutes, has_ticket_tables, partition_settings
 
 Environment = Callable[[], Mapping[str, str]]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.installation import pip_install
 from ticket_events_pipeline.publish.table_format import TableFormat
+from ticket_events_pipeline.publish_settings import DELTA, ICEBERG, PUBLISH_CATALOG, PublishCatalog
 from ticket_events_pipeline.root import ObjectRoot, is_object_store
-from ticket_events_pipeline.settings import DELTA, ICEBERG, PUBLISH_CATALOG, PublishCatalog
 from ticket_events_pipeline.text import one_line
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from ticket_events_pipeline.errors import UsageError
 from ticket_events_pipeline.publish.delta_log import LOG
 from ticket_events_pipeline.publish.plan import Change
-from ticket_events_pipeline.settings import DELTA, ICEBERG
+from ticket_events_pipeline.publish_settings import DELTA, ICEBERG
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.table import EVENT_KEY, Table
 

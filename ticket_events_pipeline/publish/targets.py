@@ -17,8 +17,9 @@ from ticket_events_pipeline.publish.failures import of_place
 from ticket_events_pipeline.publish.open_format import opened_format
 from ticket_events_pipeline.publish.publisher import Log, Published, Wanted, expire_history, publish
 from ticket_events_pipeline.publish.table_format import ConflictError, TableFormat
+from ticket_events_pipeline.publish_settings import PUBLISH_URIS, PublishCatalog, PublishSettings
 from ticket_events_pipeline.root import ObjectRoot, is_object_store, parse_root
-from ticket_events_pipeline.settings import PUBLISH_URIS, PublishCatalog, PublishSettings, RootSettings
+from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.text import plural

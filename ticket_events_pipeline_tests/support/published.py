@@ -17,7 +17,8 @@ from pyiceberg.catalog import load_catalog
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.publish.open_format import opened_format
 from ticket_events_pipeline.publish.publisher import Published, Wanted, publish
-from ticket_events_pipeline.settings import DEFAULT_CATALOG, RootSettings, parse_catalog
+from ticket_events_pipeline.publish_settings import DEFAULT_CATALOG, parse_catalog
+from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition

@@ -17,7 +17,7 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.publish.publisher import Log, Published, Wanted
 from ticket_events_pipeline.publish.stored import PUBLISHED
 from ticket_events_pipeline.publish.targets import KeptHistory, publish_to, targets_of
-from ticket_events_pipeline.settings import publish_settings
+from ticket_events_pipeline.publish_settings import publish_settings
 from ticket_events_pipeline.tables.tickets import TICKET_TABLES
 from ticket_events_pipeline.text import markdown_text, plural
 

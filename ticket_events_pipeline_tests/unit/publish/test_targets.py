@@ -4,7 +4,8 @@ import pytest
 
 from ticket_events_pipeline.errors import SettingsError, UsageError
 from ticket_events_pipeline.publish.targets import Target, parse_target, refuse_shared_places
-from ticket_events_pipeline.settings import PublishCatalog, parse_catalog, publish_settings, root_settings
+from ticket_events_pipeline.publish_settings import PublishCatalog, parse_catalog, publish_settings
+from ticket_events_pipeline.settings import root_settings
 
 
 @pytest.mark.parametrize(
