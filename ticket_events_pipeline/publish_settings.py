@@ -1,4 +1,4 @@
-"""Where tables are published: the settings TICKET_EVENTS_PUBLISH_…."""
+"""Where tables are published: environment variables in, one checked value out."""
 
 from __future__ import annotations
 
