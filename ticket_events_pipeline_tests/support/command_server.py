@@ -1,8 +1,8 @@
 """Commands in processes of their own that need not import Dagster and Arrow again.
 
-A server process, one for all tests of a pytest process, has imported the libraries and the modules of the command line. For each
-command it forks a child, which gets the command's own environment, folder, arguments and outputs, and ends as any program does.
-The definitions are not imported by the server: they read the environment when they are loaded.
+A server process, one for all tests of a pytest process, has imported the libraries and the modules of the command line.
+For each command it forks a child, which gets the command's own environment, folder, arguments and outputs, and ends as any
+program does. The definitions are not imported by the server: they read the environment when they are loaded.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PRELOADED = (
 """What commands import when they run, in addition to the modules of the command line."""
 
 _READ_AT_START = ("PYTHON", "LC_", "LANG")
-"""The interpreter reads these variables before any module: only a new one obeys other values."""
+"""The interpreter reads these variables before any module: the server can't run a command with other values."""
 
 
 class CommandServer:
@@ -52,6 +52,7 @@ class CommandServer:
 
     def run(self, program: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> tuple[int, str]:
         """Run a program text as a new interpreter would; its exit code, and what it wrote, standard output first."""
+        assert all(_ENV.get(name) == value for name, value in env.items() if name.startswith(_READ_AT_START))
         with tempfile.TemporaryDirectory(prefix="ticket-events-command-") as folder:
             outputs = [Path(folder) / name for name in ("out", "err")]
             order = {"program": program, "argv": argv, "cwd": str(cwd), "env": dict(env), "outputs": [*map(str, outputs)]}
@@ -99,11 +100,6 @@ def command_server() -> CommandServer:
     return CommandServer()
 
 
-def begins_with(env: Mapping[str, str]) -> bool:
-    """Whether the server's interpreter began as one with this environment does."""
-    return all(_ENV.get(name) == value for name, value in env.items() if name.startswith(_READ_AT_START))
-
-
 def _preload() -> None:
     import ticket_events_pipeline.cli as commands
 
@@ -122,7 +118,7 @@ def _next_order() -> dict[str, Any]:
         if not child:
             return json.loads(line)
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201
     sys.exit()
 
 

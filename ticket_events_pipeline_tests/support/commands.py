@@ -18,7 +18,7 @@ import dagster as dg
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.checkout import DAGSTER_YAML
-from ticket_events_pipeline_tests.support.command_server import begins_with, command_server
+from ticket_events_pipeline_tests.support.command_server import command_server
 
 BIN = Path(sys.executable).parent
 DEFINITIONS = "ticket_events_pipeline.definitions"
@@ -75,8 +75,6 @@ class Place:
         return self._forked(COMMAND, ("ticket-events", *arguments), self.env(**more))
 
     def _forked(self, program: str, argv: tuple[str, ...], env: dict[str, str]) -> Ended:
-        if not begins_with(env):
-            return self.run(sys.executable, "-c", program, *argv[1:], **env)
         return Ended(*command_server().run(program, argv, cwd=self.folder, env=env))
 
     def recorded_days(self, asset: str) -> set[str]:
