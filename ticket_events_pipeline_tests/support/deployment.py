@@ -1,5 +1,6 @@
 """A Dagster deployment in one process: the real definitions, an instance of its own, and a server that plays the account."""
 
+import datetime as dt
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,20 @@ def sensor_context(
     return dg.SensorEvaluationContext(
         None, instance=instance, cursor=cursor, repository_def=repository, code_location_origin=origin
     )
+
+
+class ScheduleContext(dg.ScheduleEvaluationContext):
+    """The context that the daemon makes for a schedule, with an instance that may be in memory."""
+
+    def __init__(
+        self, instance: dg.DagsterInstance, at: dt.datetime, *, repository: dg.RepositoryDefinition | None = REPOSITORY
+    ) -> None:
+        super().__init__(None, scheduled_execution_time=at, repository_def=repository)
+        self._instance = instance
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        return self._instance
 
 
 class _Logged(logging.Handler):
@@ -181,7 +196,7 @@ def deployed(root: Path, *, now: float, home: Path | None = None, url: str | Non
 
     With a `url` its files lie there, and not in the folder `root`.
 
-    With a `home` its instance lies in that folder, which schedules insist on; else in memory, which is faster.
+    With a `home` its instance lies in that folder; else in memory, which is faster.
     """
     account, clock = RecordedAccount(), Moment(now)
     kept = {name: value for name, value in os.environ.items() if name.startswith(("ZENDESK_", "TICKET_EVENTS_"))}
