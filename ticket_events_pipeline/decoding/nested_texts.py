@@ -126,15 +126,12 @@ class NestedTexts:
         return are_compact
 
     def _are_joined(self) -> Bools:
-        """Whether each item follows the one before it or its list's beginning, and precedes its list's end."""
+        """Whether nothing but a comma is between the items of a list, and nothing after the last one."""
         starts, ends, of_text = self.items.starts, self.items.ends, self.items.of_text
-        in_list = self._is_list_of_objects[of_text]
         is_first = np.diff(of_text, prepend=-1) != 0
         is_last = np.append(is_first[1:], True)[: len(of_text)]
-        follows = starts == np.where(is_first, self._starts[of_text] + in_list, np.roll(ends, 1) + 1)
-        follows &= is_first | (self._bytes[starts - 1] == _COMMA)
-        precedes = ~is_last | ((ends == self._ends[of_text] - in_list) & (~in_list | self._starts_with(ends, b"]")))
-        joined: Bools = follows & precedes
+        follows = is_first | ((starts == np.roll(ends, 1) + 1) & (self._bytes[starts - 1] == _COMMA))
+        joined: Bools = follows & (~is_last | ~self._is_list_of_objects[of_text] | self._starts_with(ends, b"]"))
         return joined
 
     @cached_property
