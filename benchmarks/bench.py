@@ -1,9 +1,10 @@
 """Runs the benchmarks and writes what they print into `benchmarks/README.md`, between its two markers.
 
-    make bench [ROUNDS=5] [ONLY=ingest,peers]
+    make bench [ROUNDS=5] [ONLY=ingest,peers] [AGAINST=DIR]
 
 A benchmark is a script here that takes `--rounds N` and prints a Markdown table; it is a line of BENCHMARKS. One that fails
-leaves a line that says why, and the others run; with ONLY, the tables of the rest stay as they are.
+leaves a line that says why, and the others run; with ONLY, the tables of the rest stay as they are. With AGAINST,
+a checkout of another version, the benchmarks that compare builds measure it in the same rounds.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from measuring import ROUNDS
+from measuring import AGAINST, ROUNDS, builds
 
 HERE = Path(__file__).parent
 README = HERE / "README.md"
@@ -156,7 +157,14 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", default="", help="the names of some, with commas between")
+    parser.add_argument("--against", default="", help="the folder with a checkout of another version")
     arguments = parser.parse_args()
+    if arguments.against:
+        os.environ[AGAINST] = arguments.against
+    try:
+        builds()
+    except RuntimeError as error:
+        parser.error(str(error))
     names = [name for name in arguments.only.split(",") if name]
     unknown = set(names) - {benchmark.script for benchmark in BENCHMARKS}
     if unknown:

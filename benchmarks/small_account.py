@@ -11,14 +11,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
 from deployments import DAY, Deployment, empty_project, pipeline
-from measuring import ROUNDS, Measured, cpu, measured, median, side_by_side, table, wall
+from measuring import ROUNDS, Measured, builds, cpu, measured, median, side_by_side, table, wall
 from page_server import serving
 
 STREAM = "ticket_metric_events"
@@ -33,12 +33,12 @@ HEAD = ["", "days", "requests", "wall, s", "÷ one day", "CPU, s", "÷ one day",
 Run = Callable[[Path], Measured]
 
 
-def _fetch(url: str, first: str, folder: Path) -> Measured:
-    return measured([sys.executable, FETCH, url, STREAM, first, DAY, str(folder)])
+def _fetch(url: str, first: str, build: Mapping[str, str], folder: Path) -> Measured:
+    return measured([sys.executable, FETCH, url, STREAM, first, DAY, str(folder)], env=build)
 
 
-def _through_dagster(deployment: Deployment, days: str, folder: Path) -> Measured:
-    variables = {**deployment.variables, "TICKET_EVENTS_ROOT": str(folder)}
+def _through_dagster(deployment: Deployment, days: str, build: Mapping[str, str], folder: Path) -> Measured:
+    variables = {**deployment.variables, **build, "TICKET_EVENTS_ROOT": str(folder)}
     return replace(deployment, variables=variables).materialize(STREAM, days)
 
 
@@ -77,11 +77,19 @@ def main(*, rounds: int = ROUNDS, rows: int = ROWS) -> None:
     ):
         years, one_day = pipeline(Path(folder) / "year", year_url), pipeline(Path(folder) / "day", day_url)
         empty = empty_project(Path(folder) / "empty", {"nothing": 0})
-        pairs: dict[str, tuple[Run, Run]] = {
-            "the fetch alone": (partial(_fetch, year_url, FIRST_DAY), partial(_fetch, day_url, DAY)),
-            "through Dagster": (partial(_through_dagster, years, span), partial(_through_dagster, one_day, DAY)),
-            "an asset that does nothing": (partial(_nothing, empty, span), partial(_nothing, empty, DAY)),
-        }
+        pairs: dict[str, tuple[Run, Run]] = {}
+        for name, build in builds().items():
+            pairs |= {
+                f"{name}: the fetch alone": (
+                    partial(_fetch, year_url, FIRST_DAY, build),
+                    partial(_fetch, day_url, DAY, build),
+                ),
+                f"{name}: through Dagster": (
+                    partial(_through_dagster, years, span, build),
+                    partial(_through_dagster, one_day, DAY, build),
+                ),
+            }
+        pairs["an asset that does nothing"] = (partial(_nothing, empty, span), partial(_nothing, empty, DAY))
         asked = {
             name: (requests_of(year_url, year) or "", requests_of(day_url, day) or "") for name, (year, day) in pairs.items()
         }
