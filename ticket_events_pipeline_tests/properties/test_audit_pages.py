@@ -22,7 +22,7 @@ from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.tables.ticket_events import TICKET_EVENTS_TABLE
 from ticket_events_pipeline.zendesk.json_body import parse_json
 from ticket_events_pipeline.zendesk.page import EventPage
-from ticket_events_pipeline_tests.support.page_reading import assert_read_alike, page_of
+from ticket_events_pipeline_tests.support.page_reading import TIMES, assert_read_alike, page_of
 from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS
 
 EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "150"))
@@ -236,6 +236,14 @@ def test_texts_as_they_were_sent_make_the_same_table(texts: list[str]) -> None:
 def test_any_json_is_stored_as_if_it_had_been_parsed(values: list[str]) -> None:
     for name in ("child_events", "metadata"):
         assert_read_alike(TICKET_EVENTS, page_with([audit(**{name: f"[{value}]"}) for value in values]))
+
+
+@given(TIMES)
+@example("0000-01-01T00:00:00Z")
+@example("9999-12-31T23:59:59-05:00")
+@settings(max_examples=EXAMPLES)
+def test_a_time_is_the_same_moment_either_way(time: str) -> None:
+    assert_read_alike(TICKET_EVENTS, page_with([audit(created_at=f'"{time}"')]))
 
 
 @given(st.data(), st.lists(rows(), min_size=1, max_size=2))
