@@ -64,6 +64,7 @@ BENCHMARKS = [
         "What Dagster costs",
         "a run ≤ 1.3 of an empty one, a wide tick ≤ 20 of a narrow one, `dg check` ≤ 1.3",
     ),
+    Benchmark("demo", "The demo against the same days without Dagster", "second run: wall ≤ 2 times the same without Dagster"),
     Benchmark("event_storage", "What a run writes into Postgres", "in batches, half of a year's transactions"),
 ]
 

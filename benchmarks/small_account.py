@@ -9,6 +9,7 @@ writes two events for every day of a range, whatever the asset does.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -37,9 +38,9 @@ def _fetch(url: str, first: str, build: Mapping[str, str], folder: Path) -> Meas
     return measured([sys.executable, FETCH, url, STREAM, first, DAY, str(folder)], env=build)
 
 
-def _through_dagster(deployment: Deployment, days: str, build: Mapping[str, str], folder: Path) -> Measured:
-    variables = {**deployment.variables, **build, "TICKET_EVENTS_ROOT": str(folder)}
-    return replace(deployment, variables=variables).materialize(STREAM, days)
+def _through_dagster(deployment: Deployment, days: str, build: Mapping[str, str], _: Path) -> Measured:
+    shutil.rmtree(deployment.folder / "data", ignore_errors=True)  # a DAGSTER_HOME takes the days of one root only
+    return replace(deployment, variables={**deployment.variables, **build}).materialize(STREAM, days)
 
 
 def _nothing(deployment: Deployment, days: str, _: Path) -> Measured:
