@@ -14,14 +14,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.decoding.fast_lane import ColumnarRows, columnar_envelope, table_of
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
-from ticket_events_pipeline.zendesk.answers import Unreadable
 from ticket_events_pipeline.zendesk.json_body import parse_json
-from ticket_events_pipeline.zendesk.page import EventPage, PageRequest, decode_page
+from ticket_events_pipeline.zendesk.page import EventPage
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
+from ticket_events_pipeline_tests.support.page_reading import assert_read_alike as assert_pages_alike
+from ticket_events_pipeline_tests.support.page_reading import page_of
 from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 METRIC = "ticket_metric_events"
@@ -36,38 +36,13 @@ def body_of(rows: list[Any], **members: Any) -> bytes:
     return json.dumps({METRIC: rows, "count": len(rows), "end_time": 1772442000, **members}).encode()
 
 
-def page_of(body: bytes) -> EventPage | str:
-    """The page, or the error message."""
-    try:
-        return decode_page(PageRequest(TICKET_METRIC_EVENTS, 1772440000), 200, {}, body)
-    except Unreadable as error:
-        return str(error)
-
-
-def read_row_by_row(body: bytes) -> EventPage | str:
-    """The same page, changed so that it is read row by row."""
-    page = page_of(body.rstrip()[:-1] + b',"unheard_of":1}') if body.rstrip().endswith(b"}") else page_of(body)
-    assert isinstance(page, str) or not isinstance(page.rows, ColumnarRows)
-    return page
-
-
 def assert_read_alike(body: bytes) -> None:
-    page, other = page_of(body), read_row_by_row(body)
-    if isinstance(page, str) or isinstance(other, str):
-        assert isinstance(page, str)
-        assert isinstance(other, str)
-        return
-    assert page == other
-    batch, expected = decode_rows(METRIC, page.rows), decode_rows(METRIC, other.rows)
-    assert batch.table.schema.equals(expected.table.schema)
-    assert batch.table.to_pylist() == expected.table.to_pylist()
-    assert batch.rejected == expected.rejected
-    batch.table.validate(full=True)
+    assert_pages_alike(TICKET_METRIC_EVENTS, body)
 
 
 def is_columnar(body: bytes) -> bool:
     """Whether the page's table is made without decoding single rows."""
-    page = page_of(body)
+    page = page_of(TICKET_METRIC_EVENTS, body)
     return (
         isinstance(page, EventPage)
         and isinstance(page.rows, ColumnarRows)
