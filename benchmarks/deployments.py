@@ -20,6 +20,9 @@ CHECKOUT = Path(__file__).parent.parent
 DAGSTER_YAML = CHECKOUT / "ticket_events_pipeline" / "cli" / "templates" / "dagster.yaml"
 DAY = "2026-03-02"
 EVERYTHING = "everything"
+IMPORTS = "import pyarrow.compute, pyarrow.parquet, requests"
+"""What every fetch into Parquet has to load."""
+
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 _PROJECT = """
