@@ -20,6 +20,9 @@ CHECKOUT = Path(__file__).parent.parent
 DAGSTER_YAML = CHECKOUT / "ticket_events_pipeline" / "cli" / "templates" / "dagster.yaml"
 DAY = "2026-03-02"
 EVERYTHING = "everything"
+IMPORTS = "import pyarrow.compute, pyarrow.parquet, requests"
+"""What every fetch into Parquet has to load."""
+
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 _PROJECT = """
@@ -107,13 +110,13 @@ class Deployment:
 def pipeline(folder: Path, url: str) -> Deployment:
     """The pipeline, for the account at that URL."""
     variables = {"ZENDESK_BASE_URL": url, "ZENDESK_OAUTH_TOKEN": "sandbox", "ZENDESK_REQUESTS_PER_MINUTE": "999999"}
-    _make_home(folder)
+    make_home(folder)
     return Deployment("ticket_events_pipeline.definitions", folder, variables)
 
 
 def empty_project(folder: Path, checks: Mapping[str, int], *, body: str = "pass") -> Deployment:
     """Assets that do nothing but `body`, each with so many checks that do nothing; the job is called EVERYTHING."""
-    _make_home(folder)
+    make_home(folder)
     package = folder / "empty_project"
     package.mkdir()
     (folder / "pyproject.toml").write_text(_PROJECT)
@@ -122,6 +125,7 @@ def empty_project(folder: Path, checks: Mapping[str, int], *, body: str = "pass"
     return Deployment("empty_project.definitions", folder)
 
 
-def _make_home(folder: Path) -> None:
+def make_home(folder: Path) -> None:
+    """Make the deployment's folder, with a DAGSTER_HOME."""
     (folder / "home").mkdir(parents=True)
     shutil.copy(DAGSTER_YAML, folder / "home")

@@ -51,7 +51,7 @@ def verify_days(
         if pruned.has(stream.name, day):
             yield VerifiedDay(stream.name, day, PRUNED)
             continue
-        find_moved = partial(moved_finding, store, day=day, around=days_around([day], stored), asset=asset)
+        find_moved = partial(moved_finding, store, day=day, stored=stored, asset=asset)
         yield _verify_day(
             store, stream, day, owner=owner, now=now, duplicates=tuple(duplicates.get(day, ())), find_moved=find_moved
         )

@@ -11,8 +11,9 @@ from dataclasses import replace
 import pytest
 
 from ticket_events_pipeline.errors import UsageError
-from ticket_events_pipeline.report.files import report_path, write_report
+from ticket_events_pipeline.report.files import report_path
 from ticket_events_pipeline.report.server import ReportServer
+from ticket_events_pipeline.report.write import write_report
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.hand_made_reports import DAY, day_report
 

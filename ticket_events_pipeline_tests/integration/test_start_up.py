@@ -50,5 +50,11 @@ def test_runs_of_both_jobs_with_their_checks_need_no_pandas(tmp_path):
     assert found & TABLES == set()
 
 
+def test_the_garbage_collector_leaves_out_what_the_code_location_imported():
+    program = f"{DEFINITIONS}; import gc; print('frozen', gc.get_freeze_count() > len(gc.get_objects()))"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.splitlines() == ["frozen True"]
+
+
 def test_an_import_is_noticed():
     assert {"requests", "urllib3"} <= imported("import ticket_events_pipeline.zendesk.client")
