@@ -25,7 +25,5 @@ defs = dg.Definitions.merge(
     dg.Definitions(
         # Steps are short and share their imports: one process per step would take longer than the steps.
         executor=dg.in_process_executor,
-        # Assets hand each other files alone. Dagster's own, for the results of steps, takes as long to import as requests.
-        resources={"io_manager": dg.mem_io_manager},
     ),
 )
