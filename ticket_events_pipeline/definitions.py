@@ -22,8 +22,6 @@ SCOPE = account_scope()
 
 defs = dg.Definitions.merge(
     account_definitions(SCOPE),
-    dg.Definitions(
-        # Steps are short and share their imports: one process per step would take longer than the steps.
-        executor=dg.in_process_executor,
-    ),
+    # Steps are short and share their imports: one process per step would take longer than the steps.
+    dg.Definitions(executor=dg.in_process_executor),
 )
