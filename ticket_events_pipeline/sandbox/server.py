@@ -107,7 +107,7 @@ class SandboxServer:
         self._scripted: deque[Answer | None] = deque()
         self._host = host
         self._port = port
-        self._uvicorn: uvicorn.Server | None = None
+        self._uvicorn: _SignallingServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -146,7 +146,7 @@ class SandboxServer:
     def stop(self) -> None:
         """Stop serving, if it does. `requests` stays as it is."""
         if self._uvicorn is not None and self._thread is not None:
-            self._uvicorn.should_exit = True
+            self._uvicorn.stop()
             self._thread.join()
         self._uvicorn = self._thread = None
 
@@ -245,15 +245,36 @@ class SandboxServer:
 
 
 class _SignallingServer(uvicorn.Server):
-    """uvicorn's server, which calls back when it is up, so that it need not be polled."""
+    """uvicorn's server, which neither is polled nor polls: it signals that it is up, and ends as soon as it is stopped."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_up = threading.Event()
+        self._is_stopped = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """End, from another thread than the server's."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._is_stopped.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
         self.is_up.set()
+
+    async def main_loop(self) -> None:
+        await self._is_stopped.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.server_state.tasks:  # an answer is being made
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)  # the connections are closed in the next round
 
 
 def _url(request: Request) -> str:
