@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shlex
 from contextlib import suppress
@@ -70,7 +69,6 @@ def run_demo() -> None:
     ):
         run_job(instance, defs.resolve_job_def(FETCH_NAMES), progress=Progress(lambda: None))
         for name in (FETCH, SUMMARIZE):
-            gc.freeze()
             run_range(instance, defs.resolve_job_def(name), first, today, progress=Progress(made))
     _show_breaches(console, store, today.plus(-1))
     console.print("breaches: targets first breached that day; open late: those breached and still open at its end")
