@@ -4,6 +4,10 @@ BIN := .venv/bin
 PORT ?= 3000
 ROUNDS ?= 5
 ONLY ?=
+AGAINST ?=
+
+# Where a shell sets it, every command compiles our modules again, and pytest rewrites every test module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Dagster's records of the sandbox lie apart from those of an account: a day of one is not a day of the other.
 ACCOUNT_HOME := $(CURDIR)/.dagster_home
@@ -71,7 +75,7 @@ lint-deploy: .venv/.installed-dev
 	$(BIN)/kubernetes-validate --strict --quiet deploy/helm/secrets.example.yaml
 
 bench: .venv/.installed-dev
-	$(BIN)/python benchmarks/bench.py --rounds $(ROUNDS) --only '$(ONLY)'
+	$(BIN)/python benchmarks/bench.py --rounds $(ROUNDS) --only '$(ONLY)' --against '$(AGAINST)'
 
 fleet-simulation: .venv/.installed-dev
 	$(BIN)/python benchmarks/fleet_simulation.py --write

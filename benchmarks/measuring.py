@@ -11,12 +11,39 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 ROUNDS = 5
 """How often each command runs, if the command line says nothing else; the tables hold medians."""
+
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+
+BUILD = "this pipeline"
+"""The name of what is measured, in every table."""
+
+AGAINST = "BENCH_AGAINST"
+"""A variable: the folder with a checkout of another version, which is measured in the same rounds and this environment."""
+
+
+def builds() -> dict[str, dict[str, str]]:
+    """The builds to measure, by name, and the variables with which a process imports each.
+
+    Raises:
+        RuntimeError: the folder that AGAINST names is no checkout of this pipeline.
+    """
+    if not (folder := os.environ.get(AGAINST)):
+        return {BUILD: {}}
+    project = Path(folder).resolve() / "pyproject.toml"
+    if not project.exists() or not (project.parent / "ticket_events_pipeline").is_dir():
+        raise RuntimeError(
+            f"{AGAINST}={folder} is no checkout of this pipeline: make one with `git worktree add {folder} REVISION`"
+        )
+    version = tomllib.loads(project.read_text())["project"]["version"]
+    return {BUILD: {}, f"{BUILD}, version {version}": {"PYTHONPATH": str(project.parent)}}
 
 
 _LAUNCHER = """
@@ -56,7 +83,8 @@ def measured(command: Sequence[str], *, env: Mapping[str, str] | None = None, cw
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as figures:
         subprocess.run(
             [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(figures.fileno()), *command],
-            env={**os.environ, **(env or {})},
+            # Compiled modules are kept, whatever the shell says: an installed package is compiled.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(env or {})},
             cwd=cwd,
             stdout=output,
             stderr=subprocess.STDOUT,

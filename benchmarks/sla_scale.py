@@ -15,9 +15,11 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from measuring import ROUNDS, Measured, cpu, measured, median, peak, side_by_side, table, wall
+from measuring import NO_VARIABLES, ROUNDS, Measured, builds, cpu, measured, median, peak, side_by_side, table, wall
 from sla_account import STREAM, write_account
 
 from ticket_events_pipeline.day import Day, days_between
@@ -51,18 +53,18 @@ def sort(root: Path) -> None:
     print("rows", *connection.execute("SELECT count(*) FROM events").fetchone())
 
 
-def contender(what: str, raw: Path, days: int) -> Measured:
+def contender(what: str, raw: Path, days: int, variables: Mapping[str, str] = NO_VARIABLES) -> Measured:
     """Run one of the two above in a process of its own."""
-    return measured([sys.executable, __file__, "--run", what, str(raw), "--days", str(days)])
+    return measured([sys.executable, __file__, "--run", what, str(raw), "--days", str(days)], env=variables)
 
 
-def ours(raw: Path, folder: Path, days: int) -> Measured:
+def ours(raw: Path, days: int, variables: Mapping[str, str], folder: Path) -> Measured:
     """The tables, in an empty folder with links to the raw files."""
     for file in raw.glob(f"{STREAM}/*/*.parquet"):
         link = folder / file.relative_to(raw)
         link.parent.mkdir(parents=True)
         os.link(file, link)
-    return contender("ours", folder, days)
+    return contender("ours", folder, days, variables)
 
 
 def facts(raw: Path, run: Measured) -> str:
@@ -83,12 +85,11 @@ def main(*, rounds: int, events: int, days: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         raw = Path(scratch)
         write_account(raw, days_between(FIRST, FIRST.plus(days - 1)), events_per_day=events // days)
-        contenders = {
-            "DuckDB: read and sort": lambda _: contender("duckdb", raw, days),
-            "this pipeline: clocks, targets, summaries": lambda folder: ours(raw, folder, days),
-        }
+        contenders: dict[str, Callable[[Path], Measured]] = {"DuckDB: read and sort": lambda _: contender("duckdb", raw, days)}
+        for build, variables in builds().items():
+            contenders[f"{build}: clocks, targets, summaries"] = partial(ours, raw, days, variables)
         runs = side_by_side(contenders, rounds=rounds)
-        base, mine = runs.values()
+        base, mine, *_ = runs.values()
         print(facts(raw, mine[0]) + "\n")
         rows = [
             (

@@ -53,7 +53,10 @@ PAGES_AHEAD = 3
 """How many pages may wait for processing: as many as arrive while a journal file is written."""
 
 PAGES_AT_ONCE = 3
-"""How many pages are processed together."""
+"""How many pages are processed together, if they are small."""
+
+SMALL_PAGE_BYTES = 2**20
+"""Such a page in columns takes less memory; processing one alone costs nearly as much as processing some."""
 
 
 class PageSource(Protocol):
@@ -227,8 +230,9 @@ class _Fetch:
                 worker.finish()
                 self._process_waiting()
                 if walked is not None and most_requests is not None:
+                    day = next(iter(self._unfinished))
                     yield from self._commit_what_was_read(walked)
-                    self._log_standstill(walked, most_requests)
+                    self._log_standstill(day, walked, most_requests)
             except OverfullSecondError:
                 worker.finish()
                 self._process_waiting()
@@ -256,13 +260,13 @@ class _Fetch:
         return not walked.at_end and self._read_up_to(walked) < first.end + self._stream.lag_seconds
 
     def _process_in_background(self, walked: WalkedPage, worker: BackgroundWorker) -> None:
-        """Process a page in the middle of a day; with those before it if they came in columns, since that is faster."""
+        """Process a page in the middle of a day; small ones together, since that is faster."""
         self._waiting.append(walked)
         if self._walked - self._saved > MOST_UNSAVED_PAGES:
             worker.finish()
         self._pages_of_file += 1
         fills_file = self._pages_of_file >= PAGES_PER_JOURNAL_FILE
-        if fills_file or len(self._waiting) >= PAGES_AT_ONCE or not isinstance(walked.page.rows, ColumnarRows):
+        if fills_file or len(self._waiting) >= PAGES_AT_ONCE or not _is_small(walked.page):
             worker.submit(partial(self._process_and_save, self._waiting))
             self._waiting = []
         if fills_file:
@@ -362,8 +366,9 @@ class _Fetch:
             self._log(f"{committed.log_line}, read up to {utc_text(read_up_to)}")
             yield committed
 
-    def _log_standstill(self, walked: WalkedPage, most_requests: int) -> None:
-        if self._read_up_to(walked) <= self._state.start_time:
+    def _log_standstill(self, day: Day, walked: WalkedPage, most_requests: int) -> None:
+        """Say if the next fetch begins where this one did: what was read of the day after the open `day` isn't stored."""
+        if min(self._read_up_to(walked), day.end) <= self._state.start_time:
             self._log(
                 f"{self._stream.name}: {plural(most_requests, 'request')} didn't lead past {utc_text(self._state.start_time)}. "
                 "A fetch without such a bound reads on: hourly_fetch, for example."
@@ -449,3 +454,7 @@ class _Fetch:
         if not (walked.at_end and page.end_of_stream):
             return asked_for
         return max(asked_for, self._read_at(walked) - DATELESS_SECONDS + self._stream.lag_seconds)
+
+
+def _is_small(page: EventPage) -> bool:
+    return isinstance(page.rows, ColumnarRows) and page.rows.columns.nbytes < SMALL_PAGE_BYTES

@@ -107,7 +107,7 @@ class SandboxServer:
         self._scripted: deque[Answer | None] = deque()
         self._host = host
         self._port = port
-        self._uvicorn: uvicorn.Server | None = None
+        self._uvicorn: _SignallingServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -146,7 +146,7 @@ class SandboxServer:
     def stop(self) -> None:
         """Stop serving, if it does. `requests` stays as it is."""
         if self._uvicorn is not None and self._thread is not None:
-            self._uvicorn.should_exit = True
+            self._uvicorn.exit_soon()
             self._thread.join()
         self._uvicorn = self._thread = None
 
@@ -245,15 +245,34 @@ class SandboxServer:
 
 
 class _SignallingServer(uvicorn.Server):
-    """uvicorn's server, which calls back when it is up, so that it need not be polled."""
+    """uvicorn's server, which need not be polled and polls nothing: it starts and ends without sleeping."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_up = threading.Event()
 
+    def exit_soon(self) -> None:
+        """Let it end, from any thread."""
+        self.should_exit = True  # uvicorn looks at it after its start
+        if self.is_up.is_set():
+            self._loop.call_soon_threadsafe(self._end.set)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         await super().startup(sockets)
         self.is_up.set()
+
+    async def main_loop(self) -> None:
+        await self._end.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)  # idle connections close
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
 
 
 def _url(request: Request) -> str:
