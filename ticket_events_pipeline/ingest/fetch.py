@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,8 +40,7 @@ from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 from ticket_events_pipeline.zendesk.page import EventPage
 
 if TYPE_CHECKING:
-    from ticket_events_pipeline.zendesk.client import WalkedPage
-    from ticket_events_pipeline.zendesk.prefetch import Wanted
+    from ticket_events_pipeline.zendesk.client import PageSource, WalkedPage
 
 DATELESS_SECONDS = 86_400
 """If answers have no `Date` header, a day is complete so long after its end by this machine's clock, which may be wrong."""
@@ -57,18 +56,6 @@ PAGES_AT_ONCE = 3
 
 SMALL_PAGE_BYTES = 2**20
 """Such a page in columns takes less memory; processing one alone costs nearly as much as processing some."""
-
-
-class PageSource(Protocol):
-    """What a fetch needs of a client."""
-
-    def pages(
-        self, stream: Stream, start_time: int, *, most_requests: int | None = None, wanted: Wanted | None = None
-    ) -> Iterator[WalkedPage]:
-        """The stream's pages from `start_time` (epoch seconds, inclusive) on, as far as `most_requests` lead.
-
-        A page from a start that is `wanted` may be requested before the last one is yielded.
-        """
 
 
 def fetch_days(

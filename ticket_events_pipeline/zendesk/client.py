@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials
@@ -117,6 +117,18 @@ class WalkedPage:
     def checkpoint(self) -> int:
         """Epoch seconds before which no more rows are expected: the watermark to store and resume from."""
         return clamped_watermark(self.page, self.watermark)
+
+
+class PageSource(Protocol):
+    """What reads a stream page by page: the client."""
+
+    def pages(
+        self, stream: Stream, start_time: int, *, most_requests: int | None = None, wanted: Wanted | None = None
+    ) -> Iterator[WalkedPage]:
+        """The stream's pages from `start_time` (epoch seconds, inclusive) on, as far as `most_requests` lead.
+
+        A page from a start that is `wanted` may be requested before the last one is yielded.
+        """
 
 
 class ZendeskClient:
