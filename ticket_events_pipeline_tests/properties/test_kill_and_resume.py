@@ -337,6 +337,39 @@ class Stuck(FolderStore):
             yield file
 
 
+class FailsOnce(FolderStore):
+    """A store that can't write the first journal file, and says so when the fetch has made all requests that it may."""
+
+    def __init__(self, root, server):
+        super().__init__(root)
+        self._server = server
+        self._has_failed = False
+
+    @contextmanager
+    def writer(self, path, **fence):
+        if "/segments/" in path and not self._has_failed:
+            self._has_failed = True
+            made = None
+            while made != len(self._server.requests):
+                made = len(self._server.requests)
+                threading.Event().wait(0.2)
+            raise UsageError("no space left for a moment")
+        with super().writer(path, **fence) as file:
+            yield file
+
+
+@pytest.mark.parametrize("more", [{}, {"of_a_later_version": 1}], ids=["in columns", "row by row"])
+def test_pages_after_one_that_was_not_processed_are_requested_again(tmp_path, more):
+    """What is saved after a failure is the beginning of what was read, without a gap."""
+    clock.now = DAY.end + 5000
+    account = RecordedAccount({METRIC: [{**row, **more} for row in many_rows(300)]})
+    with SandboxServer(account, clock=clock, page_limit=11) as server, client_at(server.base_url, clock=clock) as client:
+        with pytest.raises(UsageError, match="for a moment"):
+            fetched(client, FailsOnce(tmp_path, server), [DAY])
+        assert len(journal_files(tmp_path)) == 1
+        again(server, tmp_path)
+
+
 def test_a_slow_journal_file_does_not_raise_the_requests_that_a_kill_may_repeat(big_day, tmp_path):
     store, before = Stuck(tmp_path), len(big_day.requests)
     with client_at(big_day.base_url, clock=clock) as client:
