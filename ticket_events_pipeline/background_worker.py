@@ -29,7 +29,8 @@ class BackgroundWorker:
         self._limit = limit
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._pending: deque[Future[None]] = deque()
-        self._has_failed = False
+        self.has_failed = False
+        """Whether a job has failed, so that those after it didn't run."""
 
     def __enter__(self) -> Self:
         return self
@@ -51,16 +52,16 @@ class BackgroundWorker:
         wait(self._pending)
 
     def _collect(self, *, down_to: int) -> None:
-        while self._pending and (self._has_failed or len(self._pending) > down_to):
+        while self._pending and (self.has_failed or len(self._pending) > down_to):
             self._pending.popleft().result()
 
     def _run_unless_failed(self, job: Callable[[], None]) -> None:
-        if self._has_failed:
+        if self.has_failed:
             return
         try:
             job()
         except BaseException:
-            self._has_failed = True
+            self.has_failed = True
             raise
 
 

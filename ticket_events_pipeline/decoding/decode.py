@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,17 @@ def decode_rows(stream: str, rows: Sequence[Any]) -> EventBatch:
     columns |= reading.computed()
     columns["extra"] = leftovers.column(len(accepted))
     return EventBatch(pa.table([columns[name] for name in table.schema.names], schema=table.schema), rejected)
+
+
+def decode_pages(stream: str, pages: Sequence[Sequence[Any]]) -> list[EventBatch]:
+    """The same of several pages: those that came in columns at once, since a kernel a column costs as much as a page's rows."""
+    columns = [rows.columns for rows in pages if isinstance(rows, ColumnarRows)]
+    if len(columns) == len(pages) > 1:
+        whole = fast_lane.table_of(pa.concat_arrays(columns), TABLES[stream])
+        if whole is not None:
+            ends = accumulate(map(len, pages))
+            return [EventBatch(whole.slice(end - len(rows), len(rows)), []) for end, rows in zip(ends, pages, strict=True)]
+    return [decode_rows(stream, rows) for rows in pages]
 
 
 def fits(column: Column, value: Any) -> bool:

@@ -5,22 +5,23 @@ This module decides which day's ledger lists a page, when a day is complete, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.background_worker import BackgroundWorker
 from ticket_events_pipeline.day import Clock, Day
-from ticket_events_pipeline.decoding.decode import decode_rows
+from ticket_events_pipeline.decoding.decode import EventBatch, decode_pages
+from ticket_events_pipeline.decoding.fast_lane import ColumnarRows
 from ticket_events_pipeline.errors import DamagedFileError, DaysHeldError, LockHeldError, OverfullSecondError, TicketEventsError
 from ticket_events_pipeline.forgotten.blanking import FetchBlanking, fetch_blanking
 from ticket_events_pipeline.ingest.day_in_progress import DayInProgress, route
-from ticket_events_pipeline.ingest.journal import BYTES_PER_JOURNAL_FILE, PAGES_PER_JOURNAL_FILE
+from ticket_events_pipeline.ingest.journal import BYTES_PER_JOURNAL_FILE, MOST_UNSAVED_PAGES, PAGES_PER_JOURNAL_FILE
 from ticket_events_pipeline.ingest.lease import Lease, Sleep, hold_days
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.ingest.plan import estimate_from_stored
@@ -39,7 +40,7 @@ from ticket_events_pipeline.zendesk.answers import MINIMUM_AGE_SECONDS
 from ticket_events_pipeline.zendesk.page import EventPage
 
 if TYPE_CHECKING:
-    from ticket_events_pipeline.zendesk.client import WalkedPage
+    from ticket_events_pipeline.zendesk.client import PageSource, WalkedPage
 
 DATELESS_SECONDS = 86_400
 """If answers have no `Date` header, a day is complete so long after its end by this machine's clock, which may be wrong."""
@@ -47,15 +48,14 @@ DATELESS_SECONDS = 86_400
 SHORT_DAYS = 2
 """A fetch of yesterday and today is short: its log has no estimate."""
 
-PREFETCHED_PAGES = 3
+PAGES_AHEAD = 3
 """How many pages may wait for processing: as many as arrive while a journal file is written."""
 
+PAGES_AT_ONCE = 3
+"""How many pages are processed together, if they are small."""
 
-class PageSource(Protocol):
-    """What a fetch needs of a client."""
-
-    def pages(self, stream: Stream, start_time: int, *, most_requests: int | None = None) -> Iterator[WalkedPage]:
-        """The stream's pages from `start_time` (epoch seconds, inclusive) on, as far as `most_requests` lead."""
+SMALL_PAGE_BYTES = 2**20
+"""Such a page in columns takes less memory; processing one alone costs nearly as much as processing some."""
 
 
 def fetch_days(
@@ -182,7 +182,8 @@ class _Fetch:
         self._blanking = blanking
         self._clock = clock
         self._log = log
-        self._pages_in_memory = self._bytes_in_memory = 0
+        self._waiting: list[WalkedPage] = []
+        self._walked = self._processed = self._saved = self._pages_of_file = self._bytes_in_memory = 0
         self._rejected = RejectedRows(store, stream.name, log)
         self._progress = progress
 
@@ -196,49 +197,83 @@ class _Fetch:
         A page in the middle of a day is processed in the background while the next ones are requested.
         """
         walked = None
-        pages = source.pages if most_requests is None else partial(source.pages, most_requests=most_requests)
-        with BackgroundWorker(limit=PREFETCHED_PAGES) as worker:
+        bound = {"wanted": self._wants} if most_requests is None else {"most_requests": most_requests}
+        with BackgroundWorker(limit=PAGES_AHEAD) as worker:
             try:
-                for walked in pages(self._stream, self._state.next_start_time):
+                for walked in source.pages(self._stream, self._state.next_start_time, **bound):
                     self._lease.check()
+                    self._walked += 1
                     if self._is_within_a_day(walked):
-                        worker.submit(partial(self._process_and_save, walked))
+                        self._process_in_background(walked, worker)
                         continue
                     worker.finish()
-                    self._process(walked)
+                    self._process_waiting()
+                    self._process([walked])
                     yield from self._commit_finished(walked)
                     if not self._unfinished:
                         return
                     self._save_if_due()
+                    self._pages_of_file = self._processed - self._saved
                 worker.finish()
+                self._process_waiting()
                 if walked is not None and most_requests is not None:
                     day = next(iter(self._unfinished))
                     yield from self._commit_what_was_read(walked)
                     self._log_standstill(day, walked, most_requests)
             except OverfullSecondError:
                 worker.finish()
+                self._process_waiting()
                 if walked is not None:
                     yield from self._commit_what_was_read(walked)
                 raise
             finally:
                 worker.wait()
-                if self._pages_in_memory and self._unfinished:
-                    with suppress(TicketEventsError):  # the first error is reported instead
+                with suppress(TicketEventsError):  # the first error is reported instead
+                    if not worker.has_failed:  # else pages before these are missing
+                        self._process_waiting()
+                    if self._processed > self._saved and self._unfinished:
                         self._save()
+
+    def _wants(self, start_time: int) -> bool:
+        """Whether the fetch will need the page from `start_time` on."""
+        with suppress(DaysHeldError):
+            self._lease.check()
+            return start_time < self._days[-1].end + self._stream.lag_seconds
+        return False
 
     def _is_within_a_day(self, walked: WalkedPage) -> bool:
         """Whether the page finishes no day, so that another page follows."""
         first = next(iter(self._unfinished))
         return not walked.at_end and self._read_up_to(walked) < first.end + self._stream.lag_seconds
 
-    def _process_and_save(self, walked: WalkedPage) -> None:
-        self._process(walked)
+    def _process_in_background(self, walked: WalkedPage, worker: BackgroundWorker) -> None:
+        """Process a page in the middle of a day; small ones together, since that is faster."""
+        self._waiting.append(walked)
+        if self._walked - self._saved > MOST_UNSAVED_PAGES:
+            worker.finish()
+        self._pages_of_file += 1
+        fills_file = self._pages_of_file >= PAGES_PER_JOURNAL_FILE
+        if fills_file or len(self._waiting) >= PAGES_AT_ONCE or not _is_small(walked.page):
+            worker.submit(partial(self._process_and_save, self._waiting))
+            self._waiting = []
+        if fills_file:
+            self._pages_of_file = 0
+
+    def _process_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._process(waiting)
+
+    def _process_and_save(self, pages: Sequence[WalkedPage]) -> None:
+        self._process(pages)
         self._save_if_due()
 
-    def _process(self, walked: WalkedPage) -> None:
-        """Add a page's rows to their days and its line to their ledgers."""
+    def _process(self, pages: Sequence[WalkedPage]) -> None:
+        """Add the pages' rows to their days and their lines to the ledgers."""
+        for walked, batch in zip(pages, decode_pages(self._stream.name, [one.page.rows for one in pages]), strict=True):
+            self._add(walked, batch)
+
+    def _add(self, walked: WalkedPage, batch: EventBatch) -> None:
         page = walked.page
-        batch = decode_rows(self._stream.name, page.rows)
         if self._blanking is not None:
             batch = self._blanking.page(batch)
         self._state.rejected += self._rejected.keep(page.start_time, batch.rejected)
@@ -257,7 +292,7 @@ class _Fetch:
         self._state.next_start_time = self._checkpoint(walked)
         self._state.server_time = self._read_at(walked)
         self._state.begun_at = self._state.begun_at or self._state.server_time
-        self._pages_in_memory += 1
+        self._processed += 1
         self._bytes_in_memory += batch.table.nbytes
         self._progress.page(walked, rows=batch.table.num_rows, before=routed.before, late=late)
 
@@ -287,12 +322,12 @@ class _Fetch:
                 progress.ledger.append(line)
 
     def _save_if_due(self) -> None:
-        if self._pages_in_memory >= PAGES_PER_JOURNAL_FILE or self._bytes_in_memory >= BYTES_PER_JOURNAL_FILE:
+        if self._processed - self._saved >= PAGES_PER_JOURNAL_FILE or self._bytes_in_memory >= BYTES_PER_JOURNAL_FILE:
             self._save()
 
     def _save(self) -> None:
         self._journal.save(self._state)
-        self._pages_in_memory = self._bytes_in_memory = 0
+        self._saved, self._bytes_in_memory = self._processed, 0
 
     def _commit_finished(self, walked: WalkedPage) -> Iterator[WrittenDay]:
         """Write the days that the stream was read past; at its end, all that are left."""
@@ -406,3 +441,7 @@ class _Fetch:
         if not (walked.at_end and page.end_of_stream):
             return asked_for
         return max(asked_for, self._read_at(walked) - DATELESS_SECONDS + self._stream.lag_seconds)
+
+
+def _is_small(page: EventPage) -> bool:
+    return isinstance(page.rows, ColumnarRows) and page.rows.columns.nbytes < SMALL_PAGE_BYTES

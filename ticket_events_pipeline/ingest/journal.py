@@ -30,7 +30,9 @@ from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import TABLES
 
 PAGES_PER_JOURNAL_FILE = 9
-"""After a kill, the requests since the last file and those for the prefetched pages are repeated: 12 at most."""
+
+MOST_UNSAVED_PAGES = 10
+"""With more, a fetch waits for its journal file. A kill costs these, the page that comes next, and the one under way: 12."""
 
 BYTES_PER_JOURNAL_FILE = 12 * 2**20
 """Rows in memory of this size are written before PAGES_PER_JOURNAL_FILE pages have come."""

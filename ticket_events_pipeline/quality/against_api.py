@@ -15,7 +15,6 @@ import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.decoding.decode import decode_rows
-from ticket_events_pipeline.ingest.fetch import PageSource
 from ticket_events_pipeline.quality.findings import MAX_NAMED_IDS, Finding, materialize_again
 from ticket_events_pipeline.quality.footer_checks import latest_next_start
 from ticket_events_pipeline.storage.partition_file import opened_partition
@@ -25,7 +24,7 @@ from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.tables.ticket_metric_events import METRIC_SHAPE, metric_shaped
 from ticket_events_pipeline.text import plural, utc_text
-from ticket_events_pipeline.zendesk.client import WalkedPage
+from ticket_events_pipeline.zendesk.client import PageSource, WalkedPage
 
 MAX_PAGES = 3
 """Pages read for one page of the ledger, to get to where that ended."""

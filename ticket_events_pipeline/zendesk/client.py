@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from functools import partial
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from ticket_events_pipeline.credentials import DEFAULT_SUPPORT_TYPE_SCOPE, Credentials
@@ -22,6 +24,7 @@ from ticket_events_pipeline.zendesk.answers import Asked, Overtaxed, Retryable, 
 from ticket_events_pipeline.zendesk.auth import auth_for, expiry_hint, hide_in_location, variables_of
 from ticket_events_pipeline.zendesk.connection import NETWORK_ERRORS, account_session, network_failure, read_body
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, EventPage, PageRequest, caught_up_page, decode_page
+from ticket_events_pipeline.zendesk.prefetch import Answer, Prefetch, Wanted
 from ticket_events_pipeline.zendesk.rate_limit import Wait
 from ticket_events_pipeline.zendesk.retry import MAX_ATTEMPTS, RESUMES, Log, Patience, Sleep, call_with_retries
 from ticket_events_pipeline.zendesk.server_time import ClockComparison
@@ -34,8 +37,6 @@ MAX_PAGE_BYTES = 256 * 2**20
 
 CHECK_AGE_SECONDS = 3600
 """Old enough even if the clock is off by minutes."""
-
-_Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
 
 _MOST_TOKEN_BYTES = 2**20
 # Soon, or a temporary problem would cost many small pages; doubled after each growth that fails.
@@ -118,6 +119,18 @@ class WalkedPage:
         return clamped_watermark(self.page, self.watermark)
 
 
+class PageSource(Protocol):
+    """What reads a stream page by page: the client."""
+
+    def pages(
+        self, stream: Stream, start_time: int, *, most_requests: int | None = None, wanted: Wanted | None = None
+    ) -> Iterator[WalkedPage]:
+        """The stream's pages from `start_time` (epoch seconds, inclusive) on, as far as `most_requests` lead.
+
+        A page from a start that is `wanted` may be requested before the last one is yielded.
+        """
+
+
 class ZendeskClient:
     """Reads the incremental event exports of one account.
 
@@ -148,6 +161,7 @@ class ZendeskClient:
         self._sleep, self._clock, self._log = sleep, clock, log
         self._requests_made = 0
         self._request_limit = math.inf
+        self._prefetches: set[Prefetch] = set()
         self._clocks = ClockComparison(self._host, log=log)
         self._session = account_session(base_url, read_seconds=float(timeout_seconds))
         self._auth = auth_for(self._base_url, credentials, session=self._session, clock=clock)
@@ -160,13 +174,20 @@ class ZendeskClient:
 
     def close(self) -> None:
         """Close the connections."""
+        for prefetch in list(self._prefetches):
+            prefetch.stop()
         self._session.close()
 
-    def pages(self, stream: Stream, start_time: int, *, most_requests: int | None = None) -> Iterator[WalkedPage]:
+    def pages(
+        self, stream: Stream, start_time: int, *, most_requests: int | None = None, wanted: Wanted | None = None
+    ) -> Iterator[WalkedPage]:
         """The pages of `stream` from `start_time` (epoch seconds, inclusive) to its end; stop iterating to stop earlier.
 
         Rows come in the server's order and may repeat: the key is their id, the last delivery wins. After `most_requests`,
         failed ones included, no page follows, although none was `at_end`.
+
+        With `wanted`, a page may be requested before the last one is yielded, if that one states where it starts and `wanted`
+        returns true for that start. Not together with `most_requests`.
 
         Raises:
             AccountError: Zendesk refuses, at the first request as a rule; never retried.
@@ -175,28 +196,32 @@ class ZendeskClient:
         """
         walk, size = Walk(start_time, clock=self._clock), PageSize(stream)
         limit, has_page = math.inf if most_requests is None else self._requests_made + most_requests, False
-        while not has_page or self._requests_made < limit:
-            requests_before = self._requests_made
-            try:
-                page = self._fetch(stream, walk.start_time, size, limit)
-            except TransientError as error:
-                if not has_page or self._requests_made < limit:
+        with self._prefetching(None if most_requests else wanted) as prefetch:
+            while not has_page or self._requests_made < limit:
+                requests_before = self._requests_made - prefetch.requests_under_way
+                try:
+                    page = self._fetch(stream, walk.start_time, size, limit, prefetch)
+                except TransientError as error:
+                    if not has_page or self._requests_made < limit:
+                        raise
+                    self._log(str(error))
+                    return
+                has_page = True
+                try:
+                    step = walk.take(page)
+                    prefetch.check(step)
+                except DataError:
+                    prefetch.discard()
+                    cost = self._requests_made - requests_before
+                    yield WalkedPage(page, watermark=page.start_time, at_end=False, requests=cost)
                     raise
-                self._log(str(error))
-                return
-            has_page = True
-            cost = self._requests_made - requests_before
-            try:
-                step = walk.take(page)
-            except DataError:
-                yield WalkedPage(page, watermark=page.start_time, at_end=False, requests=cost)
-                raise
-            if isinstance(step, End):
-                yield WalkedPage(page, watermark=step.watermark, at_end=True, requests=cost)
-                return
-            yield WalkedPage(page, watermark=step.start_time, at_end=False, requests=cost)
-            if self._requests_made < limit:
-                self._prepare_next(stream, step, size)
+                cost = self._requests_made - prefetch.requests_under_way - requests_before
+                if isinstance(step, End):
+                    yield WalkedPage(page, watermark=step.watermark, at_end=True, requests=cost)
+                    return
+                yield WalkedPage(page, watermark=step.start_time, at_end=False, requests=cost)
+                if self._requests_made < limit:
+                    self._prepare_next(stream, step, size)
 
     @property
     def requests_made(self) -> int:
@@ -219,9 +244,9 @@ class ZendeskClient:
         stream = stream or next(iter(STREAMS.values()))
         request = PageRequest(stream, start_time, per_page=rows, support_type_scope=self._support_type_scope)
         try:
-            return self._page(request)
-        except TooRecent as answer:  # the wall clock is ahead; only valid credentials get this answer
-            return caught_up_page(request, answer)
+            return self._decoded(request, self._authorized(request, self._answer(request)))
+        except TooRecent as refusal:  # the wall clock is ahead; only valid credentials get this answer
+            return caught_up_page(request, refusal)
         except Retryable as failure:
             raise TransientError(f"{request}: {failure.reason}. Try again in a minute.") from failure
 
@@ -237,6 +262,16 @@ class ZendeskClient:
         except (*NETWORK_ERRORS, TicketEventsError):
             return TokenEnd(is_known=False)
 
+    @contextmanager
+    def _prefetching(self, wanted: Wanted | None) -> Iterator[Prefetch]:
+        prefetch = Prefetch(self._begun, self._session.interrupt, wanted=wanted or (lambda _: False))
+        self._prefetches.add(prefetch)
+        try:
+            yield prefetch
+        finally:
+            self._prefetches.discard(prefetch)
+            prefetch.stop()
+
     def _prepare_next(self, stream: Stream, step: Continue, size: PageSize) -> None:
         if step.wants_full_page:
             size.restore()
@@ -244,7 +279,7 @@ class ZendeskClient:
             self._log(f"{stream.name}: no progress at {utc_text(step.start_time)}; waiting {step.wait_seconds:.0f} s")
             self._sleep(step.wait_seconds)
 
-    def _fetch(self, stream: Stream, start_time: int, size: PageSize, limit: float) -> EventPage:
+    def _fetch(self, stream: Stream, start_time: int, size: PageSize, limit: float, prefetch: Prefetch) -> EventPage:
         def attempt() -> EventPage:
             request = PageRequest(
                 stream,
@@ -254,10 +289,13 @@ class ZendeskClient:
                 support_type_scope=self._support_type_scope,
             )
             try:
-                return self._page(request)
-            except TooRecent as answer:
-                return caught_up_page(request, answer)
+                answer = self._authorized(request, prefetch.answer_to(request) or self._answer(request))
+                prefetch.send_after(request, answer)
+                return self._decoded(request, answer)
+            except TooRecent as refusal:
+                return caught_up_page(request, refusal)
             except Retryable as failure:
+                prefetch.discard()
                 if size.reduce(request, failure):
                     self._log(f"{stream.name}: {failure.reason}; requesting {plural(size.rows, 'row')} a page from now on")
                 raise
@@ -272,19 +310,33 @@ class ZendeskClient:
         size.note_good_page()
         return page
 
-    def _page(self, request: PageRequest) -> EventPage:
-        answer = self._answer(request)
+    def _authorized(self, request: PageRequest, answer: Answer) -> Answer:
+        """`answer`, or the one with another access token if that one was refused."""
         if answer[0] == 401 and self._auth.renew():  # once: a token may end before its time
             self._log("the access token was refused; fetching another")
-            answer = self._answer(request)
+            return self._answer(request)
+        return answer
+
+    def _decoded(self, request: PageRequest, answer: Answer) -> EventPage:
         asked = Asked(str(request), self._host, self._variables, self._expiry_hint, hide=self._auth.hide)
         return decode_page(request, *answer, asked=asked)
 
-    def _answer(self, request: PageRequest) -> _Answer:
+    def _answer(self, request: PageRequest) -> Answer:
         if self._requests_made >= self._request_limit:  # after a renewed token
             raise TransientError(f"{request}: no request is left for it in this reading. {RESUMES}")
         turn = self._await_turn(request.stream)
         self._requests_made += 1
+        return self._exchange(request, turn)
+
+    def _begun(self, request: PageRequest) -> Callable[[], Answer] | None:
+        """What sends `request`, for which a turn is taken; None if it would have to wait."""
+        turn = self._quota.claim()
+        if isinstance(turn, Wait):
+            return None
+        self._requests_made += 1
+        return partial(self._exchange, request, turn)
+
+    def _exchange(self, request: PageRequest, turn: Turn) -> Answer:
         try:
             return self._send(request, turn)
         except NETWORK_ERRORS as error:
@@ -306,7 +358,7 @@ class ZendeskClient:
             self._sleep(turn.seconds)
         return turn
 
-    def _send(self, request: PageRequest, turn: Turn) -> _Answer:
+    def _send(self, request: PageRequest, turn: Turn) -> Answer:
         url = self._base_url + request.path
         with self._session.exchange("GET", url, params=request.params, auth=self._auth) as response:
             headers, arrived_at = dict(response.headers), self._clock()

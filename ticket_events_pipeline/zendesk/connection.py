@@ -28,7 +28,7 @@ from ticket_events_pipeline.zendesk.answers import (
     proxy_wants_authentication,
     quotable,
 )
-from ticket_events_pipeline.zendesk.deadline import WatchedAdapter, within
+from ticket_events_pipeline.zendesk.deadline import Deadline, WatchedAdapter, within
 
 # urllib3's own come from the reading of bodies.
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError)
@@ -60,6 +60,7 @@ class OneHostSession(requests.Session):
         self.read_seconds = read_seconds
         self._timeout = (connect_seconds, read_seconds)
         self._exchange_seconds = EXCHANGE_TIMEOUTS * read_seconds if exchange_seconds is None else exchange_seconds
+        self._deadlines: set[Deadline] = set()
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
             self.mount(scheme, WatchedAdapter())
@@ -86,11 +87,18 @@ class OneHostSession(requests.Session):
         asked = requests.Request(method, url, auth=auth or _no_credentials, **what)
         request = self.prepare_request(asked)  # may fetch a token in another exchange
         settings = self.merge_environment_settings(request.url, {}, True, None, None)  # streamed: read by `read_body`
-        with (
-            within(self._exchange_seconds),
-            self.send(request, timeout=self._timeout, allow_redirects=False, **settings) as response,
-        ):
-            yield response
+        with within(self._exchange_seconds) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                with self.send(request, timeout=self._timeout, allow_redirects=False, **settings) as response:
+                    yield response
+            finally:
+                self._deadlines.discard(deadline)
+
+    def interrupt(self) -> None:
+        """Break off the exchanges that other threads are in: each raises Overtaxed."""
+        for deadline in list(self._deadlines):
+            deadline.expire()
 
 
 def account_session(base_url: str, *, read_seconds: float, exchange_seconds: float | None = None) -> OneHostSession:

@@ -9,6 +9,7 @@ It uses monotonic time: a simulated clock, or a wall clock that is set back, mig
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -69,6 +70,11 @@ class Deadline:
                 with suppress(OSError):  # the other side may have been faster
                     watched.shutdown(socket.SHUT_RDWR)
 
+    def expire(self) -> None:
+        """End it now, as if the time were over."""
+        self.ends_at = -math.inf
+        self.shut_down()
+
     def end(self) -> None:
         """Stop watching."""
         _watchdog.remove(self)
@@ -117,8 +123,8 @@ _current: ContextVar[Deadline] = ContextVar("deadline of this thread's exchange"
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """What this thread exchanges in here, by a WatchedAdapter, ends after `seconds`.
+def within(seconds: float) -> Iterator[Deadline]:
+    """What this thread exchanges in here, by a WatchedAdapter, ends after `seconds`, or when the deadline is expired.
 
     One thing can't be interrupted: the system looks up a host's name in its own time, half a minute at most as a rule.
 
@@ -128,7 +134,7 @@ def within(seconds: float) -> Iterator[None]:
     deadline = Deadline(seconds)
     token = _current.set(deadline)
     try:
-        yield
+        yield deadline
         if deadline.has_passed:  # an answer without a length looks complete where it was cut off
             raise _late(seconds)
     except TicketEventsError:

@@ -102,7 +102,10 @@ def decide(page: EventPage, *, new_ids: int, repeats: int, now: float | None = N
         DataError: the server says that more rows follow and never sends them.
     """
     now = _now(page) if now is None else now
-    proof = proof_of(page, now)
+    return _step(page, proof_of(page, now), new_ids=new_ids, repeats=repeats, now=now)
+
+
+def _step(page: EventPage, proof: Proof | None, *, new_ids: int, repeats: int, now: float) -> Continue | End:
     if page.end_of_stream:  # before end_time is considered: it may be earlier than the page's only row
         return End(_end_of(page, proof))
     following = _claimed_start(page, now) if proof is None else _proven_start(page, proof, now)
@@ -161,9 +164,10 @@ class Walk:
         """
         now = max(self._clock(), page.server_time or 0.0)
         # The ids of other pages decide nothing, and comparing a thousand rows is slow.
-        new_ids = self._new_ids(page) if _may_stand_still(page, now) else len(page.rows)
-        step = decide(page, new_ids=new_ids, repeats=self._repeats, now=now)
-        if self._lacks_its_first_row(page, now):
+        proof = proof_of(page, now)
+        new_ids = self._new_ids(page) if _may_stand_still(page, proof, now) else len(page.rows)
+        step = _step(page, proof, new_ids=new_ids, repeats=self._repeats, now=now)
+        if self._lacks_its_first_row(page, proof):
             step = self._asked_again_for_it(page, step)
         self._empty_pages = 0 if page.rows else self._empty_pages + 1
         if isinstance(step, Continue):
@@ -176,9 +180,9 @@ class Walk:
             self.start_time = step.start_time
         return step
 
-    def _lacks_its_first_row(self, page: EventPage, now: float) -> bool:
+    def _lacks_its_first_row(self, page: EventPage, proof: Proof | None) -> bool:
         """Whether the page has no row with a readable time, although the page before had a row in this second."""
-        return self._starts_at_a_row and not page.end_of_stream and proof_of(page, now) is None
+        return self._starts_at_a_row and not page.end_of_stream and proof is None
 
     def _asked_again_for_it(self, page: EventPage, step: Continue | End) -> Continue | End:
         """One retry of such a page. After it the stream may end, but the walk must not move ahead: it would skip rows."""
@@ -254,11 +258,10 @@ def _end_of(page: EventPage, proof: Proof | None) -> int:
     return max(page.start_time, proof.newest if claimed is None else min(claimed, proof.newest))
 
 
-def _may_stand_still(page: EventPage, now: float) -> bool:
+def _may_stand_still(page: EventPage, proof: Proof | None, now: float) -> bool:
     """Whether the page may leave the walk at its start_time, so that it matters which rows are new."""
     if page.end_of_stream:
         return False
-    proof = proof_of(page, now)
     return proof is None or _proven_start(page, proof, now) is None
 
 

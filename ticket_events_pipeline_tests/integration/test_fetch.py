@@ -37,7 +37,7 @@ class Pages:
     script: list
     requested: int = field(default=0, init=False)
 
-    def pages(self, stream, start_time):
+    def pages(self, stream, start_time, **bounds):
         for rows, watermark in self.script:
             self.requested += 1
             page = EventPage(

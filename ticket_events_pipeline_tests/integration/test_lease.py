@@ -277,8 +277,8 @@ def test_a_fetch_that_lost_its_lease_does_not_change_its_days(tmp_path, monkeypa
     ):
 
         class TakenOver:
-            def pages(self, stream, start_time):
-                for walked in client.pages(stream, start_time):
+            def pages(self, stream, start_time, **bounds):
+                for walked in client.pages(stream, start_time, **bounds):
                     overwrite(tmp_path, "[]")
                     threading.Event().wait(0.3)
                     yield walked

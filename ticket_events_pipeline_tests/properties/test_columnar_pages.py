@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ticket_events_pipeline.decoding.decode import decode_pages, decode_rows
 from ticket_events_pipeline.decoding.fast_lane import ColumnarRows, columnar_envelope, table_of
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
@@ -108,6 +109,16 @@ ENVELOPES = fields(
 @settings(max_examples=EXAMPLES)
 def test_columns_and_rows_hold_the_same_values(rows: list[Any], members: dict[str, Any]) -> None:
     assert_read_alike(body_of(rows, **members))
+
+
+@given(st.lists(st.lists(ROWS, max_size=3), max_size=4))
+@settings(max_examples=EXAMPLES, deadline=None)
+@pytest.mark.hypothesis
+def test_pages_are_decoded_together_as_each_by_itself(pages: list[list[Any]]) -> None:
+    read = [page_of(TICKET_METRIC_EVENTS, body_of(rows)) for rows in pages]
+    rows = [page.rows for page in read if isinstance(page, EventPage)]
+    together = decode_pages(METRIC, rows)
+    assert together == [decode_rows(METRIC, one) for one in rows]
 
 
 @given(TIMES)

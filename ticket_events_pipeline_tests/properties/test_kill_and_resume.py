@@ -286,8 +286,8 @@ def killed_half_way(server, root, *, pages=25):
         store = MortalStore(root, steps=1_000_000)
 
         class Source:
-            def pages(self, stream, start_time):
-                for number, walked in enumerate(client.pages(stream, start_time)):
+            def pages(self, stream, start_time, **bounds):
+                for number, walked in enumerate(client.pages(stream, start_time, **bounds)):
                     if number == pages:
                         store._steps = 0
                     store.step()
@@ -313,7 +313,7 @@ def again(server, root, *, first=str(DAY), last=str(DAY), **rest):
 
 
 def test_a_killed_fetch_is_resumed_from_its_newest_journal_file(big_day, tmp_path):
-    assert killed_half_way(big_day, tmp_path) == 26
+    assert killed_half_way(big_day, tmp_path) == 27  # the last one was sent ahead
     # A duplicate of the page before is stored once per journal file; no other row is in two journal files.
     assert [pq.read_metadata(path).num_rows for path in journal_files(tmp_path)] == [10 * PAGES_PER_JOURNAL_FILE + 1] * 2
     made, log = again(big_day, tmp_path)
@@ -335,6 +335,39 @@ class Stuck(FolderStore):
             assert self.may_write.wait(30)
         with super().writer(path, **fence) as file:
             yield file
+
+
+class FailsOnce(FolderStore):
+    """A store that can't write the first journal file, and says so when the fetch has made all requests that it may."""
+
+    def __init__(self, root, server):
+        super().__init__(root)
+        self._server = server
+        self._has_failed = False
+
+    @contextmanager
+    def writer(self, path, **fence):
+        if "/segments/" in path and not self._has_failed:
+            self._has_failed = True
+            made = None
+            while made != len(self._server.requests):
+                made = len(self._server.requests)
+                threading.Event().wait(0.2)
+            raise UsageError("no space left for a moment")
+        with super().writer(path, **fence) as file:
+            yield file
+
+
+@pytest.mark.parametrize("more", [{}, {"of_a_later_version": 1}], ids=["in columns", "row by row"])
+def test_pages_after_one_that_was_not_processed_are_requested_again(tmp_path, more):
+    """What is saved after a failure is the beginning of what was read, without a gap."""
+    clock.now = DAY.end + 5000
+    account = RecordedAccount({METRIC: [{**row, **more} for row in many_rows(300)]})
+    with SandboxServer(account, clock=clock, page_limit=11) as server, client_at(server.base_url, clock=clock) as client:
+        with pytest.raises(UsageError, match="for a moment"):
+            fetched(client, FailsOnce(tmp_path, server), [DAY])
+        assert len(journal_files(tmp_path)) == 1
+        again(server, tmp_path)
 
 
 def test_a_slow_journal_file_does_not_raise_the_requests_that_a_kill_may_repeat(big_day, tmp_path):
@@ -459,8 +492,8 @@ def test_the_journal_files_of_a_live_fetch_are_left_alone(big_day, tmp_path):
     with client_at(big_day.base_url, clock=clock) as client:
 
         class Slow:
-            def pages(self, stream, start_time):
-                for number, walked in enumerate(client.pages(stream, start_time)):
+            def pages(self, stream, start_time, **bounds):
+                for number, walked in enumerate(client.pages(stream, start_time, **bounds)):
                     if number == 15:
                         clock.now += 25 * 3600
                         fetch(big_day, tmp_path, METRIC, "2026-03-01", "2026-03-01", clock=clock)

@@ -44,8 +44,8 @@ class MortalSource:
         self._client = client
         self._store = store
 
-    def pages(self, stream, start_time):
-        for number, walked in enumerate(self._client.pages(stream, start_time)):
+    def pages(self, stream, start_time, **bounds):
+        for number, walked in enumerate(self._client.pages(stream, start_time, **bounds)):
             if number == PAGES_BEFORE_THE_KILL:
                 self._store._steps = 0
                 raise KilledError

@@ -59,8 +59,8 @@ class MortalSource:
         self._client = client
         self._store = store
 
-    def pages(self, stream, start_time):
-        for walked in self._client.pages(stream, start_time):
+    def pages(self, stream, start_time, **bounds):
+        for walked in self._client.pages(stream, start_time, **bounds):
             self._store.step()
             yield walked
 

@@ -65,8 +65,8 @@ class _Interrupted:
         self._client = client
         self._between_pages = between_pages
 
-    def pages(self, stream, start_time):
-        for number, walked in enumerate(self._client.pages(stream, start_time)):
+    def pages(self, stream, start_time, **bounds):
+        for number, walked in enumerate(self._client.pages(stream, start_time, **bounds)):
             if number == 1:
                 self._between_pages()
             yield walked

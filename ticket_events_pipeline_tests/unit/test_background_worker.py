@@ -138,7 +138,7 @@ class Source:
     def __init__(self, rows):
         self.rows = rows
 
-    def pages(self, stream, start_time):
+    def pages(self, stream, start_time, **bounds):
         page = EventPage(stream, start_time, self.rows, 1, start_time + 60, False, None, DAY.end + 9999)
         yield WalkedPage(page, watermark=start_time + 60, at_end=False, requests=1)
 

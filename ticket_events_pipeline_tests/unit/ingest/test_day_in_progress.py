@@ -16,7 +16,7 @@ LATER = Day.parse("2026-03-20").start
 class WithoutServerTimes:
     """A source of two empty pages after the day, whose answers have no `Date`."""
 
-    def pages(self, stream, start_time):
+    def pages(self, stream, start_time, **bounds):
         for end_time in (DAY.end + 400, DAY.end + 900):
             page = EventPage(stream, start_time, [], 0, end_time, False, None, None)
             yield WalkedPage(page, watermark=end_time, at_end=False, requests=1)
