@@ -134,7 +134,7 @@ class NestedTexts:
         return are_compact
 
     def _need_the_encoder(self) -> Bools:
-        """Which of them may hold letters that `_escaped` doesn't escape, or that are escaped: names may be spelled in two ways."""
+        """Which of them may hold letters that `_escaped` doesn't escape, or escaped ones: names may be spelled in two ways."""
         slashes = np.flatnonzero(self._bytes[:-1] == _BACKSLASH)
         slashes = slashes[np.isin(self._bytes[slashes + 1], list(b"uUx"))]
         places = np.concatenate([slashes, np.flatnonzero(self._bytes >= _FOUR_BYTES)])
