@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import sensor_ticks
-from deployments import CHECKOUT, DAY, EVERYTHING, IMPORTS, Deployment, empty_project, pipeline
+from deployments import CHECKOUT, DAY, EVERYTHING, FETCHED, IMPORTS, SUMMARISED, Deployment, empty_project, pipeline
 from measuring import BUILD, ROUNDS, Measured, builds, cpu, median, side_by_side, table, wall
 from page_server import serving
 
@@ -34,10 +34,6 @@ HEAD = ["what", "", "wall, s", "÷ empty", "CPU, s", "÷ empty", "to be shown"]
 NOTHING = "an asset that does nothing"
 
 DG = str(Path(sys.executable).with_name("dg"))
-
-FETCHED = {"ticket_events": 6, "ticket_metric_events": 6}
-SUMMARISED = {"sla_clocks": 0, "sla_targets": 1, "daily_sla_breach_summary": 2, "sla_breach_report": 0}
-"""The assets of the two jobs, and how many checks each has."""
 
 Run = Callable[[], Measured]
 

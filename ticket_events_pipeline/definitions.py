@@ -22,10 +22,6 @@ SCOPE = account_scope()
 
 defs = dg.Definitions.merge(
     account_definitions(SCOPE),
-    dg.Definitions(
-        # Steps are short and share their imports: one process per step would take longer than the steps.
-        executor=dg.in_process_executor,
-        # Assets hand each other files alone. Dagster's own, for the results of steps, takes as long to import as requests.
-        resources={"io_manager": dg.mem_io_manager},
-    ),
+    # Steps are short and share their imports: one process per step would take longer than the steps.
+    dg.Definitions(executor=dg.in_process_executor),
 )

@@ -30,8 +30,10 @@ def defer_pandas() -> None:
         return
     finder = _PandasFinder()
     sys.meta_path.insert(0, finder)
-    pa.array([None])  # pyarrow looks for pandas now, and never again by itself
-    finder.hidden_from = None
+    try:
+        pa.array([None])  # pyarrow looks for pandas now, and never again by itself
+    finally:
+        finder.hidden_from = None
 
 
 class _PandasFinder(MetaPathFinder):

@@ -36,7 +36,7 @@ _PRELOADED = (
     "dagster._core.workspace.context",
     "alembic.command",
     "antlr4",
-    "pandas",
+    "upath",
 )
 """What commands import when they run, in addition to the modules of the command line."""
 

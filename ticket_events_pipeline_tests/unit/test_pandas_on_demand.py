@@ -31,7 +31,16 @@ def test_a_conversion_imports_no_pandas():
     assert printed(program) == ["[1, 2] False"]
 
 
-@pytest.mark.parametrize("before", [DEFER, f"{DEFER}\nimport pyarrow as pa\npa.array([1])", f"import pandas\n{DEFER}"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        DEFER,
+        f"{DEFER}\nimport pyarrow as pa\npa.array([1])",
+        f"{DEFER}\nimport pyarrow as pa\npa.array([1]).to_pandas()",
+        f"import pandas\n{DEFER}",
+    ],
+    ids=["deferred", "pyarrow used before", "imported by pyarrow", "imported before"],
+)
 def test_once_pandas_is_imported_its_objects_are_converted_as_usual(before):
     assert printed(before + CONVERSIONS) == printed(CONVERSIONS)
 
