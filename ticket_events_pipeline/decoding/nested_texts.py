@@ -1,7 +1,7 @@
 """The objects and lists inside a page's rows, cut out of its bytes: they are stored as JSON text, and most need no parsing.
 
-A structural scan finds where they begin and end. A text that is proven to be as the encoder would write it again (compact,
-ASCII, each name once in an object) is taken as it was sent. Any other is parsed and written again.
+A structural scan finds where they begin and end. A text that is proven to be as the encoder would write it again (compact, each
+name once in an object) is taken as it was sent; letters beyond ASCII are escaped. Any other is parsed and written again.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _MOST_BACKSLASHES = 64  # in a row
 
 _QUOTE, _BACKSLASH, _COLON, _COMMA = b'"\\:,'
 _OPEN_OBJECT, _CLOSE_OBJECT = b"{}"
+_FOUR_BYTES = 0xF0  # or more: the first byte of a letter of four; it takes two escapes
 _FOLD = 0x20  # makes the brackets of lists those of objects
 _BLOCK_BYTES = 128 * 1024  # fits into a processor's cache
 
@@ -36,7 +37,7 @@ _LEVEL = 4
 _DEEPEST = _LEVEL + 2  # of the objects in what _COMPACT accepts
 
 _ESCAPED = "00(?:0[0-7bef]|1[0-9a-f]|7f|[89a-f][0-9a-f])|0[1-9a-f][0-9a-f]{2}|[1-9a-f][0-9a-f]{3}"
-_TEXT = rf'"(?:[ !#-\[\]-~]|\\(?:["\\bfnrt]|u(?:{_ESCAPED})))*"'
+_TEXT = rf'"(?:[^"\\\x00-\x1f\x7f]|\\(?:["\\bfnrt]|u(?:{_ESCAPED})))*"'
 # A float of up to fifteen digits is written as it was read, unless it is so small that it gets an exponent.
 _FLOAT = r"-?(?:[1-9][0-9]{0,2}\.(?:0|[0-9]{0,11}[1-9])|0\.(?:0|0{0,3}[1-9](?:[0-9]{0,9}[1-9])?))"
 _PLAIN = rf"(?:{_TEXT}|0|-?[1-9][0-9]{{0,17}}|{_FLOAT}|true|false|null)"
@@ -45,7 +46,10 @@ _OBJECT = rf"\{{(?:{_TEXT}:{_PLAIN}(?:,{_TEXT}:{_PLAIN})*)?\}}"
 _VALUE = rf"(?:{_PLAIN}|{_LIST}|{_OBJECT})"
 # Brackets are known to match, so only the first member follows an opening one. Written twice, _VALUE would take twice as long.
 _COMPACT = rf"\A(?:\{{\}}|(?:[{{,]{_TEXT}:{_VALUE})+\}}|{_LIST})\z"
-"""As `compact_json` writes objects and lists of plain values; objects also with such objects and lists in them."""
+"""As `compact_json` writes objects and lists of plain values; objects also with such objects and lists in them.
+
+Letters beyond ASCII may be unescaped.
+"""
 
 
 class NestedTexts:
@@ -79,7 +83,11 @@ class NestedTexts:
             ValueError: from `parse`; one of them is no JSON.
         """
         texts = _slices(self._body, self._starts, self._ends)
-        is_other = ~self._are_compact()
+        is_unescaped, is_other = ~_bools(pc.string_is_ascii(texts)), ~self._are_compact()
+        if is_unescaped.any():
+            is_other |= is_unescaped & self._need_the_encoder()
+            is_unescaped &= ~is_other
+            texts = pc.replace_with_mask(texts, pa.array(is_unescaped), _escaped(texts.filter(pa.array(is_unescaped))))
         others = np.flatnonzero(is_other).tolist()
         if not others:
             return texts, {}
@@ -120,10 +128,20 @@ class NestedTexts:
 
     def _are_compact(self) -> Bools:
         is_proven = pc.match_substring_regex(_slices(self._body, self.items.starts, self.items.ends), _COMPACT)
-        are_compact = _by_text(np.logical_and, is_proven.to_numpy(zero_copy_only=False) & self._are_joined(), self.items)
+        are_compact = _by_text(np.logical_and, _bools(is_proven) & self._are_joined(), self.items)
         repeating = self._marks.brackets[self._names.repeated_in()]
         are_compact[np.searchsorted(self._starts, repeating, "right") - 1] = False
         return are_compact
+
+    def _need_the_encoder(self) -> Bools:
+        """Which of them may hold letters that `_escaped` doesn't escape, or escaped ones: names may be spelled in two ways."""
+        slashes = np.flatnonzero(self._bytes[:-1] == _BACKSLASH)
+        slashes = slashes[np.isin(self._bytes[slashes + 1], list(b"uUx"))]
+        places = np.concatenate([slashes, np.flatnonzero(self._bytes >= _FOUR_BYTES)])
+        numbers = np.searchsorted(self._starts, places, "right") - 1
+        found = np.zeros(len(self._starts), bool)
+        found[numbers[(numbers >= 0) & (places < self._ends[numbers])]] = True
+        return found
 
     def _are_joined(self) -> Bools:
         """Whether nothing but a comma is between the items of a list, and nothing after the last one."""
@@ -267,6 +285,17 @@ def _slices(body: bytes, starts: Ints, ends: Ints) -> pa.Array:
     bounds = np.stack([starts, ends], axis=1).astype(np.int32).ravel()
     and_between = pa.StringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(body))
     return and_between.take(pa.array(np.arange(0, len(bounds), 2)))
+
+
+def _bools(found: pa.Array) -> Bools:
+    bools: Bools = found.to_numpy(zero_copy_only=False)
+    return bools
+
+
+def _escaped(texts: pa.Array) -> pa.Array:
+    """JSON texts with their letters beyond ASCII escaped, if these take up to three bytes and no backslash is before an `x`."""
+    escaped = pa.array([text.encode("ascii", "backslashreplace") for text in texts.to_pylist()], pa.string())
+    return pc.replace_substring(escaped, r"\x", r"\u00")
 
 
 def _by_text(combine: np.ufunc, values: Bools, items: Items) -> Bools:

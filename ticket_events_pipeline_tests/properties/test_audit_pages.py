@@ -33,9 +33,10 @@ TEXTS = (
     *('"\\n"', '"\\b\\f\\r\\t"', '"\\u0000"', '"\\u000b"', '"\\u001f"', '"\\u007f"', '"\\u0080"', '"\\u00e9"', '"\\u2028"'),
     *('"\\ud83d\\ude00"', '"\\ud800"', '"\\udc00\\ud800"'),
 )
+UNESCAPED_TEXTS = ('"é"', '"\u2028"', '"\u0080"', '"\ufeff"', '"Кот \\"é\\" \\\\"', '"\\\\\\\\é\\n"')
 OTHERWISE_SPELLED_TEXTS = (
-    *('"é"', '"😀"', '"\x7f"', '"\u2028"', '"\\/"', '"\\u0041"', '"\\u0022"', '"\\u000a"', '"\\u00E9"', '"\\uD83D\\uDE00"'),
-    *('"\\uD800"', '"\\u0043omment"', '"caf\\u00e9 é"'),
+    *('"\x7f"', '"\\/"', '"\\u0041"', '"\\u0022"', '"\\u000a"', '"\\u00E9"', '"\\uD83D\\uDE00"', '"\\uD800"'),
+    *('"\\u0043omment"', '"caf\\u00e9 é"', '"😀"', '"C:\\\\xé"', '"\\\\Ué"', '"\\\\xff😀"'),
 )
 NUMBERS = (
     *("9007199254740993", "123.456789012345"),
@@ -105,9 +106,9 @@ BROKEN_OBJECTS = (
 
 SPACES = st.sampled_from(["", "", "", "", "", " ", "\n"])
 PLAIN = st.sampled_from((*TEXTS, *NUMBERS, *WORDS))
-ODD = st.sampled_from((*OTHERWISE_SPELLED_TEXTS, *OTHERWISE_SPELLED_NUMBERS))
+ODD = st.sampled_from((*UNESCAPED_TEXTS, *OTHERWISE_SPELLED_TEXTS, *OTHERWISE_SPELLED_NUMBERS))
 NAMES = st.sampled_from(
-    ('"id"', '"a"', '"value"', '"previous_value"', '"event_type"', '"custom"', *TEXTS[:12], '"\\u0061"', '"é"')
+    ('"id"', '"a"', '"value"', '"previous_value"', '"event_type"', '"custom"', *TEXTS[:12], '"\\u0061"', '"é"', '"\\u00e9"')
 )
 Pair = tuple[str, str]
 
@@ -258,8 +259,8 @@ def test_a_page_with_a_few_changed_bytes_is_read_alike(data: st.DataObject, text
 
 
 def test_what_the_encoder_writes_is_not_parsed() -> None:
-    for value in (*TEXTS, *NUMBERS, *WORDS):
-        assert compact_json(json.loads(value)) == value
+    assert [compact_json(json.loads(value)) for value in (*TEXTS, *NUMBERS, *WORDS)] == [*TEXTS, *NUMBERS, *WORDS]
+    for value in (*TEXTS, *NUMBERS, *WORDS, *UNESCAPED_TEXTS):
         flat = (f"[{value}]", f'{{"a":{value}}}', f'{{"a":{{"b":{value},"c":{value}}}}}')
         body = page_with([audit(child_events=f'[{{"a":{value},"b":[{value}]}},{{}}]', system=text) for text in flat])
         assert texts_parsed(body) == 0, body
@@ -270,14 +271,15 @@ def test_what_the_encoder_writes_is_not_parsed() -> None:
     "text", ["[%s]", '{"a":%s}', '[{"a":%s}]', '[{"a":[%s]}]', '[{"a":{"b":%s}}]', "[{},%s]", "[{},%s,{}]", "%s"]
 )
 def test_what_the_encoder_writes_otherwise_is_read_alike(text: str) -> None:
-    repeated = ('{"a":1,"a":2}', '{"é":1}', "[1, 2]")
+    repeated = ('{"a":1,"a":2}', '{"é":1}', '{"é":1,"\\u00e9":2}', '{"é":1,"é":2}', "[1, 2]", *UNESCAPED_TEXTS)
     for value in (*OTHERWISE_SPELLED_TEXTS, *OTHERWISE_SPELLED_NUMBERS, *BROKEN, *BROKEN_OBJECTS, *repeated):
         for name in ("child_events", "system"):
             assert_read_alike(TICKET_EVENTS, page_with([audit(), audit(**{name: text % value}), audit()]))
 
 
 def test_what_the_encoder_writes_otherwise_is_parsed_and_nothing_else() -> None:
-    for value in (*OTHERWISE_SPELLED_TEXTS, *OTHERWISE_SPELLED_NUMBERS, '{"a":1,"a":2}', "[ ]"):
+    repeated = ('{"a":1,"a":2}', '{"é":1,"é":2}', '{"é":1,"\\u00e9":2}')
+    for value in (*OTHERWISE_SPELLED_TEXTS, *OTHERWISE_SPELLED_NUMBERS, *repeated, "[ ]"):
         body = page_with([audit(), audit(child_events=f'[{{"a":{value}}}]', system='{"a":1}')])
         assert texts_parsed(body) == 1, body
 
