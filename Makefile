@@ -6,6 +6,9 @@ ROUNDS ?= 5
 ONLY ?=
 AGAINST ?=
 
+# Where a shell sets it, every command compiles our modules again, and pytest rewrites every test module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Dagster's records of the sandbox lie apart from those of an account: a day of one is not a day of the other.
 ACCOUNT_HOME := $(CURDIR)/.dagster_home
 SANDBOX_HOME := $(CURDIR)/.dagster_home/sandbox

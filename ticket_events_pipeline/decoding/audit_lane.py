@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ticket_events_pipeline.decoding.child_events import AUDIT_FIELD, child_event_columns, child_facts
 from ticket_events_pipeline.decoding.nested_texts import NestedTexts
-from ticket_events_pipeline.decoding.row_times import NEWEST_EPOCH_SECOND
+from ticket_events_pipeline.decoding.row_times import NEWEST_EPOCH_SECOND, are_days_of_ours
 from ticket_events_pipeline.tables.table import INT64, TIMESTAMP, Sent, Table
 from ticket_events_pipeline.tables.ticket_metric_events import METRIC_FIELDS
 
@@ -26,6 +26,9 @@ _NUMBERED = pa.list_(INT64)
 """What `NestedTexts` leaves of an object or a list. No field with a plain value can have it."""
 
 
+_SENT = (Sent.AS_TYPE, Sent.ANY)
+
+
 @lru_cache(maxsize=16)
 def audit_fields(table: Table) -> pa.StructType | None:
     """The fields of an audit as Arrow reads them; None where the lane can't fill a column of the table."""
@@ -34,9 +37,6 @@ def audit_fields(table: Table) -> pa.StructType | None:
         return None
     fields = {column.steps[0]: _NUMBERED if column.sent is Sent.ANY else column.type for column in columns}
     return pa.struct({**fields, _STREAM_TIME: INT64})
-
-
-_SENT = (Sent.AS_TYPE, Sent.ANY)
 
 
 def audit_columns(
@@ -53,9 +53,11 @@ def audit_columns(
         return None
     if len(rows) and not 0 <= pc.min(seconds).as_py() <= pc.max(seconds).as_py() <= NEWEST_EPOCH_SECOND:
         return None
+    if not all(are_days_of_ours(found) for found in fields.values() if found.type == TIMESTAMP):
+        return None
     texts, values = nested.compact(parse)
     numbers = {name: pc.list_element(found, 0) for name, found in fields.items() if found.type == _NUMBERED}
-    columns = {name: fields[name] for name in fields} | {name: texts.take(found) for name, found in numbers.items()}
+    columns = fields | {name: texts.take(found) for name, found in numbers.items()}
     columns["time"] = pc.multiply(seconds, 1000).cast(TIMESTAMP)
     columns |= _computed(nested, numbers[AUDIT_FIELD].to_pylist(), texts, values)
     arrays = [columns[field.name] if field.name in columns else pa.nulls(len(rows), field.type) for field in table.schema]

@@ -18,7 +18,7 @@ from ticket_events_pipeline.decoding.audit_lane import audit_columns, audit_fiel
 from ticket_events_pipeline.decoding.child_events import AUDIT_FIELD
 from ticket_events_pipeline.decoding.json_values import compact_json
 from ticket_events_pipeline.decoding.nested_texts import NestedTexts
-from ticket_events_pipeline.decoding.row_times import NEWEST_EPOCH_SECOND, OLDEST_MS
+from ticket_events_pipeline.decoding.row_times import are_days_of_ours
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.table import STRING, Column, Sent, Table
 from ticket_events_pipeline.tables.ticket_metric_events import METRIC_SHAPE, POLICY_DESCRIPTION, POLICY_FIELDS, json_paths
@@ -70,7 +70,7 @@ def columnar_envelope(stream: str, body: bytes, *, parse: Callable[[bytes], Any]
     `parse` reads JSON of any kind: the rows as they were sent, where they are asked for.
     """
     table = TABLES[stream]
-    if not body.lstrip().startswith(b"{") or b"\0" in body:  # Arrow's reader dies of a bare null
+    if not body.lstrip().startswith(b"{"):  # Arrow's reader dies of a bare null
         return None
     try:
         body.decode()  # Arrow doesn't check what lies between two quotes
@@ -119,7 +119,7 @@ def table_of(rows: pa.StructArray, table: Table) -> pa.Table | None:
     fields = _Fields(rows)
     if any(fields[name].null_count for name in ("id", "time", *METRIC_SHAPE) if name in table):
         return None
-    if not _are_days_of_ours(fields["time"]):
+    if not are_days_of_ours(fields["time"]):
         return None
     columns = {"extra": pa.nulls(len(rows), STRING)}
     policies: tuple[str, ...] = ()
@@ -161,11 +161,6 @@ def _filled(column: Column, fields: _Fields, policies: tuple[str, ...]) -> pa.Ar
     found = [array if array.type == column.type else array.cast(column.type) for array in found]
     filled = found[0] if len(found) == 1 else pc.coalesce(*found)
     return pc.fill_null(filled, False) if column.sent is Sent.FLAG else filled
-
-
-def _are_days_of_ours(times: pa.Array) -> bool:
-    span = pc.min_max(times.cast(pa.int64())).as_py()
-    return not len(times) or (span["min"] >= OLDEST_MS and span["max"] < (NEWEST_EPOCH_SECOND + 1) * 1000)
 
 
 def _descriptions(fields: _Fields, policy_field: str) -> pa.Array:

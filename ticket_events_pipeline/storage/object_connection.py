@@ -39,7 +39,7 @@ class Patience(NamedTuple):
         retry_seconds: after which there are no more retries.
     """
 
-    request_seconds: int
+    request_seconds: float
     retries: int
     retry_seconds: int
 

@@ -43,32 +43,41 @@ def asked(server: ReportServer, path: str, *, method: str = "GET", host: str | N
     return answer
 
 
-@pytest.fixture
-def store(tmp_path):
-    store = FolderStore(tmp_path)
+def stored(folder):
+    store = FolderStore(folder)
     write_report(store, day_report())
-    (tmp_path / "secret.html").write_text("not a report")
-    (tmp_path / "sla_breach_report" / ".hidden.html").write_text("not a report")
+    (folder / "secret.html").write_text("not a report")
+    (folder / "sla_breach_report" / ".hidden.html").write_text("not a report")
     return store
 
 
-def test_the_pages_are_served_as_they_are_stored(store, tmp_path):
-    with serving(store) as server:
-        for path in ("/latest.html", "/explained.html", f"/date={DAY}/sla_breach_report.html", "/latest.html?day=1"):
-            answer = asked(server, path)
-            stored = tmp_path / "sla_breach_report" / path.lstrip("/").partition("?")[0]
-            assert (answer.status, answer.content) == (200, stored.read_bytes()), path
-            assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("root")
 
 
-def test_the_address_alone_leads_to_the_newest_day(store):
-    with serving(store) as server:
-        answer = asked(server, "/")
-        assert (answer.status, answer.headers["Location"]) == (302, "/latest.html")
+@pytest.fixture(scope="module")
+def server(root):
+    with serving(stored(root)) as server:
+        yield server
 
 
-def test_a_page_made_later_is_there(store):
+def test_the_pages_are_served_as_they_are_stored(server, root):
+    for path in ("/latest.html", "/explained.html", f"/date={DAY}/sla_breach_report.html", "/latest.html?day=1"):
+        answer = asked(server, path)
+        page = root / "sla_breach_report" / path.lstrip("/").partition("?")[0]
+        assert (answer.status, answer.content) == (200, page.read_bytes()), path
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_address_alone_leads_to_the_newest_day(server):
+    answer = asked(server, "/")
+    assert (answer.status, answer.headers["Location"]) == (302, "/latest.html")
+
+
+def test_a_page_made_later_is_there(tmp_path):
+    store = stored(tmp_path)
     with serving(store) as server:
         later = replace(day_report(), day=DAY.plus(1))
         path = report_path(later.day).removeprefix("sla_breach_report")
@@ -95,36 +104,32 @@ def test_a_page_made_later_is_there(store):
         f"/{'a' * 300}.html",
     ],
 )
-def test_nothing_else_is_served_and_no_folder_is_listed(store, path):
-    with serving(store) as server:
-        answer = asked(server, path)
-        assert answer.status == 404
-        assert answer.content in (b"There is no such report.\n", b"This report has not been made.\n")
+def test_nothing_else_is_served_and_no_folder_is_listed(server, path):
+    answer = asked(server, path)
+    assert answer.status == 404
+    assert answer.content in (b"There is no such report.\n", b"This report has not been made.\n")
 
 
-def test_head_sends_the_headers_alone_and_other_methods_are_refused(store):
-    with serving(store) as server:
-        head, got = asked(server, "/latest.html", method="HEAD"), asked(server, "/latest.html")
-        assert (head.status, head.content) == (200, b"")
-        assert int(head.headers["Content-Length"]) == len(got.content) > 0
-        for method in ("POST", "PUT", "DELETE"):
-            assert asked(server, "/latest.html", method=method).status == 501
+def test_head_sends_the_headers_alone_and_other_methods_are_refused(server):
+    head, got = asked(server, "/latest.html", method="HEAD"), asked(server, "/latest.html")
+    assert (head.status, head.content) == (200, b"")
+    assert int(head.headers["Content-Length"]) == len(got.content) > 0
+    for method in ("POST", "PUT", "DELETE"):
+        assert asked(server, "/latest.html", method=method).status == 501
 
 
-def test_another_name_of_this_machine_is_refused(store):
+def test_another_name_of_this_machine_is_refused(server):
     """A page of another site can point its own name at 127.0.0.1."""
-    with serving(store) as server:
-        port = server.url.rpartition(":")[2]
-        assert asked(server, "/latest.html", host=f"evil.example:{port}").status == 403
-        assert asked(server, "/latest.html", host=f"localhost:{port}").status == 200
+    port = server.url.rpartition(":")[2]
+    assert asked(server, "/latest.html", host=f"evil.example:{port}").status == 403
+    assert asked(server, "/latest.html", host=f"localhost:{port}").status == 200
 
 
 @pytest.mark.parametrize("host", ["[::1", "[x]", "[::1]:80", "127.0.0.1.evil.example"])
-def test_a_host_that_is_malformed_or_not_local_is_answered_with_a_refusal(store, host):
-    with serving(store) as server:
-        assert asked(server, "/latest.html", host=host).status == 403
+def test_a_host_that_is_malformed_or_not_local_is_answered_with_a_refusal(server, host):
+    assert asked(server, "/latest.html", host=host).status == 403
 
 
-def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(store):
-    with serving(store) as server, pytest.raises(UsageError, match=r"Address already in use.*--serve 0"):
-        ReportServer(store, port=int(server.url.rpartition(":")[2]))
+def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(server, root):
+    with pytest.raises(UsageError, match=r"Address already in use.*--serve 0"):
+        ReportServer(FolderStore(root), port=int(server.url.rpartition(":")[2]))

@@ -22,7 +22,7 @@ from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.tables.ticket_events import TICKET_EVENTS_TABLE
 from ticket_events_pipeline.zendesk.json_body import parse_json
 from ticket_events_pipeline.zendesk.page import EventPage
-from ticket_events_pipeline_tests.support.page_reading import assert_read_alike, page_of
+from ticket_events_pipeline_tests.support.page_reading import TIMES, assert_read_alike, page_of
 from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS
 
 EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "150"))
@@ -99,6 +99,8 @@ BROKEN_OBJECTS = (
     "[1[2]",
     '[{"a":1}{"b":2}]',
     '[{"a":1},]',
+    '[{"a":1}:{}]',
+    '[{"a":1}\0]',
 )
 
 SPACES = st.sampled_from(["", "", "", "", "", " ", "\n"])
@@ -236,6 +238,14 @@ def test_any_json_is_stored_as_if_it_had_been_parsed(values: list[str]) -> None:
         assert_read_alike(TICKET_EVENTS, page_with([audit(**{name: f"[{value}]"}) for value in values]))
 
 
+@given(TIMES)
+@example("0000-01-01T00:00:00Z")
+@example("9999-12-31T23:59:59-05:00")
+@settings(max_examples=EXAMPLES)
+def test_a_time_is_the_same_moment_either_way(time: str) -> None:
+    assert_read_alike(TICKET_EVENTS, page_with([audit(created_at=f'"{time}"')]))
+
+
 @given(st.data(), st.lists(rows(), min_size=1, max_size=2))
 @settings(max_examples=EXAMPLES)
 def test_a_page_with_a_few_changed_bytes_is_read_alike(data: st.DataObject, texts: list[str]) -> None:
@@ -247,31 +257,29 @@ def test_a_page_with_a_few_changed_bytes_is_read_alike(data: st.DataObject, text
     assert_read_alike(TICKET_EVENTS, bytes(body))
 
 
-@pytest.mark.parametrize("value", [*TEXTS, *NUMBERS, *WORDS])
-def test_what_the_encoder_writes_is_not_parsed(value: str) -> None:
-    assert compact_json(json.loads(value)) == value
-    nested = (f"[{value}]", f'{{"a":{value}}}', f'[{{"a":{value},"b":[{value}]}},{{}}]', f'{{"a":{{"b":{value},"c":{value}}}}}')
-    for text in nested:
-        body = page_with([audit(child_events=f"[{text}]" if text[0] == "{" else text, system=text)])
-        assert texts_parsed(body) == 0
+def test_what_the_encoder_writes_is_not_parsed() -> None:
+    for value in (*TEXTS, *NUMBERS, *WORDS):
+        assert compact_json(json.loads(value)) == value
+        flat = (f"[{value}]", f'{{"a":{value}}}', f'{{"a":{{"b":{value},"c":{value}}}}}')
+        body = page_with([audit(child_events=f'[{{"a":{value},"b":[{value}]}},{{}}]', system=text) for text in flat])
+        assert texts_parsed(body) == 0, body
         assert_read_alike(TICKET_EVENTS, body)
 
 
 @pytest.mark.parametrize(
-    "value",
-    [*OTHERWISE_SPELLED_TEXTS, *OTHERWISE_SPELLED_NUMBERS, *BROKEN, *BROKEN_OBJECTS, '{"a":1,"a":2}', '{"é":1}', "[1, 2]"],
+    "text", ["[%s]", '{"a":%s}', '[{"a":%s}]', '[{"a":[%s]}]', '[{"a":{"b":%s}}]', "[{},%s]", "[{},%s,{}]", "%s"]
 )
-@pytest.mark.parametrize(
-    "text", ["[%s]", '{"a":%s}', '[{"a":%s}]', '[{"a":[%s]}]', '[{"a":{"b":%s}}]', "[{},%s]", "[%s,{}]", "%s"]
-)
-def test_what_the_encoder_writes_otherwise_is_read_alike(value: str, text: str) -> None:
-    for name in ("child_events", "system"):
-        assert_read_alike(TICKET_EVENTS, page_with([audit(), audit(**{name: text % value}), audit()]))
+def test_what_the_encoder_writes_otherwise_is_read_alike(text: str) -> None:
+    repeated = ('{"a":1,"a":2}', '{"é":1}', "[1, 2]")
+    for value in (*OTHERWISE_SPELLED_TEXTS, *OTHERWISE_SPELLED_NUMBERS, *BROKEN, *BROKEN_OBJECTS, *repeated):
+        for name in ("child_events", "system"):
+            assert_read_alike(TICKET_EVENTS, page_with([audit(), audit(**{name: text % value}), audit()]))
 
 
-@pytest.mark.parametrize("value", [*OTHERWISE_SPELLED_TEXTS, *OTHERWISE_SPELLED_NUMBERS, '{"a":1,"a":2}', "[ ]"])
-def test_what_the_encoder_writes_otherwise_is_parsed_and_nothing_else(value: str) -> None:
-    assert texts_parsed(page_with([audit(), audit(child_events=f'[{{"a":{value}}}]', system='{"a":1}')])) == 1
+def test_what_the_encoder_writes_otherwise_is_parsed_and_nothing_else() -> None:
+    for value in (*OTHERWISE_SPELLED_TEXTS, *OTHERWISE_SPELLED_NUMBERS, '{"a":1,"a":2}', "[ ]"):
+        body = page_with([audit(), audit(child_events=f'[{{"a":{value}}}]', system='{"a":1}')])
+        assert texts_parsed(body) == 1, body
 
 
 @pytest.mark.parametrize(
@@ -317,6 +325,8 @@ def test_facts_of_child_events_are_read_alike(children: str) -> None:
             audit(timestamp="[1772442000]"),
             audit(created_at='"2026-03-02T09:00:00.1234Z"'),
             audit(timestamp="null"),
+            audit(timestamp="-1"),
+            audit(timestamp="253402300800"),
             audit(id="null"),
         ),
         *(
@@ -341,6 +351,13 @@ def test_facts_of_child_events_are_read_alike(children: str) -> None:
 def test_odd_rows_are_read_alike(row: str) -> None:
     assert_read_alike(TICKET_EVENTS, page_with([row]))
     assert_read_alike(TICKET_EVENTS, page_with([audit(system="[1]"), row, audit(system="[2]")]))
+
+
+@pytest.mark.parametrize("name", ["via", "child_events", "system"])
+def test_bytes_that_are_not_utf_8_are_unreadable_either_way(name: str) -> None:
+    body = page_with([audit(**{name: '"?"' if name == "via" else '[{"a":"?"}]'})]).replace(b"?", b"\xff")
+    assert isinstance(page_of(TICKET_EVENTS, body), str)
+    assert_read_alike(TICKET_EVENTS, body)
 
 
 def test_a_metric_event_among_audits_sends_the_page_to_the_row_lane() -> None:

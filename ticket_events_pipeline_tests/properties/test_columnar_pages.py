@@ -20,8 +20,8 @@ from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVE
 from ticket_events_pipeline.zendesk.json_body import parse_json
 from ticket_events_pipeline.zendesk.page import EventPage
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
+from ticket_events_pipeline_tests.support.page_reading import TIMES, page_of
 from ticket_events_pipeline_tests.support.page_reading import assert_read_alike as assert_pages_alike
-from ticket_events_pipeline_tests.support.page_reading import page_of
 from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 METRIC = "ticket_metric_events"
@@ -56,39 +56,6 @@ def in_columns(body: bytes) -> dict[str, Any] | None:
 
 ODD = st.sampled_from(
     [None, True, False, 0, 1, -1, 1.0, 1.5, 2**63, -(2**63), 10**30, "", "5", "é", "\ud800", "a\x00b", [], {}, [1], {"x": 1}]
-)
-TIMES = st.one_of(
-    st.sampled_from(
-        [
-            *("2026-03-02T09:00:00Z", "2026-03-02 09:00:00Z", "2026-03-02T09:00:00", "2026-03-02T09:00:00.5Z", "2026-03-02"),
-            *(
-                "2026-03-02T09:00:00.123Z",
-                "2026-03-02T09:00:00.123456Z",
-                "2026-03-02T09:00:00+02:00",
-                "2026-03-02T09:00:00-0130",
-            ),
-            *(
-                "2026-03-02T09:00:60Z",
-                "2026-02-30T09:00:00Z",
-                "0000-01-01T00:00:00Z",
-                "0001-01-01T00:00:00Z",
-                "9999-12-31T23:59:59Z",
-            ),
-            *(
-                "0001-01-01T00:00:00+05:00",
-                "9999-12-31T23:59:59-05:00",
-                "2026-03-02T24:00:00Z",
-                "20260302",
-                "1772442000",
-                "",
-                "Z",
-            ),
-        ]
-    ),
-    st.from_regex(
-        r"\A[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9](:[0-5][0-9](:[0-6][0-9](\.[0-9]{1,7})?)?)?"
-        r"(Z|[+-][0-2][0-9]:?[0-9]{2})?\Z"
-    ),
 )
 
 

@@ -36,7 +36,7 @@ _PRELOADED = (
     "dagster._core.workspace.context",
     "alembic.command",
     "antlr4",
-    "pandas",
+    "upath",
 )
 """What commands import when they run, in addition to the modules of the command line."""
 
@@ -137,8 +137,35 @@ def _become(order: dict[str, Any]) -> None:
     sys.path[0] = order["cwd"]
 
 
+def _run(program: str) -> int:
+    """Run it as the interpreter does; its exit code."""
+    try:
+        exec(program, {"__name__": "__main__"})  # noqa: S102
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        sys.stderr.write(f"{ended.code}\n")
+        return 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
+
+
+class _End:
+    """The last thing at exit: nothing is torn down, which takes longer than many commands, as each page has to be copied."""
+
+    code = 0
+
+    def __call__(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(self.code)
+
+
 if __name__ == "__main__":
+    atexit.register(_end := _End())  # before all others, so it is called after them
     _preload()
     _order = _next_order()
     _become(_order)
-    exec(_order["program"], {"__name__": "__main__"})  # noqa: S102
+    _end.code = _run(_order["program"])

@@ -3,12 +3,48 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import strategies as st
 
 from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.decoding.fast_lane import ColumnarRows
 from ticket_events_pipeline.tables.streams import Stream
 from ticket_events_pipeline.zendesk.answers import Unreadable
 from ticket_events_pipeline.zendesk.page import EventPage, PageRequest, decode_page
+
+TIMES = st.one_of(
+    st.sampled_from(
+        [
+            *("2026-03-02T09:00:00Z", "2026-03-02 09:00:00Z", "2026-03-02T09:00:00", "2026-03-02T09:00:00.5Z", "2026-03-02"),
+            *(
+                "2026-03-02T09:00:00.123Z",
+                "2026-03-02T09:00:00.123456Z",
+                "2026-03-02T09:00:00+02:00",
+                "2026-03-02T09:00:00-0130",
+            ),
+            *(
+                "2026-03-02T09:00:60Z",
+                "2026-02-30T09:00:00Z",
+                "0000-01-01T00:00:00Z",
+                "0001-01-01T00:00:00Z",
+                "9999-12-31T23:59:59Z",
+            ),
+            *(
+                "0001-01-01T00:00:00+05:00",
+                "9999-12-31T23:59:59-05:00",
+                "2026-03-02T24:00:00Z",
+                "20260302",
+                "1772442000",
+                "",
+                "Z",
+            ),
+        ]
+    ),
+    st.from_regex(
+        r"\A[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9](:[0-5][0-9](:[0-6][0-9](\.[0-9]{1,7})?)?)?"
+        r"(Z|[+-][0-2][0-9]:?[0-9]{2})?\Z"
+    ),
+)
+"""Texts that are times, or nearly."""
 
 
 def page_of(stream: Stream, body: bytes) -> EventPage | str:

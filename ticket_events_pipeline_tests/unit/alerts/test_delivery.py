@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -183,7 +184,9 @@ def test_nothing_of_a_url_is_returned_logged_warned_or_printed(answer, caplog, c
         warnings.simplefilter("always")
         kinds = [Destination(kind, f"{server.url}/{SECRET}") for kind in (Kind.SLACK, Kind.TEAMS, Kind.WEBHOOK)]
         made = [*kinds, *named([as_json(server)])]
-        answers = [deliver(destination, MESSAGE, total_seconds=12 if answer == OK else 2) for destination in made]
+        seconds = 12 if answer == OK else 2
+        with ThreadPoolExecutor(len(made)) as threads:
+            answers = list(threads.map(lambda destination: deliver(destination, MESSAGE, total_seconds=seconds), made))
     assert {answer.is_accepted for answer in answers} == {answer == OK}
     written = f"{made}{answers}{caplog.text}{capfd.readouterr()}{[str(warning.message) for warning in warned]}"
     assert SECRET not in written
