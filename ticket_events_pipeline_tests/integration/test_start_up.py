@@ -50,6 +50,15 @@ def test_runs_of_both_jobs_with_their_checks_need_no_pandas(tmp_path):
     assert found & TABLES == set()
 
 
+def test_definitions_load_without_what_few_runs_need():
+    program = f"{DEFINITIONS}; import sys; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    parts = {
+        f"ticket_events_pipeline.{name}" for name in ("report.model", "report.page", "publish.publisher", "retention.prune")
+    }
+    assert parts & set(ended.stdout.split()) == set()
+
+
 def test_the_garbage_collector_leaves_out_what_the_code_location_imported():
     program = f"{DEFINITIONS}; import gc; print('frozen', gc.get_freeze_count() > len(gc.get_objects()))"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
