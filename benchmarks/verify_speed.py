@@ -81,7 +81,7 @@ def _chunks(page: pa.Table, day: Day, rows: int) -> Iterator[pa.Table]:
 
 
 def _footer(of_page: RawFooter, rows: int, content_hash: str) -> RawFooter:
-    """The footer of a fetch whose pages end with the last row of a second, so that none came twice."""
+    """The footer of a fetch in pages of PAGE rows, none of which came twice."""
     day, pages = Day.parse(DAY), list[LedgerPage]()
     for first in range(0, rows, PAGE):
         last = min(rows, first + PAGE) - 1

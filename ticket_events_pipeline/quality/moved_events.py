@@ -46,8 +46,8 @@ class LostEvents:
 def days_around(days: list[Day], stored: list[Day]) -> list[Day]:
     """The `stored` days at most `NEARBY_DAYS` from one of `days`, without `days` themselves."""
     wanted = set(days)
-    near = {day.plus(offset) for day in wanted for offset in range(-NEARBY_DAYS, NEARBY_DAYS + 1)}
-    return [day for day in stored if day in near - wanted]
+    near = {day.plus(offset) for day in wanted for offset in range(-NEARBY_DAYS, NEARBY_DAYS + 1)} - wanted
+    return [day for day in stored if day in near]
 
 
 def lost_events(store: Store, footer: RawFooter, around: list[Day]) -> LostEvents:

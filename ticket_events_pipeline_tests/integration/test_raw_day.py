@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.quality.duplicates import duplicate_events
 from ticket_events_pipeline.quality.footer_checks import OPEN_GRACE_SECONDS
-from ticket_events_pipeline.quality.raw_day import rejected_row_count
+from ticket_events_pipeline.quality.raw_day import owner_of, owners_of, rejected_row_count
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
@@ -72,6 +72,27 @@ def test_a_healthy_month_is_whole(month, stream):
         (day, "complete", (), ()) for day in MONTH
     ]
     assert sum(day.rows for day in found_days) > 500
+
+
+class CountingStore(FolderStore):
+    """Counts how often each file is opened."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.opened = Counter()
+
+    def reader(self, path):
+        self.opened[path] += 1
+        return super().reader(path)
+
+
+def test_the_owner_of_both_streams_is_found_with_one_look_at_each_footer(month):
+    store = CountingStore(month)
+    owners = owners_of(store, list(STREAMS), MONTH, account=None, timezone="UTC")
+    assert set(store.opened.values()) == {1}
+    assert len(store.opened) == 2 * len(MONTH)
+    assert owners == {name: owner_of(store, name, MONTH, account=None, timezone="UTC") for name in STREAMS}
+    assert {owner.account for owner in owners.values()} == {"sandbox"}
 
 
 @pytest.mark.parametrize(("damage", "problem"), DAMAGES.values(), ids=DAMAGES)

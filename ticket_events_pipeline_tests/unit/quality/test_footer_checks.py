@@ -8,7 +8,7 @@ import pytest
 from ticket_events_pipeline.quality.footer_checks import ledger_problems
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
-from ticket_events_pipeline.storage.partition_file import write_partition
+from ticket_events_pipeline.storage.partition_file import LAYOUT, Layout, write_partition
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter
 from ticket_events_pipeline.storage.stored_file import MOST_BATCH_ROWS
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
@@ -80,13 +80,13 @@ def test_a_ledger_that_proves_nothing_has_a_problem(footer, problem):
     assert problem in " ".join(ledger_problems(footer, TICKET_METRIC_EVENTS))
 
 
-def with_a_page_over_it(root, times):
+def with_a_page_over_it(root, times, *, layout=LAYOUT):
     """A file of events at these times, ids counting up, with a footer that fits it."""
     rows = [metric_event(number, 0) | {"time": time} for number, time in enumerate(times, 1)]
     ready = [{**row, "time": dt.datetime.fromtimestamp(row["time"], dt.UTC)} for row in rows]
     table = pa.Table.from_pylist(ready, schema=TICKET_METRIC_EVENTS_TABLE.at(1))  # as its footer says
     footer = footer_of((START, PAST, len(rows)), rows=len(rows), content_hash=content_hash(table))
-    write_partition(FolderStore(root), METRIC, DAY, table, footer.to_metadata())
+    write_partition(FolderStore(root), METRIC, DAY, table, footer.to_metadata(), layout=layout)
     return named(root, METRIC, [DAY])
 
 
@@ -96,10 +96,26 @@ def test_the_first_second_belongs_to_the_day_and_the_next_midnight_does_not(tmp_
     assert "1 row outside the day, for example id 1." in with_a_page_over_it(tmp_path, [START - 1, END - 1])[DAY]
 
 
-@pytest.mark.parametrize("disordered", [500, MOST_BATCH_ROWS])
-def test_the_rows_of_a_large_day_are_in_order_across_batches(tmp_path, disordered):
-    """This includes the border of two batches."""
+ROW_GROUPS = {"one row group": LAYOUT, "many row groups": Layout(rows_per_group=3000)}
+
+
+@pytest.mark.parametrize("layout", ROW_GROUPS.values(), ids=ROW_GROUPS)
+@pytest.mark.parametrize("disordered", [500, 3000, MOST_BATCH_ROWS])
+def test_the_rows_of_a_large_day_are_in_order_across_batches(tmp_path, disordered, layout):
+    """This includes the border of two batches, and of two row groups."""
     times = [START + number for number in range(2 * MOST_BATCH_ROWS)]
-    assert with_a_page_over_it(tmp_path, times) == {}
+    assert with_a_page_over_it(tmp_path, times, layout=layout) == {}
     times[disordered] = times[disordered - 1] - 1
-    assert "1 row out of the order of time and id." in with_a_page_over_it(tmp_path, times)[DAY]
+    assert "1 row out of the order of time and id." in with_a_page_over_it(tmp_path, times, layout=layout)[DAY]
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_damage_in_one_of_many_row_groups_is_reported(tmp_path, place):
+    times = [START + number for number in range(20_000)]
+    assert with_a_page_over_it(tmp_path, times, layout=Layout(rows_per_group=100)) == {}
+    (file,) = tmp_path.glob("*/*/*.parquet")
+    content = bytearray(file.read_bytes())
+    groups_end = content.rindex(b"block_crc32") // 2  # well before the footer
+    content[int(groups_end * place)] ^= 1
+    file.write_bytes(content)
+    assert "can't be read as Parquet" in named(tmp_path, METRIC, [DAY])[DAY]
