@@ -20,6 +20,23 @@ CHECKOUT = Path(__file__).parent.parent
 DAGSTER_YAML = CHECKOUT / "ticket_events_pipeline" / "cli" / "templates" / "dagster.yaml"
 DAY = "2026-03-02"
 EVERYTHING = "everything"
+FETCHED = {"ticket_events": 6, "ticket_metric_events": 6, "ticket_field_changes": 1}
+SUMMARISED = {
+    "sla_clocks": 0,
+    "sla_targets": 2,
+    "daily_sla_breach_summary": 2,
+    "ticket_states": 0,
+    "sla_target_dimensions": 3,
+    "daily_sla_breaches_by_dimension": 1,
+    "sla_target_holders": 0,
+    "daily_ticket_durations": 0,
+    "sla_breach_report": 0,
+}
+"""The assets of the two jobs, and how many checks each has."""
+
+IMPORTS = "import pyarrow.compute, pyarrow.parquet, requests"
+"""What every fetch into Parquet has to load."""
+
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 _PROJECT = """
@@ -89,9 +106,9 @@ class Deployment:
         option = "--partition-range" if "..." in days else "--partition"
         return self.dagster("asset", "materialize", "-m", self.module, "--select", asset, option, days)
 
-    def execute(self, job: str, day: str, tags: Mapping[str, str] = NO_TAGS) -> Measured:
-        """Execute a job over a day, as the schedules and the sensor request it, with further tags."""
-        days = {"dagster/asset_partition_range_start": day, "dagster/asset_partition_range_end": day}
+    def execute(self, job: str, day: str, tags: Mapping[str, str] = NO_TAGS, *, last: str = "") -> Measured:
+        """Execute a job over a day, or from it to the last, as the schedules and the sensor request it, with further tags."""
+        days = {"dagster/asset_partition_range_start": day, "dagster/asset_partition_range_end": last or day}
         return self.dagster("job", "execute", "-m", self.module, "-j", job, "--tags", json.dumps({**days, **tags}))
 
     def dagster(self, *words: str) -> Measured:
@@ -107,13 +124,13 @@ class Deployment:
 def pipeline(folder: Path, url: str) -> Deployment:
     """The pipeline, for the account at that URL."""
     variables = {"ZENDESK_BASE_URL": url, "ZENDESK_OAUTH_TOKEN": "sandbox", "ZENDESK_REQUESTS_PER_MINUTE": "999999"}
-    _make_home(folder)
+    make_home(folder)
     return Deployment("ticket_events_pipeline.definitions", folder, variables)
 
 
 def empty_project(folder: Path, checks: Mapping[str, int], *, body: str = "pass") -> Deployment:
     """Assets that do nothing but `body`, each with so many checks that do nothing; the job is called EVERYTHING."""
-    _make_home(folder)
+    make_home(folder)
     package = folder / "empty_project"
     package.mkdir()
     (folder / "pyproject.toml").write_text(_PROJECT)
@@ -122,6 +139,7 @@ def empty_project(folder: Path, checks: Mapping[str, int], *, body: str = "pass"
     return Deployment("empty_project.definitions", folder)
 
 
-def _make_home(folder: Path) -> None:
+def make_home(folder: Path) -> None:
+    """Make the deployment's folder, with a DAGSTER_HOME."""
     (folder / "home").mkdir(parents=True)
     shutil.copy(DAGSTER_YAML, folder / "home")

@@ -83,7 +83,8 @@ def measured(command: Sequence[str], *, env: Mapping[str, str] | None = None, cw
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as figures:
         subprocess.run(
             [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(figures.fileno()), *command],
-            env={**os.environ, **(env or {})},
+            # Compiled modules are kept, whatever the shell says: an installed package is compiled.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(env or {})},
             cwd=cwd,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -19,6 +19,7 @@ from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import Instant, wall_clock
 from ticket_events_pipeline.errors import AuthenticationError, SettingsError
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
+from ticket_events_pipeline.pandas_on_demand import defer_pandas
 from ticket_events_pipeline.settings import RootSettings, Settings, load_settings, root_settings
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
@@ -67,6 +68,7 @@ class Pipeline:
     """
 
     def __init__(self, read: ReadVariables, *, name: str = "", log: Log = lambda _: None) -> None:
+        defer_pandas()
         self._read = read
         self._name = name
         self._log = log

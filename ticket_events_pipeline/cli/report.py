@@ -22,12 +22,13 @@ from ticket_events_pipeline.errors import DayNotFetchedError, UsageError
 from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.report.builder import report_reader
-from ticket_events_pipeline.report.files import put_explained, put_page, read_page, report_days, report_path, write_report
+from ticket_events_pipeline.report.files import put_page, read_page, report_days, report_path
 from ticket_events_pipeline.report.model import DayReport
 from ticket_events_pipeline.report.server import ReportServer
 from ticket_events_pipeline.report.stored import newest_summary
 from ticket_events_pipeline.report.week import Week, WeekReport, newest_week, read_week
 from ticket_events_pipeline.report.week_page import week_path, write_week
+from ticket_events_pipeline.report.write import put_explained, write_report
 from ticket_events_pipeline.root import is_object_store
 from ticket_events_pipeline.settings import RootSettings, partition_settings
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS

@@ -21,9 +21,10 @@ from ticket_events_pipeline.installation import program
 from ticket_events_pipeline.pipeline import Pipeline, pipeline_of
 from ticket_events_pipeline.quality.against_api import Comparison, compare_with_api, draw_sample
 from ticket_events_pipeline.quality.findings import PRUNED, VerifiedDay, of_closed_day
+from ticket_events_pipeline.quality.footer_checks import Owner
 from ticket_events_pipeline.quality.moved_events import NEARBY_DAYS
-from ticket_events_pipeline.quality.raw_day import owner_of, verify_days
-from ticket_events_pipeline.settings import RootSettings, partition_settings
+from ticket_events_pipeline.quality.raw_day import owners_of, verify_days
+from ticket_events_pipeline.settings import partition_settings
 from ticket_events_pipeline.storage.partition_file import stored_days
 from ticket_events_pipeline.storage.pruned_days import read_pruned_days
 from ticket_events_pipeline.storage.store import Store
@@ -59,7 +60,10 @@ def run_verify(words: Sequence[str], *, streams: Sequence[str], sample: int | No
         click.echo(note, err=True)
     say: _Say = _be_silent if is_json else click.echo
     say(f"{store.location}: {days[0]} to {days[-1]}, timezone {settings.timezone}")
-    verified = [found for name in streams for found in _verify(store, STREAMS[name], days, settings, say)]
+    owners = owners_of(
+        store, streams, days, account=settings.account, former=settings.former_accounts, timezone=settings.timezone
+    )
+    verified = [found for name in streams for found in _verify(store, STREAMS[name], days, owners[name], say)]
     compared: list[_Compared] = []
     if sample is not None:
         drawn = int(wall_clock() // 86_400) if seed is None else seed  # other pages every day, the same ones on one day
@@ -86,10 +90,7 @@ def _stored_days(store: Store, streams: Sequence[str], timezone: str) -> list[Da
     return days_between(min(stored), max(stored))
 
 
-def _verify(store: Store, stream: Stream, days: list[Day], settings: RootSettings, say: _Say) -> Iterator[VerifiedDay]:
-    owner = owner_of(
-        store, stream.name, days, account=settings.account, former=settings.former_accounts, timezone=settings.timezone
-    )
+def _verify(store: Store, stream: Stream, days: list[Day], owner: Owner, say: _Say) -> Iterator[VerifiedDay]:
     pruned = read_pruned_days(store)
     for found in verify_days(store, stream=stream, days=days, owner=owner, now=wall_clock()):
         verified = replace(found, findings=of_closed_day(found.findings, found.day, pruned))

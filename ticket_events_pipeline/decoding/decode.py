@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ticket_events_pipeline.decoding import fast_lane
-from ticket_events_pipeline.decoding.child_events import child_event_columns
+from ticket_events_pipeline.decoding.child_events import AUDIT_FIELD, child_event_columns, child_facts
 from ticket_events_pipeline.decoding.fast_lane import ColumnarRows
 from ticket_events_pipeline.decoding.json_values import as_deleted, as_id, as_int64, compact_json, has_microseconds
 from ticket_events_pipeline.decoding.leftovers import Leftovers, Row, convert_values, converter, dig, escaped, keep_rest
@@ -26,9 +26,6 @@ from ticket_events_pipeline.decoding.row_times import NEWEST_EPOCH_SECOND, OLDES
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.table import TIMESTAMP, Column, Sent, Table
 from ticket_events_pipeline.tables.ticket_metric_events import METRIC_FIELDS, METRIC_SHAPE, POLICY_FIELDS, json_fields
-
-AUDIT_FIELD = "child_events"
-"""A row with it is an audit, whatever else it has."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +215,9 @@ class _Reading:
 
     def computed(self) -> dict[str, pa.Array]:
         """The columns that no single field fills."""
-        columns = child_event_columns(self._rows) if AUDIT_FIELD in self._fields.table else {}
+        columns = {}
+        if AUDIT_FIELD in self._fields.table:
+            columns = child_event_columns([child_facts(row.get(AUDIT_FIELD)) for row in self._rows])
         if "sla" in self._objects:
             names = self._objects["sla"].names
             is_group = [None if name is None else name == "group_sla" for name in names]

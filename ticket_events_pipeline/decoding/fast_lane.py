@@ -1,8 +1,7 @@
 """The fast lane: a page straight into columns, with no Python object a row, and without the interpreter's lock meanwhile.
 
 Arrow reads the page under a JSON schema that follows from the table's columns. It takes only what the API documents, to the
-letter. Any other page (an unknown field, a number where text belongs, a name twice in one object) is read row by row, and so is
-every page of a table with columns of any JSON.
+letter. Any other page (an unknown field, a number where text belongs, a name twice in one object) is read row by row.
 """
 
 from __future__ import annotations
@@ -15,8 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from ticket_events_pipeline.decoding.audit_lane import audit_columns, audit_fields
+from ticket_events_pipeline.decoding.child_events import AUDIT_FIELD
 from ticket_events_pipeline.decoding.json_values import compact_json
-from ticket_events_pipeline.decoding.row_times import NEWEST_EPOCH_SECOND, OLDEST_MS
+from ticket_events_pipeline.decoding.nested_texts import NestedTexts
+from ticket_events_pipeline.decoding.row_times import are_days_of_ours
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.table import STRING, Column, Sent, Table
 from ticket_events_pipeline.tables.ticket_metric_events import METRIC_SHAPE, POLICY_DESCRIPTION, POLICY_FIELDS, json_paths
@@ -31,7 +33,8 @@ class ColumnarRows(Sequence[dict[str, Any]]):
     """The rows of a page, in order: as columns, and as they were sent.
 
     Attributes:
-        columns: a struct a row, of the fields that the table's columns are filled from; none of them NULL as a whole.
+        columns: a struct a row, none of them NULL as a whole: of the fields that the table's columns are filled from; of an
+            audit, of the columns themselves.
     """
 
     def __init__(self, columns: pa.StructArray, as_sent: Callable[[], list[dict[str, Any]]]) -> None:
@@ -66,32 +69,57 @@ def columnar_envelope(stream: str, body: bytes, *, parse: Callable[[bytes], Any]
 
     `parse` reads JSON of any kind: the rows as they were sent, where they are asked for.
     """
-    exactly = _parse_options(TABLES[stream])
-    if exactly is None or not body.lstrip().startswith(b"{"):  # Arrow's reader dies of a bare null
-        return None
-    if body.count(b"{") > _MOST_OBJECTS:
+    table = TABLES[stream]
+    if not body.lstrip().startswith(b"{"):  # Arrow's reader dies of a bare null
         return None
     try:
         body.decode()  # Arrow doesn't check what lies between two quotes
-        read = pj.ReadOptions(use_threads=False, block_size=len(body) + 1)
-        page = pj.read_json(pa.BufferReader(body), read, exactly)
-    except (pa.ArrowException, UnicodeDecodeError):
+        page = _audits(table, body, parse) if AUDIT_FIELD in table else _metric_events(table, body)
+    except (pa.ArrowException, ValueError):
         return None
+    if page is None:
+        return None
+    envelope, rows = page
+    members = {name: envelope[name][0].as_py() for name, _ in _ENVELOPE}
+    return {stream: ColumnarRows(rows, lambda: parse(body)[stream]), **members}
+
+
+def _metric_events(table: Table, body: bytes) -> tuple[pa.Table, pa.StructArray] | None:
+    page = _read(table.name, body, _metric_fields(table))
+    return page if page is not None and _has_every_description(page[1], body, table) else None
+
+
+def _audits(table: Table, body: bytes, parse: Callable[[bytes], Any]) -> tuple[pa.Table, pa.StructArray] | None:
+    fields = audit_fields(table)
+    if fields is None:
+        return None
+    nested = NestedTexts(body)
+    page = _read(table.name, nested.numbered_page, fields)
+    columns = None if page is None else audit_columns(page[1], nested, table, parse)
+    return None if page is None or columns is None else (page[0], columns)
+
+
+def _read(stream: str, body: bytes, fields: pa.StructType) -> tuple[pa.Table, pa.StructArray] | None:
+    """The envelope of a page, and its rows; None if they aren't exactly as documented, or too many to be that."""
+    if body.count(b"{") > _MOST_OBJECTS:
+        return None
+    envelope = pa.schema([(stream, pa.list_(fields)), *_ENVELOPE])
+    exactly = pj.ParseOptions(explicit_schema=envelope, newlines_in_values=False, unexpected_field_behavior="error")
+    page = pj.read_json(pa.BufferReader(body), pj.ReadOptions(use_threads=False, block_size=len(body) + 1), exactly)
     if page.num_rows != 1 or page[stream].null_count:
         return None
     rows = page[stream].combine_chunks().values
-    if rows.null_count or not _has_every_description(rows, body, TABLES[stream]):
-        return None
-    members = {name: page[name][0].as_py() for name, _ in _ENVELOPE}
-    return {stream: ColumnarRows(rows, lambda: parse(body)[stream]), **members}
+    return None if rows.null_count else (page, rows)
 
 
 def table_of(rows: pa.StructArray, table: Table) -> pa.Table | None:
     """The table of rows that came in columns, the one that the row lane makes of them; None where any needs that lane."""
+    if AUDIT_FIELD in table:
+        return pa.Table.from_struct_array(rows)
     fields = _Fields(rows)
     if any(fields[name].null_count for name in ("id", "time", *METRIC_SHAPE) if name in table):
         return None
-    if not _are_days_of_ours(fields["time"]):
+    if not are_days_of_ours(fields["time"]):
         return None
     columns = {"extra": pa.nulls(len(rows), STRING)}
     policies: tuple[str, ...] = ()
@@ -135,11 +163,6 @@ def _filled(column: Column, fields: _Fields, policies: tuple[str, ...]) -> pa.Ar
     return pc.fill_null(filled, False) if column.sent is Sent.FLAG else filled
 
 
-def _are_days_of_ours(times: pa.Array) -> bool:
-    span = pc.min_max(times.cast(pa.int64())).as_py()
-    return not len(times) or (span["min"] >= OLDEST_MS and span["max"] < (NEWEST_EPOCH_SECOND + 1) * 1000)
-
-
 def _descriptions(fields: _Fields, policy_field: str) -> pa.Array:
     """The policies' descriptions as `extra` holds them: many rows, few policies."""
     path = _of_policy(POLICY_DESCRIPTION, policy_field)
@@ -176,10 +199,8 @@ def _keeps_descriptions(table: Table) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _parse_options(table: Table) -> pj.ParseOptions | None:
-    """How Arrow reads a page of the table's rows; None where it can't read some of the fields."""
-    if any(column.sent is Sent.ANY for column in table):
-        return None
+def _metric_fields(table: Table) -> pa.StructType:
+    """The fields of a metric event as Arrow reads them."""
     tree: dict[str, Any] = {}
     for column in table:
         for path in json_paths(column) if column.path else ():
@@ -187,8 +208,7 @@ def _parse_options(table: Table) -> pj.ParseOptions | None:
     if _keeps_descriptions(table):
         for name in POLICY_FIELDS:
             _put(tree, _of_policy(POLICY_DESCRIPTION, name).split("."), STRING)
-    envelope = pa.schema([(table.name, pa.list_(_struct(tree))), *_ENVELOPE])
-    return pj.ParseOptions(explicit_schema=envelope, newlines_in_values=False, unexpected_field_behavior="error")
+    return _struct(tree)
 
 
 def _sent_type(column: Column, path: str) -> pa.DataType:

@@ -9,6 +9,9 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ticket_events_pipeline.tables.table import Table
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -45,3 +48,9 @@ def row_time_ms(row: Mapping[str, Any], table: Table) -> int | None:
         if time_ms is not None:
             return time_ms
     return None
+
+
+def are_days_of_ours(times: pa.Array) -> bool:
+    """Whether all of these moments can be shown; NULL can."""
+    span = pc.min_max(times.cast(pa.int64())).as_py()
+    return span["min"] is None or (span["min"] >= OLDEST_MS and span["max"] < (NEWEST_EPOCH_SECOND + 1) * 1000)

@@ -17,7 +17,6 @@ from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_resource
 from ticket_events_pipeline.defs.run_tags import MAX_RETRIES_TAG
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
-from ticket_events_pipeline.report.digest import DigestLinks, digest_message
 from ticket_events_pipeline.sla.build import SUMMARY
 
 SEND_DIGEST = "send_morning_digest"
@@ -77,7 +76,9 @@ def _send(
     now: float,
     sleep: Callable[[float], None],
 ) -> None:
-    from ticket_events_pipeline.alerts.delivery import deliver_patiently  # an HTTP client, which few jobs need
+    # The report and an HTTP client, which few jobs need.
+    from ticket_events_pipeline.alerts.delivery import deliver_patiently
+    from ticket_events_pipeline.report.digest import DigestLinks, digest_message
 
     pipeline, day = scope.pipeline(), scope.day_containing(now).plus(-1)
     links = DigestLinks(settings.dagster_url, "/".join(scope.key(SUMMARY).path))

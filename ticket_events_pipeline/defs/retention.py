@@ -6,6 +6,8 @@ believes the log: neither the sensor nor a check misses a pruned day.
 
 # No deferred annotations here: Dagster reads that of the op's context as it stands.
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from ticket_events_pipeline.day import Clock, wall_clock
@@ -14,9 +16,11 @@ from ticket_events_pipeline.defs.recording import expected_failures
 from ticket_events_pipeline.defs.resources import PIPELINE, pipeline_resource
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.errors import TicketEventsError
-from ticket_events_pipeline.retention.prune import PrunePlan, Root, prune
 from ticket_events_pipeline.retention.settings import RETAIN_DAYS, first_kept, retention_settings
 from ticket_events_pipeline.text import plural, size_text
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.retention.prune import PrunePlan
 
 PRUNE = "prune_old_days"
 
@@ -26,6 +30,8 @@ def prune_old_days(scope: AccountScope, *, clock: Clock = wall_clock) -> dg.JobD
 
     @dg.op(name=scope.named("prune_days"), required_resource_keys={scope.named(PIPELINE)})
     def prune_days(context: dg.OpExecutionContext) -> None:
+        from ticket_events_pipeline.retention.prune import Root, prune  # all tables, which few jobs need
+
         with expected_failures():
             settings = scope.read(retention_settings)
             if not settings.retained:
@@ -68,7 +74,7 @@ def daily_prune(scope: AccountScope) -> dg.ScheduleDefinition:
     return schedule
 
 
-def _log(context: dg.OpExecutionContext, done: PrunePlan) -> None:
+def _log(context: dg.OpExecutionContext, done: "PrunePlan") -> None:
     for found in done.assets:
         if found.paths:
             days = found.days

@@ -212,8 +212,9 @@ class _Fetch:
                     self._save_if_due()
                 worker.finish()
                 if walked is not None and most_requests is not None:
+                    day = next(iter(self._unfinished))
                     yield from self._commit_what_was_read(walked)
-                    self._log_standstill(walked, most_requests)
+                    self._log_standstill(day, walked, most_requests)
             except OverfullSecondError:
                 worker.finish()
                 if walked is not None:
@@ -317,8 +318,9 @@ class _Fetch:
             self._log(f"{committed.log_line}, read up to {utc_text(read_up_to)}")
             yield committed
 
-    def _log_standstill(self, walked: WalkedPage, most_requests: int) -> None:
-        if self._read_up_to(walked) <= self._state.start_time:
+    def _log_standstill(self, day: Day, walked: WalkedPage, most_requests: int) -> None:
+        """Say if the next fetch begins where this one did: what was read of the day after the open `day` isn't stored."""
+        if min(self._read_up_to(walked), day.end) <= self._state.start_time:
             self._log(
                 f"{self._stream.name}: {plural(most_requests, 'request')} didn't lead past {utc_text(self._state.start_time)}. "
                 "A fetch without such a bound reads on: hourly_fetch, for example."

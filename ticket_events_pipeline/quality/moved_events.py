@@ -63,10 +63,11 @@ def lost_events(store: Store, footer: RawFooter, around: list[Day]) -> LostEvent
     return LostEvents(len(left) + missed.unlisted, tuple(left[:MAX_NAMED_IDS].tolist()))
 
 
-def moved_finding(store: Store, footer: RawFooter, *, day: Day, around: list[Day], asset: str) -> Finding | str | None:
-    """A finding or a note about the events that the day's newer readings missed; None if all are stored."""
+def moved_finding(store: Store, footer: RawFooter, *, day: Day, stored: list[Day], asset: str) -> Finding | str | None:
+    """A finding or a note about the events that the day's newer readings missed; None if the `stored` days hold all."""
     if not footer.missed.count:
         return None
+    around = days_around([day], stored)
     lost = lost_events(store, footer, around)
     if not lost.count:
         return None

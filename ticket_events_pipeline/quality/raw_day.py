@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -51,7 +51,7 @@ def verify_days(
         if pruned.has(stream.name, day):
             yield VerifiedDay(stream.name, day, PRUNED)
             continue
-        find_moved = partial(moved_finding, store, day=day, around=days_around([day], stored), asset=asset)
+        find_moved = partial(moved_finding, store, day=day, stored=stored, asset=asset)
         yield _verify_day(
             store, stream, day, owner=owner, now=now, duplicates=tuple(duplicates.get(day, ())), find_moved=find_moved
         )
@@ -60,21 +60,31 @@ def verify_days(
 def owner_of(
     store: Store, stream: str, days: list[Day], *, account: str | None, timezone: str, former: tuple[str, ...] = ()
 ) -> Owner:
-    """What the footers of `stream` should say: the settings, and otherwise what most files of the days and around them say.
+    """What the footers of `stream` should say, see `owners_of`."""
+    return owners_of(store, [stream], days, account=account, timezone=timezone, former=former)[stream]
+
+
+def owners_of(
+    store: Store, streams: Sequence[str], days: list[Day], *, account: str | None, timezone: str, former: tuple[str, ...] = ()
+) -> dict[str, Owner]:
+    """What the footers of each stream should say: the settings, and otherwise what most files of the days and around them say.
 
     `former` are names that the account had before: a file with one of them says nothing about its current name.
     """
     accounts: Counter[str] = Counter()
-    sideloads: Counter[bool] = Counter()
-    scopes: Counter[str] = Counter()
-    for name in STREAMS if account is None else [stream]:
+    sideloads: dict[str, Counter[bool]] = {name: Counter() for name in STREAMS}
+    scopes: dict[str, Counter[str]] = {name: Counter() for name in STREAMS}
+    for name in STREAMS if account is None else streams:
         for _, footer in read_raw_footers(store, name, _days_and_neighbours(store, name, days, timezone)):
             accounts[footer.account] += 1
-            sideloads.update([footer.sideload] if name == stream else [])
-            scopes.update([footer.support_type_scope] if name == stream else [])
+            sideloads[name][footer.sideload] += 1
+            scopes[name][footer.support_type_scope] += 1
     newer = Counter({name: count for name, count in accounts.items() if name not in former})
     owner = account or _most_common(newer or accounts)
-    return Owner(owner, timezone, _most_common(sideloads), _most_common(scopes), former_accounts=former)
+    return {
+        name: Owner(owner, timezone, _most_common(sideloads[name]), _most_common(scopes[name]), former_accounts=former)
+        for name in streams
+    }
 
 
 def _days_and_neighbours(store: Store, stream: str, days: list[Day], timezone: str) -> list[Day]:

@@ -1,6 +1,6 @@
 """Checks of the rows of one raw file: sorted, inside the day, and as its footer counts and hashes them.
 
-The file is read once from end to end; memory holds one batch of rows, and all ids.
+The file is read once from end to end, the next batch while one is hashed; memory holds two batches of rows, and all ids.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ticket_events_pipeline.background_worker import prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.quality.footer_checks import pages_within
 from ticket_events_pipeline.storage.content_hash import ContentHash
+from ticket_events_pipeline.storage.event_ids import is_among
 from ticket_events_pipeline.storage.raw_footer import RawFooter
+from ticket_events_pipeline.storage.sorted_runs import BYTES_PER_CHUNK
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.table import Table
@@ -32,7 +35,8 @@ def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:
     if problem is not None:
         return [problem]
     reading = _Reading(day, TABLES[footer.stream])
-    for batch in file.batches():
+    batches = file.batches(batch_bytes=BYTES_PER_CHUNK)
+    for batch in prefetch(batches) if file.num_row_groups > 1 else batches:  # a small day costs less than a thread
         reading.take(batch)
     return [*reading.problems(), *_contradictions(footer, reading)]
 
@@ -58,7 +62,7 @@ class _Reading:
         self._hash.update(batch)
         self.rows += batch.num_rows
         self.metric_rows += pc.sum(metric_shaped(pa.Table.from_batches([batch])), min_count=0).as_py()
-        keyed = batch.filter(pc.and_(batch["id"].is_valid(), batch["time"].is_valid()))
+        keyed = batch.select(["id", "time"]).drop_null()
         self._keyless += batch.num_rows - keyed.num_rows
         ids, times = keyed["id"].to_numpy(), keyed["time"].cast(pa.int64()).to_numpy()
         self._note_window(ids, times)
@@ -87,9 +91,8 @@ class _Reading:
 
     def missing(self, ids: list[int]) -> set[int]:
         """Those of `ids` that no row has."""
-        wanted = np.array(ids, dtype=np.int64)
-        present = [batch[np.isin(batch, wanted)] for batch in self._ids]
-        return set(ids).difference(*(batch.tolist() for batch in present))
+        wanted = np.array(sorted(ids), dtype=np.int64)
+        return set(ids).difference(*(batch[is_among(batch, wanted)].tolist() for batch in self._ids))
 
 
 def _contradictions(footer: RawFooter, reading: _Reading) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The stored pages: one for each day, `latest.html`, which always shows the newest of them, and `explained.html`.
+"""Where the stored pages are: one for each day, `latest.html`, which always shows the newest of them, and `explained.html`.
 
 Every file appears whole or not at all.
 """
@@ -6,14 +6,9 @@ Every file appears whole or not at all.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import TransientError
-from ticket_events_pipeline.report.explained import explained_page
-from ticket_events_pipeline.report.model import DayReport
-from ticket_events_pipeline.report.page import report_page
 from ticket_events_pipeline.storage.store import Store
 
 REPORT = "sla_breach_report"
@@ -27,23 +22,6 @@ _ATTEMPTS = 20
 
 # All links to a page's neighbours begin so. No text of the account can: a quotation mark in it is escaped.
 _FROM_A_DAY, _FROM_ABOVE = b'href="../', b'href="'
-
-
-@dataclass(frozen=True)
-class MadeReport:
-    """A day's report that has been written.
-
-    Attributes:
-        day: whose.
-        url: of its page, for people.
-        latest_url: the page that shows the newest day, this one or a later one.
-        size_bytes: of the day's page.
-    """
-
-    day: Day
-    url: str
-    latest_url: str
-    size_bytes: int
 
 
 def report_path(day: Day) -> str:
@@ -66,30 +44,6 @@ def day_of_page(path: str, timezone: str) -> Day | None:
         return None
 
 
-def write_report(store: Store, report: DayReport) -> MadeReport:
-    """Replace the day's page, and bring `latest.html` and `explained.html` up to date.
-
-    Raises:
-        UsageError: the store can't be written.
-        TransientError: it can't be reached, or other processes don't stop storing pages.
-    """
-    stored = report_days(store, report.day.timezone)
-    page = report_page(
-        report,
-        previous=max((day for day in stored if day < report.day), default=None),
-        following=min((day for day in stored if day > report.day), default=None),
-    ).encode()
-    put_explained(store)  # first: the page has a link to it
-    put_page(store, report_path(report.day), page)
-    bring_latest_up_to_date(store, report.day.timezone)
-    return MadeReport(report.day, store.url(report_path(report.day)), store.url(LATEST), len(page))
-
-
-@lru_cache(maxsize=1)
-def _explained() -> bytes:
-    return explained_page().encode()
-
-
 def bring_latest_up_to_date(store: Store, timezone: str) -> None:
     """Make `latest.html` the newest stored page, also if another process stored it.
 
@@ -110,11 +64,6 @@ def _newest_page(store: Store, timezone: str) -> bytes:
         if page is not None:  # None: removed just now
             return page
     raise TransientError(f"{store.url(REPORT)}: the pages were removed while they were read. Run it again.")
-
-
-def put_explained(store: Store) -> None:
-    """Bring the page that explains the numbers up to date; see `put_page`."""
-    put_page(store, EXPLAINED, _explained())
 
 
 def put_page(store: Store, path: str, content: bytes) -> None:

@@ -9,10 +9,11 @@ from itertools import groupby
 
 from ticket_events_pipeline import text
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.report.files import REPORT, put_explained, put_page, report_days
+from ticket_events_pipeline.report.files import REPORT, put_page, report_days
 from ticket_events_pipeline.report.page import environment
 from ticket_events_pipeline.report.statements import Statement, reaches
 from ticket_events_pipeline.report.week import DAYS_OF_A_WEEK, Week, WeekFigures, WeekReport
+from ticket_events_pipeline.report.write import put_explained
 from ticket_events_pipeline.storage.store import Store
 
 WEEKS = f"{REPORT}/weeks"

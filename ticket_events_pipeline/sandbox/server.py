@@ -146,7 +146,7 @@ class SandboxServer:
     def stop(self) -> None:
         """Stop serving, if it does. `requests` stays as it is."""
         if self._uvicorn is not None and self._thread is not None:
-            self._uvicorn.stop()
+            self._uvicorn.exit_soon()
             self._thread.join()
         self._uvicorn = self._thread = None
 
@@ -245,36 +245,34 @@ class SandboxServer:
 
 
 class _SignallingServer(uvicorn.Server):
-    """uvicorn's server, which neither is polled nor polls: it signals that it is up, and ends as soon as it is stopped."""
+    """uvicorn's server, which need not be polled and polls nothing: it starts and ends without sleeping."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_up = threading.Event()
-        self._is_stopped = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def stop(self) -> None:
-        """End, from another thread than the server's."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._is_stopped.set)
+    def exit_soon(self) -> None:
+        """Let it end, from any thread."""
+        self.should_exit = True  # uvicorn looks at it after its start
+        if self.is_up.is_set():
+            self._loop.call_soon_threadsafe(self._end.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         await super().startup(sockets)
-        self._loop = asyncio.get_running_loop()
         self.is_up.set()
 
     async def main_loop(self) -> None:
-        await self._is_stopped.wait()
+        await self._end.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self.server_state.tasks:  # an answer is being made
-            await super().shutdown(sockets)
-            return
-        for server in self.servers:
-            server.close()
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        await asyncio.sleep(0)  # the connections are closed in the next round
+        await asyncio.sleep(0)  # idle connections close
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
 
 
 def _url(request: Request) -> str:

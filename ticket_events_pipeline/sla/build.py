@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from ticket_events_pipeline.background_worker import prefetch
+from ticket_events_pipeline.background_worker import map_ahead, prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError, ReplacedFileError
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
@@ -24,6 +24,7 @@ from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
 from ticket_events_pipeline.sla.rules.targets import targets
 from ticket_events_pipeline.sla.sources import RawDay, read_raw
 from ticket_events_pipeline.sla.up_to_date import MADE_FROM_CLOCKS, MADE_FROM_TARGETS
+from ticket_events_pipeline.storage.arrow_memory import system_allocator
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
 from ticket_events_pipeline.storage.store import Store
@@ -62,10 +63,11 @@ def make_clocks(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         ForeignRootError: they belong to days of another timezone.
         DamagedFileError: a stored file can't be read.
     """
-    for made, provenance in prefetch(_layers(store, days)):
-        day, size_bytes = made.layer.day, write_layer(store, made, provenance)
-        url = store.url(partition_path(CLOCKS, day))
-        yield MadeDay(day, made.layer.content.table, provenance, made.content_hash, size_bytes, url)
+    with system_allocator():
+        for made, provenance in prefetch(_layers(store, days)):
+            day, size_bytes = made.layer.day, write_layer(store, made, provenance)
+            url = store.url(partition_path(CLOCKS, day))
+            yield MadeDay(day, made.layer.content.table, provenance, made.content_hash, size_bytes, url)
 
 
 def _layers(store: Store, days: list[Day]) -> Iterator[tuple[NewLayer, Provenance]]:
@@ -97,11 +99,15 @@ def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         DayNotFetchedError: a day has no `sla_clocks` yet.
         DamagedFileError: a stored file can't be read.
     """
-    stored = prefetch(read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS, table=SLA_CLOCKS_TABLE) for day in days)
-    for day, clocks in zip(days, stored, strict=True):
+
+    def make(day: Day) -> MadeDay:
+        clocks = read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS, table=SLA_CLOCKS_TABLE)
         table = targets(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
         provenance = replace(clocks.provenance, rules_version=RULES_VERSION)
-        yield _write(store, TARGETS, day, table, provenance, {MADE_FROM_CLOCKS: clocks.content_hash})
+        return _write(store, TARGETS, day, table, provenance, {MADE_FROM_CLOCKS: clocks.content_hash})
+
+    with system_allocator():
+        yield from map_ahead(make, days)
 
 
 def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
@@ -111,7 +117,8 @@ def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         DayNotFetchedError: a day has no `sla_targets` yet.
         DamagedFileError: a stored file can't be read.
     """
-    for day in days:
+
+    def make(day: Day) -> MadeDay:
         stored = read_sla_day(store, TARGETS, day)
         summary = daily_summary(
             stored.rows,
@@ -122,7 +129,10 @@ def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
         )
         made_from = {MADE_FROM_TARGETS: stored.content_hash}
         restatements = {RESTATEMENTS: str(restatements_after(store, SUMMARY, day, summary))}
-        yield _write(store, SUMMARY, day, summary, stored.provenance, {**made_from, **restatements})
+        return _write(store, SUMMARY, day, summary, stored.provenance, {**made_from, **restatements})
+
+    with system_allocator():
+        yield from map_ahead(make, days)
 
 
 def _not_fetched(raw: RawDay) -> DayNotFetchedError:

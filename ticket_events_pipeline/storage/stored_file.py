@@ -6,7 +6,8 @@ error: the file was changed, or another program wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pyarrow as pa
@@ -26,6 +27,23 @@ event a few dozen bytes."""
 
 
 _Rows = TypeVar("_Rows", pa.Table, pa.RecordBatch)
+
+
+@dataclass
+class _RowGroups:
+    """Row groups that are read together, and the size of the columns that are read."""
+
+    numbers: list[int] = field(default_factory=list)
+    rows: int = 0
+    size_bytes: int = 0
+
+    def add(self, number: int, *, rows: int, size_bytes: int) -> None:
+        self.numbers.append(number)
+        self.rows += rows
+        self.size_bytes += size_bytes
+
+    def rows_per(self, size_bytes: int) -> int:
+        return max(1, min(MOST_BATCH_ROWS, size_bytes * self.rows // max(1, self.size_bytes)))
 
 
 class StoredFile:
@@ -95,25 +113,46 @@ class StoredFile:
         return self._conformed(rows, columns)
 
     def batches(
-        self, columns: Sequence[str] | None = None, *, row_groups: Sequence[int] | None = None, batch_rows: int | None = None
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        row_groups: Sequence[int] | None = None,
+        batch_rows: int | None = None,
+        batch_bytes: int = BATCH_BYTES,
     ) -> Iterator[pa.RecordBatch]:
-        """The rows in order, `batch_rows` or about BATCH_BYTES at a time, of all row groups or of some; see `read`.
+        """The rows in order, `batch_rows` or about `batch_bytes` at a time, of all row groups or of some; see `read`.
 
         Raises:
             pyarrow.ArrowException, OSError: the file is truncated.
         """
         present = self._present(columns)
-        # A row group at a time: one reader for all of them keeps something of each, 400 MB over a million audits.
-        for number in range(self.num_row_groups) if row_groups is None else row_groups:
-            size = batch_rows or self._rows_per_batch(number, present)
-            for batch in self._file.iter_batches(batch_size=size, row_groups=[number], columns=present, use_threads=False):
+        numbers = range(self.num_row_groups) if row_groups is None else row_groups
+        for groups in self._read_together(numbers, present, at_most=batch_bytes):
+            size = batch_rows or groups.rows_per(batch_bytes)
+            for batch in self._file.iter_batches(
+                batch_size=size, row_groups=groups.numbers, columns=present, use_threads=False
+            ):
                 yield self._conformed(batch, columns)
 
-    def _rows_per_batch(self, number: int, columns: Sequence[str] | None) -> int:
-        group = self.row_group(number)
-        places = range(group.num_columns) if columns is None else map(self.own_schema.get_field_index, columns)
-        size = sum(int(group.column(place).total_uncompressed_size) for place in places)
-        return max(1, min(MOST_BATCH_ROWS, BATCH_BYTES * int(group.num_rows) // max(1, size)))
+    def _read_together(self, numbers: Iterable[int], columns: Sequence[str] | None, *, at_most: int) -> Iterator[_RowGroups]:
+        """The row groups; small ones together, as many as hold `at_most` bytes.
+
+        A reader costs as much as some thousand numbers. But one for all of them keeps something of each, 400 MB over a million
+        audits.
+        """
+        places = (
+            range(self._file.metadata.num_columns) if columns is None else list(map(self.own_schema.get_field_index, columns))
+        )
+        together = _RowGroups()
+        for number in numbers:
+            group = self.row_group(number)
+            size = sum(int(group.column(place).total_uncompressed_size) for place in places)
+            if together.numbers and together.size_bytes + size > at_most:
+                yield together
+                together = _RowGroups()
+            together.add(number, rows=int(group.num_rows), size_bytes=size)
+        if together.numbers:
+            yield together
 
     def _version(self) -> int:
         version = self.metadata.get(VERSION_KEY, "")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ticket_events_pipeline.report.files import write_report
 from ticket_events_pipeline.report.holders import Holder
+from ticket_events_pipeline.report.write import write_report
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.browser import faults, is_wider_than_its_window, opened_browser
 from ticket_events_pipeline_tests.support.hand_made_reports import (

@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ticket_events_pipeline.report.files import write_report
 from ticket_events_pipeline.report.page import LINES, PAPER_LINES
+from ticket_events_pipeline.report.write import write_report
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.browser import faults, is_wider_than_its_window, opened_browser
 from ticket_events_pipeline_tests.support.commands import new_place

@@ -82,7 +82,7 @@ def webhook():
 
 @pytest.fixture
 def deployment(tmp_path, webhook, monkeypatch):
-    with deployed(tmp_path / "root", now=NOON) as running:
+    with deployed(tmp_path / "root", now=NOON, ticket_tables=False) as running:
         monkeypatch.setenv("TICKET_EVENTS_ALERT_WEBHOOK", webhook.url)
         monkeypatch.setenv("TICKET_EVENTS_ALERT_BREACHES", "3")
         monkeypatch.setenv("TICKET_EVENTS_ALERT_MIN_TARGETS", "8")

@@ -12,8 +12,8 @@ from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.retention import PRUNE
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.pruned_days import PrunedDays, write_pruned_days
-from ticket_events_pipeline_tests.support.commands import new_place
-from ticket_events_pipeline_tests.support.deployment import QUIET, REPOSITORY, deployed
+from ticket_events_pipeline_tests.support.commands import new_home, new_place
+from ticket_events_pipeline_tests.support.deployment import QUIET, REPOSITORY, ScheduleContext, deployed
 from ticket_events_pipeline_tests.support.empty_days import WHOLE, Shelf
 from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.file_contents import put
@@ -31,7 +31,7 @@ PRUNED = PrunedDays(dict.fromkeys((EVENTS, METRIC), dt.date(2026, 3, 4)), dt.dat
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory):
     """Five fetched and made days, of which two are pruned; every test leaves nothing to be made."""
-    with deployed(tmp_path_factory.mktemp("root"), now=LATER, home=tmp_path_factory.mktemp("home")) as running:
+    with deployed(tmp_path_factory.mktemp("root"), now=LATER) as running:
         running.account.deliver(METRIC, [event(number, f"{day}T09:00:00Z") for number, day in enumerate(DAYS, start=1)])
         running.fetch(DAYS[0], DAYS[-1])
         running.settle()
@@ -102,15 +102,17 @@ def test_a_check_of_a_closed_day_says_that_it_has_to_be_opened_first(deployment)
     assert f"The day is closed, so first: `ticket-events prune --reopen {DAYS[2]}`." in found.description
 
 
-def test_dagsters_own_storage_cannot_wipe_single_days(deployment):
+def test_dagsters_own_storage_cannot_wipe_single_days(tmp_path):
     """Why pruned days stay green in the UI. If this fails, daily_prune can wipe them."""
-    with pytest.raises(NotImplementedError):
-        deployment.instance.wipe_asset_partitions(dg.AssetKey(METRIC), [DAYS[0]])
+    with dg.DagsterInstance.from_config(str(new_home(tmp_path / "home"))) as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(METRIC, partition=DAYS[0]))
+        with pytest.raises(NotImplementedError):
+            instance.wipe_asset_partitions(dg.AssetKey(METRIC), [DAYS[0]])
 
 
 def tick(deployment):
     schedule = REPOSITORY.get_schedule_def("daily_prune")
-    return schedule(dg.build_schedule_context(deployment.instance, scheduled_execution_time=NOON, repository_def=REPOSITORY))
+    return schedule(ScheduleContext(deployment.instance, NOON))
 
 
 def test_the_schedule_skips_without_the_variable_and_is_off(deployment, monkeypatch):

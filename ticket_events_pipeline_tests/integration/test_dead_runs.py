@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import dagster as dg
 import pytest
+import yaml
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import defs
@@ -18,7 +19,8 @@ from ticket_events_pipeline.defs.sensors.dead_runs import end_run, started_runs
 from ticket_events_pipeline.process import Process, host_name, this_process
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.run_beats import beating, read_beats
-from ticket_events_pipeline_tests.support.commands import new_place
+from ticket_events_pipeline_tests.support.checkout import DAGSTER_YAML
+from ticket_events_pipeline_tests.support.commands import new_home
 from ticket_events_pipeline_tests.support.deployment import REPOSITORY, deployed, launched_from
 from ticket_events_pipeline_tests.support.run_looks import NOTHING, Looks
 
@@ -65,9 +67,9 @@ class Worker:
         self.process.stdout.close()
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return new_place(tmp_path_factory.mktemp("place")).home
+@pytest.fixture
+def home(tmp_path):
+    return new_home(tmp_path / "home")
 
 
 @pytest.fixture(autouse=True)
@@ -76,17 +78,18 @@ def root(tmp_path, monkeypatch):
     return tmp_path / "root"
 
 
-@pytest.fixture(scope="module")
-def shared_instance(home):
-    with dg.DagsterInstance.from_config(str(home)) as opened:
+@pytest.fixture
+def instance():
+    """In memory, with the settings of the shipped dagster.yaml."""
+    with dg.DagsterInstance.ephemeral(settings=yaml.safe_load(DAGSTER_YAML.read_text())) as opened:
         yield opened
 
 
 @pytest.fixture
-def instance(shared_instance):
-    """With the shipped dagster.yaml, and no run in it."""
-    yield shared_instance
-    shared_instance.wipe()
+def stored(home):
+    """In a home, which other processes open too."""
+    with dg.DagsterInstance.from_config(str(home)) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -141,16 +144,16 @@ def last_message(instance, run):
 
 
 @linux_only
-def test_a_run_whose_process_was_killed_fails_at_the_next_look_and_will_be_started_again(instance, worker):
-    run = a_run(instance, location=OURS)
+def test_a_run_whose_process_was_killed_fails_at_the_next_look_and_will_be_started_again(stored, worker):
+    run = a_run(stored, location=OURS)
     worker.takes(run)
-    looks = Looks(instance)
+    looks = Looks(stored)
     assert looks.look() == NOTHING
     worker.is_killed()
     assert looks.look() == f"Ended: {run.run_id}."
-    assert status_of(instance, run) == "FAILURE"
-    assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "true"
-    assert last_message(instance, run) == (
+    assert status_of(stored, run) == "FAILURE"
+    assert stored.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "true"
+    assert last_message(stored, run) == (
         f"The process of this run is gone: it was killed, or the machine went down (process {worker.process.pid} on "
         f"{host_name()}). Every finished day is stored. The run is ended here so that nothing waits for it; run_retries in "
         "dagster.yaml let Dagster start it again, and then it resumes where this one stopped."
@@ -158,24 +161,24 @@ def test_a_run_whose_process_was_killed_fails_at_the_next_look_and_will_be_start
     assert looks.look() == NOTHING
 
 
-def test_a_killed_command_line_holds_no_day_from_then_on_and_no_restart_is_promised(instance, worker):
+def test_a_killed_command_line_holds_no_day_from_then_on_and_no_restart_is_promised(stored, worker):
     days = range_tags(Day.parse("2026-03-02"), Day.parse("2026-03-03"))
-    run, launched = a_run(instance, **days), a_run(instance, location=OURS, **range_tags(*[Day.parse("2026-03-05")] * 2))
+    run, launched = a_run(stored, **days), a_run(stored, location=OURS, **range_tags(*[Day.parse("2026-03-05")] * 2))
     for taken_run in (run, launched):
         worker.takes(taken_run)
-    assert held(instance) == ["2026-03-02", "2026-03-03", "2026-03-05"]
-    assert tick(instance) == NOTHING
+    assert held(stored) == ["2026-03-02", "2026-03-03", "2026-03-05"]
+    assert tick(stored) == NOTHING
     worker.is_killed()
-    assert held(instance) == ["2026-03-05"]  # whatever the sensor does; the launched run will be retried
-    assert run.run_id in tick(instance)
-    assert held(instance) == ["2026-03-05"]
-    assert status_of(instance, run) == "FAILURE"
-    assert instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "false"
-    assert last_message(instance, run).endswith(
+    assert held(stored) == ["2026-03-05"]  # whatever the sensor does; the launched run will be retried
+    assert run.run_id in tick(stored)
+    assert held(stored) == ["2026-03-05"]
+    assert status_of(stored, run) == "FAILURE"
+    assert stored.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] == "false"
+    assert last_message(stored, run).endswith(
         "The run is ended here so that nothing waits for it; it was started from a command line, so Dagster does not start it "
         "again: give the same command within 24 hours, and it resumes where this one stopped."
     )
-    assert tick(instance) == NOTHING
+    assert tick(stored) == NOTHING
 
 
 def test_a_command_line_that_dagster_itself_ended_is_not_waited_for(instance):
@@ -226,13 +229,13 @@ def test_a_run_that_was_being_canceled_is_canceled_and_not_started_again(instanc
     assert "it was being canceled, so it is not started again" in last_message(instance, run)
 
 
-def test_a_run_whose_process_lives_and_that_never_beat_is_left_alone_in_every_tick(instance, worker):
+def test_a_run_whose_process_lives_and_that_never_beat_is_left_alone_in_every_tick(stored, worker):
     """As a run of an earlier version, and one whose root can't be written."""
-    run = a_run(instance)
+    run = a_run(stored)
     worker.takes(run)
-    assert set(Looks(instance).looks(100)) == {NOTHING}
-    assert status_of(instance, run) == "STARTED"
-    worker.takes(a_run(instance))  # the process still works
+    assert set(Looks(stored).looks(100)) == {NOTHING}
+    assert status_of(stored, run) == "STARTED"
+    worker.takes(a_run(stored))  # the process still works
 
 
 @linux_only
@@ -346,11 +349,13 @@ def test_a_run_that_was_ended_before_its_start_and_starts_late_does_not_begin(in
         mark_run(instance, run.run_id, beat)
 
 
-def test_with_another_launcher_too_a_run_that_started_and_never_begins_is_ended(tmp_path):
-    launcher = {"module": "dagster._core.launcher.sync_in_memory_run_launcher", "class": "SyncInMemoryRunLauncher"}
-    with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"run_launcher": launcher}) as instance:
-        run = starts(instance, a_run(instance, dg.DagsterRunStatus.STARTING, location=OURS))
-        assert Looks(instance).looks_until_ended(run) == 5
+def test_with_another_launcher_too_a_run_that_started_and_never_begins_is_ended(stored, instance):
+    launchers = set()
+    for each in (stored, instance):
+        launchers.add(type(each.run_launcher).__name__)
+        run = starts(each, a_run(each, dg.DagsterRunStatus.STARTING, location=OURS))
+        assert Looks(each).looks_until_ended(run) == 5
+    assert launchers == {"DefaultRunLauncher", "SyncInMemoryRunLauncher"}
 
 
 @linux_only

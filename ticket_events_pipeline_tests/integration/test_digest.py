@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from shutil import copytree
 
 import dagster as dg
 import pytest
@@ -17,6 +18,7 @@ from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline_tests.support.alert_receiver import OK, PATH, SECRET, receiving
+from ticket_events_pipeline_tests.support.deployment import ScheduleContext
 from ticket_events_pipeline_tests.support.dimension_cases import BILLING, SALES, SECOND_LEVEL
 from ticket_events_pipeline_tests.support.hostile_texts import HOSTILE
 from ticket_events_pipeline_tests.support.messages import check_slack, check_teams
@@ -41,14 +43,21 @@ def created(ticket, group):
 GROUPS = {1: BILLING, 2: BILLING, 3: BILLING, 4: SECOND_LEVEL, 5: None, 6: SALES}
 
 
-@pytest.fixture
-def root(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """A day with breaches of three groups, one of no group, and one of a ticket whose audits are older than the root."""
+    root = tmp_path_factory.mktemp("made")
     audits = [created(ticket, group) for ticket, group in GROUPS.items()]
-    sla_root(tmp_path, all_events(*breached(*GROUPS, 7)), DAY, DAY, audits=audits)
-    make_ticket_days(tmp_path, DAY, DAY)
-    put_names(tmp_path, "groups", NAMES, at=DAY.end, deleted=[SALES])
-    return tmp_path
+    sla_root(root, all_events(*breached(*GROUPS, 7)), DAY, DAY, audits=audits)
+    make_ticket_days(root, DAY, DAY)
+    put_names(root, "groups", NAMES, at=DAY.end, deleted=[SALES])
+    return root
+
+
+@pytest.fixture
+def root(made, tmp_path):
+    """A copy that the test may change."""
+    return copytree(made, tmp_path / "root")
 
 
 def digest_of(root, day=DAY, links=LINKS, **settings):
@@ -147,8 +156,8 @@ class Morning:
 
 
 @pytest.fixture
-def instance(tmp_path_factory):
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("home"))) as made:
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
         yield made
 
 
@@ -189,7 +198,7 @@ def test_without_a_destination_the_schedule_skips_and_the_run_fails(root, instan
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 7 * * *", morning.scope.timezone)
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     at = dt.datetime(2026, 3, 3, 7, 30, tzinfo=dt.UTC)
-    answer = schedule(dg.build_schedule_context(instance, scheduled_execution_time=at))
+    answer = schedule(ScheduleContext(instance, at))
     assert "TICKET_EVENTS_ALERT_WEBHOOK is not set" in answer.skip_message
     morning.env["TICKET_EVENTS_NOTIFY_URLS"] = "https://chat.example/x"
-    assert isinstance(schedule(dg.build_schedule_context(instance, scheduled_execution_time=at)), dg.RunRequest)
+    assert isinstance(schedule(ScheduleContext(instance, at)), dg.RunRequest)

@@ -16,6 +16,13 @@ from ticket_events_pipeline_tests.support.commands import INVALID_TOKEN, new_pla
 SET_CREDENTIALS = "Set ZENDESK_OAUTH_CLIENT_ID and ZENDESK_OAUTH_CLIENT_SECRET"
 
 
+@pytest.fixture(scope="module")
+def account():
+    """A server for tests that say nothing about the account."""
+    with SandboxServer(RecordedAccount()) as server:
+        yield server
+
+
 @pytest.mark.slow
 def test_the_doctor_says_what_works_and_what_to_fix(tmp_path):
     with SandboxServer(RecordedAccount()) as server:
@@ -114,8 +121,8 @@ def test_the_doctor_notes_streams_without_events_and_without_slas(tmp_path):
     assert (status, "none of 1 metric event that were read now applies a policy" in text) == ("note", True)
 
 
-def test_the_doctor_names_mistyped_variables_and_wrong_ones_of_alerts_and_retention(tmp_path):
-    place = new_place(tmp_path, ZENDESK_SANDBOX="1", TICKET_EVENTS_TIMEZON="UTC")
+def test_the_doctor_names_mistyped_variables_and_wrong_ones_of_alerts_and_retention(tmp_path, account):
+    place = new_place(tmp_path, account, TICKET_EVENTS_TIMEZON="UTC")
     wrong = {"TICKET_EVENTS_ALERT_WEBHOOK": f"http://hooks.example/{SECRET}", "TICKET_EVENTS_WARN_MINUTES": "1h"}
     wrong["TICKET_EVENTS_RETAIN_DAYS"] = "30"
     ended = place.ticket_events("doctor", **wrong, ZENDESK_XYZ="1")
@@ -146,9 +153,9 @@ def test_a_root_that_cannot_be_written_is_named_once_and_the_account_is_asked_ne
     assert "ok    credentials: " in ended.output
 
 
-def test_the_doctor_posts_a_test_message_only_when_it_is_asked_to(tmp_path):
+def test_the_doctor_posts_a_test_message_only_when_it_is_asked_to(tmp_path, account):
     with receiving() as webhook:
-        place = new_place(tmp_path, ZENDESK_SANDBOX="1", TICKET_EVENTS_ALERT_WEBHOOK=webhook.url)
+        place = new_place(tmp_path, account, ZENDESK_SUBDOMAIN="sandbox", TICKET_EVENTS_ALERT_WEBHOOK=webhook.url)
         assert "webhook" not in findings(place)
         assert webhook.texts == []
         assert findings(place, "--webhook")["webhook"][0] == "ok"
@@ -167,8 +174,8 @@ def test_the_doctor_posts_a_test_message_only_when_it_is_asked_to(tmp_path):
         ("/", "note  DAGSTER_HOME: / has no dagster.yaml"),
     ],
 )
-def test_the_doctor_looks_at_dagster_home(tmp_path, home, words):
-    assert words in new_place(tmp_path, ZENDESK_SANDBOX="1").ticket_events("doctor", DAGSTER_HOME=home).output
+def test_the_doctor_looks_at_dagster_home(tmp_path, account, home, words):
+    assert words in new_place(tmp_path, account).ticket_events("doctor", DAGSTER_HOME=home).output
 
 
 @pytest.mark.parametrize(
@@ -184,7 +191,7 @@ def test_the_advice_of_a_message_is_its_end(message, parts):
     assert split_advice(message) == parts
 
 
-def test_nothing_is_adopted_without_a_home(tmp_path):
-    ended = new_place(tmp_path, ZENDESK_SANDBOX="1").ticket_events("doctor", "--adopt-dagster-home", DAGSTER_HOME="")
+def test_nothing_is_adopted_without_a_home(tmp_path, account):
+    ended = new_place(tmp_path, account).ticket_events("doctor", "--adopt-dagster-home", DAGSTER_HOME="")
     assert ended.code == 1
     assert "FAIL  DAGSTER_HOME is not set: there is none to keep." in ended.output

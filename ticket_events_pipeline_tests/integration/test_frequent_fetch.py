@@ -202,6 +202,28 @@ def test_a_second_with_more_rows_than_the_requests_bring_is_told(tmp_path: Path)
     )
 
 
+def test_a_day_that_the_requests_do_not_complete_is_logged_and_completed_by_a_fetch_without_a_bound(tmp_path: Path) -> None:
+    """After midnight come more rows than two pages hold, within the minutes that a day waits for late ones."""
+    account = Unfolding()
+    yesterday = TODAY.plus(-1)
+    moments = [TODAY.start - 3600, *range(TODAY.start + 1, TODAY.start + 250)]
+    account.deliver(METRIC_EVENTS, [metric_event(number, moment) for number, moment in enumerate(moments, 1)])
+    busy = world(account, tmp_path, TODAY.start + 3600)
+    busy.server = SandboxServer(account, clock=busy.time.clock, page_limit=PAGE_LIMIT)
+    log: list[str] = []
+    with busy.server:
+        for _ in range(3):
+            busy.time.run(lambda: busy.fetch(METRIC_EVENTS, [yesterday, TODAY], REFRESH_REQUESTS, log=log.append))
+        footer = read_raw_footer(FolderStore(tmp_path), METRIC_EVENTS, yesterday)
+        assert footer is not None
+        assert not footer.complete
+        assert log[-1].startswith("ticket_metric_events: 2 requests didn't lead past 2026-03-31T00:00:00Z. A fetch without")
+        busy.time.run(lambda: busy.fetch(METRIC_EVENTS, [yesterday, TODAY]))
+    footer = read_raw_footer(FolderStore(tmp_path), METRIC_EVENTS, yesterday)
+    assert footer is not None
+    assert footer.complete
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_288_fetches_a_day_keep_to_two_requests_a_stream_and_leave_a_backfill_its_speed(

@@ -20,7 +20,7 @@ WATCHED = ["ticket_events", "ticket_metric_events", "daily_sla_breach_summary", 
 
 @pytest.fixture
 def deployment(tmp_path):
-    with deployed(tmp_path, now=EVENING) as running:
+    with deployed(tmp_path, now=EVENING, ticket_tables=False) as running:
         running.account.deliver("ticket_metric_events", [event(1, f"{TODAY}T09:00:00Z")])
         yield running
 

@@ -437,7 +437,7 @@ def test_an_unreachable_store_is_an_error_that_says_why(bucket, bucket_root):
 def test_a_hanging_store_times_out(bucket, bucket_root):
     parsed = ObjectRoot.parse(bucket_root)
     impatient = connect(parsed, prompt=Patience(request_seconds=0.2, retries=1, retry_seconds=5)).prompt
-    bucket.fail("/lake", seconds=3)
+    bucket.fail("/lake", seconds=1)
     with pytest.raises(TransientError, match="it didn't answer in time"):
         ConditionalPuts(parsed, impatient).test_preconditions("trial")
 

@@ -11,7 +11,7 @@ from ticket_events_pipeline.cli.publish_checks import PUBLISH_CHECKS
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import account_scope
-from ticket_events_pipeline_tests.support.commands import DEFINITIONS, new_place
+from ticket_events_pipeline_tests.support.commands import BIN, DEFINITIONS, new_place
 from ticket_events_pipeline_tests.support.published import ACCOUNT, FORMATS, Lakehouse, made_up, put_day
 
 DAY = Day.parse("2026-03-02")
@@ -107,7 +107,8 @@ def test_a_missing_extra_is_named(place):
     blocked = place.folder / "blocked"
     blocked.mkdir()
     (blocked / "deltalake.py").write_text("raise ModuleNotFoundError('No module named deltalake', name='deltalake')")
-    ended = place.ticket_events("publish", "--to", "delta", "lakehouse", PYTHONPATH=str(blocked))
+    command = (str(BIN / "ticket-events"), "publish", "--to", "delta", "lakehouse")
+    ended = place.run(*command, PYTHONPATH=str(blocked))
     assert ended.code == 1
     assert "Publishing to delta needs more installed: " in ended.output
     assert "pip install" in ended.output

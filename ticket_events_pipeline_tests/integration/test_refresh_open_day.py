@@ -10,7 +10,7 @@ from ticket_events_pipeline.definitions import defs
 from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.defs.scope import account_scope
-from ticket_events_pipeline_tests.support.deployment import REPORT, REPOSITORY, TICKET_ASSETS, deployed
+from ticket_events_pipeline_tests.support.deployment import REPORT, REPOSITORY, TICKET_ASSETS, ScheduleContext, deployed
 from ticket_events_pipeline_tests.support.empty_days import MISSING, OPEN, WHOLE, Shelf
 from ticket_events_pipeline_tests.support.events import audit, event, iso, metric_event
 
@@ -23,16 +23,15 @@ pytestmark = pytest.mark.timeout(300)  # a refresh makes eleven tables and the r
 
 
 @pytest.fixture
-def deployment(tmp_path, tmp_path_factory):
-    with deployed(tmp_path, now=TEN, home=tmp_path_factory.mktemp("home"), page_limit=5) as running:
+def deployment(tmp_path):
+    with deployed(tmp_path, now=TEN, page_limit=5) as running:
         yield running
 
 
 def tick(deployment, schedule="frequent_fetch", at=None):
     """What the schedule requests at the server's time: a request, or its reason to skip."""
     at = dt.datetime.fromtimestamp(deployment.clock.now if at is None else at, dt.UTC)
-    context = dg.build_schedule_context(deployment.instance, scheduled_execution_time=at, repository_def=REPOSITORY)
-    answer = REPOSITORY.get_schedule_def(schedule)(context)
+    answer = REPOSITORY.get_schedule_def(schedule)(ScheduleContext(deployment.instance, at))
     return answer.skip_message if isinstance(answer, dg.SkipReason) else answer
 
 

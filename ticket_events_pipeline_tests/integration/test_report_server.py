@@ -11,8 +11,9 @@ from dataclasses import replace
 import pytest
 
 from ticket_events_pipeline.errors import UsageError
-from ticket_events_pipeline.report.files import report_path, write_report
+from ticket_events_pipeline.report.files import report_path
 from ticket_events_pipeline.report.server import ReportServer
+from ticket_events_pipeline.report.write import write_report
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.hand_made_reports import DAY, day_report
 
@@ -42,27 +43,30 @@ def asked(server: ReportServer, path: str, *, method: str = "GET", host: str | N
     return answer
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("reports")
-
-
-@pytest.fixture(scope="module")
-def server(folder):
-    """A server of one day's reports, with other files around them."""
+def stored(folder):
     store = FolderStore(folder)
     write_report(store, day_report())
     (folder / "secret.html").write_text("not a report")
     (folder / "sla_breach_report" / ".hidden.html").write_text("not a report")
-    with serving(store) as server:
+    return store
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("root")
+
+
+@pytest.fixture(scope="module")
+def server(root):
+    with serving(stored(root)) as server:
         yield server
 
 
-def test_the_pages_are_served_as_they_are_stored(server, folder):
+def test_the_pages_are_served_as_they_are_stored(server, root):
     for path in ("/latest.html", "/explained.html", f"/date={DAY}/sla_breach_report.html", "/latest.html?day=1"):
         answer = asked(server, path)
-        stored = folder / "sla_breach_report" / path.lstrip("/").partition("?")[0]
-        assert (answer.status, answer.content) == (200, stored.read_bytes()), path
+        page = root / "sla_breach_report" / path.lstrip("/").partition("?")[0]
+        assert (answer.status, answer.content) == (200, page.read_bytes()), path
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
@@ -73,8 +77,7 @@ def test_the_address_alone_leads_to_the_newest_day(server):
 
 
 def test_a_page_made_later_is_there(tmp_path):
-    store = FolderStore(tmp_path)
-    write_report(store, day_report())
+    store = stored(tmp_path)
     with serving(store) as server:
         later = replace(day_report(), day=DAY.plus(1))
         path = report_path(later.day).removeprefix("sla_breach_report")
@@ -127,6 +130,6 @@ def test_a_host_that_is_malformed_or_not_local_is_answered_with_a_refusal(server
     assert asked(server, "/latest.html", host=host).status == 403
 
 
-def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(server, folder):
+def test_a_port_that_is_taken_is_an_error_that_says_what_to_do(server, root):
     with pytest.raises(UsageError, match=r"Address already in use.*--serve 0"):
-        ReportServer(FolderStore(folder), port=int(server.url.rpartition(":")[2]))
+        ReportServer(FolderStore(root), port=int(server.url.rpartition(":")[2]))

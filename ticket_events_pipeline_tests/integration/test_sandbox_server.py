@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -309,6 +312,22 @@ def test_stopped_server_can_be_started_again_at_the_same_port():
             ports.add(server.base_url)
             assert get(server, METRIC_PATH, start_time=0).status_code == 200
     assert len(ports) == 1
+
+
+def test_a_request_under_way_is_answered_before_the_server_stops_and_idle_connections_are_closed():
+    body = b"grant_type=client_credentials&client_id=sandbox&client_secret=sandbox"
+    head = f"POST /oauth/tokens HTTP/1.1\r\nHost: here\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+    server = SandboxServer(account()).start()
+    address = urlsplit(server.base_url).hostname, urlsplit(server.base_url).port
+    with socket.create_connection(address) as idle, socket.create_connection(address) as asking, ThreadPoolExecutor(1) as pool:
+        asking.sendall(head.encode())
+        assert asking.recv(1000).startswith(b"HTTP/1.1 100 ")
+        stopping = pool.submit(server.stop)
+        assert idle.recv(1000) == b""
+        asking.sendall(body)
+        assert asking.recv(1000).startswith(b"HTTP/1.1 200 ")
+        stopping.result(timeout=10)
+    assert [seen.status for seen in server.requests] == [200]
 
 
 def test_taken_port_is_an_error(server):

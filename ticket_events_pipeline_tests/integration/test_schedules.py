@@ -9,7 +9,7 @@ from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.definitions import SCOPE, defs
 from ticket_events_pipeline.defs.runs import RETRIED_BY_TAG, WILL_RETRY_TAG, range_tags
 from ticket_events_pipeline.tables.streams import STREAMS
-from ticket_events_pipeline_tests.support.deployment import REPOSITORY, deployed, launched_from
+from ticket_events_pipeline_tests.support.deployment import REPOSITORY, ScheduleContext, deployed, launched_from
 from ticket_events_pipeline_tests.support.empty_days import Shelf
 
 hourly_fetch = REPOSITORY.get_schedule_def("hourly_fetch")
@@ -19,13 +19,13 @@ NOON = dt.datetime(2026, 3, 10, 12, 7, tzinfo=dt.UTC)
 
 
 @pytest.fixture
-def deployment(tmp_path, tmp_path_factory):
-    with deployed(tmp_path, now=NOON.timestamp(), home=tmp_path_factory.mktemp("home")) as running:
+def deployment(tmp_path):
+    with deployed(tmp_path, now=NOON.timestamp()) as running:
         yield running
 
 
 def evaluated(schedule, deployment, at=NOON):
-    return schedule(dg.build_schedule_context(deployment.instance, scheduled_execution_time=at, repository_def=REPOSITORY))
+    return schedule(ScheduleContext(deployment.instance, at))
 
 
 def requested(schedule, deployment, at=NOON):

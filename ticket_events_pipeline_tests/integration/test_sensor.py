@@ -22,31 +22,43 @@ LATER = Day.parse("2026-03-20").start
 
 @pytest.fixture
 def deployment(tmp_path):
-    with deployed(tmp_path, now=LATER) as running:
-        applied = [event(number, f"{day}T09:00:00Z") for number, day in enumerate(DAYS, start=1)]
-        running.account.deliver("ticket_metric_events", applied)
+    """Without ticket tables: `test_ticket_tables` is about them."""
+    with deployed(tmp_path, now=LATER, ticket_tables=False) as running:
+        deliver(running)
         yield running
+
+
+@pytest.fixture
+def with_tickets(tmp_path):
+    with deployed(tmp_path, now=LATER) as running:
+        deliver(running)
+        yield running
+
+
+def deliver(deployment):
+    applied = [event(number, f"{day}T09:00:00Z") for number, day in enumerate(DAYS, start=1)]
+    deployment.account.deliver("ticket_metric_events", applied)
 
 
 def breaches(deployment):
     return [sum(deployment.table("daily_sla_breach_summary", day)["breaches"].to_pylist()) for day in DAYS]
 
 
-def test_five_days_that_land_between_two_ticks_all_get_a_summary_in_one_run(deployment):
-    assert deployment.settle() == []
+def test_five_days_that_land_between_two_ticks_all_get_a_summary_in_one_run(with_tickets):
+    assert with_tickets.settle() == []
     for day in reversed(DAYS):
-        deployment.fetch(day)
-    assert deployment.settle() == [(DAYS[0], DAYS[-1])]
-    assert breaches(deployment) == [0, 0, 0, 0, 0]
-    assert deployment.settle() == []
+        with_tickets.fetch(day)
+    assert with_tickets.settle() == [(DAYS[0], DAYS[-1])]
+    assert breaches(with_tickets) == [0, 0, 0, 0, 0]
+    assert with_tickets.settle() == []
 
 
-def test_an_unchanged_day_read_again_requests_no_run(deployment):
-    deployment.fetch(DAYS[0], DAYS[-1])
-    deployment.settle()
-    deployment.clock.now += 3600
-    deployment.fetch(DAYS[0], DAYS[-1])
-    assert deployment.settle() == []
+def test_an_unchanged_day_read_again_requests_no_run(with_tickets):
+    with_tickets.fetch(DAYS[0], DAYS[-1])
+    with_tickets.settle()
+    with_tickets.clock.now += 3600
+    with_tickets.fetch(DAYS[0], DAYS[-1])
+    assert with_tickets.settle() == []
 
 
 def test_a_changed_day_restates_every_later_day(deployment):
@@ -240,12 +252,17 @@ def test_audits_that_land_after_the_summary_make_it_again_with_their_deletions(d
     assert deployment.footer("daily_sla_breach_summary", DAYS[2])["deletions_from"] == DAYS[0]
 
 
+@pytest.fixture(scope="module")
+def made_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("made")
+    sla_root(root, Clock(1).apply(9, 60).events, Day.parse(DAYS[0]), Day.parse(DAYS[-1]))
+    return root
+
+
 @pytest.fixture
-def made(tmp_path):
+def made(made_root, tmp_path):
     """A deployment whose days were made without Dagster: its log has none of them."""
-    first, last = Day.parse(DAYS[0]), Day.parse(DAYS[-1])
-    sla_root(tmp_path, Clock(1).apply(9, 60).events, first, last)
-    with deployed(tmp_path, now=LATER) as running:
+    with deployed(shutil.copytree(made_root, tmp_path / "root"), now=LATER) as running:
         yield running
 
 

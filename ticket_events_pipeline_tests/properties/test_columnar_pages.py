@@ -14,14 +14,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.decoding.decode import decode_rows
 from ticket_events_pipeline.decoding.fast_lane import ColumnarRows, columnar_envelope, table_of
 from ticket_events_pipeline.sandbox.account import SimulatedAccount
 from ticket_events_pipeline.tables.ticket_metric_events import TICKET_METRIC_EVENTS_TABLE
-from ticket_events_pipeline.zendesk.answers import Unreadable
 from ticket_events_pipeline.zendesk.json_body import parse_json
-from ticket_events_pipeline.zendesk.page import EventPage, PageRequest, decode_page
+from ticket_events_pipeline.zendesk.page import EventPage
 from ticket_events_pipeline_tests.support.checkout import SAMPLES
+from ticket_events_pipeline_tests.support.page_reading import TIMES, page_of
+from ticket_events_pipeline_tests.support.page_reading import assert_read_alike as assert_pages_alike
 from ticket_events_pipeline_tests.support.streams import TICKET_METRIC_EVENTS
 
 METRIC = "ticket_metric_events"
@@ -36,38 +36,13 @@ def body_of(rows: list[Any], **members: Any) -> bytes:
     return json.dumps({METRIC: rows, "count": len(rows), "end_time": 1772442000, **members}).encode()
 
 
-def page_of(body: bytes) -> EventPage | str:
-    """The page, or the error message."""
-    try:
-        return decode_page(PageRequest(TICKET_METRIC_EVENTS, 1772440000), 200, {}, body)
-    except Unreadable as error:
-        return str(error)
-
-
-def read_row_by_row(body: bytes) -> EventPage | str:
-    """The same page, changed so that it is read row by row."""
-    page = page_of(body.rstrip()[:-1] + b',"unheard_of":1}') if body.rstrip().endswith(b"}") else page_of(body)
-    assert isinstance(page, str) or not isinstance(page.rows, ColumnarRows)
-    return page
-
-
 def assert_read_alike(body: bytes) -> None:
-    page, other = page_of(body), read_row_by_row(body)
-    if isinstance(page, str) or isinstance(other, str):
-        assert isinstance(page, str)
-        assert isinstance(other, str)
-        return
-    assert page == other
-    batch, expected = decode_rows(METRIC, page.rows), decode_rows(METRIC, other.rows)
-    assert batch.table.schema.equals(expected.table.schema)
-    assert batch.table.to_pylist() == expected.table.to_pylist()
-    assert batch.rejected == expected.rejected
-    batch.table.validate(full=True)
+    assert_pages_alike(TICKET_METRIC_EVENTS, body)
 
 
 def is_columnar(body: bytes) -> bool:
     """Whether the page's table is made without decoding single rows."""
-    page = page_of(body)
+    page = page_of(TICKET_METRIC_EVENTS, body)
     return (
         isinstance(page, EventPage)
         and isinstance(page.rows, ColumnarRows)
@@ -81,39 +56,6 @@ def in_columns(body: bytes) -> dict[str, Any] | None:
 
 ODD = st.sampled_from(
     [None, True, False, 0, 1, -1, 1.0, 1.5, 2**63, -(2**63), 10**30, "", "5", "é", "\ud800", "a\x00b", [], {}, [1], {"x": 1}]
-)
-TIMES = st.one_of(
-    st.sampled_from(
-        [
-            *("2026-03-02T09:00:00Z", "2026-03-02 09:00:00Z", "2026-03-02T09:00:00", "2026-03-02T09:00:00.5Z", "2026-03-02"),
-            *(
-                "2026-03-02T09:00:00.123Z",
-                "2026-03-02T09:00:00.123456Z",
-                "2026-03-02T09:00:00+02:00",
-                "2026-03-02T09:00:00-0130",
-            ),
-            *(
-                "2026-03-02T09:00:60Z",
-                "2026-02-30T09:00:00Z",
-                "0000-01-01T00:00:00Z",
-                "0001-01-01T00:00:00Z",
-                "9999-12-31T23:59:59Z",
-            ),
-            *(
-                "0001-01-01T00:00:00+05:00",
-                "9999-12-31T23:59:59-05:00",
-                "2026-03-02T24:00:00Z",
-                "20260302",
-                "1772442000",
-                "",
-                "Z",
-            ),
-        ]
-    ),
-    st.from_regex(
-        r"\A[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9](:[0-5][0-9](:[0-6][0-9](\.[0-9]{1,7})?)?)?"
-        r"(Z|[+-][0-2][0-9]:?[0-9]{2})?\Z"
-    ),
 )
 
 

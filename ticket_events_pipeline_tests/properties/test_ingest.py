@@ -104,7 +104,10 @@ def test_an_open_day_is_resumed_until_it_is_complete_and_then_exact(servers, dra
 def test_bounded_fetches_make_the_files_of_one_fetch_in_as_many_requests_each_as_they_may(
     servers, drawn, stream, most_requests, data
 ):
-    """Fetched at some moments while the first two days are open, then until they are complete; some requests fail."""
+    """Fetched at some moments while the first two days are open, then until they are complete; some requests fail.
+
+    After a midnight with more rows than the requests bring, the log names the standstill, and a fetch without a bound reads on.
+    """
     timezone, rows = drawn
     server = servers[data.draw(st.sampled_from(sorted(servers)))]
     first = Day.parse(FIRST, timezone)
@@ -117,13 +120,17 @@ def test_bounded_fetches_make_the_files_of_one_fetch_in_as_many_requests_each_as
         expected_ids = truth(rows, timezone)
         expected = [done.footer.content_hash for done in fetching(server, whole, stream, days, clock=clock)]
         moments = sorted(data.draw(st.lists(st.integers(first.start + 600, days[-1].end), max_size=4)))
+        log: list[str] = []
         for moment in [*moments, *[clock.now] * (4 * len(rows) + 8)]:
             clock.now = moment
+            log.clear()
             server.script(*[Answer(503, b"") for _ in range(data.draw(st.sampled_from([0, 0, 0, 1, 2])))])
             wanted = [day for day in days if day.start <= moment]
             before, written = len(server.requests), []
             with suppress(TransientError):
-                written = list(fetching(server, bounded, stream, wanted, clock=clock, most_requests=most_requests))
+                written = list(
+                    fetching(server, bounded, stream, wanted, clock=clock, most_requests=most_requests, log=log.append)
+                )
             server.unscript()
             assert len(server.requests) - before <= most_requests
             assert not any(Path(bounded, JOURNAL_FOLDER).rglob("*.parquet"))
@@ -133,5 +140,7 @@ def test_bounded_fetches_make_the_files_of_one_fetch_in_as_many_requests_each_as
                 assert set(read) <= set(stored_ids(bounded, stream, done.day)) <= set(expected_ids[done.day])
             if len(written) == len(days) and all(done.footer.complete for done in written):
                 break
+        if any("A fetch without such a bound reads on" in line for line in log):
+            written = list(fetching(server, bounded, stream, days, clock=clock))
         assert all(done.footer.complete for done in written)
         assert [done.footer.content_hash for done in written] == expected

@@ -1,12 +1,15 @@
 """A folder with nothing in it but Dagster's home, and commands that run there, for tests of the command line.
 
 Every command is a process of its own with an environment built from scratch, so that nothing of the machine leaks in.
+Those of this package and of Dagster are forked by a `command_server`, which has imported what they import.
 """
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +18,15 @@ import dagster as dg
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.checkout import DAGSTER_YAML
+from ticket_events_pipeline_tests.support.command_server import command_server
 
 BIN = Path(sys.executable).parent
 DEFINITIONS = "ticket_events_pipeline.definitions"
 COMMAND = "from ticket_events_pipeline.cli.main import main; main()"
 """The console script as a program: `python -c COMMAND doctor`."""
+
+DAGSTER = "from dagster._cli import main; main()"
+"""`python -m dagster` as a program."""
 
 INVALID_TOKEN = "not-the-token-7c1e"
 
@@ -60,12 +67,15 @@ class Place:
     def materialize(self, select: str, first: str, last: str | None = None, **more: str) -> Ended:
         """`dagster asset materialize` of a day, or of a range of days."""
         days = ("--partition", first) if last is None else ("--partition-range", f"{first}...{last}")
-        dagster = (sys.executable, "-m", "dagster")
-        return self.run(*dagster, "asset", "materialize", "-m", DEFINITIONS, "--select", select, *days, **more)
+        arguments = ("dagster", "asset", "materialize", "-m", DEFINITIONS, "--select", select, *days)
+        return self._forked(DAGSTER, arguments, self.env(**more))
 
     def ticket_events(self, *arguments: str, **more: str) -> Ended:
         """The console script."""
-        return self.run(str(BIN / "ticket-events"), *arguments, **more)
+        return self._forked(COMMAND, ("ticket-events", *arguments), self.env(**more))
+
+    def _forked(self, program: str, argv: tuple[str, ...], env: dict[str, str]) -> Ended:
+        return Ended(*command_server().run(program, argv, cwd=self.folder, env=env))
 
     def recorded_days(self, asset: str) -> set[str]:
         """The days that are materialized by Dagster's event log."""
@@ -83,10 +93,23 @@ class Place:
         return [str(path.relative_to(self.folder)) for path in found]
 
 
+def new_home(home: Path) -> Path:
+    """Make a home with the shipped dagster.yaml; its databases are copies of new ones, which take Dagster half a second."""
+    shutil.copytree(_template_home().name, home)
+    return home
+
+
+@functools.cache
+def _template_home() -> tempfile.TemporaryDirectory[str]:
+    template = tempfile.TemporaryDirectory(prefix="ticket-events-home-")
+    shutil.copy(DAGSTER_YAML, template.name)
+    with dg.DagsterInstance.from_config(template.name):
+        return template
+
+
 def new_place(folder: Path, server: SandboxServer | None = None, **variables: str) -> Place:
     """A place in `folder` with the shipped dagster.yaml; with a `server`, the variables that lead to it."""
     account = {} if server is None else {"ZENDESK_BASE_URL": server.base_url, "ZENDESK_OAUTH_TOKEN": "sandbox"}
     place = Place(folder, {"TICKET_EVENTS_ROOT": str(folder / "root"), **account, **variables})
-    place.home.mkdir(parents=True)
-    shutil.copy(DAGSTER_YAML, place.home)
+    new_home(place.home)
     return place

@@ -17,9 +17,9 @@ from ticket_events_pipeline.errors import TransientError
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
 from ticket_events_pipeline.report.builder import report_reader
-from ticket_events_pipeline.report.files import write_report
 from ticket_events_pipeline.report.week import Week, read_week
 from ticket_events_pipeline.report.week_page import write_week
+from ticket_events_pipeline.report.write import write_report
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.settings import RootSettings
 from ticket_events_pipeline.sla.build import make_clocks, make_summaries, make_targets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -15,11 +15,11 @@ from ticket_events_pipeline.defs.recording import DayMetadata
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import debug, moment, page_place, report_links
 from ticket_events_pipeline.pipeline import Pipeline
-from ticket_events_pipeline.report.builder import report_reader
-from ticket_events_pipeline.report.files import REPORT, write_report
-from ticket_events_pipeline.report.markdown import summary_markdown
-from ticket_events_pipeline.report.model import DayReport
+from ticket_events_pipeline.report.files import REPORT
 from ticket_events_pipeline.tables.streams import AUDITS
+
+if TYPE_CHECKING:
+    from ticket_events_pipeline.report.model import DayReport
 
 UPSTREAM = ("daily_sla_breach_summary", "sla_targets", AUDITS)
 """Of the same day. The thirty days before are read, too, but if one changes, all later summaries and reports are made again; a
@@ -41,13 +41,17 @@ def sla_breach_report(scope: AccountScope) -> dg.AssetsDefinition:
             group="sla",
             description=description(REPORT),
             kinds={"python", "html"},
-            made_by=write_report,
+            made_by=_make_reports,
             tags={"personal_data": "yes"},  # the tickets' subjects
         ),
     )
 
 
 def _make_reports(_: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
+    # The report's modules are needed in this step alone.
+    from ticket_events_pipeline.report.builder import report_reader
+    from ticket_events_pipeline.report.write import write_report
+
     reader = report_reader(pipeline.store, pipeline.root_settings, days)
     for day in days:
         report = reader.read(day)
@@ -56,6 +60,8 @@ def _make_reports(_: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Da
 
 
 def _day_metadata(report: DayReport, pipeline: Pipeline) -> dict[str, Any]:
+    from ticket_events_pipeline.report.markdown import summary_markdown
+
     quality = report.data_quality
     return {
         "in_short": dg.MetadataValue.md(summary_markdown(report).partition("\n\n")[0]),

@@ -20,10 +20,6 @@ from ticket_events_pipeline.defs.recording import DayMetadata
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, debug, moment, report_links, with_short_hashes
 from ticket_events_pipeline.pipeline import Pipeline
-from ticket_events_pipeline.report.builder import report_reader
-from ticket_events_pipeline.report.charts import breach_chart_image, chart_text
-from ticket_events_pipeline.report.markdown import summary_markdown
-from ticket_events_pipeline.report.metric_table import metric_days, metric_table
 from ticket_events_pipeline.sla.build import MadeDay, make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.restatements import RESTATEMENTS
@@ -110,6 +106,11 @@ def _target_facts(made: MadeDay) -> dict[str, Any]:
 
 def _summary_facts(pipeline: Pipeline, days: list[Day]) -> Facts:
     """The day's main figures, the numbers that the UI plots day by day, and two views of the day: by policy, and a chart."""
+    # Of the report, only steps that show some of it need anything.
+    from ticket_events_pipeline.report.builder import report_reader
+    from ticket_events_pipeline.report.charts import breach_chart_image, chart_text
+    from ticket_events_pipeline.report.markdown import summary_markdown
+
     reader = report_reader(pipeline.store, pipeline.root_settings, days)
 
     def facts(made: MadeDay) -> dict[str, Any]:
@@ -131,6 +132,8 @@ def summary_metadata(
 
     A rate over all metrics would mean nothing: each metric with a decided target has its own.
     """
+    from ticket_events_pipeline.report.metric_table import metric_days, metric_table
+
     metrics = metric_days(summary)
     rates = {metric.sla_metric: metric.achievement_rate for metric in metrics}
     return {

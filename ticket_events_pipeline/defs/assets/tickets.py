@@ -22,7 +22,6 @@ from ticket_events_pipeline.defs.recording import DayMetadata
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, debug, moment, with_short_hashes
 from ticket_events_pipeline.pipeline import Log, Pipeline
-from ticket_events_pipeline.report.dimension_table import dimension_markdown
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.footer_cache import TICKET_TABLES
@@ -196,6 +195,8 @@ def _tables_of_the_summary(scope: AccountScope) -> Shows:
     """Tables by group and by agent, as an observation of the summary's day: the summary is made before its dimensions."""
 
     def shows(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Callable[[MadeTicketDay], None]:
+        from ticket_events_pipeline.report.dimension_table import dimension_markdown
+
         kinds = [NAMES_OF[dimension] for dimension in SHOWN_BY.values()]
         names, least = read_names(pipeline.store, kinds=kinds, log=context.log.info), pipeline.root_settings.min_targets
 

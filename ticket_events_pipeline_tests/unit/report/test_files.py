@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import TransientError
-from ticket_events_pipeline.report.files import read_page, report_days, report_path, write_report
+from ticket_events_pipeline.report.files import read_page, report_days, report_path
+from ticket_events_pipeline.report.write import write_report
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline_tests.support.hand_made_reports import BERLIN, of_day

@@ -16,7 +16,14 @@ from ticket_events_pipeline.errors import DamagedFileError, UsageError
 from ticket_events_pipeline.storage.content_hash import ContentHash, content_hash
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.open_store import open_store
-from ticket_events_pipeline.storage.partition_file import read_metadata, read_partition, stored_days, write_partition
+from ticket_events_pipeline.storage.partition_file import (
+    opened_partition,
+    partition_writer,
+    read_metadata,
+    read_partition,
+    stored_days,
+    write_partition,
+)
 from ticket_events_pipeline.storage.raw_footer import LedgerPage, RawFooter, read_raw_footer
 
 DAY = Day.parse("2026-03-02")
@@ -188,3 +195,29 @@ def test_a_raw_footer_round_trips_as_text(tmp_path):
     )
     write_partition(FolderStore(tmp_path), "ticket_events", DAY, pa.table({"a": [1]}), metadata)
     assert read_raw_footer(FolderStore(tmp_path), "ticket_events", DAY) == FOOTER
+
+
+sizes = st.lists(st.integers(1, 9), min_size=1, max_size=12)
+
+
+@given(sizes, st.data())
+def test_batches_hold_the_rows_of_the_row_groups_in_order_however_many_are_read_together(tmp_path_factory, sizes, data):
+    store = FolderStore(tmp_path_factory.mktemp("root"))
+    table = pa.table({"id": range(sum(sizes)), "title": [f"{number}" * 9 for number in range(sum(sizes))]})
+    groups, first = [], 0
+    with partition_writer(store, "asset", DAY, table.schema) as writer:
+        for size in sizes:
+            groups.append(table.slice(first, size))
+            writer.write(groups[-1])
+            first += size
+        writer.finish({})
+    wanted = data.draw(st.sets(st.sampled_from(range(len(sizes)))).map(sorted))
+    limit = {"batch_bytes": data.draw(st.integers(1, 2000))} | data.draw(st.sampled_from([{}, {"batch_rows": 4}]))
+    columns = data.draw(st.sampled_from([None, ["title"], ["title", "id"]]))
+    with opened_partition(store, "asset", DAY) as file:
+        found = list(file.batches(columns, row_groups=wanted, **limit))
+        expected = pa.concat_tables([table.slice(0, 0), *(groups[number] for number in wanted)])
+        assert pa.Table.from_batches(found, expected.select(columns or table.column_names).schema).equals(
+            expected.select(columns or table.column_names)
+        )
+        assert len(list(file.batches())) == 1
