@@ -22,17 +22,25 @@ for _name in [name for name in os.environ if name.startswith(("ZENDESK_", "TICKE
 # A shell starts background jobs with SIGINT ignored, and children inherit that: commands under test could not be interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Files are flushed to disk as they are written. In memory that takes no time, and a killed process leaves the same files.
-_MEMORY = "/dev/shm"  # noqa: S108 - pytest makes folders of its own below
-_MEMORY_BYTES = 2 * 10**9  # a container's is often 64 MiB
+MEMORY = "/dev/shm"  # noqa: S108 - pytest makes folders of its own below
+MEMORY_BYTES = 2 * 10**9
+"""What the files of a run may take, and more; a container's /dev/shm is often of 64 MiB."""
 
-if (
-    "TMPDIR" not in os.environ
-    and os.access(_MEMORY, os.W_OK)
-    and shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES
-    and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC
-):
-    os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
+
+def pytest_configure(config):
+    """Keep the files of fast tests in memory, where the machine has room for them, unless TMPDIR is set.
+
+    The pipeline flushes each file to disk: in memory that takes no time, and a killed process leaves the same files.
+    Slow tests may write more than fits.
+    """
+    if (
+        "not slow" in config.option.markexpr
+        and "TMPDIR" not in os.environ
+        and os.access(MEMORY, os.W_OK)
+        and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
+        and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+    ):
+        os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
 
 
 def pytest_collection_finish():

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -72,14 +73,29 @@ def assert_exact(account, root, stream, days):
 # Where a page leads.
 
 
+def spread_account(stream, zone, end):
+    days = days_of(zone)
+    return ContradictingAccount(spread(stream, days), later_than(days), page_limit=20, end_of_stream=end)
+
+
+@pytest.fixture(scope="module")
+def requests_undisturbed(tmp_path_factory):
+    """How many requests a fetch of a `spread_account` sends."""
+
+    @cache
+    def requests(stream, zone, end):
+        return read(spread_account(stream, zone, end), tmp_path_factory.mktemp("undisturbed"), stream, days_of(zone))[1]
+
+    return requests
+
+
 @both_streams
 @both_zones
 @pytest.mark.parametrize("end", ["present", "absent"])
 @pytest.mark.parametrize("change", END_TIMES)
-def test_no_end_time_loses_a_row_or_costs_more_than_one_request(tmp_path, stream, zone, end, change):
-    days = days_of(zone)
-    account = ContradictingAccount(spread(stream, days), later_than(days), page_limit=20, end_of_stream=end)
-    _, undisturbed = read(account, tmp_path / "undisturbed", stream, days)
+def test_no_end_time_loses_a_row_or_costs_more_than_one_request(tmp_path, requests_undisturbed, stream, zone, end, change):
+    days, account = days_of(zone), spread_account(stream, zone, end)
+    undisturbed = requests_undisturbed(stream, zone, end)
     for changes, always in (({2: END_TIMES[change]}, None), ({}, END_TIMES[change])):
         account.changes, account.always, account.answered = changes, always, 0
         root = tmp_path / ("always" if always else "once")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -42,16 +43,47 @@ FORMER = "ZENDESK_FORMER_SUBDOMAINS"
 WAY_OUT = f"If {OLD} is this account's former name, set {FORMER}={OLD}: its files then belong to this account."
 
 
-@pytest.fixture
-def deployment(tmp_path, monkeypatch):
-    """Two days fetched and summarised under the old name; then the account is renamed."""
-    with deployed(tmp_path, now=LATER) as running:
+@contextmanager
+def deployed_with_rows(root):
+    """Nothing is fetched yet, and the account has no name."""
+    with deployed(root, now=LATER) as running:
         for stream, rows in CASE["serve"].items():
             running.account.deliver(stream, rows)
         running.account.deliver(METRIC, [event(n, f"{day}T09:00:00Z", "breach") for n, day in enumerate((SECOND, THIRD), 10)])
-        monkeypatch.setenv("ZENDESK_SUBDOMAIN", OLD)
+        yield running
+
+
+def run_under_the_old_name(running):
+    """Two days are fetched and summarised."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZENDESK_SUBDOMAIN", OLD)
         running.fetch(FIRST, SECOND)
         running.settle()
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    """The files of two days under the old name."""
+    root = tmp_path_factory.mktemp("history")
+    with deployed_with_rows(root) as running:
+        run_under_the_old_name(running)
+    return root
+
+
+@pytest.fixture
+def deployment(history, tmp_path, monkeypatch):
+    """The files of two days under the old name, and the account renamed; Dagster has no record of a run."""
+    shutil.copytree(history, tmp_path / "root")
+    with deployed_with_rows(tmp_path / "root") as running:
+        monkeypatch.setenv("ZENDESK_SUBDOMAIN", NEW)
+        yield running
+
+
+@pytest.fixture
+def running_deployment(tmp_path, monkeypatch):
+    """The deployment that made those files, with its records of those runs; then the account is renamed."""
+    with deployed_with_rows(tmp_path) as running:
+        run_under_the_old_name(running)
         monkeypatch.setenv("ZENDESK_SUBDOMAIN", NEW)
         yield running
 
@@ -75,7 +107,8 @@ def fetch(server, root, days, *, account, former=(), clock, log=lambda _: None):
         return list(committed)
 
 
-def test_a_fetch_and_the_doctor_name_the_way_out_and_send_no_request(deployment, capsys):
+def test_a_fetch_and_the_doctor_name_the_way_out_and_send_no_request(running_deployment, capsys):
+    deployment = running_deployment
     requests_before, files = len(deployment.server.requests), deployment.files()
     failed = deployment.run("fetch_ticket_events", THIRD)
     assert not failed.success
@@ -90,8 +123,9 @@ def test_a_fetch_and_the_doctor_name_the_way_out_and_send_no_request(deployment,
     assert f"account {NEW}" in seen
 
 
-def test_with_its_former_name_the_account_keeps_its_history(deployment, monkeypatch, capsys):
+def test_with_its_former_name_the_account_keeps_its_history(running_deployment, monkeypatch, capsys):
     """No earlier day is fetched, written or evaluated again; new files have the new name."""
+    deployment = running_deployment
     before = deployment.files()
     monkeypatch.setenv(FORMER, f" {OLD}-old , {OLD.upper()}")
     assert run_doctor(), capsys.readouterr().out

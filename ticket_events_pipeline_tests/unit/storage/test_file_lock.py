@@ -85,14 +85,15 @@ def test_a_fence_is_checked_while_its_file_is_locked(tmp_path):
     store = FolderStore(tmp_path)
     store.update("small", lambda _: b"mine")
     seen = []
+    others = threading.Thread(target=store.update, args=("small", lambda _: b"theirs"))
 
     def check(content):
-        others = threading.Thread(target=store.update, args=("small", lambda _: b"theirs"))
         others.start()
         others.join(0.1)
         seen.append((content, (tmp_path / "small").read_bytes(), (tmp_path / "file").exists()))
 
     with store.writer("file", fence=Fence("small", check, "asset", print)) as file:
         file.write(b"content")
+    others.join()
     assert seen == [(b"mine", b"mine", False)]
     assert (tmp_path / "file").read_bytes() == b"content"
