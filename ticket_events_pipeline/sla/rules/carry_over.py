@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once, ranges, union
+from ticket_events_pipeline.sla.rules.packed_rows import PackedRows
+from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, among, between, ranges, union
 
 REACH_DAYS = 30
 """How many days the carry-over reaches back before its newest layer. An event is remembered for 30 times 24 hours, which may
@@ -88,28 +89,29 @@ class Layer(Protocol):
 class SortedRows:
     """Rows sorted by ticket, for lookups by ticket and by event."""
 
-    table: pa.Table
+    table: pa.Table | PackedRows
+
+    @cached_property
+    def _runs(self) -> RowRuns:
+        return RowRuns.of(self.table["ticket_id"].to_numpy())
 
     @cached_property
     def tickets(self) -> Ints:
         """Each ticket once."""
-        return once(self._ticket_of_row)
-
-    @cached_property
-    def _ticket_of_row(self) -> Ints:
-        ticket_of_row: Ints = self.table["ticket_id"].to_numpy()
-        return ticket_of_row
+        tickets: Ints = self.table["ticket_id"].to_numpy()[self._runs.starts]
+        return tickets
 
     @cached_property
     def _ids(self) -> Ints:
         return np.sort(self.table["id"].to_numpy())
 
     def rows(self, tickets: Ints) -> pa.Table:
-        """All rows of these tickets."""
-        if len(tickets) == len(self.tickets):
+        """All rows of these tickets, which it has."""
+        if isinstance(self.table, pa.Table) and len(tickets) == len(self.tickets):
             return self.table
-        starts, ends = (np.searchsorted(self._ticket_of_row, tickets, side=side) for side in ("left", "right"))
-        return self.table.take(pa.array(ranges(starts, ends)))
+        runs = np.searchsorted(self.tickets, tickets)
+        starts = self._runs.starts[runs]
+        return self.table.take(pa.array(ranges(starts, starts + self._runs.lengths[runs])))
 
     def having(self, ids: Ints) -> Ints:
         """The tickets with an event of one of the ascending ids."""
@@ -117,7 +119,7 @@ class SortedRows:
         return tickets_having(self.table, known[among(known, self._ids)])
 
 
-def tickets_having(rows: pa.Table, ids: Ints) -> Ints:
+def tickets_having(rows: pa.Table | PackedRows, ids: Ints) -> Ints:
     """The tickets with an event of one of the ascending ids, ascending."""
     known = rows["id"].to_numpy()
     ids = between(ids, known.min(), known.max()) if len(known) else known
@@ -160,7 +162,7 @@ class MemoryLayer:
         if len(named) >= 3 / 4 * len(self.content.tickets):
             return replace(self, tickets=named)
         marked = self.marked_tickets[among(self.marked_tickets, named)]
-        return MemoryLayer(self.day, named, SortedRows(self.rows(named)), marked)
+        return MemoryLayer(self.day, named, SortedRows(PackedRows.of(self.rows(named))), marked)
 
 
 @dataclass(frozen=True)

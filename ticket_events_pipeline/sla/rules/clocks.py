@@ -51,19 +51,25 @@ def advance(clocks: pa.Table, events: pa.Table, day: Day, changes: pa.Table | No
     if own.num_rows:
         rows = pa.concat_tables([rows, own, copies(rows, own)])
     rows = _in_order(rows)
-    numbers = _clocks_in(rows).run_of_row.astype(np.int32)
-    states = replay(timeline_of(rows.append_column("clock", pa.array(numbers))))
-    states_after = [pa.array(numbers), pa.array(states.is_fulfilled), pa.array(states.is_open)]
-    return without_forgotten(pa.table([*rows.columns, *states_after], schema=SLA_CLOCKS_TABLE.schema), day)
+    runs = _clocks_in(rows)
+    states = replay(_timeline(rows, runs))
+    states_after = [pa.array(runs.run_of_row.astype(np.int32)), pa.array(states.is_fulfilled), pa.array(states.is_open)]
+    return _without_forgotten(pa.table([*rows.columns, *states_after], schema=SLA_CLOCKS_TABLE.schema), runs, day)
 
 
 def without_forgotten(clocks: pa.Table, day: Day) -> pa.Table:
-    """The clocks that are still remembered at the end of `day`, numbered without gaps."""
+    """The clocks that are still remembered at the end of `day`."""
+    return _without_forgotten(clocks, _clocks_in(clocks), day)
+
+
+def _without_forgotten(clocks: pa.Table, runs: RowRuns, day: Day) -> pa.Table:
+    """The same of clocks with these runs of rows; they are numbered without gaps if they were before."""
     if not clocks.num_rows:
         return clocks
-    runs = _clocks_in(clocks)
     is_remembered = _remembered(clocks, runs, day)
-    kept = clocks if is_remembered.all() else clocks.filter(pa.array(np.repeat(is_remembered, runs.lengths)))
+    if is_remembered.all():
+        return clocks
+    kept = clocks.filter(pa.array(np.repeat(is_remembered, runs.lengths)))
     return _numbered(kept, np.repeat(np.arange(np.count_nonzero(is_remembered)), runs.lengths[is_remembered]))
 
 
@@ -80,12 +86,12 @@ def _numbered(clocks: pa.Table, numbers: Ints) -> pa.Table:
 
 def _in_order(rows: pa.Table) -> pa.Table:
     """Sorted by clock, within a clock by rule 2: (time, rank, id), never the order of arrival."""
-    rows = rows.unify_dictionaries().combine_chunks()
+    rows = rows.unify_dictionaries()
     clock = [rows["ticket_id"].to_numpy(), alphabetic_codes(rows["metric"]), rows["instance_id"].to_numpy()]
-    rank, position = rows["rank"].to_numpy(), rows["position"].fill_null(0).to_numpy()
     # Deletions and restorations in the same second come in the order of their audits and child events.
-    moment = [rows["time"].cast(pa.int64()).to_numpy(), np.minimum(rank, DELETE), rows["id"].to_numpy(), position]
-    return rows.take(pa.array(order_of(*clock, *moment)))
+    rank, position = np.minimum(rows["rank"].to_numpy(), DELETE), rows["position"].fill_null(0).to_numpy()
+    moment = rows["time"].cast(pa.int64()).to_numpy() // 1000 * (DELETE + 1) + rank
+    return rows.take(pa.array(order_of(*clock, moment, rows["id"].to_numpy(), position)))
 
 
 def alphabetic_codes(column: pa.ChunkedArray) -> Ints:
@@ -115,8 +121,12 @@ def open_tickets(clocks: pa.Table) -> Ints:
 
 def timeline_of(rows: pa.Table) -> Timeline:
     """Rows sorted by (clock, time, rank, id), as `replay` needs them."""
+    return _timeline(rows, RowRuns.of(rows["clock"].to_numpy()))
+
+
+def _timeline(rows: pa.Table, clocks: RowRuns) -> Timeline:
     return Timeline(
-        clocks=RowRuns.of(rows["clock"].to_numpy()),
+        clocks=clocks,
         rank=rows["rank"].to_numpy(),
         deleted=rows["deleted"].to_numpy(),
         has_policy=rows["has_policy"].to_numpy(),

@@ -100,8 +100,12 @@ def order_of(*keys: npt.NDArray[np.generic]) -> Ints:
     if not used:
         return np.lexsort(wide[::-1])
     # With the row number in its last bits, plain integers are sorted, three times as fast as sorting indices.
-    order = np.sort(head << bits | np.arange(len(head))) & (2**bits - 1)
-    return _in_order_within(order, head[order], wide[used:])
+    head <<= bits
+    head |= np.arange(len(head))
+    head.sort()
+    order = head & (2**bits - 1)
+    head >>= bits
+    return _in_order_within(order, head, wide[used:])
 
 
 def _packed(keys: list[Ints], *, limit: int) -> tuple[Ints, int]:
@@ -113,22 +117,24 @@ def _packed(keys: list[Ints], *, limit: int) -> tuple[Ints, int]:
         values *= span
         if values >= limit:
             return packed, used
-        packed = packed * span + (key - lowest)
+        if span > 1:
+            packed *= span
+            packed += key - lowest
     return packed, len(keys)
 
 
 def _in_order_within(order: Ints, head: Ints, keys: list[Ints]) -> Ints:
     """`order`, with equal rows of `head`, which are adjacent in it, also sorted by `keys`."""
-    is_same, is_wrong = head[1:] == head[:-1], np.zeros(len(head) - 1, bool)
+    equal, wrong = np.flatnonzero(head[1:] == head[:-1]), []  # rows that are equal to the one after them, in the keys so far
     for key in keys:
-        ordered = key[order]
-        is_wrong |= is_same & (ordered[:-1] > ordered[1:])
-        is_same &= ordered[:-1] == ordered[1:]
-    if not is_wrong.any():
+        here, after = key[order[equal]], key[order[equal + 1]]
+        wrong.append(equal[here > after])
+        equal = equal[here == after]
+    if not any(len(rows) for rows in wrong):
         return order
     runs = RowRuns.of(head)
     is_wrong_run = np.zeros(len(runs.starts), bool)
-    is_wrong_run[runs.run_of_row[1:][is_wrong]] = True
+    is_wrong_run[runs.run_of_row[np.concatenate(wrong)]] = True
     places = np.flatnonzero(is_wrong_run[runs.run_of_row])
     rows = order[places]
     order[places] = rows[np.lexsort([*(key[rows] for key in keys[::-1]), head[places]])]
