@@ -99,7 +99,8 @@ def _footer(of_page: RawFooter, rows: int, content_hash: str) -> RawFooter:
 
 def _verify(root: Path, variables: dict[str, str], _: Path) -> Measured:
     run = measured(
-        [sys.executable, "-c", VERIFY, "verify", DAY, "--stream", STREAM], env={"TICKET_EVENTS_ROOT": str(root), **variables}
+        [sys.executable, "-P", "-c", VERIFY, "verify", DAY, "--stream", STREAM],
+        env={"TICKET_EVENTS_ROOT": str(root), **variables},
     )
     assert "complete and consistent" in run.output, run.output
     return run

@@ -17,7 +17,6 @@ from ticket_events_pipeline.quality.footer_checks import pages_within
 from ticket_events_pipeline.storage.content_hash import ContentHash
 from ticket_events_pipeline.storage.event_ids import is_among
 from ticket_events_pipeline.storage.raw_footer import RawFooter
-from ticket_events_pipeline.storage.sorted_runs import BYTES_PER_CHUNK
 from ticket_events_pipeline.storage.stored_file import StoredFile
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.table import Table
@@ -35,7 +34,7 @@ def row_problems(file: StoredFile, footer: RawFooter, day: Day) -> list[str]:
     if problem is not None:
         return [problem]
     reading = _Reading(day, TABLES[footer.stream])
-    batches = file.batches(batch_bytes=BYTES_PER_CHUNK)
+    batches = file.batches()
     for batch in prefetch(batches) if file.num_row_groups > 1 else batches:  # a small day costs less than a thread
         reading.take(batch)
     return [*reading.problems(), *_contradictions(footer, reading)]

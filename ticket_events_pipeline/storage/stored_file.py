@@ -42,8 +42,9 @@ class _RowGroups:
         self.rows += rows
         self.size_bytes += size_bytes
 
-    def rows_per(self, size_bytes: int) -> int:
-        return max(1, min(MOST_BATCH_ROWS, size_bytes * self.rows // max(1, self.size_bytes)))
+    @property
+    def rows_per_batch(self) -> int:
+        return max(1, min(MOST_BATCH_ROWS, BATCH_BYTES * self.rows // max(1, self.size_bytes)))
 
 
 class StoredFile:
@@ -113,29 +114,24 @@ class StoredFile:
         return self._conformed(rows, columns)
 
     def batches(
-        self,
-        columns: Sequence[str] | None = None,
-        *,
-        row_groups: Sequence[int] | None = None,
-        batch_rows: int | None = None,
-        batch_bytes: int = BATCH_BYTES,
+        self, columns: Sequence[str] | None = None, *, row_groups: Sequence[int] | None = None, batch_rows: int | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows in order, `batch_rows` or about `batch_bytes` at a time, of all row groups or of some; see `read`.
+        """The rows in order, `batch_rows` or about BATCH_BYTES at a time, of all row groups or of some; see `read`.
 
         Raises:
             pyarrow.ArrowException, OSError: the file is truncated.
         """
         present = self._present(columns)
         numbers = range(self.num_row_groups) if row_groups is None else row_groups
-        for groups in self._read_together(numbers, present, at_most=batch_bytes):
-            size = batch_rows or groups.rows_per(batch_bytes)
+        for groups in self._read_together(numbers, present):
+            size = batch_rows or groups.rows_per_batch
             for batch in self._file.iter_batches(
                 batch_size=size, row_groups=groups.numbers, columns=present, use_threads=False
             ):
                 yield self._conformed(batch, columns)
 
-    def _read_together(self, numbers: Iterable[int], columns: Sequence[str] | None, *, at_most: int) -> Iterator[_RowGroups]:
-        """The row groups; small ones together, as many as hold `at_most` bytes.
+    def _read_together(self, numbers: Iterable[int], columns: Sequence[str] | None) -> Iterator[_RowGroups]:
+        """The row groups; small ones together, as many as hold BATCH_BYTES.
 
         A reader costs as much as some thousand numbers. But one for all of them keeps something of each, 400 MB over a million
         audits.
@@ -147,7 +143,7 @@ class StoredFile:
         for number in numbers:
             group = self.row_group(number)
             size = sum(int(group.column(place).total_uncompressed_size) for place in places)
-            if together.numbers and together.size_bytes + size > at_most:
+            if together.numbers and together.size_bytes + size > BATCH_BYTES:
                 yield together
                 together = _RowGroups()
             together.add(number, rows=int(group.num_rows), size_bytes=size)
