@@ -12,6 +12,7 @@ from ticket_events_pipeline.credentials import BearerToken
 from ticket_events_pipeline.day import Day, wall_clock
 from ticket_events_pipeline.ingest.fetch import fetch_days
 from ticket_events_pipeline.ingest.ownership import Ownership
+from ticket_events_pipeline.pipeline import pipeline_of
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tables.streams import STREAMS
 from ticket_events_pipeline.zendesk.client import ZendeskClient
@@ -24,6 +25,7 @@ def main(url: str, stream: str, first: str, last: str, root: str, *, comments: b
     while str(days[-1]) != last:
         days.append(days[-1].plus(1))
     rows = size_bytes = 0
+    pipeline_of({})  # as every asset has one
     with ZendeskClient(url, BearerToken("x"), quota=Quota(1_000_000), include_comments=comments) as client:
         ownership = Ownership("bench", "UTC", comments)
         store = FolderStore(Path(root))
