@@ -46,7 +46,7 @@ class Benchmark:
 
 
 BENCHMARKS = [
-    Benchmark("ingest", "A fetch and the limit", "of a bare loop's wall: metric events ≤ 0.85 (CPU ≤ 1.37), ticket events ≤ 0.9"),
+    Benchmark("ingest", "A fetch and the limit", "÷ a bare loop: metric events ≤ 0.85 (CPU ≤ 1.37), ticket events ≤ 0.9"),
     Benchmark("peers", "A fetch and the peers", "dlt takes ≥ 15 times the CPU on metric events, ≥ 10 times on ticket events"),
     Benchmark(
         "small_account", "A year of a small account in one run", "≤ 60 requests; wall ≤ 1.3 of an asset that does nothing"

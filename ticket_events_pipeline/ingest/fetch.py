@@ -419,9 +419,9 @@ class _Fetch:
         )
 
     def _read_at(self, walked: WalkedPage) -> int:
-        """When the page was read, epoch seconds: by the server's time or the wall clock, whichever is earlier."""
-        ours, theirs = self._clock(), walked.page.server_time
-        return int(ours if theirs is None else min(ours, theirs))
+        """When the page was read, epoch seconds: by the server's time or this machine's clock, whichever is earlier."""
+        known = (walked.page.server_time, walked.page.received_at)
+        return int(min([self._clock(), *(moment for moment in known if moment is not None)]))
 
     def _checkpoint(self, walked: WalkedPage) -> int:
         """The watermark to store, epoch seconds; right also if the server's time is ahead for once."""

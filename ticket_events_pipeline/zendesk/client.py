@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, Self
 from urllib.parse import urlsplit
@@ -312,14 +312,15 @@ class ZendeskClient:
 
     def _authorized(self, request: PageRequest, answer: Answer) -> Answer:
         """`answer`, or the one with another access token if that one was refused."""
-        if answer[0] == 401 and self._auth.renew():  # once: a token may end before its time
+        if answer.status == 401 and self._auth.renew():  # once: a token may end before its time
             self._log("the access token was refused; fetching another")
             return self._answer(request)
         return answer
 
     def _decoded(self, request: PageRequest, answer: Answer) -> EventPage:
         asked = Asked(str(request), self._host, self._variables, self._expiry_hint, hide=self._auth.hide)
-        return decode_page(request, *answer, asked=asked)
+        page = decode_page(request, answer.status, answer.headers, answer.body, asked=asked)
+        return replace(page, received_at=answer.received_at)
 
     def _answer(self, request: PageRequest) -> Answer:
         if self._requests_made >= self._request_limit:  # after a renewed token
@@ -370,4 +371,4 @@ class ZendeskClient:
             headers = hide_in_location(self._auth.hide, headers)
         if response.status_code != 200 or f'"{request.stream.name}"'.encode() not in body:
             body = self._auth.hide(body)  # not a page: a message may quote it
-        return response.status_code, headers, body
+        return Answer(response.status_code, headers, body, arrived_at)

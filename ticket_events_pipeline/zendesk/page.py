@@ -94,6 +94,7 @@ class EventPage:
         server_time: the `Date` header, epoch seconds.
         quota: the answer's header of the export quota.
         page_limit: the largest requested number of rows.
+        received_at: when it came by this machine's clock, epoch seconds; None if that isn't known.
     """
 
     stream: Stream
@@ -106,6 +107,7 @@ class EventPage:
     server_time: float | None
     quota: QuotaHeader | None = None
     page_limit: int = PAGE_LIMIT
+    received_at: float | None = None
 
     @cached_property
     def seconds(self) -> NDArray[np.int64]:

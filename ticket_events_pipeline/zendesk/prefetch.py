@@ -13,15 +13,26 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from ticket_events_pipeline.zendesk.headers import server_time
 from ticket_events_pipeline.zendesk.json_body import REPEATED_FIELDS, parse_json
 from ticket_events_pipeline.zendesk.page import PAGE_LIMIT, PageRequest
 from ticket_events_pipeline.zendesk.walk import NEAR_NOW_SECONDS, Continue, End
 
-Answer = tuple[int, dict[str, str], bytes]
-"""Status, headers and body."""
+
+class Answer(NamedTuple):
+    """An answer as it came.
+
+    Attributes:
+        received_at: by this machine's clock, epoch seconds. An answer that was requested ahead may be used much later.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    received_at: float
+
 
 Wanted = Callable[[int], bool]
 """Whether the reader needs a page from that start_time (epoch seconds) on, before it has seen the page before."""
@@ -109,9 +120,8 @@ def stated_start(request: PageRequest, answer: Answer) -> int | None:
     None unless the page is as documented, more follows, and all of that is some minutes old: near the end of the stream, the
     rows decide. Where it doesn't say whether more follows, a full page means so.
     """
-    status, headers, body = answer
-    now = server_time(headers) if status == 200 else None
-    members = None if now is None else _members_around(request.stream.name, body)
+    now = server_time(answer.headers) if answer.status == 200 else None
+    members = None if now is None else _members_around(request.stream.name, answer.body)
     if now is None or members is None or request.page_limit < PAGE_LIMIT:
         return None
     count, end_time = members.get("count"), members.get("end_time")

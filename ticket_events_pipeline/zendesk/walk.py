@@ -144,8 +144,9 @@ def row_key(row: dict[str, Any]) -> Hashable:
 class Walk:
     """State of one walk. Keeps the rows of the last start_time's pages and of the page before, which duplicates come from.
 
-    Now is the later of `clock` and the response's `Date`: a slow clock would end the walk too early, a fast one only leads to a
-    start_time that the server refuses as too recent.
+    Now is when a page came, not when it is used: a row that was in the future then proves nothing, even if its time has come
+    meanwhile. It is the later of `clock` and the response's `Date`: a slow clock would end the walk too early, a fast one only
+    leads to a start_time that the server refuses as too recent.
     """
 
     def __init__(self, start_time: int, *, clock: Clock = wall_clock) -> None:
@@ -162,7 +163,8 @@ class Walk:
         Raises:
             OverfullSecondError, DataError: see `decide`; DataError also for MAX_EMPTY_PAGES in a row.
         """
-        now = max(self._clock(), page.server_time or 0.0)
+        received_at = self._clock() if page.received_at is None else page.received_at
+        now = max(received_at, page.server_time or 0.0)
         # The ids of other pages decide nothing, and comparing a thousand rows is slow.
         proof = proof_of(page, now)
         new_ids = self._new_ids(page) if _may_stand_still(page, proof, now) else len(page.rows)

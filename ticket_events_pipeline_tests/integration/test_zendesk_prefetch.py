@@ -58,6 +58,24 @@ def test_without_a_reader_that_wants_it_nothing_is_requested_ahead() -> None:
         assert [b.client.requests_made for _ in b.client.pages(TICKET_EVENTS, T)] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_page_that_waited_for_its_reader_proves_what_it_did_when_it_came() -> None:
+    """A row that was dated ahead then proves nothing, though its time has come while the reader stood still."""
+    ahead = {"id": 1, "timestamp": int(NOW) + 500, "child_events": []}
+
+    def item(request: Recorded) -> Any:
+        status, headers, page = account(pages=5)(request)
+        if int(request.query["start_time"]) == T + 20:
+            page = {**page, "ticket_events": [*page["ticket_events"], ahead], "end_time": int(NOW) + 500}
+        return status, headers, page
+
+    with bench(*[item] * 6) as b:
+        for page in walked(b):
+            if page.page.start_time == T + 10:  # the one with that row has been requested
+                assert b.client.requests_made == 3
+                b.time.now += 900
+    assert b.asked("start_time") == [str(T + 10 * number) for number in range(5)]
+
+
 def test_a_server_that_states_a_wrong_start_costs_one_request_and_no_row() -> None:
     """The rows prove an earlier start: the answer from the stated one is discarded, and no other request is sent ahead."""
     with bench(*[account(lies={20: 40, 40: 50})] * 8) as b:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ticket_events_pipeline.zendesk.page import PageRequest
-from ticket_events_pipeline.zendesk.prefetch import Prefetch, stated_start
+from ticket_events_pipeline.zendesk.prefetch import Answer, Prefetch, stated_start
 from ticket_events_pipeline.zendesk.walk import Continue, End
 from ticket_events_pipeline_tests.support.client_bench import NOW, T
 from ticket_events_pipeline_tests.support.streams import TICKET_EVENTS, TICKET_METRIC_EVENTS
@@ -22,7 +22,7 @@ REQUEST = PageRequest(TICKET_EVENTS, T)
 
 
 def stated(body, *, request=REQUEST, status=200, headers=DATE):
-    return stated_start(request, (status, headers, body.encode()))
+    return stated_start(request, Answer(status, headers, body.encode(), NOW))
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ class Sent:
         if not self.may_begin:
             return None
         self.starts.append(request.start_time)
-        return lambda: (200, DATE, b"")
+        return lambda: Answer(200, DATE, b"", NOW)
 
     def page(self, start, *, stated, proven):
         """A page that states one start and proves another."""
         body = f'{{{ROWS},"count":1000,"end_time":{stated}}}'.encode()
         self.prefetch.answer_to(PageRequest(TICKET_EVENTS, start))
-        self.prefetch.send_after(PageRequest(TICKET_EVENTS, start), (200, DATE, body))
+        self.prefetch.send_after(PageRequest(TICKET_EVENTS, start), Answer(200, DATE, body, NOW))
         self.prefetch.check(proven if isinstance(proven, End) else Continue(proven))
 
 
