@@ -12,6 +12,7 @@ import dagster as dg
 
 from ticket_events_pipeline.code_server import fingerprint_of, read_code_server, warning
 from ticket_events_pipeline.defs.dagster_home import claim_dagster_home
+from ticket_events_pipeline.defs.open_log import log_kept_open
 from ticket_events_pipeline.defs.recording import expected_failures
 from ticket_events_pipeline.defs.run_marks import mark_run
 from ticket_events_pipeline.defs.scope import AccountScope
@@ -51,7 +52,7 @@ def pipeline_resource(scope: AccountScope) -> dg.ResourceDefinition:
         if context.run is None or context.instance is None:
             yield RunningPipeline(pipeline)
             return
-        with _beating(pipeline, context.run.run_id) as beat:
+        with _beating(pipeline, context.run.run_id) as beat, log_kept_open(context.instance, context.run.run_id):
             mark_run(context.instance, context.run.run_id, beat)
             if context.log is not None and (difference := _difference(pipeline)):
                 context.log.warning(difference)
