@@ -5,7 +5,6 @@ Loads without any variable set, so that the UI always opens. For several account
 
 from __future__ import annotations
 
-import atexit
 import gc
 
 import dagster as dg
@@ -14,9 +13,9 @@ from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.scope import account_scope
 
 # What was imported stays until the process ends. Without this, the garbage collector visits all of it several times during a
-# run, and once more at its end: a quarter of the CPU of a run of one day.
+# run, and once more at its end: a quarter of the CPU of a run of one day. What lives to the end is not finalized there:
+# Python promises that for no object.
 gc.freeze()
-atexit.register(gc.freeze)
 
 SCOPE = account_scope()
 

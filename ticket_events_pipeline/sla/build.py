@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
 import pyarrow as pa
 
-from ticket_events_pipeline.background_worker import BackgroundWorker, map_ahead, prefetch
+from ticket_events_pipeline.background_worker import map_ahead, prefetch
 from ticket_events_pipeline.day import Day
-from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError, ReplacedFileError
+from ticket_events_pipeline.errors import DayNotFetchedError, ReplacedFileError
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
 from ticket_events_pipeline.sla.clock_files import CLOCK_CHAIN, CLOCKS, ClocksInput, write_layer
 from ticket_events_pipeline.sla.inputs import NOT_LANDED
 from ticket_events_pipeline.sla.layer_files import NewLayer
-from ticket_events_pipeline.sla.made_ahead import MadeAhead, WrittenFile
-from ticket_events_pipeline.sla.provenance import RULES_VERSION, Provenance, find_sla_day, read_sla_day
+from ticket_events_pipeline.sla.provenance import RULES_VERSION, Provenance, read_sla_day
 from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_after, restatements_in
 from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
 from ticket_events_pipeline.sla.rules.targets import targets
@@ -58,32 +55,19 @@ class MadeDay:
     restatements: int | None = None
 
 
-def make_clocks(store: Store, days: list[Day], *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
+def make_clocks(store: Store, days: list[Day]) -> Iterator[MadeDay]:
     """Make `sla_clocks` of contiguous, ascending days, and carry the clocks over in memory.
-
-    With `ahead`, also the other two tables of each day, for the steps of this run that will make them. An error there
-    is raised by those steps.
 
     Raises:
         DayNotFetchedError: a day's raw events have not landed.
         ForeignRootError: they belong to days of another timezone.
         DamagedFileError: a stored file can't be read.
     """
-    with system_allocator(), BackgroundWorker(limit=2) as further_tables:
-        for layer, provenance in prefetch(_layers(store, days)):
-            day, size_bytes = layer.layer.day, write_layer(store, layer, provenance)
+    with system_allocator():
+        for made, provenance in prefetch(_layers(store, days)):
+            day, size_bytes = made.layer.day, write_layer(store, made, provenance)
             url = store.url(partition_path(CLOCKS, day))
-            made = MadeDay(day, layer.layer.content.table, provenance, layer.content_hash, size_bytes, url)
-            if ahead is not None:
-                further_tables.submit(partial(_make_ahead, store, made, ahead))
-            yield made
-
-
-def _make_ahead(store: Store, clocks: MadeDay, ahead: MadeAhead) -> None:
-    with suppress(Exception):  # the step that makes this table will raise it
-        rows = clocks.table.select(TARGETS_FROM_CLOCKS)
-        made = _make_targets(store, clocks.day, rows, clocks.provenance, clocks.content_hash, ahead=ahead)
-        _make_summary(store, made.day, made.table, made.provenance, made.content_hash, ahead=ahead)
+            yield MadeDay(day, made.layer.content.table, provenance, made.content_hash, size_bytes, url)
 
 
 def _layers(store: Store, days: list[Day]) -> Iterator[tuple[NewLayer, Provenance]]:
@@ -108,8 +92,8 @@ def _clocks_input(raw: RawDay) -> ClocksInput:
     return new
 
 
-def make_targets(store: Store, days: list[Day], *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
-    """Make `sla_targets` of the days, each from its `sla_clocks`, as far as they weren't made `ahead`.
+def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
+    """Make `sla_targets` of the days, each from its `sla_clocks`.
 
     Raises:
         DayNotFetchedError: a day has no `sla_clocks` yet.
@@ -117,17 +101,17 @@ def make_targets(store: Store, days: list[Day], *, ahead: MadeAhead | None = Non
     """
 
     def make(day: Day) -> MadeDay:
-        if (made := _made_ahead(store, TARGETS, day, ahead)) is not None:
-            return made
         clocks = read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS, table=SLA_CLOCKS_TABLE)
-        return _make_targets(store, day, clocks.rows, clocks.provenance, clocks.content_hash)
+        table = targets(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
+        provenance = replace(clocks.provenance, rules_version=RULES_VERSION)
+        return _write(store, TARGETS, day, table, provenance, {MADE_FROM_CLOCKS: clocks.content_hash})
 
     with system_allocator():
         yield from map_ahead(make, days)
 
 
-def make_summaries(store: Store, days: list[Day], *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
-    """Make `daily_sla_breach_summary` of the days, each from its `sla_targets`, as far as they weren't made `ahead`.
+def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
+    """Make `daily_sla_breach_summary` of the days, each from its `sla_targets`.
 
     Raises:
         DayNotFetchedError: a day has no `sla_targets` yet.
@@ -135,47 +119,20 @@ def make_summaries(store: Store, days: list[Day], *, ahead: MadeAhead | None = N
     """
 
     def make(day: Day) -> MadeDay:
-        if (made := _made_ahead(store, SUMMARY, day, ahead)) is not None:
-            return made
         stored = read_sla_day(store, TARGETS, day)
-        return _make_summary(store, day, stored.rows, stored.provenance, stored.content_hash)
+        summary = daily_summary(
+            stored.rows,
+            day=day,
+            as_of=stored.provenance.inputs.as_of,
+            events_through=stored.provenance.events_through,
+            history_from=stored.provenance.history_from,
+        )
+        made_from = {MADE_FROM_TARGETS: stored.content_hash}
+        restatements = {RESTATEMENTS: str(restatements_after(store, SUMMARY, day, summary))}
+        return _write(store, SUMMARY, day, summary, stored.provenance, {**made_from, **restatements})
 
     with system_allocator():
         yield from map_ahead(make, days)
-
-
-def _made_ahead(store: Store, asset: str, day: Day, ahead: MadeAhead | None) -> MadeDay | None:
-    """The day, if an earlier step of the run has written its file, and that is the stored one."""
-    file = None if ahead is None else ahead.take(asset, day)
-    if file is None:
-        return None
-    with suppress(DamagedFileError):  # then it is made again
-        stored = find_sla_day(store, asset, day)
-        if stored is not None and stored.metadata == file.metadata:
-            return _made(store, asset, day, stored.rows, file)
-    return None
-
-
-def _make_targets(
-    store: Store, day: Day, clocks: pa.Table, provenance: Provenance, clocks_hash: str, *, ahead: MadeAhead | None = None
-) -> MadeDay:
-    table = targets(clocks, day=day, as_of=provenance.inputs.as_of)
-    made_by = replace(provenance, rules_version=RULES_VERSION)
-    return _write(store, TARGETS, day, table, made_by, {MADE_FROM_CLOCKS: clocks_hash}, ahead=ahead)
-
-
-def _make_summary(
-    store: Store, day: Day, targets: pa.Table, provenance: Provenance, targets_hash: str, *, ahead: MadeAhead | None = None
-) -> MadeDay:
-    summary = daily_summary(
-        targets,
-        day=day,
-        as_of=provenance.inputs.as_of,
-        events_through=provenance.events_through,
-        history_from=provenance.history_from,
-    )
-    restatements = {RESTATEMENTS: str(restatements_after(store, SUMMARY, day, summary))}
-    return _write(store, SUMMARY, day, summary, provenance, {MADE_FROM_TARGETS: targets_hash, **restatements}, ahead=ahead)
 
 
 def _not_fetched(raw: RawDay) -> DayNotFetchedError:
@@ -186,42 +143,21 @@ def _not_fetched(raw: RawDay) -> DayNotFetchedError:
     )
 
 
-def _write(
-    store: Store,
-    asset: str,
-    day: Day,
-    table: pa.Table,
-    provenance: Provenance,
-    more_footer: dict[str, str],
-    *,
-    ahead: MadeAhead | None,
-) -> MadeDay:
-    """Replace the day's file; `more_footer` adds footer keys. With `ahead`, it is kept for the step that makes the table."""
+def _write(store: Store, asset: str, day: Day, table: pa.Table, provenance: Provenance, more_footer: dict[str, str]) -> MadeDay:
+    """Replace the day's file; `more_footer` adds footer keys."""
+    digest = content_hash(table, added=TABLES[asset].added)
     footer = {
         VERSION_KEY: str(SCHEMA_VERSION),
         **provenance.to_metadata(),
         "partition": str(day),
-        "content_hash": content_hash(table, added=TABLES[asset].added),
+        "content_hash": digest,
         **more_footer,
     }
     if "policy_title" in table.column_names:
         footer["policy_title"] = json.dumps(_titles(table), sort_keys=True)
-    file = WrittenFile(footer, write_partition(store, asset, day, table, footer))
-    if ahead is not None:
-        ahead.add(asset, day, file)
-    return _made(store, asset, day, table, file)
-
-
-def _made(store: Store, asset: str, day: Day, table: pa.Table, file: WrittenFile) -> MadeDay:
-    return MadeDay(
-        day,
-        table,
-        Provenance.from_metadata(file.metadata),
-        file.metadata["content_hash"],
-        file.size_bytes,
-        store.url(partition_path(asset, day)),
-        restatements_in(file.metadata) if asset == SUMMARY else None,
-    )
+    size = write_partition(store, asset, day, table, footer)
+    restatements = restatements_in(more_footer) if asset == SUMMARY else None
+    return MadeDay(day, table, provenance, digest, size, store.url(partition_path(asset, day)), restatements)
 
 
 def _titles(table: pa.Table) -> dict[str, str]:

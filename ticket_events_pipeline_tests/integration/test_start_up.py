@@ -1,10 +1,13 @@
 """What is not imported before it is needed: every command, run and code location would pay for it."""
 
 import os
+import pkgutil
 import subprocess
 import sys
 
 import pytest
+
+import ticket_events_pipeline.cli as commands
 
 HTTP = {"requests", "urllib3", "tenacity"}
 SERVER = {"uvicorn", "starlette", "anyio"}
@@ -67,3 +70,12 @@ def test_the_garbage_collector_leaves_out_what_the_code_location_imported():
 
 def test_an_import_is_noticed():
     assert {"requests", "urllib3"} <= imported("import ticket_events_pipeline.zendesk.client")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", sorted(module.name for module in pkgutil.iter_modules(commands.__path__)))
+def test_each_module_of_the_command_line_can_be_imported_first(module):
+    """Tests of commands fork them from a process that has imported everything: what is missing would not show there."""
+    program = f"import {commands.__name__}.{module}"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
