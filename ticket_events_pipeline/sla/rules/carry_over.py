@@ -102,8 +102,10 @@ class SortedRows:
         return tickets
 
     @cached_property
-    def _ids(self) -> Ints:
-        return np.sort(self.table["id"].to_numpy())
+    def _id_bounds(self) -> tuple[int, int]:
+        """The least and the greatest event id; ids mostly ascend with time, so a later day's are hardly ever within."""
+        ids = self.table["id"].to_numpy()
+        return int(ids.min()), int(ids.max())
 
     def rows(self, tickets: Ints) -> pa.Table:
         """All rows of these tickets, which it has."""
@@ -115,8 +117,8 @@ class SortedRows:
 
     def having(self, ids: Ints) -> Ints:
         """The tickets with an event of one of the ascending ids."""
-        known = between(ids, self._ids[0], self._ids[-1]) if len(self._ids) else self._ids
-        return tickets_having(self.table, known[among(known, self._ids)])
+        maybe = between(ids, *self._id_bounds) if self.table.num_rows else NO_TICKETS
+        return tickets_having(self.table, maybe) if len(maybe) else NO_TICKETS
 
 
 def tickets_having(rows: pa.Table | PackedRows, ids: Ints) -> Ints:
