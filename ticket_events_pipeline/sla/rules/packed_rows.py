@@ -33,7 +33,7 @@ class PackedRows:
         has_value = pa.chunked_array([pa.repeat(False, rows.num_rows)])
         for name in sparse:
             has_value = pc.or_(has_value, rows[name].is_valid())
-        places = pc.subtract(pc.cumulative_sum(has_value.cast(pa.int32())), 1)
+        places = pc.subtract(pc.cumulative_sum(has_value.cast(pa.int32())), pa.scalar(1, pa.int32()))
         return cls(
             rows.schema,
             _narrowed(rows.drop_columns(sparse)),

@@ -45,3 +45,7 @@ def test_rows_come_out_as_they_went_in(table, data):
 )
 def test_whole_numbers_take_as_many_bytes_as_they_need(numbers, kind):
     assert str(PackedRows.of(pa.table({"n": pa.array(numbers, pa.int64())})).dense["n"].type) == kind
+
+
+def test_the_place_of_a_row_takes_four_bytes():
+    assert PackedRows.of(pa.table({"n": pa.array([1, None, None], pa.int64())})).places.type == pa.int32()
