@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ticket_events_pipeline.day import Day
+from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.tickets.names import SCHEDULES, names_schema, write_kind
 from ticket_events_pipeline_tests.support.sla_cases import Clock
@@ -64,18 +64,19 @@ def due_root(
     as_of: int,
     intervals: Sequence[tuple[int, int]] = ALWAYS,
     has_ticket_tables: bool = True,
+    days_before: int = 1,
 ) -> Day:
-    """Make yesterday, and today as read up to `as_of`; returns today."""
+    """Make the days before today, and today as read up to `as_of`; returns today."""
     today = Day.containing(as_of)
-    yesterday = today.plus(-1)
-    for day in (yesterday, today):
+    first = today.plus(-days_before)
+    for day in days_between(first, today):
         read_to = as_of if day == today else None
         put_raw_day(root, all_events(*clocks), day, now=read_to)
         put_audits(root, list(audits), day, now=read_to)
-    make_sla_days(root, yesterday, today)
+    make_sla_days(root, first, today)
     put_names(root, "groups", {BILLING: "Billing", SALES: "Sales", EMPTY: "Empty"}, at=as_of)
     put_names(root, "agents", {ADA: "Ada", BOB: HOSTILE_NAME}, at=as_of)
     put_schedule(root, intervals, at=as_of - 60)
     if has_ticket_tables:
-        make_ticket_days(root, yesterday, today)
+        make_ticket_days(root, first, today)
     return today
