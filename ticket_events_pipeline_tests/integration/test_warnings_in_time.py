@@ -9,7 +9,7 @@ from ticket_events_pipeline.sandbox.rows import RecordedAccount
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.text import utc_text
 from ticket_events_pipeline_tests.support.alert_receiver import SECRET, receiving
-from ticket_events_pipeline_tests.support.commands import new_place
+from ticket_events_pipeline_tests.support.commands import new_place, zone_of_midday
 from ticket_events_pipeline_tests.support.dev_server import Dev, wait_for
 
 INTERVAL = 60
@@ -54,13 +54,14 @@ def told(webhook):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_warning_arrives_within_a_fetch_interval_and_a_minute_and_never_twice(tmp_path):
-    account = RecordedAccount()
+    account, zone = RecordedAccount(), zone_of_midday()
     with receiving() as webhook, SandboxServer(account) as server:
         place = new_place(
             tmp_path,
             server,
             TICKET_EVENTS_ALERT_WEBHOOK=webhook.url,
-            TICKET_EVENTS_START_DATE=str(Day.containing(wall_clock())),
+            TICKET_EVENTS_TIMEZONE=zone,
+            TICKET_EVENTS_START_DATE=str(Day.containing(wall_clock(), zone)),
             ZENDESK_REQUESTS_PER_MINUTE="1000",
         )
         (tmp_path / "every_minute.py").write_text(EVERY_MINUTE)
