@@ -45,7 +45,7 @@ def put_targets(root: Path, *, age: int = AGE, has_ticket_tables: bool = True) -
         due_in(90.5, 3, now, business_hours=True),
         due_in(20 * 60, 4, now, hours=30),
         due_in(200, 5, now).add("pause", hour_of(now - 1800)),
-        due_in(-5, 6, now).add("breach", hour_of(now - 300)),
+        due_in(-age / 60, 6, now).add("breach", hour_of(now - age - 1)),
         due_in(150.5, 7, now),
     ]
     audits = [
