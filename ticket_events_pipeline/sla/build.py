@@ -6,18 +6,22 @@ Every file's footer says what it was made from.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from ticket_events_pipeline.background_worker import map_ahead, prefetch
+from ticket_events_pipeline.background_worker import BackgroundWorker, map_ahead, prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError, ReplacedFileError
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
 from ticket_events_pipeline.sla.clock_files import CLOCK_CHAIN, CLOCKS, ClocksInput, write_layer
 from ticket_events_pipeline.sla.inputs import NOT_LANDED
 from ticket_events_pipeline.sla.layer_files import NewLayer
+from ticket_events_pipeline.sla.made_ahead import MadeAhead, SummaryAhead, TargetsAhead
 from ticket_events_pipeline.sla.provenance import RULES_VERSION, Provenance, read_sla_day
 from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_after, restatements_in
 from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
@@ -26,7 +30,13 @@ from ticket_events_pipeline.sla.sources import RawDay, read_raw
 from ticket_events_pipeline.sla.up_to_date import MADE_FROM_CLOCKS, MADE_FROM_TARGETS
 from ticket_events_pipeline.storage.arrow_memory import system_allocator
 from ticket_events_pipeline.storage.content_hash import content_hash
-from ticket_events_pipeline.storage.partition_file import partition_path, write_partition
+from ticket_events_pipeline.storage.partition_file import (
+    encoded_partition,
+    partition_path,
+    put_encoded,
+    read_metadata,
+    write_partition,
+)
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.storage.stored_file import VERSION_KEY
 from ticket_events_pipeline.tables.registry import SCHEMA_VERSION, TABLES
@@ -55,19 +65,33 @@ class MadeDay:
     restatements: int | None = None
 
 
-def make_clocks(store: Store, days: list[Day]) -> Iterator[MadeDay]:
+def make_clocks(store: Store, days: list[Day], *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
     """Make `sla_clocks` of contiguous, ascending days, and carry the clocks over in memory.
+
+    With `ahead`, also the other two tables of each day, for the steps of this run that will store them. These steps raise what
+    fails there.
 
     Raises:
         DayNotFetchedError: a day's raw events have not landed.
         ForeignRootError: they belong to days of another timezone.
         DamagedFileError: a stored file can't be read.
     """
-    with system_allocator():
-        for made, provenance in prefetch(_layers(store, days)):
-            day, size_bytes = made.layer.day, write_layer(store, made, provenance)
+    with system_allocator(), BackgroundWorker(limit=1) as further_tables:
+        for layer, provenance in prefetch(_layers(store, days)):
+            day, size_bytes = layer.layer.day, write_layer(store, layer, provenance)
             url = store.url(partition_path(CLOCKS, day))
-            yield MadeDay(day, made.layer.content.table, provenance, made.content_hash, size_bytes, url)
+            made = MadeDay(day, layer.layer.content.table, provenance, layer.content_hash, size_bytes, url)
+            if ahead is not None:
+                further_tables.submit(partial(_make_ahead, made, ahead))
+            yield made
+
+
+def _make_ahead(clocks: MadeDay, ahead: MadeAhead) -> None:
+    with suppress(Exception):  # the step that makes this table raises it
+        rows, footer = _targets(clocks.day, clocks.table.select(TARGETS_FROM_CLOCKS), clocks.provenance, clocks.content_hash)
+        made_from = {**clocks.provenance.to_metadata(), "content_hash": clocks.content_hash}
+        targets_ahead = TargetsAhead(made_from, footer, encoded_partition(rows, footer))
+        ahead.add(clocks.day, targets_ahead, SummaryAhead(footer, _summary(clocks.day, rows, clocks.provenance)))
 
 
 def _layers(store: Store, days: list[Day]) -> Iterator[tuple[NewLayer, Provenance]]:
@@ -92,8 +116,8 @@ def _clocks_input(raw: RawDay) -> ClocksInput:
     return new
 
 
-def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
-    """Make `sla_targets` of the days, each from its `sla_clocks`.
+def make_targets(store: Store, days: list[Day], *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
+    """Make `sla_targets` of the days, each from its `sla_clocks`; what is there `ahead`, made from these, is only stored.
 
     Raises:
         DayNotFetchedError: a day has no `sla_clocks` yet.
@@ -101,17 +125,20 @@ def make_targets(store: Store, days: list[Day]) -> Iterator[MadeDay]:
     """
 
     def make(day: Day) -> MadeDay:
+        found = None if ahead is None else ahead.take_targets(day)
+        if found is not None and _is_stored(store, CLOCKS, day, found.made_from):
+            put_encoded(store, TARGETS, day, found.content)
+            table = pq.read_table(pa.BufferReader(found.content)).replace_schema_metadata()
+            return _made(store, TARGETS, day, table, found.footer, len(found.content))
         clocks = read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS, table=SLA_CLOCKS_TABLE)
-        table = targets(clocks.rows, day=day, as_of=clocks.provenance.inputs.as_of)
-        provenance = replace(clocks.provenance, rules_version=RULES_VERSION)
-        return _write(store, TARGETS, day, table, provenance, {MADE_FROM_CLOCKS: clocks.content_hash})
+        return _write(store, TARGETS, day, *_targets(day, clocks.rows, clocks.provenance, clocks.content_hash))
 
     with system_allocator():
         yield from map_ahead(make, days)
 
 
-def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
-    """Make `daily_sla_breach_summary` of the days, each from its `sla_targets`.
+def make_summaries(store: Store, days: list[Day], *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
+    """Make `daily_sla_breach_summary` of the days, each from its `sla_targets`; what is there `ahead` is as in `make_targets`.
 
     Raises:
         DayNotFetchedError: a day has no `sla_targets` yet.
@@ -119,20 +146,43 @@ def make_summaries(store: Store, days: list[Day]) -> Iterator[MadeDay]:
     """
 
     def make(day: Day) -> MadeDay:
-        stored = read_sla_day(store, TARGETS, day)
-        summary = daily_summary(
-            stored.rows,
-            day=day,
-            as_of=stored.provenance.inputs.as_of,
-            events_through=stored.provenance.events_through,
-            history_from=stored.provenance.history_from,
-        )
-        made_from = {MADE_FROM_TARGETS: stored.content_hash}
-        restatements = {RESTATEMENTS: str(restatements_after(store, SUMMARY, day, summary))}
-        return _write(store, SUMMARY, day, summary, stored.provenance, {**made_from, **restatements})
+        found = None if ahead is None else ahead.take_summary(day)
+        if found is not None and _is_stored(store, TARGETS, day, found.made_from):
+            summary, made_from = found.rows, found.made_from
+        else:
+            stored = read_sla_day(store, TARGETS, day)
+            summary, made_from = _summary(day, stored.rows, stored.provenance), stored.metadata
+        more = {
+            MADE_FROM_TARGETS: made_from.get("content_hash", ""),
+            RESTATEMENTS: str(restatements_after(store, SUMMARY, day, summary)),
+        }
+        return _write(store, SUMMARY, day, summary, _footer(SUMMARY, day, summary, Provenance.from_metadata(made_from), more))
 
     with system_allocator():
         yield from map_ahead(make, days)
+
+
+def _is_stored(store: Store, asset: str, day: Day, footer: Mapping[str, str]) -> bool:
+    """Whether the footer of the day's file has these entries, with others or without."""
+    stored = read_metadata(store, asset, day)
+    return stored is not None and footer.items() <= stored.items()
+
+
+def _targets(day: Day, clocks: pa.Table, made_from: Provenance, clocks_hash: str) -> tuple[pa.Table, dict[str, str]]:
+    """The day's rows of `sla_targets`, and the footer of their file."""
+    table = targets(clocks, day=day, as_of=made_from.inputs.as_of)
+    provenance = replace(made_from, rules_version=RULES_VERSION)
+    return table, _footer(TARGETS, day, table, provenance, {MADE_FROM_CLOCKS: clocks_hash})
+
+
+def _summary(day: Day, targets: pa.Table, made_from: Provenance) -> pa.Table:
+    return daily_summary(
+        targets,
+        day=day,
+        as_of=made_from.inputs.as_of,
+        events_through=made_from.events_through,
+        history_from=made_from.history_from,
+    )
 
 
 def _not_fetched(raw: RawDay) -> DayNotFetchedError:
@@ -143,21 +193,35 @@ def _not_fetched(raw: RawDay) -> DayNotFetchedError:
     )
 
 
-def _write(store: Store, asset: str, day: Day, table: pa.Table, provenance: Provenance, more_footer: dict[str, str]) -> MadeDay:
-    """Replace the day's file; `more_footer` adds footer keys."""
-    digest = content_hash(table, added=TABLES[asset].added)
+def _footer(asset: str, day: Day, table: pa.Table, provenance: Provenance, more: Mapping[str, str]) -> dict[str, str]:
+    """The metadata in the footer of a file of `sla_targets` or of the summary; `more` adds keys."""
     footer = {
         VERSION_KEY: str(SCHEMA_VERSION),
         **provenance.to_metadata(),
         "partition": str(day),
-        "content_hash": digest,
-        **more_footer,
+        "content_hash": content_hash(table, added=TABLES[asset].added),
+        **more,
     }
     if "policy_title" in table.column_names:
         footer["policy_title"] = json.dumps(_titles(table), sort_keys=True)
-    size = write_partition(store, asset, day, table, footer)
-    restatements = restatements_in(more_footer) if asset == SUMMARY else None
-    return MadeDay(day, table, provenance, digest, size, store.url(partition_path(asset, day)), restatements)
+    return footer
+
+
+def _write(store: Store, asset: str, day: Day, table: pa.Table, footer: Mapping[str, str]) -> MadeDay:
+    """Replace the day's file."""
+    return _made(store, asset, day, table, footer, write_partition(store, asset, day, table, footer))
+
+
+def _made(store: Store, asset: str, day: Day, table: pa.Table, footer: Mapping[str, str], size_bytes: int) -> MadeDay:
+    return MadeDay(
+        day,
+        table,
+        Provenance.from_metadata(footer),
+        footer["content_hash"],
+        size_bytes,
+        store.url(partition_path(asset, day)),
+        restatements_in(footer) if asset == SUMMARY else None,
+    )
 
 
 def _titles(table: pa.Table) -> dict[str, str]:

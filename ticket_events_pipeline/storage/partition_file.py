@@ -5,6 +5,7 @@ Rows are read with today's columns, whichever version wrote the file.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -93,6 +94,21 @@ def write_partition(
     with partition_writer(store, asset, day, table.schema, layout=layout) as writer:
         writer.write(table)
         return writer.finish(metadata)
+
+
+def encoded_partition(table: pa.Table, metadata: Mapping[str, str], *, layout: Layout = LAYOUT) -> bytes:
+    """The file that `write_partition` would write, for `put_encoded`."""
+    sink = io.BytesIO()
+    with layout.writer(sink, table.schema) as parquet:
+        parquet.write_table(table, row_group_size=layout.rows_per_group)
+        parquet.finish(metadata)
+    return sink.getvalue()
+
+
+def put_encoded(store: Store, asset: str, day: Day, content: bytes) -> None:
+    """Atomically replace the day's file by what `encoded_partition` returned."""
+    with store.writer(partition_path(asset, day)) as sink:
+        sink.write(content)
 
 
 def read_partition(store: Store, asset: str, day: Day, columns: list[str] | None = None) -> pa.Table | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 import pyarrow as pa
@@ -21,8 +21,10 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, debug, moment, report_links, with_short_hashes
 from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.sla.build import MadeDay, make_clocks, make_summaries, make_targets
+from ticket_events_pipeline.sla.made_ahead import MadeAhead
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.restatements import RESTATEMENTS
+from ticket_events_pipeline.sla.up_to_date import CLOCKS, SUMMARY, TARGETS
 from ticket_events_pipeline.storage.store import Store
 from ticket_events_pipeline.tables.registry import TABLES
 from ticket_events_pipeline.tables.streams import SLA_STREAMS
@@ -46,13 +48,29 @@ FactsOf = Callable[[Pipeline, list[Day]], Facts]
 """What the UI shows of the days of a run."""
 
 
-def _maker(make: Callable[[Store, list[Day]], Iterator[MadeDay]], facts_of: FactsOf) -> MakeDays:
-    def make_days(_: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
+class MakeTable(Protocol):
+    """Makes an SLA table of the days; see `sla.build`."""
+
+    def __call__(self, store: Store, days: list[Day], /, *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
+        """Make the days, and yield each as soon as its file is stored."""
+        ...
+
+
+def _maker(scope: AccountScope, make: MakeTable, facts_of: FactsOf) -> MakeDays:
+    def make_days(context: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
         facts = facts_of(pipeline, days)
-        for made in make(pipeline.store, days):
+        for made in make(pipeline.store, days, ahead=pipeline.made_ahead if _makes_all(context, scope) else None):
             yield str(made.day), facts(made)
 
     return make_days
+
+
+def _makes_all(context: dg.AssetExecutionContext, scope: AccountScope) -> bool:
+    """Whether this process makes all three tables, so that the first step may make what the others store."""
+    if context.job_def.executor_def != dg.in_process_executor:
+        return False
+    steps = context.run.step_keys_to_execute or [node.name for node in context.job_def.nodes]
+    return {scope.key(table).to_python_identifier() for table in (CLOCKS, TARGETS, SUMMARY)} <= set(steps)
 
 
 def made_metadata(made: MadeDay, counts: Mapping[str, int] = MappingProxyType({})) -> dict[str, Any]:
@@ -165,21 +183,21 @@ def sla_assets(scope: AccountScope) -> list[dg.AssetsDefinition]:
     clocks = daily_asset(
         scope,
         "sla_clocks",
-        _maker(make_clocks, lambda *_: made_metadata),
+        _maker(scope, make_clocks, lambda *_: made_metadata),
         deps=[*(scope.key(stream) for stream in SLA_STREAMS), own_previous_day],
         shown=_shown(scope, "sla_clocks", make_clocks),
     )
     targets = daily_asset(
         scope,
         "sla_targets",
-        _maker(make_targets, lambda *_: _target_facts),
+        _maker(scope, make_targets, lambda *_: _target_facts),
         deps=[clocks],
         shown=_shown(scope, "sla_targets", make_targets),
     )
     summary = daily_asset(
         scope,
         "daily_sla_breach_summary",
-        _maker(make_summaries, _summary_facts),
+        _maker(scope, make_summaries, _summary_facts),
         deps=[targets],
         freshness=SLA_FRESHNESS,
         shown=_shown(scope, "daily_sla_breach_summary", make_summaries),

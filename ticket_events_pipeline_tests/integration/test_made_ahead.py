@@ -1,0 +1,151 @@
+"""A run of all three SLA tables makes a day's targets and summary with its clocks, and its later steps store them."""
+
+import pytest
+
+from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
+from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
+from ticket_events_pipeline.sla.clock_files import CLOCKS
+from ticket_events_pipeline.sla.made_ahead import MadeAhead
+from ticket_events_pipeline.storage.folder_store import FolderStore
+from ticket_events_pipeline.storage.partition_file import partition_path, read_partition_and_metadata
+from ticket_events_pipeline_tests.support.deployment import deployed
+from ticket_events_pipeline_tests.support.events import event
+from ticket_events_pipeline_tests.support.sla_cases import Clock
+from ticket_events_pipeline_tests.support.sla_roots import all_events, make_sla_days, put_raw_day
+
+DAYS = days_between(Clock.DAY, Clock.DAY.plus(2))
+FIRST, SECOND = "2026-03-02", "2026-03-03"
+
+
+def put_days(root, *, more=False):
+    clocks = [Clock(1).apply(9, 60).add("breach", 10).add("fulfill", 30), Clock(2, first_id=50).apply(33, 60)]
+    if more:
+        clocks.append(Clock(3, first_id=90).apply(10, 60).add("breach", 11))
+    for day in DAYS:
+        put_raw_day(root, all_events(*clocks), day)
+    return FolderStore(root)
+
+
+def files(root, table):
+    return [root / partition_path(table, day) for day in DAYS]
+
+
+def stored(store):
+    return [read_partition_and_metadata(store, table, day) for table in (CLOCKS, TARGETS, SUMMARY) for day in DAYS]
+
+
+def shown(made):
+    facts = [(day.provenance, day.content_hash, day.size_bytes, day.url, day.restatements) for day in made]
+    return facts, [day.table.to_pylist() for day in made]
+
+
+def content(root, *tables):
+    return [file.read_bytes() for table in tables for file in files(root, table)]
+
+
+def make_days(store):
+    """Each table by its own step; returns what the later two have made."""
+    list(make_clocks(store, DAYS))
+    return [shown(list(make(store, DAYS))) for make in (make_targets, make_summaries)]
+
+
+def test_files_made_ahead_are_those_that_each_step_would_make(tmp_path):
+    store, other = put_days(tmp_path / "ahead"), put_days(tmp_path / "alone")
+    ahead = MadeAhead()
+    list(make_clocks(store, DAYS, ahead=ahead))
+    taken = [shown(list(make(store, DAYS, ahead=ahead))) for make in (make_targets, make_summaries)]
+    made = make_days(other)
+    assert content(tmp_path / "alone", TARGETS, SUMMARY) == content(tmp_path / "ahead", TARGETS, SUMMARY)
+    assert str(taken).replace("/ahead/", "/alone/") == str(made)
+    assert stored(store) == stored(other)
+
+
+def test_no_step_stores_a_file_of_another_table(tmp_path):
+    """What a failed run has left must not look finished."""
+    store, ahead = put_days(tmp_path), MadeAhead()
+    list(make_clocks(store, DAYS, ahead=ahead))
+    assert list(store.paths(TARGETS)) + list(store.paths(SUMMARY)) == []
+    list(make_targets(store, DAYS, ahead=ahead))
+    assert list(store.paths(SUMMARY)) == []
+
+
+def test_a_step_that_runs_again_makes_the_days_again(tmp_path):
+    store, ahead = put_days(tmp_path), MadeAhead()
+    list(make_clocks(store, DAYS, ahead=ahead))
+    for make in (make_targets, make_targets, make_summaries, make_summaries):
+        assert [made.day for made in make(store, DAYS, ahead=ahead)] == DAYS
+    assert [ahead.take_targets(day) or ahead.take_summary(day) for day in DAYS] == [None] * len(DAYS)
+
+
+def test_days_that_find_no_room_are_made_by_their_own_step(tmp_path):
+    store, other = put_days(tmp_path / "ahead"), put_days(tmp_path / "alone")
+    make_days(other)
+    sizes = [file.stat().st_size for file in files(tmp_path / "alone", TARGETS)]
+    ahead = MadeAhead(limit_bytes=sizes[0])
+    list(make_clocks(store, DAYS, ahead=ahead))
+    for make in (make_targets, make_summaries):
+        list(make(store, DAYS, ahead=ahead))
+    assert content(tmp_path / "ahead", TARGETS, SUMMARY) == content(tmp_path / "alone", TARGETS, SUMMARY)
+
+
+@pytest.mark.parametrize(("replaced", "by_then"), [(CLOCKS, make_clocks), (TARGETS, make_targets)])
+def test_what_was_made_from_a_file_that_is_replaced_meanwhile_is_made_again(tmp_path, replaced, by_then):
+    """By a run of another process, which has read more events."""
+    store, ahead = put_days(tmp_path / "run"), MadeAhead()
+    put_days(tmp_path / "later", more=True)
+    list(make_clocks(store, DAYS, ahead=ahead))
+    if by_then is make_targets:
+        list(make_targets(store, DAYS, ahead=ahead))
+    make_sla_days(tmp_path / "later", DAYS[0], DAYS[-1])
+    for ours, theirs in zip(files(tmp_path / "run", replaced), files(tmp_path / "later", replaced), strict=True):
+        ours.write_bytes(theirs.read_bytes())
+    for make in (make_targets, make_summaries)[by_then is make_targets :]:
+        list(make(store, DAYS, ahead=ahead))
+    assert content(tmp_path / "run", SUMMARY) == content(tmp_path / "later", SUMMARY)
+
+
+@pytest.mark.parametrize("change", ["removed", "damaged"])
+def test_without_its_clocks_no_day_is_made(tmp_path, change):
+    store, ahead = put_days(tmp_path), MadeAhead()
+    list(make_clocks(store, DAYS, ahead=ahead))
+    clocks = files(tmp_path, CLOCKS)[1]
+    clocks.unlink() if change == "removed" else clocks.write_bytes(b"no Parquet")
+    with pytest.raises(DayNotFetchedError if change == "removed" else DamagedFileError, match=f"sla_clocks of {DAYS[1]}"):
+        list(make_targets(store, DAYS, ahead=ahead))
+
+
+class _FullForTargets(FolderStore):
+    def writer(self, path, *, fence=None):
+        if path.startswith(TARGETS):
+            raise OSError("no space for targets")
+        return super().writer(path, fence=fence)
+
+
+def test_a_file_that_can_not_be_stored_can_be_later(tmp_path):
+    put_days(tmp_path)
+    store, ahead = _FullForTargets(tmp_path), MadeAhead()
+    assert [made.day for made in make_clocks(store, DAYS, ahead=ahead)] == DAYS
+    with pytest.raises(OSError, match="no space for targets"):
+        list(make_targets(store, DAYS, ahead=ahead))
+    assert [made.day for made in make_targets(FolderStore(tmp_path), DAYS, ahead=ahead)] == DAYS
+
+
+def test_only_a_run_of_all_three_tables_writes_them_ahead(tmp_path):
+    with deployed(tmp_path, now=Day.parse("2026-03-20").start) as deployment:
+        deployment.account.deliver("ticket_metric_events", [event(1, f"{FIRST}T09:00:00Z"), event(2, f"{SECOND}T09:00:00Z")])
+        deployment.fetch(FIRST, SECOND)
+        assert deployment.materialize("sla_clocks", FIRST, SECOND).success
+        with pytest.raises(AssertionError, match="has no file"):
+            deployment.footer("sla_targets", FIRST)
+        run = deployment.run("summarize_sla_breaches", FIRST, SECOND)
+        assert run.success
+        for table in (CLOCKS, TARGETS, SUMMARY):
+            assert deployment.recorded(table) == {FIRST, SECOND}
+            rows = {record.partition: record.metadata["dagster/row_count"].value for record in materializations(run, table)}
+            assert rows == {day: deployment.table(table, day).num_rows for day in (FIRST, SECOND)}
+
+
+def materializations(run, table):
+    events = (found for found in run.get_asset_materialization_events() if found.asset_key.path == [table])
+    return [found.step_materialization_data.materialization for found in events]
