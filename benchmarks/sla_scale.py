@@ -4,8 +4,8 @@
 
 Ours goes from raw day files to the files of all three tables, as the assets make them. DuckDB reads the same columns of the
 same files, sorts them as the rules have to, by clock and time, and keeps them in memory. Each has a process of its own, on two
-cores.
-The events are `sla_account`'s: written first, once, and not measured.
+cores. In a line of its own, the days also have the audits of the same tickets, which are read for deletions.
+The events are `sla_account`'s, the audits `ticket_account`'s: written first, once, and not measured.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from measuring import NO_VARIABLES, ROUNDS, Measured, builds, cpu, measured, median, peak, side_by_side, table, wall
 from sla_account import STREAM, write_account
+from ticket_account import AUDITS, write_audits
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sla.build import make_clocks, make_summaries, make_targets
@@ -64,9 +65,9 @@ def contender(what: str, raw: Path, days: int, variables: Mapping[str, str] = NO
     return measured([sys.executable, __file__, "--run", what, str(raw), "--days", str(days)], env=variables)
 
 
-def ours(raw: Path, days: int, variables: Mapping[str, str], folder: Path) -> Measured:
-    """The tables, in an empty folder with links to the raw files."""
-    for file in raw.glob(f"{STREAM}/*/*.parquet"):
+def ours(raw: Path, days: int, variables: Mapping[str, str], streams: tuple[str, ...], folder: Path) -> Measured:
+    """The tables, in an empty folder with links to the raw files of the streams."""
+    for file in (file for stream in streams for file in raw.glob(f"{stream}/*/*.parquet")):
         link = folder / file.relative_to(raw)
         link.parent.mkdir(parents=True)
         os.link(file, link)
@@ -90,10 +91,13 @@ def main(*, rounds: int, events: int, days: int) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as scratch:
         raw = Path(scratch)
-        write_account(raw, days_between(FIRST, FIRST.plus(days - 1)), events_per_day=events // days)
+        made = {"days": days_between(FIRST, FIRST.plus(days - 1)), "events_per_day": events // days}
+        write_account(raw, **made)
+        audits = write_audits(raw, **made)
         contenders: dict[str, Callable[[Path], Measured]] = {"DuckDB: read and sort": lambda _: contender("duckdb", raw, days)}
         for build, variables in builds().items():
-            contenders[f"{build}: clocks, targets, summaries"] = partial(ours, raw, days, variables)
+            contenders[f"{build}: clocks, targets, summaries"] = partial(ours, raw, days, variables, (STREAM,))
+            contenders[f"{build}: the same, {audits:,} audits read too"] = partial(ours, raw, days, variables, (STREAM, AUDITS))
         runs = side_by_side(contenders, rounds=rounds)
         base, mine, *_ = runs.values()
         print(facts(raw, mine[0]) + "\n")
