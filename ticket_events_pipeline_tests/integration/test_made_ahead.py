@@ -131,19 +131,35 @@ def test_a_file_that_can_not_be_stored_can_be_later(tmp_path):
     assert [made.day for made in make_targets(FolderStore(tmp_path), DAYS, ahead=ahead)] == DAYS
 
 
-def test_only_a_run_of_all_three_tables_writes_them_ahead(tmp_path):
-    with deployed(tmp_path, now=Day.parse("2026-03-20").start) as deployment:
+@pytest.fixture
+def deployment(tmp_path):
+    with deployed(tmp_path, now=Day.parse("2026-03-20").start, ticket_tables=False) as deployment:
         deployment.account.deliver("ticket_metric_events", [event(1, f"{FIRST}T09:00:00Z"), event(2, f"{SECOND}T09:00:00Z")])
         deployment.fetch(FIRST, SECOND)
-        assert deployment.materialize("sla_clocks", FIRST, SECOND).success
-        with pytest.raises(AssertionError, match="has no file"):
-            deployment.footer("sla_targets", FIRST)
-        run = deployment.run("summarize_sla_breaches", FIRST, SECOND)
-        assert run.success
-        for table in (CLOCKS, TARGETS, SUMMARY):
-            assert deployment.recorded(table) == {FIRST, SECOND}
-            rows = {record.partition: record.metadata["dagster/row_count"].value for record in materializations(run, table)}
-            assert rows == {day: deployment.table(table, day).num_rows for day in (FIRST, SECOND)}
+        yield deployment
+
+
+@pytest.mark.parametrize("failing", [TARGETS, SUMMARY])
+def test_what_a_failed_run_has_not_stored_is_requested_and_made(deployment, failing):
+    in_the_way = deployment.root / failing
+    in_the_way.write_bytes(b"")
+    failed = deployment.run("summarize_sla_breaches", FIRST, SECOND)
+    assert [step.step_key for step in failed.get_step_failure_events()] == [failing]
+    in_the_way.unlink()
+    assert deployment.settle() == [(FIRST, SECOND)]
+    for table in (CLOCKS, TARGETS, SUMMARY, "sla_breach_report"):
+        assert deployment.recorded(table) == {FIRST, SECOND}
+    assert [deployment.table(SUMMARY, day).num_rows for day in (FIRST, SECOND)] == [1, 1]
+
+
+def test_what_a_run_shows_of_days_made_ahead_is_what_their_files_hold(deployment):
+    assert deployment.materialize("sla_clocks", FIRST, SECOND).success
+    run = deployment.run("summarize_sla_breaches", FIRST, SECOND)
+    assert run.success
+    for table in (CLOCKS, TARGETS, SUMMARY):
+        assert deployment.recorded(table) == {FIRST, SECOND}
+        rows = {record.partition: record.metadata["dagster/row_count"].value for record in materializations(run, table)}
+        assert rows == {day: deployment.table(table, day).num_rows for day in (FIRST, SECOND)}
 
 
 def materializations(run, table):
