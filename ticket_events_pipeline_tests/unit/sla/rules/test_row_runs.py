@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.sla.rules.row_runs import among, between, once, order_of, ranges, union
+from ticket_events_pipeline.sla.rules.row_runs import among, between, once, order_of, places_of, ranges, union
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3) | st.integers(0, 2**40)
 
@@ -31,6 +31,16 @@ def test_the_order_is_stable_and_the_first_key_is_the_primary_one(columns):
 @given(st.lists(NUMBERS), st.lists(NUMBERS))
 def test_among_marks_the_values_in_the_other_list(values, others):
     assert among(ints(values), union(ints(others))).tolist() == [value in others for value in values]
+
+
+@given(st.lists(NUMBERS), st.lists(NUMBERS))
+def test_places_are_those_of_every_wanted_value(values, wanted):
+    found = [place for place, value in enumerate(values) if value in wanted]
+    assert places_of(ints(wanted), within=ints(values)).tolist() == found
+
+
+def test_a_value_with_the_last_bits_of_a_wanted_one_is_not_found():
+    assert places_of(ints([5, -1]), within=ints([5 + 2**16, 5, -1, 2**16 - 1, 5])).tolist() == [1, 2, 4]
 
 
 @given(st.lists(NUMBERS), st.lists(NUMBERS))
