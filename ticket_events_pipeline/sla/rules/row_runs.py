@@ -50,17 +50,15 @@ class RowRuns:
         return np.repeat(np.arange(len(self.starts)), self.lengths)
 
     @cached_property
-    def _rows(self) -> Ints:
-        return np.arange(self.size)
-
-    @cached_property
-    def _start_of_row(self) -> Ints:
-        return np.repeat(self.starts, self.lengths)
+    def _is_start(self) -> Bools:
+        is_start = np.zeros(self.size, bool)
+        is_start[self.starts] = True
+        return is_start
 
     def latest(self, mask: Bools) -> Ints:
         """Per row: the last row of its run, up to and including it, where `mask` holds."""
-        latest = np.maximum.accumulate(np.where(mask, self._rows, -1))
-        return np.where(latest >= self._start_of_row, latest, -1)
+        places = np.flatnonzero(mask | self._is_start)  # only there does it change
+        return np.repeat(np.where(mask[places], places, -1), np.diff(places, append=self.size))
 
     def previous(self, values: npt.NDArray[np.generic], *, at_start: int) -> npt.NDArray[np.generic]:
         """Per row: the value of the row before it in its run; `at_start` where there is none."""
