@@ -24,6 +24,7 @@ from sla_account import STREAM, write_account
 from ticket_account import AUDITS, write_audits
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.pandas_on_demand import defer_pandas
 from ticket_events_pipeline.sla.build import make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.sources import RAW_COLUMNS
 from ticket_events_pipeline.storage.folder_store import FolderStore
@@ -39,6 +40,7 @@ CORES = 2
 
 def make(root: Path, days: list[Day]) -> None:
     """Make the three tables of the days as a run of all three assets does, and print how many rows they have."""
+    defer_pandas()
     shared = {"ahead": MadeAhead()} if MadeAhead is not None else {}
     for make_table in (make_clocks, make_targets, make_summaries):
         rows = 0

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DamagedFileError
-from ticket_events_pipeline.sla.rules.carry_over import NO_TICKETS, Carried, MemoryLayer, SortedRows, tickets_having
+from ticket_events_pipeline.sla.rules.carry_over import NO_TICKETS, Carried, MemoryLayer, SortedRows
 from ticket_events_pipeline.sla.rules.row_runs import Ints, among, between, once, union
 from ticket_events_pipeline.storage.partition_file import Layout, no_footer_error, opened_partition, partition_path
 from ticket_events_pipeline.storage.store import Store
@@ -96,7 +96,7 @@ class StoredLayer(Generic[Made]):
         if not groups:
             return NO_TICKETS
         with self._opened() as file:
-            return tickets_having(file.read_row_groups(groups, ["id", "ticket_id"]), ids)
+            return SortedRows(file.read_row_groups(groups, ["id", "ticket_id"])).having(ids)
 
     def without(self, tickets: Ints) -> StoredLayer[Made]:
         """See `Layer.without`: a stored layer takes no memory."""

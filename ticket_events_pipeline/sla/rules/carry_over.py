@@ -15,11 +15,10 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.sla.rules.packed_rows import PackedRows
-from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, among, between, ranges, union
+from ticket_events_pipeline.sla.rules.row_runs import Ints, RowRuns, among, between, places_of, ranges, union
 
 REACH_DAYS = 30
 """How many days the carry-over reaches back before its newest layer. An event is remembered for 30 times 24 hours, which may
@@ -116,18 +115,10 @@ class SortedRows:
         return self.table.take(pa.array(ranges(starts, starts + self._runs.lengths[runs])))
 
     def having(self, ids: Ints) -> Ints:
-        """The tickets with an event of one of the ascending ids."""
+        """The tickets with an event of one of the ascending ids, ascending."""
         maybe = between(ids, *self._id_bounds) if self.table.num_rows else NO_TICKETS
-        return tickets_having(self.table, maybe) if len(maybe) else NO_TICKETS
-
-
-def tickets_having(rows: pa.Table | PackedRows, ids: Ints) -> Ints:
-    """The tickets with an event of one of the ascending ids, ascending."""
-    known = rows["id"].to_numpy()
-    ids = between(ids, known.min(), known.max()) if len(known) else known
-    if not len(ids):
-        return NO_TICKETS
-    return union(rows["ticket_id"].filter(pc.is_in(rows["id"], pa.array(ids))).to_numpy())
+        places = places_of(maybe, within=self.table["id"].to_numpy()) if len(maybe) else NO_TICKETS
+        return union(self.table["ticket_id"].to_numpy()[places]) if len(places) else NO_TICKETS
 
 
 @dataclass(frozen=True)
@@ -238,7 +229,7 @@ class CarryOver(Generic[New]):
         if not len(ids):
             return NO_TICKETS
         maybe = union(NO_TICKETS, *(layer.having(ids) for layer in self.layers))
-        return tickets_having(self._rows(self._found(maybe)), ids) if len(maybe) else maybe
+        return SortedRows(self._rows(self._found(maybe))).having(ids) if len(maybe) else maybe
 
     def _only_in(self, place: int) -> Ints:
         """The tickets that are still remembered and that only the layer at `place`, and none after it, names."""

@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -48,17 +50,15 @@ class RowRuns:
         return np.repeat(np.arange(len(self.starts)), self.lengths)
 
     @cached_property
-    def _rows(self) -> Ints:
-        return np.arange(self.size)
-
-    @cached_property
-    def _start_of_row(self) -> Ints:
-        return np.repeat(self.starts, self.lengths)
+    def _is_start(self) -> Bools:
+        is_start = np.zeros(self.size, bool)
+        is_start[self.starts] = True
+        return is_start
 
     def latest(self, mask: Bools) -> Ints:
         """Per row: the last row of its run, up to and including it, where `mask` holds."""
-        latest = np.maximum.accumulate(np.where(mask, self._rows, -1))
-        return np.where(latest >= self._start_of_row, latest, -1)
+        places = np.flatnonzero(mask | self._is_start)  # only there does it change
+        return np.repeat(np.where(mask[places], places, -1), np.diff(places, append=self.size))
 
     def previous(self, values: npt.NDArray[np.generic], *, at_start: int) -> npt.NDArray[np.generic]:
         """Per row: the value of the row before it in its run; `at_start` where there is none."""
@@ -148,6 +148,14 @@ def among(values: Ints, ascending: Ints) -> Bools:
     places = np.searchsorted(ascending, values)
     found: Bools = ascending[np.minimum(places, len(ascending) - 1)] == values
     return found
+
+
+def places_of(wanted: Ints, *, within: Ints) -> Ints:
+    """At which places one of the wanted values is; fast for few of them, whose last bits most other values don't have."""
+    has_last_bits = np.zeros(2**16, bool)
+    has_last_bits[wanted & 0xFFFF] = True
+    places = np.flatnonzero(has_last_bits[within & 0xFFFF])
+    return places[pc.is_in(pa.array(within[places]), pa.array(wanted)).to_numpy(zero_copy_only=False)]
 
 
 def once(values: Ints) -> Ints:

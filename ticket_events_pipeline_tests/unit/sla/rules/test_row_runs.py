@@ -4,13 +4,17 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ticket_events_pipeline.sla.rules.row_runs import among, between, once, order_of, ranges, union
+from ticket_events_pipeline.sla.rules.row_runs import RowRuns, among, between, once, order_of, places_of, ranges, union
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3) | st.integers(0, 2**40)
 
 
 def ints(values):
     return np.array(values, np.int64)
+
+
+def sorted_by_key(rows):
+    return sorted(rows, key=lambda row: row[0])
 
 
 @st.composite
@@ -28,9 +32,26 @@ def test_the_order_is_stable_and_the_first_key_is_the_primary_one(columns):
     assert order_of(*columns).tolist() == sorted(rows, key=lambda row: [int(column[row]) for column in columns])
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans())).map(sorted_by_key))
+def test_latest_is_the_last_marked_row_of_the_run_so_far(rows):
+    keys, marks = [key for key, _ in rows], [mark for _, mark in rows]
+    latest = [max((n for n in range(row + 1) if keys[n] == keys[row] and marks[n]), default=-1) for row in range(len(rows))]
+    assert RowRuns.of(ints(keys)).latest(np.array(marks, bool)).tolist() == latest
+
+
 @given(st.lists(NUMBERS), st.lists(NUMBERS))
 def test_among_marks_the_values_in_the_other_list(values, others):
     assert among(ints(values), union(ints(others))).tolist() == [value in others for value in values]
+
+
+@given(st.lists(NUMBERS), st.lists(NUMBERS))
+def test_places_are_those_of_every_wanted_value(values, wanted):
+    found = [place for place, value in enumerate(values) if value in wanted]
+    assert places_of(ints(wanted), within=ints(values)).tolist() == found
+
+
+def test_a_value_with_the_last_bits_of_a_wanted_one_is_not_found():
+    assert places_of(ints([5, -1]), within=ints([5 + 2**16, 5, -1, 2**16 - 1, 5])).tolist() == [1, 2, 4]
 
 
 @given(st.lists(NUMBERS), st.lists(NUMBERS))
