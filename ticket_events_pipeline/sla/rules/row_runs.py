@@ -155,7 +155,8 @@ def places_of(wanted: Ints, *, within: Ints) -> Ints:
     has_last_bits = np.zeros(2**16, bool)
     has_last_bits[wanted & 0xFFFF] = True
     places = np.flatnonzero(has_last_bits[within & 0xFFFF])
-    return places[pc.is_in(pa.array(within[places]), pa.array(wanted)).to_numpy(zero_copy_only=False)]
+    is_wanted: Bools = pc.is_in(pa.array(within[places]), pa.array(wanted)).to_numpy(zero_copy_only=False)
+    return places[is_wanted]
 
 
 def once(values: Ints) -> Ints:
