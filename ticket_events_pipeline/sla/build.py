@@ -28,7 +28,7 @@ from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
 from ticket_events_pipeline.sla.rules.targets import targets
 from ticket_events_pipeline.sla.sources import RawDay, read_raw
 from ticket_events_pipeline.sla.up_to_date import MADE_FROM_CLOCKS, MADE_FROM_TARGETS
-from ticket_events_pipeline.storage.arrow_memory import system_allocator
+from ticket_events_pipeline.storage.arrow_memory import keeping_allocator
 from ticket_events_pipeline.storage.content_hash import content_hash
 from ticket_events_pipeline.storage.partition_file import (
     encoded_partition,
@@ -76,7 +76,7 @@ def make_clocks(store: Store, days: list[Day], *, ahead: MadeAhead | None = None
         ForeignRootError: they belong to days of another timezone.
         DamagedFileError: a stored file can't be read.
     """
-    with system_allocator(), BackgroundWorker(limit=1) as further_tables:
+    with keeping_allocator(), BackgroundWorker(limit=1) as further_tables:
         for layer, provenance in prefetch(_layers(store, days)):
             day, size_bytes = layer.layer.day, write_layer(store, layer, provenance)
             url = store.url(partition_path(CLOCKS, day))
@@ -133,7 +133,7 @@ def make_targets(store: Store, days: list[Day], *, ahead: MadeAhead | None = Non
         clocks = read_sla_day(store, CLOCKS, day, TARGETS_FROM_CLOCKS, table=SLA_CLOCKS_TABLE)
         return _write(store, TARGETS, day, *_targets(day, clocks.rows, clocks.provenance, clocks.content_hash))
 
-    with system_allocator():
+    with keeping_allocator():
         yield from map_ahead(make, days)
 
 
@@ -158,7 +158,7 @@ def make_summaries(store: Store, days: list[Day], *, ahead: MadeAhead | None = N
         }
         return _write(store, SUMMARY, day, summary, _footer(SUMMARY, day, summary, Provenance.from_metadata(made_from), more))
 
-    with system_allocator():
+    with keeping_allocator():
         yield from map_ahead(make, days)
 
 
