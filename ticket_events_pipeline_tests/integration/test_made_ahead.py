@@ -1,15 +1,18 @@
 """A run of all three SLA tables makes a day's targets and summary with its clocks, and its later steps store them."""
 
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.clock_files import CLOCKS
 from ticket_events_pipeline.sla.made_ahead import MadeAhead
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition_and_metadata
-from ticket_events_pipeline_tests.support.deployment import deployed
+from ticket_events_pipeline_tests.support.deployment import QUIET, deployed
 from ticket_events_pipeline_tests.support.events import event
 from ticket_events_pipeline_tests.support.sla_cases import Clock
 from ticket_events_pipeline_tests.support.sla_roots import all_events, make_sla_days, put_raw_day
@@ -150,6 +153,26 @@ def test_what_a_failed_run_has_not_stored_is_requested_and_made(deployment, fail
     for table in (CLOCKS, TARGETS, SUMMARY, "sla_breach_report"):
         assert deployment.recorded(table) == {FIRST, SECOND}
     assert [deployment.table(SUMMARY, day).num_rows for day in (FIRST, SECOND)] == [1, 1]
+
+
+def launched(deployment):
+    """Whether a run succeeds as it is launched; `execute_in_process` has its own executor, and makes nothing ahead."""
+    job, span = deployment.job("summarize_sla_breaches"), range_tags(Day.parse(FIRST), Day.parse(SECOND))
+    run = deployment.instance.create_run_for_job(job_def=job, run_config=QUIET, tags=span)
+    return execute_run(InMemoryJob(job), run, deployment.instance, raise_on_error=False).success
+
+
+@pytest.mark.parametrize(("failing", "later"), [(TARGETS, (TARGETS, SUMMARY)), (SUMMARY, (SUMMARY,))])
+def test_a_launched_run_that_fails_leaves_nothing_of_its_later_steps(deployment, failing, later):
+    in_the_way = deployment.root / failing
+    in_the_way.write_bytes(b"")
+    assert not launched(deployment)
+    in_the_way.unlink()
+    assert [list((deployment.root / table).glob("*/*.parquet")) for table in later] == [[]] * len(later)
+    assert deployment.settle() == [(FIRST, SECOND)]
+    made = [deployment.table(table, day) for table in (TARGETS, SUMMARY) for day in (FIRST, SECOND)]
+    assert launched(deployment)
+    assert [deployment.table(table, day) for table in (TARGETS, SUMMARY) for day in (FIRST, SECOND)] == made
 
 
 def test_what_a_run_shows_of_days_made_ahead_is_what_their_files_hold(deployment):
