@@ -16,7 +16,7 @@ import pyarrow as pa
 from ticket_events_pipeline.day import Day
 
 LIMIT_BYTES = 64 * 1024 * 1024
-"""Of files that wait for their step: days of some thirty million metric events. Further days are made as without it."""
+"""Of what waits for its step: days of some thirty million metric events. Further days are made as without it."""
 
 
 class TargetsAhead(NamedTuple):
@@ -46,30 +46,38 @@ class SummaryAhead(NamedTuple):
 
 
 class MadeAhead:
-    """Days that wait for the steps of their tables. Each is taken once: a step that runs again makes it again."""
+    """Days that wait for the steps of their tables. Each is taken once: a step that runs again makes it again.
+
+    Attributes:
+        free_bytes: how much more may wait.
+    """
 
     def __init__(self, *, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._free_bytes = limit_bytes
+        self.free_bytes = limit_bytes
         self._targets: dict[Day, TargetsAhead] = {}
         self._summaries: dict[Day, SummaryAhead] = {}
         self._lock = Lock()
 
     def add(self, day: Day, targets: TargetsAhead, summary: SummaryAhead) -> None:
-        """Keep the day, in place of an earlier one; or not, if its file is larger than what is free."""
+        """Keep the day, in place of an earlier one; or not, if it is larger than what is free."""
         self.take_targets(day)
+        self.take_summary(day)
+        size = len(targets.content) + int(summary.rows.nbytes)
         with self._lock:
-            if len(targets.content) <= self._free_bytes:
-                self._free_bytes -= len(targets.content)
+            if size <= self.free_bytes:
+                self.free_bytes -= size
                 self._targets[day], self._summaries[day] = targets, summary
 
     def take_targets(self, day: Day) -> TargetsAhead | None:
         """The day's targets, if they are there."""
         with self._lock:
             found = self._targets.pop(day, None)
-            self._free_bytes += 0 if found is None else len(found.content)
+            self.free_bytes += 0 if found is None else len(found.content)
         return found
 
     def take_summary(self, day: Day) -> SummaryAhead | None:
         """The day's summary, if it is there."""
         with self._lock:
-            return self._summaries.pop(day, None)
+            found = self._summaries.pop(day, None)
+            self.free_bytes += 0 if found is None else int(found.rows.nbytes)
+        return found

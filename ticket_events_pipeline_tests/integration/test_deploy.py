@@ -168,6 +168,8 @@ LAUNCH = """mutation($parameters: ExecutionParams!) {
   launchRun(executionParams: $parameters) { ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 FETCHED = """query { runsOrError(filter: {pipelineName: "fetch_ticket_events", statuses: [SUCCESS]}) {
   ... on Runs { results { runId } } } }"""
+RUNS = """query { runsOrError { ... on Runs {
+  results { runId status creationTime startTime endTime tags { key value } } } } }"""
 CAPTURES = """query($run: ID!) { runOrError(runId: $run) { ... on Run {
   eventConnection(limit: 1000) { events { ... on LogsCapturedEvent { fileKey } } } } } }"""
 CAPTURED = "query($key: [String!]!) { capturedLogs(logKey: $key) { stderr } }"
@@ -204,7 +206,11 @@ def fetched(ui, deployment):
     tags = [{"key": key, "value": value} for key, value in range_tags(DAY, DAY).items()]
     parameters = {"selector": selector, "runConfigData": {}, "executionMetadata": {"tags": tags}}
     assert "run" in ui.query(LAUNCH, parameters=parameters)["launchRun"]
-    found = wait_for(lambda: ui.query(FETCHED)["runsOrError"]["results"], 500, f"a run succeeds: {deployment.folder}")
+    try:
+        found = wait_for(lambda: ui.query(FETCHED)["runsOrError"]["results"], 500, "a run succeeds")
+    except AssertionError as error:  # the folder is gone by the time that somebody reads this
+        logs = [f"{name}: {deployment.log(name)[-2000:]}" for name in deployment.names]
+        raise AssertionError("\n\n".join([str(error), str(ui.query(RUNS)), *logs])) from error
     return found[0]["runId"]
 
 

@@ -1,15 +1,14 @@
 """A run of all three SLA tables makes a day's targets and summary with its clocks, and its later steps store them."""
 
+import dagster as dg
 import pytest
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import execute_run
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.defs.runs import range_tags
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.clock_files import CLOCKS
-from ticket_events_pipeline.sla.made_ahead import MadeAhead
+from ticket_events_pipeline.sla.made_ahead import LIMIT_BYTES, MadeAhead
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition_and_metadata
 from ticket_events_pipeline_tests.support.deployment import QUIET, deployed
@@ -78,14 +77,22 @@ def test_a_step_that_runs_again_makes_the_days_again(tmp_path):
     list(make_clocks(store, DAYS, ahead=ahead))
     for make in (make_targets, make_targets, make_summaries, make_summaries):
         assert [made.day for made in make(store, DAYS, ahead=ahead)] == DAYS
-    assert [ahead.take_targets(day) or ahead.take_summary(day) for day in DAYS] == [None] * len(DAYS)
+    assert ahead.free_bytes == LIMIT_BYTES
+
+
+def test_what_a_failed_run_has_left_makes_room_for_the_same_days(tmp_path):
+    store, ahead = put_days(tmp_path), MadeAhead()
+    list(make_clocks(store, DAYS, ahead=ahead))
+    free = ahead.free_bytes
+    list(make_clocks(store, DAYS, ahead=ahead))
+    assert ahead.free_bytes == free < LIMIT_BYTES
 
 
 def test_days_that_find_no_room_are_made_by_their_own_step(tmp_path):
     store, other = put_days(tmp_path / "ahead"), put_days(tmp_path / "alone")
     make_days(other)
     sizes = [file.stat().st_size for file in files(tmp_path / "alone", TARGETS)]
-    ahead = MadeAhead(limit_bytes=sizes[0])
+    ahead = MadeAhead(limit_bytes=sizes[0] + 2000)
     list(make_clocks(store, DAYS, ahead=ahead))
     for make in (make_targets, make_summaries):
         list(make(store, DAYS, ahead=ahead))
@@ -149,30 +156,28 @@ def test_what_a_failed_run_has_not_stored_is_requested_and_made(deployment, fail
     failed = deployment.run("summarize_sla_breaches", FIRST, SECOND)
     assert [step.step_key for step in failed.get_step_failure_events()] == [failing]
     in_the_way.unlink()
+    assert list(deployment.store.paths(SUMMARY)) == []
     assert deployment.settle() == [(FIRST, SECOND)]
     for table in (CLOCKS, TARGETS, SUMMARY, "sla_breach_report"):
         assert deployment.recorded(table) == {FIRST, SECOND}
     assert [deployment.table(SUMMARY, day).num_rows for day in (FIRST, SECOND)] == [1, 1]
 
 
-def launched(deployment):
-    """Whether a run succeeds as it is launched; `execute_in_process` has its own executor, and makes nothing ahead."""
+def test_a_run_of_all_tables_does_not_read_its_clocks_again(deployment):
+    """They are damaged between its steps; a run of the targets alone notices."""
+
+    @dg.success_hook
+    def damage(context):
+        for file in (deployment.root / CLOCKS).glob("*/*.parquet") if context.step_key == CLOCKS else ():
+            content = bytearray(file.read_bytes())
+            content[4:40] = bytes(36)
+            file.write_bytes(content)
+
     job, span = deployment.job("summarize_sla_breaches"), range_tags(Day.parse(FIRST), Day.parse(SECOND))
-    run = deployment.instance.create_run_for_job(job_def=job, run_config=QUIET, tags=span)
-    return execute_run(InMemoryJob(job), run, deployment.instance, raise_on_error=False).success
-
-
-@pytest.mark.parametrize(("failing", "later"), [(TARGETS, (TARGETS, SUMMARY)), (SUMMARY, (SUMMARY,))])
-def test_a_launched_run_that_fails_leaves_nothing_of_its_later_steps(deployment, failing, later):
-    in_the_way = deployment.root / failing
-    in_the_way.write_bytes(b"")
-    assert not launched(deployment)
-    in_the_way.unlink()
-    assert [list((deployment.root / table).glob("*/*.parquet")) for table in later] == [[]] * len(later)
-    assert deployment.settle() == [(FIRST, SECOND)]
-    made = [deployment.table(table, day) for table in (TARGETS, SUMMARY) for day in (FIRST, SECOND)]
-    assert launched(deployment)
-    assert [deployment.table(table, day) for table in (TARGETS, SUMMARY) for day in (FIRST, SECOND)] == made
+    assert job.with_hooks({damage}).execute_in_process(run_config=QUIET, instance=deployment.instance, tags=span).success
+    assert [deployment.table(SUMMARY, day).num_rows for day in (FIRST, SECOND)] == [1, 1]
+    alone = deployment.materialize(TARGETS, FIRST, SECOND)
+    assert "the 65536 bytes from 0 on" in str(alone.all_events)
 
 
 def test_what_a_run_shows_of_days_made_ahead_is_what_their_files_hold(deployment):
