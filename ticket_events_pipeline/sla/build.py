@@ -81,9 +81,9 @@ def make_clocks(store: Store, days: list[Day], *, ahead: MadeAhead | None = None
             day, size_bytes = layer.layer.day, write_layer(store, layer, provenance)
             url = store.url(partition_path(CLOCKS, day))
             made = MadeDay(day, layer.layer.content.table, provenance, layer.content_hash, size_bytes, url)
+            yield made  # before the wait for further tables: a run that is ended there has recorded the day
             if ahead is not None:
                 further_tables.submit(partial(_make_ahead, made, ahead))
-            yield made
 
 
 def _make_ahead(clocks: MadeDay, ahead: MadeAhead) -> None:
