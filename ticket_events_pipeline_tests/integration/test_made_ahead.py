@@ -1,12 +1,16 @@
 """A run of all three SLA tables makes a day's targets and summary with its clocks, and its later steps store them."""
 
-import dagster as dg
+import os
 import threading
+from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from ticket_events_pipeline.day import Day, days_between
+from ticket_events_pipeline.defs.definitions import account_definitions
 from ticket_events_pipeline.defs.runs import range_tags
+from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.clock_files import CLOCKS
@@ -187,21 +191,42 @@ def test_what_a_failed_run_has_not_stored_is_requested_and_made(deployment, fail
     assert [deployment.table(SUMMARY, day).num_rows for day in (FIRST, SECOND)] == [1, 1]
 
 
-def test_a_run_of_all_tables_does_not_read_its_clocks_again(deployment):
-    """They are damaged between its steps; a run of the targets alone notices."""
+@dg.success_hook
+def damage_clocks(context):
+    """Clear some bytes of the rows of each day, between a run's steps: who reads them, notices."""
+    for file in Path(os.environ["TICKET_EVENTS_ROOT"], CLOCKS).glob("*/*.parquet") if context.step_key == CLOCKS else ():
+        content = bytearray(file.read_bytes())
+        content[4:40] = bytes(36)
+        file.write_bytes(content)
 
-    @dg.success_hook
-    def damage(context):
-        for file in (deployment.root / CLOCKS).glob("*/*.parquet") if context.step_key == CLOCKS else ():
-            content = bytearray(file.read_bytes())
-            content[4:40] = bytes(36)
-            file.write_bytes(content)
 
-    job, span = deployment.job("summarize_sla_breaches"), range_tags(Day.parse(FIRST), Day.parse(SECOND))
-    assert job.with_hooks({damage}).execute_in_process(run_config=QUIET, instance=deployment.instance, tags=span).success
-    assert [deployment.table(SUMMARY, day).num_rows for day in (FIRST, SECOND)] == [1, 1]
-    alone = deployment.materialize(TARGETS, FIRST, SECOND)
-    assert "the 65536 bytes from 0 on" in str(alone.all_events)
+def damaging_job():
+    """The job as a process that Dagster launches finds it, with the hook."""
+    return account_definitions(account_scope()).resolve_job_def("summarize_sla_breaches").with_hooks({damage_clocks})
+
+
+SPAN = range_tags(Day.parse(FIRST), Day.parse(SECOND))
+
+
+@pytest.mark.parametrize(("tables", "reads_them"), [((CLOCKS, TARGETS, SUMMARY), False), ((CLOCKS, TARGETS), True)])
+def test_a_run_of_all_tables_does_not_read_its_clocks_again(deployment, tables, reads_them):
+    """A run of a command, which Dagster executes with another executor than the job's."""
+    keys = [dg.AssetKey(table) for table in tables]
+    run = damaging_job().execute_in_process(
+        run_config=QUIET, instance=deployment.instance, tags=SPAN, asset_selection=keys, raise_on_error=False
+    )
+    assert [step.step_key for step in run.get_step_failure_events()] == [TARGETS] * reads_them
+    assert len(list(deployment.store.paths(TARGETS))) == (0 if reads_them else 2)
+
+
+def test_nor_does_a_run_that_dagster_launches(tmp_path):
+    (home := tmp_path / "home").mkdir()
+    with deployed(tmp_path / "root", home=home, now=Day.parse("2026-03-20").start, ticket_tables=False) as launched:
+        launched.account.deliver("ticket_metric_events", [event(1, f"{FIRST}T09:00:00Z")])
+        launched.fetch(FIRST, SECOND)
+        job = dg.reconstructable(damaging_job)
+        assert dg.execute_job(job, launched.instance, tags=SPAN, run_config=QUIET).success
+        assert launched.table(SUMMARY, FIRST).num_rows == 1
 
 
 def test_what_a_run_shows_of_days_made_ahead_is_what_their_files_hold(deployment):
