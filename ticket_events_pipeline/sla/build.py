@@ -9,12 +9,11 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ticket_events_pipeline.background_worker import BackgroundWorker, map_ahead, prefetch
+from ticket_events_pipeline.background_worker import map_ahead, prefetch
 from ticket_events_pipeline.day import Day
 from ticket_events_pipeline.errors import DayNotFetchedError, ReplacedFileError
 from ticket_events_pipeline.sla.carry_over_files import carry_over_before
@@ -76,14 +75,14 @@ def make_clocks(store: Store, days: list[Day], *, ahead: MadeAhead | None = None
         ForeignRootError: they belong to days of another timezone.
         DamagedFileError: a stored file can't be read.
     """
-    with keeping_allocator(), BackgroundWorker(limit=1) as further_tables:
+    with keeping_allocator():
         for layer, provenance in prefetch(_layers(store, days)):
             day, size_bytes = layer.layer.day, write_layer(store, layer, provenance)
             url = store.url(partition_path(CLOCKS, day))
             made = MadeDay(day, layer.layer.content.table, provenance, layer.content_hash, size_bytes, url)
-            yield made  # before the wait for further tables: a run that is ended there has recorded the day
+            yield made  # first: a run that is ended while it makes further tables has recorded the day
             if ahead is not None:
-                further_tables.submit(partial(_make_ahead, made, ahead))
+                _make_ahead(made, ahead)
 
 
 def _make_ahead(clocks: MadeDay, ahead: MadeAhead) -> None:
