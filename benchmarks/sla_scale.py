@@ -24,12 +24,12 @@ from sla_account import STREAM, write_account
 from ticket_account import AUDITS, write_audits
 
 from ticket_events_pipeline.day import Day, days_between
-from ticket_events_pipeline.pandas_on_demand import defer_pandas
 from ticket_events_pipeline.sla.build import make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.sources import RAW_COLUMNS
 from ticket_events_pipeline.storage.folder_store import FolderStore
 
 try:
+    from ticket_events_pipeline.pandas_on_demand import defer_pandas
     from ticket_events_pipeline.sla.made_ahead import MadeAhead
 except ImportError:  # an earlier build, which it is measured against
     MadeAhead = None
@@ -40,8 +40,10 @@ CORES = 2
 
 def make(root: Path, days: list[Day]) -> None:
     """Make the three tables of the days as a run of all three assets does, and print how many rows they have."""
-    defer_pandas()
-    shared = {"ahead": MadeAhead()} if MadeAhead is not None else {}
+    shared = {}
+    if MadeAhead is not None:
+        defer_pandas()
+        shared["ahead"] = MadeAhead()
     for make_table in (make_clocks, make_targets, make_summaries):
         rows = 0
         for made in make_table(FolderStore(root), days, **shared):

@@ -1,8 +1,8 @@
 """Where Arrow takes its memory from.
 
 Its default allocator (mimalloc) returns what is freed to the system within milliseconds, and the next table's pages are mapped
-and cleared again: a quarter of the CPU of long SLA runs. jemalloc, which Arrow brings along on most systems, keeps it for some
-seconds, and leaves fewer gaps between what lives for long and what doesn't than the C library's `malloc`.
+and cleared again: a quarter of the CPU of long SLA runs. jemalloc, which Arrow brings along on most systems, keeps it for a
+while, and leaves fewer gaps between what lives for long and what doesn't than the C library's `malloc`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import numpy as np
 import pyarrow as pa
 
-KEPT_MILLISECONDS = 10_000
-"""How long jemalloc keeps freed memory: that of a day is used again for the next one."""
+KEPT_MILLISECONDS = 1_000
+"""How long jemalloc keeps freed memory: longer than a day of a large account takes, whose memory the next day uses again."""
 
 KEPT_BYTES = 2**25 - 2**16
 """glibc's `malloc`, from which numpy takes its memory, keeps as much freed memory as twice the largest block that was freed, up
