@@ -67,8 +67,8 @@ class MadeDay:
 def make_clocks(store: Store, days: list[Day], *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
     """Make `sla_clocks` of contiguous, ascending days, and carry the clocks over in memory.
 
-    With `ahead`, also the other two tables of each day, for the steps of this run that will store them. These steps raise what
-    fails there.
+    With `ahead`, also the other two tables of each day, for the steps of this run that will store them, as long as there
+    is room. These steps raise what fails there.
 
     Raises:
         DayNotFetchedError: a day's raw events have not landed.
@@ -76,21 +76,24 @@ def make_clocks(store: Store, days: list[Day], *, ahead: MadeAhead | None = None
         DamagedFileError: a stored file can't be read.
     """
     with keeping_allocator():
+        has_room = True
         for layer, provenance in prefetch(_layers(store, days)):
             day, size_bytes = layer.layer.day, write_layer(store, layer, provenance)
             url = store.url(partition_path(CLOCKS, day))
             made = MadeDay(day, layer.layer.content.table, provenance, layer.content_hash, size_bytes, url)
             yield made  # first: a run that is ended while it makes further tables has recorded the day
-            if ahead is not None:
-                _make_ahead(made, ahead)
+            if ahead is not None and has_room:
+                has_room = _make_ahead(made, ahead)
 
 
-def _make_ahead(clocks: MadeDay, ahead: MadeAhead) -> None:
+def _make_ahead(clocks: MadeDay, ahead: MadeAhead) -> bool:
+    """Make the other two tables of the day; False if there was no room for them, and so is none for a further day."""
     with suppress(Exception):  # the step that makes this table raises it
         rows, footer = _targets(clocks.day, clocks.table.select(TARGETS_FROM_CLOCKS), clocks.provenance, clocks.content_hash)
         made_from = {**clocks.provenance.to_metadata(), "content_hash": clocks.content_hash}
         targets_ahead = TargetsAhead(made_from, footer, encoded_partition(rows, footer))
-        ahead.add(clocks.day, targets_ahead, SummaryAhead(footer, _summary(clocks.day, rows, clocks.provenance)))
+        return ahead.add(clocks.day, targets_ahead, SummaryAhead(footer, _summary(clocks.day, rows, clocks.provenance)))
+    return True
 
 
 def _layers(store: Store, days: list[Day]) -> Iterator[tuple[NewLayer, Provenance]]:

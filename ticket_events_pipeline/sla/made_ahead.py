@@ -58,15 +58,17 @@ class MadeAhead:
         self._summaries: dict[Day, SummaryAhead] = {}
         self._lock = Lock()
 
-    def add(self, day: Day, targets: TargetsAhead, summary: SummaryAhead) -> None:
-        """Keep the day, in place of an earlier one; or not, if it is larger than what is free."""
+    def add(self, day: Day, targets: TargetsAhead, summary: SummaryAhead) -> bool:
+        """Keep the day, in place of an earlier one; False if it is larger than what is free, and so isn't kept."""
         self.take_targets(day)
         self.take_summary(day)
         size = len(targets.content) + int(summary.rows.nbytes)
         with self._lock:
-            if size <= self.free_bytes:
+            has_room = size <= self.free_bytes
+            if has_room:
                 self.free_bytes -= size
                 self._targets[day], self._summaries[day] = targets, summary
+        return has_room
 
     def take_targets(self, day: Day) -> TargetsAhead | None:
         """The day's targets, if they are there."""

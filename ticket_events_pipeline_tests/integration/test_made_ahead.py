@@ -93,6 +93,22 @@ def test_what_a_failed_run_has_left_makes_room_for_the_same_days(tmp_path):
     assert ahead.free_bytes == free < LIMIT_BYTES
 
 
+class _Counted(MadeAhead):
+    """Counts the days that it was given."""
+
+    given = 0
+
+    def add(self, day, targets, summary):
+        self.given += 1
+        return super().add(day, targets, summary)
+
+
+def test_after_a_day_without_room_no_further_one_is_made_ahead(tmp_path):
+    store, ahead = put_days(tmp_path), _Counted(limit_bytes=0)
+    assert [made.day for made in make_clocks(store, DAYS, ahead=ahead)] == DAYS
+    assert ahead.given == 1
+
+
 def test_days_that_find_no_room_are_made_by_their_own_step(tmp_path):
     store, other = put_days(tmp_path / "ahead"), put_days(tmp_path / "alone")
     make_days(other)
