@@ -30,9 +30,9 @@ from ticket_events_pipeline.storage.folder_store import FolderStore
 
 try:
     from ticket_events_pipeline.pandas_on_demand import defer_pandas
-    from ticket_events_pipeline.sla.made_ahead import MadeAhead
+    from ticket_events_pipeline.sla.precomputed import PrecomputedDays
 except ImportError:  # an earlier build, which it is measured against
-    MadeAhead = None
+    PrecomputedDays = None
 
 FIRST = Day.parse("2026-01-01")
 CORES = 2
@@ -41,9 +41,9 @@ CORES = 2
 def make(root: Path, days: list[Day]) -> None:
     """Make the three tables of the days as a run of all three assets does, and print how many rows they have."""
     shared = {}
-    if MadeAhead is not None:
+    if PrecomputedDays is not None:
         defer_pandas()
-        shared["ahead"] = MadeAhead()
+        shared["precomputed"] = PrecomputedDays()
     for make_table in (make_clocks, make_targets, make_summaries):
         rows = 0
         for made in make_table(FolderStore(root), days, **shared):

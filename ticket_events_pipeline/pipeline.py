@@ -21,7 +21,7 @@ from ticket_events_pipeline.errors import AuthenticationError, SettingsError
 from ticket_events_pipeline.ingest.ownership import Ownership, refuse_foreign_files
 from ticket_events_pipeline.pandas_on_demand import defer_pandas
 from ticket_events_pipeline.settings import RootSettings, Settings, load_settings, root_settings
-from ticket_events_pipeline.sla.made_ahead import MadeAhead
+from ticket_events_pipeline.sla.precomputed import PrecomputedDays
 from ticket_events_pipeline.storage.open_store import open_store
 from ticket_events_pipeline.storage.store import INFLIGHT, Store
 from ticket_events_pipeline.tables.streams import STREAMS, Stream
@@ -118,9 +118,9 @@ class Pipeline:
         return open_store(self.root_settings.root)
 
     @functools.cached_property
-    def made_ahead(self) -> MadeAhead:
-        """What a step of the run has made for later ones."""
-        return MadeAhead()
+    def precomputed(self) -> PrecomputedDays:
+        """What a step of the run has computed for later ones."""
+        return PrecomputedDays()
 
     @functools.cached_property
     def quota(self) -> Quota:

@@ -20,7 +20,7 @@ from ticket_events_pipeline.sla.carry_over_files import carry_over_before
 from ticket_events_pipeline.sla.clock_files import CLOCK_CHAIN, CLOCKS, ClocksInput, write_layer
 from ticket_events_pipeline.sla.inputs import NOT_LANDED
 from ticket_events_pipeline.sla.layer_files import NewLayer
-from ticket_events_pipeline.sla.made_ahead import MadeAhead, SummaryAhead, TargetsAhead
+from ticket_events_pipeline.sla.precomputed import PrecomputedDays, PrecomputedSummary, PrecomputedTargets
 from ticket_events_pipeline.sla.provenance import RULES_VERSION, Provenance, read_sla_day
 from ticket_events_pipeline.sla.restatements import RESTATEMENTS, restatements_after, restatements_in
 from ticket_events_pipeline.sla.rules.daily_summary import daily_summary
@@ -64,10 +64,10 @@ class MadeDay:
     restatements: int | None = None
 
 
-def make_clocks(store: Store, days: list[Day], *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
+def make_clocks(store: Store, days: list[Day], *, precomputed: PrecomputedDays | None = None) -> Iterator[MadeDay]:
     """Make `sla_clocks` of contiguous, ascending days, and carry the clocks over in memory.
 
-    With `ahead`, also the other two tables of each day, for the steps of this run that will store them, as long as there
+    With `precomputed`, also the other two tables of each day, for the steps of this run that will store them, as long as there
     is room. These steps raise what fails there.
 
     Raises:
@@ -82,17 +82,19 @@ def make_clocks(store: Store, days: list[Day], *, ahead: MadeAhead | None = None
             url = store.url(partition_path(CLOCKS, day))
             made = MadeDay(day, layer.layer.content.table, provenance, layer.content_hash, size_bytes, url)
             yield made  # first: a run that is ended while it makes further tables has recorded the day
-            if ahead is not None and has_room:
-                has_room = _make_ahead(made, ahead)
+            if precomputed is not None and has_room:
+                has_room = _precompute(made, precomputed)
 
 
-def _make_ahead(clocks: MadeDay, ahead: MadeAhead) -> bool:
+def _precompute(clocks: MadeDay, precomputed: PrecomputedDays) -> bool:
     """Make the other two tables of the day; False if there was no room for them, and so is none for a further day."""
     with suppress(Exception):  # the step that makes this table raises it
         rows, footer = _targets(clocks.day, clocks.table.select(TARGETS_FROM_CLOCKS), clocks.provenance, clocks.content_hash)
         made_from = {**clocks.provenance.to_metadata(), "content_hash": clocks.content_hash}
-        targets_ahead = TargetsAhead(made_from, footer, encoded_partition(rows, footer))
-        return ahead.add(clocks.day, targets_ahead, SummaryAhead(footer, _summary(clocks.day, rows, clocks.provenance)))
+        further_targets = PrecomputedTargets(made_from, footer, encoded_partition(rows, footer))
+        return precomputed.add(
+            clocks.day, further_targets, PrecomputedSummary(footer, _summary(clocks.day, rows, clocks.provenance))
+        )
     return True
 
 
@@ -118,8 +120,8 @@ def _clocks_input(raw: RawDay) -> ClocksInput:
     return new
 
 
-def make_targets(store: Store, days: list[Day], *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
-    """Make `sla_targets` of the days, each from its `sla_clocks`; what is there `ahead`, made from these, is only stored.
+def make_targets(store: Store, days: list[Day], *, precomputed: PrecomputedDays | None = None) -> Iterator[MadeDay]:
+    """Make `sla_targets` of the days, each from its `sla_clocks`; what is `precomputed` from these is only stored.
 
     Raises:
         DayNotFetchedError: a day has no `sla_clocks` yet.
@@ -127,7 +129,7 @@ def make_targets(store: Store, days: list[Day], *, ahead: MadeAhead | None = Non
     """
 
     def make(day: Day) -> MadeDay:
-        found = None if ahead is None else ahead.take_targets(day)
+        found = None if precomputed is None else precomputed.take_targets(day)
         if found is not None and _is_stored(store, CLOCKS, day, found.made_from):
             put_encoded(store, TARGETS, day, found.content)
             table = pq.read_table(pa.BufferReader(found.content)).replace_schema_metadata()
@@ -139,8 +141,8 @@ def make_targets(store: Store, days: list[Day], *, ahead: MadeAhead | None = Non
         yield from map_ahead(make, days)
 
 
-def make_summaries(store: Store, days: list[Day], *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
-    """Make `daily_sla_breach_summary` of the days, each from its `sla_targets`; what is there `ahead` is as in `make_targets`.
+def make_summaries(store: Store, days: list[Day], *, precomputed: PrecomputedDays | None = None) -> Iterator[MadeDay]:
+    """Make `daily_sla_breach_summary` of the days, each from its `sla_targets`; those `precomputed` from these are only stored.
 
     Raises:
         DayNotFetchedError: a day has no `sla_targets` yet.
@@ -148,7 +150,7 @@ def make_summaries(store: Store, days: list[Day], *, ahead: MadeAhead | None = N
     """
 
     def make(day: Day) -> MadeDay:
-        found = None if ahead is None else ahead.take_summary(day)
+        found = None if precomputed is None else precomputed.take_summary(day)
         if found is not None and _is_stored(store, TARGETS, day, found.made_from):
             summary, made_from = found.rows, found.made_from
         else:

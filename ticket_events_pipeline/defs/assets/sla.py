@@ -21,7 +21,7 @@ from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, debug, moment, report_links, with_short_hashes
 from ticket_events_pipeline.pipeline import Pipeline
 from ticket_events_pipeline.sla.build import MadeDay, make_clocks, make_summaries, make_targets
-from ticket_events_pipeline.sla.made_ahead import MadeAhead
+from ticket_events_pipeline.sla.precomputed import PrecomputedDays
 from ticket_events_pipeline.sla.provenance import Provenance
 from ticket_events_pipeline.sla.restatements import RESTATEMENTS
 from ticket_events_pipeline.sla.up_to_date import CLOCKS, SUMMARY, TARGETS
@@ -54,7 +54,7 @@ ONE_PROCESS = {dg.in_process_executor.name, "execute_in_process_executor"}
 class MakeTable(Protocol):
     """Makes an SLA table of the days; see `sla.build`."""
 
-    def __call__(self, store: Store, days: list[Day], /, *, ahead: MadeAhead | None = None) -> Iterator[MadeDay]:
+    def __call__(self, store: Store, days: list[Day], /, *, precomputed: PrecomputedDays | None = None) -> Iterator[MadeDay]:
         """Make the days, and yield each as soon as its file is stored."""
         ...
 
@@ -62,7 +62,7 @@ class MakeTable(Protocol):
 def _maker(scope: AccountScope, make: MakeTable, facts_of: FactsOf) -> MakeDays:
     def make_days(context: dg.AssetExecutionContext, pipeline: Pipeline, days: list[Day]) -> Iterator[DayMetadata]:
         facts = facts_of(pipeline, days)
-        for made in make(pipeline.store, days, ahead=pipeline.made_ahead if _makes_all(context, scope) else None):
+        for made in make(pipeline.store, days, precomputed=pipeline.precomputed if _makes_all(context, scope) else None):
             yield str(made.day), facts(made)
 
     return make_days

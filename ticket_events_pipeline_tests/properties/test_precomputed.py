@@ -1,4 +1,4 @@
-"""Whatever happened, a run that makes the SLA tables ahead stores the files that one step after the other would."""
+"""Whatever happened, a run that precomputes SLA tables stores the files that one step after the other would."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ticket_events_pipeline.day import Day, days_between
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
-from ticket_events_pipeline.sla.made_ahead import MadeAhead
+from ticket_events_pipeline.sla.precomputed import PrecomputedDays
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path
 from ticket_events_pipeline_tests.support.drawn_histories import DAYS, FIRST, audits, histories
@@ -21,10 +21,10 @@ from ticket_events_pipeline_tests.support.sla_roots import put_audits, put_raw_d
 EXAMPLES = int(os.environ.get("SLA_EXAMPLES", "20"))
 
 
-def make(root, days, ahead):
+def make(root, days, precomputed):
     store = FolderStore(root)
     for make_table in (make_clocks, make_targets, make_summaries):
-        list(make_table(store, days, ahead=ahead))
+        list(make_table(store, days, precomputed=precomputed))
     return [(root / partition_path(table, day)).read_bytes() for table in (TARGETS, SUMMARY) for day in days]
 
 
@@ -37,12 +37,12 @@ def test_every_file_is_the_same_also_when_it_restates_another(timezone, data, sh
     days = days_between(Day(FIRST, timezone), Day(FIRST, timezone).plus(DAYS - 1))
     part = data.draw(st.integers(0, len(history)))
     now = days[-1].start + round(share * (days[-1].end - days[-1].start))
-    ahead = MadeAhead(limit_bytes=data.draw(st.sampled_from([0, 15_000, 10**9])))
+    precomputed = PrecomputedDays(limit_bytes=data.draw(st.sampled_from([0, 15_000, 10**9])))
     with tempfile.TemporaryDirectory() as folder:
-        roots = Path(folder, "ahead"), Path(folder, "alone")
+        roots = Path(folder, "at_once"), Path(folder, "alone")
         for events, read_to in ((history[:part], now), (history, None)):
             made = []
-            for root, waiting in zip(roots, (ahead, None), strict=True):
+            for root, waiting in zip(roots, (precomputed, None), strict=True):
                 for day in days:
                     until = read_to if day == days[-1] else None
                     put_raw_day(root, events, day, now=until)

@@ -13,7 +13,7 @@ from ticket_events_pipeline.defs.scope import account_scope
 from ticket_events_pipeline.errors import DamagedFileError, DayNotFetchedError
 from ticket_events_pipeline.sla.build import SUMMARY, TARGETS, make_clocks, make_summaries, make_targets
 from ticket_events_pipeline.sla.clock_files import CLOCKS
-from ticket_events_pipeline.sla.made_ahead import LIMIT_BYTES, MadeAhead
+from ticket_events_pipeline.sla.precomputed import LIMIT_BYTES, PrecomputedDays
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline.storage.partition_file import partition_path, read_partition_and_metadata
 from ticket_events_pipeline_tests.support.deployment import QUIET, deployed
@@ -57,43 +57,43 @@ def make_days(store):
     return [shown(list(make(store, DAYS))) for make in (make_targets, make_summaries)]
 
 
-def test_files_made_ahead_are_those_that_each_step_would_make(tmp_path):
-    store, other = put_days(tmp_path / "ahead"), put_days(tmp_path / "alone")
-    ahead = MadeAhead()
-    list(make_clocks(store, DAYS, ahead=ahead))
-    taken = [shown(list(make(store, DAYS, ahead=ahead))) for make in (make_targets, make_summaries)]
+def test_precomputed_files_are_those_that_each_step_would_make(tmp_path):
+    store, other = put_days(tmp_path / "at_once"), put_days(tmp_path / "alone")
+    precomputed = PrecomputedDays()
+    list(make_clocks(store, DAYS, precomputed=precomputed))
+    taken = [shown(list(make(store, DAYS, precomputed=precomputed))) for make in (make_targets, make_summaries)]
     made = make_days(other)
-    assert content(tmp_path / "alone", TARGETS, SUMMARY) == content(tmp_path / "ahead", TARGETS, SUMMARY)
-    assert str(taken).replace("/ahead/", "/alone/") == str(made)
+    assert content(tmp_path / "alone", TARGETS, SUMMARY) == content(tmp_path / "at_once", TARGETS, SUMMARY)
+    assert str(taken).replace("/at_once/", "/alone/") == str(made)
     assert stored(store) == stored(other)
 
 
 def test_no_step_stores_a_file_of_another_table(tmp_path):
     """What a failed run has left must not look finished."""
-    store, ahead = put_days(tmp_path), MadeAhead()
-    list(make_clocks(store, DAYS, ahead=ahead))
+    store, precomputed = put_days(tmp_path), PrecomputedDays()
+    list(make_clocks(store, DAYS, precomputed=precomputed))
     assert list(store.paths(TARGETS)) + list(store.paths(SUMMARY)) == []
-    list(make_targets(store, DAYS, ahead=ahead))
+    list(make_targets(store, DAYS, precomputed=precomputed))
     assert list(store.paths(SUMMARY)) == []
 
 
 def test_a_step_that_runs_again_makes_the_days_again(tmp_path):
-    store, ahead = put_days(tmp_path), MadeAhead()
-    list(make_clocks(store, DAYS, ahead=ahead))
+    store, precomputed = put_days(tmp_path), PrecomputedDays()
+    list(make_clocks(store, DAYS, precomputed=precomputed))
     for make in (make_targets, make_targets, make_summaries, make_summaries):
-        assert [made.day for made in make(store, DAYS, ahead=ahead)] == DAYS
-    assert ahead.free_bytes == LIMIT_BYTES
+        assert [made.day for made in make(store, DAYS, precomputed=precomputed)] == DAYS
+    assert precomputed.free_bytes == LIMIT_BYTES
 
 
 def test_what_a_failed_run_has_left_makes_room_for_the_same_days(tmp_path):
-    store, ahead = put_days(tmp_path), MadeAhead()
-    list(make_clocks(store, DAYS, ahead=ahead))
-    free = ahead.free_bytes
-    list(make_clocks(store, DAYS, ahead=ahead))
-    assert ahead.free_bytes == free < LIMIT_BYTES
+    store, precomputed = put_days(tmp_path), PrecomputedDays()
+    list(make_clocks(store, DAYS, precomputed=precomputed))
+    free = precomputed.free_bytes
+    list(make_clocks(store, DAYS, precomputed=precomputed))
+    assert precomputed.free_bytes == free < LIMIT_BYTES
 
 
-class _Counted(MadeAhead):
+class _Counted(PrecomputedDays):
     """Counts the days that it was given."""
 
     given = 0
@@ -103,57 +103,57 @@ class _Counted(MadeAhead):
         return super().add(day, targets, summary)
 
 
-def test_after_a_day_without_room_no_further_one_is_made_ahead(tmp_path):
-    store, ahead = put_days(tmp_path), _Counted(limit_bytes=0)
-    assert [made.day for made in make_clocks(store, DAYS, ahead=ahead)] == DAYS
-    assert ahead.given == 1
+def test_after_a_day_without_room_no_further_one_is_precomputed(tmp_path):
+    store, precomputed = put_days(tmp_path), _Counted(limit_bytes=0)
+    assert [made.day for made in make_clocks(store, DAYS, precomputed=precomputed)] == DAYS
+    assert precomputed.given == 1
 
 
 def test_days_that_find_no_room_are_made_by_their_own_step(tmp_path):
-    store, other = put_days(tmp_path / "ahead"), put_days(tmp_path / "alone")
+    store, other = put_days(tmp_path / "at_once"), put_days(tmp_path / "alone")
     make_days(other)
     sizes = [file.stat().st_size for file in files(tmp_path / "alone", TARGETS)]
-    ahead = MadeAhead(limit_bytes=sizes[0] + 2000)
-    list(make_clocks(store, DAYS, ahead=ahead))
+    precomputed = PrecomputedDays(limit_bytes=sizes[0] + 2000)
+    list(make_clocks(store, DAYS, precomputed=precomputed))
     for make in (make_targets, make_summaries):
-        list(make(store, DAYS, ahead=ahead))
-    assert content(tmp_path / "ahead", TARGETS, SUMMARY) == content(tmp_path / "alone", TARGETS, SUMMARY)
+        list(make(store, DAYS, precomputed=precomputed))
+    assert content(tmp_path / "at_once", TARGETS, SUMMARY) == content(tmp_path / "alone", TARGETS, SUMMARY)
 
 
 @pytest.mark.parametrize(("replaced", "by_then"), [(CLOCKS, make_clocks), (TARGETS, make_targets)])
 def test_what_was_made_from_a_file_that_is_replaced_meanwhile_is_made_again(tmp_path, replaced, by_then):
     """By a run of another process, which has read more events."""
-    store, ahead = put_days(tmp_path / "run"), MadeAhead()
+    store, precomputed = put_days(tmp_path / "run"), PrecomputedDays()
     put_days(tmp_path / "later", more=True)
-    list(make_clocks(store, DAYS, ahead=ahead))
+    list(make_clocks(store, DAYS, precomputed=precomputed))
     if by_then is make_targets:
-        list(make_targets(store, DAYS, ahead=ahead))
+        list(make_targets(store, DAYS, precomputed=precomputed))
     make_sla_days(tmp_path / "later", DAYS[0], DAYS[-1])
     for ours, theirs in zip(files(tmp_path / "run", replaced), files(tmp_path / "later", replaced), strict=True):
         ours.write_bytes(theirs.read_bytes())
     for make in (make_targets, make_summaries)[by_then is make_targets :]:
-        list(make(store, DAYS, ahead=ahead))
+        list(make(store, DAYS, precomputed=precomputed))
     assert content(tmp_path / "run", SUMMARY) == content(tmp_path / "later", SUMMARY)
 
 
 @pytest.mark.parametrize("change", ["removed", "damaged"])
 def test_without_its_clocks_no_day_is_made(tmp_path, change):
-    store, ahead = put_days(tmp_path), MadeAhead()
-    list(make_clocks(store, DAYS, ahead=ahead))
+    store, precomputed = put_days(tmp_path), PrecomputedDays()
+    list(make_clocks(store, DAYS, precomputed=precomputed))
     clocks = files(tmp_path, CLOCKS)[1]
     clocks.unlink() if change == "removed" else clocks.write_bytes(b"no Parquet")
     with pytest.raises(DayNotFetchedError if change == "removed" else DamagedFileError, match=f"sla_clocks of {DAYS[1]}"):
-        list(make_targets(store, DAYS, ahead=ahead))
+        list(make_targets(store, DAYS, precomputed=precomputed))
 
 
 def test_a_stored_day_is_yielded_before_its_further_tables_are_made(tmp_path):
     """A run that is ended in between has recorded all days that it has stored."""
-    ahead = MadeAhead()
-    made = make_clocks(put_days(tmp_path), DAYS, ahead=ahead)
+    precomputed = PrecomputedDays()
+    made = make_clocks(put_days(tmp_path), DAYS, precomputed=precomputed)
     next(made)
-    assert ahead.free_bytes == LIMIT_BYTES
+    assert precomputed.free_bytes == LIMIT_BYTES
     next(made)
-    assert ahead.free_bytes < LIMIT_BYTES
+    assert precomputed.free_bytes < LIMIT_BYTES
 
 
 class _FullForTargets(FolderStore):
@@ -165,11 +165,11 @@ class _FullForTargets(FolderStore):
 
 def test_a_file_that_can_not_be_stored_can_be_later(tmp_path):
     put_days(tmp_path)
-    store, ahead = _FullForTargets(tmp_path), MadeAhead()
-    assert [made.day for made in make_clocks(store, DAYS, ahead=ahead)] == DAYS
+    store, precomputed = _FullForTargets(tmp_path), PrecomputedDays()
+    assert [made.day for made in make_clocks(store, DAYS, precomputed=precomputed)] == DAYS
     with pytest.raises(OSError, match="no space for targets"):
-        list(make_targets(store, DAYS, ahead=ahead))
-    assert [made.day for made in make_targets(FolderStore(tmp_path), DAYS, ahead=ahead)] == DAYS
+        list(make_targets(store, DAYS, precomputed=precomputed))
+    assert [made.day for made in make_targets(FolderStore(tmp_path), DAYS, precomputed=precomputed)] == DAYS
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_nor_does_a_run_that_dagster_launches(tmp_path):
         assert launched.table(SUMMARY, FIRST).num_rows == 1
 
 
-def test_what_a_run_shows_of_days_made_ahead_is_what_their_files_hold(deployment):
+def test_what_a_run_shows_of_precomputed_days_is_what_their_files_hold(deployment):
     assert deployment.materialize("sla_clocks", FIRST, SECOND).success
     run = deployment.run("summarize_sla_breaches", FIRST, SECOND)
     assert run.success

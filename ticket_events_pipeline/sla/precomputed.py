@@ -1,4 +1,4 @@
-"""What a run has made for its later steps, along with `sla_clocks`: the targets and summaries of the same days.
+"""What a run has computed for its later steps, along with `sla_clocks`: the targets and summaries of the same days.
 
 To read `sla_clocks` back from its files takes as long as the rules of `sla_targets`. So a run that makes all three SLA tables
 encodes a day's targets and computes its summary while the clocks are in memory. Nothing of it is stored before the step of its
@@ -19,7 +19,7 @@ LIMIT_BYTES = 64 * 1024 * 1024
 """Of what waits for its step: days of some thirty million metric events. Further days are made as without it."""
 
 
-class TargetsAhead(NamedTuple):
+class PrecomputedTargets(NamedTuple):
     """A day of `sla_targets`.
 
     Attributes:
@@ -33,7 +33,7 @@ class TargetsAhead(NamedTuple):
     content: bytes
 
 
-class SummaryAhead(NamedTuple):
+class PrecomputedSummary(NamedTuple):
     """A day of `daily_sla_breach_summary`.
 
     Attributes:
@@ -45,7 +45,7 @@ class SummaryAhead(NamedTuple):
     rows: pa.Table
 
 
-class MadeAhead:
+class PrecomputedDays:
     """Days that wait for the steps of their tables. Each is taken once: a step that runs again makes it again.
 
     Attributes:
@@ -54,11 +54,11 @@ class MadeAhead:
 
     def __init__(self, *, limit_bytes: int = LIMIT_BYTES) -> None:
         self.free_bytes = limit_bytes
-        self._targets: dict[Day, TargetsAhead] = {}
-        self._summaries: dict[Day, SummaryAhead] = {}
+        self._targets: dict[Day, PrecomputedTargets] = {}
+        self._summaries: dict[Day, PrecomputedSummary] = {}
         self._lock = Lock()
 
-    def add(self, day: Day, targets: TargetsAhead, summary: SummaryAhead) -> bool:
+    def add(self, day: Day, targets: PrecomputedTargets, summary: PrecomputedSummary) -> bool:
         """Keep the day, in place of an earlier one; False if it is larger than what is free, and so isn't kept."""
         self.take_targets(day)
         self.take_summary(day)
@@ -70,14 +70,14 @@ class MadeAhead:
                 self._targets[day], self._summaries[day] = targets, summary
         return has_room
 
-    def take_targets(self, day: Day) -> TargetsAhead | None:
+    def take_targets(self, day: Day) -> PrecomputedTargets | None:
         """The day's targets, if they are there."""
         with self._lock:
             found = self._targets.pop(day, None)
             self.free_bytes += 0 if found is None else len(found.content)
         return found
 
-    def take_summary(self, day: Day) -> SummaryAhead | None:
+    def take_summary(self, day: Day) -> PrecomputedSummary | None:
         """The day's summary, if it is there."""
         with self._lock:
             found = self._summaries.pop(day, None)
