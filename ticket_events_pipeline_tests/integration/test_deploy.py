@@ -195,19 +195,25 @@ def code_server_variables():
     return {"DAGSTER_CODE_SERVER_HOST": "127.0.0.1", "DAGSTER_CODE_SERVER_PORT": str(free_port())}
 
 
-def shows_assets(ui):
+def shows_assets(ui, deployment):
+    deployment.restart_ended()
     return ui.is_up() and len(ui.query("query { assetNodes { id } }")["assetNodes"]) > len(ASSETS)
+
+
+def succeeded(ui, deployment):
+    deployment.restart_ended()
+    return ui.query(FETCHED)["runsOrError"]["results"]
 
 
 def fetched(ui, deployment):
     """The id of a run that has fetched DAY, launched as the UI does; on a busy machine, it may be a retry."""
-    wait_for(lambda: shows_assets(ui), 300, f"the assets are in the UI: {deployment.folder}")
+    wait_for(lambda: shows_assets(ui, deployment), 300, f"the assets are in the UI: {deployment.folder}")
     selector = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__", "jobName": "fetch_ticket_events"}
     tags = [{"key": key, "value": value} for key, value in range_tags(DAY, DAY).items()]
     parameters = {"selector": selector, "runConfigData": {}, "executionMetadata": {"tags": tags}}
     assert "run" in ui.query(LAUNCH, parameters=parameters)["launchRun"]
     try:
-        found = wait_for(lambda: ui.query(FETCHED)["runsOrError"]["results"], 500, "a run succeeds")
+        found = wait_for(lambda: succeeded(ui, deployment), 500, "a run succeeds")
     except AssertionError as error:  # the folder is gone by the time that somebody reads this
         logs = [f"{name}: {deployment.log(name)[-2000:]}" for name in deployment.names]
         raise AssertionError("\n\n".join([str(error), str(ui.query(RUNS)), *logs])) from error

@@ -1,7 +1,8 @@
 """The processes of a deployment, started by the very ExecStart lines of the systemd units in deploy/.
 
-Not by systemd: its environment files, restarts and sandboxing are not in effect. What is the same is the command, the working
-folder, the variables, and how it is stopped: SIGTERM to the unit's processes or to its main process, then SIGKILL to the rest.
+Not by systemd: its environment files and sandboxing are not in effect, and what ended is restarted only on request. What is the
+same is the command, the working folder, the variables, and how it is stopped: SIGTERM to the unit's processes or to its main
+process, then SIGKILL to the rest.
 """
 
 from __future__ import annotations
@@ -93,6 +94,12 @@ class Units:
             self._processes[name] = subprocess.Popen(
                 command, env=self.env(name), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
+
+    def restart_ended(self) -> None:
+        """Start again what has ended, as systemd does with `Restart=always`."""
+        for name, process in list(self._processes.items()):
+            if process.poll() is not None and self._settings(name)["Restart"] == ["always"]:
+                self.start(name)
 
     def stop(self, name: str) -> None:
         """End the unit as systemd does; raises TimeoutExpired if it takes longer than systemd would wait."""
