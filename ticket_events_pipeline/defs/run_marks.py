@@ -13,6 +13,9 @@ from ticket_events_pipeline.storage.run_beats import RunBeat
 
 WAS_ENDED = "This run was ended before its first step began. Start it again."
 
+ONE_PROCESS = {dg.in_process_executor.name, "execute_in_process_executor"}
+"""The executors that run all steps in one process: that of the jobs, and Dagster's own for the runs of commands."""
+
 _ROOT = " root:"
 
 
@@ -66,9 +69,14 @@ def mark_of(run: dg.DagsterRun) -> Mark | None:
     return None if process is None or run_id != run.run_id else Mark(run_id, host, process, root)
 
 
+def has_one_process(job: dg.JobDefinition) -> bool:
+    """Whether one process executes all steps of a run of the job."""
+    return job.executor_def.name in ONE_PROCESS
+
+
 def is_executed_in_one_process(repository: dg.RepositoryDefinition, run: dg.DagsterRun) -> bool:
     """Whether one process executes all steps of the run, which is one of the repository's: else a mark says nothing of it."""
-    return repository.get_job(run.job_name).executor_def == dg.in_process_executor
+    return has_one_process(repository.get_job(run.job_name))
 
 
 def has_lost_its_process(repository: dg.RepositoryDefinition, run: dg.DagsterRun) -> bool:

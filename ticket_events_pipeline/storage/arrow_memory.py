@@ -25,7 +25,7 @@ to 32 MB; with its first limit, 256 KB, arrays of a few MB are mapped and cleare
 def keeping_allocator() -> Iterator[None]:
     """In the block, Arrow's allocator keeps what is freed, in all threads. What is allocated keeps its allocator."""
     before = pa.default_memory_pool()
-    np.empty(KEPT_BYTES, np.int8)
+    np.empty(KEPT_BYTES, np.int8)  # freed at once, which raises that limit; no page of it is touched
     pa.set_memory_pool(_keeping_pool())
     try:
         yield

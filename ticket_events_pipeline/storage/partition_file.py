@@ -100,8 +100,9 @@ def encoded_partition(table: pa.Table, metadata: Mapping[str, str], *, layout: L
     """The file that `write_partition` would write, for `put_encoded`."""
     sink = io.BytesIO()
     with layout.writer(sink, table.schema) as parquet:
-        parquet.write_table(table, row_group_size=layout.rows_per_group)
-        parquet.finish(metadata)
+        writer = PartitionWriter(parquet, layout.rows_per_group)
+        writer.write(table)
+        writer.finish(metadata)
     return sink.getvalue()
 
 

@@ -10,13 +10,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 
-from ticket_events_pipeline.day import wall_clock
 from ticket_events_pipeline.sandbox.server import SandboxServer
 from ticket_events_pipeline.storage.folder_store import FolderStore
 from ticket_events_pipeline_tests.support.checkout import DAGSTER_YAML
@@ -115,9 +113,3 @@ def new_place(folder: Path, server: SandboxServer | None = None, **variables: st
     place = Place(folder, {"TICKET_EVENTS_ROOT": str(folder / "root"), **account, **variables})
     new_home(place.home)
     return place
-
-
-def zone_of_midday() -> str:
-    """A timezone in which it is noon now, give or take half an hour: a test of real minutes there never sees a day end."""
-    hour = time.gmtime(wall_clock() + 30 * 60).tm_hour
-    return "UTC" if hour == 12 else f"Etc/GMT{hour - 12:+d}"

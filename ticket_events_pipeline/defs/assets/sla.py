@@ -17,6 +17,7 @@ from ticket_events_pipeline.defs.daily_asset import MakeDays, Shown, daily_asset
 from ticket_events_pipeline.defs.descriptions import description
 from ticket_events_pipeline.defs.freshness import SLA_FRESHNESS
 from ticket_events_pipeline.defs.recording import DayMetadata
+from ticket_events_pipeline.defs.run_marks import has_one_process
 from ticket_events_pipeline.defs.scope import AccountScope
 from ticket_events_pipeline.defs.shown_metadata import CONTENT_HASH, debug, moment, report_links, with_short_hashes
 from ticket_events_pipeline.pipeline import Pipeline
@@ -47,9 +48,6 @@ Facts = Callable[[MadeDay], dict[str, Any]]
 FactsOf = Callable[[Pipeline, list[Day]], Facts]
 """What the UI shows of the days of a run."""
 
-ONE_PROCESS = {dg.in_process_executor.name, "execute_in_process_executor"}
-"""The executors that run all steps in one process: that of the jobs, and Dagster's own for the runs of commands."""
-
 
 class MakeTable(Protocol):
     """Makes an SLA table of the days; see `sla.build`."""
@@ -70,7 +68,7 @@ def _maker(scope: AccountScope, make: MakeTable, facts_of: FactsOf) -> MakeDays:
 
 def _makes_all(context: dg.AssetExecutionContext, scope: AccountScope) -> bool:
     """Whether this process makes all three tables, so that the first step may make what the others store."""
-    if context.job_def.executor_def.name not in ONE_PROCESS:
+    if not has_one_process(context.job_def):
         return False
     steps = context.run.step_keys_to_execute or [node.name for node in context.job_def.nodes]
     return {scope.key(table).to_python_identifier() for table in (CLOCKS, TARGETS, SUMMARY)} <= set(steps)
