@@ -127,6 +127,8 @@ def stated_start(request: PageRequest, answer: Answer) -> int | None:
     count, end_time = members.get("count"), members.get("end_time")
     if type(count) is not int or type(end_time) is not int:
         return None
+    if "end_of_stream" not in members and b'"end_of_stream"' in answer.body:  # before a further list
+        return None
     if members.get("end_of_stream", count < PAGE_LIMIT) is not False:
         return None
     return end_time if request.start_time < end_time <= now - NEAR_NOW_SECONDS else None

@@ -57,6 +57,7 @@ def test_the_start_is_read_wherever_the_members_stand(body):
         f'{{"ticket_events":[{{"child_events":[],"count":1000,"end_time":{T + 9}}}]}}',
         f'{{"ticket_events":[{{"note":"],\\"count\\":1000,\\"end_time\\":{T + 9}"}}]}}',
         f'{{"users":[],"count":1000,"end_time":{T + 9}}}',
+        f'{{"count":1000,"end_time":{T + 9},{ROWS},"end_of_stream":true,"other":[]}}',
         f'[{{{ROWS},"count":1000,"end_time":{T + 9}}}]',
         "",
     ],
